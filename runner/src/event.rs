@@ -1,0 +1,155 @@
+//! What happens in a run, as one stream: the journal stores it, and every report is a function of it.
+//!
+//! An event is one line of JSON. A run is `run_started`, one `case_planned` for each case, then `case_started` and
+//! `case_finished` in the order of execution, then `run_finished`. A stream may end anywhere: a case that was started
+//! and never finished was running when the host or the runner died.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the journal's format; a reader refuses a newer one.
+pub const FORMAT: u32 = 1;
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line.
+    RunStarted(RunStarted),
+    /// A case that this run is going to give a result for; all of them come before the first result.
+    CasePlanned(PlannedCase),
+    /// The case with this number begins.
+    CaseStarted {
+        /// [`PlannedCase::case`]
+        case: u32,
+    },
+    /// The case has its result.
+    CaseFinished(CaseResult),
+    /// The last line.
+    RunFinished(RunFinished),
+}
+
+/// Where and with what a run happens.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// [`FORMAT`]
+    pub format: u32,
+    /// The version of vfiospec.
+    pub tool: String,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub started_ms: u64,
+    /// The name of the host that issues the ioctls (the guest's, in the lab).
+    pub hostname: String,
+    /// `uname -r` of that host.
+    pub kernel: String,
+    /// The IOMMU in front of the devices, such as `intel`, `virtio` or `none`.
+    pub iommu: String,
+    /// The devices under test.
+    pub devices: Vec<DeviceUsed>,
+    /// How the lab was set up; `None` on a host of its own.
+    pub lab: Option<String>,
+}
+
+/// A device under test.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceUsed {
+    /// The name that scenarios and reports know it by, such as `edu`.
+    pub name: String,
+    /// Its PCI address, such as `0000:00:03.0`.
+    pub bdf: String,
+    /// Its PCI ids, such as `1234:11e8`.
+    pub ids: String,
+}
+
+/// A case of the plan: what identifies it, the same from run to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCase {
+    /// Its number in this run's plan, from 0.
+    pub case: u32,
+    /// The pack: the name of the folder that the scenario lies in.
+    pub pack: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The backend's name, such as `vfio_type1_iommu`.
+    pub backend: String,
+    /// The device's name ([`DeviceUsed::name`]).
+    pub device: String,
+    /// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
+    pub name: String,
+    /// The file that describes it, as the user named it.
+    pub file: String,
+    /// The line in that file where it begins, from 1.
+    pub line: u32,
+    /// What the case says it covers: requirements, tickets, upstream tests.
+    pub covers: Vec<String>,
+}
+
+impl PlannedCase {
+    /// The case's suite, such as `kernel.dma_mapping.iommufd__edu`: JUnit's `classname`.
+    pub fn suite(&self) -> String {
+        format!("{}.{}.{}__{}", self.pack, self.scenario, self.backend, self.device)
+    }
+
+    /// The whole identity, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`.
+    pub fn id(&self) -> String {
+        format!("{}.{}", self.suite(), self.name)
+    }
+}
+
+/// How a case ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything that was expected came true.
+    Passed,
+    /// The kernel did something else than the scenario expects.
+    Failed,
+    /// No verdict on the kernel: setup failed, the device vanished, the worker died of our own bug.
+    Error,
+    /// The case cannot apply here.
+    Skipped,
+}
+
+/// What a case gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// [`PlannedCase::case`]
+    pub case: u32,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Wall time in microseconds.
+    pub micros: u64,
+    /// For all but a pass: the reason in one line, such as `unmap gave ENOENT, expected 4096 bytes`.
+    pub message: Option<String>,
+    /// For failures and errors: the message with the YAML line, the expected and the got, as on the terminal but without colour.
+    pub detail: Option<String>,
+    /// Where the reason is in the text: `file:line:column` of the expectation that did not hold.
+    pub at: Option<String>,
+    /// The case's ioctls, decoded, one a line; kept for failures and errors, empty for a pass.
+    pub trace: Vec<String>,
+    /// Lines that the kernel logged meanwhile.
+    pub kernel_log: Vec<String>,
+    /// Checks that were planned and not made.
+    pub unchecked: Vec<Unchecked>,
+    /// How many checks were made: outcomes compared, page sizes seen, expressions evaluated.
+    pub checks: u32,
+}
+
+/// A check that a case asks for and that was not made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unchecked {
+    /// What, such as `pagesize`.
+    pub what: String,
+    /// Why, such as `no page-table dump for this IOMMU`.
+    pub reason: String,
+    /// The scenario itself says that it is not to be checked on this backend (`skip_pagesize`).
+    pub by_choice: bool,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunFinished {
+    /// Wall time in milliseconds.
+    pub millis: u64,
+    /// Stopped by Ctrl-C or SIGTERM: the cases without a result were not run.
+    pub interrupted: bool,
+}

@@ -1,0 +1,21 @@
+//! vfiospec runs YAML scenarios against the real ioctls of VFIO and IOMMUFD.
+//!
+//! Data flows one way, and the modules follow it:
+//! [`language`] (text to typed scenarios, with diagnostics) → [`plan`] (matrix × backends × devices, a flat list of cases with
+//! stable ids) → [`engine`] (runs one case on this host) → [`report`] (events to files and terminal).
+//! Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
+//! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a verb).
+
+#![deny(unsafe_code)]
+
+pub mod backend;
+pub mod cli;
+pub mod engine;
+pub mod event;
+pub mod host;
+pub mod lab;
+pub mod language;
+pub mod plan;
+pub mod report;
+#[allow(unsafe_code)] // The one place: every block says why it is sound.
+pub mod uapi;
