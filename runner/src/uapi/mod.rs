@@ -1,1 +1,59 @@
-//! TODO
+//! What the kernel offers to user space: the requests of VFIO and IOMMUFD, memory mappings, and what an init does.
+//!
+//! The only unsafe code of the crate. Every request is one small function that keeps the errno and writes itself into a
+//! [`Tracer`]. Structs and constants come from the bindings crates, which are generated from `include/uapi/linux/vfio.h`
+//! and `iommufd.h`.
+
+mod errno;
+mod file;
+mod ioctl;
+pub mod iommufd;
+mod memory;
+pub mod system;
+mod trace;
+pub mod vfio;
+
+pub use errno::Errno;
+pub use file::{close, open};
+pub use memory::{Anonymous, Mapping, Placement, Prot};
+pub use trace::{Call, Mark, Tracer};
+
+/// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// The device may read memory.
+    pub read: bool,
+    /// The device may write memory.
+    pub write: bool,
+}
+
+impl Access {
+    /// Both ways.
+    pub const READ_WRITE: Access = Access { read: true, write: true };
+    /// The device may only read.
+    pub const READ: Access = Access { read: true, write: false };
+    /// The device may only write.
+    pub const WRITE: Access = Access { read: false, write: true };
+    /// Neither: every backend refuses such a mapping.
+    pub const NONE: Access = Access { read: false, write: false };
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.read, self.write) {
+            (true, true) => "READ|WRITE",
+            (true, false) => "READ",
+            (false, true) => "WRITE",
+            (false, false) => "0",
+        })
+    }
+}
+
+/// A stretch of I/O virtual addresses, in bytes, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct IovaRange {
+    /// The first address.
+    pub start: u64,
+    /// The last address: the end is included, so that a range can reach the top of the address space.
+    pub last: u64,
+}

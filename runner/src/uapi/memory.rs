@@ -1,0 +1,359 @@
+//! Memory to map for devices: anonymous, huge, missing on purpose, or a device's own.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::system::page_size;
+use super::{Errno, Tracer};
+
+/// What the process itself may do with its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Prot {
+    /// `PROT_NONE`
+    None,
+    /// `PROT_READ`
+    Read,
+    /// `PROT_READ|PROT_WRITE`
+    #[default]
+    ReadWrite,
+}
+
+impl Prot {
+    fn bits(self) -> i32 {
+        match self {
+            Prot::None => libc::PROT_NONE,
+            Prot::Read => libc::PROT_READ,
+            Prot::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Prot::None => "PROT_NONE",
+            Prot::Read => "PROT_READ",
+            Prot::ReadWrite => "PROT_READ|PROT_WRITE",
+        }
+    }
+}
+
+/// Where in the address space memory goes: its address is `misalign` modulo `align`, both in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// A power of two; at least the base page is kept.
+    pub align: u64,
+    /// A multiple of the base page below `align`.
+    pub misalign: u64,
+}
+
+impl Placement {
+    /// At a multiple of `align` bytes.
+    pub const fn aligned(align: u64) -> Placement {
+        Placement { align, misalign: 0 }
+    }
+
+    /// Off a multiple of `align` bytes by `misalign`.
+    pub const fn off_by(align: u64, misalign: u64) -> Placement {
+        Placement { align, misalign }
+    }
+}
+
+/// Wherever the base page allows.
+impl Default for Placement {
+    fn default() -> Self {
+        Placement::aligned(1)
+    }
+}
+
+/// Anonymous memory to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Anonymous {
+    /// In bytes; the kernel rounds it up to whole pages.
+    pub size: u64,
+    /// The huge page in bytes to take it from; `None` for base pages, of which no transparent huge page is made.
+    pub hugetlb: Option<u64>,
+    /// What the process may do with it.
+    pub prot: Prot,
+    /// Where it goes; huge pages are aligned to themselves at least.
+    pub placement: Placement,
+}
+
+impl Anonymous {
+    /// Readable, writable base pages, anywhere.
+    pub fn new(size: u64) -> Anonymous {
+        Anonymous { size, hugetlb: None, prot: Prot::ReadWrite, placement: Placement::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Anonymous(Prot),
+    Reserved,
+    Device,
+}
+
+/// A stretch of address space of this process, given back when dropped.
+///
+/// Devices may write to it at any time, so it is never lent as a reference: [`Mapping::read`] and [`Mapping::write`] copy.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The stretch that was asked for lies somewhere in the reservation that `munmap` gets.
+    reservation: (u64, u64),
+    addr: u64,
+    len: u64,
+    kind: Kind,
+    tracer: Tracer,
+}
+
+impl Mapping {
+    /// Makes anonymous memory; nothing is behind it yet ([`Mapping::populate`]).
+    /// `ENOMEM` where there are not enough huge pages, `EINVAL` for a size or placement that cannot be.
+    pub fn anonymous(what: &Anonymous, tracer: &Tracer) -> Result<Mapping, Errno> {
+        let page = what.hugetlb.unwrap_or_else(page_size);
+        // A huge page of 1 would be the kernel's default one, and larger than the reservation.
+        if !page.is_power_of_two() || what.hugetlb.is_some_and(|page| page <= page_size()) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let size = what.size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
+        let placement = Placement { align: what.placement.align.max(page), ..what.placement };
+        if !placement.misalign.is_multiple_of(page) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut mapping = Mapping::reserve(size, placement, Kind::Anonymous(what.prot), tracer)?;
+        mapping.len = what.size;
+        let huge = match what.hugetlb {
+            None => 0,
+            Some(page) => libc::MAP_HUGETLB | ((page.trailing_zeros() as i32) << libc::MAP_HUGE_SHIFT),
+        };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | huge;
+        let shown = match what.hugetlb {
+            None => "MAP_PRIVATE|MAP_ANONYMOUS".to_string(),
+            Some(page) => format!("MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|{page:#x}"),
+        };
+        mapping.fill(size, what.prot, flags, &shown, None)?;
+        if what.hugetlb.is_none() {
+            // Base pages were asked for; a kernel without transparent huge pages has nothing to forbid.
+            let _ = mapping.advise(libc::MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");
+        }
+        Ok(mapping)
+    }
+
+    /// Takes a stretch of addresses with nothing behind it: to map it for a device fails with `EFAULT`.
+    pub fn reserved(size: u64, placement: Placement, tracer: &Tracer) -> Result<Mapping, Errno> {
+        Mapping::reserve(size, placement, Kind::Reserved, tracer)
+    }
+
+    /// Maps `size` bytes of a device's file at `offset`, such as a BAR. Huge mappings of it are asked for, not promised.
+    pub fn device(
+        device: BorrowedFd,
+        offset: u64,
+        size: u64,
+        prot: Prot,
+        placement: Placement,
+        tracer: &Tracer,
+    ) -> Result<Mapping, Errno> {
+        let mapping = Mapping::reserve(size, placement, Kind::Device, tracer)?;
+        mapping.fill(size, prot, libc::MAP_SHARED, "MAP_SHARED", Some((device, offset)))?;
+        let _ = mapping.advise(libc::MADV_HUGEPAGE, "MADV_HUGEPAGE");
+        Ok(mapping)
+    }
+
+    /// The first address: the vaddr of a map request.
+    pub fn addr(&self) -> u64 {
+        self.addr
+    }
+
+    /// In bytes, as asked for.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Never: the kernel makes no mapping of nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts pages behind anonymous memory now, so that a later map request does not have to: `ENOMEM` or `EHWPOISON`
+    /// instead of a signal at the first touch. Other memory has nothing to be put behind.
+    pub fn populate(&self) -> Result<(), Errno> {
+        match self.kind {
+            Kind::Anonymous(Prot::ReadWrite) => self.advise(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE"),
+            Kind::Anonymous(Prot::Read) => self.advise(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies out of anonymous memory, from `offset` bytes on. `EFAULT` beyond its end, if it is not readable, or if it
+    /// is a device's, where a copy would be an access of unknown width.
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let readable = matches!(self.kind, Kind::Anonymous(Prot::Read | Prot::ReadWrite));
+        let from = self.at(offset, into.len()).filter(|_| readable).ok_or(Errno(libc::EFAULT))?;
+        // SAFETY: `at` says that these bytes lie in this mapping, which is readable anonymous memory and lives as long as
+        // self; no reference to it exists, and a device that writes meanwhile gives old or new bytes, as for read(2).
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    /// Copies into anonymous memory, from `offset` bytes on; `EFAULT` as for [`Mapping::read`].
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let writable = matches!(self.kind, Kind::Anonymous(Prot::ReadWrite));
+        let to = self.at(offset, bytes.len()).filter(|_| writable).ok_or(Errno(libc::EFAULT))?;
+        // SAFETY: `at` says that these bytes lie in this mapping, which is writable anonymous memory and lives as long as
+        // self; no reference to it exists, so nothing is written behind one.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
+        Ok(())
+    }
+
+    fn at(&self, offset: u64, len: usize) -> Option<u64> {
+        let end = offset.checked_add(len as u64)?;
+        (end <= self.len).then(|| self.addr + offset)
+    }
+
+    /// Reserves more than asked for, and finds the place inside.
+    fn reserve(size: u64, placement: Placement, kind: Kind, tracer: &Tracer) -> Result<Mapping, Errno> {
+        let page = page_size();
+        let align = placement.align.max(page);
+        if !align.is_power_of_two() || placement.misalign >= align || !placement.misalign.is_multiple_of(page) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let rounded = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
+        let total = rounded.checked_add(2 * align).filter(|_| size > 0).ok_or(Errno(libc::EINVAL))?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let run = || {
+            // SAFETY: no address is asked for, so the kernel takes one that nothing else uses.
+            let base = unsafe { libc::mmap(std::ptr::null_mut(), total as usize, libc::PROT_NONE, flags, -1, 0) };
+            if base == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(base as u64) }
+        };
+        let fields = format!("addr=NULL, length={total:#x}, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE");
+        let base = tracer.call("mmap", fields, run, |base| format!("{base:#x}"))?;
+        // At most 2 * align - 1 beyond the base.
+        let addr = base.next_multiple_of(align) + placement.misalign;
+        Ok(Mapping { reservation: (base, total), addr, len: size, kind, tracer: tracer.clone() })
+    }
+
+    /// Replaces the reserved stretch by real memory.
+    fn fill(
+        &self,
+        size: u64,
+        prot: Prot,
+        flags: i32,
+        shown: &str,
+        file: Option<(BorrowedFd, u64)>,
+    ) -> Result<(), Errno> {
+        let (base, total) = self.reservation;
+        let rounded = size.checked_next_multiple_of(page_size()).ok_or(Errno(libc::ENOMEM))?;
+        if self.addr < base || rounded > total - (self.addr - base) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let (fd, offset) = file.map_or((-1, 0), |(fd, offset)| (fd.as_raw_fd(), offset));
+        let (prot, prot_name) = (prot.bits(), prot.name());
+        let fields = format!(
+            "addr={:#x}, length={size:#x}, {prot_name}, {shown}|MAP_FIXED, fd={fd}, offset={offset:#x}",
+            self.addr
+        );
+        let run = || {
+            let address = self.addr as *mut libc::c_void;
+            // SAFETY: MAP_FIXED replaces only addresses of our own reservation, as checked above (for huge pages the
+            // size is whole ones already), and nobody has a pointer into it yet.
+            let got =
+                unsafe { libc::mmap(address, size as usize, prot, flags | libc::MAP_FIXED, fd, offset as libc::off_t) };
+            if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(got as u64) }
+        };
+        self.tracer.call("mmap", fields, run, |addr| format!("{addr:#x}")).map(drop)
+    }
+
+    fn advise(&self, advice: i32, name: &'static str) -> Result<(), Errno> {
+        let run = || {
+            // SAFETY: the stretch is our own, and no advice given here takes contents away.
+            let returned = unsafe { libc::madvise(self.addr as *mut libc::c_void, self.len as usize, advice) };
+            if returned < 0 { Err(Errno::last()) } else { Ok(()) }
+        };
+        let fields = format!("addr={:#x}, length={:#x}, {name}", self.addr, self.len);
+        self.tracer.call("madvise", fields, run, |()| "0".into())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let (base, total) = self.reservation;
+        let run = || {
+            // SAFETY: the reservation is ours alone, all that was put into it too, and no reference to it was ever lent.
+            let returned = unsafe { libc::munmap(base as *mut libc::c_void, total as usize) };
+            if returned < 0 { Err(Errno::last()) } else { Ok(()) }
+        };
+        // There is nothing to be done about a failure, but the trace shows it.
+        let _ = self.tracer.call("munmap", format!("addr={base:#x}, length={total:#x}"), run, |()| "0".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn memory_lies_where_it_was_asked_to() {
+        let tracer = Tracer::new();
+        for placement in [Placement::aligned(2 * MIB), Placement::off_by(2 * MIB, 4 * KIB)] {
+            let what = Anonymous { placement, ..Anonymous::new(16 * KIB) };
+            let anonymous = Mapping::anonymous(&what, &tracer).unwrap();
+            let reserved = Mapping::reserved(16 * KIB, placement, &tracer).unwrap();
+            for mapping in [&anonymous, &reserved] {
+                assert_eq!(mapping.addr() % placement.align, placement.misalign);
+                assert_eq!(mapping.len(), 16 * KIB);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_beyond_the_end() {
+        let memory = Mapping::anonymous(&Anonymous::new(4 * KIB), &Tracer::new()).unwrap();
+        memory.populate().unwrap();
+        memory.write(4 * KIB - 4, b"last").unwrap();
+        let mut back = [0; 4];
+        memory.read(4 * KIB - 4, &mut back).unwrap();
+        assert_eq!(&back, b"last");
+        assert_eq!(memory.write(4 * KIB - 3, b"last"), Err(Errno(libc::EFAULT)));
+        assert_eq!(memory.read(u64::MAX, &mut back), Err(Errno(libc::EFAULT)));
+    }
+
+    #[test]
+    fn protection_holds_for_our_own_copies_too() {
+        let tracer = Tracer::new();
+        let what = Anonymous { prot: Prot::Read, ..Anonymous::new(4 * KIB) };
+        let read_only = Mapping::anonymous(&what, &tracer).unwrap();
+        read_only.populate().unwrap();
+        assert_eq!(read_only.write(0, b"x"), Err(Errno(libc::EFAULT)));
+        assert_eq!(read_only.read(0, &mut [1]), Ok(()));
+        let reserved = Mapping::reserved(4 * KIB, Placement::default(), &tracer).unwrap();
+        assert_eq!(reserved.read(0, &mut [1]), Err(Errno(libc::EFAULT)));
+    }
+
+    #[test]
+    fn an_impossible_placement_is_refused() {
+        let tracer = Tracer::new();
+        for placement in [Placement::aligned(3 * MIB), Placement::off_by(MIB, MIB), Placement::off_by(MIB, 1)] {
+            let what = Anonymous { placement, ..Anonymous::new(4 * KIB) };
+            assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));
+        }
+        let inside_a_huge_page = Anonymous {
+            hugetlb: Some(2 * MIB),
+            placement: Placement::off_by(2 * MIB, 4 * KIB),
+            ..Anonymous::new(2 * MIB)
+        };
+        let no_huge_page = Anonymous { hugetlb: Some(1), ..Anonymous::new(2 * MIB) };
+        for what in [inside_a_huge_page, no_huge_page] {
+            assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));
+        }
+    }
+
+    #[test]
+    fn the_trace_shows_what_became_of_it() {
+        let tracer = Tracer::new();
+        drop(Mapping::reserved(4 * KIB, Placement::default(), &tracer).unwrap());
+        let lines = tracer.take();
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines[0].starts_with("mmap(addr=NULL, length=0x3000, PROT_NONE"), "{lines:#?}");
+        assert!(lines[1].starts_with("munmap(") && lines[1].ends_with("= 0"), "{lines:#?}");
+    }
+}

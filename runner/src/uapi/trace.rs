@@ -1,0 +1,132 @@
+//! The calls that were made, decoded, one line each in the spirit of strace.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::Errno;
+
+/// How many calls are kept; a case that makes more loses its oldest ones.
+const KEPT: usize = 10_000;
+
+/// One call, decoded: `VFIO_IOMMU_MAP_DMA(argsz=32, flags=READ|WRITE, …) = 0`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The request's or system call's name, as in the headers.
+    pub name: &'static str,
+    /// What went in: `field=value`, separated by commas.
+    pub fields: String,
+    /// What came out: the value, then the fields that the kernel wrote; or `-1` and the errno.
+    pub result: String,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({}) = {}", self.name, self.fields, self.result)
+    }
+}
+
+/// A place in the trace: what came after it is [`Tracer::since`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// Records calls; clones share one record. It keeps the last 10 000 and counts the others.
+#[derive(Debug, Clone, Default)]
+pub struct Tracer(Rc<RefCell<Record>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    calls: VecDeque<Call>,
+    dropped: u64,
+}
+
+impl Tracer {
+    /// An empty record.
+    pub fn new() -> Tracer {
+        Tracer::default()
+    }
+
+    /// Makes a call and records it: `fields` is what goes in, `shown` turns what came out into `0 {size=0x1000}`.
+    pub fn call<T>(
+        &self,
+        name: &'static str,
+        fields: String,
+        run: impl FnOnce() -> Result<T, Errno>,
+        shown: impl FnOnce(&T) -> String,
+    ) -> Result<T, Errno> {
+        let start = Instant::now();
+        let outcome = run();
+        let micros = start.elapsed().as_micros() as u64;
+        let result = match &outcome {
+            Ok(value) => shown(value),
+            Err(errno) => format!("-1 {errno}"),
+        };
+        self.record(Call { name, fields, result, micros });
+        outcome
+    }
+
+    /// Records a call that was made elsewhere.
+    pub fn record(&self, call: Call) {
+        let mut record = self.0.borrow_mut();
+        if record.calls.len() == KEPT {
+            record.calls.pop_front();
+            record.dropped += 1;
+        }
+        record.calls.push_back(call);
+    }
+
+    /// The place behind the last call.
+    pub fn mark(&self) -> Mark {
+        let record = self.0.borrow();
+        Mark(record.dropped + record.calls.len() as u64)
+    }
+
+    /// The calls after a mark that are still kept; none if the record was taken since.
+    pub fn since(&self, mark: Mark) -> Vec<Call> {
+        let record = self.0.borrow();
+        record.calls.iter().skip(mark.0.saturating_sub(record.dropped) as usize).cloned().collect()
+    }
+
+    /// All lines so far, and starts anew. If calls were dropped, the first line says how many.
+    pub fn take(&self) -> Vec<String> {
+        let record = std::mem::take(&mut *self.0.borrow_mut());
+        let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
+        head.into_iter().chain(record.calls.iter().map(Call::to_string)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: usize) -> Call {
+        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into(), micros: 1 }
+    }
+
+    #[test]
+    fn a_call_is_one_line_with_its_outcome() {
+        let tracer = Tracer::new();
+        let good = tracer.call("A", "x=1".into(), || Ok(4096u64), |size| format!("0 {{size={size:#x}}}"));
+        let bad = tracer.clone().call("B", String::new(), || Err::<(), _>(Errno(libc::EINVAL)), |()| "0".into());
+        assert_eq!((good, bad), (Ok(4096), Err(Errno(libc::EINVAL))));
+        assert_eq!(tracer.take(), ["A(x=1) = 0 {size=0x1000}", "B() = -1 EINVAL (invalid argument)"]);
+        assert!(tracer.take().is_empty());
+    }
+
+    #[test]
+    fn it_keeps_the_last_calls_and_says_how_many_are_missing() {
+        let tracer = Tracer::new();
+        (0..KEPT + 3).for_each(|number| tracer.record(call(number)));
+        let mark = tracer.mark();
+        tracer.record(call(7));
+        assert_eq!(tracer.since(mark).len(), 1);
+        let lines = tracer.take();
+        assert_eq!(lines.len(), KEPT + 1);
+        assert_eq!(lines[0], "… 4 earlier calls are not kept");
+        assert_eq!(lines[1], "VFIO_DEVICE_RESET(4) = 0");
+    }
+}

@@ -1,0 +1,371 @@
+//! VFIO: container, group and device requests (`include/uapi/linux/vfio.h`).
+//!
+//! A container is `/dev/vfio/vfio`, or `/dev/iommu` where IOMMUFD plays the part; both take the same requests.
+
+use std::fmt::Display;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use vfio_bindings::bindings::vfio as sys;
+
+use super::ioctl::{io, with_struct, with_value};
+use super::{Access, Errno, IovaRange, Tracer};
+
+/// `VFIO_TYPE1_IOMMU`: an unmap may cut a mapping wherever it likes, or so it says.
+pub const TYPE1: u32 = sys::VFIO_TYPE1_IOMMU;
+/// `VFIO_TYPE1v2_IOMMU`: an unmap takes whole mappings.
+pub const TYPE1V2: u32 = sys::VFIO_TYPE1v2_IOMMU;
+/// `VFIO_UPDATE_VADDR`: an extension that only the real TYPE1 driver has.
+pub const UPDATE_VADDR: u32 = sys::VFIO_UPDATE_VADDR;
+/// The version of the interface that these requests speak.
+pub const API_VERSION: i32 = sys::VFIO_API_VERSION as i32;
+
+const fn request(nr: u32) -> u32 {
+    io(sys::VFIO_BASE + nr)
+}
+
+fn zero<T>(_: &T) -> String {
+    "0".into()
+}
+
+fn number<T: Display>(value: &T) -> String {
+    value.to_string()
+}
+
+/// `VFIO_GET_API_VERSION` on a container: [`API_VERSION`] unless the world has changed.
+pub fn api_version(container: BorrowedFd, tracer: &Tracer) -> Result<i32, Errno> {
+    // SAFETY: the request takes no argument.
+    tracer.call("VFIO_GET_API_VERSION", String::new(), || unsafe { with_value(container, request(0), 0) }, number)
+}
+
+/// `VFIO_CHECK_EXTENSION` on a container: whether it has one; a number above 1 is how much of it.
+pub fn check_extension(container: BorrowedFd, extension: u32, tracer: &Tracer) -> Result<i32, Errno> {
+    let fields = match extension {
+        sys::VFIO_TYPE1_IOMMU => "VFIO_TYPE1_IOMMU".into(),
+        sys::VFIO_TYPE1v2_IOMMU => "VFIO_TYPE1v2_IOMMU".into(),
+        sys::VFIO_UNMAP_ALL => "VFIO_UNMAP_ALL".into(),
+        sys::VFIO_UPDATE_VADDR => "VFIO_UPDATE_VADDR".into(),
+        other => other.to_string(),
+    };
+    // SAFETY: the argument is the number of an extension.
+    let run = || unsafe { with_value(container, request(1), extension.into()) };
+    tracer.call("VFIO_CHECK_EXTENSION", fields, run, number)
+}
+
+/// `VFIO_SET_IOMMU` on a container with a group in it: [`TYPE1`] or [`TYPE1V2`].
+pub fn set_iommu(container: BorrowedFd, kind: u32, tracer: &Tracer) -> Result<(), Errno> {
+    let fields = match kind {
+        TYPE1 => "VFIO_TYPE1_IOMMU".into(),
+        TYPE1V2 => "VFIO_TYPE1v2_IOMMU".into(),
+        other => other.to_string(),
+    };
+    // SAFETY: the argument is the number of an IOMMU type.
+    let run = || unsafe { with_value(container, request(2), kind.into()) };
+    tracer.call("VFIO_SET_IOMMU", fields, run, number).map(drop)
+}
+
+/// What `VFIO_IOMMU_GET_INFO` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IommuInfo {
+    /// A bit for each page size in bytes: bit 12 is 4 KiB.
+    pub page_sizes: u64,
+    /// The addresses that can be mapped, sorted; `None` if the kernel does not say (before 5.4).
+    pub iova_ranges: Option<Vec<IovaRange>>,
+    /// How many more mappings the container takes; `None` if the kernel does not say.
+    pub dma_avail: Option<u32>,
+    /// Whether there is a migration capability (dirty tracking); only the real TYPE1 driver has it.
+    pub migration: bool,
+}
+
+/// `VFIO_IOMMU_GET_INFO` on a container, with its chain of capabilities.
+pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, Errno> {
+    const HEAD: usize = size_of::<sys::vfio_iommu_type1_info>();
+    let ask = |size: usize| {
+        // Whole 64-bit words, because the kernel's structs are so aligned; the first half of the first one is argsz.
+        let mut words = vec![0u64; size.div_ceil(8)];
+        words[0] = u64::from_ne_bytes(pair(size as u32, 0));
+        let run = || {
+            // SAFETY: the request takes a vfio_iommu_type1_info, and writes no more than argsz bytes: the buffer's size.
+            unsafe { with_struct(container, request(12), words.as_mut_slice()) }?;
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            Ok((u32_at(&bytes, 0).unwrap_or(0) as usize, parse_iommu_info(&bytes)))
+        };
+        let shown = |(_, info): &(usize, IommuInfo)| {
+            let ranges = info.iova_ranges.as_ref().map_or(0, Vec::len);
+            format!("0 {{iova_pgsizes={:#x}, iova_ranges={ranges}, dma_avail={:?}}}", info.page_sizes, info.dma_avail)
+        };
+        tracer.call("VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
+    };
+    // The first answer's argsz says how much room the capabilities need.
+    let (needed, info) = ask(HEAD)?;
+    if needed <= HEAD { Ok(info) } else { ask(needed).map(|(_, info)| info) }
+}
+
+fn pair(first: u32, second: u32) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&first.to_ne_bytes());
+    bytes[4..].copy_from_slice(&second.to_ne_bytes());
+    bytes
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+/// Reads a vfio_iommu_type1_info with its capabilities; stops at what does not fit in the buffer.
+fn parse_iommu_info(bytes: &[u8]) -> IommuInfo {
+    let flags = u32_at(bytes, 4).unwrap_or(0);
+    let mut info = IommuInfo::default();
+    if flags & sys::VFIO_IOMMU_INFO_PGSIZES != 0 {
+        info.page_sizes = u64_at(bytes, 8).unwrap_or(0);
+    }
+    let mut at = u32_at(bytes, 16).unwrap_or(0) as usize;
+    let mut steps = 0; // A chain that runs in a circle ends too.
+    while flags & sys::VFIO_IOMMU_INFO_CAPS != 0 && at != 0 && steps < 64 {
+        // vfio_info_cap_header: id and version are 16 bits each, then the offset of the next.
+        let (Some(id), Some(next)) = (u32_at(bytes, at).map(|word| word & 0xffff), u32_at(bytes, at + 4)) else {
+            break;
+        };
+        match id {
+            sys::VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE => {
+                let count = u32_at(bytes, at + 8).unwrap_or(0) as usize;
+                let range = |index: usize| {
+                    let at = at + 16 + index * 16;
+                    Some(IovaRange { start: u64_at(bytes, at)?, last: u64_at(bytes, at + 8)? })
+                };
+                let mut ranges: Vec<_> = (0..count).map_while(range).collect();
+                ranges.sort();
+                info.iova_ranges = Some(ranges);
+            }
+            sys::VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION => info.migration = true,
+            sys::VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL => info.dma_avail = u32_at(bytes, at + 8),
+            _ => {}
+        }
+        at = next as usize;
+        steps += 1;
+    }
+    info
+}
+
+/// `VFIO_IOMMU_MAP_DMA` on a container: `size` bytes of the caller's memory at `vaddr`, for devices at `iova`.
+pub fn map_dma(
+    container: BorrowedFd,
+    vaddr: u64,
+    iova: u64,
+    size: u64,
+    access: Access,
+    tracer: &Tracer,
+) -> Result<(), Errno> {
+    let mut flags = 0;
+    flags |= if access.read { sys::VFIO_DMA_MAP_FLAG_READ } else { 0 };
+    flags |= if access.write { sys::VFIO_DMA_MAP_FLAG_WRITE } else { 0 };
+    let argsz = size_of::<sys::vfio_iommu_type1_dma_map>() as u32;
+    let mut arg = sys::vfio_iommu_type1_dma_map { argsz, flags, vaddr, iova, size };
+    let fields = format!("argsz={argsz}, flags={access}, vaddr={vaddr:#x}, iova={iova:#x}, size={size:#x}");
+    // SAFETY: the request takes this struct of argsz bytes. The kernel pins what is at vaddr, or fails with EFAULT;
+    // a device that then writes there can reach only memory that its caller named, which Mapping never lends as a reference.
+    let run = || unsafe { with_struct(container, request(13), &mut arg) };
+    tracer.call("VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
+}
+
+/// `VFIO_IOMMU_UNMAP_DMA` on a container: gives the bytes that the kernel says it unmapped.
+pub fn unmap_dma(container: BorrowedFd, iova: u64, size: u64, tracer: &Tracer) -> Result<u64, Errno> {
+    unmap(container, 0, "0", iova, size, tracer)
+}
+
+/// `VFIO_IOMMU_UNMAP_DMA` with `VFIO_DMA_UNMAP_FLAG_ALL`: everything; gives the bytes that the kernel says it unmapped.
+pub fn unmap_dma_all(container: BorrowedFd, tracer: &Tracer) -> Result<u64, Errno> {
+    unmap(container, sys::VFIO_DMA_UNMAP_FLAG_ALL, "ALL", 0, 0, tracer)
+}
+
+fn unmap(
+    container: BorrowedFd,
+    flags: u32,
+    shown_flags: &str,
+    iova: u64,
+    size: u64,
+    tracer: &Tracer,
+) -> Result<u64, Errno> {
+    let argsz = size_of::<sys::vfio_iommu_type1_dma_unmap>() as u32;
+    let mut arg = sys::vfio_iommu_type1_dma_unmap { argsz, flags, iova, size, ..Default::default() };
+    let fields = format!("argsz={argsz}, flags={shown_flags}, iova={iova:#x}, size={size:#x}");
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes; without the dirty-bitmap flag nothing follows it.
+        unsafe { with_struct(container, request(14), &mut arg) }?;
+        Ok(arg.size)
+    };
+    tracer.call("VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
+}
+
+/// What `VFIO_GROUP_GET_STATUS` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Every device of the group is bound to a VFIO driver, or to none.
+    pub viable: bool,
+    /// The group is in a container.
+    pub container_set: bool,
+}
+
+/// `VFIO_GROUP_GET_STATUS` on a group.
+pub fn group_status(group: BorrowedFd, tracer: &Tracer) -> Result<GroupStatus, Errno> {
+    let argsz = size_of::<sys::vfio_group_status>() as u32;
+    let mut arg = sys::vfio_group_status { argsz, flags: 0 };
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes.
+        unsafe { with_struct(group, request(3), &mut arg) }?;
+        Ok(arg.flags)
+    };
+    let flags =
+        tracer.call("VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| format!("0 {{flags={f:#x}}}"))?;
+    Ok(GroupStatus {
+        viable: flags & sys::VFIO_GROUP_FLAGS_VIABLE != 0,
+        container_set: flags & sys::VFIO_GROUP_FLAGS_CONTAINER_SET != 0,
+    })
+}
+
+/// `VFIO_GROUP_SET_CONTAINER` on a group: puts it into a container.
+pub fn group_set_container(group: BorrowedFd, container: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+    let mut fd = container.as_raw_fd();
+    // SAFETY: the request reads one 32-bit file descriptor.
+    let run = || unsafe { with_struct(group, request(4), &mut fd) };
+    tracer.call("VFIO_GROUP_SET_CONTAINER", format!("container={}", container.as_raw_fd()), run, zero).map(drop)
+}
+
+/// `VFIO_GROUP_UNSET_CONTAINER` on a group: takes it out; `EBUSY` while a device of it is open.
+pub fn group_unset_container(group: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+    // SAFETY: the request takes no argument.
+    let run = || unsafe { with_value(group, request(5), 0) };
+    tracer.call("VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
+}
+
+/// `VFIO_GROUP_GET_DEVICE_FD` on a group: opens the device of that name, for PCI its address such as `0000:00:03.0`.
+pub fn group_device_fd(group: BorrowedFd, device: &str, tracer: &Tracer) -> Result<OwnedFd, Errno> {
+    let mut name = device.as_bytes().to_vec();
+    name.push(0);
+    let run = || {
+        // SAFETY: the request reads a string up to its zero byte, which is there.
+        let fd = unsafe { with_struct(group, request(6), name.as_mut_slice()) }?;
+        // SAFETY: the kernel just made this file descriptor for us; nobody else has it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    tracer.call("VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
+}
+
+/// What `VFIO_DEVICE_GET_INFO` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// `VFIO_DEVICE_FLAGS_*`
+    pub flags: u32,
+    /// How many regions it has; for PCI the indices are fixed and some are empty.
+    pub regions: u32,
+    /// How many kinds of interrupts it has.
+    pub irqs: u32,
+}
+
+impl DeviceInfo {
+    /// Whether `VFIO_DEVICE_RESET` works on it.
+    pub fn can_reset(&self) -> bool {
+        self.flags & sys::VFIO_DEVICE_FLAGS_RESET != 0
+    }
+}
+
+/// `VFIO_DEVICE_GET_INFO` on a device.
+pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Errno> {
+    let argsz = size_of::<sys::vfio_device_info>() as u32;
+    let mut arg = sys::vfio_device_info { argsz, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes.
+        unsafe { with_struct(device, request(7), &mut arg) }?;
+        Ok(DeviceInfo { flags: arg.flags, regions: arg.num_regions, irqs: arg.num_irqs })
+    };
+    let shown = |i: &DeviceInfo| format!("0 {{flags={:#x}, num_regions={}, num_irqs={}}}", i.flags, i.regions, i.irqs);
+    tracer.call("VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
+}
+
+/// What `VFIO_DEVICE_GET_REGION_INFO` says of one region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegionInfo {
+    /// Its index: for PCI 0 to 5 are the BARs, 6 the ROM, 7 the configuration space, 8 VGA.
+    pub index: u32,
+    /// `VFIO_REGION_INFO_FLAG_*`
+    pub flags: u32,
+    /// In bytes; 0 for a region that the device does not have.
+    pub size: u64,
+    /// Where it begins in the device's file, in bytes, for read, write and mmap.
+    pub offset: u64,
+}
+
+impl RegionInfo {
+    /// Whether it can be read.
+    pub fn readable(&self) -> bool {
+        self.flags & sys::VFIO_REGION_INFO_FLAG_READ != 0
+    }
+
+    /// Whether it can be written.
+    pub fn writable(&self) -> bool {
+        self.flags & sys::VFIO_REGION_INFO_FLAG_WRITE != 0
+    }
+
+    /// Whether it, or a part of it, can be mapped.
+    pub fn mappable(&self) -> bool {
+        self.flags & sys::VFIO_REGION_INFO_FLAG_MMAP != 0
+    }
+}
+
+/// `VFIO_DEVICE_GET_REGION_INFO` on a device.
+pub fn region_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<RegionInfo, Errno> {
+    let argsz = size_of::<sys::vfio_region_info>() as u32;
+    let mut arg = sys::vfio_region_info { argsz, index, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes, and no capabilities where argsz has no room for them.
+        unsafe { with_struct(device, request(8), &mut arg) }?;
+        Ok(RegionInfo { index, flags: arg.flags, size: arg.size, offset: arg.offset })
+    };
+    let shown = |r: &RegionInfo| format!("0 {{flags={:#x}, size={:#x}, offset={:#x}}}", r.flags, r.size, r.offset);
+    tracer.call("VFIO_DEVICE_GET_REGION_INFO", format!("argsz={argsz}, index={index}"), run, shown)
+}
+
+/// `VFIO_DEVICE_RESET` on a device; `EINVAL` if it knows no reset of its own.
+pub fn device_reset(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+    // SAFETY: the request takes no argument.
+    tracer.call("VFIO_DEVICE_RESET", String::new(), || unsafe { with_value(device, request(11), 0) }, zero).map(drop)
+}
+
+/// `VFIO_DEVICE_BIND_IOMMUFD` on a device's own file: gives the id that the IOMMUFD knows the device by.
+pub fn bind_iommufd(device: BorrowedFd, iommufd: BorrowedFd, tracer: &Tracer) -> Result<u32, Errno> {
+    let argsz = size_of::<sys::vfio_device_bind_iommufd>() as u32;
+    let mut arg = sys::vfio_device_bind_iommufd { argsz, iommufd: iommufd.as_raw_fd(), ..Default::default() };
+    let fields = format!("argsz={argsz}, flags=0, iommufd={}", arg.iommufd);
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes; without its flag the token's address is not followed.
+        unsafe { with_struct(device, request(18), &mut arg) }?;
+        Ok(arg.out_devid)
+    };
+    tracer.call("VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
+}
+
+/// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;
+/// returns the id of what it is attached to, the HWPT.
+pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, tracer: &Tracer) -> Result<u32, Errno> {
+    let argsz = size_of::<sys::vfio_device_attach_iommufd_pt>() as u32;
+    let mut arg = sys::vfio_device_attach_iommufd_pt { argsz, pt_id: pt, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes.
+        unsafe { with_struct(device, request(19), &mut arg) }?;
+        Ok(arg.pt_id)
+    };
+    let fields = format!("argsz={argsz}, flags=0, pt_id={pt}");
+    tracer.call("VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
+}
+
+/// `VFIO_DEVICE_DETACH_IOMMUFD_PT` on an attached device: its DMA is blocked from here on.
+pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+    let argsz = size_of::<sys::vfio_device_detach_iommufd_pt>() as u32;
+    let mut arg = sys::vfio_device_detach_iommufd_pt { argsz, ..Default::default() };
+    // SAFETY: the request takes this struct of argsz bytes.
+    let run = || unsafe { with_struct(device, request(20), &mut arg) };
+    tracer.call("VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
+}
