@@ -1,1 +1,13 @@
-//! TODO
+//! The host: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
+
+pub mod bind;
+pub mod facts;
+pub mod kmsg;
+pub mod leaves;
+pub mod pci;
+mod root;
+mod use_of;
+
+pub use pci::Bdf;
+pub use root::Root;
+pub use use_of::Use;

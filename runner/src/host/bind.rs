@@ -1,0 +1,197 @@
+//! Binding a device to vfio-pci for a while, and giving it back.
+//!
+//! By `driver_override` (`Documentation/ABI/testing/sysfs-bus-pci`), which concerns this one device only; never by
+//! `new_id`, which would take every device of the kind.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::pci::{attribute, driver_in};
+use super::use_of::{self, Use};
+use super::{Bdf, Root};
+use crate::uapi::Errno;
+
+const VFIO: &str = "vfio-pci";
+
+/// A device that is bound to vfio-pci; it goes back to its driver when this is dropped.
+#[derive(Debug)]
+pub struct Binding {
+    root: Root,
+    bdf: Bdf,
+    /// `None` if it was on vfio-pci already, or was given back.
+    before: Option<Before>,
+}
+
+#[derive(Debug, Clone)]
+struct Before {
+    driver: Option<String>,
+    /// As it was, empty for none.
+    driver_override: String,
+}
+
+/// A device could not be bound, or not be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BindError {
+    /// There is no such device.
+    NoDevice(Bdf),
+    /// The driver vfio-pci is not there.
+    NoVfioPci,
+    /// It does something that someone would miss.
+    InUse(Bdf, Use),
+    /// A file of sysfs refused to be written.
+    Write(PathBuf, Errno),
+    /// The writes went well, but the device ended up on another driver, or on none.
+    OtherDriver(Bdf, &'static str, Option<String>),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::NoDevice(bdf) => {
+                write!(f, "failed to find the PCI device {bdf}; see lspci -D for those there are")
+            }
+            BindError::NoVfioPci => f.write_str("failed to find the driver vfio-pci; load it with: modprobe vfio-pci"),
+            BindError::InUse(bdf, what) => write!(f, "failed to bind {bdf} to vfio-pci, as it is in use: {what}"),
+            BindError::Write(path, errno) => write!(f, "failed to write {}: {errno}", path.display()),
+            BindError::OtherDriver(bdf, wanted, got) => {
+                write!(f, "failed to bind {bdf} to {wanted}: it is now bound to ")?;
+                write!(f, "{}; the kernel log says why", got.as_deref().unwrap_or("no driver"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+impl Binding {
+    /// Binds a device to vfio-pci. Nothing happens, now or later, if it is bound to it already; it is refused if
+    /// the device is in use.
+    pub fn to_vfio(bdf: Bdf) -> Result<Binding, BindError> {
+        Binding::to_vfio_in(Root::default(), bdf)
+    }
+
+    fn to_vfio_in(root: Root, bdf: Bdf) -> Result<Binding, BindError> {
+        if !root.join(attribute(bdf, "vendor")).exists() {
+            return Err(BindError::NoDevice(bdf));
+        }
+        let driver = driver_in(&root, bdf);
+        if driver.as_deref() == Some(VFIO) {
+            return Ok(Binding { root, bdf, before: None });
+        }
+        if let Some(found) = use_of::find(&root, bdf) {
+            return Err(BindError::InUse(bdf, found));
+        }
+        if !root.join(format!("sys/bus/pci/drivers/{VFIO}")).exists() {
+            return Err(BindError::NoVfioPci);
+        }
+        let driver_override = root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)");
+        let before = Before { driver, driver_override: driver_override.unwrap_or_default() };
+        // From here on a failure puts everything back, by the drop.
+        let binding = Binding { root, bdf, before: Some(before) };
+        binding.write(attribute(bdf, "driver_override"), VFIO)?;
+        binding.unbind()?;
+        binding.probe()?;
+        match driver_in(&binding.root, bdf) {
+            Some(driver) if driver == VFIO => Ok(binding),
+            other => Err(BindError::OtherDriver(bdf, VFIO, other)),
+        }
+    }
+
+    /// The driver that the device goes back to; `None` if to none, or if it stays.
+    pub fn previous_driver(&self) -> Option<&str> {
+        self.before.as_ref()?.driver.as_deref()
+    }
+
+    /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
+    pub fn restore(&mut self) -> Result<(), BindError> {
+        let Some(before) = self.before.take() else { return Ok(()) };
+        let put_back = || {
+            // A newline clears the override: nothing at all would not be a write.
+            let text = if before.driver_override.is_empty() { "\n" } else { &before.driver_override };
+            self.write(attribute(self.bdf, "driver_override"), text)?;
+            let current = driver_in(&self.root, self.bdf);
+            if current == before.driver {
+                return Ok(());
+            }
+            self.unbind()?;
+            let Some(driver) = &before.driver else { return Ok(()) };
+            self.write(format!("sys/bus/pci/drivers/{driver}/bind"), &self.bdf.to_string())
+        };
+        put_back()
+    }
+
+    fn unbind(&self) -> Result<(), BindError> {
+        match driver_in(&self.root, self.bdf) {
+            Some(_) => self.write(attribute(self.bdf, "driver/unbind"), &self.bdf.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn probe(&self) -> Result<(), BindError> {
+        self.write("sys/bus/pci/drivers_probe", &self.bdf.to_string())
+    }
+
+    fn write(&self, path: impl Into<PathBuf>, text: &str) -> Result<(), BindError> {
+        let path = self.root.join(path.into());
+        let written = std::fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| {
+            // One write(2): sysfs takes each write for a value of its own.
+            std::io::Write::write_all(&mut file, text.as_bytes())
+        });
+        written.map_err(|error| BindError::Write(path, Errno::of(&error)))
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        // Whoever wants to know calls restore().
+        let _ = self.restore();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::use_of::tests::Tree;
+    use super::*;
+
+    #[test]
+    fn a_device_on_vfio_pci_already_is_left_as_it_is() {
+        let tree = Tree::new("bound").driver("vfio-pci");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        assert_eq!(binding.previous_driver(), None);
+        assert_eq!(binding.restore(), Ok(()));
+        assert_eq!(tree.read("sys/bus/pci/drivers_probe"), "");
+    }
+
+    #[test]
+    fn a_device_in_use_is_refused_before_anything_is_written() {
+        let tree = Tree::new("in-use").driver("e1000e").file("net/eth0/flags", "0x1003");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert!(matches!(error, BindError::InUse(..)), "{error}");
+        assert_eq!(tree.read(attribute(tree.bdf(), "driver_override")), "(null)\n");
+    }
+
+    #[test]
+    fn without_the_driver_it_says_how_to_load_it() {
+        let tree = Tree::new("no-vfio").driver("e1000e").without("sys/bus/pci/drivers/vfio-pci");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(error.to_string(), "failed to find the driver vfio-pci; load it with: modprobe vfio-pci");
+    }
+
+    #[test]
+    fn a_failure_midway_clears_the_override_again() {
+        // The tree's files do nothing when written, so that the device stays where it is.
+        let tree = Tree::new("stays").driver("e1000e");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        let text =
+            format!("failed to bind {} to vfio-pci: it is now bound to e1000e; the kernel log says why", tree.bdf());
+        assert_eq!(error.to_string(), text);
+        assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_said_to_be() {
+        let tree = Tree::new("absent");
+        let error = Binding::to_vfio_in(tree.root(), "ff:1f.7".parse().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "failed to find the PCI device 0000:ff:1f.7; see lspci -D for those there are");
+    }
+}

@@ -1,0 +1,124 @@
+//! Facts of the host that decide what can be tested, and that have to be the same after a test.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::pci::attribute;
+use super::{Bdf, Root};
+use crate::uapi::system;
+
+/// The IOMMU in front of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IommuKind {
+    /// VT-d.
+    Intel,
+    /// AMD-Vi.
+    Amd,
+    /// virtio-iommu.
+    Virtio,
+    /// Arm's SMMU, version 3.
+    Smmu3,
+    /// One that we do not know, by the name in sysfs.
+    Other(String),
+    /// There is none, or it is switched off.
+    None,
+}
+
+/// `intel`, `amd`, `virtio`, `smmu3`, `none`, or the name in sysfs.
+impl fmt::Display for IommuKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IommuKind::Intel => "intel",
+            IommuKind::Amd => "amd",
+            IommuKind::Virtio => "virtio",
+            IommuKind::Smmu3 => "smmu3",
+            IommuKind::Other(name) => name,
+            IommuKind::None => "none",
+        })
+    }
+}
+
+/// The IOMMU in front of a device, by the link in the device's folder.
+pub fn iommu(bdf: Bdf) -> IommuKind {
+    iommu_kind(&Root::default(), bdf)
+}
+
+pub(super) fn iommu_kind(root: &Root, bdf: Bdf) -> IommuKind {
+    match root.link_name(attribute(bdf, "iommu")) {
+        None => IommuKind::None,
+        Some(name) if name.starts_with("dmar") => IommuKind::Intel,
+        Some(name) if name.starts_with("ivhd") => IommuKind::Amd,
+        Some(name) if name.starts_with("virtio") => IommuKind::Virtio,
+        Some(name) if name.starts_with("smmu3") => IommuKind::Smmu3,
+        Some(name) => IommuKind::Other(name),
+    }
+}
+
+/// The kernel's release (`uname -r`).
+pub fn kernel() -> String {
+    system::release()
+}
+
+/// How many huge pages are free, by their size in bytes.
+pub fn free_huge_pages() -> BTreeMap<u64, u64> {
+    let root = Root::default();
+    let folder = "sys/kernel/mm/hugepages";
+    let read = |name: String| {
+        let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        Some((kib * 1024, root.text(format!("{folder}/{name}/free_hugepages"))?.parse().ok()?))
+    };
+    root.names(folder).into_iter().filter_map(read).collect()
+}
+
+/// The kernel's taint bits (`Documentation/admin-guide/tainted-kernels.rst`); bit 9 is a warning. 0 if unreadable.
+pub fn taint() -> u64 {
+    Root::default().text("proc/sys/kernel/tainted").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Memory that this process has locked or pinned, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accounted {
+    /// `VmLck`: what TYPE1 raises.
+    pub locked: u64,
+    /// `VmPin`: what IOMMUFD raises.
+    pub pinned: u64,
+}
+
+/// What is accounted to this process now.
+pub fn accounted() -> Accounted {
+    let status = Root::default().text("proc/self/status").unwrap_or_default();
+    parse_accounted(&status)
+}
+
+fn parse_accounted(status: &str) -> Accounted {
+    let bytes = |key: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(key))?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    Accounted { locked: bytes("VmLck:").unwrap_or(0), pinned: bytes("VmPin:").unwrap_or(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::use_of::tests::Tree;
+    use super::*;
+
+    #[test]
+    fn accounts_are_in_bytes() {
+        let status = "Name:\tx\nVmPeak:\t  3000 kB\nVmLck:\t     4 kB\nVmPin:\t  2048 kB\n";
+        assert_eq!(parse_accounted(status), Accounted { locked: 4096, pinned: 2 << 20 });
+        assert_eq!(parse_accounted(""), Accounted::default());
+    }
+
+    #[test]
+    fn the_iommu_is_known_by_the_devices_link() {
+        let tree = Tree::new("iommu");
+        let kind = || iommu_kind(&tree.root(), tree.bdf()).to_string();
+        assert_eq!(kind(), "none");
+        for (link, name) in [("dmar0", "intel"), ("ivhd1", "amd"), ("virtio2", "virtio"), ("smmu3.0x2b400000", "smmu3")]
+        {
+            tree.link(&format!("sys/bus/pci/devices/{}/iommu", tree.bdf()), &format!("sys/devices/{link}"));
+            assert_eq!(kind(), name);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! PCI devices as sysfs shows them (`Documentation/ABI/testing/sysfs-bus-pci`).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Root;
+
+/// A PCI address: domain, bus, device, function, such as `0000:03:00.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bdf {
+    /// The segment; above 0xffff for those that the kernel made up (VMD).
+    pub domain: u32,
+    /// 0 to 0xff.
+    pub bus: u8,
+    /// 0 to 0x1f.
+    pub device: u8,
+    /// 0 to 7.
+    pub function: u8,
+}
+
+/// As sysfs writes it: `0000:03:00.0`.
+impl fmt::Display for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.device, self.function)
+    }
+}
+
+/// A text that is no PCI address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotBdf(pub String);
+
+impl fmt::Display for NotBdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to read '{}' as a PCI address: it looks like 0000:03:00.0 or 03:00.0", self.0)
+    }
+}
+
+impl std::error::Error for NotBdf {}
+
+impl FromStr for Bdf {
+    type Err = NotBdf;
+
+    /// Without a domain it is 0000.
+    fn from_str(text: &str) -> Result<Bdf, NotBdf> {
+        let parsed = || {
+            let (rest, function) = text.rsplit_once('.')?;
+            let (rest, device) = rest.rsplit_once(':')?;
+            let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0000", rest));
+            Some(Bdf {
+                domain: hex(domain, 4..=8, u32::MAX)?,
+                bus: hex(bus, 2..=2, 0xff)? as u8,
+                device: hex(device, 2..=2, 0x1f)? as u8,
+                function: hex(function, 1..=1, 7)? as u8,
+            })
+        };
+        parsed().ok_or_else(|| NotBdf(text.into()))
+    }
+}
+
+fn hex(text: &str, digits: std::ops::RangeInclusive<usize>, max: u32) -> Option<u32> {
+    // from_str_radix alone would take a sign too.
+    let well_formed = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(text, 16).ok().filter(|number| well_formed && *number <= max)
+}
+
+impl Serialize for Bdf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bdf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bdf, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What sysfs says of a PCI device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PciDevice {
+    /// Its address.
+    pub bdf: Bdf,
+    /// The vendor's id.
+    pub vendor: u16,
+    /// The vendor's id of the device.
+    pub device: u16,
+    /// Class, subclass and programming interface, such as 0x010802 for NVMe.
+    pub class: u32,
+    /// The driver that it is bound to.
+    pub driver: Option<String>,
+    /// Its IOMMU group; `None` without an IOMMU.
+    pub group: Option<u32>,
+    /// Its NUMA node, where the firmware says.
+    pub numa_node: Option<u32>,
+}
+
+impl PciDevice {
+    /// Reads a device; `None` if there is no such device.
+    pub fn read(bdf: Bdf) -> Option<PciDevice> {
+        PciDevice::read_in(&Root::default(), bdf)
+    }
+
+    pub(super) fn read_in(root: &Root, bdf: Bdf) -> Option<PciDevice> {
+        let number = |name: &str| {
+            let text = root.text(attribute(bdf, name))?;
+            u32::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
+        };
+        Some(PciDevice {
+            bdf,
+            vendor: number("vendor")? as u16,
+            device: number("device")? as u16,
+            class: number("class")?,
+            driver: driver_in(root, bdf),
+            group: root.link_name(attribute(bdf, "iommu_group")).and_then(|name| name.parse().ok()),
+            numa_node: root.text(attribute(bdf, "numa_node")).and_then(|text| text.parse().ok()),
+        })
+    }
+
+    /// All devices of the host, by address.
+    pub fn all() -> Vec<PciDevice> {
+        let names = Root::default().names("sys/bus/pci/devices");
+        let mut all: Vec<_> = names.iter().filter_map(|name| PciDevice::read(name.parse().ok()?)).collect();
+        all.sort_by_key(|device| device.bdf);
+        all
+    }
+
+    /// Vendor and device as `8086:10c9`.
+    pub fn ids(&self) -> String {
+        format!("{:04x}:{:04x}", self.vendor, self.device)
+    }
+
+    /// One line: `0000:03:00.0 8086:10c9 class 020000, driver igb, group 12, node 0`.
+    pub fn describe(&self) -> String {
+        let driver = self.driver.as_deref().unwrap_or("none");
+        let group = self.group.map_or("none".into(), |group| group.to_string());
+        let node = self.numa_node.map_or(String::new(), |node| format!(", node {node}"));
+        format!("{} {} class {:06x}, driver {driver}, group {group}{node}", self.bdf, self.ids(), self.class)
+    }
+}
+
+/// `sys/bus/pci/devices/<bdf>/<name>`
+pub(super) fn attribute(bdf: Bdf, name: &str) -> PathBuf {
+    format!("sys/bus/pci/devices/{bdf}/{name}").into()
+}
+
+/// The driver that a device is bound to.
+pub fn driver(bdf: Bdf) -> Option<String> {
+    driver_in(&Root::default(), bdf)
+}
+
+pub(super) fn driver_in(root: &Root, bdf: Bdf) -> Option<String> {
+    root.link_name(attribute(bdf, "driver"))
+}
+
+/// The number of a device's IOMMU group: `/dev/vfio/<number>` once it is bound to vfio-pci.
+pub fn group(bdf: Bdf) -> Option<u32> {
+    Root::default().link_name(attribute(bdf, "iommu_group"))?.parse().ok()
+}
+
+/// The PCI devices of a device's IOMMU group, itself included; none without an IOMMU.
+pub fn group_members(bdf: Bdf) -> Vec<Bdf> {
+    let names = Root::default().names(attribute(bdf, "iommu_group/devices"));
+    names.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci.
+pub fn cdev(bdf: Bdf) -> Option<PathBuf> {
+    let names = Root::default().names(attribute(bdf, "vfio-dev"));
+    let name = names.iter().find(|name| name.starts_with("vfio"))?;
+    // The folder is there in any case; its `dev` file only if the kernel makes device files.
+    Root::default().text(attribute(bdf, &format!("vfio-dev/{name}/dev")))?;
+    Some(PathBuf::from("/dev/vfio/devices").join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_with_or_without_its_domain() {
+        for (text, canonical) in [
+            ("0000:03:00.0", "0000:03:00.0"),
+            ("03:00.0", "0000:03:00.0"),
+            ("0001:AB:1f.7", "0001:ab:1f.7"),
+            ("10000:00:02.0", "10000:00:02.0"),
+        ] {
+            assert_eq!(text.parse::<Bdf>().unwrap().to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in
+            ["", "3:0.0", "03:00", "03:20.0", "03:00.8", "0000:03:00.0/..", "+000:03:00.0", "0000:03:00.0 ", "ß3:00.0"]
+        {
+            assert_eq!(text.parse::<Bdf>(), Err(NotBdf(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_travels_as_its_text() {
+        let bdf: Bdf = serde_json::from_str("\"03:00.0\"").unwrap();
+        assert_eq!(serde_json::to_string(&bdf).unwrap(), "\"0000:03:00.0\"");
+        assert!(serde_json::from_str::<Bdf>("\"eth0\"").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Where /sys, /proc and /dev hang: `/`, or a folder that a test has made.
+
+use std::path::{Path, PathBuf};
+
+/// The folder that sysfs and procfs are found below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root(PathBuf);
+
+/// The real one, `/`.
+impl Default for Root {
+    fn default() -> Self {
+        Root("/".into())
+    }
+}
+
+impl Root {
+    /// A tree of its own, for tests.
+    pub fn at(folder: &Path) -> Root {
+        Root(folder.into())
+    }
+
+    /// `path` below it; `path` has no leading slash.
+    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// A file's text without the newline at its end; `None` if it cannot be read.
+    pub(super) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        Some(std::fs::read_to_string(self.join(path)).ok()?.trim_end().to_string())
+    }
+
+    /// The last part of what a link points to: sysfs's way to name a driver, a group, a bus.
+    pub(super) fn link_name(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = std::fs::read_link(self.join(path)).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The names in a folder, sorted; none if there is no such folder.
+    pub(super) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.join(path)) else { return Vec::new() };
+        let mut names: Vec<_> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
