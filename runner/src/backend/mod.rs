@@ -1,1 +1,51 @@
-//! TODO
+//! The five ways to map memory for a device, behind one small trait.
+//!
+//! [`Name`] is the vocabulary and needs no kernel; [`open`] puts a device behind a backend and needs one.
+
+mod container;
+mod device;
+mod error;
+mod ioas;
+mod name;
+mod session;
+
+pub use container::Container;
+pub use device::{Device, Region};
+pub use error::OpenError;
+pub use ioas::Ioas;
+pub use name::{Name, UnknownName};
+pub use session::{Session, open};
+
+use crate::uapi::Errno;
+pub use crate::uapi::{Access, IovaRange};
+
+/// An I/O address space: what all five backends can do, each with its own errnos.
+pub trait Iommu {
+    /// Maps `size` bytes of this process's memory at `vaddr`, for devices at `iova`.
+    fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno>;
+
+    /// Unmaps `size` bytes at `iova`; gives the bytes that the kernel says it unmapped, which may be fewer or more.
+    fn unmap(&self, iova: u64, size: u64) -> Result<u64, Errno>;
+
+    /// Unmaps everything; gives the bytes that the kernel says it unmapped.
+    fn unmap_all(&self) -> Result<u64, Errno>;
+
+    /// The addresses that can be mapped, sorted.
+    fn iova_ranges(&self) -> Result<Vec<IovaRange>, Errno>;
+
+    /// What the kernel says of the address space.
+    fn info(&self) -> Result<Info, Errno>;
+}
+
+/// What the kernel says of an address space; `None` where the backend has no such answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Info {
+    /// A bit for each page size in bytes: bit 12 is 4 KiB. Containers only; the compat ones name every size.
+    pub page_sizes: Option<u64>,
+    /// How many more mappings it takes. Containers only.
+    pub dma_avail: Option<u64>,
+    /// What an iova has to be a multiple of, in bytes. IOMMUFD only.
+    pub iova_alignment: Option<u64>,
+    /// Whether it has the migration capability. Containers only; true on the real TYPE1 alone.
+    pub migration: Option<bool>,
+}

@@ -1,0 +1,121 @@
+//! Why a device could not be opened behind a backend, and what to do about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::host::{Bdf, pci};
+use crate::uapi::Errno;
+
+/// A device could not be opened: the step that failed, on which file, and what helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenError {
+    /// The call, such as `open` or `VFIO_SET_IOMMU`.
+    pub step: &'static str,
+    /// The file that it was made on.
+    pub path: PathBuf,
+    /// What it failed with; `None` where something was missing before any call.
+    pub errno: Option<Errno>,
+    /// What to do, in one sentence; `None` where we know nothing better than the errno.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            "open" => write!(f, "failed to open {}", self.path.display())?,
+            step => write!(f, "failed to {step} on {}", self.path.display())?,
+        }
+        if let Some(errno) = self.errno {
+            write!(f, ": {errno}")?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl OpenError {
+    pub(super) fn new(step: &'static str, path: &Path, errno: Errno, bdf: Bdf) -> OpenError {
+        let help = help(step, path, errno, bdf);
+        OpenError { step, path: path.into(), errno: Some(errno), help }
+    }
+
+    pub(super) fn no_group(bdf: Bdf) -> OpenError {
+        let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/iommu_group"));
+        let help = if path.parent().is_some_and(Path::exists) {
+            format!("no IOMMU is in front of {bdf}: switch it on in the firmware and boot with intel_iommu=on")
+        } else {
+            format!("there is no PCI device {bdf}")
+        };
+        OpenError { step: "find the IOMMU group", path, errno: None, help: Some(help) }
+    }
+
+    pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
+        let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
+        let help = match pci::driver(bdf).as_deref() {
+            Some("vfio-pci") => {
+                "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into()
+            }
+            Some(driver) => format!("{bdf} is bound to {driver}, not to vfio-pci"),
+            None => format!("{bdf} is not bound to vfio-pci"),
+        };
+        OpenError { step: "find the VFIO device", path, errno: None, help: Some(help) }
+    }
+
+    pub(super) fn not_viable(path: &Path, bdf: Bdf) -> OpenError {
+        OpenError { step: "use the group", path: path.into(), errno: None, help: Some(not_viable_help(bdf)) }
+    }
+}
+
+fn not_viable_help(bdf: Bdf) -> String {
+    let others: Vec<String> = pci::group_members(bdf)
+        .into_iter()
+        .filter(|other| *other != bdf)
+        .filter_map(|other| pci::driver(other).map(|driver| (other, driver)))
+        .filter(|(_, driver)| driver != "vfio-pci")
+        .map(|(other, driver)| format!("{other} is bound to {driver}"))
+        .collect();
+    match others.is_empty() {
+        true => "the group is not viable: a device in it is bound to a driver other than vfio-pci".into(),
+        false => format!("the group is not viable: {}; bind these to vfio-pci too, or to none", others.join(", ")),
+    }
+}
+
+fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
+    let file = path.to_str().unwrap_or_default();
+    Some(match (step, file, errno.0) {
+        ("open", "/dev/iommu", libc::ENOENT) => {
+            "the kernel is built without CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd".into()
+        }
+        ("open", "/dev/vfio/vfio", libc::ENOENT) => {
+            "the kernel is built without CONFIG_VFIO_CONTAINER, or its module is not loaded: modprobe vfio".into()
+        }
+        ("open", "/dev/vfio/vfio", libc::ENODEV) => "modprobe vfio_iommu_type1".into(),
+        ("open", _, libc::ENOENT) => match pci::driver(bdf).as_deref() {
+            Some("vfio-pci") => "the kernel is built without CONFIG_VFIO_GROUP, or /dev is not kept by devtmpfs".into(),
+            Some(driver) => format!("{bdf} is bound to {driver}, not to vfio-pci"),
+            None => format!("{bdf} is not bound to vfio-pci"),
+        },
+        ("open", _, libc::EBUSY) => format!("another process has {bdf} or its group open"),
+        ("open", _, libc::EACCES | libc::EPERM) => "run it as root, or give the file to your user".into(),
+        ("VFIO_GROUP_SET_CONTAINER", _, libc::ENODEV | libc::EINVAL | libc::ENOTTY) => {
+            "the kernel cannot put a VFIO group into this container: is CONFIG_VFIO_GROUP there?".into()
+        }
+        ("VFIO_CHECK_EXTENSION", "/dev/vfio/vfio", libc::EOPNOTSUPP) => {
+            "the kernel has no TYPE1 driver loaded: modprobe vfio_iommu_type1".into()
+        }
+        ("VFIO_SET_IOMMU" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT" | "VFIO_GROUP_GET_DEVICE_FD", _, libc::EPERM) => {
+            "the platform does not isolate interrupts; on a test machine, allow_unsafe_interrupts of \
+             vfio_iommu_type1 or iommufd lets it pass"
+                .into()
+        }
+        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) => not_viable_help(bdf),
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY) => {
+            format!("another process has {bdf} or its group open")
+        }
+        _ => return None,
+    })
+}

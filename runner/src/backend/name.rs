@@ -1,0 +1,92 @@
+//! The names of the backends: those of the kernel's own selftests.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One of the five ways to map memory for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Name {
+    /// A container on `/dev/vfio/vfio`, the first version: an unmap need not take whole mappings.
+    #[serde(rename = "vfio_type1_iommu")]
+    VfioType1,
+    /// A container on `/dev/vfio/vfio`, the second version.
+    #[serde(rename = "vfio_type1v2_iommu")]
+    VfioType1v2,
+    /// A container that `/dev/iommu` plays, the first version.
+    #[serde(rename = "iommufd_compat_type1")]
+    CompatType1,
+    /// A container that `/dev/iommu` plays, the second version.
+    #[serde(rename = "iommufd_compat_type1v2")]
+    CompatType1v2,
+    /// `/dev/iommu` and the device's own file.
+    #[serde(rename = "iommufd")]
+    Iommufd,
+}
+
+impl Name {
+    /// All five, in the order that plans and reports follow.
+    pub const ALL: [Name; 5] =
+        [Name::VfioType1, Name::VfioType1v2, Name::CompatType1, Name::CompatType1v2, Name::Iommufd];
+
+    /// The name as scenarios write it, such as `vfio_type1_iommu`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Name::VfioType1 => "vfio_type1_iommu",
+            Name::VfioType1v2 => "vfio_type1v2_iommu",
+            Name::CompatType1 => "iommufd_compat_type1",
+            Name::CompatType1v2 => "iommufd_compat_type1v2",
+            Name::Iommufd => "iommufd",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that names no backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName(pub String);
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Name::ALL.iter().map(|name| name.as_str()).collect();
+        write!(f, "failed to find a backend named '{}': there are {}", self.0, known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
+impl FromStr for Name {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Name, UnknownName> {
+        Name::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| UnknownName(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_in_text_and_in_json() {
+        for name in Name::ALL {
+            assert_eq!(name.as_str().parse(), Ok(name));
+            assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_the_right_ones() {
+        let error = "vfio_type2".parse::<Name>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("failed to find a backend named 'vfio_type2': there are vfio_type1_iommu, "),
+            "{error}"
+        );
+    }
+}
