@@ -4,6 +4,8 @@
 //! `case_finished` in the order of execution, then `run_finished`. A stream may end anywhere: a case that was started
 //! and never finished was running when the host or the runner died.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the journal's format; a reader refuses a newer one.
@@ -132,6 +134,24 @@ pub struct CaseResult {
     pub unchecked: Vec<Unchecked>,
     /// How many checks were made: outcomes compared, page sizes seen, expressions evaluated.
     pub checks: u32,
+}
+
+impl CaseResult {
+    /// A result with nothing to tell but the verdict and the time it took.
+    pub fn new(case: u32, verdict: Verdict, elapsed: Duration) -> CaseResult {
+        CaseResult {
+            case,
+            verdict,
+            micros: elapsed.as_micros() as u64,
+            message: None,
+            detail: None,
+            at: None,
+            trace: Vec::new(),
+            kernel_log: Vec::new(),
+            unchecked: Vec::new(),
+            checks: 0,
+        }
+    }
 }
 
 /// A check that a case asks for and that was not made.

@@ -38,6 +38,17 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl OpenError {
+    /// Whether this kernel does not have the backend at all, or not loaded: nothing is broken, there is nothing to test.
+    pub fn is_missing(&self) -> bool {
+        let backend = self.path == Path::new("/dev/iommu") || self.path == Path::new("/dev/vfio/vfio");
+        match (self.step, self.errno) {
+            ("open", Some(Errno(libc::ENOENT | libc::ENODEV))) => backend,
+            ("VFIO_CHECK_EXTENSION", Some(Errno(libc::EOPNOTSUPP))) => true,
+            ("find the VFIO device", None) => true,
+            _ => false,
+        }
+    }
+
     pub(super) fn new(step: &'static str, path: &Path, errno: Errno, bdf: Bdf) -> OpenError {
         let help = help(step, path, errno, bdf);
         OpenError { step, path: path.into(), errno: Some(errno), help }

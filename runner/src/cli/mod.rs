@@ -1,5 +1,74 @@
-//! The command line.
+//! The command line: one file a verb.
+
+mod check;
+mod devices;
+pub mod exit;
+mod interrupt;
+mod lab;
+mod list;
+mod output;
+mod run;
+mod scenarios;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
+///
+/// `vfiospec lab run` needs no hardware: it boots a Linux kernel in QEMU with an emulated IOMMU and runs there. `vfiospec run` uses
+/// this machine's own devices.
+#[derive(Debug, Parser)]
+#[command(name = "vfiospec", version, after_help = exit::HELP, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    #[command(subcommand)]
+    Lab(lab::Verb),
+    Check(check::Args),
+    List(list::Args),
+    Show(show::Args),
+    /// The process that issues the ioctls; `run` starts it.
+    #[command(hide = true)]
+    Worker,
+}
+
 /// Runs the command line and returns its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    if crate::lab::is_guest_init() {
+        crate::lab::guest_main();
+    }
+    let cli = Cli::parse(); // exits with 2 where the command line is wrong
+    match cli.verb {
+        Verb::Run(args) => run::main(&args).into(),
+        Verb::Lab(verb) => lab::main(&verb),
+        Verb::Check(args) => check::main(&args).into(),
+        Verb::List(args) => list::main(&args).into(),
+        Verb::Show(args) => show::main(&args).into(),
+        Verb::Worker => match crate::engine::worker::main() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("vfiospec worker: {message}");
+                Exit::Bug.into()
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -1,1 +1,164 @@
-//! TODO
+//! From scenarios to a flat list of cases: matrix × backends × devices, each with an id that stays the same from run to run.
+
+mod steps;
+
+use std::{collections::HashMap, time::Duration};
+
+pub use steps::{PlannedStep, planned};
+
+use crate::{
+    backend,
+    event::PlannedCase,
+    language::{BackendOptions, Case, Fixture, Loaded, Path, Scalar, Scope, Target, combinations, static_scope},
+};
+
+/// How long a case may take unless it says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The cases of a run, in the order of the report.
+pub struct Plan {
+    /// The scenarios they come from.
+    pub scenarios: Vec<Loaded>,
+    /// The cases; a case's number is its index.
+    pub cases: Vec<Planned>,
+}
+
+/// One case on one backend and one device.
+pub struct Planned {
+    /// What identifies it.
+    pub id: PlannedCase,
+    /// The index of its scenario.
+    pub scenario: usize,
+    /// The index of its case in the scenario.
+    pub case: usize,
+    /// The backend.
+    pub backend: backend::Name,
+    /// What the scenario sets for the backend.
+    pub options: BackendOptions,
+    /// The index of its device in what [`expand`] was given.
+    pub device: usize,
+    /// What its expressions know before the run.
+    pub scope: Scope,
+    /// Its time limit.
+    pub timeout: Duration,
+    /// How it gets its device.
+    pub fixture: Fixture,
+    /// Its tags, and those of its scenario.
+    pub tags: Vec<String>,
+}
+
+impl Plan {
+    /// The case as its file describes it, and the path to it.
+    pub fn case(&self, planned: &Planned) -> (&Case, Path) {
+        let case = &self.scenarios[planned.scenario].scenario.cases[planned.case];
+        (case, Path::root().join("cases").join(planned.case))
+    }
+
+    /// The order to run in: device by device and backend by backend, so that each is opened once; `slow` cases last, so that
+    /// the others' results are there early.
+    pub fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
+        order.sort_by_key(|&case| {
+            let planned = &self.cases[case as usize];
+            (planned.tags.iter().any(|tag| tag == "slow"), planned.device, planned.backend)
+        });
+        order
+    }
+}
+
+/// Two cases that no report could tell apart.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Collision {
+    /// What both are called.
+    pub id: String,
+    /// Where the first is: `file:line`.
+    pub first: String,
+    /// Where the second is.
+    pub second: String,
+}
+
+/// Plans every case of the scenarios on the devices of these names.
+///
+/// A scenario that names a device runs on that one only, and gives no case where it is not there.
+pub fn expand(
+    scenarios: Vec<Loaded>,
+    devices: &[String],
+    command_line: &[(String, Scalar)],
+) -> Result<Plan, Vec<Collision>> {
+    let mut cases = Vec::new();
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let mut collisions = Vec::new();
+    for (scenario_index, loaded) in scenarios.iter().enumerate() {
+        let scenario = &loaded.scenario;
+        let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
+        let locator = loaded.source.locator();
+        let lines: Vec<u32> = (0..scenario.cases.len())
+            .map(|index| locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32)
+            .collect();
+        for (device, device_name) in devices.iter().enumerate() {
+            if wanted != "any" && wanted != device_name && device_name != "any" {
+                continue;
+            }
+            for &(backend, options) in &scenario.backends.0 {
+                for (case_index, case) in scenario.cases.iter().enumerate() {
+                    let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(backend)));
+                    if !meant {
+                        continue;
+                    }
+                    for combination in combinations(&case.matrix) {
+                        let Ok(scope) = static_scope(scenario, case, command_line, backend, &combination) else {
+                            continue; // the check has refused such a scenario
+                        };
+                        let id = PlannedCase {
+                            case: cases.len() as u32,
+                            pack: loaded.pack.clone(),
+                            scenario: scenario.name.0.clone(),
+                            backend: backend.as_str().to_owned(),
+                            device: device_name.clone(),
+                            name: case_name(case, &combination),
+                            file: loaded.source.name.clone(),
+                            line: lines[case_index],
+                            covers: case.covers.iter().filter_map(|text| scope.text(&text.0).ok()).collect(),
+                        };
+                        let here = format!("{}:{}", id.file, id.line);
+                        if let Some(first) = taken.insert(readable(&id.id()), here.clone()) {
+                            collisions.push(Collision { id: id.id(), first, second: here });
+                        }
+                        let timeout = case.timeout.or(scenario.timeout).map_or(TIMEOUT, |timeout| timeout.0);
+                        let tags = scenario.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect();
+                        cases.push(Planned {
+                            id,
+                            scenario: scenario_index,
+                            case: case_index,
+                            backend,
+                            options,
+                            device,
+                            scope,
+                            timeout,
+                            fixture: case.fixture.or(scenario.fixture).unwrap_or_default(),
+                            tags,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    match collisions.is_empty() {
+        true => Ok(Plan { scenarios, cases }),
+        false => Err(collisions),
+    }
+}
+
+/// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
+fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
+    let values: Vec<_> = combination.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    match values.is_empty() {
+        true => case.name.0.clone(),
+        false => format!("{}[{}]", case.name, values.join(",")),
+    }
+}
+
+/// What a report's readers make of an id: Jenkins replaces all but these in its addresses.
+fn readable(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '$' || c == '.' { c } else { '_' }).collect()
+}

@@ -1,0 +1,121 @@
+//! The devices that the user names, and what to say when there are none.
+
+use std::{fmt::Write, str::FromStr};
+
+use super::Exit;
+use crate::{
+    event::DeviceUsed,
+    host::{Bdf, bind::Binding, pci::PciDevice},
+    language::Name,
+    uapi::system,
+};
+
+/// `--device`: an address, or a name and an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    name: Option<String>,
+    bdf: Bdf,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Named, String> {
+        let (name, address) = match text.split_once('=') {
+            Some((name, address)) => (Some(name), address),
+            None => (None, text),
+        };
+        if let Some(name) = name
+            && !Name::is_valid(&name.replace('-', "_"))
+        {
+            return Err(format!("`{name}` is no name: expected letters, digits, `_` and `-`"));
+        }
+        let bdf = address.parse::<Bdf>().map_err(|error| error.to_string())?;
+        Ok(Named { name: name.map(|name| name.replace('-', "_")), bdf })
+    }
+}
+
+/// The devices, bound to vfio-pci; what was bound is given back when dropped.
+pub struct Devices {
+    /// As reports know them.
+    pub used: Vec<DeviceUsed>,
+    bindings: Vec<Binding>,
+}
+
+/// Binds the devices. Says on standard error what is missing, and how to get it.
+pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
+    if named.is_empty() {
+        eprint!("{}", none_named());
+        return Err(Exit::NoVerdict);
+    }
+    let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
+    for Named { name, bdf } in named {
+        let name = name.clone().unwrap_or_else(|| "any".to_owned());
+        if devices.used.iter().any(|used| used.name == name) {
+            eprintln!("vfiospec: two devices are called `{name}`");
+            eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");
+            return Err(Exit::Usage);
+        }
+        match Binding::to_vfio(*bdf) {
+            Ok(binding) => devices.bindings.push(binding),
+            Err(error) => {
+                eprintln!("vfiospec: {error}");
+                return Err(Exit::NoVerdict);
+            }
+        }
+        let ids = PciDevice::read(*bdf).map(|device| device.ids()).unwrap_or_default();
+        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids });
+    }
+    Ok(devices)
+}
+
+impl Devices {
+    /// Gives every device back to the driver that it had; says on standard error what does not work.
+    pub fn give_back(self) {
+        for mut binding in self.bindings {
+            if let Err(error) = binding.restore() {
+                eprintln!("vfiospec: {error}");
+            }
+        }
+    }
+}
+
+/// What is missing when no device was named.
+fn none_named() -> String {
+    let mut text = String::from("vfiospec: no device to run on: this needs one or more `--device ADDRESS`\n");
+    let candidates: Vec<_> = PciDevice::all().into_iter().filter(|device| device.group.is_some()).collect();
+    if candidates.is_empty() {
+        text.push_str(
+            "  read: no PCI device of this machine is behind an IOMMU (/sys/kernel/iommu_groups is empty)\n  \
+             help: switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on\n",
+        );
+    } else {
+        text.push_str("  these are behind an IOMMU; choose one that nothing uses (it is taken from its driver and given back):\n");
+        for device in candidates.iter().take(20) {
+            let _ = writeln!(text, "    {}", device.describe());
+        }
+        if candidates.len() > 20 {
+            let _ = writeln!(text, "    … and {} more", candidates.len() - 20);
+        }
+    }
+    if !system::is_root() {
+        text.push_str("  help: opening and binding devices needs root\n");
+    }
+    text.push_str("  help: without a device to spare, `vfiospec lab run` boots a kernel with an emulated IOMMU and device\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_an_address_with_or_without_a_name() {
+        let named: Named = "edu=0000:00:03.0".parse().unwrap();
+        assert_eq!((named.name.as_deref(), named.bdf.to_string().as_str()), (Some("edu"), "0000:00:03.0"));
+        let named: Named = "00:03.0".parse().unwrap();
+        assert_eq!((named.name, named.bdf.to_string().as_str()), (None, "0000:00:03.0"));
+        assert!("a b=00:03.0".parse::<Named>().is_err());
+        assert!("edu=zz".parse::<Named>().is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::Exit;
+
+/// A flag that the first Ctrl-C or SIGTERM sets. To be called once.
+pub fn flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        eprintln!("\nvfiospec: stopping; once more stops at once");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("vfiospec: failed to handle Ctrl-C, it will end the run at once: {error}");
+    }
+    flag
+}

@@ -1,0 +1,94 @@
+//! Where the events of a run go: journal, progress, and at the end the reports.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::Exit;
+use crate::{
+    event::Event,
+    report::{journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
+};
+
+/// Where results go, as `run` and `lab run` take it.
+#[derive(Debug, Clone, Args)]
+pub struct Outputs {
+    /// Where to write the JUnit XML
+    #[arg(long, value_name = "FILE", default_value = "reports/out/junit.xml")]
+    pub junit: PathBuf,
+
+    /// Where to write the journal: every event as a line of JSON, from which all reports are made
+    #[arg(long, value_name = "FILE", default_value = "reports/out/journal.jsonl")]
+    pub journal: PathBuf,
+
+    /// Print a line for every case, not only for failures
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Takes the events of one run.
+pub struct Output {
+    outputs: Outputs,
+    journal: journal::Writer,
+    progress: Progress,
+    events: Vec<Event>,
+}
+
+impl Output {
+    /// Begins the journal; says on standard error if it cannot be written.
+    pub fn create(outputs: &Outputs) -> Result<Output, Exit> {
+        let journal = journal::Writer::create(&outputs.journal).map_err(|error| {
+            eprintln!("vfiospec: {error}");
+            Exit::ReportNotWritten
+        })?;
+        // A report of an earlier run must not be taken for this one's.
+        if let Err(error) = std::fs::remove_file(&outputs.junit)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            eprintln!("vfiospec: failed to remove the earlier report {}: {error}", outputs.junit.display());
+            return Err(Exit::ReportNotWritten);
+        }
+        Ok(Output { outputs: outputs.clone(), journal, progress: Progress::stderr(outputs.verbose), events: Vec::new() })
+    }
+
+    /// One event, to the journal first.
+    pub fn on(&mut self, event: Event) -> io::Result<()> {
+        self.journal.on(&event)?;
+        let _ = self.progress.on(&event); // a terminal that is gone stops nothing
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Whether the run has told its end.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.events.last(), Some(Event::RunFinished(_)))
+    }
+
+    /// How many cases have a result.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Writes the reports, prints the summary and gives the exit code of the run.
+    pub fn finish(self) -> Exit {
+        self.progress.clear();
+        let run = Run::from_events(self.events);
+        let written = junit::write(&run, &self.outputs.junit);
+        let mut files: Vec<(&str, &Path)> = Vec::new();
+        if written.is_ok() {
+            files.push(("JUnit", &self.outputs.junit));
+        }
+        files.push(("journal", &self.outputs.journal));
+        print!("{}", summary::render(&run, &Terminal::detect(&io::stdout()), &files));
+        match written {
+            Ok(()) => Exit::of(&run),
+            Err(error) => {
+                eprintln!("vfiospec: {error}");
+                Exit::ReportNotWritten
+            }
+        }
+    }
+}

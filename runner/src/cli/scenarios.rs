@@ -1,0 +1,171 @@
+//! From the paths on the command line to scenarios that are known to be right.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::Exit;
+use crate::{
+    engine::worker::{Setup, Text},
+    event::DeviceUsed,
+    language::{self, Loaded, Scalar, Source},
+    plan::Plan,
+    report::{sanitize, terminal::Terminal},
+};
+
+/// The largest file that is read as a scenario, in bytes.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// Which scenarios, as every verb takes it.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Scenario files, or folders of them
+    #[arg(value_name = "PATH", default_value = "scenarios")]
+    pub paths: Vec<PathBuf>,
+
+    /// Set a variable of the scenarios, in place of the value in the file
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
+    pub vars: Vec<(String, String)>,
+}
+
+fn parse_var(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if language::Name::is_valid(name) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE, such as size=2MiB".to_owned()),
+    }
+}
+
+impl Selection {
+    /// Reads the files; says on standard error what cannot be read.
+    pub fn read(&self) -> Result<Vec<Text>, Exit> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            collect(path, &mut files).map_err(|(path, error)| {
+                eprintln!("vfiospec: failed to read {}: {error}", path.display());
+                if error.kind() == io::ErrorKind::NotFound {
+                    eprintln!("  help: name a scenario file or a folder with some, such as `scenarios/`");
+                }
+                Exit::Usage
+            })?;
+        }
+        if files.is_empty() {
+            let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+            eprintln!("vfiospec: no scenario (*.yaml) below {}", paths.join(", "));
+            return Err(Exit::Usage);
+        }
+        let mut texts = Vec::new();
+        let mut unreadable = false;
+        for file in files {
+            match read(&file) {
+                Ok(text) => texts.push(Text { pack: pack(&file), name: file.display().to_string(), text }),
+                Err(reason) => {
+                    eprintln!("vfiospec: failed to read {}: {reason}", file.display());
+                    unreadable = true;
+                }
+            }
+        }
+        if unreadable { Err(Exit::Usage) } else { Ok(texts) }
+    }
+
+    /// Reads and checks; says on standard error everything that is wrong, of all files in one go.
+    pub fn load(&self, texts: &[Text]) -> Result<Vec<Loaded>, Exit> {
+        let terminal = Terminal::detect(&io::stderr());
+        let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
+        let mut scenarios = Vec::new();
+        let (mut errors, mut invalid) = (0, 0);
+        for Text { name, pack, text } in texts {
+            let source = Source { name: name.clone(), text: text.clone() };
+            match language::load(source, pack.clone(), &vars) {
+                Ok(loaded) => scenarios.push(loaded),
+                Err(problems) => {
+                    eprintln!("{}", problems.render(terminal.color));
+                    errors += problems.diagnostics.len();
+                    invalid += 1;
+                }
+            }
+        }
+        if errors > 0 {
+            let plural = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+            eprintln!("{} in {} of {}", plural(errors, "error"), invalid, plural(texts.len(), "file"));
+            return Err(Exit::Usage);
+        }
+        for (name, _) in &self.vars {
+            let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
+            if !scenarios.iter().any(known) {
+                let names: Vec<&str> =
+                    scenarios.iter().flat_map(|loaded| loaded.scenario.vars.iter()).map(|(name, _)| name.as_str()).collect();
+                eprint!("vfiospec: no scenario has a variable `{name}`");
+                match language::suggest::nearest(name, names.iter().copied()) {
+                    Some(near) => eprintln!("; did you mean `{near}`?"),
+                    None => eprintln!(); // nothing near
+                }
+                return Err(Exit::Usage);
+            }
+        }
+        Ok(scenarios)
+    }
+
+    /// Plans for devices of these names; says on standard error which cases collide.
+    pub fn plan(&self, texts: Vec<Text>, devices: Vec<DeviceUsed>) -> Result<(Plan, Setup), Exit> {
+        let scenarios = self.load(&texts)?;
+        let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
+        let names: Vec<_> = devices.iter().map(|device| device.name.clone()).collect();
+        match crate::plan::expand(scenarios, &names, &vars) {
+            Ok(plan) => Ok((plan, Setup { scenarios: texts, vars: self.vars.clone(), devices })),
+            Err(collisions) => {
+                for collision in collisions {
+                    eprintln!("vfiospec: two cases are called {}", sanitize::line(&collision.id));
+                    eprintln!("  at {} and at {}", collision.first, collision.second);
+                    eprintln!("  help: reports know a case by this name; rename the case, the scenario or its folder");
+                }
+                Err(Exit::Usage)
+            }
+        }
+    }
+}
+
+/// The scenario files of a folder and those below it, sorted; a file that was named itself is taken whatever its name.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let wrap = |error| (path.to_owned(), error);
+    if !fs::metadata(path).map_err(wrap)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries: Vec<_> = fs::read_dir(path).map_err(wrap)?.collect::<Result<_, _>>().map_err(wrap)?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|error| (path.clone(), error))?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        // Symbolic links are not followed: a pack is a stranger's data, and must not reach out of its folder.
+        if kind.is_dir() && !hidden {
+            collect(&path, files)?;
+        } else if kind.is_file() && yaml && !hidden {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let metadata = fs::metadata(file).map_err(|error| error.to_string())?;
+    if metadata.len() > MOST_BYTES {
+        return Err(format!("it has {} bytes, expected at most {MOST_BYTES}", metadata.len()));
+    }
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        format!("line {line} is not UTF-8")
+    })
+}
+
+/// The pack of a file: the name of its folder, as an identifier.
+fn pack(file: &Path) -> String {
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = folder.canonicalize().ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
+    sanitize::identifier(&name.unwrap_or_else(|| "pack".to_owned()))
+}

@@ -1,0 +1,396 @@
+//! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
+
+use minijinja::Value;
+
+use super::{
+    failure::{End, Problem},
+    fixture::{CannotOpen, Fixtures, Open},
+    iova::IovaAllocator,
+    regions::{Held, Pool, no_bar},
+};
+use crate::{
+    backend::Access,
+    event::{DeviceUsed, Unchecked},
+    host::{Bdf, facts, pci::PciDevice},
+    language::{self, Dynamic, Map, Memory, Outcome, Pagesize, Path, Range, Scope, Size, Target},
+    plan::{self, Plan, Planned, PlannedStep},
+    uapi::{Errno, system},
+};
+
+/// A case while it runs.
+pub struct Execution<'a> {
+    plan: &'a Plan,
+    planned: &'a Planned,
+    device: &'a DeviceUsed,
+    scope: Scope,
+    /// How many checks were made.
+    pub checks: u32,
+    /// Checks that were asked for and not made.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// What a call gave: the bytes that it reports, where it reports some.
+type Got = Result<Option<u64>, Errno>;
+
+impl<'a> Execution<'a> {
+    /// The case, about to run.
+    pub fn new(plan: &'a Plan, planned: &'a Planned, device: &'a DeviceUsed) -> Execution<'a> {
+        Execution { plan, planned, device, scope: planned.scope.clone(), checks: 0, unchecked: Vec::new() }
+    }
+
+    /// Runs it. The device is closed after a case that did not pass, so that the next one gets a new one.
+    pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(String)) -> Result<(), End> {
+        let (case, path) = self.plan.case(self.planned);
+        let fresh = self.planned.fixture == language::Fixture::Fresh;
+        let end = self.in_fixture(case, &path, fixtures, pool, step);
+        if fresh || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
+            fixtures.close();
+        }
+        end
+    }
+
+    fn in_fixture(
+        &mut self,
+        case: &language::Case,
+        path: &Path,
+        fixtures: &mut Fixtures,
+        pool: &mut Pool,
+        step: &mut dyn FnMut(String),
+    ) -> Result<(), End> {
+        let name = path.join("name");
+        let bdf: Bdf = self.device.bdf.parse().expect("the runner names devices by valid addresses");
+        let fresh = self.planned.fixture == language::Fixture::Fresh;
+        let open = fixtures.get(self.planned.device, bdf, self.planned.backend, fresh).map_err(|error| match error {
+            CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
+            CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
+            CannotOpen::Ask(what, errno) => {
+                End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
+            }
+        })?;
+        if open.session.true_name() != self.planned.backend {
+            return Err(End::Skipped(format!(
+                "/dev/vfio/vfio is IOMMUFD in disguise on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {}",
+                open.session.true_name()
+            )));
+        }
+        self.learn(bdf, open);
+        let (regions, steps) = plan::planned(case, path, self.planned.backend);
+        let needs_bar = regions.iter().any(|(_, region, _)| {
+            region.memory == Memory::Bar && !matches!(region.bar, Some(language::Bar::Index(_)))
+        });
+        if needs_bar && open.largest_bar.is_none() {
+            return Err(no_bar());
+        }
+        self.requirements(case, path)?;
+
+        let mut held = Vec::new();
+        let end = self.regions_and_steps(&regions, &steps, open, pool, &mut held, step);
+        // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
+        let clean = open.clean();
+        pool.put_back(held);
+        end?;
+        clean.map_err(|left| {
+            End::Failed(
+                Problem::new("left-behind", name, format!("the case left something behind: {left}"))
+                    .label("after this case")
+                    .help("everything was unmapped after its last step, and should have been gone"),
+            )
+        })
+    }
+
+    fn regions_and_steps(
+        &mut self,
+        regions: &[(String, language::Region, Path)],
+        steps: &[PlannedStep],
+        open: &Open,
+        pool: &mut Pool,
+        held: &mut Vec<Held>,
+        step: &mut dyn FnMut(String),
+    ) -> Result<(), End> {
+        for (name, region, at) in regions {
+            let made = pool.make(name, region, at, &self.scope, open.session.device(), open.largest_bar.as_ref())?;
+            let value = [("vaddr", made.mapping.addr()), ("size", made.mapping.len())];
+            self.scope.set(name, Value::from_iter(value));
+            held.push(made);
+        }
+        let mut iovas = IovaAllocator::new(open.iova_ranges.clone());
+        let source = &self.plan.scenarios[self.planned.scenario].source;
+        let locator = source.locator();
+        for planned in steps {
+            let line = locator.locate(&planned.at, Target::Value).line;
+            step(format!("{} at {}:{line}", planned.step.verbs().join(" "), source.name));
+            self.step(planned, open, &mut iovas, held)?;
+        }
+        Ok(())
+    }
+
+    /// What expressions know once the device is open.
+    fn learn(&mut self, bdf: Bdf, open: &Open) {
+        let found = PciDevice::read(bdf);
+        let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
+        let device = [
+            ("name", Value::from(self.device.name.clone())),
+            ("bdf", Value::from(self.device.bdf.clone())),
+            ("vendor", id(|device| device.vendor.into())),
+            ("device", id(|device| device.device.into())),
+            ("class", id(|device| device.class.into())),
+        ];
+        self.scope.set("device", Value::from_iter(device));
+        let bar = open.largest_bar.as_ref();
+        let bar = bar.map(|bar| Value::from_iter([("index", u64::from(bar.index)), ("size", bar.size)]));
+        self.scope.set("bar", Value::from(bar));
+        self.scope.set("iova_ranges", ranges(&open.iova_ranges));
+        self.scope.set("page_size", Value::from(system::page_size()));
+        self.scope.set("kernel", Value::from(facts::kernel()));
+        self.scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
+        // The variables that needed these.
+        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
+        let (case, _) = self.plan.case(self.planned);
+        language::late_variables(&mut self.scope, scenario, case);
+    }
+
+    fn requirements(&mut self, case: &language::Case, path: &Path) -> Result<(), End> {
+        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
+        let of_scenario = scenario.requires.iter().enumerate().map(|(index, r)| (Path::root().join("requires").join(index), r));
+        let of_case = case.requires.iter().enumerate().map(|(index, r)| (path.join("requires").join(index), r));
+        for (at, requirement) in of_scenario.chain(of_case) {
+            let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
+            if !self.scope.truth(&requirement.that).map_err(|error| wrong("that", error))? {
+                let because = self.scope.text(&requirement.because.0).map_err(|error| wrong("because", error))?;
+                return Err(End::Skipped(because));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, planned: &PlannedStep, open: &Open, iovas: &mut IovaAllocator, held: &[Held]) -> Result<(), End> {
+        let PlannedStep { step, at, .. } = planned;
+        let iommu = open.session.iommu();
+        if let Some(map) = &step.map {
+            self.map(map, planned, open, iovas, held)
+        } else if let Some(unmap) = &step.unmap {
+            let iova = self.size(&unmap.iova, &at.join("unmap").join("iova"))?;
+            let size = self.size(&unmap.size, &at.join("unmap").join("size"))?;
+            let got = iommu.unmap(iova, size).map(Some);
+            self.save_bytes(planned, got);
+            self.compare("unmap", planned, got)
+        } else if step.unmap_all.is_some() {
+            let got = iommu.unmap_all().map(Some);
+            self.save_bytes(planned, got);
+            self.compare("unmap_all", planned, got)
+        } else if step.iova_ranges.is_some() {
+            let got = iommu.iova_ranges();
+            self.save(planned, || got.as_ref().map_or_else(|_| Value::UNDEFINED, |found| ranges(found)));
+            self.compare("iova_ranges", planned, got.map(|_| None))
+        } else if step.info.is_some() {
+            let got = iommu.info();
+            self.save(planned, || match &got {
+                Err(_) => Value::UNDEFINED,
+                Ok(info) => Value::from_iter([
+                    ("page_sizes", Value::from(info.page_sizes.unwrap_or(0))),
+                    ("dma_avail", Value::from(info.dma_avail)),
+                    ("iova_alignment", Value::from(info.iova_alignment)),
+                ]),
+            });
+            self.compare("info", planned, got.map(|_| None))
+        } else if let Some(pagesize) = &step.pagesize {
+            self.pagesize(pagesize, planned, open)
+        } else if let Some(gone) = &step.gone {
+            self.gone(gone, planned, open)
+        } else if let Some(check) = &step.check {
+            self.check(check, at)
+        } else {
+            unreachable!("the check refuses a step without a verb")
+        }
+    }
+
+    fn map(
+        &mut self,
+        map: &Map,
+        planned: &PlannedStep,
+        open: &Open,
+        iovas: &mut IovaAllocator,
+        held: &[Held],
+    ) -> Result<(), End> {
+        let at = planned.at.join("map");
+        let memory = held.iter().find(|held| held.name == map.region.0).expect("the check knows the regions");
+        let memory = &memory.mapping;
+        let offset = self.optional(&map.offset, &at.join("offset"))?.unwrap_or(0);
+        let rest = memory.len().saturating_sub(offset);
+        let size = self.optional(&map.size, &at.join("size"))?.unwrap_or(rest);
+        let page = system::page_size();
+        let iova = match self.optional(&map.iova, &at.join("iova"))? {
+            Some(iova) => {
+                iovas.reserve(iova, size);
+                iova
+            }
+            None => iovas.allocate(size, page).ok_or_else(|| {
+                let title = format!("no room for {} among the IOVAs that the device may use", Size(size));
+                End::Error(Problem::new("no-iova", at.clone(), title))
+            })?,
+        };
+        let access = match map.access.unwrap_or(language::Access::ReadWrite) {
+            language::Access::ReadWrite => Access::READ_WRITE,
+            language::Access::Read => Access::READ,
+            language::Access::Write => Access::WRITE,
+            language::Access::None => Access::NONE,
+        };
+        let vaddr = memory.addr().wrapping_add(offset);
+        let got = open.session.iommu().map(vaddr, iova, size, access).map(|()| None);
+        self.save(planned, || Value::from_iter([("iova", iova), ("size", size), ("vaddr", vaddr)]));
+        self.compare("map", planned, got)
+    }
+
+    /// Holds what a call gave against what is expected.
+    fn compare(&mut self, verb: &str, planned: &PlannedStep, got: Got) -> Result<(), End> {
+        self.checks += 1;
+        let mut expected = planned.outcome.to_string();
+        let mut bytes = None;
+        if let Outcome::Bytes(size) = &planned.outcome {
+            let size = self.size(size, &planned.outcome_at)?;
+            expected = format!("success and {}", amount(size));
+            bytes = Some(size);
+        }
+        let right = match (&planned.outcome, &got) {
+            (Outcome::Ok, Ok(_)) | (Outcome::Fails, Err(_)) => true,
+            (Outcome::Errno(errnos), Err(errno)) => errnos.contains(errno),
+            (Outcome::Bytes(_), Ok(reported)) => *reported == bytes,
+            _ => false,
+        };
+        if right {
+            return Ok(());
+        }
+        let got = match got {
+            Ok(None) => "success".to_owned(),
+            Ok(Some(reported)) => format!("success and {}", amount(reported)),
+            Err(errno) => errno.to_string(),
+        };
+        let problem = Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
+        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.planned.backend))))
+    }
+
+    fn pagesize(&mut self, pagesize: &Pagesize, planned: &PlannedStep, open: &Open) -> Result<(), End> {
+        let at = planned.at.join("pagesize");
+        let iova = self.size(&pagesize.iova, &at.join("iova"))?;
+        let size = self.size(&pagesize.size, &at.join("size"))?;
+        let expected = self.size(&pagesize.is, &planned.outcome_at)?;
+        if self.planned.options.skip_pagesize {
+            let reason = format!("skip_pagesize is set for {}", self.planned.backend);
+            self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
+            return Ok(());
+        }
+        let Some(leaves) = self.leaves("pagesize", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
+        self.checks += 1;
+        let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
+        let wrong = leaves.iter().find(|leaf| leaf.page_size != expected);
+        let title = match wrong {
+            Some(leaf) => {
+                let sizes: std::collections::BTreeSet<u64> = leaves.iter().map(|leaf| leaf.page_size).collect();
+                let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
+                format!(
+                    "the page size is {} (at iova {:#x}), expected {}",
+                    sizes.join(" and "),
+                    leaf.iova,
+                    Size(expected)
+                )
+            }
+            None if covered < size => {
+                let (iova, size, covered) = (iova, amount(size), amount(covered));
+                format!("the IOMMU's page table has entries for {covered} of the {size} at iova {iova:#x}")
+            }
+            None => return Ok(()),
+        };
+        let problem = Problem::new("pagesize", planned.outcome_at.clone(), title);
+        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.planned.backend))))
+    }
+
+    fn gone(&mut self, gone: &Range, planned: &PlannedStep, open: &Open) -> Result<(), End> {
+        let at = planned.at.join("gone");
+        let iova = self.size(&gone.iova, &at.join("iova"))?;
+        let size = self.size(&gone.size, &at.join("size"))?;
+        let Some(leaves) = self.leaves("gone", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
+        self.checks += 1;
+        let Some(leaf) = leaves.first() else { return Ok(()) };
+        let title = format!(
+            "the IOMMU's page table still has an entry of {} at iova {:#x}, expected none in {} from {iova:#x} on",
+            Size(leaf.page_size),
+            leaf.iova,
+            amount(size)
+        );
+        Err(End::Failed(Problem::new("not-gone", planned.outcome_at.clone(), title).label("expected nothing mapped after this")))
+    }
+
+    /// The leaves behind a range; `None` and a note where nothing shows them.
+    fn leaves(
+        &mut self,
+        what: &str,
+        iova: u64,
+        size: u64,
+        open: &Open,
+        at: &Path,
+    ) -> Result<Option<Vec<crate::host::leaves::Leaf>>, End> {
+        match &open.observer {
+            Ok(observer) => observer
+                .leaves(iova, size)
+                .map(Some)
+                .map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string()))),
+            Err(reason) => {
+                self.unchecked.push(Unchecked { what: what.into(), reason: reason.clone(), by_choice: false });
+                Ok(None)
+            }
+        }
+    }
+
+    fn check(&mut self, check: &Dynamic<bool>, at: &Path) -> Result<(), End> {
+        let at = at.join("check");
+        self.checks += 1;
+        let truth = self.scope.truth(check).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
+        if truth {
+            return Ok(());
+        }
+        let mut problem = Problem::new("check", at, "the check is not true").label("expected true");
+        if let Dynamic::Expression(source) = check {
+            for (name, value) in self.scope.values_in(source) {
+                problem = problem.help(format!("{name} is {value}"));
+            }
+        }
+        Err(End::Failed(problem))
+    }
+
+    fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
+        self.scope.resolve(value).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
+    }
+
+    fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {
+        value.as_ref().map(|value| self.size(value, at)).transpose()
+    }
+
+    fn save(&mut self, planned: &PlannedStep, value: impl FnOnce() -> Value) {
+        if let Some(name) = &planned.step.save {
+            self.scope.set(&name.0, value());
+        }
+    }
+
+    fn save_bytes(&mut self, planned: &PlannedStep, got: Got) {
+        let bytes = got.ok().flatten();
+        self.save(planned, || Value::from_iter([("bytes", Value::from(bytes))]));
+    }
+}
+
+fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
+    ranges.iter().map(|range| Value::from_iter([("start", range.start), ("last", range.last)])).collect()
+}
+
+/// How many bytes, readable and exact.
+fn amount(bytes: u64) -> String {
+    match bytes {
+        0..4096 => format!("{bytes} bytes"),
+        _ => Size(bytes).to_string(),
+    }
+}
+
+/// How many bytes a leaf covers of a range.
+fn overlap(leaf: u64, page_size: u64, iova: u64, size: u64) -> u64 {
+    let end = leaf.saturating_add(page_size).min(iova.saturating_add(size));
+    end.saturating_sub(leaf.max(iova))
+}

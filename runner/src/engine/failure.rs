@@ -1,0 +1,70 @@
+//! How a case ends early, and how that is told: with the YAML line that did not come true.
+
+use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, render};
+
+/// The end of a case that did not pass.
+#[derive(Debug)]
+pub enum End {
+    /// The kernel did something else than the scenario expects.
+    Failed(Box<Problem>),
+    /// No verdict: something that the case needs failed.
+    Error(Box<Problem>),
+    /// The case cannot apply here, for this reason.
+    Skipped(String),
+}
+
+/// What went wrong, and where in the scenario that was expected otherwise.
+#[derive(Debug)]
+pub struct Problem {
+    /// In one line, such as `unmap gave ENOENT (no such file or directory), expected success and 4KiB`.
+    pub title: String,
+    /// A word for the kind, as for diagnostics.
+    pub code: &'static str,
+    /// Beside the caret.
+    pub label: String,
+    /// What to do, or what else is known.
+    pub help: Vec<String>,
+    /// Where it is written.
+    pub at: Path,
+}
+
+impl Problem {
+    /// A problem with what is written at `at`.
+    pub fn new(code: &'static str, at: Path, title: impl Into<String>) -> Box<Problem> {
+        Box::new(Problem { code, at, title: title.into(), label: String::new(), help: Vec::new() })
+    }
+
+    /// Sets the text beside the caret.
+    #[must_use]
+    pub fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
+        self.label = label.into();
+        self
+    }
+
+    /// Adds a sentence of help.
+    #[must_use]
+    pub fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help.push(help.into());
+        self
+    }
+
+    /// As an expression's failure tells it.
+    pub fn expression(at: Path, error: &ExpressionError) -> Box<Problem> {
+        let mut problem = Problem::new("expression", at, error.message.clone());
+        problem.help.extend(error.help.clone());
+        problem
+    }
+
+    /// The problem as the terminal and the reports show it, without colour.
+    pub fn render(&self, source: &Source) -> String {
+        let mut diagnostic = Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
+        diagnostic.help.clone_from(&self.help);
+        render(source, &[diagnostic], false)
+    }
+
+    /// `file:line:column` of what did not come true.
+    pub fn place(&self, source: &Source) -> String {
+        let location = source.locate(&self.at, Target::Value);
+        format!("{}:{}:{}", source.name, location.line, location.column)
+    }
+}

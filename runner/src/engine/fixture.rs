@@ -1,0 +1,102 @@
+//! The open device: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
+
+use crate::{
+    backend::{self, Info, IovaRange, OpenError, Region as Bar, Session},
+    host::{Bdf, leaves::Observer},
+    language::Size,
+    uapi::{Errno, Tracer},
+};
+
+use super::regions::largest_bar;
+
+/// At most one device is open at a time, on one backend.
+pub struct Fixtures {
+    open: Option<Open>,
+    tracer: Tracer,
+}
+
+/// An open device, with what does not change while it is open.
+pub struct Open {
+    device: usize,
+    /// The device behind its backend.
+    pub session: Session,
+    /// The IOVAs it may use.
+    pub iova_ranges: Vec<IovaRange>,
+    /// Its largest BAR that can be mapped.
+    pub largest_bar: Option<Bar>,
+    /// What shows the IOMMU's page table, or why nothing does.
+    pub observer: Result<Observer, String>,
+    /// What the IOMMU said when nothing was mapped.
+    empty: Info,
+}
+
+/// Why there is no open device.
+pub enum CannotOpen {
+    /// As the backend says it.
+    Open(OpenError),
+    /// A question right after opening.
+    Ask(&'static str, Errno),
+}
+
+impl Fixtures {
+    /// Nothing is open.
+    pub fn new(tracer: &Tracer) -> Fixtures {
+        Fixtures { open: None, tracer: tracer.clone() }
+    }
+
+    /// The device on the backend: the one that is open, if it is the same and need not be fresh, or a new one.
+    pub fn get(&mut self, device: usize, bdf: Bdf, backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
+        let same = |open: &Open| open.device == device && open.session.name() == backend;
+        if fresh || !self.open.as_ref().is_some_and(same) {
+            self.close();
+            let session = backend::open(backend, bdf, &self.tracer).map_err(CannotOpen::Open)?;
+            let ask = |what| move |errno| CannotOpen::Ask(what, errno);
+            let iova_ranges = session.iommu().iova_ranges().map_err(ask("the IOVA ranges"))?;
+            let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
+            let bars = session.device().regions().map_err(ask("the device's BARs"))?;
+            let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());
+            self.open = Some(Open { device, session, iova_ranges, largest_bar: largest_bar(bars), observer, empty });
+        }
+        Ok(self.open.as_mut().expect("opened just now"))
+    }
+
+    /// Closes what is open.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+}
+
+impl Open {
+    /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
+    /// IOMMU's page table. The error says what was left.
+    pub fn clean(&self) -> Result<(), String> {
+        let iommu = self.session.iommu();
+        match iommu.unmap_all() {
+            Ok(_) | Err(Errno(libc::ENOENT)) => {}
+            Err(errno) => return Err(format!("failed to unmap everything: {errno}")),
+        }
+        let now = iommu.info().map_err(|errno| format!("failed to ask what the IOMMU offers: {errno}"))?;
+        if now.dma_avail != self.empty.dma_avail {
+            let count = |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
+            return Err(format!(
+                "{} more mappings are possible with everything unmapped, {} were at the start",
+                count(now.dma_avail),
+                count(self.empty.dma_avail)
+            ));
+        }
+        if let Ok(observer) = &self.observer {
+            // From 0 to the top: no range can name the last byte, and no page ends with it.
+            let left = observer.leaves(0, u64::MAX).map_err(|error| error.to_string())?;
+            // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.
+            let mut ours = left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
+            if let Some(leaf) = ours.next() {
+                return Err(format!(
+                    "the IOMMU still holds an entry of {} at iova {:#x} with everything unmapped",
+                    Size(leaf.page_size),
+                    leaf.iova
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The process that issues the ioctls. What goes wrong in it costs the case that was running, and the runner stays.
+//!
+//! It is this binary again (`vfiospec worker`), and both speak JSON lines: [`ToWorker`] on its standard input, [`FromWorker`] on
+//! its standard output. It ends when its input does.
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::{
+    event::{CaseResult, DeviceUsed},
+    language::{self, Scalar, Source},
+    plan,
+};
+
+/// What the runner says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToWorker {
+    /// First: what to plan from. The texts rather than their files, so that both plan the same.
+    Setup(Setup),
+    /// Run the case of this number.
+    Run {
+        /// The case's number in the plan.
+        case: u32,
+    },
+}
+
+/// What a worker plans from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Setup {
+    /// The scenarios.
+    pub scenarios: Vec<Text>,
+    /// `--var` of the command line.
+    pub vars: Vec<(String, String)>,
+    /// The devices, bound to vfio-pci.
+    pub devices: Vec<DeviceUsed>,
+}
+
+/// A scenario's text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Text {
+    /// The file, as the user named it.
+    pub name: String,
+    /// Its pack.
+    pub pack: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// What the worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromWorker {
+    /// A step begins: if the worker is not heard of again, it was this one.
+    Step {
+        /// What and where, such as `unmap at scenarios/kernel/dma_mapping.yaml:31`.
+        what: String,
+    },
+    /// A case has its result.
+    Finished(CaseResult),
+}
+
+/// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
+pub fn main() -> Result<(), String> {
+    let mut lines = io::stdin().lock().lines();
+    let mut next = || -> Result<Option<ToWorker>, String> {
+        let Some(line) = lines.next() else { return Ok(None) };
+        let line = line.map_err(|error| format!("failed to read from the runner: {error}"))?;
+        serde_json::from_str(&line).map(Some).map_err(|error| format!("failed to understand the runner: {error}: {line}"))
+    };
+    let Some(ToWorker::Setup(setup)) = next()? else {
+        return Err("the runner did not begin with a setup; `worker` is not for people".into());
+    };
+    let mut engine = Engine::new(setup.plan()?, setup.devices);
+    while let Some(message) = next()? {
+        let ToWorker::Run { case } = message else { return Err("the runner sent a second setup".into()) };
+        let result = engine.run(case, &mut |what| say(&FromWorker::Step { what }));
+        say(&FromWorker::Finished(result));
+    }
+    Ok(())
+}
+
+/// One line to the runner, at once. If the runner is gone there is nobody left to tell.
+fn say(message: &FromWorker) {
+    let mut line = serde_json::to_vec(message).expect("these types always have a JSON form");
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+impl Setup {
+    /// The plan, the same in the runner and in its workers.
+    pub fn plan(&self) -> Result<plan::Plan, String> {
+        let vars: Vec<(String, Scalar)> =
+            self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
+        let mut loaded = Vec::new();
+        for Text { name, pack, text } in &self.scenarios {
+            let source = Source { name: name.clone(), text: text.clone() };
+            match language::load(source, pack.clone(), &vars) {
+                Ok(scenario) => loaded.push(scenario),
+                Err(invalid) => return Err(invalid.render(false)),
+            }
+        }
+        let devices: Vec<String> = self.devices.iter().map(|device| device.name.clone()).collect();
+        plan::expand(loaded, &devices, &vars).map_err(|collisions| format!("cases collide: {collisions:?}"))
+    }
+}

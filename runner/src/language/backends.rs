@@ -1,0 +1,258 @@
+//! Which backends a scenario runs on, and tables that differ by backend.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, IntoDeserializer},
+    ser::SerializeMap,
+};
+
+use crate::backend;
+
+/// The backends of a scenario, each with its options, in the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backends(pub Vec<(backend::Name, BackendOptions)>);
+
+/// What a scenario sets for one backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackendOptions {
+    /// Do not check page sizes on this backend. For TYPE1v0, of which the kernel's maintainers say that it promises none.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub skip_pagesize: bool,
+}
+
+impl<'de> Deserialize<'de> for Backends {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Backends;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all`, a list of backends, or backends with their options")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Backends, E> {
+                match text {
+                    "all" => Ok(Backends(backend::Name::ALL.iter().map(|&name| (name, BackendOptions::default())).collect())),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Backends, A::Error> {
+                let mut backends = Vec::new();
+                while let Some(name) = sequence.next_element::<backend::Name>()? {
+                    backends.push((name, BackendOptions::default()));
+                }
+                Ok(Backends(backends))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Backends, A::Error> {
+                let mut backends = Vec::new();
+                while let Some(name) = map.next_key::<backend::Name>()? {
+                    backends.push((name, map.next_value()?));
+                }
+                Ok(Backends(backends))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Backends {
+    fn schema_name() -> Cow<'static, str> {
+        "Backends".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let name = generator.subschema_for::<backend::Name>();
+        let options = generator.subschema_for::<BackendOptions>();
+        let properties: serde_json::Map<_, _> =
+            backend::Name::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
+        json_schema!({
+            "description": "The backends that the cases run on: `all`, a list, or a table with options for each.",
+            "anyOf": [
+                { "const": "all" },
+                { "type": "array", "items": name, "minItems": 1 },
+                { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 },
+            ],
+            "examples": ["all", { "vfio_type1_iommu": { "skip_pagesize": true }, "iommufd": {} }],
+        })
+    }
+}
+
+/// A backend's name, or a glob such as `iommufd*` or `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Pattern(pub String);
+
+impl Pattern {
+    /// Whether the backend is meant.
+    pub fn matches(&self, backend: backend::Name) -> bool {
+        matches(self.0.as_bytes(), backend.as_str().as_bytes())
+    }
+
+    /// Whether any backend can be meant.
+    pub fn matches_any(&self) -> bool {
+        backend::Name::ALL.iter().any(|&name| self.matches(name))
+    }
+}
+
+/// `*` stands for any number of characters. Linear in the product of the lengths, whatever the pattern.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for &c in pattern {
+        if c == b'*' {
+            let first = reached.iter().position(|&r| r).unwrap_or(reached.len());
+            reached[first..].fill(true);
+        } else {
+            for at in (0..text.len()).rev() {
+                reached[at + 1] = reached[at] && text[at] == c;
+            }
+            reached[0] = false;
+        }
+    }
+    reached[text.len()]
+}
+
+/// A value for every backend, or a table by backend of which the first key that matches counts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ByBackend<T> {
+    /// The same for all.
+    All(T),
+    /// In the order of the file.
+    Table(Vec<(Pattern, T)>),
+}
+
+/// A value that can stand in a [`ByBackend`] table.
+pub trait TableValue: Sized {
+    /// Keys of the value's own mapping form; all others are backends.
+    const OWN_KEYS: &'static [&'static str] = &[];
+    /// What the value is, for messages: "an outcome".
+    const EXPECTING: &'static str;
+
+    /// Reads the value's own mapping form, whose first key has been read.
+    fn from_own_mapping<'de, A: de::MapAccess<'de>>(key: &str, _map: A) -> Result<Self, A::Error> {
+        Err(de::Error::custom(format!("`{key}` does not belong here")))
+    }
+}
+
+impl<T> ByBackend<T> {
+    /// The value for the backend, with the key that it stands under; `None` where no key matches.
+    pub fn get(&self, backend: backend::Name) -> Option<(Option<&str>, &T)> {
+        match self {
+            ByBackend::All(value) => Some((None, value)),
+            ByBackend::Table(table) => table
+                .iter()
+                .find(|(pattern, _)| pattern.matches(backend))
+                .map(|(pattern, value)| (Some(pattern.0.as_str()), value)),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de> + TableValue> Deserialize<'de> for ByBackend<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + TableValue> de::Visitor<'de> for Visitor<T> {
+            type Value = ByBackend<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}, or a table of them by backend", T::EXPECTING)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(text.into_deserializer()).map(ByBackend::All)
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(ByBackend::All)
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(ByBackend::All)
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(ByBackend::All)
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+                T::deserialize(value.into_deserializer()).map(ByBackend::All)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::SeqAccessDeserializer::new(sequence)).map(ByBackend::All)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut table = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if T::OWN_KEYS.contains(&key.as_str()) {
+                        if !table.is_empty() {
+                            return Err(de::Error::custom(format!(
+                                "`{key}` stands between backends: write it under a backend, or alone"
+                            )));
+                        }
+                        return T::from_own_mapping(&key, map).map(ByBackend::All);
+                    }
+                    table.push((Pattern(key), map.next_value()?));
+                }
+                Ok(ByBackend::Table(table))
+            }
+        }
+        deserializer.deserialize_any(Visitor(PhantomData))
+    }
+}
+
+impl<T: Serialize> Serialize for ByBackend<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            ByBackend::All(value) => value.serialize(serializer),
+            ByBackend::Table(table) => {
+                let mut map = serializer.serialize_map(Some(table.len()))?;
+                for (pattern, value) in table {
+                    map.serialize_entry(pattern, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for ByBackend<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}ByBackend", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        let mut properties: serde_json::Map<_, _> =
+            backend::Name::ALL.iter().map(|name| (name.as_str().to_owned(), value.as_value().clone())).collect();
+        for glob in ["vfio_*", "iommufd*", "iommufd_compat_*", "*"] {
+            properties.insert(glob.to_owned(), value.as_value().clone());
+        }
+        json_schema!({
+            "description": "The same for all backends, or a table by backend; keys may be globs, and the first that matches counts.",
+            "anyOf": [
+                value,
+                {
+                    "type": "object",
+                    "properties": properties,
+                    "patternProperties": { "\\*": value },
+                    "additionalProperties": false,
+                    "minProperties": 1,
+                },
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_name_or_a_glob() {
+        let names = |pattern: &str| -> Vec<&str> {
+            backend::Name::ALL.iter().filter(|&&n| Pattern(pattern.into()).matches(n)).map(|n| n.as_str()).collect()
+        };
+        assert_eq!(names("iommufd"), ["iommufd"]);
+        assert_eq!(names("vfio_*"), ["vfio_type1_iommu", "vfio_type1v2_iommu"]);
+        assert_eq!(names("*_type1"), ["iommufd_compat_type1"]);
+        assert_eq!(names("*v2*"), ["vfio_type1v2_iommu", "iommufd_compat_type1v2"]);
+        assert_eq!(names("*").len(), 5);
+        assert_eq!(names("**").len(), 5);
+        assert!(names("iommu").is_empty());
+        assert!(names("").is_empty());
+    }
+}

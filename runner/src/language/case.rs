@@ -1,0 +1,155 @@
+//! The cases of a scenario.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de};
+
+use super::{
+    ByBackend, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step, Template,
+    backends::TableValue,
+};
+
+/// One case, or one for each combination of its matrix; on every backend and device of the scenario.
+///
+/// It is either declarative (`region` and `expect`: map, check the page size, unmap, check that it is gone) or a list of `steps`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The case's name, unique in its scenario.
+    #[schemars(example = "map_unmap")]
+    pub name: Name,
+    /// What it is about, in a sentence.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Values to run it with: every combination is a case of its own, with the values in its name.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]
+    pub matrix: Ordered<Vec<Scalar>>,
+    /// Values by name, for expressions; they may refer to the matrix, the backend and earlier ones.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "half": "{{ page // 2 }}" }))]
+    pub vars: Ordered<Scalar>,
+    /// Only on these of the scenario's backends: names or globs.
+    #[serde(default)]
+    #[schemars(example = ["iommufd*"])]
+    pub backends: Option<Vec<Pattern>>,
+    /// The declarative form's memory.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// The declarative form's outcomes.
+    #[serde(default)]
+    pub expect: Option<Expect>,
+    /// Memory by name, for `steps`.
+    #[serde(default)]
+    pub regions: Ordered<Region>,
+    /// What to do, in order; the case ends at the first step that does not give what is expected.
+    #[serde(default)]
+    pub steps: Option<Vec<Step>>,
+    /// Words to select cases by. `slow` cases run after all others.
+    #[serde(default)]
+    #[schemars(example = ["slow"])]
+    pub tags: Vec<Name>,
+    /// What it covers: requirements, tickets, tests elsewhere. Free text; expressions may use what is known before the run.
+    #[serde(default)]
+    #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
+    pub covers: Vec<Template>,
+    /// Conditions without which the case cannot apply; the first that does not hold is the reason of the skip.
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
+    /// How long it may take; 60s unless given.
+    #[serde(default)]
+    #[schemars(example = "10s")]
+    pub timeout: Option<Duration>,
+    /// Whether the device is opened anew for it; `shared` unless given.
+    #[serde(default)]
+    pub fixture: Option<Fixture>,
+}
+
+/// The outcomes of the declarative form.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// What mapping the whole region gives; `ok` unless given.
+    #[serde(default)]
+    #[schemars(example = "ok")]
+    pub map: Option<ByBackend<Outcome>>,
+    /// The page size of the leaves behind it; not looked at unless given.
+    #[serde(default)]
+    #[schemars(example = "2MiB")]
+    pub pagesize: Option<ByBackend<Dynamic<Size>>>,
+    /// What unmapping exactly the mapped range gives, where mapping succeeds; all its bytes unless given.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "bytes": "2MiB" }))]
+    pub unmap: Option<ByBackend<Outcome>>,
+}
+
+impl TableValue for Dynamic<Size> {
+    const EXPECTING: &'static str = "a size";
+}
+
+/// A condition of a case.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// What has to hold.
+    #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
+    pub that: Dynamic<bool>,
+    /// Why the case cannot apply otherwise, for the report.
+    #[schemars(example = "a part of a BAR needs one of two pages or more")]
+    pub because: Template,
+}
+
+/// How a case gets its device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fixture {
+    /// The device stays open from case to case on the same backend, proved clean in between.
+    #[default]
+    Shared,
+    /// The device is opened for this case and closed after it.
+    Fresh,
+}
+
+/// The whole of a file.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The scenario's name, unique in its pack.
+    #[schemars(example = "dma_mapping")]
+    pub name: Name,
+    /// What it is about, in a sentence.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Which device: `any` (the default) is every device named on the command line, another name only the one of that name.
+    #[serde(default)]
+    #[schemars(example = "any")]
+    pub device: Option<Name>,
+    /// The backends to run on.
+    pub backends: super::Backends,
+    /// Values by name for all cases; `--var NAME=VALUE` on the command line overrides them.
+    #[serde(default)]
+    pub vars: Ordered<Scalar>,
+    /// Tags of all cases.
+    #[serde(default)]
+    pub tags: Vec<Name>,
+    /// Conditions of all cases.
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
+    /// How long each case may take; 60s unless given.
+    #[serde(default)]
+    pub timeout: Option<Duration>,
+    /// How all cases get their device; `shared` unless given.
+    #[serde(default)]
+    pub fixture: Option<Fixture>,
+    /// The cases, in order.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(length(min = 1))]
+    pub cases: Vec<Case>,
+}
+
+fn at_least_one<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Vec<Case>, D::Error> {
+    let cases = Vec::<Case>::deserialize(deserializer)?;
+    match cases.is_empty() {
+        false => Ok(cases),
+        true => Err(de::Error::invalid_length(0, &"at least one case")),
+    }
+}

@@ -1,0 +1,685 @@
+//! What is wrong with a scenario that reads well: found without a device, and all in one go.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Scalar, Scenario, Scope, Size, Step, Template,
+    expression, names, suggest,
+};
+use crate::{backend, language::Memory};
+
+/// More combinations than this are a mistake.
+const MOST_COMBINATIONS: usize = 10_000;
+
+/// Everything that is wrong with the scenario.
+pub fn check(scenario: &Scenario, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
+    let mut checker = Checker { scenario, command_line, problems: Vec::new(), seen: BTreeSet::new() };
+    checker.scenario();
+    checker.problems
+}
+
+struct Checker<'a> {
+    scenario: &'a Scenario,
+    command_line: &'a [(String, Scalar)],
+    problems: Vec<Diagnostic>,
+    /// What has been said where: the same mistake on five backends is one mistake.
+    seen: BTreeSet<(String, String)>,
+}
+
+/// What an expression has to give.
+#[derive(Clone, Copy)]
+enum Kind {
+    Size,
+    Bool,
+    Text,
+    Anything,
+}
+
+/// An expression of a case, and where it stands.
+struct Written<'a> {
+    path: Path,
+    source: &'a str,
+    kind: Kind,
+}
+
+impl Checker<'_> {
+    fn say(&mut self, problem: Diagnostic) {
+        if self.seen.insert((problem.path.to_string(), problem.title.clone())) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn scenario(&mut self) {
+        let scenario = self.scenario;
+        let mut backends = BTreeSet::new();
+        for (name, _) in &scenario.backends.0 {
+            if !backends.insert(*name) {
+                self.say(
+                    Diagnostic::error("duplicate-backend", Path::root().join("backends"), format!("`{name}` is listed twice"))
+                        .label("once is enough"),
+                );
+            }
+        }
+        if scenario.backends.0.is_empty() {
+            self.say(
+                Diagnostic::error("no-backend", Path::root().join("backends"), "no backend to run on")
+                    .label("expected `all`, or at least one of the five"),
+            );
+        }
+        for (name, _) in scenario.vars.iter() {
+            self.not_reserved(&Path::root().join("vars").join(name.as_str()), name, Target::Key);
+        }
+        let mut first: HashMap<&Name, usize> = HashMap::new();
+        for (index, case) in scenario.cases.iter().enumerate() {
+            let path = Path::root().join("cases").join(index);
+            if let Some(first) = first.insert(&case.name, index) {
+                self.say(
+                    Diagnostic::error(
+                        "duplicate-case",
+                        path.join("name"),
+                        format!("two cases are called `{}`", case.name),
+                    )
+                    .label("a case's name is its identity in every report")
+                    .help(format!("the first one is cases[{first}]; give this one another name")),
+                );
+            }
+            self.case(&path, case);
+        }
+    }
+
+    fn case(&mut self, path: &Path, case: &Case) {
+        let backends = self.backends(path, case);
+        self.form(path, case);
+        self.names(path, case);
+        if let Some(region) = &case.region {
+            self.region(&path.join("region"), region);
+        }
+        for (name, region) in case.regions.iter() {
+            self.region(&path.join("regions").join(name.as_str()), region);
+        }
+        if let Some(expect) = &case.expect {
+            let path = path.join("expect");
+            if let Some(map) = &expect.map {
+                self.outcomes(&path.join("map"), map, &backends, false);
+            }
+            if let Some(pagesize) = &expect.pagesize {
+                self.table(&path.join("pagesize"), pagesize, &backends);
+            }
+            if let Some(unmap) = &expect.unmap {
+                self.outcomes(&path.join("unmap"), unmap, &backends, true);
+            }
+        }
+        for (index, step) in case.steps.iter().flatten().enumerate() {
+            self.step(&path.join("steps").join(index), case, step, &backends);
+        }
+        let combinations: usize = case.matrix.iter().map(|(_, values)| values.len()).product();
+        if combinations > MOST_COMBINATIONS {
+            self.say(
+                Diagnostic::error(
+                    "matrix-too-large",
+                    path.join("matrix"),
+                    format!("the matrix has {combinations} combinations"),
+                )
+                .label(format!("expected at most {MOST_COMBINATIONS}")),
+            );
+            return;
+        }
+        self.expressions(path, case, &backends);
+    }
+
+    /// The backends that the case runs on.
+    fn backends(&mut self, path: &Path, case: &Case) -> Vec<backend::Name> {
+        let all: Vec<_> = self.scenario.backends.0.iter().map(|(name, _)| *name).collect();
+        let Some(patterns) = &case.backends else { return all };
+        for (index, pattern) in patterns.iter().enumerate() {
+            let path = path.join("backends").join(index);
+            if !pattern.matches_any() {
+                self.unknown_backend(path, pattern);
+            } else if !all.iter().any(|&name| pattern.matches(name)) {
+                self.say(
+                    Diagnostic::error(
+                        "unmatched-backend",
+                        path,
+                        format!("`{}` matches none of the scenario's backends", pattern.0),
+                    )
+                    .label(format!("expected one of {}", list(all.iter().map(|name| name.as_str())))),
+                );
+            }
+        }
+        all.into_iter().filter(|&name| patterns.iter().any(|pattern| pattern.matches(name))).collect()
+    }
+
+    fn unknown_backend(&mut self, path: Path, pattern: &Pattern) {
+        let names = || backend::Name::ALL.iter().map(|name| name.as_str());
+        let mut problem =
+            Diagnostic::error("unknown-backend", path, format!("`{}` is no backend, and no glob of one", pattern.0))
+                .label(format!("expected one of {}, or a glob such as `iommufd*`", list(names())));
+        if let Some(name) = suggest::nearest(&pattern.0, names()) {
+            problem = problem.help(format!("did you mean `{name}`?"));
+        }
+        self.say(problem);
+    }
+
+    /// A case is declarative or has steps.
+    fn form(&mut self, path: &Path, case: &Case) {
+        let declarative = case.region.is_some() || case.expect.is_some();
+        match (declarative, &case.steps) {
+            (true, Some(_)) => self.say(
+                Diagnostic::error(
+                    "two-forms",
+                    path.join("steps"),
+                    format!("case `{}` has both `steps` and the declarative form", case.name),
+                ).at(Target::Key)
+                .label("expected either `region` and `expect`, or `regions` and `steps`"),
+            ),
+            (false, None) => self.say(
+                Diagnostic::error("nothing-to-do", path.join("name"), format!("case `{}` does nothing", case.name))
+                    .label("expected `region` and `expect`, or `regions` and `steps`"),
+            ),
+            (true, None) => {
+                if case.region.is_none() {
+                    self.say(
+                        Diagnostic::error(
+                            "missing-region",
+                            path.join("expect"),
+                            format!("case `{}` expects something of a region that it does not describe", case.name),
+                        ).at(Target::Key)
+                        .label("expected a `region` beside it"),
+                    );
+                }
+                if case.expect.is_none() {
+                    self.say(
+                        Diagnostic::error(
+                            "missing-expect",
+                            path.join("region"),
+                            format!("case `{}` has a region and expects nothing of it", case.name),
+                        ).at(Target::Key)
+                        .label("expected an `expect` beside it")
+                        .help("`expect: { map: ok }` is the least; the unmap is then checked to the byte"),
+                    );
+                }
+                if let Some((name, _)) = case.regions.iter().next() {
+                    self.say(
+                        Diagnostic::error(
+                            "two-forms",
+                            path.join("regions").join(name.as_str()),
+                            format!("region `{name}` is for `steps`, and case `{}` has none", case.name),
+                        ).at(Target::Key)
+                        .label("expected only `region` beside `expect`"),
+                    );
+                }
+            }
+            (false, Some(steps)) => {
+                if steps.is_empty() {
+                    self.say(
+                        Diagnostic::error(
+                            "nothing-to-do",
+                            path.join("steps"),
+                            format!("case `{}` does nothing", case.name),
+                        ).at(Target::Key)
+                        .label("expected at least one step"),
+                    );
+                }
+                for (name, _) in case.regions.iter() {
+                    let used = |step: &Step| step.map.as_ref().is_some_and(|map| map.region.0 == *name);
+                    let mentioned = |source: &str| expression::names(source).iter().any(|n| n == name);
+                    let path = path.join("regions").join(name.as_str());
+                    if !steps.iter().any(used)
+                        && !written(&Path::root().join("steps"), case).iter().any(|expression| mentioned(expression.source))
+                    {
+                        self.say(
+                            Diagnostic::error("unused-region", path, format!("no step uses region `{name}`")).at(Target::Key)
+                                .label("expected a `map` of it, or no such region"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Names do not hide one another.
+    fn names(&mut self, path: &Path, case: &Case) {
+        let mut taken: Vec<(String, &'static str)> = Vec::new();
+        let mut given: Vec<(Path, &str, &'static str)> = Vec::new();
+        for (name, values) in case.matrix.iter() {
+            let path = path.join("matrix").join(name.as_str());
+            if values.is_empty() {
+                self.say(
+                    Diagnostic::error("empty-matrix", path.clone(), format!("`{name}` has no values"))
+                        .label("expected at least one: without any there would be no case"),
+                );
+            }
+            given.push((path, name, "a matrix value"));
+        }
+        for (name, _) in case.vars.iter() {
+            given.push((path.join("vars").join(name.as_str()), name, "a variable"));
+        }
+        for (name, _) in case.regions.iter() {
+            given.push((path.join("regions").join(name.as_str()), name, "a region"));
+        }
+        for (index, step) in case.steps.iter().flatten().enumerate() {
+            if let Some(name) = &step.save {
+                given.push((path.join("steps").join(index).join("save"), &name.0, "a result"));
+            }
+        }
+        for (name, _) in self.scenario.vars.iter() {
+            taken.push((name.clone(), "a variable of the scenario"));
+        }
+        for (path, name, what) in given {
+            let target = if what == "a result" { Target::Value } else { Target::Key };
+            self.not_reserved(&path, name, target);
+            if let Some((_, other)) = taken.iter().find(|(other, _)| other == name) {
+                // A result may replace an earlier result, as a variable does in most languages.
+                if !(what == "a result" && *other == what) {
+                    self.say(
+                        Diagnostic::error("name-taken", path, format!("`{name}` is already {other}"))
+                            .at(target)
+                            .label(format!("expected a name of its own for {what}")),
+                    );
+                }
+            }
+            taken.push((name.to_owned(), what));
+        }
+    }
+
+    fn not_reserved(&mut self, path: &Path, name: &str, target: Target) {
+        if names::is_reserved(name) {
+            self.say(
+                Diagnostic::error("name-taken", path.clone(), format!("`{name}` means something in every expression"))
+                    .at(target)
+                    .label("expected another name"),
+            );
+        } else if !Name::is_valid(name) {
+            self.say(
+                Diagnostic::error("invalid-name", path.clone(), format!("`{name}` is no name"))
+                    .at(target)
+                    .label("expected letters, digits and `_`, not starting with a digit"),
+            );
+        }
+    }
+
+    fn region(&mut self, path: &Path, region: &Region) {
+        let mut misplaced = |key: &str, present: bool, only: &str| {
+            if present {
+                let problem = Diagnostic::error(
+                    "misplaced-key",
+                    path.join(key),
+                    format!("`{key}` does not go with this memory"),
+                ).at(Target::Key);
+                self.say(problem.label(format!("expected only with {only}")));
+            }
+        };
+        let is_bar = region.memory == Memory::Bar;
+        let has_pages = matches!(region.memory, Memory::Anonymous | Memory::Hugetlb);
+        misplaced("bar", region.bar.is_some() && !is_bar, "`memory: bar`");
+        misplaced("offset", region.offset.is_some() && !is_bar, "`memory: bar`");
+        misplaced("page", region.page.is_some() && !has_pages, "`memory: anonymous` or `hugetlb`");
+        misplaced("protection", region.protection.is_some() && region.memory == Memory::Reserved, "memory that exists");
+        if region.size.is_none() && !is_bar {
+            self.say(
+                Diagnostic::error("missing-key", path.join("memory"), "a region without `size`")
+                    .label("expected `size: SIZE` beside it, such as 4KiB"),
+            );
+        }
+        for (key, value) in [("page", &region.page), ("align", &region.align)] {
+            if let Some(Dynamic::Is(Size(bytes))) = value
+                && !(bytes.is_power_of_two() && *bytes >= 4096)
+            {
+                self.say(
+                    Diagnostic::error("bad-size", path.join(key), format!("`{key}` is {}", Size(*bytes)))
+                        .label("expected a power of two of at least 4KiB"),
+                );
+            }
+        }
+        match (&region.misalign, &region.align) {
+            (Some(_), None) => self.say(
+                Diagnostic::error("missing-key", path.join("misalign"), "`misalign` without `align`").at(Target::Key)
+                    .label("expected `align` beside it: misaligned against what?"),
+            ),
+            (Some(Dynamic::Is(misalign)), Some(Dynamic::Is(align))) if misalign.0 >= align.0 => self.say(
+                Diagnostic::error("bad-size", path.join("misalign"), format!("`misalign` is {misalign}"))
+                    .label(format!("expected less than `align`, {align}")),
+            ),
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, path: &Path, case: &Case, step: &Step, backends: &[backend::Name]) {
+        let verbs = step.verbs();
+        let verb = match verbs.as_slice() {
+            [verb] => *verb,
+            [] => {
+                return self.say(
+                    Diagnostic::error("no-verb", path.clone(), "a step that does nothing")
+                        .label(format!("expected one of {}", list(Step::VERBS.iter().copied()))),
+                );
+            }
+            [_, second, ..] => {
+                return self.say(
+                    Diagnostic::error(
+                        "two-verbs",
+                        path.join(second),
+                        format!("a step with {} verbs: {}", verbs.len(), list(verbs.iter().copied())),
+                    ).at(Target::Key)
+                    .label("expected one verb a step")
+                    .help("start the second with a `-` of its own"),
+                );
+            }
+        };
+        if let Some(map) = &step.map
+            && !case.regions.iter().any(|(name, _)| *name == map.region.0)
+        {
+            let names = || case.regions.iter().map(|(name, _)| name.as_str());
+            let mut problem = Diagnostic::error(
+                "unknown-region",
+                path.join("map").join("region"),
+                format!("no region is called `{}`", map.region),
+            )
+            .label(match names().next() {
+                Some(_) => format!("expected one of {}", list(names())),
+                None => "expected a region from the case's `regions`, and it has none".to_owned(),
+            });
+            if let Some(name) = suggest::nearest(&map.region.0, names()) {
+                problem = problem.help(format!("did you mean `{name}`?"));
+            }
+            self.say(problem);
+        }
+        if !Step::is_call(verb) {
+            for (key, present) in [("expect", step.expect.is_some()), ("save", step.save.is_some())] {
+                if present {
+                    self.say(
+                        Diagnostic::error(
+                            "misplaced-key",
+                            path.join(key),
+                            format!("`{key}` does not go with `{verb}`"),
+                        ).at(Target::Key)
+                        .label("expected only with a call: `map`, `unmap`, `unmap_all`, `iova_ranges`, `info`"),
+                    );
+                }
+            }
+        } else if let Some(expect) = &step.expect {
+            self.outcomes(&path.join("expect"), expect, backends, verb.starts_with("unmap"));
+        }
+    }
+
+    /// An outcome for every backend, and no outcome that no backend can reach.
+    fn outcomes(&mut self, path: &Path, outcomes: &ByBackend<Outcome>, backends: &[backend::Name], reports: bool) {
+        self.table(path, outcomes, backends);
+        let entries: Vec<(Path, &Outcome)> = match outcomes {
+            ByBackend::All(outcome) => vec![(path.clone(), outcome)],
+            ByBackend::Table(table) => table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect(),
+        };
+        for (path, outcome) in entries {
+            if !reports && matches!(outcome, Outcome::Bytes(_)) {
+                self.say(
+                    Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes").at(Target::Key)
+                        .label("expected only of `unmap` and `unmap_all`")
+                        .help("write `ok` for success"),
+                );
+            }
+        }
+    }
+
+    fn table<T>(&mut self, path: &Path, values: &ByBackend<T>, backends: &[backend::Name]) {
+        let ByBackend::Table(table) = values else { return };
+        for &backend in backends {
+            if values.get(backend).is_none() {
+                self.say(
+                    Diagnostic::error(
+                        "unmatched-backend",
+                        path.clone(),
+                        format!("nothing is said for `{backend}`, on which the case runs"),
+                    ).at(Target::Key)
+                    .label(format!("expected a key for {backend}"))
+                    .help("add the backend, or `\"*\"` for all others"),
+                );
+            }
+        }
+        for (index, (pattern, _)) in table.iter().enumerate() {
+            let path = path.join(pattern.0.as_str());
+            if !pattern.matches_any() {
+                self.unknown_backend(path, pattern);
+                continue;
+            }
+            let meant: Vec<_> = backends.iter().filter(|&&backend| pattern.matches(backend)).collect();
+            let earlier = |backend| table[..index].iter().find(|(pattern, _)| pattern.matches(backend));
+            if meant.is_empty() {
+                self.say(
+                    Diagnostic::error("unreachable", path, format!("`{}` matches no backend of this case", pattern.0))
+                        .label(format!("expected one of {}", list(backends.iter().map(|name| name.as_str())))),
+                );
+            } else if meant.iter().all(|&&backend| earlier(backend).is_some()) {
+                let (first, _) = earlier(*meant[0]).expect("every backend has an earlier key");
+                self.say(
+                    Diagnostic::error("unreachable", path, format!("`{}` is never reached", pattern.0))
+                        .label("the first key that matches counts")
+                        .help(format!("`{}` above matches the same backends; put the narrower key first", first.0)),
+                );
+            }
+        }
+    }
+
+    /// Every expression compiles, knows its names, and gives what is needed wherever that is known before the run.
+    fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
+        let all = written(path, case);
+        let mut at_run_time = self.variables(path, case);
+        for expression in &all {
+            let mut known: Vec<String> = names::STATIC.iter().chain(names::RUN_TIME).map(|n| (*n).to_owned()).collect();
+            known.extend(self.scenario.vars.iter().map(|(name, _)| name.clone()));
+            known.extend(case.matrix.iter().map(|(name, _)| name.clone()));
+            known.extend(case.vars.iter().map(|(name, _)| name.clone()));
+            let static_only = matches!(expression.kind, Kind::Text) && expression.path.has_key("covers");
+            let mut later: Vec<String> = case.regions.iter().map(|(name, _)| name.clone()).collect();
+            let step = expression.path.step();
+            for (index, saved) in case.steps.iter().flatten().enumerate() {
+                if let Some(name) = &saved.save {
+                    match step {
+                        Some(at) if index < at => known.push(name.0.clone()),
+                        Some(at) if index == at && expression.path.has_key("expect") => known.push(name.0.clone()),
+                        _ => later.push(name.0.clone()),
+                    }
+                }
+            }
+            if step.is_some() {
+                known.extend(later.extract_if(.., |name| case.regions.iter().any(|(region, _)| region == name)));
+            }
+            if static_only {
+                let mut moved = std::mem::take(&mut at_run_time);
+                known.retain(|name| !moved.contains(name) && !names::RUN_TIME.contains(&name.as_str()));
+                later.extend(names::RUN_TIME.iter().map(|n| (*n).to_owned()));
+                later.extend(moved.iter().cloned());
+                std::mem::swap(&mut at_run_time, &mut moved);
+            }
+            self.undeclared(expression, &known, &later);
+        }
+        for combination in super::combinations(&case.matrix) {
+            for &backend in backends {
+                let Ok(scope) = super::static_scope(self.scenario, case, self.command_line, backend, &combination) else {
+                    continue; // said by `variables`
+                };
+                for expression in &all {
+                    let names = expression::names(expression.source);
+                    if names.iter().all(|name| scope.contains(name)) {
+                        self.evaluate(expression, &scope);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks the variables; returns the names of those that are computed only at run time.
+    fn variables(&mut self, path: &Path, case: &Case) -> Vec<String> {
+        let mut known: Vec<String> = names::STATIC.iter().chain(names::RUN_TIME).map(|n| (*n).to_owned()).collect();
+        let mut at_run_time: Vec<String> = Vec::new();
+        let scenario = self.scenario.vars.iter().map(|(name, value)| (Path::root().join("vars"), name, value, false));
+        let case_vars = case.vars.iter().map(|(name, value)| (path.join("vars"), name, value, true));
+        let mut matrix_known = false;
+        for (path, name, value, in_case) in scenario.chain(case_vars) {
+            if in_case && !matrix_known {
+                known.extend(case.matrix.iter().map(|(name, _)| name.clone()));
+                matrix_known = true;
+            }
+            if let Scalar::Text(source) = value
+                && source.contains("{{")
+            {
+                let expression = Written { path: path.join(name.as_str()), source, kind: Kind::Anything };
+                self.undeclared(&expression, &known, &[]);
+                let names = expression::names(source);
+                if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || at_run_time.contains(n)) {
+                    at_run_time.push(name.clone());
+                }
+            }
+            known.push(name.clone());
+        }
+        for combination in super::combinations(&case.matrix) {
+            for (backend, _) in &self.scenario.backends.0 {
+                if let Err((name, error)) =
+                    super::static_scope(self.scenario, case, self.command_line, *backend, &combination)
+                {
+                    let at = match case.vars.iter().any(|(n, _)| *n == name) {
+                        true => path.join("vars").join(name.as_str()),
+                        false => Path::root().join("vars").join(name.as_str()),
+                    };
+                    self.say(Diagnostic::from_expression(at, &error));
+                }
+            }
+        }
+        at_run_time
+    }
+
+    fn undeclared(&mut self, expression: &Written, known: &[String], later: &[String]) {
+        let undeclared = match expression::undeclared(expression.source) {
+            Ok(undeclared) => undeclared,
+            Err(error) => return self.say(Diagnostic::from_expression(expression.path.clone(), &error)),
+        };
+        for (name, range) in undeclared {
+            if known.contains(&name) {
+                continue;
+            }
+            let mut problem = Diagnostic::error("unknown-name", expression.path.clone(), format!("`{name}` is not known here"));
+            problem.inside = range;
+            if later.contains(&name) {
+                problem.title = format!("`{name}` is not known yet here");
+                problem.label = "it gets its value later, during the run".into();
+            } else {
+                let mut known = known.to_vec();
+                known.sort_unstable();
+                problem = problem.label(format!("expected one of {}", list(known.iter().map(String::as_str))));
+                if let Some(near) = suggest::nearest(&name, known.iter().map(String::as_str)) {
+                    problem = problem.help(format!("did you mean `{near}`?"));
+                }
+            }
+            self.say(problem);
+        }
+    }
+
+    fn evaluate(&mut self, expression: &Written, scope: &Scope) {
+        let outcome = match expression.kind {
+            Kind::Size => scope.size(expression.source).map(drop),
+            Kind::Bool => scope.boolean(expression.source).map(drop),
+            Kind::Text => scope.text(expression.source).map(drop),
+            Kind::Anything => scope.value(expression.source).map(drop),
+        };
+        if let Err(error) = outcome {
+            self.say(Diagnostic::from_expression(expression.path.clone(), &error));
+        }
+    }
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => "nothing".to_owned(),
+    }
+}
+
+/// All expressions of a case but those of its variables.
+fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
+    let mut all = Vec::new();
+    for (index, Template(source)) in case.covers.iter().enumerate() {
+        all.push(Written { path: path.join("covers").join(index), source, kind: Kind::Text });
+    }
+    for (index, requirement) in case.requires.iter().enumerate() {
+        let path = path.join("requires").join(index);
+        if let Dynamic::Expression(source) = &requirement.that {
+            all.push(Written { path: path.join("that"), source, kind: Kind::Bool });
+        }
+        all.push(Written { path: path.join("because"), source: &requirement.because.0, kind: Kind::Text });
+    }
+    let mut sizes: Vec<(Path, &Dynamic<Size>)> = Vec::new();
+    let regions = case.region.iter().map(|region| (path.join("region"), region));
+    let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name.as_str()), region));
+    for (path, region) in regions.chain(named) {
+        for (key, value) in [
+            ("size", &region.size),
+            ("page", &region.page),
+            ("align", &region.align),
+            ("misalign", &region.misalign),
+            ("offset", &region.offset),
+        ] {
+            sizes.extend(value.iter().map(|value| (path.join(key), value)));
+        }
+    }
+    if let Some(expect) = &case.expect {
+        let path = path.join("expect");
+        for (key, outcomes) in [("map", &expect.map), ("unmap", &expect.unmap)] {
+            bytes(&mut sizes, path.join(key), outcomes.as_ref());
+        }
+        match &expect.pagesize {
+            Some(ByBackend::All(size)) => sizes.push((path.join("pagesize"), size)),
+            Some(ByBackend::Table(table)) => {
+                sizes.extend(table.iter().map(|(key, size)| (path.join("pagesize").join(key.0.as_str()), size)));
+            }
+            None => {}
+        }
+    }
+    for (index, step) in case.steps.iter().flatten().enumerate() {
+        let path = path.join("steps").join(index);
+        if let Some(map) = &step.map {
+            for (key, value) in [("iova", &map.iova), ("size", &map.size), ("offset", &map.offset)] {
+                sizes.extend(value.iter().map(|value| (path.join("map").join(key), value)));
+            }
+        }
+        if let Some(unmap) = &step.unmap {
+            sizes.push((path.join("unmap").join("iova"), &unmap.iova));
+            sizes.push((path.join("unmap").join("size"), &unmap.size));
+        }
+        if let Some(gone) = &step.gone {
+            sizes.push((path.join("gone").join("iova"), &gone.iova));
+            sizes.push((path.join("gone").join("size"), &gone.size));
+        }
+        if let Some(pagesize) = &step.pagesize {
+            sizes.push((path.join("pagesize").join("iova"), &pagesize.iova));
+            sizes.push((path.join("pagesize").join("size"), &pagesize.size));
+            sizes.push((path.join("pagesize").join("is"), &pagesize.is));
+        }
+        bytes(&mut sizes, path.join("expect"), step.expect.as_ref());
+        if let Some(Dynamic::Expression(source)) = &step.check {
+            all.push(Written { path: path.join("check"), source, kind: Kind::Bool });
+        }
+    }
+    for (path, size) in sizes {
+        if let Dynamic::Expression(source) = size {
+            all.push(Written { path, source, kind: Kind::Size });
+        }
+    }
+    all
+}
+
+/// The sizes in a table of outcomes.
+fn bytes<'a>(sizes: &mut Vec<(Path, &'a Dynamic<Size>)>, path: Path, outcomes: Option<&'a ByBackend<Outcome>>) {
+    match outcomes {
+        Some(ByBackend::All(Outcome::Bytes(size))) => sizes.push((path.join("bytes"), size)),
+        Some(ByBackend::Table(table)) => {
+            for (key, outcome) in table {
+                if let Outcome::Bytes(size) = outcome {
+                    sizes.push((path.join(key.0.as_str()).join("bytes"), size));
+                }
+            }
+        }
+        _ => {}
+    }
+}

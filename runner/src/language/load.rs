@@ -1,0 +1,136 @@
+//! From a text to a scenario that is known to be right.
+
+use super::{
+    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, check, decode, expression, names,
+    node, render,
+};
+use crate::backend;
+
+/// A scenario and the text that it was read from.
+pub struct Loaded {
+    /// The text, for messages that point into it.
+    pub source: Source,
+    /// The pack that it belongs to.
+    pub pack: String,
+    /// What it says.
+    pub scenario: Scenario,
+}
+
+/// A text that is no valid scenario, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Invalid {
+    /// The text.
+    pub source: Source,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Invalid {
+    /// All that is wrong, with the lines and carets.
+    pub fn render(&self, colour: bool) -> String {
+        render(&self.source, &self.diagnostics, colour)
+    }
+}
+
+/// Reads and checks a scenario. `command_line` holds the variables that override those of the file.
+pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
+    let mut problems = Problems::new();
+    let scenario: Option<Scenario> = match node::parse(&source.text) {
+        Ok(node) => decode(&node, &mut problems),
+        Err(problem) => return Err(Invalid { source, diagnostics: vec![problem] }),
+    };
+    let mut diagnostics = problems.into_diagnostics();
+    if let (Some(scenario), true) = (&scenario, diagnostics.is_empty()) {
+        diagnostics = check::check(scenario, command_line);
+    }
+    match (scenario, diagnostics.is_empty()) {
+        (Some(scenario), true) => Ok(Loaded { source, pack, scenario }),
+        _ => Err(Invalid { source, diagnostics }),
+    }
+}
+
+/// Every combination of a matrix, the last value changing fastest; one empty combination without a matrix.
+pub fn combinations(matrix: &Ordered<Vec<Scalar>>) -> Vec<Vec<(String, Scalar)>> {
+    let mut all = vec![Vec::new()];
+    for (name, values) in matrix.iter() {
+        all = all
+            .into_iter()
+            .flat_map(|combination| {
+                values.iter().map(move |value| {
+                    let mut next = combination.clone();
+                    next.push((name.clone(), value.clone()));
+                    next
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+/// What the expressions of a case know before the run: the backend, the matrix and the variables that need no more than these.
+/// An error names the variable whose expression failed.
+pub fn static_scope(
+    scenario: &Scenario,
+    case: &Case,
+    command_line: &[(String, Scalar)],
+    backend: backend::Name,
+    combination: &[(String, Scalar)],
+) -> Result<Scope, (String, ExpressionError)> {
+    let mut scope = Scope::new();
+    scope.set("backend", backend.as_str().into());
+    for (name, value) in scenario.vars.iter() {
+        let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
+        variable(&mut scope, name, value)?;
+    }
+    for (name, value) in combination {
+        scope.set(name, value.value());
+    }
+    for (name, value) in case.vars.iter() {
+        variable(&mut scope, name, value)?;
+    }
+    Ok(scope)
+}
+
+/// Sets a variable, unless its expression needs a name that has no value yet.
+fn variable(scope: &mut Scope, name: &str, value: &Scalar) -> Result<(), (String, ExpressionError)> {
+    let value = match value {
+        Scalar::Text(source) if source.contains("{{") => {
+            if !expression::names(source).iter().all(|name| scope.contains(name)) {
+                return Ok(());
+            }
+            scope.value(source).map_err(|error| (name.to_owned(), error))?
+        }
+        value => value.value(),
+    };
+    scope.set(name, value);
+    Ok(())
+}
+
+/// Sets the variables that had to wait for the device. One that fails stays unknown, and whatever uses it says so.
+pub fn late_variables(scope: &mut Scope, scenario: &Scenario, case: &Case) {
+    debug_assert!(names::RUN_TIME.iter().all(|name| scope.contains(name)));
+    for (name, value) in scenario.vars.iter().chain(case.vars.iter()) {
+        if !scope.contains(name) {
+            let _ = variable(scope, name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_matrix_changes_fastest() {
+        let matrix = Ordered(vec![
+            ("a".to_owned(), vec![Scalar::Integer(1), Scalar::Integer(2)]),
+            ("b".to_owned(), vec![Scalar::Text("x".into()), Scalar::Text("y".into())]),
+        ]);
+        let names: Vec<String> = combinations(&matrix)
+            .iter()
+            .map(|c| c.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","))
+            .collect();
+        assert_eq!(names, ["a=1,b=x", "a=1,b=y", "a=2,b=x", "a=2,b=y"]);
+        assert_eq!(combinations(&Ordered::default()), [vec![]]);
+    }
+}

@@ -1,0 +1,15 @@
+//! The names that every expression knows.
+
+/// Known before the run.
+pub const STATIC: &[&str] = &["backend"];
+
+/// Known once the device is open: see the table in `scenarios/README.md`.
+pub const RUN_TIME: &[&str] = &["device", "bar", "iova_ranges", "page_size", "kernel", "iommu"];
+
+/// What the declarative form calls its region and its mapping; `show` prints them.
+pub const DECLARATIVE: &[&str] = &["region", "mapping"];
+
+/// Whether a scenario may not give this name to something of its own.
+pub fn is_reserved(name: &str) -> bool {
+    [STATIC, RUN_TIME, DECLARATIVE, super::expression::GLOBALS].iter().any(|names| names.contains(&name))
+}

@@ -1,0 +1,146 @@
+//! What a step is expected to give.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, value::MapAccessDeserializer},
+    ser::SerializeMap,
+};
+
+use super::{Dynamic, Size, backends::TableValue, suggest};
+use crate::uapi::Errno;
+
+/// What a call is expected to give on one backend.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It succeeds, whatever it reports.
+    Ok,
+    /// It fails, whatever the errno.
+    Fails,
+    /// It fails with one of these.
+    Errno(Vec<Errno>),
+    /// It succeeds and reports this many bytes.
+    Bytes(Dynamic<Size>),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Ok => f.write_str("success"),
+            Outcome::Fails => f.write_str("failure with any errno"),
+            Outcome::Errno(errnos) => {
+                let names: Vec<_> = errnos.iter().map(|errno| errno.name()).collect();
+                f.write_str(&names.join(" or "))
+            }
+            Outcome::Bytes(Dynamic::Is(size)) => write!(f, "success and {size}"),
+            Outcome::Bytes(Dynamic::Expression(source)) => write!(f, "success and {source} bytes"),
+        }
+    }
+}
+
+/// The errno of this name, or a message that suggests one.
+fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
+    Errno::from_name(text).ok_or_else(|| {
+        let upper = text.to_uppercase();
+        let help = match suggest::nearest(&upper, Errno::names()) {
+            Some(name) => format!("; did you mean `{name}`?"),
+            None => String::new(),
+        };
+        E::custom(format!("unknown outcome `{text}`: expected `ok`, `fails`, the name of an errno or `{{ bytes: SIZE }}`{help}"))
+    })
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Outcome;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`ok`, `fails`, the name of an errno, a list of them, or `{ bytes: SIZE }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Outcome, E> {
+                match text {
+                    "ok" => Ok(Outcome::Ok),
+                    "fails" => Ok(Outcome::Fails),
+                    _ => Ok(Outcome::Errno(vec![errno(text)?])),
+                }
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Outcome, A::Error> {
+                let mut errnos = Vec::new();
+                while let Some(text) = sequence.next_element::<String>()? {
+                    errnos.push(errno(&text)?);
+                }
+                match errnos.is_empty() {
+                    false => Ok(Outcome::Errno(errnos)),
+                    true => Err(de::Error::invalid_length(0, &"at least one errno")),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Outcome, A::Error> {
+                let reported = Reported::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Outcome::Bytes(reported.bytes))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// What a successful call reports.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reported {
+    /// How many bytes the kernel says it unmapped.
+    bytes: Dynamic<Size>,
+}
+
+impl TableValue for Outcome {
+    const OWN_KEYS: &'static [&'static str] = &["bytes"];
+    const EXPECTING: &'static str = "`ok`, `fails`, the name of an errno, a list of them, or `{ bytes: SIZE }`";
+
+    fn from_own_mapping<'de, A: de::MapAccess<'de>>(_key: &str, mut map: A) -> Result<Self, A::Error> {
+        let bytes = map.next_value()?;
+        match map.next_key::<String>()? {
+            None => Ok(Outcome::Bytes(bytes)),
+            Some(key) => Err(de::Error::custom(format!("`{key}` stands beside `bytes`: write `bytes` alone, or one outcome for each backend"))),
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Outcome::Ok => serializer.serialize_str("ok"),
+            Outcome::Fails => serializer.serialize_str("fails"),
+            Outcome::Errno(errnos) => match errnos.as_slice() {
+                [errno] => serializer.serialize_str(errno.name()),
+                _ => serializer.collect_seq(errnos.iter().map(|errno| errno.name())),
+            },
+            Outcome::Bytes(bytes) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("bytes", bytes)?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl JsonSchema for Outcome {
+    fn schema_name() -> Cow<'static, str> {
+        "Outcome".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let errnos: Vec<_> = Errno::names().collect();
+        let reported = generator.subschema_for::<Reported>();
+        json_schema!({
+            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports so many bytes.",
+            "anyOf": [
+                { "enum": ["ok", "fails"] },
+                { "enum": errnos },
+                { "type": "array", "items": { "enum": errnos }, "minItems": 1 },
+                reported,
+            ],
+            "examples": ["ok", "EINVAL", ["EINVAL", "EOPNOTSUPP"], { "bytes": "4KiB" }],
+        })
+    }
+}

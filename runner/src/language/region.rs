@@ -1,0 +1,135 @@
+//! The memory that a case maps.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Dynamic, Size};
+
+/// A region of address space that a case maps for DMA.
+///
+/// Its content is unspecified unless the case fills it: huge pages are kept from case to case.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// What is behind the addresses.
+    pub memory: Memory,
+    /// The region's length in bytes. A BAR's region defaults to the rest of the BAR; all others need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB", example = "{{ page }}")]
+    pub size: Option<Dynamic<Size>>,
+    /// The size of the pages that back `anonymous` memory: 4KiB, or a huge page size such as 2MiB or 1GiB, of which the
+    /// kernel must have enough reserved. Memory is `hugetlb` by default in pages of 2MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "2MiB")]
+    pub page: Option<Dynamic<Size>>,
+    /// The address is a multiple of this power of two. By default a region is aligned to its page size, a BAR to its own
+    /// size or 1GiB, whichever is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "1GiB")]
+    pub align: Option<Dynamic<Size>>,
+    /// The address is this many bytes past a multiple of `align`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB")]
+    pub misalign: Option<Dynamic<Size>>,
+    /// What the CPU may do with it. By default `read_write`; `reserved` memory has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
+    /// Which of the device's BARs, for `memory: bar`: `largest` (the default) or 0 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "largest", example = 0)]
+    pub bar: Option<Bar>,
+    /// Where in the BAR the region begins, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB")]
+    pub offset: Option<Dynamic<Size>>,
+}
+
+/// What is behind a region's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// Private memory of the process.
+    Anonymous,
+    /// Private memory in huge pages: `anonymous` with `page` 2MiB unless given.
+    Hugetlb,
+    /// A BAR of the device, as the driver lets user space map it.
+    Bar,
+    /// A range of addresses with nothing mapped at it.
+    Reserved,
+}
+
+/// What the CPU may do with a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// Read and write.
+    ReadWrite,
+    /// Only read.
+    Read,
+    /// Neither.
+    None,
+}
+
+/// Which BAR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bar {
+    /// The largest one that can be mapped for reading and writing.
+    Largest,
+    /// BAR 0 to 5.
+    Index(u8),
+}
+
+mod bar {
+    use std::{borrow::Cow, fmt};
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::Bar;
+
+    impl<'de> Deserialize<'de> for Bar {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl de::Visitor<'_> for Visitor {
+                type Value = Bar;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("`largest` or the number of a BAR, 0 to 5")
+                }
+                fn visit_str<E: de::Error>(self, text: &str) -> Result<Bar, E> {
+                    match text {
+                        "largest" => Ok(Bar::Largest),
+                        _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    }
+                }
+                fn visit_u64<E: de::Error>(self, index: u64) -> Result<Bar, E> {
+                    match u8::try_from(index) {
+                        Ok(index @ 0..=5) => Ok(Bar::Index(index)),
+                        _ => Err(E::invalid_value(de::Unexpected::Unsigned(index), &self)),
+                    }
+                }
+            }
+            deserializer.deserialize_any(Visitor)
+        }
+    }
+
+    impl Serialize for Bar {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Bar::Largest => serializer.serialize_str("largest"),
+                Bar::Index(index) => serializer.serialize_u8(*index),
+            }
+        }
+    }
+
+    impl JsonSchema for Bar {
+        fn schema_name() -> Cow<'static, str> {
+            "Bar".into()
+        }
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "`largest` (of those that can be mapped for reading and writing) or a BAR's number.",
+                "anyOf": [{ "const": "largest" }, { "type": "integer", "minimum": 0, "maximum": 5 }],
+            })
+        }
+    }
+}

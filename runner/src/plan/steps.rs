@@ -1,0 +1,105 @@
+//! A case as the list of steps that it stands for on one backend.
+
+use crate::{
+    backend,
+    language::{ByBackend, Case, Dynamic, Map, Name, Outcome, Pagesize, Path, Range, Region, Size, Step, Unmap},
+};
+
+/// A step with what is expected of it on this backend, and where that is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedStep {
+    /// The step; its `expect` holds only the outcome for this backend.
+    pub step: Step,
+    /// The outcome of a call.
+    pub outcome: Outcome,
+    /// Where the step is written.
+    pub at: Path,
+    /// Where its outcome is written, or the step where the outcome is the default.
+    pub outcome_at: Path,
+}
+
+/// The regions and steps of a case on a backend; of the declarative form, those that it stands for.
+pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String, Region, Path)>, Vec<PlannedStep>) {
+    if let Some(region) = &case.region {
+        let regions = vec![("region".to_owned(), region.clone(), path.join("region"))];
+        return (regions, declarative(case, path, backend));
+    }
+    let regions = case.regions.iter();
+    let regions = regions.map(|(name, region)| (name.clone(), region.clone(), path.join("regions").join(name)));
+    let steps = case.steps.iter().flatten().enumerate().map(|(index, step)| {
+        let at = path.join("steps").join(index);
+        let (outcome, outcome_at) = match &step.expect {
+            Some(expect) => resolve(expect, at.join("expect"), backend),
+            None => (Outcome::Ok, at.clone()),
+        };
+        let step = Step { expect: step.expect.is_some().then(|| ByBackend::All(outcome.clone())), ..step.clone() };
+        PlannedStep { step, outcome, at, outcome_at }
+    });
+    (regions.collect(), steps.collect())
+}
+
+/// The value for the backend and where it is written.
+fn resolve<T: Clone>(values: &ByBackend<T>, path: Path, backend: backend::Name) -> (T, Path) {
+    let (key, value) = values.get(backend).expect("the check refuses a table without this backend");
+    (value.clone(), key.map_or(path.clone(), |key| path.join(key)))
+}
+
+/// Map the region, look at the page size, unmap exactly what was mapped, see that it is gone. Where the map is expected to fail,
+/// see that it left nothing.
+fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedStep> {
+    let mapping = |field: &str| Dynamic::Expression(format!("{{{{ mapping.{field} }}}}"));
+    let range = || (mapping("iova"), mapping("size"));
+    let expect = case.expect.clone().unwrap_or_default();
+    let at = path.join("expect");
+    let plan = |step: Step, outcome: Outcome, written: Path| PlannedStep {
+        step: Step { expect: step.expect.is_some().then(|| ByBackend::All(outcome.clone())), ..step },
+        outcome,
+        at: path.join("region"),
+        outcome_at: written,
+    };
+
+    let (map, map_at) = match &expect.map {
+        Some(map) => resolve(map, at.join("map"), backend),
+        None => (Outcome::Ok, path.join("region")),
+    };
+    let succeeds = map == Outcome::Ok;
+    let mut steps = vec![plan(
+        Step {
+            map: Some(Map { region: Name("region".into()), iova: None, size: None, offset: None, access: None }),
+            save: Some(Name("mapping".into())),
+            expect: expect.map.as_ref().map(|_| ByBackend::All(map.clone())),
+            ..Step::default()
+        },
+        map,
+        map_at,
+    )];
+    let (iova, size) = range();
+    let gone = Step { gone: Some(Range { iova, size }), ..Step::default() };
+    if !succeeds {
+        let written = steps[0].outcome_at.clone();
+        steps.push(plan(gone, Outcome::Ok, written));
+        return steps;
+    }
+    if let Some(pagesize) = &expect.pagesize {
+        let (is, written): (Dynamic<Size>, Path) = resolve(pagesize, at.join("pagesize"), backend);
+        let (iova, size) = range();
+        let step = Step { pagesize: Some(Pagesize { iova, size, is }), ..Step::default() };
+        steps.push(plan(step, Outcome::Ok, written));
+    }
+    let (unmap, unmap_at) = match &expect.unmap {
+        Some(unmap) => resolve(unmap, at.join("unmap"), backend),
+        None => (Outcome::Bytes(mapping("size")), path.join("region")),
+    };
+    let unmaps = matches!(unmap, Outcome::Ok | Outcome::Bytes(_));
+    let (iova, size) = range();
+    let step = Step {
+        unmap: Some(Unmap { iova, size }),
+        expect: Some(ByBackend::All(unmap.clone())),
+        ..Step::default()
+    };
+    steps.push(plan(step, unmap, unmap_at.clone()));
+    if unmaps {
+        steps.push(plan(gone, Outcome::Ok, unmap_at));
+    }
+    steps
+}
