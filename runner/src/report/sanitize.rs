@@ -1,0 +1,66 @@
+//! The one way of captured text into a report: whatever a kernel, a device or a scenario says, the XML stays valid and says
+//! the same verdict, and a terminal stays as it was.
+//!
+//! Written against junit-report 0.9.1 (with quick-xml 0.41): in attributes it escapes `<`, `>`, `&` and both quotes, so
+//! those are left alone here; the content of CDATA it writes as given, and it looks at no character anywhere.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Text of any number of lines with `\n` at their ends and nothing in it that XML 1.0 forbids or a terminal would obey:
+/// such a character becomes visible, as `\u{1b}`.
+pub fn text(raw: &str) -> String {
+    let mut clean = String::with_capacity(raw.len());
+    let mut chars = raw.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                chars.next_if_eq(&'\n');
+                clean.push('\n');
+            }
+            '\n' | '\t' => clean.push(c),
+            // C1 controls are legal XML, but U+009B starts an escape sequence on a terminal.
+            '\u{fffe}' | '\u{ffff}' => escape(&mut clean, c),
+            c if c.is_control() => escape(&mut clean, c),
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+fn escape(clean: &mut String, c: char) {
+    write!(clean, "\\u{{{:x}}}", u32::from(c)).expect("a String takes all");
+}
+
+/// [`text`] in one line, as for an XML attribute, where a parser turns line ends into spaces: they become ` | `.
+pub fn line(raw: &str) -> String {
+    text(raw.trim()).lines().map(|line| line.trim_end().replace('\t', " ")).collect::<Vec<_>>().join(" | ")
+}
+
+/// [`text`] that can be the content of a CDATA section, and in which Jenkins finds no attachment to fetch.
+pub fn cdata(raw: &str) -> String {
+    text(raw).replace("[[ATTACHMENT|", "[[ATTACHMENT |").replace("]]>", "]]]]><![CDATA[>")
+}
+
+/// `raw` with every character outside of `[A-Za-z0-9_]` as `_`.
+pub fn identifier(raw: &str) -> String {
+    raw.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// `raw`, or when it has more than `limit` bytes, its head and its tail with a line between them that says how much is
+/// left out. The line comes on top of the limit.
+pub fn cap(raw: &str, limit: usize) -> Cow<'_, str> {
+    if raw.len() <= limit {
+        return Cow::Borrowed(raw);
+    }
+    let boundary = |mut at| {
+        while !raw.is_char_boundary(at) {
+            at += 1;
+        }
+        at
+    };
+    let (head, rest) = raw.split_at(boundary(limit / 2));
+    let tail = &raw[boundary(raw.len() - limit / 2).max(head.len())..];
+    let left_out = rest.len() - tail.len();
+    Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
+}

@@ -1,0 +1,68 @@
+//! What the terminal can show: colour, characters, columns.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+
+use clap::builder::styling::{AnsiColor, Style};
+
+/// What may be printed, and how wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Whether it is a terminal at all, where a line can be drawn again.
+    pub live: bool,
+    /// Whether ANSI colours are wanted.
+    pub color: bool,
+    /// Whether more than ASCII can be shown.
+    pub unicode: bool,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Terminal {
+    /// A plain one: ASCII without colour in 80 columns.
+    pub const PLAIN: Self = Self { live: false, color: false, unicode: false, width: 80 };
+
+    /// What `stream` can show, by what it is and by the environment: `NO_COLOR` turns colour off, else `CLICOLOR_FORCE`
+    /// turns it on, else it needs a terminal that is not dumb; the locale says whether it is Unicode, `COLUMNS` how wide.
+    pub fn detect(stream: &impl IsTerminal) -> Self {
+        Self::from_environment(stream.is_terminal(), |name| std::env::var(name).ok())
+    }
+
+    fn from_environment(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let color = if set("NO_COLOR").is_some() {
+            false
+        } else if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+            true
+        } else {
+            is_terminal && !dumb
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_ascii_lowercase();
+        Self {
+            live: is_terminal && !dumb,
+            color,
+            unicode: locale.contains("utf-8") || locale.contains("utf8"),
+            width: set("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(Self::PLAIN.width).max(40),
+        }
+    }
+
+    /// `text` in that style, if colour is wanted.
+    pub fn paint(&self, style: Style, text: impl Display) -> String {
+        match self.color {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_string(),
+        }
+    }
+}
+
+/// Went well.
+pub const GREEN: Style = AnsiColor::Green.on_default();
+/// A failure.
+pub const RED: Style = AnsiColor::Red.on_default();
+/// No verdict.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// Less important.
+pub const DIM: Style = Style::new().dimmed();
+/// A heading.
+pub const BOLD: Style = Style::new().bold();
