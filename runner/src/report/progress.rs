@@ -1,1 +1,124 @@
-//! TODO
+//! The run as it goes: a bar on a terminal, a line for each failure everywhere.
+
+use std::collections::HashMap;
+use std::io::{self, Stderr, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{CaseResult, Event, PlannedCase, Verdict};
+use crate::report::run::Counts;
+use crate::report::sanitize;
+use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
+
+/// Shows events as they come.
+#[derive(Debug)]
+pub struct Progress<W = Stderr> {
+    out: W,
+    terminal: Terminal,
+    verbose: bool,
+    bar: ProgressBar,
+    ids: HashMap<u32, String>,
+    counts: Counts,
+}
+
+impl Progress {
+    /// On the standard error stream; `verbose` asks for a line for every case, not only for failures and errors.
+    pub fn stderr(verbose: bool) -> Self {
+        let out = io::stderr();
+        let terminal = Terminal::detect(&out);
+        Self::new(out, terminal, verbose)
+    }
+}
+
+impl<W: Write> Progress<W> {
+    /// Lines go to `out`; the bar is drawn on the standard error stream if `terminal` is live.
+    pub fn new(out: W, terminal: Terminal, verbose: bool) -> Self {
+        let bar = match terminal.live {
+            true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal)),
+            false => ProgressBar::hidden(),
+        };
+        Self { out, terminal, verbose, bar, ids: HashMap::new(), counts: Counts::default() }
+    }
+
+    /// Shows one event.
+    ///
+    /// # Errors
+    /// When the stream cannot be written; nothing of the run is lost by that.
+    pub fn on(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(_) => Ok(()),
+            Event::CasePlanned(planned) => {
+                self.plan(planned);
+                Ok(())
+            }
+            Event::CaseStarted { case } => {
+                self.start(*case);
+                Ok(())
+            }
+            Event::CaseFinished(result) => self.finish(result),
+            Event::RunFinished(_) => {
+                self.bar.finish_and_clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn plan(&mut self, planned: &PlannedCase) {
+        self.ids.insert(planned.case, sanitize::line(&planned.id()));
+        self.bar.set_length(self.ids.len() as u64);
+    }
+
+    fn start(&mut self, case: u32) {
+        self.bar.enable_steady_tick(Duration::from_millis(100)); // The clock goes on while a case hangs.
+        self.bar.set_message(format!("{}{}", self.tally(), self.id(case)));
+    }
+
+    fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
+        self.counts.add(result);
+        self.bar.inc(1);
+        self.bar.set_message(self.tally());
+        if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error) {
+            let line = self.line(result);
+            if self.terminal.live {
+                self.bar.println(line);
+            } else {
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has gone wrong so far, such as `2 failed, 1 error  `.
+    fn tally(&self) -> String {
+        let Counts { failed, errors, .. } = self.counts;
+        let parts = [
+            (failed > 0).then(|| self.terminal.paint(RED, format_args!("{failed} failed"))),
+            (errors > 0).then(|| self.terminal.paint(YELLOW, format_args!("{errors} without verdict"))),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { String::new() } else { parts.join(", ") + "  " }
+    }
+
+    fn line(&self, result: &CaseResult) -> String {
+        let mark = mark(&self.terminal, result.verdict);
+        let id = self.id(result.case);
+        match (&result.message, result.verdict) {
+            (Some(message), Verdict::Failed | Verdict::Error | Verdict::Skipped) => {
+                format!("{mark} {id}: {}", sanitize::line(message))
+            }
+            _ => format!("{mark} {id}{}", self.terminal.paint(DIM, format_args!("  {} ms", result.micros / 1000))),
+        }
+    }
+
+    fn id(&self, case: u32) -> String {
+        self.ids.get(&case).cloned().unwrap_or_else(|| format!("case {case}"))
+    }
+}
+
+fn style(terminal: &Terminal) -> ProgressStyle {
+    let characters = if terminal.unicode { "━╸ " } else { "=> " };
+    ProgressStyle::with_template("{bar:24} {pos}/{len}  {elapsed}  {wide_msg}")
+        .expect("the template is valid")
+        .progress_chars(characters)
+}

@@ -140,7 +140,9 @@ impl Run {
     pub fn wall_time(&self) -> Duration {
         match &self.finished {
             Some(finished) => Duration::from_millis(finished.millis),
-            None => Duration::from_micros(self.cases.iter().map(|case| case.result.micros).sum()),
+            None => {
+                Duration::from_micros(self.cases.iter().fold(0, |sum, case| case.result.micros.saturating_add(sum)))
+            }
         }
     }
 }

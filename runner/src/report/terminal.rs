@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 
 use clap::builder::styling::{AnsiColor, Style};
 
+use crate::event::Verdict;
+
 /// What may be printed, and how wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal {
@@ -66,3 +68,14 @@ pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
+
+/// One column that says how a case ended: `✓ ✗ ! –`, or `. F E s` where only ASCII can be shown.
+pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
+    let (style, unicode, ascii) = match verdict {
+        Verdict::Passed => (GREEN, "✓", "."),
+        Verdict::Failed => (RED, "✗", "F"),
+        Verdict::Error => (YELLOW, "!", "E"),
+        Verdict::Skipped => (DIM, "–", "s"),
+    };
+    terminal.paint(style, if terminal.unicode { unicode } else { ascii })
+}
