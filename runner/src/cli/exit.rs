@@ -65,3 +65,49 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Verdict};
+    use crate::report::fixture::{finished, planned, started, with_reason};
+
+    /// The code for a run of as many cases, of which the first have these verdicts.
+    fn code(cases: u32, verdicts: &[Verdict], end: Option<bool>) -> Exit {
+        let mut events = vec![started()];
+        events.extend((0..cases).map(|n| Event::CasePlanned(planned(n, "s", "iommufd", &format!("c{n}")))));
+        events.extend((0..).zip(verdicts).map(|(n, verdict)| Event::CaseFinished(with_reason(n, *verdict, "reason"))));
+        events.extend(end.map(finished));
+        Exit::of(&Run::from_events(events))
+    }
+
+    #[test]
+    fn the_strongest_statement_is_the_exit_code() {
+        use Verdict::{Error, Failed, Passed, Skipped};
+        let whole = |verdicts: &[Verdict]| code(verdicts.len() as u32, verdicts, Some(false));
+        assert_eq!(whole(&[Passed, Passed]), Exit::Ok);
+        assert_eq!(whole(&[Passed, Skipped]), Exit::Ok);
+        assert_eq!(whole(&[Passed, Error, Failed, Skipped]), Exit::Failed);
+        assert_eq!(whole(&[Passed, Error, Skipped]), Exit::NoVerdict);
+        assert_eq!(whole(&[Skipped, Skipped]), Exit::NothingRan);
+        assert_eq!(whole(&[]), Exit::NothingRan);
+    }
+
+    #[test]
+    fn a_run_cut_short_never_looks_good() {
+        use Verdict::{Failed, Passed};
+        assert_eq!(code(3, &[Passed], None), Exit::NoVerdict);
+        assert_eq!(code(3, &[Passed], Some(false)), Exit::NoVerdict);
+        assert_eq!(code(3, &[Failed], None), Exit::Failed);
+        assert_eq!(code(3, &[Failed], Some(true)), Exit::Interrupted);
+        assert_eq!(code(3, &[], None), Exit::NoVerdict);
+    }
+
+    #[test]
+    fn help_names_every_code() {
+        use Exit::{Bug, Failed, Interrupted, NoVerdict, NothingRan, Ok, ReportNotWritten, Usage};
+        let all = [Ok, Failed, Usage, NoVerdict, NothingRan, ReportNotWritten, Bug, Interrupted];
+        let named: Vec<_> = HELP.lines().skip(1).map(|line| line.split_whitespace().next().expect("a code")).collect();
+        assert_eq!(named, all.map(|exit| (exit as u8).to_string()));
+    }
+}

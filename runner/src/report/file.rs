@@ -48,3 +48,35 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("vfiospec-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn folders_are_created_and_old_content_is_replaced_whole() {
+        let folder = folder("file");
+        let path = folder.join("a/b/junit.xml");
+        write_atomic(&path, b"a long first report").expect("first");
+        write_atomic(&path, b"second").expect("second");
+        assert_eq!(fs::read(&path).expect("readable"), b"second");
+        assert_eq!(fs::read_dir(folder.join("a/b")).expect("a folder").count(), 1, "nothing stays beside it");
+        fs::remove_dir_all(folder).expect("ours");
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_errno_and_leaves_nothing() {
+        let folder = folder("file-error");
+        fs::create_dir_all(folder.join("taken/full")).expect("creatable");
+        let error = write_atomic(&folder.join("taken"), b"x").expect_err("a folder is no file").to_string();
+        assert_eq!(error, format!("failed to write {}/taken: Is a directory (os error 21)", folder.display()));
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        fs::remove_dir_all(folder).expect("ours");
+    }
+}

@@ -172,3 +172,75 @@ fn parse(line: usize, bytes: &[u8]) -> Result<Event, ReadError> {
         _ => Ok(event),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{mixed, passed};
+
+    fn lines(events: &[Event]) -> String {
+        events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect()
+    }
+
+    fn error(journal: &str) -> String {
+        read(journal.as_bytes()).expect_err("not a journal").to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = std::env::temp_dir().join(format!("vfiospec-journal-{}", std::process::id()));
+        let path = folder.join("deep/run.jsonl");
+        let mut writer = Writer::create(&path).expect("a journal");
+        for (at, event) in mixed().iter().enumerate() {
+            writer.on(event).expect("written");
+            if at == 60 {
+                assert_eq!(read_file(&path).expect("readable meanwhile").len(), 61, "each event is there at once");
+            }
+        }
+        assert_eq!(read_file(&path).expect("readable"), mixed());
+        std::fs::remove_dir_all(folder).expect("ours");
+    }
+
+    #[test]
+    fn cut_anywhere_it_gives_all_whole_lines() {
+        let events = &mixed()[..50];
+        let journal = lines(events);
+        for cut in 0..journal.len() {
+            let whole = journal[..cut].matches('\n').count();
+            // The line whose end alone is missing counts too.
+            let whole = if journal[cut..].starts_with('\n') { whole + 1 } else { whole };
+            assert_eq!(read(&journal.as_bytes()[..cut]).expect("torn, not broken"), events[..whole], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_elsewhere_is_named() {
+        let journal = lines(&mixed()[..3]) + "{\"event\":\"case_fin\n" + &lines(&[Event::CaseFinished(passed(1))]);
+        assert!(error(&journal).starts_with("failed to read line 4 of the journal: "), "{}", error(&journal));
+    }
+
+    #[test]
+    fn a_journal_begins_with_its_run_and_holds_only_one() {
+        let first = lines(&mixed()[..1]);
+        assert_eq!(
+            error(&lines(&mixed()[1..])),
+            "failed to read line 1 of the journal: expected `run_started`, which begins every journal"
+        );
+        assert_eq!(
+            error(&(first.clone() + &first)),
+            "failed to read line 2 of the journal: a second `run_started`; a journal holds one run"
+        );
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_whatever_else_it_changed() {
+        let message = error("{\"event\":\"begin\",\"format\":2}\n");
+        assert!(message.contains("it has format 2, and this vfiospec knows formats up to 1"), "{message}");
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let message = read_file(Path::new("no/such.jsonl")).expect_err("not there").to_string();
+        assert_eq!(message, "failed to read the journal no/such.jsonl: No such file or directory (os error 2)");
+    }
+}

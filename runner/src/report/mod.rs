@@ -4,6 +4,8 @@
 //! results, and each report is a pure function of those: [`junit`] for Jenkins, [`summary`] for the terminal.
 
 pub mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod journal;
 pub mod junit;
 pub mod progress;

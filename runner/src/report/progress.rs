@@ -76,8 +76,7 @@ impl<W: Write> Progress<W> {
 
     fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
         self.counts.add(result);
-        self.bar.inc(1);
-        self.bar.set_message(self.tally());
+        self.bar.inc(1); // The message waits for the next case: two at once, and the bar would draw only the first.
         if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error) {
             let line = self.line(result);
             if self.terminal.live {
@@ -121,4 +120,37 @@ fn style(terminal: &Terminal) -> ProgressStyle {
     ProgressStyle::with_template("{bar:24} {pos}/{len}  {elapsed}  {wide_msg}")
         .expect("the template is valid")
         .progress_chars(characters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::report::fixture::{mixed, run_of_45};
+
+    fn printed(events: &[Event], verbose: bool) -> String {
+        let mut progress = Progress::new(Vec::new(), Terminal { unicode: true, ..Terminal::PLAIN }, verbose);
+        events.iter().for_each(|event| progress.on(event).expect("memory takes all"));
+        String::from_utf8(progress.out).expect("text")
+    }
+
+    #[test]
+    fn without_a_terminal_only_what_went_wrong_is_printed() {
+        assert_eq!(printed(&run_of_45(|_, _| {}), false), "");
+        assert_eq!(
+            printed(&mixed(), false),
+            "✗ kernel.dma_unmap.iommufd_compat_type1__edu.one_page_in_the_middle: unmap gave ENOENT, expected 4096 bytes\n\
+             ! kernel.limits.iommufd__edu.size_zero: the device vanished: 0000:00:03.0 is no longer in sysfs\n"
+        );
+    }
+
+    #[test]
+    fn verbose_prints_a_line_for_every_case() {
+        let text = printed(&mixed(), true);
+        assert_eq!(text.lines().count(), 45, "{text}");
+        assert!(
+            text.starts_with("✓ kernel.dma_mapping.vfio_type1_iommu__edu.map_unmap[page=4KiB]  182 ms\n"),
+            "{text}"
+        );
+    }
 }

@@ -177,3 +177,59 @@ fn without_result(case: u32, verdict: Verdict, message: &str) -> CaseResult {
         checks: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{finished, mixed, passed, planned, started};
+
+    fn reasons(run: &Run) -> Vec<(Verdict, State, &str)> {
+        run.cases.iter().map(|c| (c.result.verdict, c.state, c.result.message.as_deref().unwrap_or(""))).collect()
+    }
+
+    fn killed() -> Vec<Event> {
+        let mut events = vec![started()];
+        events.extend((0..3).map(|n| Event::CasePlanned(planned(n, "s", "iommufd", &format!("c{n}")))));
+        events.extend([Event::CaseStarted { case: 0 }, Event::CaseFinished(passed(0)), Event::CaseStarted { case: 1 }]);
+        events
+    }
+
+    #[test]
+    fn a_run_that_was_killed_still_has_a_result_for_every_case() {
+        let run = Run::from_events(killed());
+        assert_eq!(
+            reasons(&run),
+            [
+                (Verdict::Passed, State::Finished, ""),
+                (Verdict::Error, State::Died, "the runner or the host died while this case ran"),
+                (Verdict::Skipped, State::NotRun, "not run: the run ended early"),
+            ]
+        );
+        assert_eq!(run.wall_time(), Duration::from_millis(182));
+    }
+
+    #[test]
+    fn an_interrupted_run_says_so() {
+        let run = Run::from_events(killed().into_iter().chain([finished(true)]));
+        assert_eq!(
+            reasons(&run)[1..],
+            [
+                (Verdict::Error, State::Died, "the run was interrupted while this case ran"),
+                (Verdict::Skipped, State::NotRun, "not run: the run was interrupted"),
+            ]
+        );
+    }
+
+    #[test]
+    fn checks_left_out_by_choice_are_counted_apart() {
+        let counts = Run::from_events(mixed()).counts();
+        assert_eq!(counts, Counts { passed: 38, failed: 1, errors: 1, skipped: 5, unchecked: 6, by_choice: 4 });
+        assert_eq!(counts.cases(), 45);
+    }
+
+    #[test]
+    fn a_result_that_nobody_planned_is_not_lost() {
+        let run = Run::from_events([started(), Event::CaseFinished(passed(7))]);
+        assert_eq!(run.cases[0].planned.name, "case_7_that_nobody_planned");
+    }
+}

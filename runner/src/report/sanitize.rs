@@ -64,3 +64,59 @@ pub fn cap(raw: &str, limit: usize) -> Cow<'_, str> {
     let left_out = rest.len() - tail.len();
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xml_forbids_becomes_visible() {
+        assert_eq!(
+            text("a\u{1b}[31m\0\u{fffe}\u{ffff}\u{7f}\u{9b}b"),
+            r"a\u{1b}[31m\u{0}\u{fffe}\u{ffff}\u{7f}\u{9b}b"
+        );
+        assert_eq!(text("tab\there, Ünïcode 🦀 <&>\"'"), "tab\there, Ünïcode 🦀 <&>\"'");
+    }
+
+    #[test]
+    fn every_character_comes_out_legal() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let legal = |c| matches!(c, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        for clean in [text(&all), line(&all), cdata(&all)] {
+            assert_eq!(clean.chars().find(|c| !legal(*c)), None);
+        }
+    }
+
+    #[test]
+    fn all_line_ends_are_one() {
+        assert_eq!(text("a\r\nb\rc\n\rd\r"), "a\nb\nc\n\nd\n");
+    }
+
+    #[test]
+    fn an_attribute_is_one_line() {
+        assert_eq!(line("\n expected ok \r\n got\tEINVAL\n"), "expected ok |  got EINVAL");
+    }
+
+    #[test]
+    fn cdata_cannot_be_left_and_fetches_nothing() {
+        assert_eq!(cdata("a]]>b]]]>"), "a]]]]><![CDATA[>b]]]]]><![CDATA[>");
+        assert_eq!(cdata("[[ATTACHMENT|/etc/shadow]]"), "[[ATTACHMENT |/etc/shadow]]");
+    }
+
+    #[test]
+    fn an_identifier_has_no_dots() {
+        assert_eq!(identifier("edu.0:ü-x_9"), "edu_0___x_9");
+    }
+
+    #[test]
+    fn long_output_keeps_head_and_tail_and_says_what_is_missing() {
+        assert_eq!(cap("short", 5), "short");
+        assert_eq!(cap("0123456789", 4), "01\n[… 6 bytes left out …]\n89");
+        for limit in 0..40 {
+            let long = "ü€🦀".repeat(20);
+            let kept = cap(&long, limit);
+            let left_out: usize = kept.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
+            assert_eq!(kept.len() - format!("\n[… {left_out} bytes left out …]\n").len() + left_out, long.len());
+        }
+    }
+}

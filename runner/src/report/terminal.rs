@@ -51,10 +51,8 @@ impl Terminal {
 
     /// `text` in that style, if colour is wanted.
     pub fn paint(&self, style: Style, text: impl Display) -> String {
-        match self.color {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_string(),
-        }
+        let text = text.to_string();
+        if self.color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text }
     }
 }
 
@@ -78,4 +76,46 @@ pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
         Verdict::Skipped => (DIM, "–", "s"),
     };
     terminal.paint(style, if terminal.unicode { unicode } else { ascii })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(is_terminal: bool, environment: &[(&str, &str)]) -> Terminal {
+        Terminal::from_environment(is_terminal, |name| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_that_is_not_dumb() {
+        assert!(on(true, &[("TERM", "xterm")]).color);
+        assert!(!on(false, &[("TERM", "xterm")]).color);
+        assert!(!on(true, &[("TERM", "dumb")]).color && !on(true, &[("TERM", "dumb")]).live);
+    }
+
+    #[test]
+    fn the_user_has_the_last_word_on_colour() {
+        assert!(!on(true, &[("NO_COLOR", "1")]).color);
+        assert!(on(true, &[("NO_COLOR", "")]).color, "an empty NO_COLOR is no NO_COLOR");
+        assert!(on(false, &[("CLICOLOR_FORCE", "1")]).color);
+        assert!(!on(false, &[("CLICOLOR_FORCE", "0")]).color);
+        assert!(!on(true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).color);
+    }
+
+    #[test]
+    fn only_a_utf8_locale_gets_more_than_ascii() {
+        assert!(on(true, &[("LANG", "C.UTF-8")]).unicode);
+        assert!(on(true, &[("LANG", "C"), ("LC_CTYPE", "de_DE.utf8")]).unicode);
+        assert!(!on(true, &[("LANG", "C.UTF-8"), ("LC_ALL", "C")]).unicode);
+        assert!(!on(true, &[]).unicode);
+    }
+
+    #[test]
+    fn width_is_columns_or_80_and_never_absurd() {
+        assert_eq!(on(true, &[("COLUMNS", "132")]).width, 132);
+        assert_eq!(on(true, &[("COLUMNS", "wide")]).width, 80);
+        assert_eq!(on(true, &[("COLUMNS", "1")]).width, 40);
+    }
 }
