@@ -139,7 +139,7 @@ fn output(case: &Case) -> Option<String> {
     (!text.is_empty()).then(|| cdata(&cap(&text, OUTPUT_LIMIT)))
 }
 
-/// Moves times by a millisecond until all print with at most 3 decimals, as the xunit plugin's schema wants.
+/// Moves times by a millisecond, rarely by a few, until all print with at most 3 decimals, as the xunit plugin's schema wants.
 ///
 /// junit-report prints `seconds as f64 + fraction as f64`, which for some milliseconds is not the float nearest to the
 /// decimal: 1118 ms comes out as 1.1179999999999999. It adds up the suite's time itself, so that the last case gives way.
