@@ -1,0 +1,82 @@
+//! How a report reaches its file: whole or not at all.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A report that was not written; the command ends with [`Exit::ReportNotWritten`](crate::cli::exit::Exit::ReportNotWritten).
+#[derive(Debug)]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to write {}: {}", self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Writes a file beside `path` and renames it: readers see the old content or the new, never half of it.
+/// Missing folders are created.
+///
+/// # Errors
+/// Names the path and the errno; nothing of the attempt stays behind.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write(path, bytes).map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder)?;
+    let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside); // The error that matters is the first one.
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("vfiospec-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn folders_are_created_and_old_content_is_replaced_whole() {
+        let folder = folder("file");
+        let path = folder.join("a/b/junit.xml");
+        write_atomic(&path, b"a long first report").expect("first");
+        write_atomic(&path, b"second").expect("second");
+        assert_eq!(fs::read(&path).expect("readable"), b"second");
+        assert_eq!(fs::read_dir(folder.join("a/b")).expect("a folder").count(), 1, "nothing stays beside it");
+        fs::remove_dir_all(folder).expect("ours");
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_errno_and_leaves_nothing() {
+        let folder = folder("file-error");
+        fs::create_dir_all(folder.join("taken/full")).expect("creatable");
+        let error = write_atomic(&folder.join("taken"), b"x").expect_err("a folder is no file").to_string();
+        assert_eq!(error, format!("failed to write {}/taken: Is a directory (os error 21)", folder.display()));
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        fs::remove_dir_all(folder).expect("ours");
+    }
+}

@@ -1,0 +1,161 @@
+//! The run as it goes: a bar on a terminal, a line for each failure everywhere.
+
+use std::collections::HashMap;
+use std::io::{self, Stderr, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{CaseResult, Event, PlannedCase, Verdict};
+use crate::report::run::Counts;
+use crate::report::sanitize;
+use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
+
+/// Shows events as they come.
+#[derive(Debug)]
+pub struct Progress<W = Stderr> {
+    out: W,
+    terminal: Terminal,
+    verbose: bool,
+    bar: ProgressBar,
+    ids: HashMap<u32, String>,
+    counts: Counts,
+}
+
+impl Progress {
+    /// On the standard error stream; `verbose` asks for a line for every case, not only for failures and errors.
+    pub fn stderr(verbose: bool) -> Self {
+        let out = io::stderr();
+        let terminal = Terminal::detect(&out);
+        Self::new(out, terminal, verbose)
+    }
+}
+
+impl<W: Write> Progress<W> {
+    /// Lines go to `out`; the bar is drawn on the standard error stream if `terminal` is live.
+    pub fn new(out: W, terminal: Terminal, verbose: bool) -> Self {
+        let bar = match terminal.live {
+            true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal)),
+            false => ProgressBar::hidden(),
+        };
+        Self { out, terminal, verbose, bar, ids: HashMap::new(), counts: Counts::default() }
+    }
+
+    /// Shows one event.
+    ///
+    /// # Errors
+    /// When the stream cannot be written; nothing of the run is lost by that.
+    pub fn on(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(_) => Ok(()),
+            Event::CasePlanned(planned) => {
+                self.plan(planned);
+                Ok(())
+            }
+            Event::CaseStarted { case } => {
+                self.start(*case);
+                Ok(())
+            }
+            Event::CaseFinished(result) => self.finish(result),
+            Event::RunFinished(_) => {
+                self.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the bar away: at the end, also where that was never told.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn plan(&mut self, planned: &PlannedCase) {
+        self.ids.insert(planned.case, sanitize::line(&planned.id()));
+        self.bar.set_length(self.ids.len() as u64);
+    }
+
+    fn start(&mut self, case: u32) {
+        self.bar.enable_steady_tick(Duration::from_millis(100)); // The clock goes on while a case hangs.
+        self.bar.set_message(format!("{}{}", self.tally(), self.id(case)));
+    }
+
+    fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
+        self.counts.add(result);
+        self.bar.inc(1); // The message waits for the next case: two at once, and the bar would draw only the first.
+        if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error) {
+            let line = self.line(result);
+            if self.terminal.live {
+                self.bar.println(line);
+            } else {
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has gone wrong so far, such as `2 failed, 1 error  `.
+    fn tally(&self) -> String {
+        let Counts { failed, errors, .. } = self.counts;
+        let parts = [
+            (failed > 0).then(|| self.terminal.paint(RED, format_args!("{failed} failed"))),
+            (errors > 0).then(|| self.terminal.paint(YELLOW, format_args!("{errors} without verdict"))),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { String::new() } else { parts.join(", ") + "  " }
+    }
+
+    fn line(&self, result: &CaseResult) -> String {
+        let mark = mark(&self.terminal, result.verdict);
+        let id = self.id(result.case);
+        match (&result.message, result.verdict) {
+            (Some(message), Verdict::Failed | Verdict::Error | Verdict::Skipped) => {
+                format!("{mark} {id}: {}", sanitize::line(message))
+            }
+            _ => format!("{mark} {id}{}", self.terminal.paint(DIM, format_args!("  {} ms", result.micros / 1000))),
+        }
+    }
+
+    fn id(&self, case: u32) -> String {
+        self.ids.get(&case).cloned().unwrap_or_else(|| format!("case {case}"))
+    }
+}
+
+fn style(terminal: &Terminal) -> ProgressStyle {
+    let characters = if terminal.unicode { "━╸ " } else { "=> " };
+    ProgressStyle::with_template("{bar:24} {pos}/{len}  {elapsed}  {wide_msg}")
+        .expect("the template is valid")
+        .progress_chars(characters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::report::fixture::{mixed, run_of_45};
+
+    fn printed(events: &[Event], verbose: bool) -> String {
+        let mut progress = Progress::new(Vec::new(), Terminal { unicode: true, ..Terminal::PLAIN }, verbose);
+        events.iter().for_each(|event| progress.on(event).expect("memory takes all"));
+        String::from_utf8(progress.out).expect("text")
+    }
+
+    #[test]
+    fn without_a_terminal_only_what_went_wrong_is_printed() {
+        assert_eq!(printed(&run_of_45(|_, _| {}), false), "");
+        assert_eq!(
+            printed(&mixed(), false),
+            "✗ kernel.dma_unmap.iommufd_compat_type1__edu.one_page_in_the_middle: unmap gave ENOENT, expected 4096 bytes\n\
+             ! kernel.limits.iommufd__edu.size_zero: the device vanished: 0000:00:03.0 is no longer in sysfs\n"
+        );
+    }
+
+    #[test]
+    fn verbose_prints_a_line_for_every_case() {
+        let text = printed(&mixed(), true);
+        assert_eq!(text.lines().count(), 45, "{text}");
+        assert!(
+            text.starts_with("✓ kernel.dma_mapping.vfio_type1_iommu__edu.map_unmap[page=4KiB]  182 ms\n"),
+            "{text}"
+        );
+    }
+}

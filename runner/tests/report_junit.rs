@@ -1,0 +1,328 @@
+//! The JUnit report is read back by parsers that did not write it, and held against what Jenkins' plugins accept.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use roxmltree::{Document, Node};
+use vfiospec::event::{self, CaseResult, DeviceUsed, Event, PlannedCase, RunStarted, Unchecked, Verdict};
+use vfiospec::report::junit;
+use vfiospec::report::run::Run;
+
+#[allow(dead_code)]
+#[path = "../src/report/fixture.rs"]
+mod fixture;
+
+fn xml(events: impl IntoIterator<Item = Event>) -> String {
+    String::from_utf8(junit::xml(&Run::from_events(events))).expect("UTF-8")
+}
+
+/// The tree, after it was held against the rules of junit-10.xsd.
+fn parse(xml: &str) -> Document<'_> {
+    let document = Document::parse(xml).unwrap_or_else(|e| panic!("{e}\n{xml}"));
+    document.root_element().descendants().filter(Node::is_element).for_each(hold_against_schema);
+    document
+}
+
+/// What junit-10.xsd allows: parents, attributes that must and may be there, and the pattern of times.
+fn hold_against_schema(node: Node<'_, '_>) {
+    let tag = node.tag_name().name();
+    let (parents, required, optional): (&[&str], &[&str], &[&str]) = match tag {
+        "testsuites" => (&[""], &[], &["name", "time", "tests", "failures", "errors"]),
+        "testsuite" => (
+            &["testsuites", "testsuite"],
+            &["name", "tests", "failures", "errors"],
+            &["group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url", "version"],
+        ),
+        "testcase" => (&["testsuite"], &["name"], &["time", "classname", "group"]),
+        "failure" | "error" | "skipped" => (&["testcase"], &[], &["type", "message"]),
+        "system-out" | "system-err" => (&["testcase", "testsuite"], &[], &[]),
+        other => panic!("<{other}> is not in the schema"),
+    };
+    let parent = node.parent().map_or("", |parent| parent.tag_name().name());
+    assert!(parents.contains(&parent), "<{tag}> in <{parent}>");
+    for name in required {
+        assert!(node.has_attribute(*name), "<{tag}> without {name}");
+    }
+    for attribute in node.attributes() {
+        let name = attribute.name();
+        assert!(required.contains(&name) || optional.contains(&name), "<{tag} {name}=…>");
+    }
+    if let Some(time) = node.attribute("time") {
+        let (whole, decimals) = time.split_once('.').unwrap_or((time, ""));
+        let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+        assert!(digits(whole) && digits(decimals) && decimals.len() <= 3, "<{tag} time={time:?}>");
+    }
+}
+
+fn cases<'a>(document: &'a Document<'_>) -> Vec<Node<'a, 'a>> {
+    document.descendants().filter(|node| node.has_tag_name("testcase")).collect()
+}
+
+fn child<'a>(node: Node<'a, 'a>, tag: &str) -> Node<'a, 'a> {
+    node.children().find(|child| child.has_tag_name(tag)).unwrap_or_else(|| panic!("no <{tag}>"))
+}
+
+fn verdict(case: Node<'_, '_>) -> Verdict {
+    let has = |tag| case.children().any(|child| child.has_tag_name(tag));
+    match (has("skipped"), has("failure"), has("error")) {
+        (false, false, false) => Verdict::Passed,
+        (true, false, false) => Verdict::Skipped,
+        (false, true, false) => Verdict::Failed,
+        (false, false, true) => Verdict::Error,
+        several => panic!("several verdicts (skipped, failure, error): {several:?}"),
+    }
+}
+
+#[test]
+fn jenkins_finds_package_class_and_case() {
+    let xml = xml(fixture::mixed());
+    let document = parse(&xml);
+    let suites: Vec<_> = document.root_element().children().collect();
+    assert_eq!(suites.len(), 15, "3 scenarios on 5 backends and 1 device");
+    let suite = suites[0];
+    assert_eq!(suite.attribute("name"), Some("kernel.dma_mapping.vfio_type1_iommu__edu"));
+    assert_eq!(suite.attribute("package"), Some(""));
+    assert_eq!(suite.attribute("hostname"), Some("lab"));
+    assert_eq!(suite.attribute("timestamp"), Some("2025-10-09T08:53:20Z"));
+    assert_eq!(suite.attribute("time"), Some("0.546"));
+    assert_eq!(
+        child(suite, "system-out").text(),
+        Some("vfiospec 0.1.0\nkernel 7.3.4\niommu intel\ndevice edu is 1234:11e8 at 0000:00:03.0\n")
+    );
+    let case = cases(&document)[0];
+    assert_eq!(case.attribute("classname"), suite.attribute("name"));
+    assert_eq!(case.attribute("name"), Some("map_unmap[page=4KiB]"));
+    assert_eq!(case.attribute("time"), Some("0.182"));
+}
+
+#[test]
+fn every_verdict_carries_its_reason() {
+    let xml = xml(fixture::mixed());
+    let document = parse(&xml);
+    let case = |class: &str, name: &str| {
+        let is_it = |case: &Node<'_, '_>| {
+            case.attribute("name") == Some(name) && case.attribute("classname").is_some_and(|c| c.ends_with(class))
+        };
+        cases(&document).into_iter().find(is_it).expect("a case")
+    };
+
+    let failure = child(case(".iommufd_compat_type1__edu", "one_page_in_the_middle"), "failure");
+    assert_eq!(failure.attribute("message"), Some("unmap gave ENOENT, expected 4096 bytes"));
+    let text = failure.text().expect("text");
+    for part in [
+        "error: unmap gave ENOENT, expected 4096 bytes\n",
+        "\n\nexpected at scenarios/kernel/dma_unmap.yaml:23:33\n\nioctls:\nVFIO_IOMMU_MAP_DMA(",
+        "\n\nkernel log:\nWARNING: CPU: 1",
+    ] {
+        assert!(text.contains(part), "{part}\nis not in\n{text}");
+    }
+
+    let error = child(case(".iommufd__edu", "size_zero"), "error");
+    assert_eq!(error.attribute("message"), Some("the device vanished: 0000:00:03.0 is no longer in sysfs"));
+
+    let skipped = child(case(".iommufd__edu", "map_unmap[page=1GiB]"), "skipped");
+    assert!(skipped.attribute("message").is_some_and(|m| m.starts_with("needs 1 free hugetlb page of 1 GiB")));
+
+    let output = |class| child(case(class, "map_unmap[page=2MiB]"), "system-out").text().unwrap_or_default().to_owned();
+    assert_eq!(output(".iommufd__edu"), "pagesize not checked: no page-table dump for this IOMMU\n");
+    assert_eq!(output(".vfio_type1_iommu__edu"), "pagesize not checked by choice: skip_pagesize of this backend\n");
+}
+
+#[test]
+fn a_pass_says_briefly_what_it_covers() {
+    let covers = vec!["vfio_dma_mapping_test.dma_map_unmap".to_owned(); 200];
+    let planned = PlannedCase { covers, ..fixture::planned(0, "s", "iommufd", "c") };
+    let xml = xml([fixture::started(), Event::CasePlanned(planned), Event::CaseFinished(fixture::passed(0))]);
+    let document = parse(&xml);
+    let output = child(cases(&document)[0], "system-out").text().expect("text");
+    assert!(output.starts_with("covers vfio_dma_mapping_test.dma_map_unmap, vfio_"), "{output}");
+    assert!(output.contains(" bytes left out …]") && output.chars().count() <= 1000, "{output}");
+}
+
+#[test]
+fn names_become_identifiers_that_keep_their_package() {
+    let planned = PlannedCase { device: "edu.0:1".into(), ..fixture::planned(0, "a.b", "iommufd", "c.d[x=1]") };
+    let xml = xml([fixture::started(), Event::CasePlanned(planned)]);
+    let document = parse(&xml);
+    assert_eq!(cases(&document)[0].attribute("classname"), Some("kernel.a_b.iommufd__edu_0_1"));
+    assert_eq!(cases(&document)[0].attribute("name"), Some("c.d[x=1]"));
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    assert_eq!(xml(fixture::mixed()), xml(fixture::mixed()));
+}
+
+#[test]
+fn all_times_have_at_most_3_decimals_alone_and_in_sum() {
+    // 1118 ms and its like are what a float prints with 16 decimals; `parse` looks at every time and every sum.
+    for start in [0, 1_900, 3_900, 100_000] {
+        let micros = |n: u32| (start + u64::from(n)) * 1000;
+        let planned = (0..2_000).map(|n| fixture::planned(n, &format!("s{}", n / 2), "iommufd", &format!("c{n}")));
+        let results = (0..2_000).map(|n| CaseResult { micros: micros(n), ..fixture::passed(n) });
+        let cases_events = planned.map(Event::CasePlanned).chain(results.map(Event::CaseFinished));
+        let xml = xml([fixture::started()].into_iter().chain(cases_events));
+        for (n, case) in (0..).zip(cases(&parse(&xml))) {
+            let time: f64 = case.attribute("time").expect("a time").parse().expect("a number");
+            let off = (time - micros(n) as f64 / 1e6).abs();
+            assert!(off < 0.004, "case {n} is off by {off} s");
+        }
+    }
+    let absurd = CaseResult { micros: u64::MAX, ..fixture::passed(0) };
+    parse(&xml([fixture::started(), Event::CaseFinished(absurd)]));
+}
+
+/// A run of each verdict, with `text` in every string of every event.
+fn run_full_of(text: &str) -> Vec<Event> {
+    let s = || text.to_owned();
+    let mut events = vec![Event::RunStarted(RunStarted {
+        format: event::FORMAT,
+        tool: s(),
+        started_ms: u64::MAX,
+        hostname: s(),
+        kernel: s(),
+        iommu: s(),
+        devices: vec![DeviceUsed { name: s(), bdf: s(), ids: s() }],
+        lab: Some(s()),
+    })];
+    let verdicts = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
+    events.extend((0..4).map(|case| {
+        Event::CasePlanned(PlannedCase {
+            case,
+            pack: s(),
+            scenario: s(),
+            backend: s(),
+            device: s(),
+            name: s(),
+            file: s(),
+            line: 1,
+            covers: vec![s()],
+        })
+    }));
+    events.extend((0..).zip(verdicts).map(|(case, verdict)| {
+        Event::CaseFinished(CaseResult {
+            case,
+            verdict,
+            micros: 1,
+            message: Some(s()),
+            detail: Some(s()),
+            at: Some(s()),
+            trace: vec![s()],
+            kernel_log: vec![s()],
+            unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
+            checks: 1,
+        })
+    }));
+    events
+}
+
+fn hostile() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "",
+        "\u{1b}[31mred\u{1b}[0m",
+        "nul \0 nul",
+        "\u{fffe}\u{ffff}\u{feff}",
+        "]]>",
+        "]]]]>>]]",
+        "]]></failure><skipped/><failure><![CDATA[",
+        "]]></system-out><skipped/><system-out><![CDATA[",
+        "\"/><skipped/><x y=\"",
+        "'/><!-- <?xml version='1.1'?> <!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]> &y; &#0; &#x1b; &amp;lt;",
+        "one\r\ntwo\rthree\n\n\tfour\n",
+        "[[ATTACHMENT|/etc/passwd]]",
+        "🦀 ü € \u{202e}txet",
+    ]
+    .map(str::to_owned)
+    .into();
+    let beyond = ['\u{2028}', '\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{1fffe}', '\u{10ffff}'];
+    texts.push(('\0'..'\u{300}').chain(beyond).collect());
+    texts.push("]]>\u{1b}&".repeat(40_000));
+    texts
+}
+
+#[test]
+fn nothing_that_is_captured_can_change_a_verdict_or_break_the_file() {
+    for text in hostile() {
+        let xml = xml(run_full_of(&text));
+        let document = parse(&xml);
+        let verdicts: Vec<_> = cases(&document).into_iter().map(verdict).collect();
+        assert_eq!(verdicts, [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped], "{text:.200}");
+        let mut captured = document.descendants().filter(Node::is_text).filter_map(|node| node.text());
+        assert!(!captured.any(|text| text.contains("[[ATTACHMENT|")));
+    }
+}
+
+#[test]
+fn what_is_escaped_is_escaped_once() {
+    let text = "a < b && c > \"d\" 'e' ]]> &amp;";
+    let xml = xml(run_full_of(text));
+    let document = parse(&xml);
+    let failed = cases(&document)[1];
+    assert_eq!(failed.attribute("name"), Some(text));
+    assert_eq!(child(failed, "failure").attribute("message"), Some(text));
+    let inside: String = child(failed, "failure").children().filter_map(|node| node.text()).collect();
+    assert!(inside.starts_with(&format!("{text}\n")), "{inside}");
+}
+
+#[test]
+fn long_output_is_cut_in_the_middle_part_by_part() {
+    let result = CaseResult {
+        detail: Some("the detail".into()),
+        trace: vec!["x".repeat(200_000)],
+        kernel_log: (0..20_000).map(|n| format!("line {n}")).collect(),
+        ..fixture::with_reason(0, Verdict::Failed, "the reason")
+    };
+    let planned = Event::CasePlanned(fixture::planned(0, "s", "iommufd", "c"));
+    let xml = xml([fixture::started(), planned, Event::CaseFinished(result)]);
+    let document = parse(&xml);
+    let text = child(cases(&document)[0], "failure").text().expect("text");
+    assert!(text.starts_with("the detail\n"));
+    assert!(text.contains("\nline 0\nline 1\n") && text.ends_with("\nline 19999"));
+    assert_eq!(text.matches(" bytes left out …]").count(), 2);
+    assert!(text.chars().count() < 100_000, "Jenkins keeps no more");
+}
+
+/// Runs a tool over every report that is hard to read, if this machine has it.
+fn with_tool(name: &str, command: impl Fn(&Path) -> Command) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![]]);
+    for (n, events) in runs.enumerate() {
+        let path = folder.join(format!("{n}.xml"));
+        junit::write(&Run::from_events(events), &path).expect("written");
+        match command(&path).output() {
+            Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(e) => return eprintln!("NOT CHECKED with {name}: {e}"),
+        }
+    }
+}
+
+#[test]
+fn python_reads_the_same_verdicts() {
+    const SCRIPT: &str = "
+import sys, xml.etree.ElementTree as tree
+cases = tree.parse(sys.argv[1]).getroot().findall('testsuite/testcase')
+found = [[c.tag for c in case if c.tag in ('failure', 'error', 'skipped')] for case in cases]
+assert all(len(verdicts) <= 1 for verdicts in found), found
+assert len(cases) in (0, 45) or found == [[], ['failure'], ['error'], ['skipped']], found
+";
+    with_tool("python3", |path| {
+        let mut command = Command::new("python3");
+        command.args(["-c", SCRIPT]).arg(path);
+        command
+    });
+}
+
+#[test]
+fn the_schema_itself_accepts_every_report() {
+    // The schema is not ours to ship: name it in VFIOSPEC_JUNIT_XSD, or lay it beside the checkout.
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/junit-10.xsd");
+    let schema = std::env::var_os("VFIOSPEC_JUNIT_XSD").map_or(beside, PathBuf::from);
+    if !schema.exists() {
+        return eprintln!("NOT CHECKED with junit-10.xsd: set VFIOSPEC_JUNIT_XSD to its path");
+    }
+    with_tool("xmllint", |path| {
+        let mut command = Command::new("xmllint");
+        command.arg("--noout").arg("--schema").arg(&schema).arg(path);
+        command
+    });
+}
