@@ -67,9 +67,17 @@ impl Output {
         matches!(self.events.last(), Some(Event::RunFinished(_)))
     }
 
-    /// How many cases have a result.
+    /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// The case that has begun and not ended.
+    pub fn running(&self) -> Option<u32> {
+        match self.events.last() {
+            Some(Event::CaseStarted { case }) => Some(*case),
+            _ => None,
+        }
     }
 
     /// Writes the reports, prints the summary and gives the exit code of the run.

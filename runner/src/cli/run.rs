@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, Write},
     path::PathBuf,
-    sync::atomic::AtomicBool,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -18,7 +17,7 @@ use super::{
     scenarios::Selection,
 };
 use crate::{
-    engine,
+    engine::{self, worker::Text},
     event::{DeviceUsed, Event, FORMAT, RunStarted},
     host::facts,
     report::journal,
@@ -44,9 +43,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", hide = true)]
     events: Option<PathBuf>,
 
-    /// How the lab was set up, for the reports
-    #[arg(long, value_name = "TEXT", hide = true)]
-    lab: Option<String>,
+    /// Take the scenarios from this JSON file: the lab's way from host to guest
+    #[arg(long, value_name = "FILE", hide = true)]
+    scenarios: Option<PathBuf>,
 }
 
 /// Runs the scenarios and gives the run's exit code.
@@ -57,16 +56,19 @@ pub fn main(args: &Args) -> Exit {
 }
 
 fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
-    let texts = args.selection.read()?;
+    let texts = match &args.scenarios {
+        Some(file) => from_host(file)?,
+        None => args.selection.read()?,
+    };
     // Checked before any device is touched.
     args.selection.load(&texts)?;
     let devices = devices::bind(&args.devices)?;
     let interrupt = interrupt::flag();
     let outcome = args.selection.plan(texts, devices.used.clone()).and_then(|(plan, setup)| {
-        let started = started(&devices.used, args.lab.clone());
+        let started = started(&devices.used);
         match &args.events {
             Some(file) => stream(file, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
-            None => report(&args.outputs, &interrupt, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
+            None => report(&args.outputs, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
         }
     });
     devices.give_back();
@@ -78,7 +80,6 @@ type Sink<'a> = dyn FnMut(Event) -> io::Result<()> + 'a;
 /// To the journal and the terminal, and reports at the end.
 fn report(
     outputs: &Outputs,
-    _interrupt: &AtomicBool,
     run: impl FnOnce(&mut Sink) -> io::Result<()>,
 ) -> Result<Exit, Exit> {
     let mut output = Output::create(outputs)?;
@@ -88,6 +89,15 @@ fn report(
     }
     let exit = output.finish();
     if outcome.is_ok() { Ok(exit) } else { Err(Exit::ReportNotWritten) }
+}
+
+/// The scenarios that the lab's host has checked.
+fn from_host(file: &PathBuf) -> Result<Vec<Text>, Exit> {
+    let texts = fs::read(file).map_err(|error| error.to_string());
+    texts.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string())).map_err(|error| {
+        eprintln!("vfiospec: failed to read {}: {error}", file.display());
+        Exit::Usage
+    })
 }
 
 /// To a file alone.
@@ -101,7 +111,7 @@ fn stream(file: &PathBuf, run: impl FnOnce(&mut Sink) -> io::Result<()>) -> Resu
     Ok(Exit::Ok) // the host reads the events and judges
 }
 
-fn started(devices: &[DeviceUsed], lab: Option<String>) -> RunStarted {
+fn started(devices: &[DeviceUsed]) -> RunStarted {
     let iommus: std::collections::BTreeSet<String> = devices
         .iter()
         .filter_map(|device| device.bdf.parse().ok())
@@ -115,6 +125,6 @@ fn started(devices: &[DeviceUsed], lab: Option<String>) -> RunStarted {
         kernel: facts::kernel(),
         iommu: iommus.into_iter().collect::<Vec<_>>().join(" "),
         devices: devices.to_vec(),
-        lab,
+        lab: None, // the host of a guest knows
     }
 }

@@ -1,0 +1,253 @@
+//! The product as its user meets it: the binary, a real kernel, real ioctls.
+//!
+//! The first of these tests to run prepares the lab (QEMU, a kernel), which takes minutes on a fresh machine. Where that cannot be
+//! done, as without root and with packages missing, the tests fail in CI and say on the terminal elsewhere that they checked nothing.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Mutex, OnceLock},
+};
+
+/// The repository's top folder.
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+fn vfiospec() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+    command.current_dir(top()).env("NO_COLOR", "1").env("LANG", "C.UTF-8");
+    command
+}
+
+/// Whether there is a lab; prepared once. One guest at a time: two would share the processors and only be slower.
+fn lab_is_there() -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    *THERE.get_or_init(|| {
+        let output = vfiospec().args(["lab", "prepare"]).output().expect("the binary starts");
+        if output.status.success() {
+            return true;
+        }
+        let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+        let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        assert!(!ci, "CI needs the lab:\n{reason}");
+        assert_eq!(output.status.code(), Some(3), "the only excuse is a lab that cannot be had:\n{reason}");
+        // Not through print!, which the test harness swallows for tests that pass.
+        let _ = writeln!(std::io::stderr(), "\n*** NOT TESTED: nothing was run on a kernel, because there is no lab\n{reason}");
+        false
+    })
+}
+
+/// What a run left behind.
+struct Ran {
+    output: Output,
+    junit: PathBuf,
+    journal: PathBuf,
+}
+
+impl Ran {
+    fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+    fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+    /// Fails with all that the run said.
+    #[track_caller]
+    fn expect(&self, code: i32) {
+        assert_eq!(self.code(), Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr());
+    }
+    fn junit(&self) -> String {
+        fs::read_to_string(&self.junit).expect("there is a JUnit file")
+    }
+}
+
+/// `vfiospec lab run` of these paths, in a folder of its own; `None` without a lab.
+fn lab_run(name: &str, arguments: &[&str]) -> Option<Ran> {
+    if !lab_is_there() {
+        return None;
+    }
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let folder = folder(name);
+    let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
+    let output = vfiospec()
+        .args(["lab", "run", "--junit"])
+        .arg(&junit)
+        .arg("--journal")
+        .arg(&journal)
+        .args(arguments)
+        .output()
+        .expect("the binary starts");
+    Some(Ran { output, junit, journal })
+}
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    folder
+}
+
+/// All that the packs hold, run once.
+fn whole_run() -> Option<&'static Ran> {
+    static RUN: OnceLock<Option<Ran>> = OnceLock::new();
+    RUN.get_or_init(|| lab_run("whole", &["scenarios"])).as_ref()
+}
+
+/// The kernel's own tests of DMA mappings on the edu device: 30 results of one program, 15 of the other.
+fn upstream_results() -> BTreeSet<String> {
+    let backends =
+        ["vfio_type1_iommu", "vfio_type1v2_iommu", "iommufd_compat_type1", "iommufd_compat_type1v2", "iommufd"];
+    let mut names = BTreeSet::new();
+    for backend in backends {
+        for memory in ["anonymous", "anonymous_hugetlb_2mb", "anonymous_hugetlb_1gb"] {
+            names.insert(format!("vfio_dma_mapping_test.{backend}_{memory}.dma_map_unmap"));
+        }
+        for case in ["unmap_range", "unmap_all", "overflow"] {
+            names.insert(format!("vfio_dma_map_limit_test.{backend}.{case}"));
+        }
+        for case in ["map_full_bar", "map_partial_bar", "map_bar_misaligned"] {
+            names.insert(format!("vfio_dma_mapping_mmio_test.{backend}.{case}"));
+        }
+    }
+    names
+}
+
+#[test]
+fn all_results_of_the_kernels_own_programs_come_out_as_there() {
+    let Some(ran) = whole_run() else { return };
+    ran.expect(0);
+    let junit = ran.junit();
+    let document = roxmltree::Document::parse(&junit).expect("valid XML");
+    let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    let verdicts = |tag: &str| document.descendants().filter(|node| node.has_tag_name(tag)).count();
+    assert_eq!((verdicts("failure"), verdicts("error"), verdicts("skipped")), (0, 0, 0), "{junit}");
+
+    let mut covered = BTreeSet::new();
+    for line in fs::read_to_string(&ran.journal).expect("there is a journal").lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON lines");
+        if event["event"] == "case_planned" {
+            covered.extend(event["covers"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned()));
+        }
+    }
+    let expected = upstream_results();
+    assert_eq!(expected.len(), 45);
+    assert_eq!(expected.difference(&covered).collect::<Vec<_>>(), Vec::<&String>::new(), "covered by no case");
+    assert!(cases.len() >= 45, "{} cases", cases.len());
+}
+
+#[test]
+fn page_sizes_are_seen_where_they_are_promised_and_left_out_where_they_are_not() {
+    let Some(ran) = whole_run() else { return };
+    let journal = fs::read_to_string(&ran.journal).unwrap();
+    let events: Vec<serde_json::Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let planned = |case: &serde_json::Value| {
+        events.iter().find(|event| event["event"] == "case_planned" && event["case"] == *case).unwrap().clone()
+    };
+    let mut seen = 0;
+    for result in events.iter().filter(|event| event["event"] == "case_finished") {
+        let case = planned(&result["case"]);
+        if !case["name"].as_str().unwrap().starts_with("map_unmap") {
+            continue;
+        }
+        let left_out = result["unchecked"].as_array().unwrap();
+        let promised = !["vfio_type1_iommu", "iommufd_compat_type1"].contains(&case["backend"].as_str().unwrap());
+        match promised {
+            // map, page size, unmap, gone
+            true => assert_eq!((left_out.len(), result["checks"].as_u64()), (0, Some(4)), "{case}\n{result}"),
+            false => {
+                assert_eq!((left_out.len(), result["checks"].as_u64()), (1, Some(3)), "{case}\n{result}");
+                assert_eq!(left_out[0]["by_choice"], true);
+            }
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 15);
+}
+
+#[test]
+fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() {
+    let pack = folder("wrong-expectation").join("kernel");
+    fs::create_dir_all(&pack).unwrap();
+    let original = fs::read_to_string(top().join("scenarios/kernel/dma_mapping_mmio.yaml")).unwrap();
+    let right = r#"map: { "vfio_*": ok, "iommufd*": EFAULT }"#;
+    let wrong = r#"map: { "vfio_*": ok, "iommufd*": EINVAL }"#;
+    assert_eq!(original.matches(right).count(), 3);
+    let changed = original.replacen(right, wrong, 1);
+    let line = 1 + changed.lines().position(|line| line.contains(wrong)).unwrap();
+    let file = pack.join("dma_mapping_mmio.yaml");
+    fs::write(&file, changed).unwrap();
+
+    let Some(ran) = lab_run("wrong-expectation-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let junit = ran.junit();
+    let document = roxmltree::Document::parse(&junit).expect("valid XML");
+    let mut red = Vec::new();
+    for failure in document.descendants().filter(|node| node.has_tag_name("failure")) {
+        let case = failure.parent().unwrap();
+        red.push((case.attribute("classname").unwrap().to_owned(), case.attribute("name").unwrap().to_owned()));
+        let message = failure.attribute("message").unwrap();
+        assert!(message.contains("map gave EFAULT"), "{message}");
+        assert!(message.contains("expected EINVAL"), "{message}");
+        let text: String = failure.descendants().filter_map(|node| node.text()).collect();
+        assert!(text.contains(&format!("dma_mapping_mmio.yaml:{line}:")), "line {line} is not in:\n{text}");
+        assert!(text.contains("EFAULT") && text.contains("0x"), "the ioctls that led there are not in:\n{text}");
+    }
+    let expected: Vec<_> = ["iommufd_compat_type1", "iommufd_compat_type1v2", "iommufd"]
+        .map(|backend| (format!("kernel.dma_mapping_mmio.{backend}__edu"), "map_full_bar".to_owned()))
+        .to_vec();
+    assert_eq!(red, expected, "exactly the cases that the line speaks for");
+    assert!(ran.stdout().contains(&format!("dma_mapping_mmio.yaml:{line}:")), "{}", ran.stdout());
+}
+
+#[test]
+fn a_hostile_string_survives_into_valid_xml() {
+    let pack = folder("hostile").join("hostile");
+    fs::create_dir_all(&pack).unwrap();
+    let file = pack.join("hostile.yaml");
+    fs::write(
+        &file,
+        r#"name: hostile
+backends: [iommufd]
+vars: { poison: "\e[31m \0 ]]> <skipped/> & \" ' \uFFFE [[ATTACHMENT|/etc/passwd]] \r\n" }
+cases:
+  - name: skips
+    requires: [{ that: "{{ false }}", because: "{{ poison }}" }]
+    region: { memory: anonymous, size: 4KiB }
+    expect: { map: ok }
+    covers: ["{{ poison }}"]
+  - name: fails
+    region: { memory: anonymous, size: 4KiB }
+    expect: { map: EINVAL }
+    covers: ["{{ poison }}"]
+  - name: checks
+    regions: { buffer: { memory: anonymous, size: 4KiB } }
+    steps:
+      - map: { region: buffer }
+      - check: "{{ poison == 'harmless' }}"
+"#,
+    )
+    .unwrap();
+    let Some(ran) = lab_run("hostile-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let junit = ran.junit();
+    let document = roxmltree::Document::parse(&junit).expect("valid XML");
+    let verdict = |name: &str| {
+        let case = document.descendants().find(|node| node.attribute("name") == Some(name)).unwrap();
+        let tags = ["failure", "error", "skipped"];
+        case.children().filter(|node| tags.iter().any(|tag| node.has_tag_name(*tag))).map(|n| n.tag_name().name()).collect::<Vec<_>>()
+    };
+    assert_eq!(verdict("skips"), ["skipped"]);
+    assert_eq!(verdict("fails"), ["failure"]);
+    assert_eq!(verdict("checks"), ["failure"]);
+    assert!(junit.contains("\\u{1b}"), "what XML forbids is made visible:\n{junit}");
+    assert!(!ran.stdout().contains('\u{1b}'), "and does not reach the terminal either");
+}
