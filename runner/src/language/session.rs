@@ -1,0 +1,215 @@
+//! What one decoding has reported, and what it leaves out of the tree since.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use super::diagnostic::Diagnostic;
+use super::fault::{Fault, Inner, Kind, Site};
+use super::node::Node;
+use super::path::{Path, Segment};
+use super::stand_in::ATTEMPTS;
+
+/// A value that was reported is not decoded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// As if its entry or element was not written.
+    Hidden,
+    /// A made-up value takes its place: this attempt.
+    StandIn(usize),
+}
+
+/// Serde stops at the first mistake in a value. So the tree is decoded again with that value left out, until nothing is
+/// wrong or nothing is left; list elements that passed are left out too, which keeps the work in proportion to the text.
+/// Without a mistake there is one pass.
+pub(super) struct Session {
+    /// Where the tree's root stands in its document.
+    pub base: Path,
+    /// The most diagnostics that are kept.
+    limit: usize,
+    found: RefCell<Vec<Diagnostic>>,
+    once: RefCell<HashSet<usize>>,
+    repairing: Cell<bool>,
+    repairs: RefCell<Repairs>,
+}
+
+#[derive(Default)]
+struct Repairs {
+    values: HashMap<usize, Treatment>,
+    supplied: HashMap<usize, Vec<(&'static str, usize)>>,
+    starts: HashMap<usize, usize>,
+    blamed: Vec<Path>,
+}
+
+/// Nodes are told apart by where they are in memory: a tree is borrowed, and so stays where it is, while it is decoded.
+pub(super) fn address(node: &Node) -> usize {
+    std::ptr::from_ref(node).addr()
+}
+
+impl Session {
+    pub fn new(base: Path, limit: usize) -> Self {
+        Session {
+            base,
+            limit,
+            found: RefCell::default(),
+            once: RefCell::default(),
+            repairing: Cell::new(false),
+            repairs: RefCell::default(),
+        }
+    }
+
+    pub fn into_found(self) -> Vec<Diagnostic> {
+        self.found.into_inner()
+    }
+
+    /// Whether no more diagnostics are kept.
+    pub fn is_full(&self) -> bool {
+        self.found.borrow().len() >= self.limit
+    }
+
+    pub fn is_repairing(&self) -> bool {
+        self.repairing.get()
+    }
+
+    /// Reports a mistake that does not stop the decoding, in the first pass that comes across it.
+    pub fn report_once(&self, node: &Node, diagnostic: impl FnOnce() -> Diagnostic) {
+        if self.once.borrow_mut().insert(address(node)) && !self.is_full() {
+            let diagnostic = diagnostic();
+            self.found.borrow_mut().push(diagnostic);
+        }
+    }
+
+    pub fn treatment(&self, node: &Node) -> Option<Treatment> {
+        if !self.is_repairing() {
+            return None;
+        }
+        self.repairs.borrow().values.get(&address(node)).copied()
+    }
+
+    /// Keys that a mapping lacks, to be made up.
+    pub fn supplied(&self, mapping: &Node) -> Vec<(&'static str, usize)> {
+        self.repairs.borrow().supplied.get(&address(mapping)).cloned().unwrap_or_default()
+    }
+
+    /// The first element of a list that has not passed yet.
+    pub fn start(&self, list: &Node) -> usize {
+        self.repairs.borrow().starts.get(&address(list)).copied().unwrap_or_default()
+    }
+
+    /// Reports a fault and works around it; `false` when there is no way around.
+    pub fn repair(&self, root: &Node, fault: Fault) -> bool {
+        self.repairing.set(true);
+        let Inner { kind, site } = *fault.0;
+        let Some(site) = site else { return false };
+        let mut repairs = self.repairs.borrow_mut();
+        repairs.skip_passed(&self.base, &site);
+        match &kind {
+            Kind::StandIn { owner, key: Some(key) } => {
+                let supplied = repairs.supplied.entry(*owner).or_default();
+                match supplied.iter_mut().find(|(name, _)| name == key) {
+                    Some((_, attempt)) if *attempt + 1 < ATTEMPTS => {
+                        *attempt += 1;
+                        true
+                    }
+                    _ => repairs.leave_out(&site.nodes),
+                }
+            }
+            Kind::StandIn { owner, key: None } => match repairs.values.get_mut(owner) {
+                Some(Treatment::StandIn(attempt)) if *attempt + 1 < ATTEMPTS => {
+                    *attempt += 1;
+                    true
+                }
+                _ => repairs.leave_out(site.nodes.split_last().map_or(&[], |(_, above)| above)),
+            },
+            Kind::Missing(key) => {
+                let mapping = node_at(root, self.base.segments().len(), &site.path);
+                // Missing because it was left out: that is reported already.
+                if let Some(value) = mapping.and_then(|mapping| mapping.get(key))
+                    && let Some(treatment) = repairs.values.get_mut(&address(value))
+                {
+                    *treatment = Treatment::StandIn(0);
+                    return true;
+                }
+                self.report(&site, &kind);
+                let Some(owner) = site.nodes.last() else { return false };
+                let supplied = repairs.supplied.entry(*owner).or_default();
+                if supplied.iter().any(|(name, _)| name == key) {
+                    return repairs.leave_out(&site.nodes);
+                }
+                supplied.push((key, 0));
+                true
+            }
+            Kind::Complaint(complaint) => {
+                let follows = repairs.blamed.iter().any(|blamed| blamed.starts_with(&site.path));
+                if !follows {
+                    self.report(&site, &kind);
+                }
+                let mut nodes = site.nodes.clone();
+                if let Some(at) = &complaint.at
+                    && let Some(value) =
+                        node_at(root, self.base.segments().len(), &site.path).and_then(|node| node.get(&at.0))
+                {
+                    nodes.push(address(value));
+                }
+                repairs.blamed.push(site.path);
+                repairs.leave_out(&nodes)
+            }
+            Kind::Type { .. } | Kind::Variant { .. } => {
+                self.report(&site, &kind);
+                repairs.blamed.push(site.path);
+                repairs.leave_out(&site.nodes)
+            }
+        }
+    }
+
+    fn report(&self, site: &Site, kind: &Kind) {
+        let Some(diagnostic) = site.diagnostic(kind) else { return };
+        let mut found = self.found.borrow_mut();
+        if found.len() < self.limit && !found.contains(&diagnostic) {
+            found.push(diagnostic);
+        }
+    }
+}
+
+impl Repairs {
+    /// Leaves out the last of these nodes; when it is left out already, the one above.
+    fn leave_out(&mut self, nodes: &[usize]) -> bool {
+        for (depth, node) in nodes.iter().enumerate().rev() {
+            if depth == 0 {
+                return false;
+            }
+            if self.values.get(node) != Some(&Treatment::Hidden) {
+                self.values.insert(*node, Treatment::Hidden);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn skip_passed(&mut self, base: &Path, site: &Site) {
+        let steps = site.path.segments().iter().skip(base.segments().len());
+        for (list, segment) in site.nodes.iter().zip(steps) {
+            if let Segment::Index(index) = segment {
+                let start = self.starts.entry(*list).or_default();
+                *start = (*start).max(*index);
+            }
+        }
+    }
+}
+
+fn node_at<'n>(root: &'n Node, skip: usize, path: &Path) -> Option<&'n Node> {
+    let mut node = root;
+    for segment in path.segments().iter().skip(skip) {
+        while let Node::Tagged(tagged) = node {
+            node = &tagged.1;
+        }
+        node = match (node, segment) {
+            (Node::Sequence(elements), Segment::Index(index)) => elements.get(*index)?,
+            (node, Segment::Key(key)) => node.get(key)?,
+            _ => return None,
+        };
+    }
+    while let Node::Tagged(tagged) = node {
+        node = &tagged.1;
+    }
+    Some(node)
+}

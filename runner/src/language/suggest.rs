@@ -1,0 +1,103 @@
+//! "Did you mean": the known names nearest to a mistyped one.
+
+/// Longer words are not mistyped names, and comparing them costs time.
+const LONGEST: usize = 64;
+/// More equally near names than this help nobody.
+const MOST: usize = 3;
+
+/// The candidates nearest to `word`, in their own order: none when nothing is near, several when they are equally near.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let word = word.trim();
+    let length = word.chars().count();
+    if length == 0 || length > LONGEST {
+        return Vec::new();
+    }
+    let folded = fold(word);
+    // A third of the letters may be wrong; of a short word one.
+    let mut best = (length / 3).max(1);
+    let mut found: Vec<&str> = Vec::new();
+    for candidate in candidates {
+        if candidate.len() > 4 * LONGEST || found.contains(&candidate) {
+            continue;
+        }
+        let other = fold(candidate);
+        let distance = strsim::osa_distance(&folded, &other);
+        if distance > best || (distance > 0 && distance >= length.max(other.chars().count())) {
+            continue;
+        }
+        if distance < best {
+            best = distance;
+            found.clear();
+        }
+        found.push(candidate);
+    }
+    found.truncate(MOST);
+    found
+}
+
+/// The sentence "did you mean `expect`?", or nothing when no candidate is near.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let found = nearest(word, candidates);
+    (!found.is_empty()).then(|| format!("did you mean {}?", join(found, "or")))
+}
+
+/// Names as a sentence lists them: "`a`", "`a` or `b`", "`a`, `b` or `c`".
+pub fn join<'a>(names: impl IntoIterator<Item = &'a str>, word: &str) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} {word} {last}", rest.join(", ")),
+    }
+}
+
+/// What was expected: "expected `a`", "expected one of `a`, `b`, `c`".
+pub fn expected_one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.as_slice() {
+        [] => "nothing is expected here".to_owned(),
+        [only] => format!("expected `{only}`"),
+        several => {
+            let quoted: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
+            format!("expected one of {}", quoted.join(", "))
+        }
+    }
+}
+
+/// Case and the choice between `-` and `_` are no different names to a person.
+fn fold(word: &str) -> String {
+    word.to_lowercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 6] = ["name", "expect", "region", "regions", "map", "unmap"];
+
+    #[test]
+    fn a_mistyped_name_finds_the_one_meant() {
+        for (typed, meant) in [
+            ("expct", vec!["expect"]),
+            ("Name", vec!["name"]),
+            ("nmae", vec!["name"]),
+            ("umnap", vec!["unmap"]),
+            ("regionss", vec!["regions"]),
+        ] {
+            assert_eq!(nearest(typed, NAMES), meant, "{typed}");
+        }
+    }
+
+    #[test]
+    fn equally_near_names_are_all_offered() {
+        assert_eq!(did_you_mean("regio_s", ["region", "regions"]).unwrap(), "did you mean `regions`?");
+        assert_eq!(did_you_mean("mad", ["map", "max"]).unwrap(), "did you mean `map` or `max`?");
+    }
+
+    #[test]
+    fn nothing_is_offered_when_nothing_is_near() {
+        for typed in ["", "frobnicate", "x", &"e".repeat(1000)] {
+            assert_eq!(did_you_mean(typed, NAMES), None, "{typed}");
+        }
+    }
+}

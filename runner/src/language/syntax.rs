@@ -1,0 +1,264 @@
+//! What is wrong with a text that is no YAML, or YAML that no scenario uses, in words for people who write scenarios.
+
+use super::diagnostic::Diagnostic;
+use super::path::Path;
+
+/// Raised by the reading of a tree whose aliases make it far larger than its text.
+pub(super) const TOO_MANY_ALIASES: &str = "aliases repeat too much";
+/// Raised for a list or a mapping in the place of a key.
+pub(super) const KEY_IS_NO_TEXT: &str = "a key is no text";
+
+/// Whether there is nothing but comments.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim_start)
+        .all(|line| line.is_empty() || line.starts_with('#') || line.trim_end() == "---" || line.trim_end() == "...")
+}
+
+/// The diagnostic for [`is_blank`].
+pub(super) fn empty() -> Diagnostic {
+    at(0..0, "empty-file", "the file is empty").help("a scenario begins with `name:` and `cases:`")
+}
+
+/// The diagnostic for a text of more than `limit` bytes.
+pub(super) fn too_large(text: &str, limit: usize) -> Diagnostic {
+    let title = format!("the file has {} bytes", text.len());
+    at(0..0, "too-large", title).label(format!("expected at most {limit} bytes"))
+}
+
+fn at(span: std::ops::Range<usize>, code: &'static str, title: impl Into<String>) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(code, Path::root(), title);
+    diagnostic.span = Some(span);
+    diagnostic
+}
+
+/// An error of serde_yaml as a diagnostic.
+pub(super) fn explain(text: &str, error: &serde_yaml::Error) -> Diagnostic {
+    let message = error.to_string();
+    // The reader counts characters; the end of a text may lie behind it.
+    let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
+    let here = offset(text, line, column);
+    let says = |part: &str| message.contains(part);
+    if says("more than one document") {
+        let second = second_document(text);
+        return at(second..second + 3, "second-document", "a second document begins here")
+            .label("expected the file to end")
+            .help("a file is one scenario: move the rest to a file of its own");
+    }
+    if says(TOO_MANY_ALIASES) || says("repetition limit") {
+        return at(here..here, "alias-bomb", "aliases make this file far larger than its text")
+            .help("write the repeated parts out, or repeat them less often");
+    }
+    if says("recursion limit") {
+        return at(here..here + 1, "too-deep", "values are nested too deeply here")
+            .label("expected fewer than 128 levels");
+    }
+    if let Some(brace) = unquoted_braces(text, line) {
+        let expression = braced(&text[brace..]);
+        return at(brace..brace + expression.len(), "unquoted-expression", "an expression needs quotes around it")
+            .label("YAML reads the braces as a mapping")
+            .help(format!("quote it: \"{}\"", expression.replace('"', "'")));
+    }
+    if says(KEY_IS_NO_TEXT) {
+        return at(here..here + 1, "key-is-no-text", "a key is a list or a mapping here").label("expected a name");
+    }
+    if let Some(tab) = indenting_tab(text, line) {
+        return at(tab..tab + 1, "tab-indentation", "a tab indents this line")
+            .label("expected spaces")
+            .help("YAML indents with spaces only: two for each level");
+    }
+    syntax(text, &message, here)
+}
+
+fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
+    let says = |part: &str| message.contains(part);
+    let mark = |title: &str| at(here..here + 1, "syntax", title);
+    let found = text.get(here..).and_then(|rest| rest.chars().next());
+    if says("quoted scalar") && says("end of stream") || says("quoted scalar") && says("document indicator") {
+        let open = context(text, message).unwrap_or(here);
+        return at(open..open + 1, "unclosed-quote", "this quote is never closed")
+            .label("expected a closing quote")
+            .help("close it on the same line");
+    }
+    if says("mapping values are not allowed") {
+        return mark("a second `:` on this line, or a line indented too far")
+            .label("a `:` is not expected here")
+            .help("text that contains `: ` needs quotes; keys of one mapping begin in one column");
+    }
+    if says("unknown anchor") {
+        return mark("this alias names no anchor before it")
+            .label("expected the name of an anchor")
+            .help("text that begins with `*` needs quotes, such as \"*\"");
+    }
+    if says("cannot start any token") {
+        let title = match found {
+            Some('\t') => "a tab stands where a value begins".to_owned(),
+            Some(c) => format!("a value cannot begin with `{c}`"),
+            None => "a value cannot begin here".to_owned(),
+        };
+        return mark(&title).label("expected a value").help("text that begins with a special character needs quotes");
+    }
+    if says("expected '-' indicator") {
+        return mark("this line is no item of the list above it").label("expected `- `").help(ALIGN);
+    }
+    if says("could not find expected ':'") || says("simple key") {
+        return mark("a key without `:` on this line or the one before").label("expected `key: value`").help(ALIGN);
+    }
+    if says("expected ',' or ']'") {
+        return unclosed(text, message, here, "this list is not closed before here", "expected `,` or `]`");
+    }
+    if says("expected ',' or '}'") {
+        return unclosed(text, message, here, "this mapping is not closed before here", "expected `,` or `}`");
+    }
+    if says("expected key") || says("block sequence entries are not allowed") || says("<document start>") {
+        return mark("this line does not belong to the value above it").label("expected `key: value`").help(ALIGN);
+    }
+    if says("unknown escape") || says("escape") && says("quoted scalar") {
+        return mark("a backslash in double quotes begins an escape, and this one is unknown")
+            .label("expected an escape such as \\n or \\\\")
+            .help("in single quotes a backslash is an ordinary character");
+    }
+    if says("control characters") {
+        return mark("a control character stands in the file")
+            .label("expected text")
+            .help("remove it, or write it as \"\\x1b\"");
+    }
+    if says("undefined tag handle") {
+        return mark("tags are not part of the language").help("text that begins with `!` needs quotes");
+    }
+    let words = message.split(" at line ").next().unwrap_or(message);
+    mark(&format!("this is no YAML: {words}")).help(ALIGN)
+}
+
+const ALIGN: &str = "keys of one mapping, and dashes of one list, begin in one column";
+
+fn unclosed(text: &str, message: &str, here: usize, title: &str, label: &str) -> Diagnostic {
+    let open = context(text, message).unwrap_or(here);
+    at(here..here + 1, "syntax", title).label(label).help(match text[..open].matches('\n').count() + 1 {
+        line if open != here => format!("it begins in line {line}"),
+        _ => "close it on the same line".to_owned(),
+    })
+}
+
+/// The place that a message names last: where the thing began that has no end.
+fn context(text: &str, message: &str) -> Option<usize> {
+    let (_, place) = message.rsplit_once(" at line ")?;
+    let (line, column) = place.split_once(" column ")?;
+    Some(offset(text, line.parse().ok()?, column.parse().ok()?))
+}
+
+/// The byte at a line and column, both from 1; the last character when the text ends before.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start = match line {
+        0 | 1 => 0,
+        _ => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
+    };
+    if start >= text.len() {
+        // Behind the last line: its last visible character says more than an empty line.
+        return text.trim_end().char_indices().last().map_or(0, |(at, _)| at);
+    }
+    let rest = &text[start..];
+    rest.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
+}
+
+/// `{{` as a value's first characters, without quotes, in or just before the line of an error.
+fn unquoted_braces(text: &str, line: usize) -> Option<usize> {
+    let first = line.saturating_sub(2);
+    let mut start = 0;
+    for (number, content) in text.split_inclusive('\n').enumerate() {
+        if number > line {
+            break;
+        }
+        if number >= first
+            && let Some(at) = content.find("{{")
+            && content[..at].trim_end().ends_with([':', '-', ',', '['])
+        {
+            return Some(start + at);
+        }
+        start += content.len();
+    }
+    None
+}
+
+/// The expression that begins a text: up to its closing braces, else up to the line's end.
+fn braced(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or_default();
+    line.find("}}").map_or(line.trim_end(), |end| &line[..end + 2])
+}
+
+fn indenting_tab(text: &str, line: usize) -> Option<usize> {
+    let mut start = 0;
+    for (number, content) in text.split_inclusive('\n').enumerate() {
+        let indentation = content.len() - content.trim_start_matches([' ', '\t']).len();
+        if (number + 1 == line || number + 2 == line)
+            && let Some(tab) = content[..indentation].find('\t')
+        {
+            return Some(start + tab);
+        }
+        start += content.len();
+    }
+    None
+}
+
+fn second_document(text: &str) -> usize {
+    let mut start = 0;
+    let mut content = false;
+    for line in text.split_inclusive('\n') {
+        let is_mark = line.starts_with("---") && !line[3..].starts_with(|c: char| !c.is_whitespace());
+        if is_mark && content {
+            return start;
+        }
+        content |= is_mark || !is_blank(line);
+        start += line.len();
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::language::diagnostic::{Source, render};
+    use crate::language::node::parse;
+
+    /// The code, the line and column, and the whole drawing of a text's mistake.
+    fn read(text: &str) -> (String, String, String) {
+        let source = Source::new("f", text);
+        let diagnostic = parse(text).expect_err(text);
+        let drawn = render(&source, std::slice::from_ref(&diagnostic), false);
+        let place = drawn.lines().find_map(|line| line.trim().strip_prefix("--> f:")).unwrap_or("none").to_owned();
+        (diagnostic.code.to_owned(), place, drawn)
+    }
+
+    #[test]
+    fn each_slip_of_syntax_is_named_where_it_is() {
+        for (text, code, place) in [
+            ("a:\n\tb: 1\n", "tab-indentation", "2:1"),
+            ("a: 1\nb: \"x\nc: 2\n", "unclosed-quote", "2:4"),
+            ("a: 'x\nb: 2\n", "unclosed-quote", "1:4"),
+            ("a: {{ m[0] }}\n", "unquoted-expression", "1:4"),
+            ("size: {{ page }}KiB\n", "unquoted-expression", "1:7"),
+            ("a: {{ page }}b\nc: 1\n", "unquoted-expression", "1:4"),
+            ("a: b: c\n", "syntax", "1:5"),
+            ("a: 1\n b: 2\n", "syntax", "2:3"),
+            ("a: @b\n", "syntax", "1:4"),
+            ("a: *b\n", "syntax", "1:4"),
+            ("a: [1, 2\nb: 3\n", "syntax", "2:2"),
+            ("a: \"\\q\"\n", "syntax", "1:5"),
+            ("a:\n  - 1\n  b: 2\n", "syntax", "3:3"),
+            ("a: 1\n---\nb: 2\n", "second-document", "2:1"),
+            ("---\na: 1\n---\nb: 2\n", "second-document", "3:1"),
+            ("? [a]\n: b\n", "key-is-no-text", "1:3"),
+            ("", "empty-file", "1:1"),
+            ("# nothing\n\n---\n", "empty-file", "1:1"),
+        ] {
+            let (found, at, drawn) = read(text);
+            assert_eq!((found.as_str(), at.as_str()), (code, place), "{text:?}\n{drawn}");
+        }
+    }
+
+    #[test]
+    fn an_unquoted_expression_is_shown_quoted() {
+        let (.., drawn) = read("size: {{ page }}KiB\n");
+        assert!(drawn.contains("quote it: \"{{ page }}\""), "{drawn}");
+    }
+}
