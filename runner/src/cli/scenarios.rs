@@ -96,7 +96,7 @@ impl Selection {
             let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
             if !scenarios.iter().any(known) {
                 let names: Vec<&str> =
-                    scenarios.iter().flat_map(|loaded| loaded.scenario.vars.iter()).map(|(name, _)| name.as_str()).collect();
+                    scenarios.iter().flat_map(|loaded| loaded.scenario.vars.iter()).map(|(name, _)| name).collect();
                 eprint!("vfiospec: no scenario has a variable `{name}`");
                 match language::suggest::nearest(name, names.iter().copied()) {
                     Some(near) => eprintln!("; did you mean `{near}`?"),

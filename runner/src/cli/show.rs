@@ -45,11 +45,8 @@ pub fn main(args: &Args) -> Exit {
     if found {
         return Exit::Ok;
     }
-    eprint!("vfiospec: no case is called `{}`", args.case);
-    let names: Vec<_> = plan.cases.iter().map(|planned| planned.id.name.as_str()).collect();
-    match suggest::nearest(&args.case, names.iter().copied()) {
-        Some(near) => eprintln!("; did you mean `{near}`?"),
-        None => eprintln!("; `vfiospec list` prints them all"),
-    }
+    eprintln!("vfiospec: no case is called `{}`", args.case);
+    let near = suggest::did_you_mean(&args.case, plan.cases.iter().map(|planned| planned.id.name.as_str()));
+    eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec list` prints them all"));
     Exit::Usage
 }

@@ -9,6 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use super::Complaint;
 use crate::backend;
 
 /// The backends of a scenario, each with its options, in the order of the file.
@@ -131,8 +132,8 @@ pub trait TableValue: Sized {
     const EXPECTING: &'static str;
 
     /// Reads the value's own mapping form, whose first key has been read.
-    fn from_own_mapping<'de, A: de::MapAccess<'de>>(key: &str, _map: A) -> Result<Self, A::Error> {
-        Err(de::Error::custom(format!("`{key}` does not belong here")))
+    fn from_own_mapping<'de, A: de::MapAccess<'de>>(_key: &str, _map: A) -> Result<Self, A::Error> {
+        unreachable!("only called for the keys of OWN_KEYS")
     }
 }
 
@@ -180,9 +181,11 @@ impl<'de, T: Deserialize<'de> + TableValue> Deserialize<'de> for ByBackend<T> {
                 while let Some(key) = map.next_key::<String>()? {
                     if T::OWN_KEYS.contains(&key.as_str()) {
                         if !table.is_empty() {
-                            return Err(de::Error::custom(format!(
-                                "`{key}` stands between backends: write it under a backend, or alone"
-                            )));
+                            return Err(Complaint::new(format_args!("`{key}` stands among backends"))
+                                .code("mixed-outcome")
+                                .expected("an outcome for each backend, or one for all")
+                                .at_key(key)
+                                .raise());
                         }
                         return T::from_own_mapping(&key, map).map(ByBackend::All);
                     }

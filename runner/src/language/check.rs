@@ -142,7 +142,7 @@ impl Checker<'_> {
                         path,
                         format!("`{}` matches none of the scenario's backends", pattern.0),
                     )
-                    .label(format!("expected one of {}", list(all.iter().map(|name| name.as_str())))),
+                    .label(suggest::expected_one_of(all.iter().map(|name| name.as_str()))),
                 );
             }
         }
@@ -154,9 +154,7 @@ impl Checker<'_> {
         let mut problem =
             Diagnostic::error("unknown-backend", path, format!("`{}` is no backend, and no glob of one", pattern.0))
                 .label(format!("expected one of {}, or a glob such as `iommufd*`", list(names())));
-        if let Some(name) = suggest::nearest(&pattern.0, names()) {
-            problem = problem.help(format!("did you mean `{name}`?"));
-        }
+        problem.help.extend(suggest::did_you_mean(&pattern.0, names()));
         self.say(problem);
     }
 
@@ -351,7 +349,7 @@ impl Checker<'_> {
             [] => {
                 return self.say(
                     Diagnostic::error("no-verb", path.clone(), "a step that does nothing")
-                        .label(format!("expected one of {}", list(Step::VERBS.iter().copied()))),
+                        .label(suggest::expected_one_of(Step::VERBS.iter().copied())),
                 );
             }
             [_, second, ..] => {
@@ -369,19 +367,17 @@ impl Checker<'_> {
         if let Some(map) = &step.map
             && !case.regions.iter().any(|(name, _)| *name == map.region.0)
         {
-            let names = || case.regions.iter().map(|(name, _)| name.as_str());
+            let names = || case.regions.keys();
             let mut problem = Diagnostic::error(
                 "unknown-region",
                 path.join("map").join("region"),
                 format!("no region is called `{}`", map.region),
             )
             .label(match names().next() {
-                Some(_) => format!("expected one of {}", list(names())),
+                Some(_) => suggest::expected_one_of(names()),
                 None => "expected a region from the case's `regions`, and it has none".to_owned(),
             });
-            if let Some(name) = suggest::nearest(&map.region.0, names()) {
-                problem = problem.help(format!("did you mean `{name}`?"));
-            }
+            problem.help.extend(suggest::did_you_mean(&map.region.0, names()));
             self.say(problem);
         }
         if !Step::is_call(verb) {
@@ -446,7 +442,7 @@ impl Checker<'_> {
             if meant.is_empty() {
                 self.say(
                     Diagnostic::error("unreachable", path, format!("`{}` matches no backend of this case", pattern.0))
-                        .label(format!("expected one of {}", list(backends.iter().map(|name| name.as_str())))),
+                        .label(suggest::expected_one_of(backends.iter().map(|name| name.as_str()))),
                 );
             } else if meant.iter().all(|&&backend| earlier(backend).is_some()) {
                 let (first, _) = earlier(*meant[0]).expect("every backend has an earlier key");
@@ -564,10 +560,8 @@ impl Checker<'_> {
             } else {
                 let mut known = known.to_vec();
                 known.sort_unstable();
-                problem = problem.label(format!("expected one of {}", list(known.iter().map(String::as_str))));
-                if let Some(near) = suggest::nearest(&name, known.iter().map(String::as_str)) {
-                    problem = problem.help(format!("did you mean `{near}`?"));
-                }
+                problem = problem.label(suggest::expected_one_of(known.iter().map(String::as_str)));
+                problem.help.extend(suggest::did_you_mean(&name, known.iter().map(String::as_str)));
             }
             self.say(problem);
         }
@@ -583,16 +577,6 @@ impl Checker<'_> {
         if let Err(error) = outcome {
             self.say(Diagnostic::from_expression(expression.path.clone(), &error));
         }
-    }
-}
-
-/// `a`, `b` and `c`, each in backticks.
-pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => "nothing".to_owned(),
     }
 }
 

@@ -37,9 +37,9 @@ pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> 
     let mut problems = Problems::new();
     let scenario: Option<Scenario> = match node::parse(&source.text) {
         Ok(node) => decode(&node, &mut problems),
-        Err(problem) => return Err(Invalid { source, diagnostics: vec![problem] }),
+        Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
-    let mut diagnostics = problems.into_diagnostics();
+    let mut diagnostics = problems.into_vec();
     if let (Some(scenario), true) = (&scenario, diagnostics.is_empty()) {
         diagnostics = check::check(scenario, command_line);
     }

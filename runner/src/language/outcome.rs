@@ -9,7 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::{Dynamic, Size, backends::TableValue, suggest};
+use super::{Complaint, Dynamic, Size, backends::TableValue, suggest};
 use crate::uapi::Errno;
 
 /// What a call is expected to give on one backend.
@@ -31,7 +31,7 @@ impl fmt::Display for Outcome {
             Outcome::Ok => f.write_str("success"),
             Outcome::Fails => f.write_str("failure with any errno"),
             Outcome::Errno(errnos) => {
-                let names: Vec<_> = errnos.iter().map(|errno| errno.name()).collect();
+                let names: Vec<_> = errnos.iter().map(|errno| known(*errno)).collect();
                 f.write_str(&names.join(" or "))
             }
             Outcome::Bytes(Dynamic::Is(size)) => write!(f, "success and {size}"),
@@ -40,15 +40,19 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The errno of this name, or a message that suggests one.
+/// The name that the errno was read by.
+fn known(errno: Errno) -> &'static str {
+    errno.name().expect("an errno in a scenario was read by its name")
+}
+
+/// The errno of this name, or a complaint that suggests one.
 fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
     Errno::from_name(text).ok_or_else(|| {
-        let upper = text.to_uppercase();
-        let help = match suggest::nearest(&upper, Errno::names()) {
-            Some(name) => format!("; did you mean `{name}`?"),
-            None => String::new(),
-        };
-        E::custom(format!("unknown outcome `{text}`: expected `ok`, `fails`, the name of an errno or `{{ bytes: SIZE }}`{help}"))
+        let mut complaint = Complaint::new(format_args!("unknown outcome `{text}`"))
+            .code("unknown-outcome")
+            .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
+        complaint.help.extend(suggest::did_you_mean(text, ["ok", "fails"].into_iter().chain(Errno::names())));
+        complaint.raise()
     })
 }
 
@@ -102,7 +106,11 @@ impl TableValue for Outcome {
         let bytes = map.next_value()?;
         match map.next_key::<String>()? {
             None => Ok(Outcome::Bytes(bytes)),
-            Some(key) => Err(de::Error::custom(format!("`{key}` stands beside `bytes`: write `bytes` alone, or one outcome for each backend"))),
+            Some(key) => Err(Complaint::new(format_args!("`{key}` stands beside `bytes`"))
+                .code("mixed-outcome")
+                .expected("`bytes` alone, or an outcome for each backend")
+                .at_key(key)
+                .raise()),
         }
     }
 }
@@ -113,8 +121,8 @@ impl Serialize for Outcome {
             Outcome::Ok => serializer.serialize_str("ok"),
             Outcome::Fails => serializer.serialize_str("fails"),
             Outcome::Errno(errnos) => match errnos.as_slice() {
-                [errno] => serializer.serialize_str(errno.name()),
-                _ => serializer.collect_seq(errnos.iter().map(|errno| errno.name())),
+                [errno] => serializer.serialize_str(known(*errno)),
+                _ => serializer.collect_seq(errnos.iter().map(|errno| known(*errno))),
             },
             Outcome::Bytes(bytes) => {
                 let mut map = serializer.serialize_map(Some(1))?;
