@@ -9,7 +9,7 @@ use crate::uapi::Errno;
 /// A device could not be opened: the step that failed, on which file, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
-    /// The call, such as `open` or `VFIO_SET_IOMMU`.
+    /// The call, such as `open` or `VFIO_SET_IOMMU`; what was to be done where no call was made.
     pub step: &'static str,
     /// The file that it was made on.
     pub path: PathBuf,
@@ -23,7 +23,8 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
             "open" => write!(f, "failed to open {}", self.path.display())?,
-            step => write!(f, "failed to {step} on {}", self.path.display())?,
+            step if self.errno.is_some() => write!(f, "failed to call {step} on {}", self.path.display())?,
+            step => write!(f, "failed to {step} at {}", self.path.display())?,
         }
         if let Some(errno) = self.errno {
             write!(f, ": {errno}")?;
@@ -113,9 +114,50 @@ fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
                 .into()
         }
         ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) => not_viable_help(bdf),
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY) => {
+        // EBUSY where it is open through its group, EINVAL where it is bound to another IOMMUFD.
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY)
+        | ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EINVAL) => {
             format!("another process has {bdf} or its group open")
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No machine has this one.
+    const BDF: Bdf = Bdf { domain: 0xffff, bus: 0xff, device: 0x1f, function: 7 };
+
+    fn text(step: &'static str, path: &str, errno: i32) -> String {
+        OpenError::new(step, Path::new(path), Errno(errno), BDF).to_string()
+    }
+
+    #[test]
+    fn an_error_says_what_failed_and_what_helps() {
+        assert_eq!(
+            text("open", "/dev/iommu", libc::ENOENT),
+            "failed to open /dev/iommu: ENOENT (no such file or directory); the kernel is built without \
+             CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd"
+        );
+        assert_eq!(
+            text("open", "/dev/vfio/12", libc::EBUSY),
+            "failed to open /dev/vfio/12: EBUSY (device or resource busy); another process has ffff:ff:1f.7 or its \
+             group open"
+        );
+        assert_eq!(
+            text("VFIO_SET_IOMMU", "/dev/vfio/12", libc::ENODEV),
+            "failed to call VFIO_SET_IOMMU on /dev/vfio/12: ENODEV (no such device)"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_before_any_call_is_named_too() {
+        assert_eq!(
+            OpenError::no_group(BDF).to_string(),
+            "failed to find the IOMMU group at /sys/bus/pci/devices/ffff:ff:1f.7/iommu_group; there is no PCI device \
+             ffff:ff:1f.7"
+        );
+    }
 }
