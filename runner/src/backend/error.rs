@@ -71,18 +71,29 @@ impl OpenError {
     }
 }
 
+/// The devices of the group that keep it from being viable, with their drivers.
+///
+/// A bridge's driver (pcieport) manages no DMA of its own, and is no obstacle.
+fn in_the_way(bdf: Bdf) -> Vec<(Bdf, String)> {
+    let others = pci::group_members(bdf).into_iter().filter(|other| *other != bdf);
+    let bound = others.filter_map(|other| pci::driver(other).map(|driver| (other, driver)));
+    bound.filter(|(_, driver)| driver != "vfio-pci" && driver != "pcieport").collect()
+}
+
 fn not_viable_help(bdf: Bdf) -> String {
-    let others: Vec<String> = pci::group_members(bdf)
-        .into_iter()
-        .filter(|other| *other != bdf)
-        .filter_map(|other| pci::driver(other).map(|driver| (other, driver)))
-        .filter(|(_, driver)| driver != "vfio-pci")
-        .map(|(other, driver)| format!("{other} is bound to {driver}"))
-        .collect();
-    match others.is_empty() {
-        true => "the group is not viable: a device in it is bound to a driver other than vfio-pci".into(),
-        false => format!("the group is not viable: {}; bind these to vfio-pci too, or to none", others.join(", ")),
+    let others = in_the_way(bdf);
+    if others.is_empty() {
+        return "the group is not viable: a device in it is bound to a driver other than vfio-pci".into();
     }
+    let others: Vec<_> = others.into_iter().map(|(other, driver)| format!("{other} is bound to {driver}")).collect();
+    format!("the group is not viable: {}; bind these to vfio-pci too, or to none", others.join(", "))
+}
+
+fn unsafe_interrupts_help(module: &str) -> String {
+    format!(
+        "this platform does not isolate interrupts; on a test machine, write Y to \
+         /sys/module/{module}/parameters/allow_unsafe_interrupts"
+    )
 }
 
 fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
@@ -108,12 +119,12 @@ fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
         ("VFIO_CHECK_EXTENSION", "/dev/vfio/vfio", libc::EOPNOTSUPP) => {
             "the kernel has no TYPE1 driver loaded: modprobe vfio_iommu_type1".into()
         }
-        ("VFIO_SET_IOMMU" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT" | "VFIO_GROUP_GET_DEVICE_FD", _, libc::EPERM) => {
-            "the platform does not isolate interrupts; on a test machine, allow_unsafe_interrupts of \
-             vfio_iommu_type1 or iommufd lets it pass"
-                .into()
+        ("VFIO_SET_IOMMU", _, libc::EPERM) => unsafe_interrupts_help("vfio_iommu_type1"),
+        // For either of two reasons.
+        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) if !in_the_way(bdf).is_empty() => not_viable_help(bdf),
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT", _, libc::EPERM) => {
+            unsafe_interrupts_help("iommufd")
         }
-        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) => not_viable_help(bdf),
         // EBUSY where it is open through its group, EINVAL where it is bound to another IOMMUFD.
         ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY)
         | ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EINVAL) => {
