@@ -8,7 +8,7 @@ use crate::uapi::{self, Errno, Mapping, Placement, Prot, Tracer, vfio};
 /// A region of a device: a BAR, the ROM, the configuration space.
 pub type Region = vfio::RegionInfo;
 
-/// How many regions a PCI device has, empty ones included: six BARs, ROM, configuration space, VGA.
+/// The first regions of a PCI device are its BARs; the ROM, the configuration space and VGA follow.
 const PCI_BARS: u32 = 6;
 
 /// An open VFIO device, closed when dropped.

@@ -9,7 +9,7 @@ use crate::uapi::Errno;
 /// A device could not be opened: the step that failed, on which file, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
-    /// The call, such as `open` or `VFIO_SET_IOMMU`.
+    /// The call, such as `open` or `VFIO_SET_IOMMU`; what was to be done where no call was made.
     pub step: &'static str,
     /// The file that it was made on.
     pub path: PathBuf,
@@ -23,7 +23,8 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
             "open" => write!(f, "failed to open {}", self.path.display())?,
-            step => write!(f, "failed to {step} on {}", self.path.display())?,
+            step if self.errno.is_some() => write!(f, "failed to call {step} on {}", self.path.display())?,
+            step => write!(f, "failed to {step} at {}", self.path.display())?,
         }
         if let Some(errno) = self.errno {
             write!(f, ": {errno}")?;
@@ -81,18 +82,29 @@ impl OpenError {
     }
 }
 
+/// The devices of the group that keep it from being viable, with their drivers.
+///
+/// A bridge's driver (pcieport) manages no DMA of its own, and is no obstacle.
+fn in_the_way(bdf: Bdf) -> Vec<(Bdf, String)> {
+    let others = pci::group_members(bdf).into_iter().filter(|other| *other != bdf);
+    let bound = others.filter_map(|other| pci::driver(other).map(|driver| (other, driver)));
+    bound.filter(|(_, driver)| driver != "vfio-pci" && driver != "pcieport").collect()
+}
+
 fn not_viable_help(bdf: Bdf) -> String {
-    let others: Vec<String> = pci::group_members(bdf)
-        .into_iter()
-        .filter(|other| *other != bdf)
-        .filter_map(|other| pci::driver(other).map(|driver| (other, driver)))
-        .filter(|(_, driver)| driver != "vfio-pci")
-        .map(|(other, driver)| format!("{other} is bound to {driver}"))
-        .collect();
-    match others.is_empty() {
-        true => "the group is not viable: a device in it is bound to a driver other than vfio-pci".into(),
-        false => format!("the group is not viable: {}; bind these to vfio-pci too, or to none", others.join(", ")),
+    let others = in_the_way(bdf);
+    if others.is_empty() {
+        return "the group is not viable: a device in it is bound to a driver other than vfio-pci".into();
     }
+    let others: Vec<_> = others.into_iter().map(|(other, driver)| format!("{other} is bound to {driver}")).collect();
+    format!("the group is not viable: {}; bind these to vfio-pci too, or to none", others.join(", "))
+}
+
+fn unsafe_interrupts_help(module: &str) -> String {
+    format!(
+        "this platform does not isolate interrupts; on a test machine, write Y to \
+         /sys/module/{module}/parameters/allow_unsafe_interrupts"
+    )
 }
 
 fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
@@ -118,15 +130,56 @@ fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
         ("VFIO_CHECK_EXTENSION", "/dev/vfio/vfio", libc::EOPNOTSUPP) => {
             "the kernel has no TYPE1 driver loaded: modprobe vfio_iommu_type1".into()
         }
-        ("VFIO_SET_IOMMU" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT" | "VFIO_GROUP_GET_DEVICE_FD", _, libc::EPERM) => {
-            "the platform does not isolate interrupts; on a test machine, allow_unsafe_interrupts of \
-             vfio_iommu_type1 or iommufd lets it pass"
-                .into()
+        ("VFIO_SET_IOMMU", _, libc::EPERM) => unsafe_interrupts_help("vfio_iommu_type1"),
+        // For either of two reasons.
+        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) if !in_the_way(bdf).is_empty() => not_viable_help(bdf),
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT", _, libc::EPERM) => {
+            unsafe_interrupts_help("iommufd")
         }
-        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) => not_viable_help(bdf),
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY) => {
+        // EBUSY where it is open through its group, EINVAL where it is bound to another IOMMUFD.
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY)
+        | ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EINVAL) => {
             format!("another process has {bdf} or its group open")
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No machine has this one.
+    const BDF: Bdf = Bdf { domain: 0xffff, bus: 0xff, device: 0x1f, function: 7 };
+
+    fn text(step: &'static str, path: &str, errno: i32) -> String {
+        OpenError::new(step, Path::new(path), Errno(errno), BDF).to_string()
+    }
+
+    #[test]
+    fn an_error_says_what_failed_and_what_helps() {
+        assert_eq!(
+            text("open", "/dev/iommu", libc::ENOENT),
+            "failed to open /dev/iommu: ENOENT (no such file or directory); the kernel is built without \
+             CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd"
+        );
+        assert_eq!(
+            text("open", "/dev/vfio/12", libc::EBUSY),
+            "failed to open /dev/vfio/12: EBUSY (device or resource busy); another process has ffff:ff:1f.7 or its \
+             group open"
+        );
+        assert_eq!(
+            text("VFIO_SET_IOMMU", "/dev/vfio/12", libc::ENODEV),
+            "failed to call VFIO_SET_IOMMU on /dev/vfio/12: ENODEV (no such device)"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_before_any_call_is_named_too() {
+        assert_eq!(
+            OpenError::no_group(BDF).to_string(),
+            "failed to find the IOMMU group at /sys/bus/pci/devices/ffff:ff:1f.7/iommu_group; there is no PCI device \
+             ffff:ff:1f.7"
+        );
+    }
 }

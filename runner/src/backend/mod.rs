@@ -40,9 +40,9 @@ pub trait Iommu {
 /// What the kernel says of an address space; `None` where the backend has no such answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
-    /// A bit for each page size in bytes: bit 12 is 4 KiB. Containers only; the compat ones name every size.
+    /// A bit for each page size in bytes: bit 12 is 4 KiB. Containers only.
     pub page_sizes: Option<u64>,
-    /// How many more mappings it takes. Containers only.
+    /// How many more mappings it takes. Containers only; the compat ones always say `u32::MAX`.
     pub dma_avail: Option<u64>,
     /// What an iova has to be a multiple of, in bytes. IOMMUFD only.
     pub iova_alignment: Option<u64>,

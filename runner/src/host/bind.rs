@@ -34,6 +34,8 @@ struct Before {
 pub enum BindError {
     /// There is no such device.
     NoDevice(Bdf),
+    /// No IOMMU is in front of it: vfio-pci would refuse it, after its driver had to let go.
+    NoIommu(Bdf),
     /// The driver vfio-pci is not there.
     NoVfioPci,
     /// It does something that someone would miss.
@@ -50,6 +52,10 @@ impl fmt::Display for BindError {
             BindError::NoDevice(bdf) => {
                 write!(f, "failed to find the PCI device {bdf}; see lspci -D for those there are")
             }
+            BindError::NoIommu(bdf) => write!(
+                f,
+                "failed to find an IOMMU in front of {bdf}; switch it on in the firmware and boot with intel_iommu=on"
+            ),
             BindError::NoVfioPci => f.write_str("failed to find the driver vfio-pci; load it with: modprobe vfio-pci"),
             BindError::InUse(bdf, what) => write!(f, "failed to bind {bdf} to vfio-pci, as it is in use: {what}"),
             BindError::Write(path, errno) => write!(f, "failed to write {}: {errno}", path.display()),
@@ -77,6 +83,9 @@ impl Binding {
         let driver = driver_in(&root, bdf);
         if driver.as_deref() == Some(VFIO) {
             return Ok(Binding { root, bdf, before: None });
+        }
+        if !root.join(attribute(bdf, "iommu_group")).exists() {
+            return Err(BindError::NoIommu(bdf));
         }
         if let Some(found) = use_of::find(&root, bdf) {
             return Err(BindError::InUse(bdf, found));
@@ -186,6 +195,14 @@ mod tests {
             format!("failed to bind {} to vfio-pci: it is now bound to e1000e; the kernel log says why", tree.bdf());
         assert_eq!(error.to_string(), text);
         assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+    }
+
+    #[test]
+    fn without_an_iommu_the_driver_stays() {
+        let tree = Tree::new("no-iommu").driver("e1000e").without("sys/kernel/iommu_groups");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(error, BindError::NoIommu(tree.bdf()));
+        assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/unbind"), "");
     }
 
     #[test]

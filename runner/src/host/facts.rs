@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::pci::attribute;
+use super::pci::{PciDevice, attribute};
 use super::{Bdf, Root};
 use crate::uapi::system;
 
@@ -48,10 +48,16 @@ pub(super) fn iommu_kind(root: &Root, bdf: Bdf) -> IommuKind {
         None => IommuKind::None,
         Some(name) if name.starts_with("dmar") => IommuKind::Intel,
         Some(name) if name.starts_with("ivhd") => IommuKind::Amd,
-        Some(name) if name.starts_with("virtio") => IommuKind::Virtio,
+        Some(name) if is_virtio(root, &name) => IommuKind::Virtio,
         Some(name) if name.starts_with("smmu3") => IommuKind::Smmu3,
         Some(name) => IommuKind::Other(name),
     }
+}
+
+/// virtio-iommu is named after the device that it is: a PCI address, or `a003c00.virtio_mmio`.
+fn is_virtio(root: &Root, name: &str) -> bool {
+    let on_pci = || PciDevice::read_in(root, name.parse().ok()?);
+    name.ends_with("virtio_mmio") || on_pci().is_some_and(|device| device.ids() == "1af4:1057")
 }
 
 /// The kernel's release (`uname -r`).
@@ -115,8 +121,18 @@ mod tests {
         let tree = Tree::new("iommu");
         let kind = || iommu_kind(&tree.root(), tree.bdf()).to_string();
         assert_eq!(kind(), "none");
-        for (link, name) in [("dmar0", "intel"), ("ivhd1", "amd"), ("virtio2", "virtio"), ("smmu3.0x2b400000", "smmu3")]
-        {
+        let virtio = "sys/bus/pci/devices/0000:00:01.0";
+        tree.put(&format!("{virtio}/vendor"), "0x1af4\n");
+        tree.put(&format!("{virtio}/device"), "0x1057\n");
+        tree.put(&format!("{virtio}/class"), "0x00ff00\n");
+        for (link, name) in [
+            ("dmar0", "intel"),
+            ("ivhd1", "amd"),
+            ("0000:00:01.0", "virtio"),
+            ("a003c00.virtio_mmio", "virtio"),
+            ("smmu3.0x2b400000", "smmu3"),
+            ("0000:00:02.0", "0000:00:02.0"),
+        ] {
             tree.link(&format!("sys/bus/pci/devices/{}/iommu", tree.bdf()), &format!("sys/devices/{link}"));
             assert_eq!(kind(), name);
         }

@@ -116,7 +116,7 @@ fn parse(mut dump: impl BufRead, iova: u64, size: u64) -> io::Result<Vec<Leaf>> 
         match line.first() {
             Some(b'0') => {}
             // "Device 0000:00:03.0 @0x…" and "IOVA_PFN …", or an empty line.
-            Some(b'D') if !line.starts_with(b"DMA") => continue,
+            Some(b'D') if line.starts_with(b"Device ") => continue,
             Some(b'I' | b'\n') => continue,
             _ => return Err(unknown(&line)),
         }
@@ -164,4 +164,114 @@ fn hex(text: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0, |number: u64, byte| Some(number << 4 | u64::from(char::from(*byte).to_digit(16)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::use_of::tests::Tree;
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    /// Linux 7.3.4 on QEMU 7.2 (39 bits, so that PML5E and PML4E are empty): read and write, read, write, then huge.
+    const LEGACY: &str = "\
+Device 0000:00:01.0 @0x140b93000
+IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
+0x0000000000010 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x0000000140b8f003
+0x0000000000011 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x00000001491e5001
+0x0000000000012 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x00000001491e2002
+0x0000000000200 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x000000017b400083
+0x0000000040000 |\t0x0000000000000000\t0x0000000000000000\t0x0000000100000081
+";
+
+    /// The same with x-scalable-mode=on and intel_iommu=sm_on: second-stage tables again, with another head.
+    const SCALABLE: &str = "\
+Device 0000:00:01.0 with pasid 0 @0x140ba4000
+IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
+0x0000000000012 |\t0x0000000000000000\t0x0000000000000000\t0x0000000149211403\t0x0000000140ba3403\t0x000000014920f002
+";
+
+    fn leaves(dump: &str, iova: u64, size: u64) -> Vec<(u64, u64, bool, bool)> {
+        let leaves = parse(dump.as_bytes(), iova, size).unwrap();
+        leaves.into_iter().map(|leaf| (leaf.iova, leaf.page_size, leaf.read, leaf.write)).collect()
+    }
+
+    #[test]
+    fn page_size_and_permissions_are_read_off_the_leaf() {
+        let small =
+            [(64 * KIB, 4 * KIB, true, true), (68 * KIB, 4 * KIB, true, false), (72 * KIB, 4 * KIB, false, true)];
+        assert_eq!(leaves(LEGACY, 64 * KIB, 12 * KIB), small);
+        assert_eq!(leaves(LEGACY, 2 * MIB, 2 * MIB), [(2 * MIB, 2 * MIB, true, true)]);
+        assert_eq!(leaves(LEGACY, GIB, GIB), [(GIB, GIB, true, false)]);
+        assert_eq!(leaves(SCALABLE, 0, u64::MAX), [(72 * KIB, 4 * KIB, false, true)]);
+    }
+
+    #[test]
+    fn a_leaf_is_found_by_any_of_its_bytes() {
+        assert_eq!(leaves(LEGACY, GIB + 12345, 1), [(GIB, GIB, true, false)]);
+        assert_eq!(leaves(LEGACY, 4 * MIB - 1, 1), [(2 * MIB, 2 * MIB, true, true)]);
+        assert_eq!(leaves(LEGACY, 4 * MIB, GIB - 4 * MIB), []);
+        assert_eq!(leaves(LEGACY, 0, 64 * KIB), []);
+        assert_eq!(leaves(LEGACY, 64 * KIB, 0), []);
+        assert_eq!(leaves(LEGACY, 0, u64::MAX).len(), 5);
+    }
+
+    #[test]
+    fn first_stage_entries_have_the_bits_of_the_cpu() {
+        // Put together from drivers/iommu/generic_pt/fmt/x86_64.h: present, user, accessed; writable and dirty.
+        let line =
+            |leaf: u64| format!("0x0000000000200 |\t{0:#018x}\t{0:#018x}\t{0:#018x}\t{leaf:#018x}\n", 0x1000_0067u64);
+        assert_eq!(leaves(&line(0x17b4_00e7), 2 * MIB, 1), [(2 * MIB, 2 * MIB, true, true)]);
+        assert_eq!(leaves(&line(0x17b4_00a5), 2 * MIB, 1), [(2 * MIB, 2 * MIB, true, false)]);
+    }
+
+    #[test]
+    fn what_is_beyond_the_range_is_not_even_read() {
+        assert_eq!(leaves(&format!("{LEGACY}garbage\n"), 0, MIB).len(), 3);
+    }
+
+    #[test]
+    fn a_dump_that_is_not_what_we_know_is_an_error_and_no_empty_table() {
+        for dump in [
+            "DMA Remapping is not enabled on dmar0\n",
+            "0x0000000000010 |\t0x0\t0x0\n",
+            "0x0000000000010 |\t0x0\t0x0\t0x0\t0x0\t0x0\t0x0\n",
+            "0x0000000000010 |\tzero\t0x0\t0x0\n",
+            "0xffffffffffffffff |\t0x0\t0x0\t0x1\n",
+        ] {
+            let error = parse(dump.as_bytes(), 0, u64::MAX).unwrap_err().to_string();
+            assert!(error.starts_with("failed to read a line of the page-table dump: '"), "{error}");
+        }
+        assert_eq!(leaves("", 0, u64::MAX), [], "nothing attached: nothing mapped");
+    }
+
+    #[test]
+    fn where_nothing_can_be_seen_the_reason_is_said() {
+        let tree = Tree::new("leaves");
+        let reason = || Observer::find(&tree.root(), tree.bdf(), None).unwrap_err().to_string();
+        let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
+        assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
+        tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
+        assert_eq!(reason(), "the amd IOMMU has no page-table dump");
+        tree.link(&link, "sys/devices/virtual/iommu/dmar0");
+        assert_eq!(reason(), "debugfs is not mounted: mount -t debugfs none /sys/kernel/debug");
+        tree.put("sys/kernel/debug/clear_warn_once", "");
+        assert_eq!(reason(), "the kernel is built without CONFIG_INTEL_IOMMU_DEBUGFS");
+        tree.put("sys/kernel/debug/iommu/intel/iommu_regset", "");
+        assert!(reason().starts_with("the IOMMU driver offers no page-table dump of 0000:03:00.0"));
+        tree.put(&format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf()), LEGACY);
+        let observer = Observer::find(&tree.root(), tree.bdf(), None).unwrap();
+        assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
+    }
+
+    #[test]
+    fn a_pasid_has_a_folder_of_its_own() {
+        let tree = Tree::new("pasid");
+        tree.link(&format!("sys/bus/pci/devices/{}/iommu", tree.bdf()), "sys/devices/virtual/iommu/dmar0");
+        tree.put(&format!("sys/kernel/debug/iommu/intel/{}/1f/domain_translation_struct", tree.bdf()), SCALABLE);
+        assert!(Observer::find(&tree.root(), tree.bdf(), None).is_err());
+        assert!(Observer::find(&tree.root(), tree.bdf(), Some(31)).is_ok());
+    }
 }

@@ -147,6 +147,8 @@ pub(super) mod tests {
             tree.put("sys/bus/pci/drivers/vfio-pci/unbind", "");
             tree.put("proc/self/mountinfo", "22 1 259:1 / / rw - ext4 /dev/root rw\n");
             tree.put("proc/swaps", "Filename Type Size Used Priority\n");
+            tree.put("sys/kernel/iommu_groups/7/type", "DMA\n");
+            tree.link(&format!("{DEVICE}/iommu_group"), "sys/kernel/iommu_groups/7");
             tree.link(&format!("sys/bus/pci/devices/{BDF}"), DEVICE);
             tree
         }

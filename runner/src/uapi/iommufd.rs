@@ -128,7 +128,7 @@ pub fn ioas_iova_ranges(iommufd: BorrowedFd, ioas: u32, tracer: &Tracer) -> Resu
 }
 
 /// `IOMMU_OPTION` with `IOMMU_OPTION_HUGE_PAGES`: whether an address space may use pages above the smallest (it may
-/// at first). `EBUSY` once it has mappings that would be concerned.
+/// at first). To forbid them is `EINVAL` once it has both a device and mappings.
 pub fn set_huge_pages(iommufd: BorrowedFd, ioas: u32, allowed: bool, tracer: &Tracer) -> Result<(), Errno> {
     let size = size_of::<sys::iommu_option>() as u32;
     let mut arg = sys::iommu_option {

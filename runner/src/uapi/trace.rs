@@ -41,7 +41,10 @@ pub struct Tracer(Rc<RefCell<Record>>);
 #[derive(Debug, Default)]
 struct Record {
     calls: VecDeque<Call>,
+    /// Calls that made room for others since the last take.
     dropped: u64,
+    /// The number of the first call that is kept, counted from the first one ever.
+    first: u64,
 }
 
 impl Tracer {
@@ -75,6 +78,7 @@ impl Tracer {
         if record.calls.len() == KEPT {
             record.calls.pop_front();
             record.dropped += 1;
+            record.first += 1;
         }
         record.calls.push_back(call);
     }
@@ -82,18 +86,20 @@ impl Tracer {
     /// The place behind the last call.
     pub fn mark(&self) -> Mark {
         let record = self.0.borrow();
-        Mark(record.dropped + record.calls.len() as u64)
+        Mark(record.first + record.calls.len() as u64)
     }
 
-    /// The calls after a mark that are still kept; none if the record was taken since.
+    /// The calls after a mark that are still kept.
     pub fn since(&self, mark: Mark) -> Vec<Call> {
         let record = self.0.borrow();
-        record.calls.iter().skip(mark.0.saturating_sub(record.dropped) as usize).cloned().collect()
+        record.calls.iter().skip(mark.0.saturating_sub(record.first) as usize).cloned().collect()
     }
 
     /// All lines so far, and starts anew. If calls were dropped, the first line says how many.
     pub fn take(&self) -> Vec<String> {
-        let record = std::mem::take(&mut *self.0.borrow_mut());
+        let mut current = self.0.borrow_mut();
+        let first = current.first + current.calls.len() as u64;
+        let record = std::mem::replace(&mut *current, Record { first, ..Record::default() });
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
         head.into_iter().chain(record.calls.iter().map(Call::to_string)).collect()
     }
@@ -128,5 +134,7 @@ mod tests {
         assert_eq!(lines.len(), KEPT + 1);
         assert_eq!(lines[0], "… 4 earlier calls are not kept");
         assert_eq!(lines[1], "VFIO_DEVICE_RESET(4) = 0");
+        tracer.record(call(8));
+        assert_eq!(tracer.since(mark).len(), 1, "a mark holds beyond a take");
     }
 }

@@ -369,3 +369,55 @@ pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errn
     let run = || unsafe { with_struct(device, request(20), &mut arg) };
     tracer.call("VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of an answer, as bytes.
+    fn answer(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn the_capabilities_are_read_wherever_they_stand() {
+        let info = parse_iommu_info(&answer(&[
+            84,
+            3,
+            0x4020_1000,
+            0,
+            24,
+            0, // argsz, flags, page sizes, cap_offset, padding
+            1 << 16 | 3,
+            36,
+            0xffff, // DMA_AVAIL
+            1 << 16 | 1,
+            0,
+            2,
+            0, // two ranges, the higher one first, and the end of the chain
+            0xfef0_0000,
+            0,
+            0xffff_ffff,
+            0x7f, //
+            0,
+            0,
+            0xfedf_ffff,
+            0,
+        ]));
+        assert_eq!((info.page_sizes, info.dma_avail, info.migration), (0x4020_1000, Some(0xffff), false));
+        let ranges = [(0, 0xfedf_ffff), (0xfef0_0000, 0x7f_ffff_ffff)];
+        assert_eq!(info.iova_ranges, Some(ranges.map(|(start, last)| IovaRange { start, last }).to_vec()));
+    }
+
+    #[test]
+    fn an_answer_without_room_or_without_end_is_no_trouble() {
+        assert_eq!(parse_iommu_info(&answer(&[120, 3, 0x1000, 0, 0, 0])).iova_ranges, None);
+        // A capability that follows itself, and one beyond the end.
+        assert_eq!(
+            parse_iommu_info(&answer(&[36, 3, 0x1000, 0, 24, 0, 2, 24])),
+            IommuInfo { page_sizes: 0x1000, migration: true, ..IommuInfo::default() }
+        );
+        assert_eq!(parse_iommu_info(&answer(&[36, 2, 0, 0, 4000, 0])), IommuInfo::default());
+        assert_eq!(parse_iommu_info(&[]), IommuInfo::default());
+    }
+}
