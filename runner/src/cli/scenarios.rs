@@ -11,7 +11,7 @@ use super::Exit;
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
-    language::{self, Loaded, Scalar, Source},
+    language::{self, Loaded, Scalar, Source, suggest},
     plan::Plan,
     report::{sanitize, terminal::Terminal},
 };
@@ -95,12 +95,10 @@ impl Selection {
         for (name, _) in &self.vars {
             let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
             if !scenarios.iter().any(known) {
-                let names: Vec<&str> =
-                    scenarios.iter().flat_map(|loaded| loaded.scenario.vars.iter()).map(|(name, _)| name).collect();
-                eprint!("vfiospec: no scenario has a variable `{name}`");
-                match language::suggest::nearest(name, names.iter().copied()) {
-                    Some(near) => eprintln!("; did you mean `{near}`?"),
-                    None => eprintln!(); // nothing near
+                eprintln!("vfiospec: no scenario has a variable `{name}`, which --var sets");
+                let names = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys());
+                if let Some(near) = suggest::did_you_mean(name, names) {
+                    eprintln!("  help: {near}");
                 }
                 return Err(Exit::Usage);
             }

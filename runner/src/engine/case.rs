@@ -12,7 +12,7 @@ use crate::{
     backend::Access,
     event::{DeviceUsed, Unchecked},
     host::{Bdf, facts, pci::PciDevice},
-    language::{self, Dynamic, Map, Memory, Outcome, Pagesize, Path, Range, Scope, Size, Target},
+    language::{self, Dynamic, Locator, Map, Memory, Outcome, Pagesize, Path, Range, Scope, Size, Target},
     plan::{self, Plan, Planned, PlannedStep},
     uapi::{Errno, system},
 };
@@ -115,7 +115,7 @@ impl<'a> Execution<'a> {
         }
         let mut iovas = IovaAllocator::new(open.iova_ranges.clone());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let locator = source.locator();
+        let locator = Locator::new(&source.text);
         for planned in steps {
             let line = locator.locate(&planned.at, Target::Value).line;
             step(format!("{} at {}:{line}", planned.step.verbs().join(" "), source.name));

@@ -1,6 +1,6 @@
 //! How a case ends early, and how that is told: with the YAML line that did not come true.
 
-use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, render};
+use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, locate, render};
 
 /// The end of a case that did not pass.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Problem {
 
     /// `file:line:column` of what did not come true.
     pub fn place(&self, source: &Source) -> String {
-        let location = source.locate(&self.at, Target::Value);
+        let location = locate(source, &self.at, Target::Value);
         format!("{}:{}:{}", source.name, location.line, location.column)
     }
 }

@@ -15,7 +15,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// The case's name, unique in its scenario.
-    #[schemars(example = "map_unmap")]
+    #[schemars(example = &"map_unmap")]
     pub name: Name,
     /// What it is about, in a sentence.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Case {
 pub struct Expect {
     /// What mapping the whole region gives; `ok` unless given.
     #[serde(default)]
-    #[schemars(example = "ok")]
+    #[schemars(example = &"ok")]
     pub map: Option<ByBackend<Outcome>>,
     /// The page size of the leaves behind it; not looked at unless given.
     #[serde(default)]
@@ -114,14 +114,14 @@ pub enum Fixture {
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The scenario's name, unique in its pack.
-    #[schemars(example = "dma_mapping")]
+    #[schemars(example = &"dma_mapping")]
     pub name: Name,
     /// What it is about, in a sentence.
     #[serde(default)]
     pub summary: Option<String>,
     /// Which device: `any` (the default) is every device named on the command line, another name only the one of that name.
     #[serde(default)]
-    #[schemars(example = "any")]
+    #[schemars(example = &"any")]
     pub device: Option<Name>,
     /// The backends to run on.
     pub backends: super::Backends,

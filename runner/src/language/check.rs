@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Scalar, Scenario, Scope, Size, Step, Template,
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Scalar, Scenario, Scope, Size, Step, Target, Template,
     expression, names, suggest,
 };
 use crate::{backend, language::Memory};
@@ -67,7 +67,7 @@ impl Checker<'_> {
             );
         }
         for (name, _) in scenario.vars.iter() {
-            self.not_reserved(&Path::root().join("vars").join(name.as_str()), name, Target::Key);
+            self.not_reserved(&Path::root().join("vars").join(name), name, Target::Key);
         }
         let mut first: HashMap<&Name, usize> = HashMap::new();
         for (index, case) in scenario.cases.iter().enumerate() {
@@ -95,7 +95,7 @@ impl Checker<'_> {
             self.region(&path.join("region"), region);
         }
         for (name, region) in case.regions.iter() {
-            self.region(&path.join("regions").join(name.as_str()), region);
+            self.region(&path.join("regions").join(name), region);
         }
         if let Some(expect) = &case.expect {
             let path = path.join("expect");
@@ -153,7 +153,7 @@ impl Checker<'_> {
         let names = || backend::Name::ALL.iter().map(|name| name.as_str());
         let mut problem =
             Diagnostic::error("unknown-backend", path, format!("`{}` is no backend, and no glob of one", pattern.0))
-                .label(format!("expected one of {}, or a glob such as `iommufd*`", list(names())));
+                .label(format!("{}, or a glob such as `iommufd*`", suggest::expected_one_of(names())));
         problem.help.extend(suggest::did_you_mean(&pattern.0, names()));
         self.say(problem);
     }
@@ -200,7 +200,7 @@ impl Checker<'_> {
                     self.say(
                         Diagnostic::error(
                             "two-forms",
-                            path.join("regions").join(name.as_str()),
+                            path.join("regions").join(name),
                             format!("region `{name}` is for `steps`, and case `{}` has none", case.name),
                         ).at(Target::Key)
                         .label("expected only `region` beside `expect`"),
@@ -221,7 +221,7 @@ impl Checker<'_> {
                 for (name, _) in case.regions.iter() {
                     let used = |step: &Step| step.map.as_ref().is_some_and(|map| map.region.0 == *name);
                     let mentioned = |source: &str| expression::names(source).iter().any(|n| n == name);
-                    let path = path.join("regions").join(name.as_str());
+                    let path = path.join("regions").join(name);
                     if !steps.iter().any(used)
                         && !written(&Path::root().join("steps"), case).iter().any(|expression| mentioned(expression.source))
                     {
@@ -240,7 +240,7 @@ impl Checker<'_> {
         let mut taken: Vec<(String, &'static str)> = Vec::new();
         let mut given: Vec<(Path, &str, &'static str)> = Vec::new();
         for (name, values) in case.matrix.iter() {
-            let path = path.join("matrix").join(name.as_str());
+            let path = path.join("matrix").join(name);
             if values.is_empty() {
                 self.say(
                     Diagnostic::error("empty-matrix", path.clone(), format!("`{name}` has no values"))
@@ -250,10 +250,10 @@ impl Checker<'_> {
             given.push((path, name, "a matrix value"));
         }
         for (name, _) in case.vars.iter() {
-            given.push((path.join("vars").join(name.as_str()), name, "a variable"));
+            given.push((path.join("vars").join(name), name, "a variable"));
         }
         for (name, _) in case.regions.iter() {
-            given.push((path.join("regions").join(name.as_str()), name, "a region"));
+            given.push((path.join("regions").join(name), name, "a region"));
         }
         for (index, step) in case.steps.iter().flatten().enumerate() {
             if let Some(name) = &step.save {
@@ -357,7 +357,7 @@ impl Checker<'_> {
                     Diagnostic::error(
                         "two-verbs",
                         path.join(second),
-                        format!("a step with {} verbs: {}", verbs.len(), list(verbs.iter().copied())),
+                        format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
                     ).at(Target::Key)
                     .label("expected one verb a step")
                     .help("start the second with a `-` of its own"),
@@ -461,11 +461,11 @@ impl Checker<'_> {
         let mut at_run_time = self.variables(path, case);
         for expression in &all {
             let mut known: Vec<String> = names::STATIC.iter().chain(names::RUN_TIME).map(|n| (*n).to_owned()).collect();
-            known.extend(self.scenario.vars.iter().map(|(name, _)| name.clone()));
-            known.extend(case.matrix.iter().map(|(name, _)| name.clone()));
-            known.extend(case.vars.iter().map(|(name, _)| name.clone()));
+            known.extend(self.scenario.vars.keys().map(str::to_owned));
+            known.extend(case.matrix.keys().map(str::to_owned));
+            known.extend(case.vars.keys().map(str::to_owned));
             let static_only = matches!(expression.kind, Kind::Text) && expression.path.has_key("covers");
-            let mut later: Vec<String> = case.regions.iter().map(|(name, _)| name.clone()).collect();
+            let mut later: Vec<String> = case.regions.keys().map(str::to_owned).collect();
             let step = expression.path.step();
             for (index, saved) in case.steps.iter().flatten().enumerate() {
                 if let Some(name) = &saved.save {
@@ -512,13 +512,13 @@ impl Checker<'_> {
         let mut matrix_known = false;
         for (path, name, value, in_case) in scenario.chain(case_vars) {
             if in_case && !matrix_known {
-                known.extend(case.matrix.iter().map(|(name, _)| name.clone()));
+                known.extend(case.matrix.keys().map(str::to_owned));
                 matrix_known = true;
             }
             if let Scalar::Text(source) = value
                 && source.contains("{{")
             {
-                let expression = Written { path: path.join(name.as_str()), source, kind: Kind::Anything };
+                let expression = Written { path: path.join(name), source, kind: Kind::Anything };
                 self.undeclared(&expression, &known, &[]);
                 let names = expression::names(source);
                 if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || at_run_time.contains(n)) {
@@ -533,8 +533,8 @@ impl Checker<'_> {
                     super::static_scope(self.scenario, case, self.command_line, *backend, &combination)
                 {
                     let at = match case.vars.iter().any(|(n, _)| *n == name) {
-                        true => path.join("vars").join(name.as_str()),
-                        false => Path::root().join("vars").join(name.as_str()),
+                        true => path.join("vars").join(name),
+                        false => Path::root().join("vars").join(name),
                     };
                     self.say(Diagnostic::from_expression(at, &error));
                 }
@@ -595,7 +595,7 @@ fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     }
     let mut sizes: Vec<(Path, &Dynamic<Size>)> = Vec::new();
     let regions = case.region.iter().map(|region| (path.join("region"), region));
-    let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name.as_str()), region));
+    let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
     for (path, region) in regions.chain(named) {
         for (key, value) in [
             ("size", &region.size),

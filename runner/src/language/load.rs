@@ -58,7 +58,7 @@ pub fn combinations(matrix: &Ordered<Vec<Scalar>>) -> Vec<Vec<(String, Scalar)>>
             .flat_map(|combination| {
                 values.iter().map(move |value| {
                     let mut next = combination.clone();
-                    next.push((name.clone(), value.clone()));
+                    next.push((name.to_owned(), value.clone()));
                     next
                 })
             })

@@ -4,26 +4,46 @@
 //! collects all mistakes ([`decode()`]), and a [`Diagnostic`] knows a [`Path`], which becomes a line and a column only
 //! when it is shown ([`render`]).
 
+mod backends;
+mod case;
+mod check;
 mod complaint;
 mod decode;
 mod decoder;
 mod diagnostic;
+pub mod expression;
 mod fault;
+mod load;
+mod name;
+pub mod names;
 mod node;
+mod outcome;
 mod path;
 mod position;
 mod quantity;
+mod region;
 mod render;
+mod scalar;
 mod session;
 mod stand_in;
-mod suggest;
+mod step;
+pub mod suggest;
 mod syntax;
 
+pub use backends::{BackendOptions, Backends, ByBackend, Pattern};
+pub use case::{Case, Expect, Fixture, Requirement, Scenario};
 pub use complaint::Complaint;
 pub use decode::{Ordered, Problems, decode, decode_at};
 pub use diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate, render, visible};
+pub use expression::{Dynamic, ExpressionError, Scope, Template};
+pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope};
+pub use name::Name;
 pub use node::{Node, parse};
+pub use outcome::Outcome;
 pub use path::{Path, Segment};
 pub use position::Locator;
 pub use quantity::{Duration, Size};
+pub use region::{Bar, Memory, Protection, Region};
+pub use scalar::Scalar;
+pub use step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap};
 pub use suggest::{did_you_mean, expected_one_of, join, nearest};

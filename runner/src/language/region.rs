@@ -36,7 +36,7 @@ pub struct Region {
     pub protection: Option<Protection>,
     /// Which of the device's BARs, for `memory: bar`: `largest` (the default) or 0 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "largest", example = 0)]
+    #[schemars(example = &"largest", example = 0)]
     pub bar: Option<Bar>,
     /// Where in the BAR the region begins, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::Size;
+
 /// A value by name: text, a number, or true or false. A text such as `2MiB` is the number in expressions and keeps its spelling
 /// in names; a text that is wholly `{{ … }}` is computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +18,20 @@ pub enum Scalar {
     Integer(i128),
     /// Anything else.
     Text(String),
+}
+
+impl Scalar {
+    /// The value in expressions.
+    pub fn value(&self) -> minijinja::Value {
+        match self {
+            Scalar::Bool(value) => (*value).into(),
+            Scalar::Integer(value) => (*value).into(),
+            Scalar::Text(text) => match Size::from_text_with_unit(text) {
+                Some(Size(bytes)) => bytes.into(),
+                None => text.as_str().into(),
+            },
+        }
+    }
 }
 
 impl fmt::Display for Scalar {

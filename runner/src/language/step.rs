@@ -46,11 +46,11 @@ pub struct Step {
     pub check: Option<Dynamic<bool>>,
     /// What the call is expected to give; `ok` unless given. For the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "ok", example = "EINVAL")]
+    #[schemars(example = &"ok", example = &"EINVAL")]
     pub expect: Option<ByBackend<Outcome>>,
     /// The name under which later expressions find the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "m")]
+    #[schemars(example = &"m")]
     pub save: Option<Name>,
 }
 
@@ -64,7 +64,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 #[serde(deny_unknown_fields)]
 pub struct Map {
     /// The region's name.
-    #[schemars(example = "buffer")]
+    #[schemars(example = &"buffer")]
     pub region: Name,
     /// The IOVA to map at; by default the next free one that the device may use, aligned to the size up to 1GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]

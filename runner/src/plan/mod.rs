@@ -9,7 +9,7 @@ pub use steps::{PlannedStep, planned};
 use crate::{
     backend,
     event::PlannedCase,
-    language::{BackendOptions, Case, Fixture, Loaded, Path, Scalar, Scope, Target, combinations, static_scope},
+    language::{BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, static_scope},
 };
 
 /// How long a case may take unless it says otherwise.
@@ -91,7 +91,7 @@ pub fn expand(
     for (scenario_index, loaded) in scenarios.iter().enumerate() {
         let scenario = &loaded.scenario;
         let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
-        let locator = loaded.source.locator();
+        let locator = Locator::new(&loaded.source.text);
         let lines: Vec<u32> = (0..scenario.cases.len())
             .map(|index| locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32)
             .collect();

@@ -25,7 +25,7 @@ pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String
         return (regions, declarative(case, path, backend));
     }
     let regions = case.regions.iter();
-    let regions = regions.map(|(name, region)| (name.clone(), region.clone(), path.join("regions").join(name)));
+    let regions = regions.map(|(name, region)| (name.to_owned(), region.clone(), path.join("regions").join(name)));
     let steps = case.steps.iter().flatten().enumerate().map(|(index, step)| {
         let at = path.join("steps").join(index);
         let (outcome, outcome_at) = match &step.expect {
