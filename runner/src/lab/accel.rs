@@ -1,0 +1,85 @@
+//! KVM or software emulation: `/dev/kvm` may open and its guests still hang, so only a guest that speaks is believed.
+
+use std::fs::{self, OpenOptions};
+use std::time::Duration;
+
+use super::cache::Cache;
+use super::error::LabError;
+use super::options::Accel;
+use super::qemu::Engine;
+use super::version::Version;
+
+/// A guest with KVM says its first word within a second; one that hangs never does.
+const KVM_PATIENCE: Duration = Duration::from_secs(6);
+
+/// Software emulation on a busy machine can take long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One way to try, and how long to wait for the guest's first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub engine: Engine,
+    pub patience: Duration,
+}
+
+/// What this machine's KVM has shown so far.
+#[derive(Debug, Clone)]
+pub(super) struct Experience {
+    key: String,
+}
+
+impl Experience {
+    /// With this QEMU on this host's kernel; another of either tries again.
+    pub fn new(qemu: &Version) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        Self { key: format!("kvm-{qemu}-{}", host.trim()).chars().map(plain).collect() }
+    }
+
+    /// KVM gave no guest and software emulation did.
+    pub fn kvm_is_no_use(&self, cache: &Cache) {
+        cache.learn(&self.key, "no use");
+    }
+
+    fn is_kvm_no_use(&self, cache: &Cache) -> bool {
+        cache.recall(&self.key).is_some()
+    }
+
+    /// What to try, in order.
+    pub fn attempts(&self, accel: Accel, cache: &Cache) -> Result<Vec<Attempt>, LabError> {
+        let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+        attempts(accel, open.map(drop), self.is_kvm_no_use(cache))
+    }
+}
+
+fn attempts(accel: Accel, open: std::io::Result<()>, no_use: bool) -> Result<Vec<Attempt>, LabError> {
+    let tcg = Attempt { engine: Engine::Tcg, patience: PATIENCE };
+    match (accel, open) {
+        (Accel::Tcg, _) => Ok(vec![tcg]),
+        (Accel::Auto, Ok(())) if !no_use => Ok(vec![Attempt { engine: Engine::Kvm, patience: KVM_PATIENCE }, tcg]),
+        (Accel::Auto, _) => Ok(vec![tcg]),
+        (Accel::Kvm, Ok(())) => Ok(vec![Attempt { engine: Engine::Kvm, patience: PATIENCE }]),
+        (Accel::Kvm, Err(error)) => Err(LabError::new(format!("failed to open /dev/kvm: {error}"))
+            .help("give yourself access (group kvm), or leave out --accel kvm")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engines(accel: Accel, opens: bool, no_use: bool) -> Vec<&'static str> {
+        let open = if opens { Ok(()) } else { Err(std::io::ErrorKind::PermissionDenied.into()) };
+        attempts(accel, open, no_use).unwrap().iter().map(|attempt| attempt.engine.name()).collect()
+    }
+
+    #[test]
+    fn kvm_is_tried_only_where_it_may_work() {
+        assert_eq!(engines(Accel::Auto, true, false), ["kvm", "tcg"]);
+        assert_eq!(engines(Accel::Auto, true, true), ["tcg"]);
+        assert_eq!(engines(Accel::Auto, false, false), ["tcg"]);
+        assert_eq!(engines(Accel::Tcg, true, false), ["tcg"]);
+        assert_eq!(engines(Accel::Kvm, true, true), ["kvm"]);
+        assert!(attempts(Accel::Kvm, Err(std::io::ErrorKind::NotFound.into()), false).is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! Debian's packages through a configuration of our own: the machine's sources and lists stay as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use super::cache::{self, Cache};
+use super::child::{self, Ending, Runner};
+use super::error::LabError;
+use super::mirror;
+use super::progress::Progress;
+use super::version::Version;
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Which releases a configuration offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suites {
+    /// This machine's release and its backports: what may be installed.
+    Installable,
+    /// Those and Debian's stable with its backports: what may be downloaded and unpacked. Installing from here
+    /// would turn an older Debian into a mixture.
+    Unpackable,
+}
+
+impl Suites {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Installable => "install",
+            Self::Unpackable => "unpack",
+        }
+    }
+
+    /// Each is tried: a mirror has no backports of testing, and that is no error.
+    fn list(self, codename: &str) -> Vec<String> {
+        let mut suites = vec![codename.to_owned(), format!("{codename}-updates"), format!("{codename}-backports")];
+        if self == Self::Unpackable {
+            suites.extend(["stable".into(), "stable-backports".into()]);
+        }
+        suites
+    }
+}
+
+/// An apt of our own.
+#[derive(Debug)]
+pub(super) struct Apt<'a> {
+    folder: PathBuf,
+    /// This machine's release.
+    pub codename: String,
+    interrupt: &'a AtomicBool,
+}
+
+/// A version of a package and the suite that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub package: String,
+    pub version: Version,
+    pub suite: String,
+}
+
+/// This machine's Debian release.
+pub(super) fn codename() -> Result<String, String> {
+    mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+}
+
+impl<'a> Apt<'a> {
+    /// Writes the configuration and gets the lists of packages.
+    pub fn open(
+        cache: &Cache,
+        suites: Suites,
+        progress: Progress,
+        interrupt: &'a AtomicBool,
+    ) -> Result<Self, LabError> {
+        let codename = codename().map_err(|id| {
+            LabError::new(format!("failed to get packages: this is no Debian but `{id}`"))
+                .help("name a kernel image with --kernel ./bzImage")
+        })?;
+        let folder = cache.folder(Path::new("apt").join(suites.name()))?;
+        let apt = Self { folder, codename, interrupt };
+
+        let mut targets = Command::new("apt-get");
+        targets.args(["indextargets", "--format", mirror::FORMAT]).env("LC_ALL", "C");
+        let targets = apt.runner("reading this machine's apt configuration").read(targets)?;
+        let mirror = mirror::mirror(&targets, &apt.codename)?;
+
+        for below in ["sources", "lists/partial", "cache/archives/partial", "download"] {
+            cache::create(&apt.folder.join(below))?;
+        }
+        let signed = if Path::new(KEYRING).exists() { format!("Signed-By: {KEYRING}\n") } else { String::new() };
+        let list = suites.list(&apt.codename).join(" ");
+        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {list}\nComponents: main\n{signed}");
+        cache::write(&apt.folder.join("sources/lab.sources"), sources.as_bytes())?;
+        cache::write(&apt.configuration(), configuration(&apt.folder).as_bytes())?;
+
+        progress.say("reading Debian's lists of packages");
+        // A suite that the mirror lacks makes apt-get fail after it has fetched the others.
+        let ran = apt.runner("reading Debian's lists of packages").run(apt.command("apt-get", &["update"]), |_| {})?;
+        let fetched = fs::read_dir(apt.folder.join("lists"))
+            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().contains("_Packages")));
+        if fetched {
+            return Ok(apt);
+        }
+        Err(LabError::new("failed to read Debian's lists of packages")
+            .detail(ran.tail)
+            .help("check the network and /etc/apt"))
+    }
+
+    /// The path to give as `APT_CONFIG`.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.join("apt.conf")
+    }
+
+    fn runner<'b>(&'b self, doing: &'b str) -> Runner<'b> {
+        Runner { doing, interrupt: self.interrupt, ending: Ending::Killed, log: None }
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = child::command(program, Ending::Killed);
+        command.args(arguments).env("APT_CONFIG", self.configuration());
+        command
+    }
+
+    /// What the lists offer of the packages whose names match this regular expression, oldest first.
+    pub fn candidates(&self, pattern: &str) -> Result<Vec<Candidate>, LabError> {
+        let runner = self.runner("searching Debian's lists of packages");
+        let names = runner.read(self.command("apt-cache", &["search", "--names-only", pattern]))?;
+        let names = names.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let table = runner.read(self.command("apt-cache", &[&["madison"], &names[..]].concat()))?;
+        Ok(candidates(&table))
+    }
+
+    /// Downloads one package, checked by apt against the signed lists, and returns the file.
+    pub fn download(&self, candidate: &Candidate, progress: Progress) -> Result<PathBuf, LabError> {
+        let Candidate { package, version, .. } = candidate;
+        let folder = self.folder.join("download");
+        cache::remove(&folder)?;
+        cache::create(&folder)?;
+        let wanted = format!("{package}={version}");
+        let doing = format!("downloading {package} {version}");
+        let size = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
+        let size = size.split_whitespace().nth(2).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
+
+        let mut bar = progress.bar(&format!("{doing} ({} MB)", size / 1_000_000), size.max(1));
+        let mut command = self.command("apt-get", &["download", "-q", &wanted]);
+        command.current_dir(&folder);
+        let here = || fs::read_dir(&folder).into_iter().flatten().flatten();
+        self.runner(&doing).succeed(command, |_| {
+            bar.set(here().filter_map(|file| Some(file.metadata().ok()?.len())).sum());
+        })?;
+        let deb = here().map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
+        deb.ok_or_else(|| {
+            LabError::new(format!("failed while {doing}: apt-get left no package in {}", folder.display()))
+        })
+    }
+
+    /// Unpacks a package into `folder`; a damaged one is removed.
+    pub fn unpack(&self, deb: &Path, folder: &Path) -> Result<(), LabError> {
+        let mut command = child::command("dpkg-deb", Ending::Killed);
+        command.arg("-x").arg(deb).arg(folder);
+        self.runner("unpacking a package").succeed(command, |_| {}).map_err(|error| {
+            if error.exit_code() == 130 || error.detail.as_deref().is_some_and(|text| text.contains("No space left")) {
+                return error;
+            }
+            let _ = cache::remove(deb);
+            error.help(format!("{} may be damaged and has been removed; run the command again", deb.display()))
+        })
+    }
+
+    /// Installs packages (`name` or `name/suite`) on this machine; only root can.
+    pub fn install(&self, packages: &[String], progress: Progress, log: &Path) -> Result<(), LabError> {
+        progress.say(&format!("installing {}", packages.join(" ")));
+        let mut command = child::command("apt-get", Ending::Asked);
+        command.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages);
+        command.env("APT_CONFIG", self.configuration()).env("DEBIAN_FRONTEND", "noninteractive");
+        let doing = "installing packages";
+        Runner { doing, interrupt: self.interrupt, ending: Ending::Asked, log: Some(log) }.succeed(command, |_| {})
+    }
+}
+
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"// Written by vfiospec; everything that apt changes with it stays below this folder, installed packages aside.
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "{folder}/sources";
+Dir::State::lists "{folder}/lists";
+Dir::Cache "{folder}/cache";
+APT::Sandbox::User "root";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+APT::Update::Post-Invoke-Success "";
+APT::Update::Post-Invoke "";
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Post-Invoke;
+"#
+    )
+}
+
+/// Reads `apt-cache madison`: `package | version | uri suite/component arch Packages`.
+fn candidates(table: &str) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for line in table.lines() {
+        let [package, version, place] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { continue };
+        let suite = place.split_whitespace().nth(1).and_then(|suite| suite.split('/').next());
+        if let (Ok(version), Some(suite)) = (version.parse(), suite) {
+            found.push(Candidate { package: package.into(), version, suite: suite.into() });
+        }
+    }
+    found.sort_by(|a, b| a.version.cmp(&b.version));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_sorted_by_version_and_know_their_suite() {
+        let table = "\
+ linux-source-7.3 | 7.3.4-1~bpo13+1 | http://m.test/debian stable-backports/main amd64 Packages
+linux-source-6.1 |    6.1.9-1 | http://m.test/debian bookworm/main amd64 Packages
+linux-source-6.12 | 6.12.1-1 | http://m.test/debian stable/main amd64 Packages
+N: something else
+";
+        let found = candidates(table);
+        let names = found.iter().map(|one| one.package.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["linux-source-6.1", "linux-source-6.12", "linux-source-7.3"]);
+        assert_eq!(found[2].suite, "stable-backports");
+    }
+
+    #[test]
+    fn nothing_is_installed_from_another_release() {
+        assert_eq!(Suites::Installable.list("a"), ["a", "a-updates", "a-backports"]);
+        assert!(Suites::Unpackable.list("a").contains(&"stable-backports".to_owned()));
+    }
+
+    #[test]
+    fn the_configuration_names_no_folder_of_the_machine() {
+        let text = configuration(Path::new("/cache/apt"));
+        assert!(text.contains("Dir::State::lists \"/cache/apt/lists\";"));
+        assert!(!text.contains("/etc/apt"));
+    }
+}

@@ -1,0 +1,299 @@
+//! A running guest, seen from the host.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::accel::{Attempt, Experience};
+use super::cache::{self, Cache};
+use super::child::{self, Ending, Group};
+use super::error::LabError;
+use super::initramfs::{Archive, Job, Order};
+use super::options::Accel;
+use super::prepare::Prepared;
+use super::protocol::{JOB_PATH, Message};
+use super::qemu::{self, Engine, Files};
+use super::tools;
+
+/// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
+const TAIL: usize = 120;
+
+/// A booted guest that has spoken; killed when dropped, and by the kernel if this process or the thread that booted it ends.
+#[derive(Debug)]
+pub struct Guest {
+    qemu: Group,
+    lines: Receiver<String>,
+    folder: RunFolder,
+    engine: Engine,
+    description: String,
+}
+
+/// What a guest says next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// A line that the command wrote to [`JOURNAL_PORT`](super::JOURNAL_PORT), without its end.
+    Line(String),
+    /// The command has ended; nothing follows.
+    Finished {
+        /// Its exit code; 128 and the signal's number if a signal ended it.
+        code: u8,
+    },
+    /// The guest has ended before its command did; nothing follows.
+    Died {
+        /// The end of its console, with the panic's text if it was one.
+        console_tail: String,
+    },
+    /// Nothing came in time; the guest goes on.
+    TimedOut,
+}
+
+impl Guest {
+    /// Boots, and returns when the guest's user space runs. The thread that calls this must live as long as the guest.
+    ///
+    /// With [`Accel::Auto`] a guest that KVM leaves silent is booted again under software emulation, and the next run on
+    /// this machine starts with that.
+    ///
+    /// # Errors
+    /// QEMU does not start, the guest stays silent or dies, or `interrupt` was set.
+    pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
+        let Prepared { options, cache, kernel, qemu, progress } = prepared;
+        let folder = RunFolder::create(cache)?;
+        let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
+        let initramfs = folder.path("initramfs.cpio");
+        cache::write(&initramfs, &pack(job, &order, None)?)?;
+
+        let experience = Experience::new(qemu);
+        let attempts = experience.attempts(options.accel, cache)?;
+        let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
+        let mut kvm_failed = false;
+        for (at, Attempt { engine, patience }) in attempts.iter().copied().enumerate() {
+            let files = Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console) };
+            let arguments = qemu::arguments(options, engine, &files);
+            cache::write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
+            let (group, lines) = start(&arguments, &errors)?;
+            let description = format!("{qemu} {}", options.describe(engine.name())).replacen("QEMU ", "", 1);
+            let description = format!("QEMU {description}, Linux {}", kernel.name);
+            let mut guest = Self { qemu: group, lines, folder: folder.clone(), engine, description };
+            match guest.wait_alive(patience, interrupt)? {
+                None => {
+                    if kvm_failed {
+                        experience.kvm_is_no_use(cache);
+                    }
+                    // QEMU has read it; a later run of the same command packs it again.
+                    let _ = cache::remove(&initramfs);
+                    return Ok(guest);
+                }
+                Some(_) if at + 1 < attempts.len() => {
+                    kvm_failed = true;
+                    progress.say("/dev/kvm opens, but its guest does not answer: from now on with software emulation (--accel kvm insists)");
+                }
+                Some(why) => {
+                    return Err(LabError::new(format!("failed to boot the guest: {why}"))
+                        .detail(guest.last_words())
+                        .help(format!("the console and QEMU's command line are in {}", folder.root.display())));
+                }
+            }
+        }
+        Err(LabError::new("failed to boot the guest: no way to execute it")) // Never: there is at least one attempt.
+    }
+
+    /// The guest's next line, waiting `timeout` for it.
+    pub fn next_line(&mut self, timeout: Duration) -> Next {
+        let message = match self.lines.recv_timeout(timeout) {
+            Ok(line) => Message::parse(&line),
+            Err(RecvTimeoutError::Timeout) => return Next::TimedOut,
+            Err(RecvTimeoutError::Disconnected) => return self.died(""),
+        };
+        match message {
+            Message::Line(line) => Next::Line(line),
+            Message::Alive => Next::TimedOut,
+            Message::Exit(code) => {
+                // Nobody waits for the guest to power off.
+                self.qemu.kill();
+                Next::Finished { code }
+            }
+            Message::Failed(what) => self.died(&what),
+        }
+    }
+
+    /// `kvm` or `tcg`.
+    pub fn accel(&self) -> Accel {
+        match self.engine {
+            Engine::Kvm => Accel::Kvm,
+            Engine::Tcg => Accel::Tcg,
+        }
+    }
+
+    /// The lab in one line, for [`RunStarted::lab`](crate::event::RunStarted::lab).
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The file with the guest's console; it stays until the next run.
+    pub fn console(&self) -> PathBuf {
+        self.folder.path("console.log")
+    }
+
+    fn died(&mut self, what: &str) -> Next {
+        self.qemu.kill();
+        let words = self.last_words();
+        Next::Died { console_tail: if what.is_empty() { words } else { format!("{what}\n{words}") } }
+    }
+
+    /// `None` when the guest's user space runs, else what happened instead.
+    fn wait_alive(&mut self, patience: Duration, interrupt: &AtomicBool) -> Result<Option<String>, LabError> {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(LabError::interrupted("booting the guest"));
+            }
+            match self.lines.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) => match Message::parse(&line) {
+                    Message::Alive => return Ok(None),
+                    Message::Failed(what) => return Ok(Some(what)),
+                    _ => {}
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.qemu.kill();
+                    return Ok(Some("it ended before its user space ran".into()));
+                }
+            }
+        }
+        self.qemu.kill();
+        Ok(Some(format!("it said nothing for {} s", patience.as_secs())))
+    }
+
+    fn last_words(&self) -> String {
+        let qemu = cache::tail(&self.folder.path("qemu.log"), 20);
+        let console = cache::tail(&self.console(), TAIL).replace('\r', "");
+        [qemu, console].into_iter().filter(|text| !text.trim().is_empty()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The guest's files: this program as init, the job, and for a person's shell busybox.
+pub(super) fn pack(job: &Job, order: &Order, busybox: Option<&[u8]>) -> Result<Vec<u8>, LabError> {
+    let program =
+        std::env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
+    let program = fs::read(&program).map_err(|error| LabError::io("read", &program, &error))?;
+    static_program(&program)?;
+    let mut archive = Archive::new();
+    archive.program("init", &program);
+    if let Some(busybox) = busybox {
+        archive.program("bin/busybox", busybox);
+    }
+    let order =
+        serde_json::to_vec(order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
+    archive.data(JOB_PATH, &order);
+    for (path, bytes) in &job.files {
+        archive.data(&path.to_string_lossy(), bytes);
+    }
+    Ok(archive.finish())
+}
+
+/// A dynamic program cannot be init: there is no loader in the guest.
+fn static_program(elf: &[u8]) -> Result<(), LabError> {
+    if interpreter(elf) {
+        return Err(LabError::new("failed to pack this program for the guest: it is linked dynamically")
+            .help("build it with `-C target-feature=+crt-static`, as the repository's .cargo/config.toml does"));
+    }
+    Ok(())
+}
+
+/// Whether a 64-bit little-endian ELF file names a loader (`PT_INTERP`, 3).
+pub(super) fn interpreter(elf: &[u8]) -> bool {
+    let number = |at: usize, size: usize| -> usize {
+        elf.get(at..at + size)
+            .map_or(0, |bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte)))
+    };
+    let (offset, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    (0..count).any(|at| number(offset.saturating_add(at * size), 4) == 3)
+}
+
+fn start(arguments: &[String], errors: &Path) -> Result<(Group, Receiver<String>), LabError> {
+    let log = fs::File::create(errors).map_err(|error| LabError::io("create", errors, &error))?;
+    let mut command = child::command(tools::QEMU, Ending::Killed);
+    let spawned = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn();
+    let mut group =
+        Group::new(spawned.map_err(|error| LabError::new(format!("failed to start {}: {error}", tools::QEMU)))?);
+    let (sender, lines) = mpsc::channel();
+    if let Some(output) = group.0.stdout.take() {
+        std::thread::spawn(move || forward(output, &sender));
+    }
+    Ok((group, lines))
+}
+
+/// Whole lines only: half a line is what a dying guest did not finish.
+fn forward(output: ChildStdout, sender: &mpsc::Sender<String>) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) && line.ends_with(b"\n") {
+        let text = String::from_utf8_lossy(&line[..line.len() - 1]).into_owned();
+        if sender.send(text).is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
+
+/// The folder of one run's console and command line; those of runs that have ended go when the next begins.
+#[derive(Debug, Clone)]
+pub(super) struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    pub fn create(cache: &Cache) -> Result<Self, LabError> {
+        let runs = cache.folder("runs")?;
+        for run in fs::read_dir(&runs).into_iter().flatten().flatten() {
+            let id = run.file_name();
+            if !Path::new("/proc").join(&id).exists() || id.to_string_lossy() == std::process::id().to_string() {
+                let _ = cache::remove(&run.path());
+            }
+        }
+        let root = runs.join(std::process::id().to_string());
+        cache::create(&root)?;
+        Ok(Self { root })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_that_runs_this_test_could_be_init() {
+        let job = Job { files: vec![("/scenarios/a.yaml".into(), b"name: a".to_vec())], ..Job::default() };
+        let archive = pack(&job, &Order::default(), None).unwrap();
+        assert!(archive.starts_with(b"070701"));
+        assert!(archive.windows(7).any(|bytes| bytes == b"name: a"));
+    }
+
+    #[test]
+    fn a_dynamic_program_is_told_from_a_static_one() {
+        let mut elf = vec![0; 64 + 2 * 56];
+        (elf[32], elf[54], elf[56]) = (64, 56, 2);
+        elf[64] = 1;
+        assert!(!interpreter(&elf));
+        elf[64 + 56] = 3;
+        assert!(interpreter(&elf));
+        assert!(!interpreter(b"#!/bin/sh"));
+    }
+
+    #[test]
+    fn the_last_run_stays_and_older_ones_go() {
+        let cache = cache::tests::scratch("runs");
+        cache.folder("runs/4194305").unwrap(); // Above the kernel's highest process id.
+        let run = RunFolder::create(&cache).unwrap();
+        assert!(run.root.exists() && !cache.path("runs/4194305").exists());
+        cache::remove(&cache.path("")).unwrap();
+    }
+}

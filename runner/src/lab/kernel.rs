@@ -1,0 +1,196 @@
+//! The guest's kernel: built once from source and configuration, then found in the cache.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use super::cache::{self, Cache};
+use super::child::{self, Ending, Runner};
+use super::error::LabError;
+use super::options::KernelChoice;
+use super::progress::Progress;
+use super::source::{self, Source};
+use super::version::Version;
+
+/// Options on top of `allnoconfig`; everything is built in.
+const FRAGMENT: &str = include_str!("kernel.config");
+
+/// `vmlinux` is booted by its PVH entry: nothing is decompressed, and no compressor has to be there for the build.
+const IMAGE: &str = "vmlinux";
+
+/// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
+const LINES: u64 = 1900;
+
+/// A kernel that can be booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kernel {
+    /// The source package's version, or the image's path.
+    pub name: String,
+    pub image: PathBuf,
+    /// Lines of the configuration that this version does not have.
+    pub lacks: Vec<String>,
+}
+
+/// The kernel of the user's own.
+pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
+    let image = path.canonicalize().map_err(|error| LabError {
+        kind: super::error::LabErrorKind::Usage,
+        ..LabError::io("find the kernel image", path, &error)
+    })?;
+    Ok(Kernel { name: image.display().to_string(), image, lacks: Vec::new() })
+}
+
+/// The newest kernel in the cache with today's configuration that is what was asked for.
+pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Kernel> {
+    let suffix = format!("-{}", hash(FRAGMENT));
+    let folders = fs::read_dir(cache.path("kernels")).ok()?.flatten();
+    let kernels = folders.filter_map(|folder| {
+        let version: Version = fs::read_to_string(folder.path().join("version")).ok()?.parse().ok()?;
+        let finished = folder.file_name().to_string_lossy() == format!("{}{suffix}", version.file_name());
+        (finished && source::chosen(choice, &version)).then(|| (version, folder.path()))
+    });
+    let (version, folder) = kernels.max_by(|a, b| a.0.cmp(&b.0))?;
+    Some(finished(&version, &folder))
+}
+
+fn finished(version: &Version, folder: &Path) -> Kernel {
+    let lacks = fs::read_to_string(folder.join("lacks")).unwrap_or_default();
+    let lacks = lacks.lines().map(str::to_owned).collect();
+    Kernel { name: version.to_string(), image: folder.join(IMAGE), lacks }
+}
+
+/// Builds the kernel; the objects and the source stay for incremental builds.
+///
+/// An interrupted build goes on where it was: its folder gets its final name only when all is there.
+pub(super) fn build(
+    cache: &Cache,
+    source: &Source,
+    progress: Progress,
+    interrupt: &AtomicBool,
+) -> Result<Kernel, LabError> {
+    let name = format!("{}-{}", source.version.file_name(), hash(FRAGMENT));
+    let folder = cache.path("kernels").join(&name);
+    let building = cache.folder(format!("kernels/{name}.building"))?;
+    let (objects, log) = (building.join("build"), building.join("log"));
+    cache::create(&objects)?;
+    let fragment = building.join("fragment");
+    cache::write(&fragment, FRAGMENT.as_bytes())?;
+    let _ = fs::remove_file(&log);
+
+    let version = &source.version;
+    progress.say(&format!("building Linux {version}; this takes minutes, and only the first time"));
+    let make = |target: &str| make(source, &objects, target);
+    let runner = |doing| Runner { doing, interrupt, ending: Ending::Killed, log: Some(&log) };
+    let mut configure = make("allnoconfig");
+    configure.arg(format!("KCONFIG_ALLCONFIG={}", fragment.display()));
+    runner("configuring the kernel").succeed(configure, |_| {})?;
+    let config = objects.join(".config");
+    let config = fs::read_to_string(&config).map_err(|error| LabError::io("read", &config, &error))?;
+    let lacks = lacks(FRAGMENT, &config);
+    if !lacks.is_empty() {
+        progress.say(&format!("Linux {version} does without {}", lacks.join(", ")));
+    }
+
+    let expected = cache.recall("build-lines").and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
+    let mut lines = 0;
+    let mut bar = progress.bar(&format!("building Linux {version}"), expected);
+    runner("building the kernel").succeed(make(IMAGE), |line| {
+        if line.is_some_and(|line| line.starts_with("  ")) {
+            lines += 1;
+            bar.set(lines);
+        }
+    })?;
+    drop(bar);
+    if lines > LINES / 2 {
+        cache.learn("build-lines", &lines.to_string());
+    }
+
+    let keep = |from: &Path, name: &str| {
+        fs::copy(from, building.join(name)).map(drop).map_err(|error| LabError::io("copy", from, &error))
+    };
+    keep(&objects.join(IMAGE), IMAGE)?;
+    keep(&objects.join(".config"), "config")?;
+    cache::write(&building.join("lacks"), lacks.join("\n").as_bytes())?;
+    cache::write(&building.join("version"), version.as_str().as_bytes())?;
+    cache::remove(&folder)?;
+    fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;
+    Ok(finished(version, &folder))
+}
+
+fn make(source: &Source, objects: &Path, target: &str) -> Command {
+    let jobs = std::thread::available_parallelism().map_or(1, |jobs| jobs.get());
+    let mut make = child::command("make", Ending::Killed);
+    make.arg("-C").arg(&source.tree).arg(format!("O={}", objects.display())).arg(format!("-j{jobs}")).arg(target);
+    // The same kernel whoever builds it, and none of a person's own settings for other kernels.
+    make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", "x86_64");
+    for variable in ["CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "KCFLAGS", "LOCALVERSION", "CC"] {
+        make.env_remove(variable);
+    }
+    make
+}
+
+/// The fragment's lines that the finished configuration does not have.
+fn lacks(fragment: &str, config: &str) -> Vec<String> {
+    let has: HashSet<&str> = config.lines().collect();
+    let unset = |line: &str| line.starts_with("# CONFIG_");
+    let symbol = |line: &str| line.split([' ', '=']).find(|word| word.starts_with("CONFIG_")).map(str::to_owned);
+    let missing = fragment.lines().filter(|line| line.starts_with("CONFIG_") || unset(line));
+    let missing = missing.filter(|line| !has.contains(line));
+    // What is to be off is also off where the version does not know it.
+    let missing = missing.filter(|line| {
+        let assigned = symbol(line).map(|symbol| format!("{symbol}="));
+        !unset(line) || assigned.is_some_and(|assigned| config.lines().any(|line| line.starts_with(&assigned)))
+    });
+    missing.map(str::to_owned).collect()
+}
+
+/// FNV-1a: the same in every version of the compiler, unlike the standard library's.
+fn hash(text: &str) -> String {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{:08x}", hash >> 32 ^ hash & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_did_not_take_effect_are_named() {
+        let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_D=y\n";
+        let fragment = "# a comment\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\n";
+        assert_eq!(lacks(fragment, config), ["CONFIG_B=y", "# CONFIG_D is not set"]);
+    }
+
+    #[test]
+    fn type1_stays_type1() {
+        assert!(FRAGMENT.contains("CONFIG_VFIO_CONTAINER=y"));
+        assert!(!FRAGMENT.contains("CONFIG_IOMMUFD_VFIO_CONTAINER=y"));
+    }
+
+    #[test]
+    fn another_configuration_is_another_kernel() {
+        assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
+        assert_eq!(hash("").len(), 8);
+    }
+
+    #[test]
+    fn an_unfinished_build_is_never_booted() {
+        let cache = cache::tests::scratch("kernel");
+        let hash = hash(FRAGMENT);
+        for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
+            let folder = cache.folder(format!("kernels/{name}")).unwrap();
+            let version = name.split_once("-1-").unwrap().0;
+            cache::write(&folder.join("version"), format!("{version}-1").as_bytes()).unwrap();
+        }
+        assert_eq!(cached(&cache, &KernelChoice::Newest).unwrap().name, "7.3.4-1");
+        cache::remove(&cache.path("")).unwrap();
+    }
+
+    #[test]
+    fn an_image_that_is_not_there_is_the_users_error() {
+        assert_eq!(own(Path::new("/no/bzImage")).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,195 @@
+//! What a person can choose about the lab.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use super::version::Version;
+
+/// Everything that decides which kernel boots where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The kernel to boot.
+    pub kernel: KernelChoice,
+    /// The IOMMU in front of the devices.
+    pub iommu: IommuModel,
+    /// The devices in the guest; each at most once, always at [`DeviceModel::bdf`].
+    pub devices: Vec<DeviceModel>,
+    /// The guest's memory in MiB; 1.2 GiB of it become huge pages.
+    pub memory_mib: u32,
+    /// The guest's processors.
+    pub cpus: u32,
+    /// How the guest's instructions are executed.
+    pub accel: Accel,
+    /// The folder for packages, sources, kernels and what was learned; see [`default_cache`](super::default_cache).
+    pub cache: PathBuf,
+}
+
+impl Options {
+    /// The defaults with this cache folder: newest kernel, VT-d, the edu device.
+    pub fn new(cache: PathBuf) -> Self {
+        Self {
+            kernel: KernelChoice::Newest,
+            iommu: IommuModel::Intel,
+            devices: vec![DeviceModel::Edu],
+            memory_mib: 4096,
+            cpus: 2,
+            accel: Accel::Auto,
+            cache,
+        }
+    }
+
+    /// The lab in one line for reports, such as `QEMU tcg, iommu intel, devices edu igb, 4096 MiB, 2 cpus`.
+    pub fn describe(&self, accel: &str) -> String {
+        let devices = self.devices.iter().map(|device| device.name()).collect::<Vec<_>>().join(" ");
+        let Self { memory_mib, cpus, .. } = self;
+        format!("QEMU {accel}, iommu {}, devices {devices}, {memory_mib} MiB, {cpus} cpus", self.iommu.name())
+    }
+}
+
+/// Which kernel the guest boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// The newest one in the cache; with none there, the newest source that Debian has.
+    Newest,
+    /// A version or its beginning: `6.12` is any 6.12.x, but never 6.1 or 6.120.
+    Version(Version),
+    /// A kernel image that the user built.
+    Image(PathBuf),
+}
+
+impl FromStr for KernelChoice {
+    type Err = String;
+
+    /// `newest`, a version such as `6.12`, or the path of an image (it has a `/`).
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "newest" {
+            Ok(Self::Newest)
+        } else if text.contains('/') {
+            Ok(Self::Image(PathBuf::from(text)))
+        } else if text.starts_with(|c: char| c.is_ascii_digit()) {
+            Version::from_str(text).map(Self::Version)
+        } else {
+            Err(format!(
+                "`{text}` is no kernel: expected `newest`, a version such as `6.12`, \
+                 or the path of a bzImage with a slash in it, such as `./bzImage`"
+            ))
+        }
+    }
+}
+
+/// The IOMMU that QEMU emulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum IommuModel {
+    /// VT-d in legacy mode: second-stage tables, 4K 2M 1G
+    #[default]
+    Intel,
+    /// VT-d in scalable mode: PASID tables, second stage
+    IntelScalable,
+    /// VT-d in scalable mode with first-stage tables (QEMU 10.0 or later)
+    IntelFirstStage,
+    /// virtio-iommu: no page-table dump, no interrupt remapping
+    Virtio,
+    /// no IOMMU: only what needs none
+    None,
+}
+
+impl IommuModel {
+    /// The name that [`RunStarted::iommu`](crate::event::RunStarted::iommu) and the command line use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intel => "intel",
+            Self::IntelScalable => "intel-scalable",
+            Self::IntelFirstStage => "intel-first-stage",
+            Self::Virtio => "virtio",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A device that QEMU emulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum DeviceModel {
+    /// QEMU's teaching device: real DMA through registers, MSI
+    Edu,
+    /// a 2 GiB 64-bit BAR
+    PciTestdev,
+    /// shared memory: a BAR with RAM behind it
+    Ivshmem,
+    /// Intel 82576: MSI-X, FLR, SR-IOV (QEMU 8.0 or later)
+    Igb,
+    /// an NVMe controller with an empty disk: MSI-X, FLR
+    Nvme,
+    /// Intel 82574: MSI-X
+    E1000e,
+}
+
+impl DeviceModel {
+    /// The name that the command line and reports use, such as `edu`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Edu => "edu",
+            Self::PciTestdev => "pci-testdev",
+            Self::Ivshmem => "ivshmem",
+            Self::Igb => "igb",
+            Self::Nvme => "nvme",
+            Self::E1000e => "e1000e",
+        }
+    }
+
+    /// Its slot on the guest's root bus, the same in every lab.
+    pub(super) fn slot(self) -> u8 {
+        match self {
+            Self::Edu => 3,
+            Self::PciTestdev => 4,
+            Self::Ivshmem => 5,
+            Self::Igb => 6,
+            Self::Nvme => 7,
+            Self::E1000e => 8,
+        }
+    }
+
+    /// Its PCI address in the guest, such as `0000:00:03.0`.
+    pub fn bdf(self) -> String {
+        format!("0000:00:{:02x}.0", self.slot())
+    }
+}
+
+/// How the guest's instructions are executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Accel {
+    /// KVM if a guest really comes up with it, software emulation otherwise
+    #[default]
+    Auto,
+    /// KVM or nothing
+    Kvm,
+    /// software emulation
+    Tcg,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_a_word_a_version_or_a_path() {
+        assert_eq!("newest".parse(), Ok(KernelChoice::Newest));
+        assert_eq!("6.12".parse(), Ok(KernelChoice::Version("6.12".parse().unwrap())));
+        assert_eq!("./bzImage".parse(), Ok(KernelChoice::Image("./bzImage".into())));
+        assert!("bzImage".parse::<KernelChoice>().unwrap_err().contains("./bzImage"));
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line_and_slots_are_distinct() {
+        let mut slots = std::collections::HashSet::new();
+        for device in DeviceModel::value_variants() {
+            assert_eq!(device.to_possible_value().unwrap().get_name(), device.name());
+            assert!(slots.insert(device.slot()));
+        }
+        for iommu in IommuModel::value_variants() {
+            assert_eq!(iommu.to_possible_value().unwrap().get_name(), iommu.name());
+        }
+        assert_eq!(DeviceModel::Edu.bdf(), "0000:00:03.0");
+    }
+}

@@ -1,0 +1,99 @@
+//! Everything up to the boot: programs, source, kernel.
+
+use std::fs;
+use std::sync::atomic::AtomicBool;
+
+use super::cache::Cache;
+use super::error::LabError;
+use super::kernel::{self, Kernel};
+use super::options::{KernelChoice, Options};
+use super::progress::Progress;
+use super::qemu;
+use super::source;
+use super::tools;
+use super::version::Version;
+
+/// All that a boot needs is here.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub(super) options: Options,
+    pub(super) cache: Cache,
+    pub(super) kernel: Kernel,
+    pub(super) qemu: Version,
+    pub(super) progress: Progress,
+}
+
+impl Prepared {
+    /// The kernel's package version, such as `7.3.4-1~bpo13+1`, or the image's path.
+    pub fn kernel(&self) -> &str {
+        &self.kernel.name
+    }
+
+    /// Options of the kernel's configuration that this version does not have.
+    pub fn kernel_lacks(&self) -> &[String] {
+        &self.kernel.lacks
+    }
+
+    /// The version of QEMU.
+    pub fn qemu(&self) -> &Version {
+        &self.qemu
+    }
+
+    /// What was asked for.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// Gets QEMU and the kernel. When all is in the cache this takes a fraction of a second and touches no network.
+///
+/// # Errors
+/// See [`LabErrorKind`](super::LabErrorKind): the options cannot be met, programs are missing and this is not root,
+/// something here failed, or `interrupt` was set.
+pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
+    if std::env::consts::ARCH != "x86_64" {
+        return Err(LabError::usage(format!(
+            "failed to set up a lab on {}: the guest runs this very binary on x86_64",
+            std::env::consts::ARCH
+        ))
+        .help("use an x86_64 machine; `vfiospec run` works on this one's own devices"));
+    }
+    let cache = Cache::open(&qemu::usable(&options.cache)?)?;
+    let kernel = match &options.kernel {
+        KernelChoice::Image(path) => {
+            let kernel = kernel::own(path)?;
+            provide(false, &cache, progress, interrupt)?;
+            kernel
+        }
+        choice => match kernel::cached(&cache, choice) {
+            Some(kernel) => {
+                provide(false, &cache, progress, interrupt)?;
+                kernel
+            }
+            None => build(choice, &cache, progress, interrupt)?,
+        },
+    };
+    let qemu = qemu::version()?;
+    qemu::check(options, &qemu)?;
+    qemu::check_memory(options, &fs::read_to_string("/proc/meminfo").unwrap_or_default())?;
+    Ok(Prepared { options: options.clone(), cache, kernel, qemu, progress })
+}
+
+/// One run at a time installs, downloads and builds; the others find what it left.
+fn build(choice: &KernelChoice, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Kernel, LabError> {
+    let _lock = cache.lock("prepare", progress, interrupt)?;
+    if let Some(kernel) = kernel::cached(cache, choice) {
+        return Ok(kernel);
+    }
+    tools::provide(true, cache, progress, interrupt)?;
+    let source = source::get(cache, choice, progress, interrupt)?;
+    kernel::build(cache, &source, progress, interrupt)
+}
+
+fn provide(build: bool, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<(), LabError> {
+    if tools::complete(build) {
+        return Ok(());
+    }
+    let _lock = cache.lock("prepare", progress, interrupt)?;
+    tools::provide(build, cache, progress, interrupt)
+}

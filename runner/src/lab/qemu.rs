@@ -1,0 +1,238 @@
+//! QEMU: which version is here, and the command line for a lab.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::error::LabError;
+use super::options::{DeviceModel, IommuModel, Options};
+use super::protocol::PORT_NAME;
+use super::tools;
+use super::version::Version;
+
+/// How a guest is really executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    Kvm,
+    Tcg,
+}
+
+impl Engine {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// The version of the QEMU on the `PATH`.
+pub(super) fn version() -> Result<Version, LabError> {
+    let output = Command::new(tools::QEMU).arg("--version").output();
+    let output = output.map_err(|error| LabError::new(format!("failed to start {}: {error}", tools::QEMU)))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text).ok_or_else(|| {
+        LabError::new(format!("failed to read the version of {}", tools::QEMU))
+            .detail(format!("expected `QEMU emulator version 10.0.2`, read `{}`", text.trim()))
+            .help("check that this is QEMU's own program")
+    })
+}
+
+fn parse_version(text: &str) -> Option<Version> {
+    text.split_once("version ")?.1.split([' ', '\n']).next()?.parse().ok()
+}
+
+/// Fails if this QEMU cannot emulate what the options ask for.
+pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError> {
+    let mut needs = vec![("the lab itself".to_owned(), "7.0")]; // Earlier ones describe no virtio-iommu in ACPI.
+    if options.iommu == IommuModel::IntelFirstStage {
+        needs.push((format!("the IOMMU {}", options.iommu.name()), "10.0"));
+    }
+    if options.devices.contains(&DeviceModel::Igb) {
+        needs.push(("the device igb".to_owned(), "8.0"));
+    }
+    for (what, since) in needs {
+        let since = since.parse::<Version>().expect("a constant is a version");
+        if *version < since {
+            return Err(LabError::usage(format!(
+                "failed to emulate {what} with QEMU {version}: it needs {since} or later"
+            ))
+            .help(tools::newer_qemu_help(&since)));
+        }
+    }
+    Ok(())
+}
+
+/// Fails when the machine has less memory free than the guest is to have.
+pub(super) fn check_memory(options: &Options, meminfo: &str) -> Result<(), LabError> {
+    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let available = available.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    match available.map(|kib| kib / 1024) {
+        Some(mib) if mib < u64::from(options.memory_mib) => {
+            Err(LabError::new(format!("failed to give the guest {} MiB: {mib} MiB are available here", options.memory_mib))
+                .help("close other programs, or give the guest less with --memory (2048 MiB is the least that holds a 1 GiB page)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files of one boot.
+#[derive(Debug)]
+pub(super) struct Files<'a> {
+    pub image: &'a Path,
+    pub initramfs: &'a Path,
+    /// Where the console goes; `None` puts it on the terminal.
+    pub console: Option<&'a Path>,
+}
+
+/// QEMU's arguments. With a console file, the journal's port is QEMU's standard output.
+pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut add = |words: &str| arguments.extend(words.split(' ').map(str::to_owned));
+    add("-machine q35,kernel-irqchip=split -nodefaults -no-user-config -display none -no-reboot");
+    match engine {
+        Engine::Kvm => add("-accel kvm -cpu host"),
+        Engine::Tcg => add("-accel tcg,thread=multi -cpu max"),
+    }
+    add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
+    // First on the command line: devices before it would escape it.
+    match options.iommu {
+        IommuModel::Intel => add("-device intel-iommu,intremap=on"),
+        IommuModel::IntelScalable => add("-device intel-iommu,intremap=on,x-scalable-mode=on"),
+        IommuModel::IntelFirstStage => add("-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on"),
+        IommuModel::Virtio => add("-device virtio-iommu-pci,addr=01.0"),
+        IommuModel::None => {}
+    }
+    match files.console {
+        Some(_) => {
+            // Without ioeventfd a write of the guest is in the host's pipe before the guest goes on.
+            add("-device virtio-serial-pci,addr=02.0,ioeventfd=off");
+            add("-chardev stdio,id=journal,signal=off");
+            add(&format!("-device virtserialport,chardev=journal,name={PORT_NAME}"));
+        }
+        None => add("-serial mon:stdio"),
+    }
+    for device in &options.devices {
+        let slot = format!("addr={:02x}.0", device.slot());
+        match device {
+            DeviceModel::Edu => add(&format!("-device edu,dma_mask=0xffffffffffffffff,{slot}")),
+            DeviceModel::PciTestdev => add(&format!("-device pci-testdev,membar=2G,{slot}")),
+            DeviceModel::Ivshmem => {
+                add("-object memory-backend-memfd,id=shared,size=64M,share=on");
+                add(&format!("-device ivshmem-plain,memdev=shared,{slot}"));
+            }
+            DeviceModel::Igb => add(&format!("-device igb,{slot}")),
+            DeviceModel::Nvme => {
+                add("-blockdev driver=null-co,node-name=disk,size=64M,read-zeroes=on");
+                add(&format!("-device nvme,serial=lab,drive=disk,{slot}"));
+            }
+            DeviceModel::E1000e => add(&format!("-device e1000e,{slot}")),
+        }
+    }
+    if let Some(console) = files.console {
+        arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
+    }
+    arguments.extend(["-kernel".into(), files.image.display().to_string()]);
+    arguments.extend(["-initrd".into(), files.initramfs.display().to_string()]);
+    arguments.extend(["-append".into(), kernel_command_line(options)]);
+    arguments
+}
+
+fn kernel_command_line(options: &Options) -> String {
+    let iommu = match options.iommu {
+        IommuModel::Intel => "intel_iommu=on",
+        IommuModel::IntelScalable | IommuModel::IntelFirstStage => "intel_iommu=on,sm_on",
+        // It remaps no interrupts, and VFIO refuses devices without that.
+        IommuModel::Virtio => "vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1",
+        IommuModel::None => "intel_iommu=off",
+    };
+    // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
+    format!(
+        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable 8250.nr_uarts=1 default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+         hugepagesz=1G hugepages=1 {iommu}"
+    )
+}
+
+/// The command as one line that a person can run again.
+pub(super) fn as_line(arguments: &[String]) -> String {
+    let plain = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=.,:/+".contains(c));
+    let quote = |word: &String| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) };
+    [tools::QEMU.to_owned()].into_iter().chain(arguments.iter().map(quote)).collect::<Vec<_>>().join(" ")
+}
+
+/// A folder for QEMU's files cannot have commas: they separate its options.
+pub(super) fn usable(folder: &Path) -> Result<PathBuf, LabError> {
+    if folder.to_string_lossy().contains(',') {
+        return Err(LabError::usage(format!(
+            "failed to use the folder {}: QEMU's options end at commas",
+            folder.display()
+        ))
+        .help("name another folder with VFIOSPEC_CACHE"));
+    }
+    Ok(folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(change: impl FnOnce(&mut Options)) -> String {
+        let mut options = Options::new("/c".into());
+        change(&mut options);
+        let path = Path::new("/c/x");
+        let files = Files { image: path, initramfs: path, console: Some(path) };
+        as_line(&arguments(&options, Engine::Tcg, &files))
+    }
+
+    #[test]
+    fn the_iommu_comes_before_every_device() {
+        use IommuModel::{Intel, IntelFirstStage, IntelScalable, None, Virtio};
+        let cases = [
+            (Intel, "-device intel-iommu,intremap=on -device virtio-serial", "intel_iommu=on'"),
+            (IntelScalable, "-device intel-iommu,intremap=on,x-scalable-mode=on -device", "intel_iommu=on,sm_on'"),
+            (IntelFirstStage, ",x-scalable-mode=on,x-flts=on -device", "intel_iommu=on,sm_on'"),
+            (Virtio, "-device virtio-iommu-pci,addr=01.0 -device", "iommufd.allow_unsafe_interrupts=1'"),
+            (None, "-smp 2 -device virtio-serial", "intel_iommu=off'"),
+        ];
+        for (iommu, device, parameter) in cases {
+            let line = line(|options| options.iommu = iommu);
+            assert!(line.contains(device) && line.ends_with(parameter), "{line}");
+        }
+    }
+
+    #[test]
+    fn each_device_has_its_own_slot_and_what_it_needs() {
+        let cases = [
+            (DeviceModel::Edu, "-device edu,dma_mask=0xffffffffffffffff,addr=03.0"),
+            (DeviceModel::PciTestdev, "-device pci-testdev,membar=2G,addr=04.0"),
+            (DeviceModel::Ivshmem, "share=on -device ivshmem-plain,memdev=shared,addr=05.0"),
+            (DeviceModel::Igb, "-device igb,addr=06.0"),
+            (DeviceModel::Nvme, "read-zeroes=on -device nvme,serial=lab,drive=disk,addr=07.0"),
+            (DeviceModel::E1000e, "-device e1000e,addr=08.0"),
+        ];
+        for (device, expected) in cases {
+            let line = line(|options| options.devices = vec![device]);
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_old_qemu_is_told_what_it_lacks() {
+        let old = parse_version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright").unwrap();
+        let mut options = Options::new("/c".into());
+        assert!(check(&options, &old).is_ok());
+        options.devices.push(DeviceModel::Igb);
+        let error = check(&options, &old).unwrap_err();
+        assert_eq!(error.what, "failed to emulate the device igb with QEMU 7.2.22: it needs 8.0 or later");
+        options.iommu = IommuModel::IntelFirstStage;
+        assert!(check(&options, &"9.2".parse().unwrap()).unwrap_err().what.ends_with("10.0 or later"));
+        assert!(check(&options, &"10.0.2".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_guest_larger_than_the_machine_is_refused() {
+        let options = Options::new("/c".into());
+        assert!(check_memory(&options, "MemTotal: 9 kB\nMemAvailable:    8388608 kB\n").is_ok());
+        let error = check_memory(&options, "MemAvailable:    1048576 kB\n").unwrap_err();
+        assert_eq!(error.what, "failed to give the guest 4096 MiB: 1024 MiB are available here");
+    }
+}

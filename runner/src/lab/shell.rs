@@ -1,0 +1,89 @@
+//! `lab shell`: a person at the guest's console.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use super::accel::Experience;
+use super::apt::{Apt, Suites};
+use super::boot::{self, RunFolder};
+use super::cache::{self, Cache};
+use super::child;
+use super::error::LabError;
+use super::initramfs::{Job, Order};
+use super::options::Accel;
+use super::prepare::Prepared;
+use super::progress::Progress;
+use super::qemu::{self, Engine, Files};
+use super::tools;
+
+/// Boots the guest with its console on this terminal and returns when it ends. The shell is Debian's busybox, which is
+/// fetched into the cache and not installed; the job's command is not run but suggested.
+///
+/// KVM is used only with [`Accel::Kvm`]: a person would stare at a guest that hangs.
+///
+/// # Errors
+/// There is no busybox, or QEMU does not start.
+pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
+    let Prepared { options, cache, kernel, qemu, progress } = prepared;
+    let busybox = busybox(cache, *progress, interrupt)?;
+    let folder = RunFolder::create(cache)?;
+    let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
+    let initramfs = folder.path("initramfs.cpio");
+    cache::write(&initramfs, &boot::pack(job, &order, Some(&busybox))?)?;
+
+    let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
+    Experience::new(qemu).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
+    let files = Files { image: &kernel.image, initramfs: &initramfs, console: None };
+    let arguments = qemu::arguments(options, engine, &files);
+    // In our own process group: it reads the terminal.
+    let mut command = match child::find("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--", tools::QEMU]);
+            command
+        }
+        None => Command::new(tools::QEMU),
+    };
+    let status = command.args(&arguments).status();
+    let _ = cache::remove(&initramfs);
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            Err(LabError::new(format!("failed to run the guest: QEMU gave {status}")).detail(qemu::as_line(&arguments)))
+        }
+        Err(error) => Err(LabError::new(format!("failed to start {}: {error}", tools::QEMU))),
+    }
+}
+
+fn busybox(cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Vec<u8>, LabError> {
+    let kept = cache.path("tools/busybox");
+    for path in [&kept, Path::new("/bin/busybox")] {
+        if let Ok(bytes) = fs::read(path)
+            && !boot::interpreter(&bytes)
+        {
+            return Ok(bytes);
+        }
+    }
+    let _lock = cache.lock("prepare", progress, interrupt)?;
+    let apt = Apt::open(cache, Suites::Installable, progress, interrupt)?;
+    let candidates = apt.candidates("^busybox-static$")?;
+    let newest = candidates.last().ok_or_else(|| {
+        LabError::new("failed to find the package busybox-static").help("put a static busybox at /bin/busybox")
+    })?;
+    let deb = apt.download(newest, progress)?;
+    let unpacked = cache.folder("tools/unpacked")?;
+    apt.unpack(&deb, &unpacked)?;
+    let program = ["bin/busybox", "usr/bin/busybox"].map(|path| unpacked.join(path));
+    let program = program.iter().find(|path| path.exists());
+    let program = program.ok_or_else(|| {
+        LabError::new(format!("failed to find busybox in {} {}", newest.package, newest.version))
+            .help("put a static busybox at /bin/busybox")
+    })?;
+    let bytes = fs::read(program).map_err(|error| LabError::io("read", program, &error))?;
+    cache::write(&kept, &bytes)?;
+    cache::remove(&unpacked)?;
+    cache::remove(&deb)?;
+    Ok(bytes)
+}

@@ -1,0 +1,185 @@
+//! The programs that the lab calls: what is missing, and how it gets here.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::apt::{self, Apt, Candidate, Suites};
+use super::cache::Cache;
+use super::child;
+use super::error::{LabError, LabErrorKind};
+use super::progress::Progress;
+use super::version::Version;
+
+/// The oldest QEMU that is chosen when there is a choice: with it come all device models.
+const GOOD_QEMU: &str = "8.0";
+
+pub(super) const QEMU: &str = "qemu-system-x86_64";
+
+const QEMU_PACKAGE: &str = "qemu-system-x86";
+
+/// What a package is needed for, as a file that proves it is there.
+#[derive(Debug, Clone, Copy)]
+enum Proof {
+    Program(&'static str),
+    Header(&'static str),
+}
+
+/// Debian's packages for building a kernel.
+const BUILD: [(&str, Proof); 9] = [
+    ("bc", Proof::Program("bc")),
+    ("bison", Proof::Program("bison")),
+    ("flex", Proof::Program("flex")),
+    ("gcc", Proof::Program("gcc")),
+    ("libc6-dev", Proof::Header("stdio.h")),
+    ("libelf-dev", Proof::Header("gelf.h")), // objtool reads the kernel's objects with it.
+    ("make", Proof::Program("make")),
+    ("perl", Proof::Program("perl")),
+    ("xz-utils", Proof::Program("xz")),
+];
+
+impl Proof {
+    fn is_there(self) -> bool {
+        match self {
+            Self::Program(name) => child::find(name).is_some(),
+            Self::Header(name) => Path::new("/usr/include").join(name).exists(),
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::Program(name) => name.to_owned(),
+            Self::Header(name) => format!("the C header {name}"),
+        }
+    }
+}
+
+fn missing(build: bool) -> Vec<(&'static str, Proof)> {
+    let qemu = [(QEMU_PACKAGE, Proof::Program(QEMU))];
+    let tools = BUILD.iter().filter(|_| build).chain(&qemu);
+    tools.filter(|(_, proof)| !proof.is_there()).copied().collect()
+}
+
+/// Whether all is there that [`provide`] sees to.
+pub(super) fn complete(build: bool) -> bool {
+    missing(build).is_empty()
+}
+
+/// Sees to it that QEMU is there, and the tools to build a kernel if it is to be built. Touches neither network nor
+/// apt when all is there.
+pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<(), LabError> {
+    let missing = missing(build);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Err(id) = apt::codename() {
+        let things = missing.iter().map(|(_, proof)| proof.describe()).collect::<Vec<_>>().join(", ");
+        return Err(LabError {
+            kind: LabErrorKind::Missing,
+            what: format!("failed to find {things}"),
+            detail: Some(format!("packages are installed on Debian only, this is `{id}`")),
+            help: Some(format!("install with this system's package manager: {things}")),
+        });
+    }
+    let root = nix::unistd::geteuid().is_root();
+    let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
+    let lacks_qemu = names.contains(&QEMU_PACKAGE);
+    if !root && !lacks_qemu {
+        return Err(administrator(
+            &names,
+            &command_line(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), None),
+        ));
+    }
+    let apt = Apt::open(cache, Suites::Installable, progress, interrupt)?;
+    let qemu = best_qemu(&apt.candidates("^qemu-system-x86$")?, &apt.codename);
+    let specs = names.iter().map(|name| match &qemu {
+        Some(qemu) if *name == QEMU_PACKAGE => qemu.clone(),
+        _ => (*name).to_owned(),
+    });
+    let specs = specs.collect::<Vec<_>>();
+    if !root {
+        let foreign = specs.iter().any(|spec| spec.contains('/'));
+        let configuration = foreign.then(|| apt.configuration());
+        return Err(administrator(&names, &command_line(&specs, configuration.as_deref())));
+    }
+    apt.install(&specs, progress, &cache.folder("logs")?.join("install.log"))?;
+    match self::missing(build)[..] {
+        [] => Ok(()),
+        [(package, proof), ..] => {
+            Err(LabError::new(format!("failed to find {} after installing {package}", proof.describe()))
+                .help(format!("see what is installed with `dpkg -L {package}`")))
+        }
+    }
+}
+
+fn administrator(names: &[&str], line: &str) -> LabError {
+    LabError {
+        kind: LabErrorKind::Missing,
+        what: format!("failed to find {}: not installed, and only root can install", names.join(", ")),
+        detail: None,
+        help: Some(format!("an administrator runs: {line}")),
+    }
+}
+
+/// The one line; packages of backports need our configuration, which has them.
+fn command_line(specs: &[String], configuration: Option<&Path>) -> String {
+    let own = configuration.map(|path| format!("env APT_CONFIG={} ", path.display())).unwrap_or_default();
+    format!("sudo {own}apt-get install --no-install-recommends {}", specs.join(" "))
+}
+
+/// The release's own QEMU if it is good, else the newest; `None` leaves the choice to apt.
+fn best_qemu(candidates: &[Candidate], codename: &str) -> Option<String> {
+    let good: Version = GOOD_QEMU.parse().ok()?;
+    let upstream = |one: &Candidate| one.version.without_epoch();
+    let own = candidates.iter().rfind(|one| one.suite == codename);
+    match (own, candidates.last()) {
+        (Some(own), _) if upstream(own) >= good => None,
+        (_, Some(newest)) if newest.suite != codename => Some(format!("{QEMU_PACKAGE}/{}", newest.suite)),
+        _ => None,
+    }
+}
+
+/// How to get a newer QEMU than the one that is here.
+pub(super) fn newer_qemu_help(needed: &Version) -> String {
+    match apt::codename() {
+        Ok(codename) => format!(
+            "install QEMU {needed} or later, for example from {codename}-backports: \
+             sudo apt-get install --no-install-recommends -t {codename}-backports {QEMU_PACKAGE}"
+        ),
+        Err(_) => format!("install QEMU {needed} or later"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(version: &str, suite: &str) -> Candidate {
+        Candidate { package: QEMU_PACKAGE.into(), version: version.parse().unwrap(), suite: suite.into() }
+    }
+
+    #[test]
+    fn an_old_release_gets_its_qemu_from_backports_and_a_new_one_its_own() {
+        let old = [candidate("1:7.2+dfsg-7", "bookworm"), candidate("1:10.0.2-1~bpo12+1", "bookworm-backports")];
+        assert_eq!(best_qemu(&old, "bookworm").as_deref(), Some("qemu-system-x86/bookworm-backports"));
+        let new = [candidate("1:10.0.2-1", "trixie"), candidate("1:11.0-1~bpo13+1", "trixie-backports")];
+        assert_eq!(best_qemu(&new, "trixie"), None);
+        assert_eq!(best_qemu(&old[..1], "bookworm"), None);
+    }
+
+    #[test]
+    fn without_root_the_error_is_one_line_to_run() {
+        let line = command_line(&["bc".into(), "make".into()], None);
+        assert_eq!(line, "sudo apt-get install --no-install-recommends bc make");
+        let line = command_line(&["q/x".into()], Some(Path::new("/c/apt.conf")));
+        assert_eq!(line, "sudo env APT_CONFIG=/c/apt.conf apt-get install --no-install-recommends q/x");
+        let error = administrator(&["bc"], &line);
+        assert_eq!((error.kind, error.exit_code()), (LabErrorKind::Missing, 3));
+    }
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        assert!(Proof::Program("sh").is_there());
+        assert!(!Proof::Program("no-such-program").is_there());
+        assert!(!Proof::Header("no-such-header.h").is_there());
+    }
+}
