@@ -195,7 +195,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
             None
         }
         End::Finished(code) => {
-            eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(&guest.console_tail()));
+            eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(&guest.last_words()));
             Some(code)
         }
         End::Died(console) => {
@@ -249,7 +249,7 @@ fn follow(guest: &mut Guest, output: &mut Output, patience: Duration, interrupt:
             Next::TimedOut if interrupt.load(Ordering::Relaxed) => return End::Interrupted,
             Next::TimedOut if heard.elapsed() > patience => {
                 let silence = format!("nothing was heard of the guest for {} s", heard.elapsed().as_secs());
-                return End::Died(format!("{silence}\n{}", guest.console_tail()));
+                return End::Died(format!("{silence}\n{}", guest.last_words()));
             }
             Next::TimedOut => {}
         }
@@ -274,8 +274,8 @@ fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {
     let (job, _) = job(&args.selection, &args.choice)?;
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&interrupt)?;
-    let code = lab::shell(&prepared, &job, &interrupt)?;
-    Ok(code.into())
+    lab::shell(&prepared, &job, &interrupt)?;
+    Ok(Exit::Ok.into())
 }
 
 fn indent(text: &str) -> String {

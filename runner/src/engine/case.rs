@@ -110,7 +110,7 @@ impl<'a> Execution<'a> {
         for (name, region, at) in regions {
             let made = pool.make(name, region, at, &self.scope, open.session.device(), open.largest_bar.as_ref())?;
             let value = [("vaddr", made.mapping.addr()), ("size", made.mapping.len())];
-            self.scope.set(name, Value::from_iter(value));
+            self.scope.set(name, Value::from_pairs(value));
             held.push(made);
         }
         let mut iovas = IovaAllocator::new(open.iova_ranges.clone());
@@ -135,9 +135,9 @@ impl<'a> Execution<'a> {
             ("device", id(|device| device.device.into())),
             ("class", id(|device| device.class.into())),
         ];
-        self.scope.set("device", Value::from_iter(device));
+        self.scope.set("device", Value::from_pairs(device));
         let bar = open.largest_bar.as_ref();
-        let bar = bar.map(|bar| Value::from_iter([("index", u64::from(bar.index)), ("size", bar.size)]));
+        let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
         self.scope.set("bar", Value::from(bar));
         self.scope.set("iova_ranges", ranges(&open.iova_ranges));
         self.scope.set("page_size", Value::from(system::page_size()));
@@ -186,7 +186,7 @@ impl<'a> Execution<'a> {
             let got = iommu.info();
             self.save(planned, || match &got {
                 Err(_) => Value::UNDEFINED,
-                Ok(info) => Value::from_iter([
+                Ok(info) => Value::from_pairs([
                     ("page_sizes", Value::from(info.page_sizes.unwrap_or(0))),
                     ("dma_avail", Value::from(info.dma_avail)),
                     ("iova_alignment", Value::from(info.iova_alignment)),
@@ -237,7 +237,7 @@ impl<'a> Execution<'a> {
         };
         let vaddr = memory.addr().wrapping_add(offset);
         let got = open.session.iommu().map(vaddr, iova, size, access).map(|()| None);
-        self.save(planned, || Value::from_iter([("iova", iova), ("size", size), ("vaddr", vaddr)]));
+        self.save(planned, || Value::from_pairs([("iova", iova), ("size", size), ("vaddr", vaddr)]));
         self.compare("map", planned, got)
     }
 
@@ -373,12 +373,12 @@ impl<'a> Execution<'a> {
 
     fn save_bytes(&mut self, planned: &PlannedStep, got: Got) {
         let bytes = got.ok().flatten();
-        self.save(planned, || Value::from_iter([("bytes", Value::from(bytes))]));
+        self.save(planned, || Value::from_pairs([("bytes", Value::from(bytes))]));
     }
 }
 
 fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
-    ranges.iter().map(|range| Value::from_iter([("start", range.start), ("last", range.last)])).collect()
+    ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
 }
 
 /// How many bytes, readable and exact.

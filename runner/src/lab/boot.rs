@@ -168,7 +168,8 @@ impl Guest {
         Ok(Some(format!("it said nothing for {} s", patience.as_secs())))
     }
 
-    fn last_words(&self) -> String {
+    /// What QEMU and the guest's console said last.
+    pub fn last_words(&self) -> String {
         let qemu = cache::tail(&self.folder.path("qemu.log"), 20);
         let console = cache::tail(&self.console(), TAIL).replace('\r', "");
         [qemu, console].into_iter().filter(|text| !text.trim().is_empty()).collect::<Vec<_>>().join("\n")

@@ -81,7 +81,7 @@ impl JsonSchema for Backends {
 }
 
 /// A backend's name, or a glob such as `iommufd*` or `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Pattern(pub String);
 

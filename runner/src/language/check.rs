@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Scalar, Scenario, Scope, Size, Step, Target, Template,
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, Template,
     expression, names, suggest,
 };
 use crate::{backend, language::Memory};
@@ -40,6 +40,28 @@ struct Written<'a> {
     path: Path,
     source: &'a str,
     kind: Kind,
+    when: When,
+}
+
+/// When an expression is evaluated, which decides what it may refer to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct When(usize);
+
+impl When {
+    /// Before the run.
+    const PLANNED: When = When(0);
+    /// Once the device is open.
+    const OPEN: When = When(1);
+
+    /// When the step of this index begins.
+    fn step(index: usize) -> When {
+        When(2 + 2 * index)
+    }
+
+    /// When the step of this index has given its result.
+    fn outcome(index: usize) -> When {
+        When(3 + 2 * index)
+    }
 }
 
 impl Checker<'_> {
@@ -223,7 +245,7 @@ impl Checker<'_> {
                     let mentioned = |source: &str| expression::names(source).iter().any(|n| n == name);
                     let path = path.join("regions").join(name);
                     if !steps.iter().any(used)
-                        && !written(&Path::root().join("steps"), case).iter().any(|expression| mentioned(expression.source))
+                        && !written(&path, case).iter().any(|expression| mentioned(expression.source))
                     {
                         self.say(
                             Diagnostic::error("unused-region", path, format!("no step uses region `{name}`")).at(Target::Key)
@@ -261,7 +283,7 @@ impl Checker<'_> {
             }
         }
         for (name, _) in self.scenario.vars.iter() {
-            taken.push((name.clone(), "a variable of the scenario"));
+            taken.push((name.to_owned(), "a variable of the scenario"));
         }
         for (path, name, what) in given {
             let target = if what == "a result" { Target::Value } else { Target::Key };
@@ -356,7 +378,7 @@ impl Checker<'_> {
                 return self.say(
                     Diagnostic::error(
                         "two-verbs",
-                        path.join(second),
+                        path.join(*second),
                         format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
                     ).at(Target::Key)
                     .label("expected one verb a step")
@@ -457,34 +479,24 @@ impl Checker<'_> {
 
     /// Every expression compiles, knows its names, and gives what is needed wherever that is known before the run.
     fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
-        let all = written(path, case);
-        let mut at_run_time = self.variables(path, case);
+        let mut all = written(path, case);
+        requirements(&Path::root().join("requires"), &self.scenario.requires, &mut all);
+        let late: BTreeSet<String> = self.variables(path, case);
         for expression in &all {
-            let mut known: Vec<String> = names::STATIC.iter().chain(names::RUN_TIME).map(|n| (*n).to_owned()).collect();
-            known.extend(self.scenario.vars.keys().map(str::to_owned));
-            known.extend(case.matrix.keys().map(str::to_owned));
-            known.extend(case.vars.keys().map(str::to_owned));
-            let static_only = matches!(expression.kind, Kind::Text) && expression.path.has_key("covers");
-            let mut later: Vec<String> = case.regions.keys().map(str::to_owned).collect();
-            let step = expression.path.step();
-            for (index, saved) in case.steps.iter().flatten().enumerate() {
-                if let Some(name) = &saved.save {
-                    match step {
-                        Some(at) if index < at => known.push(name.0.clone()),
-                        Some(at) if index == at && expression.path.has_key("expect") => known.push(name.0.clone()),
-                        _ => later.push(name.0.clone()),
-                    }
-                }
-            }
-            if step.is_some() {
-                known.extend(later.extract_if(.., |name| case.regions.iter().any(|(region, _)| region == name)));
-            }
-            if static_only {
-                let mut moved = std::mem::take(&mut at_run_time);
-                known.retain(|name| !moved.contains(name) && !names::RUN_TIME.contains(&name.as_str()));
-                later.extend(names::RUN_TIME.iter().map(|n| (*n).to_owned()));
-                later.extend(moved.iter().cloned());
-                std::mem::swap(&mut at_run_time, &mut moved);
+            let when = expression.when;
+            let mut known: Vec<String> = names::STATIC.iter().map(|&name| name.to_owned()).collect();
+            let mut later: Vec<String> = Vec::new();
+            let mut add = |names: &mut dyn Iterator<Item = &str>, from: When| {
+                let list = if when >= from { &mut known } else { &mut later };
+                list.extend(names.map(str::to_owned));
+            };
+            add(&mut self.scenario.vars.keys().chain(case.vars.keys()).filter(|name| !late.contains(*name)), When::PLANNED);
+            add(&mut case.matrix.keys(), When::PLANNED);
+            add(&mut names::RUN_TIME.iter().copied(), When::OPEN);
+            add(&mut late.iter().map(String::as_str), When::OPEN);
+            add(&mut case.regions.keys(), When::step(0));
+            for (index, step) in case.steps.iter().flatten().enumerate() {
+                add(&mut step.save.iter().map(|name| name.0.as_str()), When::outcome(index));
             }
             self.undeclared(expression, &known, &later);
         }
@@ -504,9 +516,9 @@ impl Checker<'_> {
     }
 
     /// Checks the variables; returns the names of those that are computed only at run time.
-    fn variables(&mut self, path: &Path, case: &Case) -> Vec<String> {
+    fn variables(&mut self, path: &Path, case: &Case) -> BTreeSet<String> {
         let mut known: Vec<String> = names::STATIC.iter().chain(names::RUN_TIME).map(|n| (*n).to_owned()).collect();
-        let mut at_run_time: Vec<String> = Vec::new();
+        let mut late = BTreeSet::new();
         let scenario = self.scenario.vars.iter().map(|(name, value)| (Path::root().join("vars"), name, value, false));
         let case_vars = case.vars.iter().map(|(name, value)| (path.join("vars"), name, value, true));
         let mut matrix_known = false;
@@ -518,14 +530,14 @@ impl Checker<'_> {
             if let Scalar::Text(source) = value
                 && source.contains("{{")
             {
-                let expression = Written { path: path.join(name), source, kind: Kind::Anything };
+                let expression = Written { path: path.join(name), source, kind: Kind::Anything, when: When::OPEN };
                 self.undeclared(&expression, &known, &[]);
                 let names = expression::names(source);
-                if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || at_run_time.contains(n)) {
-                    at_run_time.push(name.clone());
+                if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || late.contains(n)) {
+                    late.insert(name.to_owned());
                 }
             }
-            known.push(name.clone());
+            known.push(name.to_owned());
         }
         for combination in super::combinations(&case.matrix) {
             for (backend, _) in &self.scenario.backends.0 {
@@ -540,7 +552,7 @@ impl Checker<'_> {
                 }
             }
         }
-        at_run_time
+        late
     }
 
     fn undeclared(&mut self, expression: &Written, known: &[String], later: &[String]) {
@@ -584,19 +596,15 @@ impl Checker<'_> {
 fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     let mut all = Vec::new();
     for (index, Template(source)) in case.covers.iter().enumerate() {
-        all.push(Written { path: path.join("covers").join(index), source, kind: Kind::Text });
+        let path = path.join("covers").join(index);
+        all.push(Written { path, source, kind: Kind::Text, when: When::PLANNED });
     }
-    for (index, requirement) in case.requires.iter().enumerate() {
-        let path = path.join("requires").join(index);
-        if let Dynamic::Expression(source) = &requirement.that {
-            all.push(Written { path: path.join("that"), source, kind: Kind::Bool });
-        }
-        all.push(Written { path: path.join("because"), source: &requirement.because.0, kind: Kind::Text });
-    }
-    let mut sizes: Vec<(Path, &Dynamic<Size>)> = Vec::new();
-    let regions = case.region.iter().map(|region| (path.join("region"), region));
+    requirements(&path.join("requires"), &case.requires, &mut all);
+    let unnamed = case.region.iter().map(|region| (path.join("region"), region));
     let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
-    for (path, region) in regions.chain(named) {
+    let mut sizes: Vec<(Path, &Dynamic<Size>, When)> = Vec::new();
+    let mut add = |path: Path, value: Option<&'a Dynamic<Size>>, when| sizes.extend(value.map(|value| (path, value, when)));
+    for (path, region) in unnamed.chain(named) {
         for (key, value) in [
             ("size", &region.size),
             ("page", &region.page),
@@ -604,66 +612,85 @@ fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             ("misalign", &region.misalign),
             ("offset", &region.offset),
         ] {
-            sizes.extend(value.iter().map(|value| (path.join(key), value)));
+            add(path.join(key), value.as_ref(), When::OPEN);
         }
     }
     if let Some(expect) = &case.expect {
         let path = path.join("expect");
-        for (key, outcomes) in [("map", &expect.map), ("unmap", &expect.unmap)] {
-            bytes(&mut sizes, path.join(key), outcomes.as_ref());
+        for (path, size) in bytes(&path.join("map"), expect.map.as_ref()).into_iter().chain(bytes(&path.join("unmap"), expect.unmap.as_ref())) {
+            add(path, Some(size), When::OPEN);
         }
+        let path = path.join("pagesize");
         match &expect.pagesize {
-            Some(ByBackend::All(size)) => sizes.push((path.join("pagesize"), size)),
+            Some(ByBackend::All(size)) => add(path, Some(size), When::OPEN),
             Some(ByBackend::Table(table)) => {
-                sizes.extend(table.iter().map(|(key, size)| (path.join("pagesize").join(key.0.as_str()), size)));
+                table.iter().for_each(|(key, size)| add(path.join(key.0.as_str()), Some(size), When::OPEN));
             }
             None => {}
         }
     }
     for (index, step) in case.steps.iter().flatten().enumerate() {
         let path = path.join("steps").join(index);
+        let when = When::step(index);
         if let Some(map) = &step.map {
-            for (key, value) in [("iova", &map.iova), ("size", &map.size), ("offset", &map.offset)] {
-                sizes.extend(value.iter().map(|value| (path.join("map").join(key), value)));
-            }
+            let path = path.join("map");
+            add(path.join("iova"), map.iova.as_ref(), when);
+            add(path.join("size"), map.size.as_ref(), when);
+            add(path.join("offset"), map.offset.as_ref(), when);
         }
         if let Some(unmap) = &step.unmap {
-            sizes.push((path.join("unmap").join("iova"), &unmap.iova));
-            sizes.push((path.join("unmap").join("size"), &unmap.size));
+            let path = path.join("unmap");
+            add(path.join("iova"), Some(&unmap.iova), when);
+            add(path.join("size"), Some(&unmap.size), when);
         }
         if let Some(gone) = &step.gone {
-            sizes.push((path.join("gone").join("iova"), &gone.iova));
-            sizes.push((path.join("gone").join("size"), &gone.size));
+            let path = path.join("gone");
+            add(path.join("iova"), Some(&gone.iova), when);
+            add(path.join("size"), Some(&gone.size), when);
         }
         if let Some(pagesize) = &step.pagesize {
-            sizes.push((path.join("pagesize").join("iova"), &pagesize.iova));
-            sizes.push((path.join("pagesize").join("size"), &pagesize.size));
-            sizes.push((path.join("pagesize").join("is"), &pagesize.is));
+            let path = path.join("pagesize");
+            add(path.join("iova"), Some(&pagesize.iova), when);
+            add(path.join("size"), Some(&pagesize.size), when);
+            add(path.join("is"), Some(&pagesize.is), when);
         }
-        bytes(&mut sizes, path.join("expect"), step.expect.as_ref());
+        for (path, size) in bytes(&path.join("expect"), step.expect.as_ref()) {
+            add(path, Some(size), When::outcome(index));
+        }
         if let Some(Dynamic::Expression(source)) = &step.check {
-            all.push(Written { path: path.join("check"), source, kind: Kind::Bool });
+            all.push(Written { path: path.join("check"), source, kind: Kind::Bool, when });
         }
     }
-    for (path, size) in sizes {
+    for (path, size, when) in sizes {
         if let Dynamic::Expression(source) = size {
-            all.push(Written { path, source, kind: Kind::Size });
+            all.push(Written { path, source, kind: Kind::Size, when });
         }
     }
     all
 }
 
-/// The sizes in a table of outcomes.
-fn bytes<'a>(sizes: &mut Vec<(Path, &'a Dynamic<Size>)>, path: Path, outcomes: Option<&'a ByBackend<Outcome>>) {
-    match outcomes {
-        Some(ByBackend::All(Outcome::Bytes(size))) => sizes.push((path.join("bytes"), size)),
-        Some(ByBackend::Table(table)) => {
-            for (key, outcome) in table {
-                if let Outcome::Bytes(size) = outcome {
-                    sizes.push((path.join(key.0.as_str()).join("bytes"), size));
-                }
-            }
+fn requirements<'a>(path: &Path, requirements: &'a [Requirement], all: &mut Vec<Written<'a>>) {
+    for (index, requirement) in requirements.iter().enumerate() {
+        let path = path.join(index);
+        if let Dynamic::Expression(source) = &requirement.that {
+            all.push(Written { path: path.join("that"), source, kind: Kind::Bool, when: When::OPEN });
         }
-        _ => {}
+        let source = &requirement.because.0;
+        all.push(Written { path: path.join("because"), source, kind: Kind::Text, when: When::OPEN });
+    }
+}
+
+/// The sizes in a table of outcomes.
+fn bytes<'a>(path: &Path, outcomes: Option<&'a ByBackend<Outcome>>) -> Vec<(Path, &'a Dynamic<Size>)> {
+    let size = |path: Path, outcome: &'a Outcome| match outcome {
+        Outcome::Bytes(size) => Some((path.join("bytes"), size)),
+        _ => None,
+    };
+    match outcomes {
+        Some(ByBackend::All(outcome)) => size(path.clone(), outcome).into_iter().collect(),
+        Some(ByBackend::Table(table)) => {
+            table.iter().filter_map(|(key, outcome)| size(path.join(key.0.as_str()), outcome)).collect()
+        }
+        None => Vec::new(),
     }
 }
