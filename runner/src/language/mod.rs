@@ -5,23 +5,34 @@
 //! when it is shown ([`render`]).
 
 mod complaint;
+mod convert;
 mod decode;
 mod decoder;
 mod diagnostic;
+mod dynamic;
+mod expression;
 mod fault;
+mod functions;
+#[cfg(test)]
+mod fuzz;
 mod node;
 mod path;
 mod position;
 mod quantity;
 mod render;
+mod scan;
 mod session;
 mod stand_in;
 mod suggest;
 mod syntax;
 
 pub use complaint::Complaint;
+pub use convert::FromValue;
 pub use decode::{Ordered, Problems, decode, decode_at};
 pub use diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate, render, visible};
+pub use dynamic::{Dynamic, Template};
+pub use expression::{ExpressionError, Name, Scope, eval, eval_as, scalar, undeclared};
+pub use functions::BUILTINS;
 pub use node::{Node, parse};
 pub use path::{Path, Segment};
 pub use position::Locator;
