@@ -265,12 +265,13 @@ impl Name {
 /// Checks an expression, or a text with expressions, without evaluating it: its syntax, filters and tests. What comes back
 /// are the variables it needs, other than [`BUILTINS`], in order and each as often as it is used.
 pub fn undeclared(source: &str) -> Result<Vec<Name>, ExpressionError> {
-    let ranges = match source.contains("{{") {
-        true => expressions(source)?,
-        false => vec![0..source.len()],
+    let pieces = match source.contains("{{") {
+        true => pieces(source)?,
+        false => vec![Piece::Expression(0..source.len())],
     };
     let mut names = Vec::new();
-    for range in ranges {
+    for piece in pieces {
+        let Piece::Expression(range) = piece else { continue };
         let text = &source[range.clone()];
         let start = range.start + (text.len() - text.trim_start().len());
         let expression = text.trim();
@@ -287,14 +288,6 @@ pub fn undeclared(source: &str) -> Result<Vec<Name>, ExpressionError> {
         }
     }
     Ok(names)
-}
-
-fn expressions(text: &str) -> Result<Vec<Range<usize>>, ExpressionError> {
-    let expression = |piece| match piece {
-        Piece::Expression(range) => Some(range),
-        Piece::Literal(_) => None,
-    };
-    Ok(pieces(text)?.into_iter().filter_map(expression).collect())
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, ExpressionError> {

@@ -166,11 +166,10 @@ fn closing(expression: &str) -> Option<usize> {
     for word in Words::of(expression) {
         match word.text {
             "{" | "(" | "[" if word.kind == Kind::Sign => depth += 1,
-            "}" if word.kind == Kind::Sign && depth == 0 => {
-                if last.as_ref().is_some_and(|last| last.is("}") && last.start + 1 == word.start) {
-                    return Some(word.start - 1);
-                }
-            }
+            "}" if word.kind == Kind::Sign && depth == 0 => match &last {
+                Some(last) if last.is("}") && last.start + 1 == word.start => return Some(last.start),
+                _ => {}
+            },
             "}" | ")" | "]" if word.kind == Kind::Sign => {
                 depth = depth.saturating_sub(1);
                 last = None;
