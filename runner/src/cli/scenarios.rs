@@ -11,7 +11,7 @@ use super::Exit;
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
-    language::{self, Loaded, Scalar, Source, suggest},
+    language::{self, Loaded, Scalar, Source, did_you_mean},
     plan::Plan,
     report::{sanitize, terminal::Terminal},
 };
@@ -97,7 +97,7 @@ impl Selection {
             if !scenarios.iter().any(known) {
                 eprintln!("vfiospec: no scenario has a variable `{name}`, which --var sets");
                 let names = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys());
-                if let Some(near) = suggest::did_you_mean(name, names) {
+                if let Some(near) = did_you_mean(name, names) {
                     eprintln!("  help: {near}");
                 }
                 return Err(Exit::Usage);

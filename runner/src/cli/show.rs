@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::{Exit, scenarios::Selection};
-use crate::{event::DeviceUsed, language::suggest, plan};
+use crate::{event::DeviceUsed, language::did_you_mean, plan};
 
 /// Show what a case stands for on each backend: its regions and its steps, written out
 #[derive(Debug, ClapArgs)]
@@ -46,7 +46,7 @@ pub fn main(args: &Args) -> Exit {
         return Exit::Ok;
     }
     eprintln!("vfiospec: no case is called `{}`", args.case);
-    let near = suggest::did_you_mean(&args.case, plan.cases.iter().map(|planned| planned.id.name.as_str()));
+    let near = did_you_mean(&args.case, plan.cases.iter().map(|planned| planned.id.name.as_str()));
     eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec list` prints them all"));
     Exit::Usage
 }

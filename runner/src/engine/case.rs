@@ -155,8 +155,8 @@ impl<'a> Execution<'a> {
         let of_case = case.requires.iter().enumerate().map(|(index, r)| (path.join("requires").join(index), r));
         for (at, requirement) in of_scenario.chain(of_case) {
             let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
-            if !self.scope.truth(&requirement.that).map_err(|error| wrong("that", error))? {
-                let because = self.scope.text(&requirement.because.0).map_err(|error| wrong("because", error))?;
+            if !requirement.that.resolve(&self.scope).map_err(|error| wrong("that", error))? {
+                let because = requirement.because.render(&self.scope).map_err(|error| wrong("because", error))?;
                 return Err(End::Skipped(because));
             }
         }
@@ -344,21 +344,23 @@ impl<'a> Execution<'a> {
     fn check(&mut self, check: &Dynamic<bool>, at: &Path) -> Result<(), End> {
         let at = at.join("check");
         self.checks += 1;
-        let truth = self.scope.truth(check).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
+        let truth = check.resolve(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
         if truth {
             return Ok(());
         }
         let mut problem = Problem::new("check", at, "the check is not true").label("expected true");
         if let Dynamic::Expression(source) = check {
-            for (name, value) in self.scope.values_in(source) {
-                problem = problem.help(format!("{name} is {value}"));
+            for name in language::undeclared(source).unwrap_or_default() {
+                if let Some(value) = self.scope.get(&name.name) {
+                    problem = problem.help(format!("{} is {value}", name.name));
+                }
             }
         }
         Err(End::Failed(problem))
     }
 
     fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
-        self.scope.resolve(value).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
+        value.resolve(&self.scope).map(|size| size.0).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
     }
 
     fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {

@@ -26,12 +26,14 @@ pub struct Problem {
     pub help: Vec<String>,
     /// Where it is written.
     pub at: Path,
+    /// Which part of the text there, in bytes.
+    pub inside: Option<std::ops::Range<usize>>,
 }
 
 impl Problem {
     /// A problem with what is written at `at`.
     pub fn new(code: &'static str, at: Path, title: impl Into<String>) -> Box<Problem> {
-        Box::new(Problem { code, at, title: title.into(), label: String::new(), help: Vec::new() })
+        Box::new(Problem { code, at, title: title.into(), label: String::new(), help: Vec::new(), inside: None })
     }
 
     /// Sets the text beside the caret.
@@ -51,7 +53,8 @@ impl Problem {
     /// As an expression's failure tells it.
     pub fn expression(at: Path, error: &ExpressionError) -> Box<Problem> {
         let mut problem = Problem::new("expression", at, error.message.clone());
-        problem.help.extend(error.help.clone());
+        problem.help.clone_from(&error.help);
+        problem.inside = Some(error.range.clone());
         problem
     }
 
@@ -59,6 +62,7 @@ impl Problem {
     pub fn render(&self, source: &Source) -> String {
         let mut diagnostic = Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
         diagnostic.help.clone_from(&self.help);
+        diagnostic.inside.clone_from(&self.inside);
         render(source, &[diagnostic], false)
     }
 

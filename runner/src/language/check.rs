@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, Template,
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, eval_as,
     expression, names, suggest,
 };
 use crate::{backend, language::Memory};
@@ -242,7 +242,7 @@ impl Checker<'_> {
                 }
                 for (name, _) in case.regions.iter() {
                     let used = |step: &Step| step.map.as_ref().is_some_and(|map| map.region.0 == *name);
-                    let mentioned = |source: &str| expression::names(source).iter().any(|n| n == name);
+                    let mentioned = |source: &str| names_in(source).iter().any(|n| n == name);
                     let path = path.join("regions").join(name);
                     if !steps.iter().any(used)
                         && !written(&path, case).iter().any(|expression| mentioned(expression.source))
@@ -506,8 +506,8 @@ impl Checker<'_> {
                     continue; // said by `variables`
                 };
                 for expression in &all {
-                    let names = expression::names(expression.source);
-                    if names.iter().all(|name| scope.contains(name)) {
+                    let names = names_in(expression.source);
+                    if names.iter().all(|name| scope.get(name).is_some()) {
                         self.evaluate(expression, &scope);
                     }
                 }
@@ -532,7 +532,7 @@ impl Checker<'_> {
             {
                 let expression = Written { path: path.join(name), source, kind: Kind::Anything, when: When::OPEN };
                 self.undeclared(&expression, &known, &[]);
-                let names = expression::names(source);
+                let names = names_in(source);
                 if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || late.contains(n)) {
                     late.insert(name.to_owned());
                 }
@@ -548,7 +548,7 @@ impl Checker<'_> {
                         true => path.join("vars").join(name),
                         false => Path::root().join("vars").join(name),
                     };
-                    self.say(Diagnostic::from_expression(at, &error));
+                    self.say(error.diagnostic(at));
                 }
             }
         }
@@ -556,16 +556,16 @@ impl Checker<'_> {
     }
 
     fn undeclared(&mut self, expression: &Written, known: &[String], later: &[String]) {
-        let undeclared = match expression::undeclared(expression.source) {
+        let undeclared = match super::undeclared(expression.source) {
             Ok(undeclared) => undeclared,
-            Err(error) => return self.say(Diagnostic::from_expression(expression.path.clone(), &error)),
+            Err(error) => return self.say(error.diagnostic(expression.path.clone())),
         };
-        for (name, range) in undeclared {
+        for expression::Name { name, range } in undeclared {
             if known.contains(&name) {
                 continue;
             }
             let mut problem = Diagnostic::error("unknown-name", expression.path.clone(), format!("`{name}` is not known here"));
-            problem.inside = range;
+            problem.inside = Some(range);
             if later.contains(&name) {
                 problem.title = format!("`{name}` is not known yet here");
                 problem.label = "it gets its value later, during the run".into();
@@ -581,21 +581,27 @@ impl Checker<'_> {
 
     fn evaluate(&mut self, expression: &Written, scope: &Scope) {
         let outcome = match expression.kind {
-            Kind::Size => scope.size(expression.source).map(drop),
-            Kind::Bool => scope.boolean(expression.source).map(drop),
-            Kind::Text => scope.text(expression.source).map(drop),
-            Kind::Anything => scope.value(expression.source).map(drop),
+            Kind::Size => eval_as::<Size>(scope, expression.source).map(drop),
+            Kind::Bool => eval_as::<bool>(scope, expression.source).map(drop),
+            Kind::Text => expression::render(scope, expression.source).map(drop),
+            Kind::Anything => Ok(()), // evaluated by `static_scope`
         };
         if let Err(error) = outcome {
-            self.say(Diagnostic::from_expression(expression.path.clone(), &error));
+            self.say(error.diagnostic(expression.path.clone()));
         }
     }
+}
+
+/// The names that a text's expressions need.
+fn names_in(source: &str) -> Vec<String> {
+    super::undeclared(source).map_or_else(|_| Vec::new(), |names| names.into_iter().map(|name| name.name).collect())
 }
 
 /// All expressions of a case but those of its variables.
 fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     let mut all = Vec::new();
-    for (index, Template(source)) in case.covers.iter().enumerate() {
+    for (index, template) in case.covers.iter().enumerate() {
+        let source = template.as_str();
         let path = path.join("covers").join(index);
         all.push(Written { path, source, kind: Kind::Text, when: When::PLANNED });
     }
@@ -675,7 +681,7 @@ fn requirements<'a>(path: &Path, requirements: &'a [Requirement], all: &mut Vec<
         if let Dynamic::Expression(source) = &requirement.that {
             all.push(Written { path: path.join("that"), source, kind: Kind::Bool, when: When::OPEN });
         }
-        let source = &requirement.because.0;
+        let source = requirement.because.as_str();
         all.push(Written { path: path.join("because"), source, kind: Kind::Text, when: When::OPEN });
     }
 }

@@ -350,6 +350,11 @@ cases:
     }
 
     #[test]
+    fn a_misspelt_key_is_not_missing_too() {
+        expect("name: x\ncases:\n  - nmae: a\n", &[("3:5", "error[unknown-key]: unknown key `nmae` in a case")]);
+    }
+
+    #[test]
     fn values_of_another_shape_are_named_in_plain_words() {
         for (text, title, label) in [
             ("name: 5", "`name` cannot be the number 5", "expected text"),

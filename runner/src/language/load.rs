@@ -1,8 +1,8 @@
 //! From a text to a scenario that is known to be right.
 
 use super::{
-    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, check, decode, expression, names,
-    node, render,
+    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, decode, eval, names,
+    node, render, scan, undeclared,
 };
 use crate::backend;
 
@@ -77,7 +77,7 @@ pub fn static_scope(
     combination: &[(String, Scalar)],
 ) -> Result<Scope, (String, ExpressionError)> {
     let mut scope = Scope::new();
-    scope.set("backend", backend.as_str().into());
+    scope.set("backend", backend.as_str());
     for (name, value) in scenario.vars.iter() {
         let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
         variable(&mut scope, name, value)?;
@@ -95,10 +95,11 @@ pub fn static_scope(
 fn variable(scope: &mut Scope, name: &str, value: &Scalar) -> Result<(), (String, ExpressionError)> {
     let value = match value {
         Scalar::Text(source) if source.contains("{{") => {
-            if !expression::names(source).iter().all(|name| scope.contains(name)) {
+            let blame = |error| (name.to_owned(), error);
+            if !undeclared(source).map_err(blame)?.iter().all(|needed| scope.get(&needed.name).is_some()) {
                 return Ok(());
             }
-            scope.value(source).map_err(|error| (name.to_owned(), error))?
+            computed(scope, source).map_err(blame)?
         }
         value => value.value(),
     };
@@ -106,11 +107,19 @@ fn variable(scope: &mut Scope, name: &str, value: &Scalar) -> Result<(), (String
     Ok(())
 }
 
+/// What a text with expressions in it stands for: of a text that is wholly one expression its value, else a text.
+fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionError> {
+    match scan::whole(source) {
+        Some(_) => eval(scope, source),
+        None => Template::new(source)?.render(scope).map(minijinja::Value::from),
+    }
+}
+
 /// Sets the variables that had to wait for the device. One that fails stays unknown, and whatever uses it says so.
 pub fn late_variables(scope: &mut Scope, scenario: &Scenario, case: &Case) {
-    debug_assert!(names::RUN_TIME.iter().all(|name| scope.contains(name)));
+    debug_assert!(names::RUN_TIME.iter().all(|name| scope.get(name).is_some()));
     for (name, value) in scenario.vars.iter().chain(case.vars.iter()) {
-        if !scope.contains(name) {
+        if !scope.get(name).is_some() {
             let _ = variable(scope, name, value);
         }
     }

@@ -1,21 +1,26 @@
-//! From a YAML text to typed values: everything that can be wrong with a file is found here, with its place.
+//! From a YAML text to a scenario that is known to be right: everything that can be wrong with a file is found here, with its place.
 //!
 //! The text is parsed once ([`parse`]), the tree is decoded into ordinary `Deserialize` types by a deserialiser that
-//! collects all mistakes ([`decode()`]), and a [`Diagnostic`] knows a [`Path`], which becomes a line and a column only
-//! when it is shown ([`render`]).
+//! collects all mistakes ([`decode()`]), what can be known without a device is checked ([`load()`]), and a [`Diagnostic`] knows a
+//! [`Path`], which becomes a line and a column only when it is shown ([`render`]).
 
 mod backends;
 mod case;
 mod check;
 mod complaint;
+mod convert;
 mod decode;
 mod decoder;
 mod diagnostic;
-pub mod expression;
+mod dynamic;
+mod expression;
 mod fault;
+mod functions;
+#[cfg(test)]
+mod fuzz;
 mod load;
 mod name;
-pub mod names;
+mod names;
 mod node;
 mod outcome;
 mod path;
@@ -24,18 +29,22 @@ mod quantity;
 mod region;
 mod render;
 mod scalar;
+mod scan;
 mod session;
 mod stand_in;
 mod step;
-pub mod suggest;
+mod suggest;
 mod syntax;
 
-pub use backends::{BackendOptions, Backends, ByBackend, Pattern};
+pub use backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use case::{Case, Expect, Fixture, Requirement, Scenario};
 pub use complaint::Complaint;
+pub use convert::FromValue;
 pub use decode::{Ordered, Problems, decode, decode_at};
 pub use diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate, render, visible};
-pub use expression::{Dynamic, ExpressionError, Scope, Template};
+pub use dynamic::{Dynamic, Template};
+pub use expression::{ExpressionError, Scope, eval, eval_as, undeclared};
+pub use functions::BUILTINS;
 pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope};
 pub use name::Name;
 pub use node::{Node, parse};

@@ -11,5 +11,5 @@ pub const DECLARATIVE: &[&str] = &["region", "mapping"];
 
 /// Whether a scenario may not give this name to something of its own.
 pub fn is_reserved(name: &str) -> bool {
-    [STATIC, RUN_TIME, DECLARATIVE, super::expression::GLOBALS].iter().any(|names| names.contains(&name))
+    [STATIC, RUN_TIME, DECLARATIVE, &super::BUILTINS].iter().any(|names| names.contains(&name))
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Size;
+use super::{Size, functions::number};
 
 /// A value by name: text, a number, or true or false. A text such as `2MiB` is the number in expressions and keeps its spelling
 /// in names; a text that is wholly `{{ … }}` is computed.
@@ -25,9 +25,9 @@ impl Scalar {
     pub fn value(&self) -> minijinja::Value {
         match self {
             Scalar::Bool(value) => (*value).into(),
-            Scalar::Integer(value) => (*value).into(),
+            Scalar::Integer(value) => number(*value),
             Scalar::Text(text) => match Size::from_text_with_unit(text) {
-                Some(Size(bytes)) => bytes.into(),
+                Some(Size(bytes)) => number(bytes.into()),
                 None => text.as_str().into(),
             },
         }

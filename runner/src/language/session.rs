@@ -129,7 +129,9 @@ impl Session {
                     *treatment = Treatment::StandIn(0);
                     return true;
                 }
-                self.report(&site, &kind);
+                if !self.is_misspelt(&site, key) {
+                    self.report(&site, &kind);
+                }
                 let Some(owner) = site.nodes.last() else { return false };
                 let supplied = repairs.supplied.entry(*owner).or_default();
                 if supplied.iter().any(|(name, _)| name == key) {
@@ -159,6 +161,16 @@ impl Session {
                 repairs.leave_out(&site.nodes)
             }
         }
+    }
+
+    /// Whether a missing key was reported already, as an unknown key that probably means it.
+    fn is_misspelt(&self, site: &Site, key: &str) -> bool {
+        let name = format!("`{key}`");
+        self.found.borrow().iter().any(|found| {
+            found.code == "unknown-key"
+                && found.path.parent().as_ref() == Some(&site.path)
+                && found.help.iter().any(|sentence| sentence.contains(&name))
+        })
     }
 
     fn report(&self, site: &Site, kind: &Kind) {

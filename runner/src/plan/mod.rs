@@ -118,7 +118,7 @@ pub fn expand(
                             name: case_name(case, &combination),
                             file: loaded.source.name.clone(),
                             line: lines[case_index],
-                            covers: case.covers.iter().filter_map(|text| scope.text(&text.0).ok()).collect(),
+                            covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
                         };
                         let here = format!("{}:{}", id.file, id.line);
                         if let Some(first) = taken.insert(readable(&id.id()), here.clone()) {

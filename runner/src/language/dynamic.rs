@@ -1,0 +1,301 @@
+//! Fields that hold a value or an expression for one, and texts with expressions in them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::complaint::Complaint;
+use super::convert::FromValue;
+use super::expression::{self, ExpressionError, Name, Scope};
+use super::node::shorten;
+use super::scan;
+
+/// A literal value, or a text that is wholly one expression, `{{ … }}`, which gives such a value.
+///
+/// For single values and lists of them; within a mapping's fields use it, not around the mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Dynamic<T> {
+    /// The value itself.
+    Is(T),
+    /// The expression with its braces.
+    Expression(String),
+}
+
+impl<T> Dynamic<T> {
+    /// The expression with its braces, if it is one.
+    pub fn expression(&self) -> Option<&str> {
+        match self {
+            Dynamic::Is(_) => None,
+            Dynamic::Expression(source) => Some(source),
+        }
+    }
+
+    /// The value, if it is written out.
+    pub fn literal(&self) -> Option<&T> {
+        match self {
+            Dynamic::Is(value) => Some(value),
+            Dynamic::Expression(_) => None,
+        }
+    }
+
+    /// The variables it needs; none for a value that is written out.
+    pub fn undeclared(&self) -> Result<Vec<Name>, ExpressionError> {
+        self.expression().map_or(Ok(Vec::new()), expression::undeclared)
+    }
+}
+
+impl<T: FromValue + Clone> Dynamic<T> {
+    /// The value: as written, or what the expression gives in this scope.
+    pub fn resolve(&self, scope: &Scope) -> Result<T, ExpressionError> {
+        match self {
+            Dynamic::Is(value) => Ok(value.clone()),
+            Dynamic::Expression(source) => expression::eval_as(scope, source),
+        }
+    }
+}
+
+impl<T> From<T> for Dynamic<T> {
+    fn from(value: T) -> Self {
+        Dynamic::Is(value)
+    }
+}
+
+impl<T: Default> Default for Dynamic<T> {
+    fn default() -> Self {
+        Dynamic::Is(T::default())
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Dynamic<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dynamic::Is(value) => value.fmt(f),
+            Dynamic::Expression(source) => f.pad(source),
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Dynamic<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Dynamic::Is(value) => value.serialize(serializer),
+            Dynamic::Expression(source) => serializer.serialize_str(source),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Dynamic<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+struct Either<T>(PhantomData<T>);
+
+/// Hands a value on to `T` as it was read.
+macro_rules! hand_on {
+    ($($visit:ident: $type:ty),*) => {$(
+        fn $visit<E: de::Error>(self, value: $type) -> Result<Self::Value, E> {
+            T::deserialize(value.into_deserializer()).map(Dynamic::Is)
+        }
+    )*};
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+    type Value = Dynamic<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value or an expression in double braces")
+    }
+
+    hand_on! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128, visit_u128: u128, visit_f64: f64 }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        T::deserialize(().into_deserializer()).map(Dynamic::Is)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if scan::whole(text).is_some() {
+            expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
+            return Ok(Dynamic::Expression(text.to_owned()));
+        }
+        let literal: value::StrDeserializer<'_, E> = text.into_deserializer();
+        T::deserialize(literal).map(Dynamic::Is).map_err(|error| match text.contains("{{") {
+            true => Complaint::new(format_args!("`{}` is only partly an expression", shorten(text)))
+                .code("partial-expression")
+                .expected("an expression in double braces and nothing beside it")
+                .help("compute the whole value within one pair of double braces, such as \"{{ page * KiB }}\"")
+                .raise(),
+            false => error,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(value::SeqAccessDeserializer::new(access)).map(Dynamic::Is)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(value::MapAccessDeserializer::new(access)).map(Dynamic::Is)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Dynamic<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("DynamicOf{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let literal = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [
+            literal,
+            { "description": "An expression.", "type": "string", "pattern": r"^\{\{.*\}\}$" }
+        ] })
+    }
+}
+
+/// Free text with expressions in double braces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Template(String);
+
+impl Template {
+    /// A text, unless an expression in it is none.
+    pub fn new(text: impl Into<String>) -> Result<Self, ExpressionError> {
+        let text = text.into();
+        if text.contains("{{") {
+            expression::undeclared(&text)?;
+        }
+        Ok(Template(text))
+    }
+
+    /// The text as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no expression in it.
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains("{{")
+    }
+
+    /// The text with its expressions replaced by their values.
+    pub fn render(&self, scope: &Scope) -> Result<String, ExpressionError> {
+        expression::render(scope, &self.0)
+    }
+
+    /// The variables it needs.
+    pub fn undeclared(&self) -> Result<Vec<Name>, ExpressionError> {
+        if self.is_literal() { Ok(Vec::new()) } else { expression::undeclared(&self.0) }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Template::new(text).map_err(|error| Complaint::from(error).raise())
+    }
+}
+
+impl JsonSchema for Template {
+    fn schema_name() -> Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "Text; expressions in double braces are replaced by their values.", "type": "string" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::decode::{Ordered, Problems, decode};
+    use crate::language::diagnostic::{Source, render};
+    use crate::language::node::parse;
+    use crate::language::quantity::Size;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Map {
+        size: Dynamic<Size>,
+        iova: Option<Dynamic<Size>>,
+        count: Option<Dynamic<u32>>,
+        locked: Option<Dynamic<bool>>,
+        name: Option<Template>,
+    }
+
+    fn read(text: &str) -> (Option<Ordered<Map>>, String) {
+        let mut problems = Problems::new();
+        let value = decode(&parse(text).unwrap(), &mut problems);
+        (value, render(&Source::new("f", text), problems.as_slice(), false))
+    }
+
+    #[test]
+    fn a_field_is_a_value_or_an_expression_for_one() {
+        let text = "a: { size: 2MiB, iova: \"{{ page * 2 }}\", count: 3, locked: true, name: \"at {{ page }}\" }\n";
+        let (maps, drawn) = read(text);
+        let maps = maps.unwrap_or_else(|| panic!("{drawn}"));
+        let map = maps.get("a").unwrap();
+        let scope = Scope::new().with("page", 4096);
+        assert_eq!(map.size, Dynamic::Is(Size(2 << 20)));
+        assert_eq!((&map.count, &map.locked), (&Some(Dynamic::Is(3)), &Some(Dynamic::Is(true))));
+        assert_eq!(map.iova.as_ref().unwrap().resolve(&scope), Ok(Size(8192)));
+        assert_eq!(map.name.as_ref().unwrap().render(&scope), Ok("at 4096".to_owned()));
+        assert_eq!(map.size.undeclared(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn mistakes_in_values_and_expressions_are_found_together() {
+        let (_, drawn) = read(
+            "a: { size: \"{{ page }}KiB\", iova: \"{{ page + }}\", count: -1, locked: yes, name: \"{{ a\" }\nb: { size: {{ page }}, count: x }\n",
+        );
+        for part in [
+            "f:1:12",
+            "only partly an expression",
+            "f:1:44",
+            "this is no expression",
+            "f:1:58",
+            "`count` cannot be the number -1",
+            "`locked` cannot be the text `yes`",
+            "these braces are never closed",
+            "f:2:12",
+            "quote it: \"{{ page }}\"",
+            "`count` cannot be the text `x`",
+        ] {
+            assert!(drawn.contains(part), "{part}\n{drawn}");
+        }
+        assert_eq!(drawn.matches("error[").count(), 7, "{drawn}");
+    }
+
+    #[test]
+    fn the_schema_allows_both() {
+        let schema = schemars::schema_for!(Map).to_value().to_string();
+        assert!(schema.contains(r"^\\{\\{.*\\}\\}$"), "{schema}");
+    }
+
+    #[test]
+    fn values_pass_through_json_unchanged() {
+        for text in ["\"{{ page }}\"", "\"2MiB\""] {
+            let size: Dynamic<Size> = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&size).unwrap(), text);
+        }
+    }
+}

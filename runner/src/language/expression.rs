@@ -1,0 +1,460 @@
+//! Expressions in values: `{{ align_up(page_size, 2 * MiB) - 4096 }}`.
+//!
+//! YAML is read first, expressions are evaluated on single values afterwards. Numbers are exact to 128 bits while they are
+//! computed, and checked for 64 when they become a size or a count.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::value::{Object, ValueKind};
+use minijinja::{ErrorKind, Value};
+
+use super::complaint::Complaint;
+use super::convert::{self, FromValue};
+use super::diagnostic::Diagnostic;
+use super::functions::{BUILTINS, FILTERS, TESTS, environment};
+use super::node::shorten;
+use super::path::Path;
+use super::scan::{self, Chain, Piece};
+use super::suggest;
+
+/// Longer expressions are no expressions; this also bounds how deeply one can be nested.
+const LONGEST: usize = 1024;
+
+/// The variables of an expression. Cloning is cheap: clones share what they have in common until one is changed.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Arc<Names>);
+
+#[derive(Clone, Debug, Default)]
+struct Names(BTreeMap<String, Value>);
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).cloned()
+    }
+}
+
+impl Scope {
+    /// No variables.
+    pub fn new() -> Self {
+        Scope::default()
+    }
+
+    /// Gives a name a value; an earlier one is replaced.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        Arc::make_mut(&mut self.0).0.insert(name.into(), value.into());
+    }
+
+    /// This scope and one name more.
+    #[must_use]
+    pub fn with(&self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let mut scope = self.clone();
+        scope.set(name, value);
+        scope
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.0.get(name)
+    }
+
+    /// All names, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.0.keys().map(String::as_str)
+    }
+}
+
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpressionError {
+    /// One line, lower case.
+    pub message: String,
+    /// The bytes of the text that was given to evaluate.
+    pub range: Range<usize>,
+    /// What to do, one sentence each.
+    pub help: Vec<String>,
+}
+
+impl ExpressionError {
+    fn new(message: impl Into<String>, range: Range<usize>) -> Self {
+        ExpressionError { message: message.into(), range, help: Vec::new() }
+    }
+
+    fn help(mut self, sentence: impl Into<String>) -> Self {
+        self.help.push(sentence.into());
+        self
+    }
+
+    fn shifted(mut self, by: usize) -> Self {
+        self.range = self.range.start + by..self.range.end + by;
+        self
+    }
+
+    /// This error as a diagnostic, for an expression that stands at `path`.
+    pub fn diagnostic(&self, path: Path) -> Diagnostic {
+        Diagnostic {
+            help: self.help.clone(),
+            ..Diagnostic::error("expression", path, self.message.as_str()).inside(self.range.clone())
+        }
+    }
+}
+
+impl std::fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.iter().try_for_each(|sentence| write!(f, "; {sentence}"))
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+impl From<ExpressionError> for Complaint {
+    fn from(error: ExpressionError) -> Self {
+        let complaint = Complaint::new(error.message).code("expression").inside(error.range);
+        Complaint { help: error.help, ..complaint }
+    }
+}
+
+/// The expression within its braces, or a text without braces as it is.
+fn inner(source: &str) -> Range<usize> {
+    let range = scan::whole(source).unwrap_or(0..source.len());
+    let text = &source[range.clone()];
+    let start = range.start + (text.len() - text.trim_start().len());
+    start..start + text.trim().len()
+}
+
+/// Evaluates an expression, with its braces or without.
+pub fn eval(scope: &Scope, source: &str) -> Result<Value, ExpressionError> {
+    let range = inner(source);
+    evaluate(scope, &source[range.clone()]).map_err(|error| error.shifted(range.start))
+}
+
+/// Evaluates an expression to a value of a type, range-checked.
+pub fn eval_as<T: FromValue>(scope: &Scope, source: &str) -> Result<T, ExpressionError> {
+    let value = eval(scope, source)?;
+    T::from_value(&value).map_err(|refused| ExpressionError {
+        message: refused.title,
+        range: inner(source),
+        help: refused.help,
+    })
+}
+
+fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
+    let explain = |error: minijinja::Error| explain(scope, expression, &error);
+    let value = compile(expression, explain)?.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
+    if value.is_undefined() {
+        return Err(undefined(scope, expression)
+            .unwrap_or_else(|| ExpressionError::new("the expression has no value", 0..expression.len())));
+    }
+    Ok(value)
+}
+
+fn compile(
+    expression: &str,
+    explain: impl FnOnce(minijinja::Error) -> ExpressionError,
+) -> Result<minijinja::Expression<'static, 'static>, ExpressionError> {
+    if expression.is_empty() {
+        return Err(ExpressionError::new("the braces are empty", 0..0).help("write an expression between them"));
+    }
+    if expression.len() > LONGEST {
+        let message = format!("the expression has {} bytes; at most {LONGEST} are allowed", expression.len());
+        return Err(ExpressionError::new(message, 0..LONGEST.min(40)));
+    }
+    environment().compile_expression_owned(expression.to_owned()).map_err(explain)
+}
+
+/// An error of minijinja in the words of an author, with what is known of the scope.
+fn explain(scope: &Scope, expression: &str, error: &minijinja::Error) -> ExpressionError {
+    let end = expression.len();
+    let range = error.range().map_or(0..end, |range| range.start.min(end)..range.end.min(end));
+    // At the end of an expression there is nothing to underline.
+    let range = if range.is_empty() { end.saturating_sub(1)..end } else { range };
+    let range = if expression.get(range.clone()).is_some() { range } else { 0..end };
+    let detail = error.detail().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::SyntaxError => ExpressionError::new(format!("this is no expression: {detail}"), range),
+        ErrorKind::OutOfFuel => ExpressionError::new("the expression takes too many steps", 0..end),
+        ErrorKind::UndefinedError | ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
+            undefined(scope, expression).unwrap_or_else(|| ExpressionError::new("this has no value", range))
+        }
+        kind @ (ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
+            misnamed(expression).unwrap_or_else(|| ExpressionError::new(format!("{kind}: {detail}"), range))
+        }
+        // Strictly undefined, but first seen by an operator.
+        ErrorKind::InvalidOperation if detail.contains("undefined") => {
+            undefined(scope, expression).unwrap_or_else(|| ExpressionError::new(detail, range))
+        }
+        _ if detail.is_empty() => ExpressionError::new(error.kind().to_string(), range),
+        _ => ExpressionError::new(detail, range),
+    }
+}
+
+/// The first variable or attribute that is not there.
+fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
+    for Chain { words } in scan::chains(expression) {
+        let (root, attributes) = words.split_first()?;
+        let Some(value) = scope.get(root.text) else {
+            if BUILTINS.contains(&root.text) {
+                continue;
+            }
+            let known: Vec<&str> = scope.names().chain(BUILTINS).collect();
+            let mut error = ExpressionError::new(format!("`{}` is not defined", shorten(root.text)), root.range());
+            error.help.extend(suggest::did_you_mean(root.text, known));
+            return Some(error);
+        };
+        let (mut value, mut owner) = (value.clone(), root.text);
+        for word in attributes {
+            let next = value.get_attr(word.text).unwrap_or(Value::UNDEFINED);
+            if next.is_undefined() {
+                let known: Vec<String> = match value.kind() {
+                    ValueKind::Map => value.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()),
+                    _ => Ok(Vec::new()),
+                }
+                .unwrap_or_default();
+                let mut error = ExpressionError::new(format!("`{owner}` has no `{}`", word.text), word.range());
+                let known = known.iter().map(String::as_str);
+                match suggest::did_you_mean(word.text, known.clone()) {
+                    Some(sentence) => error.help.push(sentence),
+                    None if known.len() > 0 => error.help.push(format!("it has {}", suggest::join(known, "and"))),
+                    None => {}
+                }
+                return Some(error);
+            }
+            (value, owner) = (next, word.text);
+        }
+    }
+    None
+}
+
+/// The first filter or test that does not exist.
+fn misnamed(expression: &str) -> Option<ExpressionError> {
+    let (filters, tests) = scan::filters_and_tests(expression);
+    let filters = filters.into_iter().map(|word| ("filter", word, &FILTERS[..]));
+    let tests = tests.into_iter().map(|word| ("test", word, &TESTS[..]));
+    filters.chain(tests).find(|(_, word, known)| !known.contains(&word.text)).map(|(what, word, known)| {
+        let mut error = ExpressionError::new(format!("there is no {what} `{}`", shorten(word.text)), word.range());
+        match suggest::did_you_mean(word.text, known.iter().copied()) {
+            Some(sentence) => error.help.push(sentence),
+            None => error.help.push(format!("the {what}s are {}", suggest::join(known.iter().copied(), "and"))),
+        }
+        error
+    })
+}
+
+/// A name that an expression uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The variable, without attributes.
+    pub name: String,
+    /// The bytes of the text that was given.
+    pub range: Range<usize>,
+}
+
+impl Name {
+    /// The complaint that this name is none of those known.
+    pub fn unknown<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> ExpressionError {
+        let known: Vec<&str> = known.into_iter().chain(BUILTINS).collect();
+        let mut error = ExpressionError::new(format!("`{}` is not defined", shorten(&self.name)), self.range.clone());
+        error.help.extend(suggest::did_you_mean(&self.name, known));
+        error
+    }
+}
+
+/// Checks an expression, or a text with expressions, without evaluating it: its syntax, filters and tests. What comes back
+/// are the variables it needs, other than [`BUILTINS`], in order and each as often as it is used.
+pub fn undeclared(source: &str) -> Result<Vec<Name>, ExpressionError> {
+    let pieces = match source.contains("{{") {
+        true => pieces(source)?,
+        false => vec![Piece::Expression(0..source.len())],
+    };
+    let mut names = Vec::new();
+    for piece in pieces {
+        let Piece::Expression(range) = piece else { continue };
+        let text = &source[range.clone()];
+        let start = range.start + (text.len() - text.trim_start().len());
+        let expression = text.trim();
+        let syntax = |error: minijinja::Error| explain(&Scope::new(), expression, &error);
+        compile(expression, syntax).map(drop).map_err(|error| error.shifted(start))?;
+        if let Some(error) = misnamed(expression) {
+            return Err(error.shifted(start));
+        }
+        for Chain { words } in scan::chains(expression) {
+            if let Some(root) = words.first().filter(|root| !BUILTINS.contains(&root.text)) {
+                let range = root.range();
+                names.push(Name { name: root.text.to_owned(), range: range.start + start..range.end + start });
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece>, ExpressionError> {
+    scan::pieces(text).map_err(|range| {
+        ExpressionError::new("these braces are never closed", range).help("end the expression with }}")
+    })
+}
+
+/// Replaces the expressions in a text by their values.
+pub(super) fn render(scope: &Scope, text: &str) -> Result<String, ExpressionError> {
+    let mut rendered = String::new();
+    for piece in pieces(text)? {
+        match piece {
+            Piece::Literal(range) => rendered.push_str(&text[range]),
+            Piece::Expression(range) => {
+                let value = eval(scope, &text[range.clone()]).map_err(|error| error.shifted(range.start))?;
+                rendered.push_str(&convert::text(&value));
+            }
+        }
+    }
+    Ok(rendered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::node::parse;
+    use crate::language::quantity::Duration;
+
+    fn scope() -> Scope {
+        let mapping = parse("{ iova: 0x10000, size: 4KiB }").unwrap();
+        Scope::new()
+            .with("page", 2_u64 << 20)
+            .with("page_size", 4096)
+            .with("backend", "iommufd")
+            .with("kernel", "6.18.3-arch1-1")
+            .with("ranges", scalar(&parse("[1, 5, 3]").unwrap()))
+            .with("m", scalar(&mapping))
+    }
+
+    #[test]
+    fn numbers_are_exact_to_the_last_of_64_bits() {
+        for (source, value) in [
+            ("{{ page }}", 2 << 20),
+            ("page + 1", (2 << 20) + 1),
+            ("{{ U64_MAX }}", u64::MAX),
+            ("{{ U64_MAX - 4095 }}", 0xffff_ffff_ffff_f000),
+            ("{{ 2**64 - page_size }}", 0xffff_ffff_ffff_f000),
+            ("{{ pow2(64) - page_size }}", 0xffff_ffff_ffff_f000),
+            ("{{ pow2(63) + pow2(62) }}", 0xc000_0000_0000_0000),
+            ("{{ 0xffffffffffffffff }}", u64::MAX),
+            ("{{ 18446744073709551615 }}", u64::MAX),
+            ("{{ U64_MAX // 3 * 3 }}", u64::MAX),
+            ("{{ 3 * GiB + 512 * MiB + 4 * KiB }}", 3_758_100_480),
+            ("{{ align_up(4097, page_size) }}", 8192),
+            ("{{ align_down(U64_MAX, page) }}", 0xffff_ffff_ffe0_0000),
+            ("{{ align_up('4KiB', 4096) }}", 4096),
+            ("{{ max(1, page, 3) - min(ranges) }}", (2 << 20) - 1),
+            ("{{ m.iova + m.size }}", 0x11000),
+            ("{{ m['iova'] }}", 0x10000),
+            ("{{ ranges[1] if version_at_least(kernel, '6.18') else 0 }}", 5),
+            ("{{ ranges | length }}", 3),
+        ] {
+            assert_eq!(eval_as::<u64>(&scope(), source), Ok(value), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_no_size_is_named() {
+        for (source, says) in [
+            ("{{ page / 3 }}", "use // for whole division"),
+            ("{{ page_size - 4097 }}", "gives -1 (-0x1), below 0"),
+            ("{{ U64_MAX + 1 }}", "gives 18446744073709551616 (0x10000000000000000), more than 64 bits"),
+            ("{{ 2**127 }}", "unable to calculate"),
+            ("{{ true }}", "gives the boolean true, not a size"),
+            ("{{ backend }}", "gives the text `iommufd`, not a size"),
+            ("{{ ranges }}", "gives a list, not a size"),
+            ("{{ none }}", "gives nothing, not a size"),
+            ("{{ '2MB' }}", "write 2MiB"),
+            ("{{ 1 // 0 }}", "unable to calculate"),
+            ("{{ pow2(65) }}", "pow2 takes 0 to 64"),
+            ("{{ align_up(1, 0) }}", "above 0"),
+            ("{{ min() }}", "at least one"),
+            ("{{ min([]) }}", "at least one"),
+        ] {
+            let error = eval_as::<Size>(&scope(), source).unwrap_err();
+            assert!(error.to_string().contains(says), "{source}: {error}");
+        }
+        assert!(eval_as::<u8>(&scope(), "{{ 256 }}").unwrap_err().message.contains("above 255"));
+    }
+
+    #[test]
+    fn other_types_come_out_as_they_are() {
+        let scope = scope();
+        assert_eq!(eval_as::<bool>(&scope, "{{ backend == 'iommufd' }}"), Ok(true));
+        assert_eq!(eval_as::<bool>(&scope, "not version_at_least(kernel, '6.19-rc1')"), Ok(true));
+        assert!(eval_as::<bool>(&scope, "{{ page }}").is_err());
+        assert_eq!(eval_as::<String>(&scope, "{{ hex(page) }}"), Ok("0x200000".to_owned()));
+        assert_eq!(eval_as::<Duration>(&scope, "{{ 5 ~ 'ms' }}").map(|d| d.to_string()), Ok("5ms".to_owned()));
+        assert_eq!(eval_as::<Vec<u64>>(&scope, "{{ ranges }}"), Ok(vec![1, 5, 3]));
+    }
+
+    #[test]
+    fn a_mistake_is_pointed_at_within_the_text() {
+        for (source, part, says) in [
+            ("{{ pgae + 1 }}", "pgae", "`pgae` is not defined; did you mean `page`?"),
+            ("{{ m.iovaa }}", "iovaa", "`m` has no `iovaa`; did you mean `iova`?"),
+            ("{{ m.frob + 1 }}", "frob", "`m` has no `frob`; it has `iova` and `size`"),
+            ("{{ align_upp(1, 2) }}", "align_upp", "did you mean `align_up`?"),
+            ("{{ page | lengthh }}", "lengthh", "there is no filter `lengthh`; did you mean `length`?"),
+            ("{{ page is definedd }}", "definedd", "there is no test `definedd`; did you mean `defined`?"),
+            ("{{ page + }}", "+", "this is no expression"),
+            ("{{ page page_size }}", "page_size", "this is no expression"),
+            ("{{ backend + 1 }}", "backend + 1", "unsupported types string and number"),
+            ("{{ }}", "", "the braces are empty"),
+        ] {
+            let error = eval(&scope(), source).unwrap_err();
+            assert!(error.to_string().contains(says), "{source}: {error}");
+            assert_eq!(&source[error.range.clone()], part, "{source}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_variables_of_an_expression_are_known_without_a_value() {
+        let source = "map {{ page }} at {{ align_up(m.iova, 2 * MiB) if x is defined else 'page' }}";
+        let names = undeclared(source).unwrap();
+        assert_eq!(names.iter().map(|name| name.name.as_str()).collect::<Vec<_>>(), ["page", "m", "x"]);
+        assert!(names.iter().all(|name| source[name.range.clone()] == name.name));
+        assert_eq!(names[0].unknown(["pages"]).to_string(), "`page` is not defined; did you mean `pages`?");
+        for source in ["{{ 1 + }}", "{{ a", "{{ a | frob }}", "a b", "{{ a }} {{ }}"] {
+            assert!(undeclared(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn no_expression_runs_for_long_or_overflows_the_stack() {
+        let nested = [
+            ("(", "1", ")"),
+            ("[", "1", "]"),
+            ("not ", "1", ""),
+            ("- ", "1", ""),
+            ("1 + ", "1", ""),
+            ("1 ** ", "1", ""),
+        ];
+        for (open, middle, close) in nested {
+            for times in [10, 100, 500, 100_000] {
+                let source = format!("{}{middle}{}", open.repeat(times), close.repeat(times));
+                let _ = eval(&scope(), &source);
+                let _ = undeclared(&source);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scope_shares_until_it_is_changed() {
+        let mut outer = scope();
+        let inner = outer.with("page", 1);
+        outer.set("x", 5);
+        assert_eq!(eval_as::<u64>(&inner, "page"), Ok(1));
+        assert_eq!(eval_as::<u64>(&outer, "page + x"), Ok((2 << 20) + 5));
+        assert!(inner.get("x").is_none());
+    }
+
+    #[test]
+    fn sizes_with_a_unit_are_numbers_and_other_text_is_text() {
+        let node = parse("[2MiB, 4096, iommufd, 250ms, '0755', true]").unwrap();
+        let texts: Vec<String> = eval_as(&Scope::new().with("x", scalar(&node)), "x").unwrap();
+        assert_eq!(texts, ["2097152", "4096", "iommufd", "250ms", "0755", "true"]);
+        assert_eq!(eval_as::<u64>(&Scope::new().with("x", scalar(&node)), "x[0] + x[1]"), Ok((2 << 20) + 4096));
+    }
+}

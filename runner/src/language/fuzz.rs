@@ -1,0 +1,212 @@
+//! Nothing an author or a stranger writes makes the reader panic, hang or draw what a terminal obeys.
+
+use serde::Deserialize;
+
+use super::{Diagnostic, Duration, Dynamic, Node, Ordered, Path, Problems, Scope, Size, Source, Template};
+use super::{decode, eval, parse, render, undeclared};
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Scenario {
+    name: Template,
+    cases: Vec<Case>,
+    vars: Option<Ordered<Node>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Case {
+    name: String,
+    timeout: Option<Dynamic<Duration>>,
+    regions: Ordered<Region>,
+    steps: Option<Vec<Step>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Region {
+    memory: Memory,
+    size: Dynamic<Size>,
+    count: Option<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+#[serde(rename_all = "snake_case")]
+enum Memory {
+    Anonymous,
+    Hugetlb,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    Map { region: String, iova: Option<Dynamic<Size>> },
+    Unmap(Size),
+    Info,
+}
+
+const SEED: &str = "\
+name: a {{ page }} b
+cases:
+  - name: \"x\"
+    timeout: \"{{ t ~ 'ms' }}\"
+    regions: { a: { memory: anonymous, size: 2MiB }, b: &b { memory: hugetlb, size: \"{{ page }}\", count: 3 } }
+    steps:
+      - map: { region: a, iova: 0x1000 }
+      - unmap: 4KiB
+      - info
+  - name: 'ü🦀'
+    regions:
+      c: *b
+vars: { pages: [4KiB, 1e6, ~], text: |
+    two
+    lines
+  }
+";
+
+const SCRAPS: [&str; 44] = [
+    "\t",
+    "\n",
+    "\r\n",
+    "\r",
+    ":",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "{{",
+    "}}",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "!x ",
+    "!!int ",
+    "|\n",
+    ">-\n",
+    "? ",
+    "---\n",
+    "...\n",
+    "<<: ",
+    "%",
+    "@",
+    "\u{0}",
+    "\u{1b}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{feff}",
+    "\u{202e}",
+    "🦀",
+    "99999999999999999999",
+    "0x",
+    "-",
+    ".nan",
+    "null",
+    "\\",
+    "{{ a.b.c }}",
+    "name: ",
+    ",",
+];
+
+/// A small generator: the same texts in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % bound.max(1)
+    }
+
+    fn boundary(&mut self, text: &str) -> usize {
+        let mut at = self.below(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn mutate(&mut self, text: &mut String) {
+        let (a, b) = (self.boundary(text), self.boundary(text));
+        match self.below(4) {
+            0 => text.insert_str(a, SCRAPS[self.below(SCRAPS.len())]),
+            1 => text.replace_range(a.min(b)..a.max(b), ""),
+            2 => {
+                let part = text[a.min(b)..a.max(b)].to_owned();
+                let at = self.boundary(text);
+                if part.len() < 200 {
+                    text.insert_str(at, &part);
+                }
+            }
+            _ => {
+                let scrap = SCRAPS[self.below(SCRAPS.len())];
+                let end = text[a..].char_indices().nth(1).map_or(text.len(), |(length, _)| a + length);
+                text.replace_range(a..end, scrap);
+            }
+        }
+    }
+}
+
+fn read(text: &str) {
+    let source = Source::new("f.yaml", text);
+    let mut problems = Problems::new();
+    match parse(&source.text) {
+        Ok(node) => drop(decode::<Scenario>(&node, &mut problems)),
+        Err(diagnostic) => problems.push(*diagnostic),
+    }
+    let drawn = render(&source, problems.as_slice(), false);
+    let obeyed = drawn.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(obeyed, None, "{text:?}\n{drawn:?}");
+    assert_eq!(drawn.is_empty(), problems.is_empty(), "{text:?}");
+}
+
+#[test]
+fn mutated_files_are_read_or_refused() {
+    let mut random = Random(0x5eed_0bad_cafe_f00d);
+    for round in 0..4000 {
+        let mut text = SEED.to_owned();
+        for _ in 0..=round % 8 {
+            random.mutate(&mut text);
+        }
+        read(&text);
+    }
+}
+
+#[test]
+fn mutated_expressions_are_evaluated_or_refused() {
+    let mut random = Random(0x0dd_ba11);
+    let scope = Scope::new().with("page", 4096).with("text", "x");
+    for round in 0..4000 {
+        let mut text =
+            "{{ align_up(page, 2 * MiB) - text.x | default(1) if page is not none else [1, 'a'][0] }}".to_owned();
+        for _ in 0..=round % 6 {
+            random.mutate(&mut text);
+        }
+        for error in [eval(&scope, &text).err(), undeclared(&text).err()].into_iter().flatten() {
+            assert!(text.get(error.range.clone()).is_some(), "{text:?} {error:?}");
+        }
+    }
+}
+
+#[test]
+fn diagnostics_are_drawn_wherever_they_point() {
+    let mut random = Random(7);
+    for _ in 0..500 {
+        let mut text = SEED.to_owned();
+        random.mutate(&mut text);
+        let (a, b) = (random.below(text.len() + 40), random.below(text.len() + 40));
+        let path = Path::root().join("cases").join(random.below(3)).join("regions").join("b").join("size");
+        let mut inside =
+            Diagnostic::error("x", path.clone(), "x").inside(a % 20..b % 40).note(path, super::Target::Key, "y");
+        let source = Source::new("f", text);
+        render(&source, std::slice::from_ref(&inside), true);
+        inside.span = Some(a..b);
+        render(&source, &[inside], false);
+    }
+}
