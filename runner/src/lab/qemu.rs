@@ -106,7 +106,8 @@ pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) ->
         Some(_) => {
             // Without ioeventfd a write of the guest is in the host's pipe before the guest goes on.
             add("-device virtio-serial-pci,addr=02.0,ioeventfd=off");
-            add("-chardev stdio,id=journal,signal=off");
+            // Not `stdio`: with nothing to read there it counts as disconnected, and the guest's writes wait for ever.
+            add("-chardev file,id=journal,path=/proc/self/fd/1");
             add(&format!("-device virtserialport,chardev=journal,name={PORT_NAME}"));
         }
         None => add("-serial mon:stdio"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, eval_as,
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, Template, eval_as,
     expression, names, suggest,
 };
 use crate::{backend, language::Memory};
@@ -601,9 +601,7 @@ fn names_in(source: &str) -> Vec<String> {
 fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     let mut all = Vec::new();
     for (index, template) in case.covers.iter().enumerate() {
-        let source = template.as_str();
-        let path = path.join("covers").join(index);
-        all.push(Written { path, source, kind: Kind::Text, when: When::PLANNED });
+        all.extend(text(path.join("covers").join(index), template, When::PLANNED));
     }
     requirements(&path.join("requires"), &case.requires, &mut all);
     let unnamed = case.region.iter().map(|region| (path.join("region"), region));
@@ -681,9 +679,14 @@ fn requirements<'a>(path: &Path, requirements: &'a [Requirement], all: &mut Vec<
         if let Dynamic::Expression(source) = &requirement.that {
             all.push(Written { path: path.join("that"), source, kind: Kind::Bool, when: When::OPEN });
         }
-        let source = requirement.because.as_str();
-        all.push(Written { path: path.join("because"), source, kind: Kind::Text, when: When::OPEN });
+        all.extend(text(path.join("because"), &requirement.because, When::OPEN));
     }
+}
+
+/// A text, if it has expressions in it.
+fn text(path: Path, template: &Template, when: When) -> Option<Written<'_>> {
+    let source = template.as_str();
+    (!template.is_literal()).then_some(Written { path, source, kind: Kind::Text, when })
 }
 
 /// The sizes in a table of outcomes.
