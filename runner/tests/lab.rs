@@ -36,7 +36,10 @@ fn lab_is_there() -> bool {
         assert!(!ci, "CI needs the lab:\n{reason}");
         assert_eq!(output.status.code(), Some(3), "the only excuse is a lab that cannot be had:\n{reason}");
         // Not through print!, which the test harness swallows for tests that pass.
-        let _ = writeln!(std::io::stderr(), "\n*** NOT TESTED: nothing was run on a kernel, because there is no lab\n{reason}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "\n*** NOT TESTED: nothing was run on a kernel, because there is no lab\n{reason}"
+        );
         false
     })
 }
@@ -135,7 +138,8 @@ fn all_results_of_the_kernels_own_programs_come_out_as_there() {
     for line in fs::read_to_string(&ran.journal).expect("there is a journal").lines() {
         let event: serde_json::Value = serde_json::from_str(line).expect("JSON lines");
         if event["event"] == "case_planned" {
-            covered.extend(event["covers"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned()));
+            covered
+                .extend(event["covers"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned()));
         }
     }
     let expected = upstream_results();
@@ -243,7 +247,10 @@ cases:
     let verdict = |name: &str| {
         let case = document.descendants().find(|node| node.attribute("name") == Some(name)).unwrap();
         let tags = ["failure", "error", "skipped"];
-        case.children().filter(|node| tags.iter().any(|tag| node.has_tag_name(*tag))).map(|n| n.tag_name().name()).collect::<Vec<_>>()
+        case.children()
+            .filter(|node| tags.iter().any(|tag| node.has_tag_name(*tag)))
+            .map(|n| n.tag_name().name())
+            .collect::<Vec<_>>()
     };
     assert_eq!(verdict("skips"), ["skipped"]);
     assert_eq!(verdict("fails"), ["failure"]);

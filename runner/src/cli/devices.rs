@@ -90,7 +90,9 @@ fn none_named() -> String {
              help: switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on\n",
         );
     } else {
-        text.push_str("  these are behind an IOMMU; choose one that nothing uses (it is taken from its driver and given back):\n");
+        text.push_str(
+            "  these are behind an IOMMU; choose one that nothing uses (it is taken from its driver and given back):\n",
+        );
         for device in candidates.iter().take(20) {
             let _ = writeln!(text, "    {}", device.describe());
         }
@@ -101,7 +103,9 @@ fn none_named() -> String {
     if !system::is_root() {
         text.push_str("  help: opening and binding devices needs root\n");
     }
-    text.push_str("  help: without a device to spare, `vfiospec lab run` boots a kernel with an emulated IOMMU and device\n");
+    text.push_str(
+        "  help: without a device to spare, `vfiospec lab run` boots a kernel with an emulated IOMMU and device\n",
+    );
     text
 }
 

@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     event::{CaseResult, DeviceUsed, Event, Verdict},
-    lab::{self, Accel, DeviceModel, Guest, IommuModel, JOURNAL_PORT, Job, KernelChoice, LabError, Next, Options, Prepared},
+    lab::{
+        self, Accel, DeviceModel, Guest, IommuModel, JOURNAL_PORT, Job, KernelChoice, LabError, Next, Options, Prepared,
+    },
 };
 
 /// Where the guest finds the scenarios.

@@ -51,7 +51,12 @@ impl Output {
             eprintln!("vfiospec: failed to remove the earlier report {}: {error}", outputs.junit.display());
             return Err(Exit::ReportNotWritten);
         }
-        Ok(Output { outputs: outputs.clone(), journal, progress: Progress::stderr(outputs.verbose), events: Vec::new() })
+        Ok(Output {
+            outputs: outputs.clone(),
+            journal,
+            progress: Progress::stderr(outputs.verbose),
+            events: Vec::new(),
+        })
     }
 
     /// One event, to the journal first.

@@ -78,10 +78,7 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
 type Sink<'a> = dyn FnMut(Event) -> io::Result<()> + 'a;
 
 /// To the journal and the terminal, and reports at the end.
-fn report(
-    outputs: &Outputs,
-    run: impl FnOnce(&mut Sink) -> io::Result<()>,
-) -> Result<Exit, Exit> {
+fn report(outputs: &Outputs, run: impl FnOnce(&mut Sink) -> io::Result<()>) -> Result<Exit, Exit> {
     let mut output = Output::create(outputs)?;
     let outcome = run(&mut |event| output.on(event));
     if let Err(error) = &outcome {
@@ -112,11 +109,8 @@ fn stream(file: &PathBuf, run: impl FnOnce(&mut Sink) -> io::Result<()>) -> Resu
 }
 
 fn started(devices: &[DeviceUsed]) -> RunStarted {
-    let iommus: std::collections::BTreeSet<String> = devices
-        .iter()
-        .filter_map(|device| device.bdf.parse().ok())
-        .map(|bdf| facts::iommu(bdf).to_string())
-        .collect();
+    let iommus: std::collections::BTreeSet<String> =
+        devices.iter().filter_map(|device| device.bdf.parse().ok()).map(|bdf| facts::iommu(bdf).to_string()).collect();
     RunStarted {
         format: FORMAT,
         tool: env!("CARGO_PKG_VERSION").to_owned(),

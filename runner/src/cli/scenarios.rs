@@ -88,7 +88,8 @@ impl Selection {
             }
         }
         if errors > 0 {
-            let plural = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+            let plural =
+                |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
             eprintln!("{} in {} of {}", plural(errors, "error"), invalid, plural(texts.len(), "file"));
             return Err(Exit::Usage);
         }

@@ -38,7 +38,8 @@ pub fn main(args: &Args) -> Exit {
             .map(|(name, region, _)| (name.into(), serde_yaml::to_value(region).expect("a region has a YAML form")))
             .collect();
         let steps: Vec<_> = steps.into_iter().map(|planned| planned.step).collect();
-        let shown = [("regions", serde_yaml::Value::from(regions)), ("steps", serde_yaml::to_value(steps).expect("steps too"))];
+        let shown =
+            [("regions", serde_yaml::Value::from(regions)), ("steps", serde_yaml::to_value(steps).expect("steps too"))];
         let shown: serde_yaml::Mapping = shown.into_iter().map(|(key, value)| (key.into(), value)).collect();
         println!("{}", serde_yaml::to_string(&shown).expect("a mapping has a YAML form"));
     }

@@ -60,13 +60,14 @@ impl<'a> Execution<'a> {
         let name = path.join("name");
         let bdf: Bdf = self.device.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
-        let open = fixtures.get(self.planned.device, bdf, self.planned.backend, fresh).map_err(|error| match error {
-            CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
-            CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
-            CannotOpen::Ask(what, errno) => {
-                End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
-            }
-        })?;
+        let open =
+            fixtures.get(self.planned.device, bdf, self.planned.backend, fresh).map_err(|error| match error {
+                CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
+                CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
+                CannotOpen::Ask(what, errno) => {
+                    End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
+                }
+            })?;
         if open.session.true_name() != self.planned.backend {
             return Err(End::Skipped(format!(
                 "/dev/vfio/vfio is IOMMUFD in disguise on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {}",
@@ -75,9 +76,9 @@ impl<'a> Execution<'a> {
         }
         self.learn(bdf, open);
         let (regions, steps) = plan::planned(case, path, self.planned.backend);
-        let needs_bar = regions.iter().any(|(_, region, _)| {
-            region.memory == Memory::Bar && !matches!(region.bar, Some(language::Bar::Index(_)))
-        });
+        let needs_bar = regions
+            .iter()
+            .any(|(_, region, _)| region.memory == Memory::Bar && !matches!(region.bar, Some(language::Bar::Index(_))));
         if needs_bar && open.largest_bar.is_none() {
             return Err(no_bar());
         }
@@ -151,7 +152,8 @@ impl<'a> Execution<'a> {
 
     fn requirements(&mut self, case: &language::Case, path: &Path) -> Result<(), End> {
         let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
-        let of_scenario = scenario.requires.iter().enumerate().map(|(index, r)| (Path::root().join("requires").join(index), r));
+        let of_scenario =
+            scenario.requires.iter().enumerate().map(|(index, r)| (Path::root().join("requires").join(index), r));
         let of_case = case.requires.iter().enumerate().map(|(index, r)| (path.join("requires").join(index), r));
         for (at, requirement) in of_scenario.chain(of_case) {
             let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
@@ -163,7 +165,13 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    fn step(&mut self, planned: &PlannedStep, open: &Open, iovas: &mut IovaAllocator, held: &[Held]) -> Result<(), End> {
+    fn step(
+        &mut self,
+        planned: &PlannedStep,
+        open: &Open,
+        iovas: &mut IovaAllocator,
+        held: &[Held],
+    ) -> Result<(), End> {
         let PlannedStep { step, at, .. } = planned;
         let iommu = open.session.iommu();
         if let Some(map) = &step.map {
@@ -265,7 +273,8 @@ impl<'a> Execution<'a> {
             Ok(Some(reported)) => format!("success and {}", amount(reported)),
             Err(errno) => errno.to_string(),
         };
-        let problem = Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
+        let problem =
+            Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
         Err(End::Failed(problem.label(format!("expected {expected} on {}", self.planned.backend))))
     }
 
@@ -317,7 +326,9 @@ impl<'a> Execution<'a> {
             leaf.iova,
             amount(size)
         );
-        Err(End::Failed(Problem::new("not-gone", planned.outcome_at.clone(), title).label("expected nothing mapped after this")))
+        Err(End::Failed(
+            Problem::new("not-gone", planned.outcome_at.clone(), title).label("expected nothing mapped after this"),
+        ))
     }
 
     /// The leaves behind a range; `None` and a note where nothing shows them.
@@ -360,7 +371,10 @@ impl<'a> Execution<'a> {
     }
 
     fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
-        value.resolve(&self.scope).map(|size| size.0).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
+        value
+            .resolve(&self.scope)
+            .map(|size| size.0)
+            .map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
     }
 
     fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {

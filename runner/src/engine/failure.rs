@@ -60,7 +60,8 @@ impl Problem {
 
     /// The problem as the terminal and the reports show it, without colour.
     pub fn render(&self, source: &Source) -> String {
-        let mut diagnostic = Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
+        let mut diagnostic =
+            Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
         diagnostic.help.clone_from(&self.help);
         diagnostic.inside.clone_from(&self.inside);
         render(source, &[diagnostic], false)

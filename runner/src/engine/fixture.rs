@@ -45,7 +45,13 @@ impl Fixtures {
     }
 
     /// The device on the backend: the one that is open, if it is the same and need not be fresh, or a new one.
-    pub fn get(&mut self, device: usize, bdf: Bdf, backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
+    pub fn get(
+        &mut self,
+        device: usize,
+        bdf: Bdf,
+        backend: backend::Name,
+        fresh: bool,
+    ) -> Result<&mut Open, CannotOpen> {
         let same = |open: &Open| open.device == device && open.session.name() == backend;
         if fresh || !self.open.as_ref().is_some_and(same) {
             self.close();
@@ -88,7 +94,8 @@ impl Open {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
             let left = observer.leaves(0, u64::MAX).map_err(|error| error.to_string())?;
             // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.
-            let mut ours = left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
+            let mut ours =
+                left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
             if let Some(leaf) = ours.next() {
                 return Err(format!(
                     "the IOMMU still holds an entry of {} at iova {:#x} with everything unmapped",

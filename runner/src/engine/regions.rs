@@ -69,7 +69,9 @@ impl Pool {
         largest: Option<&Bar>,
     ) -> Result<Held, End> {
         let value = |key: &str, field: &Option<Dynamic<Size>>| -> Result<Option<u64>, End> {
-            let evaluate = |value: &Dynamic<Size>| value.resolve(scope).map(|size| size.0).map_err(|e| End::Error(Problem::expression(at.join(key), &e)));
+            let evaluate = |value: &Dynamic<Size>| {
+                value.resolve(scope).map(|size| size.0).map_err(|e| End::Error(Problem::expression(at.join(key), &e)))
+            };
             field.as_ref().map(evaluate).transpose()
         };
         let size = value("size", &region.size)?;

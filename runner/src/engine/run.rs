@@ -77,7 +77,9 @@ pub fn run(
                     message.push_str(&format!(" in {step}"));
                 }
                 if stuck {
-                    message.push_str("; the process cannot be killed: it is stuck in the kernel, and the device is given up");
+                    message.push_str(
+                        "; the process cannot be killed: it is stuck in the kernel, and the device is given up",
+                    );
                 }
                 lost(Verdict::Failed, message)
             }

@@ -68,7 +68,9 @@ pub fn main() -> Result<(), String> {
     let mut next = || -> Result<Option<ToWorker>, String> {
         let Some(line) = lines.next() else { return Ok(None) };
         let line = line.map_err(|error| format!("failed to read from the runner: {error}"))?;
-        serde_json::from_str(&line).map(Some).map_err(|error| format!("failed to understand the runner: {error}: {line}"))
+        serde_json::from_str(&line)
+            .map(Some)
+            .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
     let Some(ToWorker::Setup(setup)) = next()? else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());

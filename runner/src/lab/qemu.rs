@@ -91,7 +91,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) ->
     add("-machine q35,kernel-irqchip=split -nodefaults -no-user-config -display none -no-reboot");
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
-        Engine::Tcg => add("-accel tcg,thread=multi -cpu max"),
+        Engine::Tcg => add("-accel tcg,thread=multi -cpu max,-erms"),
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::expression::eval::{self, Name as Needed};
+use super::text::suggest;
 use super::{
-    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope, Size, Step, Target, Template, eval_as,
-    expression, names, suggest,
+    ByBackend, Case, Diagnostic, Dynamic, Name, Outcome, Path, Pattern, Region, Requirement, Scalar, Scenario, Scope,
+    Size, Step, Target, Template, eval_as, names,
 };
 use crate::{backend, language::Memory};
 
@@ -77,8 +79,12 @@ impl Checker<'_> {
         for (name, _) in &scenario.backends.0 {
             if !backends.insert(*name) {
                 self.say(
-                    Diagnostic::error("duplicate-backend", Path::root().join("backends"), format!("`{name}` is listed twice"))
-                        .label("once is enough"),
+                    Diagnostic::error(
+                        "duplicate-backend",
+                        Path::root().join("backends"),
+                        format!("`{name}` is listed twice"),
+                    )
+                    .label("once is enough"),
                 );
             }
         }
@@ -189,7 +195,8 @@ impl Checker<'_> {
                     "two-forms",
                     path.join("steps"),
                     format!("case `{}` has both `steps` and the declarative form", case.name),
-                ).at(Target::Key)
+                )
+                .at(Target::Key)
                 .label("expected either `region` and `expect`, or `regions` and `steps`"),
             ),
             (false, None) => self.say(
@@ -203,7 +210,8 @@ impl Checker<'_> {
                             "missing-region",
                             path.join("expect"),
                             format!("case `{}` expects something of a region that it does not describe", case.name),
-                        ).at(Target::Key)
+                        )
+                        .at(Target::Key)
                         .label("expected a `region` beside it"),
                     );
                 }
@@ -213,7 +221,8 @@ impl Checker<'_> {
                             "missing-expect",
                             path.join("region"),
                             format!("case `{}` has a region and expects nothing of it", case.name),
-                        ).at(Target::Key)
+                        )
+                        .at(Target::Key)
                         .label("expected an `expect` beside it")
                         .help("`expect: { map: ok }` is the least; the unmap is then checked to the byte"),
                     );
@@ -224,7 +233,8 @@ impl Checker<'_> {
                             "two-forms",
                             path.join("regions").join(name),
                             format!("region `{name}` is for `steps`, and case `{}` has none", case.name),
-                        ).at(Target::Key)
+                        )
+                        .at(Target::Key)
                         .label("expected only `region` beside `expect`"),
                     );
                 }
@@ -236,7 +246,8 @@ impl Checker<'_> {
                             "nothing-to-do",
                             path.join("steps"),
                             format!("case `{}` does nothing", case.name),
-                        ).at(Target::Key)
+                        )
+                        .at(Target::Key)
                         .label("expected at least one step"),
                     );
                 }
@@ -248,7 +259,8 @@ impl Checker<'_> {
                         && !written(&path, case).iter().any(|expression| mentioned(expression.source))
                     {
                         self.say(
-                            Diagnostic::error("unused-region", path, format!("no step uses region `{name}`")).at(Target::Key)
+                            Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
+                                .at(Target::Key)
                                 .label("expected a `map` of it, or no such region"),
                         );
                     }
@@ -321,11 +333,9 @@ impl Checker<'_> {
     fn region(&mut self, path: &Path, region: &Region) {
         let mut misplaced = |key: &str, present: bool, only: &str| {
             if present {
-                let problem = Diagnostic::error(
-                    "misplaced-key",
-                    path.join(key),
-                    format!("`{key}` does not go with this memory"),
-                ).at(Target::Key);
+                let problem =
+                    Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with this memory"))
+                        .at(Target::Key);
                 self.say(problem.label(format!("expected only with {only}")));
             }
         };
@@ -353,7 +363,8 @@ impl Checker<'_> {
         }
         match (&region.misalign, &region.align) {
             (Some(_), None) => self.say(
-                Diagnostic::error("missing-key", path.join("misalign"), "`misalign` without `align`").at(Target::Key)
+                Diagnostic::error("missing-key", path.join("misalign"), "`misalign` without `align`")
+                    .at(Target::Key)
                     .label("expected `align` beside it: misaligned against what?"),
             ),
             (Some(Dynamic::Is(misalign)), Some(Dynamic::Is(align))) if misalign.0 >= align.0 => self.say(
@@ -380,7 +391,8 @@ impl Checker<'_> {
                         "two-verbs",
                         path.join(*second),
                         format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
-                    ).at(Target::Key)
+                    )
+                    .at(Target::Key)
                     .label("expected one verb a step")
                     .help("start the second with a `-` of its own"),
                 );
@@ -410,7 +422,8 @@ impl Checker<'_> {
                             "misplaced-key",
                             path.join(key),
                             format!("`{key}` does not go with `{verb}`"),
-                        ).at(Target::Key)
+                        )
+                        .at(Target::Key)
                         .label("expected only with a call: `map`, `unmap`, `unmap_all`, `iova_ranges`, `info`"),
                     );
                 }
@@ -425,12 +438,15 @@ impl Checker<'_> {
         self.table(path, outcomes, backends);
         let entries: Vec<(Path, &Outcome)> = match outcomes {
             ByBackend::All(outcome) => vec![(path.clone(), outcome)],
-            ByBackend::Table(table) => table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect(),
+            ByBackend::Table(table) => {
+                table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect()
+            }
         };
         for (path, outcome) in entries {
             if !reports && matches!(outcome, Outcome::Bytes(_)) {
                 self.say(
-                    Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes").at(Target::Key)
+                    Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes")
+                        .at(Target::Key)
                         .label("expected only of `unmap` and `unmap_all`")
                         .help("write `ok` for success"),
                 );
@@ -447,7 +463,8 @@ impl Checker<'_> {
                         "unmatched-backend",
                         path.clone(),
                         format!("nothing is said for `{backend}`, on which the case runs"),
-                    ).at(Target::Key)
+                    )
+                    .at(Target::Key)
                     .label(format!("expected a key for {backend}"))
                     .help("add the backend, or `\"*\"` for all others"),
                 );
@@ -490,7 +507,10 @@ impl Checker<'_> {
                 let list = if when >= from { &mut known } else { &mut later };
                 list.extend(names.map(str::to_owned));
             };
-            add(&mut self.scenario.vars.keys().chain(case.vars.keys()).filter(|name| !late.contains(*name)), When::PLANNED);
+            add(
+                &mut self.scenario.vars.keys().chain(case.vars.keys()).filter(|name| !late.contains(*name)),
+                When::PLANNED,
+            );
             add(&mut case.matrix.keys(), When::PLANNED);
             add(&mut names::RUN_TIME.iter().copied(), When::OPEN);
             add(&mut late.iter().map(String::as_str), When::OPEN);
@@ -502,7 +522,8 @@ impl Checker<'_> {
         }
         for combination in super::combinations(&case.matrix) {
             for &backend in backends {
-                let Ok(scope) = super::static_scope(self.scenario, case, self.command_line, backend, &combination) else {
+                let Ok(scope) = super::static_scope(self.scenario, case, self.command_line, backend, &combination)
+                else {
                     continue; // said by `variables`
                 };
                 for expression in &all {
@@ -560,11 +581,12 @@ impl Checker<'_> {
             Ok(undeclared) => undeclared,
             Err(error) => return self.say(error.diagnostic(expression.path.clone())),
         };
-        for expression::Name { name, range } in undeclared {
+        for Needed { name, range } in undeclared {
             if known.contains(&name) {
                 continue;
             }
-            let mut problem = Diagnostic::error("unknown-name", expression.path.clone(), format!("`{name}` is not known here"));
+            let mut problem =
+                Diagnostic::error("unknown-name", expression.path.clone(), format!("`{name}` is not known here"));
             problem.inside = Some(range);
             if later.contains(&name) {
                 problem.title = format!("`{name}` is not known yet here");
@@ -583,7 +605,7 @@ impl Checker<'_> {
         let outcome = match expression.kind {
             Kind::Size => eval_as::<Size>(scope, expression.source).map(drop),
             Kind::Bool => eval_as::<bool>(scope, expression.source).map(drop),
-            Kind::Text => expression::render(scope, expression.source).map(drop),
+            Kind::Text => eval::render(scope, expression.source).map(drop),
             Kind::Anything => Ok(()), // evaluated by `static_scope`
         };
         if let Err(error) = outcome {
@@ -607,7 +629,8 @@ fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     let unnamed = case.region.iter().map(|region| (path.join("region"), region));
     let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
     let mut sizes: Vec<(Path, &Dynamic<Size>, When)> = Vec::new();
-    let mut add = |path: Path, value: Option<&'a Dynamic<Size>>, when| sizes.extend(value.map(|value| (path, value, when)));
+    let mut add =
+        |path: Path, value: Option<&'a Dynamic<Size>>, when| sizes.extend(value.map(|value| (path, value, when)));
     for (path, region) in unnamed.chain(named) {
         for (key, value) in [
             ("size", &region.size),
@@ -621,7 +644,10 @@ fn written<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     }
     if let Some(expect) = &case.expect {
         let path = path.join("expect");
-        for (path, size) in bytes(&path.join("map"), expect.map.as_ref()).into_iter().chain(bytes(&path.join("unmap"), expect.unmap.as_ref())) {
+        for (path, size) in bytes(&path.join("map"), expect.map.as_ref())
+            .into_iter()
+            .chain(bytes(&path.join("unmap"), expect.unmap.as_ref()))
+        {
             add(path, Some(size), When::OPEN);
         }
         let path = path.join("pagesize");

@@ -1,8 +1,8 @@
 //! From a text to a scenario that is known to be right.
 
 use super::{
-    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, decode, eval, names,
-    node, render, scan, undeclared,
+    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, decode,
+    eval, expression::scan, names, parse, render, undeclared,
 };
 use crate::backend;
 
@@ -35,7 +35,7 @@ impl Invalid {
 /// Reads and checks a scenario. `command_line` holds the variables that override those of the file.
 pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
     let mut problems = Problems::new();
-    let scenario: Option<Scenario> = match node::parse(&source.text) {
+    let scenario: Option<Scenario> = match parse(&source.text) {
         Ok(node) => decode(&node, &mut problems),
         Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
@@ -119,7 +119,7 @@ fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionE
 pub fn late_variables(scope: &mut Scope, scenario: &Scenario, case: &Case) {
     debug_assert!(names::RUN_TIME.iter().all(|name| scope.get(name).is_some()));
     for (name, value) in scenario.vars.iter().chain(case.vars.iter()) {
-        if !scope.get(name).is_some() {
+        if scope.get(name).is_none() {
             let _ = variable(scope, name, value);
         }
     }

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::complaint::Complaint;
-use super::node::shorten;
+use crate::language::text::complaint::Complaint;
+use crate::language::text::node::shorten;
 
 /// A number of bytes: `4096`, `0x1000`, `4KiB`, `1.5MiB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -367,8 +367,8 @@ impl JsonSchema for Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::decode::{Problems, decode};
-    use crate::language::node::parse;
+    use crate::language::text::decode::{Problems, decode};
+    use crate::language::text::node::parse;
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

@@ -9,7 +9,9 @@ pub use steps::{PlannedStep, planned};
 use crate::{
     backend,
     event::PlannedCase,
-    language::{BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, static_scope},
+    language::{
+        BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, static_scope,
+    },
 };
 
 /// How long a case may take unless it says otherwise.
@@ -93,7 +95,9 @@ pub fn expand(
         let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
         let locator = Locator::new(&loaded.source.text);
         let lines: Vec<u32> = (0..scenario.cases.len())
-            .map(|index| locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32)
+            .map(|index| {
+                locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32
+            })
             .collect();
         for (device, device_name) in devices.iter().enumerate() {
             if wanted != "any" && wanted != device_name && device_name != "any" {
@@ -101,7 +105,8 @@ pub fn expand(
             }
             for &(backend, options) in &scenario.backends.0 {
                 for (case_index, case) in scenario.cases.iter().enumerate() {
-                    let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(backend)));
+                    let meant =
+                        case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(backend)));
                     if !meant {
                         continue;
                     }

@@ -92,11 +92,8 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     };
     let unmaps = matches!(unmap, Outcome::Ok | Outcome::Bytes(_));
     let (iova, size) = range();
-    let step = Step {
-        unmap: Some(Unmap { iova, size }),
-        expect: Some(ByBackend::All(unmap.clone())),
-        ..Step::default()
-    };
+    let step =
+        Step { unmap: Some(Unmap { iova, size }), expect: Some(ByBackend::All(unmap.clone())), ..Step::default() };
     steps.push(plan(step, unmap, unmap_at.clone()));
     if unmaps {
         steps.push(plan(gone, Outcome::Ok, unmap_at));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a word is, as far as telling variables from the rest needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::language) enum Kind {
     Name,
     Number,
     Text,
@@ -14,7 +14,7 @@ pub(super) enum Kind {
 
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word<'s> {
+pub(in crate::language) struct Word<'s> {
     pub kind: Kind,
     pub text: &'s str,
     /// The byte at which it starts.
@@ -32,7 +32,7 @@ impl Word<'_> {
 }
 
 /// The words of an expression; what is no word of any language is a sign of one character.
-pub(super) struct Words<'s> {
+pub(in crate::language) struct Words<'s> {
     source: &'s str,
     at: usize,
 }
@@ -82,7 +82,7 @@ fn quoted(text: &str, quote: char) -> usize {
 
 /// A variable with the attributes asked of it: `m.iova`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chain<'s> {
+pub(in crate::language) struct Chain<'s> {
     pub words: Vec<Word<'s>>,
 }
 
@@ -90,7 +90,7 @@ const KEYWORDS: [&str; 14] =
     ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None", "loop"];
 
 /// All variables and functions that an expression names, filters and tests apart.
-pub(super) fn chains(source: &str) -> Vec<Chain<'_>> {
+pub(in crate::language) fn chains(source: &str) -> Vec<Chain<'_>> {
     let words: Vec<Word> = Words::of(source).collect();
     let mut chains: Vec<Chain> = Vec::new();
     for (index, word) in words.iter().enumerate() {
@@ -117,7 +117,7 @@ pub(super) fn chains(source: &str) -> Vec<Chain<'_>> {
 }
 
 /// The filters and tests that an expression names.
-pub(super) fn filters_and_tests(source: &str) -> (Vec<Word<'_>>, Vec<Word<'_>>) {
+pub(in crate::language) fn filters_and_tests(source: &str) -> (Vec<Word<'_>>, Vec<Word<'_>>) {
     let words: Vec<Word> = Words::of(source).collect();
     let (mut filters, mut tests) = (Vec::new(), Vec::new());
     for (index, word) in words.iter().enumerate() {
@@ -134,14 +134,14 @@ pub(super) fn filters_and_tests(source: &str) -> (Vec<Word<'_>>, Vec<Word<'_>>) 
 
 /// A part of a text with expressions in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(in crate::language) enum Piece {
     Literal(Range<usize>),
     /// What stands between the braces.
     Expression(Range<usize>),
 }
 
 /// The literal parts and expressions of a text; an error is the place of braces that are never closed.
-pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Range<usize>> {
+pub(in crate::language) fn pieces(text: &str) -> Result<Vec<Piece>, Range<usize>> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while let Some(open) = text[at..].find("{{").map(|found| at + found) {
@@ -184,7 +184,7 @@ fn closing(expression: &str) -> Option<usize> {
 }
 
 /// The range between the braces of a text that is wholly one expression.
-pub(super) fn whole(text: &str) -> Option<Range<usize>> {
+pub(in crate::language) fn whole(text: &str) -> Option<Range<usize>> {
     if !text.trim_start().starts_with("{{") {
         return None;
     }

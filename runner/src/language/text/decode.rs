@@ -210,9 +210,9 @@ impl<T: JsonSchema> JsonSchema for Ordered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::diagnostic::{Source, render};
-    use crate::language::node::parse;
     use crate::language::quantity::{Duration, Size};
+    use crate::language::text::node::parse;
+    use crate::language::text::{diagnostic::Source, render::render};
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Scenario {

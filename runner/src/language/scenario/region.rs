@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dynamic, Size};
+use crate::language::{Dynamic, Size};
 
 /// A region of address space that a case maps for DMA.
 ///

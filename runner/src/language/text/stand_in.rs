@@ -9,10 +9,10 @@ use super::fault::{Fault, Kind};
 
 /// Gives whatever it is asked for; where anything goes, the attempt decides.
 #[derive(Clone, Copy)]
-pub(super) struct StandIn(pub usize);
+pub(in crate::language) struct StandIn(pub usize);
 
 /// How many attempts differ.
-pub(super) const ATTEMPTS: usize = 7;
+pub(in crate::language) const ATTEMPTS: usize = 7;
 
 type Nothing = std::iter::Empty<StandIn>;
 

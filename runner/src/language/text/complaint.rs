@@ -116,7 +116,7 @@ impl Complaint {
     }
 
     /// Reads an error's text back: the whole complaint when it was one, else the text as its title.
-    pub(super) fn from_error(message: impl fmt::Display) -> Complaint {
+    pub(in crate::language) fn from_error(message: impl fmt::Display) -> Complaint {
         HANDED_OVER.take();
         let text = format!("{message:#}");
         HANDED_OVER.take().unwrap_or_else(|| Complaint::new(text))

@@ -9,8 +9,10 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::{Complaint, Dynamic, Size, backends::TableValue, suggest};
-use crate::uapi::Errno;
+use crate::{
+    language::{Complaint, Dynamic, Size, TableValue, text::suggest},
+    uapi::Errno,
+};
 
 /// What a call is expected to give on one backend.
 #[derive(Debug, Clone, PartialEq)]

@@ -142,8 +142,8 @@ fn picture(c: char) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::diagnostic::Target;
-    use crate::language::path::Path;
+    use crate::language::text::diagnostic::Target;
+    use crate::language::text::path::Path;
 
     fn case_path() -> Path {
         Path::root().join("cases").join(0)

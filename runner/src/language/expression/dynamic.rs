@@ -8,11 +8,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::complaint::Complaint;
 use super::convert::FromValue;
-use super::expression::{self, ExpressionError, Name, Scope};
-use super::node::shorten;
+use super::eval::{self as expression, ExpressionError, Name, Scope};
 use super::scan;
+use crate::language::text::complaint::Complaint;
+use crate::language::text::node::shorten;
 
 /// A literal value, or a text that is wholly one expression, `{{ … }}`, which gives such a value.
 ///
@@ -228,10 +228,10 @@ impl JsonSchema for Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::decode::{Ordered, Problems, decode};
-    use crate::language::diagnostic::{Source, render};
-    use crate::language::node::parse;
     use crate::language::quantity::Size;
+    use crate::language::text::decode::{Ordered, Problems, decode};
+    use crate::language::text::node::parse;
+    use crate::language::text::{diagnostic::Source, render::render};
 
     #[derive(Debug, Deserialize, JsonSchema)]
     struct Map {

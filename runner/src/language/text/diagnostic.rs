@@ -15,8 +15,6 @@ use std::ops::Range;
 use super::path::Path;
 use super::position::Locator;
 
-pub use super::render::{render, visible};
-
 /// Whether a file can be used all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -193,6 +191,7 @@ pub fn locate(source: &Source, path: &Path, target: Target) -> Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::render;
 
     #[test]
     fn a_byte_order_mark_is_no_text() {

@@ -19,21 +19,21 @@ use super::stand_in::StandIn;
 use super::suggest;
 
 /// The way from the root to a node, kept on the stack: a path is only made of it when something is wrong.
-pub(super) struct Trail<'d> {
+pub(in crate::language) struct Trail<'d> {
     pub parent: Option<&'d Trail<'d>>,
     pub step: Step<'d>,
     pub node: &'d Node,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Step<'d> {
+pub(in crate::language) enum Step<'d> {
     Root,
     Key(&'d str),
     Index(usize),
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Decoder<'d> {
+pub(in crate::language) struct Decoder<'d> {
     pub node: &'d Node,
     pub trail: &'d Trail<'d>,
     pub session: &'d Session,

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
-use super::{
-    ByBackend, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step, Template,
-    backends::TableValue,
+use crate::language::{
+    Backends, ByBackend, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step, TableValue,
+    Template,
 };
 
 /// One case, or one for each combination of its matrix; on every backend and device of the scenario.
@@ -124,7 +124,7 @@ pub struct Scenario {
     #[schemars(example = &"any")]
     pub device: Option<Name>,
     /// The backends to run on.
-    pub backends: super::Backends,
+    pub backends: Backends,
     /// Values by name for all cases; `--var NAME=VALUE` on the command line overrides them.
     #[serde(default)]
     pub vars: Ordered<Scalar>,

@@ -4,12 +4,12 @@ use super::diagnostic::Diagnostic;
 use super::path::Path;
 
 /// Raised by the reading of a tree whose aliases make it far larger than its text.
-pub(super) const TOO_MANY_ALIASES: &str = "aliases repeat too much";
+pub(in crate::language) const TOO_MANY_ALIASES: &str = "aliases repeat too much";
 /// Raised for a list or a mapping in the place of a key.
-pub(super) const KEY_IS_NO_TEXT: &str = "a key is no text";
+pub(in crate::language) const KEY_IS_NO_TEXT: &str = "a key is no text";
 
 /// Whether there is nothing but comments.
-pub(super) fn is_blank(text: &str) -> bool {
+pub(in crate::language) fn is_blank(text: &str) -> bool {
     text.trim_start_matches('\u{feff}')
         .lines()
         .map(str::trim_start)
@@ -17,12 +17,12 @@ pub(super) fn is_blank(text: &str) -> bool {
 }
 
 /// The diagnostic for [`is_blank`].
-pub(super) fn empty() -> Diagnostic {
+pub(in crate::language) fn empty() -> Diagnostic {
     at(0..0, "empty-file", "the file is empty").help("a scenario begins with `name:` and `cases:`")
 }
 
 /// The diagnostic for a text of more than `limit` bytes.
-pub(super) fn too_large(text: &str, limit: usize) -> Diagnostic {
+pub(in crate::language) fn too_large(text: &str, limit: usize) -> Diagnostic {
     let title = format!("the file has {} bytes", text.len());
     at(0..0, "too-large", title).label(format!("expected at most {limit} bytes"))
 }
@@ -34,7 +34,7 @@ fn at(span: std::ops::Range<usize>, code: &'static str, title: impl Into<String>
 }
 
 /// An error of serde_yaml as a diagnostic.
-pub(super) fn explain(text: &str, error: &serde_yaml::Error) -> Diagnostic {
+pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Diagnostic {
     let message = error.to_string();
     // The reader counts characters; the end of a text may lie behind it.
     let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
@@ -217,8 +217,8 @@ fn second_document(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::language::diagnostic::{Source, render};
-    use crate::language::node::parse;
+    use crate::language::text::node::parse;
+    use crate::language::text::{diagnostic::Source, render::render};
 
     /// The code, the line and column, and the whole drawing of a text's mistake.
     fn read(text: &str) -> (String, String, String) {

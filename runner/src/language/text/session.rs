@@ -11,7 +11,7 @@ use super::stand_in::ATTEMPTS;
 
 /// A value that was reported is not decoded again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Treatment {
+pub(in crate::language) enum Treatment {
     /// As if its entry or element was not written.
     Hidden,
     /// A made-up value takes its place: this attempt.
@@ -21,7 +21,7 @@ pub(super) enum Treatment {
 /// Serde stops at the first mistake in a value. So the tree is decoded again with that value left out, until nothing is
 /// wrong or nothing is left; list elements that passed are left out too, which keeps the work in proportion to the text.
 /// Without a mistake there is one pass.
-pub(super) struct Session {
+pub(in crate::language) struct Session {
     /// Where the tree's root stands in its document.
     pub base: Path,
     /// The most diagnostics that are kept.
@@ -41,7 +41,7 @@ struct Repairs {
 }
 
 /// Nodes are told apart by where they are in memory: a tree is borrowed, and so stays where it is, while it is decoded.
-pub(super) fn address(node: &Node) -> usize {
+pub(in crate::language) fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 

@@ -12,16 +12,16 @@ use super::suggest;
 
 /// Why decoding stopped, and where.
 #[derive(Debug)]
-pub(super) struct Fault(pub(super) Box<Inner>);
+pub(in crate::language) struct Fault(pub(in crate::language) Box<Inner>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(in crate::language) struct Inner {
     pub kind: Kind,
     pub site: Option<Site>,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(in crate::language) enum Kind {
     Complaint(Complaint),
     /// Not of the type or range asked for.
     Type {
@@ -41,7 +41,7 @@ pub(super) enum Kind {
 
 /// Where decoding stopped.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(in crate::language) struct Site {
     pub path: Path,
     pub target: Target,
     /// The addresses of the nodes from the root to here: nodes are not moved while a tree is decoded.
@@ -54,7 +54,7 @@ pub(super) struct Site {
 
 /// What stood where decoding stopped.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(in crate::language) struct Read {
     pub description: String,
     pub is_nothing: bool,
     /// The value as it would be written, if it is one line.
@@ -159,7 +159,7 @@ fn plain_words(expected: &str) -> String {
 }
 
 /// A struct's name as a person says it, with its article: `MapStep` is "a map step".
-pub(super) fn place(name: &str) -> String {
+pub(in crate::language) fn place(name: &str) -> String {
     let mut words = String::new();
     for c in name.chars() {
         if c.is_uppercase() && !words.is_empty() {
@@ -175,7 +175,7 @@ pub(super) fn place(name: &str) -> String {
 }
 
 /// What a struct looks like, for a value that is no mapping.
-pub(super) fn mapping_with(fields: &[&str]) -> String {
+pub(in crate::language) fn mapping_with(fields: &[&str]) -> String {
     const MOST: usize = 6;
     match fields {
         [] => "nothing".to_owned(),
@@ -258,7 +258,7 @@ impl Site {
 }
 
 /// A complaint as the diagnostic at a path.
-pub(super) fn complained(mut path: Path, mut target: Target, complaint: &Complaint) -> Diagnostic {
+pub(in crate::language) fn complained(mut path: Path, mut target: Target, complaint: &Complaint) -> Diagnostic {
     if let Some(at) = &complaint.at {
         path.push(at.0.as_str());
         target = at.1;

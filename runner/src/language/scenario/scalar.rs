@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Size, functions::number};
+use crate::language::{Size, expression::functions::number};
 
 /// A value by name: text, a number, or true or false. A text such as `2MiB` is the number in expressions and keeps its spelling
 /// in names; a text that is wholly `{{ … }}` is computed.
@@ -82,5 +82,20 @@ impl JsonSchema for Scalar {
             "type": ["string", "integer", "boolean"],
             "examples": ["2MiB", 4096, "{{ page // 2 }}"],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_with_a_unit_is_a_number_and_other_text_is_text() {
+        let value = |text: &str| Scalar::Text(text.into()).value();
+        assert_eq!(value("2MiB"), minijinja::Value::from(2 << 20));
+        for text in ["iommufd", "250ms", "0755", "4096"] {
+            assert_eq!(value(text), minijinja::Value::from(text));
+        }
+        assert_eq!(Scalar::Integer(4096).value(), minijinja::Value::from(4096));
     }
 }

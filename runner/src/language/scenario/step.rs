@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ByBackend, Dynamic, Name, Outcome, Size};
+use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
 
 /// One step: a verb, what is expected of it, and under which name its result is kept.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

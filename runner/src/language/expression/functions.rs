@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests};
 
-use super::quantity::Size;
+use crate::language::quantity::Size;
 
 /// The names that are known everywhere, and that no variable should take.
 pub const BUILTINS: [&str; 12] =
     ["KiB", "MiB", "GiB", "TiB", "U64_MAX", "align_up", "align_down", "min", "max", "pow2", "version_at_least", "hex"];
-pub(super) const FILTERS: [&str; 11] =
+pub(in crate::language) const FILTERS: [&str; 11] =
     ["default", "first", "hex", "join", "last", "length", "list", "lower", "sort", "unique", "upper"];
-pub(super) const TESTS: [&str; 13] = [
+pub(in crate::language) const TESTS: [&str; 13] = [
     "boolean",
     "defined",
     "divisibleby",
@@ -32,7 +32,7 @@ pub(super) const TESTS: [&str; 13] = [
 const FUEL: u64 = 10_000;
 
 /// The one environment of all expressions.
-pub(super) fn environment() -> &'static Environment<'static> {
+pub(in crate::language) fn environment() -> &'static Environment<'static> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let mut env = Environment::empty();
@@ -80,7 +80,7 @@ pub(super) fn environment() -> &'static Environment<'static> {
 }
 
 /// A value as a whole number; text only if it is a size.
-pub(super) fn integer(value: &Value) -> Option<i128> {
+pub(in crate::language) fn integer(value: &Value) -> Option<i128> {
     match value.kind() {
         ValueKind::Number if value.is_integer() => i128::try_from(value.clone()).ok(),
         ValueKind::String => value.as_str()?.parse().ok().map(|Size(bytes)| bytes.into()),
@@ -89,7 +89,7 @@ pub(super) fn integer(value: &Value) -> Option<i128> {
 }
 
 /// A whole number as a value, in the smallest form, so that equal numbers are equal.
-pub(super) fn number(value: i128) -> Value {
+pub(in crate::language) fn number(value: i128) -> Value {
     match (i64::try_from(value), u64::try_from(value)) {
         (Ok(value), _) => Value::from(value),
         (_, Ok(value)) => Value::from(value),
@@ -157,7 +157,7 @@ fn hex(value: Value) -> Result<String, Error> {
 }
 
 /// A number as it is written in hexadecimal, sign first.
-pub(super) fn in_hex(value: i128) -> String {
+pub(in crate::language) fn in_hex(value: i128) -> String {
     format!("{}0x{:x}", if value < 0 { "-" } else { "" }, value.unsigned_abs())
 }
 

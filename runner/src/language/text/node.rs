@@ -80,7 +80,7 @@ impl Node {
 }
 
 /// Text short enough for a sentence: its first line, cut.
-pub(super) fn shorten(text: &str) -> Cow<'_, str> {
+pub(in crate::language) fn shorten(text: &str) -> Cow<'_, str> {
     const MOST: usize = 60;
     let line = text.lines().next().unwrap_or_default();
     if line.len() == text.len() && line.chars().count() <= MOST {
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused() {
-        assert_eq!(parse(&"[".repeat(1000)).unwrap_err().severity, super::super::Severity::Error);
+        assert_eq!(parse(&"[".repeat(1000)).unwrap_err().severity, crate::language::Severity::Error);
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         assert_eq!(parse(&deep).unwrap_err().code, "too-deep");
     }

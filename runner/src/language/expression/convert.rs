@@ -3,10 +3,10 @@
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::complaint::Complaint;
 use super::functions::{in_hex, integer};
-use super::node::shorten;
-use super::quantity::{Duration, Size};
+use crate::language::quantity::{Duration, Size};
+use crate::language::text::complaint::Complaint;
+use crate::language::text::node::shorten;
 
 /// A type that an expression's value can become.
 pub trait FromValue: Sized {
@@ -15,7 +15,7 @@ pub trait FromValue: Sized {
 }
 
 /// A value as text, written as YAML would.
-pub(super) fn text(value: &Value) -> String {
+pub(in crate::language) fn text(value: &Value) -> String {
     match value.kind() {
         ValueKind::Bool => value.is_true().to_string(),
         ValueKind::None => "null".to_owned(),

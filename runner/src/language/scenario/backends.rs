@@ -9,8 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::Complaint;
-use crate::backend;
+use crate::{backend, language::Complaint};
 
 /// The backends of a scenario, each with its options, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +35,9 @@ impl<'de> Deserialize<'de> for Backends {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Backends, E> {
                 match text {
-                    "all" => Ok(Backends(backend::Name::ALL.iter().map(|&name| (name, BackendOptions::default())).collect())),
+                    "all" => {
+                        Ok(Backends(backend::Name::ALL.iter().map(|&name| (name, BackendOptions::default())).collect()))
+                    }
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }

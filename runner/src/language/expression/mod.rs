@@ -1,0 +1,7 @@
+//! What stands between `{{` and `}}`: minijinja expressions that keep their types, with a place for every mistake.
+
+pub(in crate::language) mod convert;
+pub(in crate::language) mod dynamic;
+pub(in crate::language) mod eval;
+pub(in crate::language) mod functions;
+pub(in crate::language) mod scan;

@@ -1,0 +1,9 @@
+//! The types of the language: what a scenario file says. JSON Schemas are generated from them.
+
+pub(in crate::language) mod backends;
+pub(in crate::language) mod case;
+pub(in crate::language) mod name;
+pub(in crate::language) mod outcome;
+pub(in crate::language) mod region;
+pub(in crate::language) mod scalar;
+pub(in crate::language) mod step;

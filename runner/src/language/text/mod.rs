@@ -1,0 +1,18 @@
+//! From a YAML text to typed values, with a place for every mistake.
+//!
+//! The text is parsed once ([`node`]), the tree is decoded into ordinary `Deserialize` types by a deserialiser that collects all
+//! mistakes ([`decode`]), and a [`diagnostic`] knows a [`path`], which becomes a line and a column only when it is shown ([`render`]).
+
+pub(in crate::language) mod complaint;
+pub(in crate::language) mod decode;
+pub(in crate::language) mod decoder;
+pub(in crate::language) mod diagnostic;
+pub(in crate::language) mod fault;
+pub(in crate::language) mod node;
+pub(in crate::language) mod path;
+pub(in crate::language) mod position;
+pub(in crate::language) mod render;
+pub(in crate::language) mod session;
+pub(in crate::language) mod stand_in;
+pub(in crate::language) mod suggest;
+pub(in crate::language) mod syntax;
