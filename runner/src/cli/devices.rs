@@ -50,7 +50,7 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
     }
     let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
     for Named { name, bdf } in named {
-        let name = name.clone().unwrap_or_else(|| "any".to_owned());
+        let name = name.clone().unwrap_or_else(|| "device".to_owned());
         if devices.used.iter().any(|used| used.name == name) {
             eprintln!("vfiospec: two devices are called `{name}`");
             eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");

@@ -60,14 +60,13 @@ impl<'a> Execution<'a> {
         let name = path.join("name");
         let bdf: Bdf = self.device.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
-        let open =
-            fixtures.get(self.planned.device, bdf, self.planned.backend, fresh).map_err(|error| match error {
-                CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
-                CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
-                CannotOpen::Ask(what, errno) => {
-                    End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
-                }
-            })?;
+        let open = fixtures.get(bdf, self.planned.backend, fresh).map_err(|error| match error {
+            CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
+            CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
+            CannotOpen::Ask(what, errno) => {
+                End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
+            }
+        })?;
         if open.session.true_name() != self.planned.backend {
             return Err(End::Skipped(format!(
                 "/dev/vfio/vfio is IOMMUFD in disguise on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {}",
@@ -284,7 +283,7 @@ impl<'a> Execution<'a> {
         let size = self.size(&pagesize.size, &at.join("size"))?;
         let expected = self.size(&pagesize.is, &planned.outcome_at)?;
         if self.planned.options.skip_pagesize {
-            let reason = format!("skip_pagesize is set for {}", self.planned.backend);
+            let reason = "the scenario sets skip_pagesize for the backend".to_owned();
             self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
             return Ok(());
         }

@@ -17,7 +17,6 @@ pub struct Fixtures {
 
 /// An open device, with what does not change while it is open.
 pub struct Open {
-    device: usize,
     /// The device behind its backend.
     pub session: Session,
     /// The IOVAs it may use.
@@ -45,14 +44,8 @@ impl Fixtures {
     }
 
     /// The device on the backend: the one that is open, if it is the same and need not be fresh, or a new one.
-    pub fn get(
-        &mut self,
-        device: usize,
-        bdf: Bdf,
-        backend: backend::Name,
-        fresh: bool,
-    ) -> Result<&mut Open, CannotOpen> {
-        let same = |open: &Open| open.device == device && open.session.name() == backend;
+    pub fn get(&mut self, bdf: Bdf, backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
+        let same = |open: &Open| open.session.device().bdf() == bdf && open.session.name() == backend;
         if fresh || !self.open.as_ref().is_some_and(same) {
             self.close();
             let session = backend::open(backend, bdf, &self.tracer).map_err(CannotOpen::Open)?;
@@ -61,7 +54,7 @@ impl Fixtures {
             let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
             let bars = session.device().regions().map_err(ask("the device's BARs"))?;
             let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());
-            self.open = Some(Open { device, session, iova_ranges, largest_bar: largest_bar(bars), observer, empty });
+            self.open = Some(Open { session, iova_ranges, largest_bar: largest_bar(bars), observer, empty });
         }
         Ok(self.open.as_mut().expect("opened just now"))
     }

@@ -44,7 +44,7 @@ impl Engine {
     pub fn run(&mut self, case: u32, step: &mut dyn FnMut(String)) -> CaseResult {
         let begin = Instant::now();
         let planned = &self.plan.cases[case as usize];
-        let device = &self.devices[planned.device];
+        let device = &self.devices[planned.device.expect("the runner keeps cases without a device")];
         // Without access to the log (not root) there is no window on it, and no lines.
         let mut window = Window::open(&planned.id.id()).ok();
         self.tracer.take();

@@ -43,11 +43,18 @@ pub fn run(
             break;
         }
         let planned = &plan.cases[case as usize];
-        if given_up[planned.device] {
+        if planned.device.is_some_and(|device| given_up[device]) {
             continue; // no result: the report says that it was not run
         }
         sink(Event::CaseStarted { case })?;
         let begin = Instant::now();
+        let Some(device) = planned.device else {
+            let name = &planned.id.device;
+            let message = format!("no device is called `{name}`; name one with --device {name}=ADDRESS");
+            let skipped = CaseResult::new(case, Verdict::Skipped, Duration::ZERO);
+            sink(Event::CaseFinished(CaseResult { message: Some(message), ..skipped }))?;
+            continue;
+        };
         let outcome = match &mut worker {
             Some(worker) => worker.run(case, planned.timeout, interrupt),
             None => match Worker::start(setup) {
@@ -70,7 +77,7 @@ pub fn run(
             }
             Outcome::TimedOut { step, stuck } => {
                 worker = None;
-                given_up[planned.device] = stuck;
+                given_up[device] = stuck;
                 let limit = planned.timeout;
                 let mut message = format!("timed out after {limit:?}");
                 if let Some(step) = step {

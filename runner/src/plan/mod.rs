@@ -37,8 +37,8 @@ pub struct Planned {
     pub backend: backend::Name,
     /// What the scenario sets for the backend.
     pub options: BackendOptions,
-    /// The index of its device in what [`expand`] was given.
-    pub device: usize,
+    /// The index of its device in what [`expand`] was given; `None` where the scenario's device is not there.
+    pub device: Option<usize>,
     /// What its expressions know before the run.
     pub scope: Scope,
     /// Its time limit.
@@ -81,7 +81,8 @@ pub struct Collision {
 
 /// Plans every case of the scenarios on the devices of these names.
 ///
-/// A scenario that names a device runs on that one only, and gives no case where it is not there.
+/// A scenario that names a device runs on that one only; where it is not there the cases are planned all the same, for a report
+/// that says so.
 pub fn expand(
     scenarios: Vec<Loaded>,
     devices: &[String],
@@ -99,10 +100,16 @@ pub fn expand(
                 locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32
             })
             .collect();
-        for (device, device_name) in devices.iter().enumerate() {
-            if wanted != "any" && wanted != device_name && device_name != "any" {
-                continue;
+        let mut roles: Vec<(Option<usize>, &str)> = Vec::new();
+        for (device, name) in devices.iter().enumerate() {
+            if wanted == "any" || wanted == name {
+                roles.push((Some(device), name));
             }
+        }
+        if roles.is_empty() {
+            roles.push((None, wanted));
+        }
+        for (device, device_name) in roles {
             for &(backend, options) in &scenario.backends.0 {
                 for (case_index, case) in scenario.cases.iter().enumerate() {
                     let meant =
@@ -119,7 +126,7 @@ pub fn expand(
                             pack: loaded.pack.clone(),
                             scenario: scenario.name.0.clone(),
                             backend: backend.as_str().to_owned(),
-                            device: device_name.clone(),
+                            device: device_name.to_owned(),
                             name: case_name(case, &combination),
                             file: loaded.source.name.clone(),
                             line: lines[case_index],

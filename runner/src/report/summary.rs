@@ -246,7 +246,7 @@ impl Page<'_> {
         let mut lines = vec![String::new()];
         let mut used = 0;
         for word in text.split_inclusive([' ', ',']) {
-            if used > 0 && used + word.trim_end().chars().count() > width {
+            if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
                 lines.push("  ".into());
                 used = 2;
             }

@@ -25,9 +25,14 @@ impl Terminal {
     pub const PLAIN: Self = Self { live: false, color: false, unicode: false, width: 80 };
 
     /// What `stream` can show, by what it is and by the environment: `NO_COLOR` turns colour off, else `CLICOLOR_FORCE`
-    /// turns it on, else it needs a terminal that is not dumb; the locale says whether it is Unicode, `COLUMNS` how wide.
+    /// turns it on, else it needs a terminal that is not dumb; the locale says whether it is Unicode, `COLUMNS` or the terminal how wide.
     pub fn detect(stream: &impl IsTerminal) -> Self {
-        Self::from_environment(stream.is_terminal(), |name| std::env::var(name).ok())
+        let columns = || console::Term::stdout().size_checked().or_else(|| console::Term::stderr().size_checked());
+        let terminal = Self::from_environment(stream.is_terminal(), |name| std::env::var(name).ok());
+        match (std::env::var_os("COLUMNS"), columns()) {
+            (None, Some((_, columns))) => Self { width: usize::from(columns).max(40), ..terminal },
+            _ => terminal,
+        }
     }
 
     fn from_environment(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
