@@ -106,7 +106,8 @@ pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) ->
         Some(_) => {
             // Without ioeventfd a write of the guest is in the host's pipe before the guest goes on.
             add("-device virtio-serial-pci,addr=02.0,ioeventfd=off");
-            add("-chardev stdio,id=journal,signal=off");
+            // Not `stdio`: with nothing to read there it counts as disconnected, and the guest's writes wait for ever.
+            add("-chardev file,id=journal,path=/proc/self/fd/1");
             add(&format!("-device virtserialport,chardev=journal,name={PORT_NAME}"));
         }
         None => add("-serial mon:stdio"),
@@ -122,7 +123,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) ->
             }
             DeviceModel::Igb => add(&format!("-device igb,{slot}")),
             DeviceModel::Nvme => {
-                add("-blockdev driver=null-co,node-name=disk,size=64M,read-zeroes=on");
+                add("-blockdev driver=null-co,node-name=disk,size=67108864,read-zeroes=on");
                 add(&format!("-device nvme,serial=lab,drive=disk,{slot}"));
             }
             DeviceModel::E1000e => add(&format!("-device e1000e,{slot}")),
