@@ -165,7 +165,7 @@ impl<'a> Apt<'a> {
         let size = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
         let size = size.split_whitespace().nth(2).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
 
-        let mut bar = progress.bar(&format!("{doing} ({} MB)", size / 1_000_000), size.max(1));
+        let mut bar = progress.bar(&format!("{doing} ({} MB)", size.div_ceil(1_000_000)), size.max(1));
         let mut command = self.command("apt-get", &["download", "-q", &wanted]);
         command.current_dir(&folder);
         let here = || fs::read_dir(&folder).into_iter().flatten().flatten();
