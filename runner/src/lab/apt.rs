@@ -33,12 +33,9 @@ impl Suites {
     }
 
     /// Each is tried: a mirror has no backports of testing, and that is no error.
-    fn list(self, codename: &str) -> Vec<String> {
-        let mut suites = vec![codename.to_owned(), format!("{codename}-updates"), format!("{codename}-backports")];
-        if self == Self::Unpackable {
-            suites.extend(["stable".into(), "stable-backports".into()]);
-        }
-        suites
+    fn list(codenames: &[&str]) -> Vec<String> {
+        let all = |name: &&str| ["", "-updates", "-backports"].map(|end| format!("{name}{end}"));
+        codenames.iter().flat_map(all).collect()
     }
 }
 
@@ -87,23 +84,47 @@ impl<'a> Apt<'a> {
         for below in ["sources", "lists/partial", "cache/archives/partial", "download"] {
             cache::create(&apt.folder.join(below))?;
         }
-        let signed = if Path::new(KEYRING).exists() { format!("Signed-By: {KEYRING}\n") } else { String::new() };
-        let list = suites.list(&apt.codename).join(" ");
-        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {list}\nComponents: main\n{signed}");
-        cache::write(&apt.folder.join("sources/lab.sources"), sources.as_bytes())?;
         cache::write(&apt.configuration(), configuration(&apt.folder).as_bytes())?;
-
         progress.say("reading Debian's lists of packages");
-        // A suite that the mirror lacks makes apt-get fail after it has fetched the others.
-        let ran = apt.runner("reading Debian's lists of packages").run(apt.command("apt-get", &["update"]), |_| {})?;
-        let fetched = fs::read_dir(apt.folder.join("lists"))
-            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().contains("_Packages")));
-        if fetched {
+        let mut codenames = vec![apt.codename.clone()];
+        if suites == Suites::Unpackable {
+            // Mirrors have been seen with weeks-old copies under the alias: it tells the name and nothing more.
+            apt.update(&mirror, &["stable".into()])?;
+            codenames.extend(apt.codename_of("_stable_InRelease").filter(|stable| *stable != apt.codename));
+        }
+        let codenames = codenames.iter().map(String::as_str).collect::<Vec<_>>();
+        let output = apt.update(&mirror, &Suites::list(&codenames))?;
+        if apt.lists().any(|(name, _)| name.contains("_Packages")) {
             return Ok(apt);
         }
         Err(LabError::new("failed to read Debian's lists of packages")
-            .detail(ran.tail)
+            .detail(output)
             .help("check the network and /etc/apt"))
+    }
+
+    /// Fetches the lists of these suites. One that the mirror lacks makes apt-get fail after it has fetched the others,
+    /// so that only what it left tells success; the output is for the error.
+    fn update(&self, mirror: &str, suites: &[String]) -> Result<String, LabError> {
+        let signed = if Path::new(KEYRING).exists() { format!("Signed-By: {KEYRING}\n") } else { String::new() };
+        let suites = suites.join(" ");
+        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}");
+        cache::write(&self.folder.join("sources/lab.sources"), sources.as_bytes())?;
+        let ran =
+            self.runner("reading Debian's lists of packages").run(self.command("apt-get", &["update"]), |_| {})?;
+        Ok(ran.tail)
+    }
+
+    /// The lists that apt keeps: file name and path.
+    fn lists(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let files = fs::read_dir(self.folder.join("lists")).into_iter().flatten().flatten();
+        files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.path()))
+    }
+
+    /// The `Codename` in the signed index whose file name ends like this.
+    fn codename_of(&self, end: &str) -> Option<String> {
+        let (_, path) = self.lists().find(|(name, _)| name.ends_with(end))?;
+        let index = fs::read_to_string(path).ok()?;
+        index.lines().find_map(|line| line.strip_prefix("Codename: ")).map(|name| name.trim().to_owned())
     }
 
     /// The path to give as `APT_CONFIG`.
@@ -144,7 +165,7 @@ impl<'a> Apt<'a> {
         let size = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
         let size = size.split_whitespace().nth(2).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
 
-        let mut bar = progress.bar(&format!("{doing} ({} MB)", size / 1_000_000), size.max(1));
+        let mut bar = progress.bar(&format!("{doing} ({} MB)", size.div_ceil(1_000_000)), size.max(1));
         let mut command = self.command("apt-get", &["download", "-q", &wanted]);
         command.current_dir(&folder);
         let here = || fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -235,9 +256,9 @@ N: something else
     }
 
     #[test]
-    fn nothing_is_installed_from_another_release() {
-        assert_eq!(Suites::Installable.list("a"), ["a", "a-updates", "a-backports"]);
-        assert!(Suites::Unpackable.list("a").contains(&"stable-backports".to_owned()));
+    fn each_release_comes_with_its_updates_and_backports() {
+        assert_eq!(Suites::list(&["a"]), ["a", "a-updates", "a-backports"]);
+        assert!(Suites::list(&["a", "b"]).contains(&"b-backports".to_owned()));
     }
 
     #[test]

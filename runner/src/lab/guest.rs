@@ -78,9 +78,14 @@ fn shell(order: &Order) -> Result<(), String> {
         "\nThis is the lab's guest. `vfiospec {}` runs what `lab run` would; `exit` or Ctrl-A X ends it.",
         order.argv.join(" ")
     );
-    let mut command = Command::new(busybox);
     // The console itself cannot be a controlling terminal; the serial line behind it can, and then Ctrl-C works.
-    command.args(["setsid", "-c", "/bin/sh", "-c", "exec </dev/ttyS0 >/dev/ttyS0 2>&1; exec setsid -c sh -l"]);
+    let terminal = || -> Result<Stdio, String> {
+        let line = OpenOptions::new().read(true).write(true).open("/dev/ttyS0");
+        line.map(Stdio::from).map_err(|error| format!("failed to open /dev/ttyS0: {error}"))
+    };
+    let mut command = Command::new(busybox);
+    command.args(["setsid", "-c", "/bin/sh", "-l"]);
+    command.stdin(terminal()?).stdout(terminal()?).stderr(terminal()?);
     command.envs(order.env.iter().cloned()).env("PATH", "/bin").env("HOME", "/root").env("TERM", "linux");
     run(&mut command).map(drop)
 }

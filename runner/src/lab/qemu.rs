@@ -123,7 +123,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) ->
             }
             DeviceModel::Igb => add(&format!("-device igb,{slot}")),
             DeviceModel::Nvme => {
-                add("-blockdev driver=null-co,node-name=disk,size=64M,read-zeroes=on");
+                add("-blockdev driver=null-co,node-name=disk,size=67108864,read-zeroes=on");
                 add(&format!("-device nvme,serial=lab,drive=disk,{slot}"));
             }
             DeviceModel::E1000e => add(&format!("-device e1000e,{slot}")),

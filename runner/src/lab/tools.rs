@@ -82,14 +82,17 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
     }
     let root = nix::unistd::geteuid().is_root();
     let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
-    let lacks_qemu = names.contains(&QEMU_PACKAGE);
-    if !root && !lacks_qemu {
-        return Err(administrator(
-            &names,
-            &command_line(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), None),
-        ));
+    let plain = || names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // Only QEMU may have to come from elsewhere than the machine's own release; for all else no list is needed.
+    if !root && !names.contains(&QEMU_PACKAGE) {
+        return Err(administrator(&names, &command_line(&plain(), None)));
     }
-    let apt = Apt::open(cache, Suites::Installable, progress, interrupt)?;
+    let apt = match Apt::open(cache, Suites::Installable, progress, interrupt) {
+        Err(error) if !root && error.kind != LabErrorKind::Interrupted => {
+            return Err(administrator(&names, &command_line(&plain(), None)));
+        }
+        apt => apt?,
+    };
     let qemu = best_qemu(&apt.candidates("^qemu-system-x86$")?, &apt.codename);
     let specs = names.iter().map(|name| match &qemu {
         Some(qemu) if *name == QEMU_PACKAGE => qemu.clone(),
