@@ -75,8 +75,7 @@ impl Guest {
             let arguments = qemu::arguments(options, engine, &files);
             cache::write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;
-            let description = format!("{qemu} {}", options.describe(engine.name())).replacen("QEMU ", "", 1);
-            let description = format!("QEMU {description}, Linux {}", kernel.name);
+            let description = options.describe(qemu, engine.name(), &kernel.name);
             let mut guest = Self { qemu: group, lines, folder: folder.clone(), engine, description };
             match guest.wait_alive(patience, interrupt)? {
                 None => {

@@ -40,11 +40,10 @@ impl Options {
         }
     }
 
-    /// The lab in one line for reports, such as `QEMU tcg, iommu intel, devices edu igb, 4096 MiB, 2 cpus`.
-    pub fn describe(&self, accel: &str) -> String {
-        let devices = self.devices.iter().map(|device| device.name()).collect::<Vec<_>>().join(" ");
+    /// The lab in one line for reports, such as `QEMU 10.0.2 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`.
+    pub(super) fn describe(&self, qemu: &Version, accel: &str, kernel: &str) -> String {
         let Self { memory_mib, cpus, .. } = self;
-        format!("QEMU {accel}, iommu {}, devices {devices}, {memory_mib} MiB, {cpus} cpus", self.iommu.name())
+        format!("QEMU {qemu} {accel}, --iommu {}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus", self.iommu.name())
     }
 }
 

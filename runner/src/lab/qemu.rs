@@ -146,9 +146,10 @@ fn kernel_command_line(options: &Options) -> String {
         IommuModel::Virtio => "vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1",
         IommuModel::None => "intel_iommu=off",
     };
+    // printk.devkmsg=on: the marks between cases are not to be rate-limited.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
-        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable 8250.nr_uarts=1 default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
          hugepagesz=1G hugepages=1 {iommu}"
     )
 }

@@ -80,7 +80,7 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
             help: Some(format!("install with this system's package manager: {things}")),
         });
     }
-    let root = nix::unistd::geteuid().is_root();
+    let root = crate::uapi::system::is_root();
     let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
     let plain = || names.iter().map(ToString::to_string).collect::<Vec<_>>();
     // Only QEMU may have to come from elsewhere than the machine's own release; for all else no list is needed.
