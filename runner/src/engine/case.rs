@@ -14,7 +14,7 @@ use crate::{
     host::{Bdf, facts, pci::PciDevice},
     language::{self, Dynamic, Locator, Map, Memory, Outcome, Pagesize, Path, Range, Scope, Size, Target},
     plan::{self, Plan, Planned, PlannedStep},
-    uapi::{Errno, system},
+    uapi::{Errno, Tracer, system},
 };
 
 /// A case while it runs.
@@ -27,6 +27,9 @@ pub struct Execution<'a> {
     pub checks: u32,
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
+    /// The calls that led to the problem, if there is one.
+    pub trace: Vec<String>,
+    tracer: &'a Tracer,
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
@@ -34,8 +37,9 @@ type Got = Result<Option<u64>, Errno>;
 
 impl<'a> Execution<'a> {
     /// The case, about to run.
-    pub fn new(plan: &'a Plan, planned: &'a Planned, device: &'a DeviceUsed) -> Execution<'a> {
-        Execution { plan, planned, device, scope: planned.scope.clone(), checks: 0, unchecked: Vec::new() }
+    pub fn new(plan: &'a Plan, planned: &'a Planned, device: &'a DeviceUsed, tracer: &'a Tracer) -> Execution<'a> {
+        let scope = planned.scope.clone();
+        Execution { plan, planned, device, scope, checks: 0, unchecked: Vec::new(), trace: Vec::new(), tracer }
     }
 
     /// Runs it. The device is closed after a case that did not pass, so that the next one gets a new one.
@@ -43,6 +47,9 @@ impl<'a> Execution<'a> {
         let (case, path) = self.plan.case(self.planned);
         let fresh = self.planned.fixture == language::Fixture::Fresh;
         let end = self.in_fixture(case, &path, fixtures, pool, step);
+        if self.trace.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
+            self.trace = self.tracer.take();
+        }
         if fresh || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
             fixtures.close();
         }
@@ -85,6 +92,9 @@ impl<'a> Execution<'a> {
 
         let mut held = Vec::new();
         let end = self.regions_and_steps(&regions, &steps, open, pool, &mut held, step);
+        if end.is_err() {
+            self.trace = self.tracer.take();
+        }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
         let clean = open.clean();
         pool.put_back(held);

@@ -48,9 +48,9 @@ impl Engine {
         // Without access to the log (not root) there is no window on it, and no lines.
         let mut window = Window::open(&planned.id.id()).ok();
         self.tracer.take();
-        let mut execution = Execution::new(&self.plan, planned, device);
+        let mut execution = Execution::new(&self.plan, planned, device, &self.tracer);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
-        let (checks, unchecked) = (execution.checks, execution.unchecked);
+        let (checks, unchecked, trace) = (execution.checks, execution.unchecked, execution.trace);
         let source = &self.plan.scenarios[planned.scenario].source;
         let (verdict, problem) = match end {
             Ok(()) => (Verdict::Passed, None),
@@ -64,14 +64,13 @@ impl Engine {
             Err(End::Failed(problem)) => (Verdict::Failed, Some(problem)),
             Err(End::Error(problem)) => (Verdict::Error, Some(problem)),
         };
-        let trace = self.tracer.take();
         let records = window.as_mut().and_then(|window| window.records().ok()).unwrap_or_default();
         let kernel_log = records.into_iter().map(|record| record.text).collect();
         CaseResult {
             message: problem.as_ref().map(|problem| problem.title.clone()),
             detail: problem.as_ref().map(|problem| problem.render(source)),
             at: problem.as_ref().map(|problem| problem.place(source)),
-            trace: if problem.is_some() { trace } else { Vec::new() },
+            trace,
             kernel_log,
             unchecked,
             checks,

@@ -111,6 +111,7 @@ fn text(case: &Case) -> String {
     let detail = result.detail.as_deref().or(result.message.as_deref()).unwrap_or_default();
     let mut text = cap(detail, PART_LIMIT).into_owned();
     match &result.at {
+        Some(at) if detail.contains(at) => {}
         Some(at) => text += &format!("\n\nexpected at {at}"),
         None if !planned.file.is_empty() => {
             text += &format!("\n\nthe case begins at {}:{}", planned.file, planned.line)

@@ -35,8 +35,8 @@ const ROWS: usize = 60;
 /// So many failures are shown in full, the others in one line each.
 const IN_FULL: usize = 20;
 
-/// So many lines of a failure's kernel log are shown, the last ones.
-const LOG_LINES: usize = 8;
+/// So many of a failure's calls and of its lines in the kernel log are shown, the last ones.
+const LAST_LINES: usize = 6;
 
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> String {
@@ -177,17 +177,24 @@ impl Page<'_> {
             Some(detail) if in_full => block.extend(text(detail.trim_end()).lines().map(|l| format!("  {l}\n"))),
             _ => block.extend(self.wrapped(&line(message), 2).iter().map(|l| format!("  {l}\n"))),
         }
-        if in_full && !result.kernel_log.is_empty() {
-            let hidden = result.kernel_log.len().saturating_sub(LOG_LINES);
-            let title = match hidden {
-                0 => "kernel log:".to_owned(),
-                _ => format!("kernel log, the last {LOG_LINES} of {} lines:", result.kernel_log.len()),
-            };
-            block += &format!("  {}\n", self.terminal.paint(DIM, title));
-            let lines = result.kernel_log[hidden..].iter().map(|l| self.terminal.paint(DIM, line(l)));
-            block.extend(lines.map(|l| format!("    {l}\n")));
+        if in_full {
+            block += &self.last("calls", &result.trace);
+            block += &self.last("kernel log", &result.kernel_log);
+            block.push('\n');
         }
-        if in_full { block + "\n" } else { block }
+        block
+    }
+
+    /// The last of some lines under a title; nothing where there are none.
+    fn last(&self, title: &str, lines: &[String]) -> String {
+        let hidden = lines.len().saturating_sub(LAST_LINES);
+        let title = match hidden {
+            _ if lines.is_empty() => return String::new(),
+            0 => format!("{title}:"),
+            _ => format!("{title}, the last {LAST_LINES} of {}:", lines.len()),
+        };
+        let shown = lines[hidden..].iter().map(|l| format!("    {}\n", self.terminal.paint(DIM, line(l))));
+        format!("  {}\n", self.terminal.paint(DIM, title)) + &shown.collect::<String>()
     }
 
     fn skips(&self) -> String {

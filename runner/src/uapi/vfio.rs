@@ -91,7 +91,8 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
         };
         let shown = |(_, info): &(usize, IommuInfo)| {
             let ranges = info.iova_ranges.as_ref().map_or(0, Vec::len);
-            format!("0 {{iova_pgsizes={:#x}, iova_ranges={ranges}, dma_avail={:?}}}", info.page_sizes, info.dma_avail)
+            let avail = info.dma_avail.map(|avail| format!(", dma_avail={avail}")).unwrap_or_default();
+            format!("0 {{iova_pgsizes={:#x}, iova_ranges={ranges}{avail}}}", info.page_sizes)
         };
         tracer.call("VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
     };
