@@ -4,7 +4,7 @@
 //! done, as without root and with packages missing, the tests fail in CI and say on the terminal elsewhere that they checked nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -151,14 +151,10 @@ fn all_results_of_the_kernels_own_programs_come_out_as_there() {
 #[test]
 fn page_sizes_are_seen_where_they_are_promised_and_left_out_where_they_are_not() {
     let Some(ran) = whole_run() else { return };
-    let journal = fs::read_to_string(&ran.journal).unwrap();
-    let events: Vec<serde_json::Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let planned = |case: &serde_json::Value| {
-        events.iter().find(|event| event["event"] == "case_planned" && event["case"] == *case).unwrap().clone()
-    };
+    let planned = events(ran, "case_planned");
     let mut seen = 0;
-    for result in events.iter().filter(|event| event["event"] == "case_finished") {
-        let case = planned(&result["case"]);
+    for result in events(ran, "case_finished") {
+        let case = planned.iter().find(|case| case["case"] == result["case"]).expect("every result was planned");
         if !case["name"].as_str().unwrap().starts_with("map_unmap") {
             continue;
         }
@@ -210,6 +206,86 @@ fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() {
         .to_vec();
     assert_eq!(red, expected, "exactly the cases that the line speaks for");
     assert!(ran.stdout().contains(&format!("dma_mapping_mmio.yaml:{line}:")), "{}", ran.stdout());
+}
+
+/// Events of a run, by kind.
+fn events(ran: &Ran, kind: &str) -> Vec<serde_json::Value> {
+    let journal = fs::read_to_string(&ran.journal).expect("there is a journal");
+    let events = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON lines"));
+    events.filter(|event| event["event"] == kind).collect()
+}
+
+/// The results of a run by the cases' names, for runs on one backend.
+fn results(ran: &Ran) -> BTreeMap<String, serde_json::Value> {
+    let planned = events(ran, "case_planned");
+    let name = |number: &serde_json::Value| {
+        let case = planned.iter().find(|case| case["case"] == *number).expect("every result was planned");
+        case["name"].as_str().unwrap().to_owned()
+    };
+    events(ran, "case_finished").into_iter().map(|result| (name(&result["case"]), result)).collect()
+}
+
+#[test]
+fn a_device_is_kept_open_between_cases_and_opened_anew_after_a_failure() {
+    let pack = folder("fixtures").join("fixtures");
+    fs::create_dir_all(&pack).unwrap();
+    let file = pack.join("fixtures.yaml");
+    let case = |name: &str, more: &str, outcome: &str| {
+        format!(
+            "  - name: {name}\n    {more}\n    regions: {{ buffer: {{ memory: anonymous, size: 4KiB }} }}\n    \
+             steps: [{{ map: {{ region: buffer }}, expect: {outcome} }}]\n"
+        )
+    };
+    let text = ["name: fixtures\nbackends: [iommufd]\ncases:\n".to_owned()]
+        .into_iter()
+        .chain([
+            case("first_leaves_its_mapping", "tags: []", "ok"),
+            case("second_fails", "tags: []", "EINVAL"),
+            case("third_fails_on_a_new_device", "tags: []", "EINVAL"),
+            case("fourth_passes", "tags: []", "ok"),
+            case("fifth_fails_on_a_fresh_device", "fixture: fresh", "EINVAL"),
+        ])
+        .collect::<String>();
+    fs::write(&file, text).unwrap();
+    let Some(ran) = lab_run("fixtures-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    let opened = |name: &str| {
+        let trace = results[name]["trace"].as_array().unwrap();
+        assert!(!trace.is_empty(), "{name} has a trace");
+        trace.iter().any(|call| call.as_str().unwrap().starts_with("open(\"/dev/iommu\""))
+    };
+    assert_eq!(results["first_leaves_its_mapping"]["verdict"], "passed");
+    assert_eq!(results["fourth_passes"]["verdict"], "passed");
+    assert!(!opened("second_fails"), "kept from the first case: {}", results["second_fails"]);
+    assert!(opened("third_fails_on_a_new_device"), "{}", results["third_fails_on_a_new_device"]);
+    assert!(opened("fifth_fails_on_a_fresh_device"), "{}", results["fifth_fails_on_a_fresh_device"]);
+    let iova = |name: &str| {
+        results[name]["trace"].as_array().unwrap().last().unwrap().as_str().unwrap().ends_with("iova=0x0) = 0")
+    };
+    assert!(iova("second_fails"), "what the first case left mapped is gone: {}", results["second_fails"]);
+}
+
+#[test]
+fn a_case_that_takes_too_long_is_stopped_and_the_next_one_runs() {
+    let pack = folder("timeout").join("timeout");
+    fs::create_dir_all(&pack).unwrap();
+    let file = pack.join("timeout.yaml");
+    fs::write(
+        &file,
+        "name: timeout\nbackends: [iommufd_compat_type1]\ncases:\n  \
+         - name: takes_long\n    timeout: 100ms\n    region: { memory: anonymous, page: 1GiB, size: 1GiB }\n    \
+         expect: { map: ok }\n  \
+         - name: runs\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n",
+    )
+    .unwrap();
+    let Some(ran) = lab_run("timeout-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    assert_eq!(results["takes_long"]["verdict"], "failed");
+    let message = results["takes_long"]["message"].as_str().unwrap();
+    assert!(message.starts_with("timed out after 100ms"), "{message}");
+    assert_eq!(results["runs"]["verdict"], "passed", "{}", results["runs"]);
 }
 
 #[test]
