@@ -16,7 +16,7 @@ pub struct Options {
     pub iommu: IommuModel,
     /// The devices in the guest; each at most once, always at [`DeviceModel::bdf`].
     pub devices: Vec<DeviceModel>,
-    /// The guest's memory in MiB; 1.2 GiB of it become huge pages.
+    /// The guest's memory in MiB; 1.2 GiB of it become huge pages. Below 3584 there may be no room for the one of 1 GiB.
     pub memory_mib: u32,
     /// The guest's processors.
     pub cpus: u32,

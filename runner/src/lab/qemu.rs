@@ -67,10 +67,11 @@ pub(super) fn check_memory(options: &Options, meminfo: &str) -> Result<(), LabEr
     let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let available = available.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
     match available.map(|kib| kib / 1024) {
-        Some(mib) if mib < u64::from(options.memory_mib) => {
-            Err(LabError::new(format!("failed to give the guest {} MiB: {mib} MiB are available here", options.memory_mib))
-                .help("close other programs, or give the guest less with --memory (2048 MiB is the least that holds a 1 GiB page)"))
-        }
+        Some(mib) if mib < u64::from(options.memory_mib) => Err(LabError::new(format!(
+            "failed to give the guest {} MiB: {mib} MiB are available here",
+            options.memory_mib
+        ))
+        .help("close other programs, or give the guest less with --memory (below 3584 MiB it may have no 1 GiB page)")),
         _ => Ok(()),
     }
 }
