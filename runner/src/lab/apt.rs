@@ -191,11 +191,19 @@ impl<'a> Apt<'a> {
         })
     }
 
-    /// Installs packages (`name` or `name/suite`) on this machine; only root can.
-    pub fn install(&self, packages: &[String], progress: Progress, log: &Path) -> Result<(), LabError> {
-        progress.say(&format!("installing {}", packages.join(" ")));
+    /// Installs packages on this machine, from a certain release if one is given; only root can.
+    pub fn install(
+        &self,
+        packages: &[&str],
+        release: Option<&str>,
+        progress: Progress,
+        log: &Path,
+    ) -> Result<(), LabError> {
+        let from = release.map(|release| format!(" from {release}")).unwrap_or_default();
+        progress.say(&format!("installing {}{from}", packages.join(" ")));
         let mut command = child::command("apt-get", Ending::Asked);
-        command.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages);
+        command.args(["install", "-y", "-q", "--no-install-recommends"]);
+        command.args(release.map(|release| format!("--target-release={release}"))).args(packages);
         command.env("APT_CONFIG", self.configuration()).env("DEBIAN_FRONTEND", "noninteractive");
         let doing = "installing packages";
         Runner { doing, interrupt: self.interrupt, ending: Ending::Asked, log: Some(log) }.succeed(command, |_| {})

@@ -82,29 +82,26 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
     }
     let root = crate::uapi::system::is_root();
     let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
-    let plain = || names.iter().map(ToString::to_string).collect::<Vec<_>>();
     // Only QEMU may have to come from elsewhere than the machine's own release; for all else no list is needed.
     if !root && !names.contains(&QEMU_PACKAGE) {
-        return Err(administrator(&names, &command_line(&plain(), None)));
+        return Err(administrator(&names, &command_line(&names, None, None)));
     }
     let apt = match Apt::open(cache, Suites::Installable, progress, interrupt) {
         Err(error) if !root && error.kind != LabErrorKind::Interrupted => {
-            return Err(administrator(&names, &command_line(&plain(), None)));
+            return Err(administrator(&names, &command_line(&names, None, None)));
         }
         apt => apt?,
     };
     let qemu = best_qemu(&apt.candidates("^qemu-system-x86$")?, &apt.codename);
-    let specs = names.iter().map(|name| match &qemu {
-        Some(qemu) if *name == QEMU_PACKAGE => qemu.clone(),
-        _ => (*name).to_owned(),
-    });
-    let specs = specs.collect::<Vec<_>>();
+    let qemu = qemu.filter(|_| names.contains(&QEMU_PACKAGE));
     if !root {
-        let foreign = specs.iter().any(|spec| spec.contains('/'));
-        let configuration = foreign.then(|| apt.configuration());
-        return Err(administrator(&names, &command_line(&specs, configuration.as_deref())));
+        let configuration = qemu.is_some().then(|| apt.configuration());
+        return Err(administrator(&names, &command_line(&names, qemu.as_deref(), configuration.as_deref())));
     }
-    apt.install(&specs, progress, &cache.folder("logs")?.join("install.log"))?;
+    let log = cache.folder("logs")?.join("install.log");
+    for (packages, release) in installs(&names, qemu.as_deref()) {
+        apt.install(&packages, release, progress, &log)?;
+    }
     match self::missing(build)[..] {
         [] => Ok(()),
         [(package, proof), ..] => {
@@ -123,20 +120,37 @@ fn administrator(names: &[&str], line: &str) -> LabError {
     }
 }
 
-/// The one line; packages of backports need our configuration, which has them.
-fn command_line(specs: &[String], configuration: Option<&Path>) -> String {
-    let own = configuration.map(|path| format!("env APT_CONFIG={} ", path.display())).unwrap_or_default();
-    format!("sudo {own}apt-get install --no-install-recommends {}", specs.join(" "))
+/// What to install in one go each: a QEMU from another release by itself, with whatever it needs from there, so that nothing
+/// else comes from it.
+fn installs<'a>(names: &[&'a str], qemu: Option<&'a str>) -> Vec<(Vec<&'a str>, Option<&'a str>)> {
+    let Some(release) = qemu else { return vec![(names.to_vec(), None)] };
+    let others: Vec<&str> = names.iter().copied().filter(|name| *name != QEMU_PACKAGE).collect();
+    let mut all = vec![(others, None), (vec![QEMU_PACKAGE], Some(release))];
+    all.retain(|(packages, _)| !packages.is_empty());
+    all
 }
 
-/// The release's own QEMU if it is good, else the newest; `None` leaves the choice to apt.
+/// The one line; packages of backports need our configuration, which has them.
+fn command_line(names: &[&str], qemu: Option<&str>, configuration: Option<&Path>) -> String {
+    let one = |(packages, release): (Vec<&str>, Option<&str>)| {
+        let own = match (release, configuration) {
+            (Some(_), Some(path)) => format!("env APT_CONFIG={} ", path.display()),
+            _ => String::new(),
+        };
+        let release = release.map(|release| format!("-t {release} ")).unwrap_or_default();
+        format!("sudo {own}apt-get install --no-install-recommends {release}{}", packages.join(" "))
+    };
+    installs(names, qemu).into_iter().map(one).collect::<Vec<_>>().join(" && ")
+}
+
+/// The release that has a better QEMU than the machine's own has; `None` where its own is good, or the only one.
 fn best_qemu(candidates: &[Candidate], codename: &str) -> Option<String> {
     let good: Version = GOOD_QEMU.parse().ok()?;
     let upstream = |one: &Candidate| one.version.without_epoch();
     let own = candidates.iter().rfind(|one| one.suite == codename);
     match (own, candidates.last()) {
         (Some(own), _) if upstream(own) >= good => None,
-        (_, Some(newest)) if newest.suite != codename => Some(format!("{QEMU_PACKAGE}/{}", newest.suite)),
+        (_, Some(newest)) if newest.suite != codename => Some(newest.suite.clone()),
         _ => None,
     }
 }
@@ -163,7 +177,7 @@ mod tests {
     #[test]
     fn an_old_release_gets_its_qemu_from_backports_and_a_new_one_its_own() {
         let old = [candidate("1:7.2+dfsg-7", "bookworm"), candidate("1:10.0.2-1~bpo12+1", "bookworm-backports")];
-        assert_eq!(best_qemu(&old, "bookworm").as_deref(), Some("qemu-system-x86/bookworm-backports"));
+        assert_eq!(best_qemu(&old, "bookworm").as_deref(), Some("bookworm-backports"));
         let new = [candidate("1:10.0.2-1", "trixie"), candidate("1:11.0-1~bpo13+1", "trixie-backports")];
         assert_eq!(best_qemu(&new, "trixie"), None);
         assert_eq!(best_qemu(&old[..1], "bookworm"), None);
@@ -171,10 +185,14 @@ mod tests {
 
     #[test]
     fn without_root_the_error_is_one_line_to_run() {
-        let line = command_line(&["bc".into(), "make".into()], None);
+        let line = command_line(&["bc", "make"], None, None);
         assert_eq!(line, "sudo apt-get install --no-install-recommends bc make");
-        let line = command_line(&["q/x".into()], Some(Path::new("/c/apt.conf")));
-        assert_eq!(line, "sudo env APT_CONFIG=/c/apt.conf apt-get install --no-install-recommends q/x");
+        let line = command_line(&["bc", QEMU_PACKAGE], Some("r-backports"), Some(Path::new("/c/apt.conf")));
+        assert_eq!(
+            line,
+            "sudo apt-get install --no-install-recommends bc && sudo env APT_CONFIG=/c/apt.conf apt-get install \
+             --no-install-recommends -t r-backports qemu-system-x86"
+        );
         let error = administrator(&["bc"], &line);
         assert_eq!((error.kind, error.exit_code()), (LabErrorKind::Missing, 3));
     }
