@@ -16,7 +16,7 @@ use super::{
     scenarios::Selection,
 };
 use crate::{
-    event::{CaseResult, DeviceUsed, Event, Verdict},
+    event::{CaseResult, DeviceUsed, Event, RunFinished, Verdict},
     lab::{
         self, Accel, DeviceModel, Guest, IommuModel, JOURNAL_PORT, Job, KernelChoice, LabError, Next, Options, Prepared,
     },
@@ -190,6 +190,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let mut output = Output::create(&args.outputs)?;
     job.argv.extend(["--events".to_owned(), JOURNAL_PORT.to_owned()]);
     let mut guest = Guest::boot(&prepared, &job, &interrupt)?;
+    let begin = Instant::now();
     let end = follow(&mut guest, &mut output, longest + SILENCE, &interrupt);
     let code = match end {
         End::Finished(code) if output.is_finished() => {
@@ -208,7 +209,12 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
             None
         }
         End::Unwritten => Some(Exit::ReportNotWritten as u8),
-        End::Interrupted => Some(Exit::Interrupted as u8),
+        End::Interrupted => {
+            let millis = begin.elapsed().as_millis() as u64;
+            // A guest is not asked to end: it is taken away, and its run ends here.
+            let _ = output.on(Event::RunFinished(RunFinished { millis, interrupted: true }));
+            Some(Exit::Interrupted as u8)
+        }
     };
     drop(guest);
     if output.is_empty() {
