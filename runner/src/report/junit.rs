@@ -13,7 +13,7 @@ use crate::report::file::{WriteError, write_atomic};
 use crate::report::run::{Case, Run};
 use crate::report::sanitize::{cap, cdata, identifier, line};
 
-/// Bytes kept of each part of a failure's text (detail, ioctls, kernel log): three of them stay below the 100,000
+/// Bytes kept of each part of a failure's text (detail, calls, kernel log): three of them stay below the 100,000
 /// characters that Jenkins keeps of a failure.
 const PART_LIMIT: usize = 32 * 1024;
 
@@ -118,7 +118,7 @@ fn text(case: &Case) -> String {
         }
         None => {}
     }
-    for (title, lines) in [("ioctls", &result.trace), ("kernel log", &result.kernel_log)] {
+    for (title, lines) in [("calls", &result.trace), ("kernel log", &result.kernel_log)] {
         if !lines.is_empty() {
             text += &format!("\n\n{title}:\n{}", cap(&lines.join("\n"), PART_LIMIT));
         }
