@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One of the five ways to map memory for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "BackendName")]
 pub enum Name {
     /// A container on `/dev/vfio/vfio`, the first version: an unmap need not take whole mappings.
     #[serde(rename = "vfio_type1_iommu")]

@@ -11,6 +11,7 @@ mod load;
 mod names;
 mod quantity;
 mod scenario;
+mod schema;
 mod text;
 
 pub use expression::convert::FromValue;
@@ -26,6 +27,7 @@ pub use scenario::outcome::Outcome;
 pub use scenario::region::{Bar, Memory, Protection, Region};
 pub use scenario::scalar::Scalar;
 pub use scenario::step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap};
+pub use schema::schema;
 pub use text::complaint::Complaint;
 pub use text::decode::{Ordered, Problems, decode, decode_at};
 pub use text::diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::convert::FromValue;
 use super::eval::{self as expression, ExpressionError, Name, Scope};
 use super::scan;
+use crate::language::schema::Expression;
 use crate::language::text::complaint::Complaint;
 use crate::language::text::node::shorten;
 
@@ -145,7 +146,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
 
 impl<T: JsonSchema> JsonSchema for Dynamic<T> {
     fn schema_name() -> Cow<'static, str> {
-        format!("DynamicOf{}", T::schema_name()).into()
+        format!("{}OrExpression", T::schema_name()).into()
     }
 
     fn inline_schema() -> bool {
@@ -154,10 +155,8 @@ impl<T: JsonSchema> JsonSchema for Dynamic<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let literal = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [
-            literal,
-            { "description": "An expression.", "type": "string", "pattern": r"^\{\{.*\}\}$" }
-        ] })
+        let expression = generator.subschema_for::<Expression>();
+        json_schema!({ "anyOf": [literal, expression] })
     }
 }
 
@@ -288,7 +287,7 @@ mod tests {
     #[test]
     fn the_schema_allows_both() {
         let schema = schemars::schema_for!(Map).to_value().to_string();
-        assert!(schema.contains(r"^\\{\\{.*\\}\\}$"), "{schema}");
+        assert!(schema.contains(r##"{"anyOf":[{"$ref":"#/$defs/Size"},{"$ref":"#/$defs/Expression"}]"##), "{schema}");
     }
 
     #[test]

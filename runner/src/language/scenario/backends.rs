@@ -19,9 +19,9 @@ pub struct Backends(pub Vec<(backend::Name, BackendOptions)>);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendOptions {
-    /// Do not check page sizes on this backend. For TYPE1v0, of which the kernel's maintainers say that it promises none.
+    /// Do not check page sizes on this backend, and say in the result that it was not done. For TYPE1, of which the kernel's
+    /// maintainers settled in January 2026 that it promises none.
     #[serde(default)]
-    #[schemars(example = true)]
     pub skip_pagesize: bool,
 }
 
@@ -70,7 +70,7 @@ impl JsonSchema for Backends {
         let properties: serde_json::Map<_, _> =
             backend::Name::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
         json_schema!({
-            "description": "The backends that the cases run on: `all`, a list, or a table with options for each.",
+            "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none.",
             "anyOf": [
                 { "const": "all" },
                 { "type": "array", "items": name, "minItems": 1 },
@@ -84,6 +84,7 @@ impl JsonSchema for Backends {
 /// A backend's name, or a glob such as `iommufd*` or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(example = &"iommufd", example = &"vfio_*")]
 pub struct Pattern(pub String);
 
 impl Pattern {

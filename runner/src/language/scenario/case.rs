@@ -44,7 +44,7 @@ pub struct Case {
     /// What to do, in order; the case ends at the first step that does not give what is expected.
     #[serde(default)]
     pub steps: Option<Vec<Step>>,
-    /// Words to select cases by. `slow` cases run after all others.
+    /// Words that say what kind of case it is. `slow` cases run after all others.
     #[serde(default)]
     #[schemars(example = ["slow"])]
     pub tags: Vec<Name>,
@@ -55,11 +55,11 @@ pub struct Case {
     /// Conditions without which the case cannot apply; the first that does not hold is the reason of the skip.
     #[serde(default)]
     pub requires: Vec<Requirement>,
-    /// How long it may take; 60s unless given.
+    /// How long it may take; one that takes longer has failed. Unless given, the scenario's.
     #[serde(default)]
     #[schemars(example = "10s")]
     pub timeout: Option<Duration>,
-    /// Whether the device is opened anew for it; `shared` unless given.
+    /// Whether the device is opened anew for it. Unless given, the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,
 }
@@ -68,13 +68,13 @@ pub struct Case {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// What mapping the whole region gives; `ok` unless given.
+    /// What mapping the whole region gives.
     #[serde(default)]
-    #[schemars(example = &"ok")]
+    #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "ok", "iommufd*": "EFAULT" }), extend("default" = "ok"))]
     pub map: Option<ByBackend<Outcome>>,
     /// The page size of the leaves behind it; not looked at unless given.
     #[serde(default)]
-    #[schemars(example = "2MiB")]
+    #[schemars(example = "2MiB", example = serde_json::json!({ "iommufd_compat_type1": "4KiB", "*": "2MiB" }))]
     pub pagesize: Option<ByBackend<Dynamic<Size>>>,
     /// What unmapping exactly the mapped range gives, where mapping succeeds; all its bytes unless given.
     #[serde(default)]
@@ -109,7 +109,7 @@ pub enum Fixture {
     Fresh,
 }
 
-/// The whole of a file.
+/// A scenario, which is one file: cases, and the backends and devices that they run on.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -119,26 +119,30 @@ pub struct Scenario {
     /// What it is about, in a sentence.
     #[serde(default)]
     pub summary: Option<String>,
-    /// Which device: `any` (the default) is every device named on the command line, another name only the one of that name.
+    /// Which device: `any` is every device named on the command line, another name only the one of that name.
     #[serde(default)]
-    #[schemars(example = &"any")]
+    #[schemars(example = &"edu", extend("default" = "any"))]
     pub device: Option<Name>,
     /// The backends to run on.
     pub backends: Backends,
     /// Values by name for all cases; `--var NAME=VALUE` on the command line overrides them.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "size": "2MiB" }))]
     pub vars: Ordered<Scalar>,
     /// Tags of all cases.
     #[serde(default)]
+    #[schemars(example = ["slow"])]
     pub tags: Vec<Name>,
     /// Conditions of all cases.
     #[serde(default)]
     pub requires: Vec<Requirement>,
-    /// How long each case may take; 60s unless given.
+    /// How long each case may take.
     #[serde(default)]
+    #[schemars(example = "10s", extend("default" = "60s"))]
     pub timeout: Option<Duration>,
-    /// How all cases get their device; `shared` unless given.
+    /// How all cases get their device.
     #[serde(default)]
+    #[schemars(extend("default" = "shared"))]
     pub fixture: Option<Fixture>,
     /// The cases, in order.
     #[serde(deserialize_with = "at_least_one")]

@@ -92,11 +92,12 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// What a successful call reports.
+/// What a successful `unmap` or `unmap_all` reports.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Reported {
     /// How many bytes the kernel says it unmapped.
+    #[schemars(example = "4KiB", example = "{{ m.size }}")]
     bytes: Dynamic<Size>,
 }
 
@@ -135,19 +136,31 @@ impl Serialize for Outcome {
     }
 }
 
+struct ErrnoName;
+
+impl JsonSchema for ErrnoName {
+    fn schema_name() -> Cow<'static, str> {
+        "Errno".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Errno::names().collect();
+        json_schema!({ "description": "The name of an errno.", "enum": names })
+    }
+}
+
 impl JsonSchema for Outcome {
     fn schema_name() -> Cow<'static, str> {
         "Outcome".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let errnos: Vec<_> = Errno::names().collect();
+        let errno = generator.subschema_for::<ErrnoName>();
         let reported = generator.subschema_for::<Reported>();
         json_schema!({
             "description": "`ok`: the call succeeds; `fails`: it fails with any errno; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports so many bytes.",
             "anyOf": [
                 { "enum": ["ok", "fails"] },
-                { "enum": errnos },
-                { "type": "array", "items": { "enum": errnos }, "minItems": 1 },
+                errno,
+                { "type": "array", "items": errno, "minItems": 1 },
                 reported,
             ],
             "examples": ["ok", "EINVAL", ["EINVAL", "EOPNOTSUPP"], { "bytes": "4KiB" }],

@@ -13,12 +13,12 @@ use crate::language::{Dynamic, Size};
 pub struct Region {
     /// What is behind the addresses.
     pub memory: Memory,
-    /// The region's length in bytes. A BAR's region defaults to the rest of the BAR; all others need it.
+    /// The region's length in bytes. A BAR's region is the rest of the BAR unless given; all other memory needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", example = "{{ page }}")]
     pub size: Option<Dynamic<Size>>,
-    /// The size of the pages that back `anonymous` memory: 4KiB, or a huge page size such as 2MiB or 1GiB, of which the
-    /// kernel must have enough reserved. Memory is `hugetlb` by default in pages of 2MiB.
+    /// The size of the pages behind `anonymous` and `hugetlb` memory: 4KiB, or a huge page size such as 2MiB or 1GiB; where the
+    /// kernel has too few of these reserved the case is skipped. By default 4KiB for `anonymous`, 2MiB for `hugetlb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "2MiB")]
     pub page: Option<Dynamic<Size>>,
@@ -27,20 +27,21 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "1GiB")]
     pub align: Option<Dynamic<Size>>,
-    /// The address is this many bytes past a multiple of `align`.
+    /// The address is this many bytes past a multiple of `align`, which has to be given too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
+    #[schemars(example = "4KiB", extend("default" = 0))]
     pub misalign: Option<Dynamic<Size>>,
-    /// What the CPU may do with it. By default `read_write`; `reserved` memory has none.
+    /// What the CPU may do with it. Not for `reserved` memory, with which it may do nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "read_write"))]
     pub protection: Option<Protection>,
-    /// Which of the device's BARs, for `memory: bar`: `largest` (the default) or 0 to 5.
+    /// Which of the device's BARs, for `memory: bar`: `largest` or 0 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"largest", example = 0)]
+    #[schemars(example = 0, extend("default" = "largest"))]
     pub bar: Option<Bar>,
-    /// Where in the BAR the region begins, in bytes.
+    /// Where in the BAR the region begins, in bytes, for `memory: bar`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
+    #[schemars(example = "4KiB", extend("default" = 0))]
     pub offset: Option<Dynamic<Size>>,
 }
 

@@ -1,11 +1,16 @@
 //! The steps of a case.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
 
-/// One step: a verb, what is expected of it, and under which name its result is kept.
+/// One step: exactly one verb, what is expected of it, and under which name its result is kept.
+///
+/// The verbs are `map`, `unmap`, `unmap_all`, `iova_ranges` and `info`, which call the kernel, and `pagesize`, `gone` and `check`,
+/// which look at what it did.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -17,15 +22,15 @@ pub struct Step {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Unmap>")]
     pub unmap: Option<Unmap>,
-    /// Unmap everything in one call. Gives `bytes`.
+    /// Unmap everything in one call; takes nothing. Gives `bytes`.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NoArguments>")]
     pub unmap_all: Option<NoArguments>,
-    /// Ask which IOVAs may be used. Gives a list of `start` and `last`, sorted.
+    /// Ask which IOVAs may be used; takes nothing. Gives a list of `start` and `last`, sorted.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NoArguments>")]
     pub iova_ranges: Option<NoArguments>,
-    /// Ask what the IOMMU offers. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
+    /// Ask what the IOMMU offers; takes nothing. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
     /// not told).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NoArguments>")]
@@ -44,11 +49,11 @@ pub struct Step {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Dynamic<bool>>", example = "{{ m.iova % page_size == 0 }}")]
     pub check: Option<Dynamic<bool>>,
-    /// What the call is expected to give; `ok` unless given. For the verbs that call the kernel.
+    /// What the call is expected to give. Only for the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"ok", example = &"EINVAL")]
+    #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "EINVAL", "iommufd*": "ENOENT" }), extend("default" = "ok"))]
     pub expect: Option<ByBackend<Outcome>>,
-    /// The name under which later expressions find the result.
+    /// The name under which later expressions find the result. Only for the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"m")]
     pub save: Option<Name>,
@@ -68,18 +73,19 @@ pub struct Map {
     pub region: Name,
     /// The IOVA to map at; by default the next free one that the device may use, aligned to the size up to 1GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0x100000")]
+    #[schemars(example = "0x100000", example = "{{ iova_ranges[0].start }}")]
     pub iova: Option<Dynamic<Size>>,
     /// How many bytes; by default the whole region from `offset` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB")]
     pub size: Option<Dynamic<Size>>,
-    /// Where in the region to begin, in bytes. By default 0.
+    /// Where in the region to begin, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
+    #[schemars(example = "4KiB", extend("default" = 0))]
     pub offset: Option<Dynamic<Size>>,
-    /// What the device may do; `read_write` unless given.
+    /// What the device may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "read_write"))]
     pub access: Option<Access>,
 }
 
@@ -101,22 +107,22 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unmap {
-    /// The first IOVA.
+    /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
     pub iova: Dynamic<Size>,
-    /// How many bytes.
+    /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
     pub size: Dynamic<Size>,
 }
 
-/// A range of IOVAs.
+/// What `gone` takes.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
-    /// The first IOVA.
+    /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
     pub iova: Dynamic<Size>,
-    /// How many bytes.
+    /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
     pub size: Dynamic<Size>,
 }
@@ -125,10 +131,10 @@ pub struct Range {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pagesize {
-    /// The first IOVA.
+    /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
     pub iova: Dynamic<Size>,
-    /// How many bytes.
+    /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
     pub size: Dynamic<Size>,
     /// The page size expected of every leaf.
@@ -137,9 +143,22 @@ pub struct Pagesize {
 }
 
 /// A verb that takes nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoArguments {}
+
+impl JsonSchema for NoArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "NoArguments".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Nothing: the verb's line ends with its colon, as in `- unmap_all:`.",
+            "type": ["null", "object"],
+            "additionalProperties": false,
+        })
+    }
+}
 
 impl Step {
     /// The verbs of this step, as written; a valid step has exactly one.

@@ -1,0 +1,260 @@
+//! The schema and its reference are what the types say, and what the scenarios are.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test schemas` writes them anew.
+//!
+//! The schema is draft-07: yaml-language-server, which nearly every editor uses for YAML, reads newer drafts only in part.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use snapbox::{Data, assert_data_eq, data::DataFormat};
+use vfiospec::language;
+
+/// The repository's top folder.
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+fn scenarios() -> Vec<PathBuf> {
+    let mut folders = vec![top().join("scenarios")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[track_caller]
+fn assert_current(file: &str, text: String) {
+    assert_data_eq!(text, Data::read_from(&top().join(file), Some(DataFormat::Text)).raw());
+}
+
+#[test]
+fn the_schema_is_what_the_types_say() {
+    let schema = serde_json::to_string_pretty(&language::schema()).expect("a schema is JSON");
+    assert_current("schemas/scenario.schema.json", schema + "\n");
+}
+
+#[test]
+fn the_reference_is_what_the_schema_says() {
+    assert_current("schemas/README.md", reference(&language::schema()));
+}
+
+#[test]
+fn every_key_is_described() {
+    let schema = language::schema();
+    for (name, definition) in types(&schema) {
+        assert!(definition["description"].is_string(), "{name} has no description");
+        for (key, value) in definition["properties"].as_object().into_iter().flatten() {
+            assert!(value["description"].is_string(), "{name}.{key} has no description");
+        }
+    }
+}
+
+#[test]
+fn every_scenario_names_the_schema_and_keeps_to_it() {
+    let validator = jsonschema::validator_for(&language::schema()).expect("a schema");
+    let files = scenarios();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).expect("readable");
+        let modeline = text.lines().next().and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
+        let schema = modeline.unwrap_or_else(|| panic!("{} begins with no modeline", file.display()));
+        let named = file.parent().expect("a folder").join(schema).canonicalize();
+        let ours = top().join("schemas/scenario.schema.json").canonicalize();
+        assert_eq!(named.ok(), Some(ours.expect("it is there")), "{}: {schema}", file.display());
+        let errors = errors(&validator, &text);
+        assert!(errors.is_empty(), "{}:\n{}", file.display(), errors.join("\n"));
+    }
+}
+
+#[test]
+fn the_schema_and_the_check_refuse_the_same_shapes() {
+    let validator = jsonschema::validator_for(&language::schema()).expect("a schema");
+    let good = "name: a\nbackends: all\ncases:\n  - name: b\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
+    let both = |text: &str| {
+        let source = language::Source { name: "a.yaml".into(), text: text.into() };
+        (errors(&validator, text).is_empty(), language::load(source, "pack".into(), &[]).is_ok())
+    };
+    assert_eq!(both(good), (true, true));
+    for (from, to) in [
+        ("expect:", "expects:"),
+        ("backends: all", "backends: some"),
+        ("backends: all", "backends: [vfio_type1]"),
+        ("backends: all", "backends: { iommufd: { skip_page_size: true } }"),
+        ("backends: all\n", ""),
+        ("name: a\n", "name: a-b\n"),
+        ("4KiB", "4KB"),
+        ("4KiB", "-1"),
+        ("anonymous", "anon"),
+        ("map: ok", "map: OK"),
+        ("map: ok", "map: EINVALID"),
+        ("map: ok", "map: []"),
+        ("map: ok", "map: { iommu: ok }"),
+        ("map: ok", "map: ok, pagesize: big"),
+        ("cases:", "timeout: 10\ncases:"),
+        ("cases:", "device: a b\ncases:"),
+        ("cases:", "requires: [{ that: \"{{ true }}\" }]\ncases:"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from} is not in it");
+        assert_eq!(both(&bad), (false, false), "{bad}");
+    }
+}
+
+fn errors(validator: &jsonschema::Validator, yaml: &str) -> Vec<String> {
+    let value: serde_yaml::Value = serde_yaml::from_str(yaml).expect("YAML");
+    let value = serde_json::to_value(value).expect("a scenario has a JSON form");
+    validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+/// The root and the definitions, each with its name.
+fn types(schema: &Value) -> Vec<(&str, &Value)> {
+    let definitions = schema["definitions"].as_object().expect("definitions");
+    let mut types = vec![("Scenario", schema)];
+    types.extend(definitions.iter().map(|(name, definition)| (name.as_str(), definition)));
+    types
+}
+
+/// The reference of all keys, in Markdown.
+fn reference(schema: &Value) -> String {
+    let mut text = "\
+# Reference
+
+<!-- Generated from the types in runner/src/language/scenario: change their comments, then SNAPSHOTS=overwrite cargo test --test schemas -->
+
+Every key that a scenario may have. [scenarios/README.md](../scenarios/README.md) is the guide, with examples;
+[scenario.schema.json](scenario.schema.json) says the same as this page to your editor, if the first line of a scenario names it:
+
+```yaml fragment
+# yaml-language-server: $schema=../../schemas/scenario.schema.json
+```
+
+Keys in **bold** have to be there.
+"
+    .to_owned();
+    let mut types = types(schema);
+    // Tables of keys first, in the order in which one meets them; what stands in their values after them.
+    let has_keys = |definition: &Value| definition["properties"].is_object();
+    let order = ["Scenario", "Case", "Region", "Expect", "Step", "Map", "Unmap", "Range", "Pagesize", "Requirement"];
+    let rank = |name: &str| order.iter().position(|known| *known == name).unwrap_or(order.len());
+    types.sort_by_key(|(name, definition)| (!has_keys(definition), rank(name), name.to_owned()));
+    for (name, definition) in types {
+        let description = definition["description"].as_str().unwrap_or_default();
+        write!(text, "\n## {name}\n\n{description}\n").unwrap();
+        match (definition["properties"].as_object(), definition["oneOf"].as_array()) {
+            (Some(properties), _) => {
+                text += "\n| key | value | default | |\n|---|---|---|---|\n";
+                let required = |key: &str| {
+                    definition["required"].as_array().is_some_and(|list| list.iter().any(|required| required == key))
+                };
+                for (key, value) in properties {
+                    let key = if required(key) { format!("**`{key}`**") } else { format!("`{key}`") };
+                    let default = value.get("default").map(code).unwrap_or_default();
+                    let description = cell(value["description"].as_str().unwrap_or_default());
+                    let examples = examples(value);
+                    let kind = kind(value);
+                    writeln!(text, "| {key} | {kind} | {default} | {description}{examples} |").unwrap();
+                }
+            }
+            (None, Some(values)) => {
+                text += "\n| value | |\n|---|---|\n";
+                for value in values {
+                    let description = cell(value["description"].as_str().unwrap_or_default());
+                    writeln!(text, "| {} | {description} |", code(&value["const"])).unwrap();
+                }
+            }
+            (None, None) => {
+                writeln!(text, "\nIt is {}.{}", kind(definition), examples(definition)).unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// What a value may be, in words.
+fn kind(schema: &Value) -> String {
+    let of = |key: &str| schema.get(key);
+    if let Some(reference) = of("$ref").and_then(Value::as_str) {
+        let name = reference.rsplit('/').next().expect("a name");
+        return format!("[{name}](#{})", name.to_lowercase());
+    }
+    if let Some(only) = of("allOf").and_then(|list| list.get(0)) {
+        return kind(only);
+    }
+    if let Some(choices) = of("anyOf").and_then(Value::as_array) {
+        return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(value) = of("const") {
+        return code(value);
+    }
+    if let Some(values) = of("enum").and_then(Value::as_array) {
+        let shown: Vec<_> = values.iter().take(4).map(code).collect();
+        return match values.len() {
+            0..=4 => shown.join(", "),
+            all => format!("{}, … (all {all} are in the schema)", shown.join(", ")),
+        };
+    }
+    let name = |name: &Value| match (name.as_str().expect("a type"), of("items"), of("additionalProperties")) {
+        ("string", ..) => "text".to_owned(),
+        ("integer", ..) => "a whole number".to_owned(),
+        ("boolean", ..) => "`true` or `false`".to_owned(),
+        ("null", ..) => "nothing".to_owned(),
+        ("array", Some(items), _) => format!("a list of {}", kind(items)),
+        ("object", _, Some(values)) if values.is_object() => format!("a table: name to {}", kind(values)),
+        ("object", ..) if of("maxProperties") == Some(&0.into()) => "an empty table".to_owned(),
+        ("object", ..) => match of("properties").and_then(Value::as_object).and_then(|keys| keys.values().next()) {
+            Some(value) => format!("a table: backend to {}", kind(value)),
+            None => "an empty table".to_owned(),
+        },
+        (other, ..) => panic!("no word for {other}: {schema}"),
+    };
+    match &schema["type"] {
+        Value::Array(names) => names.iter().map(name).collect::<Vec<_>>().join(" or "),
+        Value::Null => panic!("no type: {schema}"),
+        one => name(one),
+    }
+}
+
+fn examples(schema: &Value) -> String {
+    let examples: Vec<_> = schema["examples"].as_array().into_iter().flatten().map(code).collect();
+    if examples.is_empty() { String::new() } else { format!(" Such as {}.", examples.join(", ")) }
+}
+
+/// A value as YAML in one line.
+fn code(value: &Value) -> String {
+    format!("`{}`", flow(value))
+}
+
+fn flow(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains("{{") => format!("\"{text}\""),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) if table.is_empty() => "{}".to_owned(),
+        Value::Object(table) => {
+            let quoted = |key: &str| if key.contains('*') { format!("\"{key}\"") } else { key.to_owned() };
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{}: {}", quoted(key), flow(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace("\n\n", " ").replace('|', "\\|")
+}
