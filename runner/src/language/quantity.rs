@@ -340,10 +340,12 @@ impl JsonSchema for Size {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A number of bytes, plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
-            "anyOf": [
-                { "type": "integer", "minimum": 0, "maximum": u64::MAX },
-                { "type": "string", "pattern": r"^(0x[0-9a-fA-F]+|0|[1-9][0-9]*|[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|TiB))$" }
-            ],
+            // Both in one, not one of two: the language server then says what is wrong rather than that it is no number.
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "maximum": u64::MAX,
+            "pattern": r"^(0x[0-9a-fA-F]+|0|[1-9][0-9]*|[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|TiB))$",
+            "patternErrorMessage": format!("expected {SIZE}"),
             "examples": [4096, "0x1000", "4KiB", "2MiB"]
         })
     }
@@ -359,6 +361,7 @@ impl JsonSchema for Duration {
             "description": "A span of time with one of the units us, ms, s, min, h.",
             "type": "string",
             "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|min|h)$",
+            "patternErrorMessage": format!("expected {DURATION}"),
             "examples": ["250ms", "30s", "5min"]
         })
     }
