@@ -13,3 +13,18 @@ pub const DECLARATIVE: &[&str] = &["region", "mapping"];
 pub fn is_reserved(name: &str) -> bool {
     [STATIC, RUN_TIME, DECLARATIVE, &super::BUILTINS].iter().any(|names| names.contains(&name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::expression::functions::{BUILTINS, FILTERS, TESTS};
+
+    #[test]
+    fn the_guide_knows_every_name_function_filter_and_test() {
+        let guide = include_str!("../../../scenarios/README.md");
+        for name in [STATIC, RUN_TIME, &BUILTINS, &FILTERS, &TESTS].concat() {
+            let told = [format!("`{name}`"), format!("`{name}("), format!("`{name}."), format!("`{name}[")];
+            assert!(told.iter().any(|told| guide.contains(told)), "scenarios/README.md does not tell of `{name}`");
+        }
+    }
+}

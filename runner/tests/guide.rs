@@ -1,0 +1,176 @@
+//! What the guides say is so: examples, commands, exit codes, links, events.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use vfiospec::event::Event;
+
+const GUIDES: [&str; 5] =
+    ["README.md", "scenarios/README.md", "schemas/README.md", "reports/README.md", "runner/README.md"];
+
+/// The repository's top folder.
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(top().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn vfiospec(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+    command.args(arguments).current_dir(top()).env("NO_COLOR", "1").output().expect("the binary starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn every_example_is_a_right_scenario() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide-examples");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    for guide in ["README.md", "scenarios/README.md"] {
+        let examples = common::yaml_examples(&read(guide));
+        assert!(!examples.is_empty(), "{guide} has no example");
+        for (line, text) in examples {
+            let file = folder.join(format!("{}_{line}.yaml", guide.replace(['/', '.'], "_")));
+            fs::write(&file, &text).expect("written");
+            let output = vfiospec(&["check", file.to_str().expect("UTF-8")]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "the example at {guide}:{line}:\n{said}");
+        }
+    }
+    // Together too: no two of them are called the same, so that a reader can keep them all in one folder.
+    let output = vfiospec(&["check", folder.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_block_of_yaml_is_an_example_or_says_that_it_is_a_fragment() {
+    for guide in GUIDES {
+        let text = read(guide);
+        let whole = common::yaml_examples(&text).len();
+        let mut yaml = common::blocks(&text);
+        yaml.retain(|(_, info, _)| info.starts_with("yaml") && info != "yaml fragment");
+        assert_eq!(yaml.len(), whole, "{guide}: {yaml:?}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_those_of_help() {
+    let help = stdout(&vfiospec(&["--help"]));
+    let codes = &help[help.find("Exit codes:").expect("help tells the exit codes")..];
+    let readme = read("README.md");
+    let (_, after) = readme.split_once("<!-- exit codes -->").expect("the marker");
+    let blocks = common::blocks(after);
+    assert_eq!(blocks[0].2.trim_end(), codes.trim_end());
+}
+
+#[test]
+fn every_command_is_there_with_its_options() {
+    let mut seen = 0;
+    for guide in GUIDES {
+        for command in commands(&read(guide)) {
+            let verb: Vec<&str> = command
+                .split(' ')
+                .skip(1)
+                .take_while(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
+                .take(if command.starts_with("vfiospec lab") { 2 } else { 1 })
+                .collect();
+            let help = vfiospec(&[verb.as_slice(), &["--help"]].concat());
+            assert!(help.status.success(), "{guide}: `{command}`\n{}", String::from_utf8_lossy(&help.stderr));
+            let help = stdout(&help);
+            for option in command.split([' ', '[', ']', '=']).filter(|word| word.starts_with("--")) {
+                assert!(
+                    help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")),
+                    "{guide}: `{command}` has no {option}:\n{help}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+/// The commands of ours in a text: in code spans, with the options named in code spans of the same line, and in blocks of shell.
+fn commands(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for line in text.lines() {
+        let spans: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let options: Vec<&str> = spans.iter().copied().filter(|span| span.starts_with("--")).collect();
+        let named = spans.iter().filter(|span| span.starts_with("vfiospec "));
+        commands.extend(named.map(|command| format!("{command} {}", options.join(" "))));
+    }
+    for (_, info, text) in common::blocks(text) {
+        if info == "sh" {
+            let ours =
+                |line: &str| Some(format!("vfiospec {}", line.split_once("vfiospec ")?.1.split('#').next()?.trim()));
+            commands.extend(text.lines().filter_map(ours));
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for guide in GUIDES {
+        let text = read(guide);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+            if target.contains("://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let here = top().join(guide);
+            let path = if file.is_empty() { here } else { here.parent().expect("a folder").join(file) };
+            assert!(path.exists(), "{guide}: {target}");
+            if let Some(anchor) = anchor {
+                assert!(anchors(&path).contains(&anchor.to_owned()), "{guide}: {target}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+/// The anchors that a Markdown file's headings get.
+fn anchors(file: &PathBuf) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("readable");
+    let heading = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    text.lines().filter(|line| line.starts_with('#')).map(heading).collect()
+}
+
+#[test]
+fn the_journals_example_is_what_is_written() {
+    let guide = read("reports/README.md");
+    let mut seen = Vec::new();
+    for (at, info, text) in common::blocks(&guide) {
+        if info != "json" {
+            continue;
+        }
+        for line in text.lines() {
+            let event: Event =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("reports/README.md:{at}: {error}\n{line}"));
+            assert_eq!(serde_json::to_string(&event).expect("JSON"), line, "reports/README.md:{at}");
+            seen.push(match event {
+                Event::RunStarted(_) => "run_started",
+                Event::CasePlanned(_) => "case_planned",
+                Event::CaseStarted { .. } => "case_started",
+                Event::CaseFinished(_) => "case_finished",
+                Event::RunFinished(_) => "run_finished",
+            });
+        }
+    }
+    assert_eq!(seen, ["run_started", "case_planned", "case_started", "case_finished", "run_finished"]);
+}
