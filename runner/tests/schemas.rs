@@ -106,6 +106,7 @@ fn the_schema_and_the_check_refuse_the_same_shapes() {
         ("map: ok", "map: ok, pagesize: big"),
         ("cases:", "timeout: 10\ncases:"),
         ("cases:", "device: a b\ncases:"),
+        ("cases:", "summary:\ncases:"),
         ("cases:", "requires: [{ that: \"{{ true }}\" }]\ncases:"),
     ] {
         let bad = good.replacen(from, to, 1);
