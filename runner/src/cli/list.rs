@@ -1,10 +1,8 @@
 //! `vfiospec list`
 
-use std::io::{self, Write};
-
 use clap::Args as ClapArgs;
 
-use super::{Exit, scenarios::Selection};
+use super::{Exit, output::print, scenarios::Selection};
 use crate::event::DeviceUsed;
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
@@ -30,23 +28,13 @@ pub fn main(args: &Args) -> Exit {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let print = |out: &mut dyn Write| -> io::Result<()> {
-        for case in &plan.cases {
-            let id = &case.id;
-            match args.long {
-                false => writeln!(out, "{}", id.id())?,
-                true => writeln!(out, "{}\t{}:{}\t{}", id.id(), id.file, id.line, id.covers.join(" "))?,
-            }
-        }
-        out.flush()
-    };
-    match print(&mut out) {
-        Ok(()) => Exit::Ok,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok, // `vfiospec list | head`
-        Err(error) => {
-            eprintln!("vfiospec: failed to write the list: {error}");
-            Exit::ReportNotWritten
+    let mut text = String::new();
+    for case in &plan.cases {
+        let id = &case.id;
+        match args.long {
+            false => text += &format!("{}\n", id.id()),
+            true => text += &format!("{}\t{}:{}\t{}\n", id.id(), id.file, id.line, id.covers.join(" ")),
         }
     }
+    print(&text)
 }

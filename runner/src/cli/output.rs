@@ -1,7 +1,7 @@
 //! Where the events of a run go: journal, progress, and at the end the reports.
 
 use std::{
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,19 @@ use crate::{
     event::Event,
     report::{journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
 };
+
+/// Prints what a verb was asked for.
+pub fn print(text: &str) -> Exit {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Ok,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok, // `vfiospec list | head`
+        Err(error) => {
+            eprintln!("vfiospec: failed to write to the standard output: {error}");
+            Exit::ReportNotWritten
+        }
+    }
+}
 
 /// Where results go, as `run` and `lab run` take it.
 #[derive(Debug, Clone, Args)]
@@ -95,8 +108,9 @@ impl Output {
             files.push(("JUnit", &self.outputs.junit));
         }
         files.push(("journal", &self.outputs.journal));
-        print!("{}", summary::render(&run, &Terminal::detect(&io::stdout()), &files));
+        let printed = print(&summary::render(&run, &Terminal::detect(&io::stdout()), &files));
         match written {
+            Ok(()) if printed != Exit::Ok => printed,
             Ok(()) => Exit::of(&run),
             Err(error) => {
                 eprintln!("vfiospec: {error}");
