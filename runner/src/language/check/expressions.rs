@@ -8,7 +8,7 @@ use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
 use crate::language::text::suggest;
 use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Scalar, Scope, Size, Target, combinations, eval_as, names,
+    BUILTINS, Case, Diagnostic, ExpressionError, Scalar, Scope, Segment, Size, Target, combinations, eval_as, names,
     static_scope, undeclared,
 };
 
@@ -157,8 +157,10 @@ impl Checker<'_> {
         if uses("backend") {
             values.push(format!("`backend` is `{}`", here.backend));
         }
-        if problem.label.is_empty() && !values.is_empty() {
-            problem.label = format!("where {}", values.join(" and "));
+        match (values.join(" and "), problem.label.is_empty()) {
+            (values, _) if values.is_empty() => {}
+            (values, true) => problem.label = format!("where {values}"),
+            (values, false) => problem.help.push(format!("it is so where {values}")),
         }
         for (name, value) in self.command_line.iter().filter(|(name, _)| names.iter().any(|n| n == name)) {
             problem.help.push(format!("`{name}` is set by `--var {name}={value}`"));
@@ -210,13 +212,21 @@ impl Checker<'_> {
     }
 }
 
+/// The key that a path ends with.
+fn key(path: &Path) -> &str {
+    match path.last() {
+        Some(Segment::Key(key)) => key,
+        _ => "this",
+    }
+}
+
 /// What is wrong with what an expression gives.
 fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
     let wrong = |error: ExpressionError| error.diagnostic(expression.path.clone());
     match expression.kind {
         Kind::Size(fit) => match eval_as::<Size>(scope, expression.source) {
             Ok(size) => fit.refuses(size).map(|expected| {
-                let title = format!("the expression gives {size}");
+                let title = format!("the expression gives {size} for `{}`", key(&expression.path));
                 Diagnostic::error("bad-size", expression.path.clone(), title).label(expected)
             }),
             Err(error) => Some(wrong(error)),
