@@ -1,6 +1,7 @@
 //! From the paths on the command line to scenarios that are known to be right.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,7 +12,7 @@ use super::Exit;
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
-    language::{self, Loaded, Scalar, Source, did_you_mean},
+    language::{self, Loaded, Scalar, Source, did_you_mean, join, render},
     plan::Plan,
     report::{sanitize, terminal::Terminal},
 };
@@ -44,7 +45,11 @@ impl Selection {
         let mut files = Vec::new();
         for path in &self.paths {
             collect(path, &mut files).map_err(|(path, error)| {
-                eprintln!("vfiospec: failed to read {}: {error}", path.display());
+                let reason = match error.kind() {
+                    io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+                    _ => error.to_string(),
+                };
+                eprintln!("vfiospec: failed to read {}: {reason}", path.display());
                 if error.kind() == io::ErrorKind::NotFound {
                     eprintln!("  help: name a scenario file or a folder with some, such as `scenarios/`");
                 }
@@ -62,7 +67,7 @@ impl Selection {
             match read(&file) {
                 Ok(text) => texts.push(Text { pack: pack(&file), name: file.display().to_string(), text }),
                 Err(reason) => {
-                    eprintln!("vfiospec: failed to read {}: {reason}", file.display());
+                    eprintln!("{reason}");
                     unreadable = true;
                 }
             }
@@ -77,7 +82,7 @@ impl Selection {
         let mut scenarios = Vec::new();
         let (mut errors, mut invalid) = (0, 0);
         for Text { name, pack, text } in texts {
-            let source = Source { name: name.clone(), text: text.clone() };
+            let source = Source::new(name.clone(), text.clone());
             match language::load(source, pack.clone(), &vars) {
                 Ok(loaded) => scenarios.push(loaded),
                 Err(problems) => {
@@ -97,9 +102,13 @@ impl Selection {
             let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
             if !scenarios.iter().any(known) {
                 eprintln!("vfiospec: no scenario has a variable `{name}`, which --var sets");
-                let names = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys());
-                if let Some(near) = did_you_mean(name, names) {
-                    eprintln!("  help: {near}");
+                let names: BTreeSet<&str> = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys()).collect();
+                match did_you_mean(name, names.iter().copied()) {
+                    Some(near) => eprintln!("  help: {near}"),
+                    None if names.is_empty() => {
+                        eprintln!("  help: variables are the `vars` of a scenario; there are none")
+                    }
+                    None => eprintln!("  help: there is {}", join(names.iter().copied(), "and")),
                 }
                 return Err(Exit::Usage);
             }
@@ -115,9 +124,14 @@ impl Selection {
         match crate::plan::expand(scenarios, &names, &vars) {
             Ok(plan) => Ok((plan, Setup { scenarios: texts, vars: self.vars.clone(), devices })),
             Err(collisions) => {
+                // On several backends two cases collide several times, and are the same two.
+                let mut said = BTreeSet::new();
                 for collision in collisions {
+                    if !said.insert((collision.first.clone(), collision.second.clone())) {
+                        continue;
+                    }
                     eprintln!("vfiospec: two cases are called {}", sanitize::line(&collision.id));
-                    eprintln!("  at {} and at {}", collision.first, collision.second);
+                    eprintln!("  at {} and at {}", sanitize::line(&collision.first), sanitize::line(&collision.second));
                     eprintln!("  help: reports know a case by this name; rename the case, the scenario or its folder");
                 }
                 Err(Exit::Usage)
@@ -150,15 +164,17 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Er
     Ok(())
 }
 
+/// The text of a file, or the message why there is none.
 fn read(file: &Path) -> Result<String, String> {
-    let metadata = fs::metadata(file).map_err(|error| error.to_string())?;
+    let refused = |reason: &dyn std::fmt::Display| format!("vfiospec: failed to read {}: {reason}", file.display());
+    let metadata = fs::metadata(file).map_err(|error| refused(&error))?;
     if metadata.len() > MOST_BYTES {
-        return Err(format!("it has {} bytes, expected at most {MOST_BYTES}", metadata.len()));
+        return Err(refused(&format_args!("it has {} bytes, expected at most {MOST_BYTES}", metadata.len())));
     }
-    let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        format!("line {line} is not UTF-8")
+    let bytes = fs::read(file).map_err(|error| refused(&error))?;
+    Source::from_bytes(file.display().to_string(), bytes).map(|source| source.text).map_err(|wrong| {
+        let (source, diagnostic) = *wrong;
+        render(&source, &[diagnostic], Terminal::detect(&io::stderr()).color)
     })
 }
 

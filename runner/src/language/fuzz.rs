@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Diagnostic, Duration, Dynamic, Node, Ordered, Path, Problems, Scope, Size, Source, Template};
-use super::{decode, eval, parse, render, undeclared};
+use super::{decode, eval, load, parse, render, undeclared};
 
 #[derive(Debug, Deserialize)]
 #[allow(dead_code)]
@@ -176,6 +176,34 @@ fn mutated_files_are_read_or_refused() {
         }
         read(&text);
     }
+}
+
+#[test]
+fn what_is_left_of_a_mutated_scenario_is_checked() {
+    const SCENARIO: &str = include_str!("../../../scenarios/kernel/dma_mapping.yaml");
+    let words: Vec<&str> = SCENARIO.split_whitespace().collect();
+    let mut random = Random(0xc0de_d00d);
+    let mut checked = 0;
+    for round in 0..1500 {
+        let mut lines: Vec<String> = SCENARIO.lines().map(str::to_owned).collect();
+        for _ in 0..=round % 4 {
+            let at = random.below(lines.len());
+            let old = lines[at].split_whitespace().nth(random.below(6)).unwrap_or("-").to_owned();
+            match random.below(4) {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, lines[random.below(lines.len())].clone()),
+                2 => lines[at] = lines[at].replacen(&old, words[random.below(words.len())], 1),
+                _ => random.mutate(&mut lines[at]),
+            }
+        }
+        let text = lines.join("\n");
+        if let Err(invalid) = load(Source::new("f.yaml", text.as_str()), "pack".to_owned(), &[]) {
+            let is_readable = parse(&text).is_ok();
+            checked += usize::from(is_readable);
+            assert!(!invalid.render(false).is_empty(), "{text}");
+        }
+    }
+    assert!(checked > 300, "only {checked} texts were YAML");
 }
 
 #[test]

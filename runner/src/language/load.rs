@@ -1,8 +1,8 @@
 //! From a text to a scenario that is known to be right.
 
 use super::{
-    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, decode,
-    eval, expression::scan, names, parse, render, undeclared,
+    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, eval,
+    expression::scan, names, parse, render, text::decode::salvage, undeclared,
 };
 use crate::backend;
 
@@ -35,17 +35,19 @@ impl Invalid {
 /// Reads and checks a scenario. `command_line` holds the variables that override those of the file.
 pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
     let mut problems = Problems::new();
-    let scenario: Option<Scenario> = match parse(&source.text) {
-        Ok(node) => decode(&node, &mut problems),
+    let salvaged = match parse(&source.text) {
+        Ok(node) => salvage::<Scenario>(&node, &mut problems),
         Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
-    let mut diagnostics = problems.into_vec();
-    if let (Some(scenario), true) = (&scenario, diagnostics.is_empty()) {
-        diagnostics = check::check(scenario, command_line);
-    }
-    match (scenario, diagnostics.is_empty()) {
-        (Some(scenario), true) => Ok(Loaded { source, pack, scenario }),
-        _ => Err(Invalid { source, diagnostics }),
+    let scenario = salvaged.map(|(scenario, wounds)| {
+        let mut found = check::check(&scenario, command_line);
+        found.iter_mut().for_each(|problem| wounds.place(problem));
+        problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
+        scenario
+    });
+    match scenario.filter(|_| problems.is_empty()) {
+        Some(scenario) => Ok(Loaded { source, pack, scenario }),
+        None => Err(Invalid { source, diagnostics: problems.into_vec() }),
     }
 }
 

@@ -19,6 +19,7 @@ pub use expression::dynamic::{Dynamic, Template};
 pub use expression::eval::{ExpressionError, Scope, eval, eval_as, undeclared};
 pub use expression::functions::BUILTINS;
 pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope};
+pub use names::readable;
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, Requirement, Scenario};

@@ -14,6 +14,11 @@ pub fn is_reserved(name: &str) -> bool {
     [STATIC, RUN_TIME, DECLARATIVE, &super::BUILTINS].iter().any(|names| names.contains(&name))
 }
 
+/// What a report's readers make of an id: Jenkins replaces all but these in its addresses.
+pub fn readable(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '$' || c == '.' { c } else { '_' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -125,7 +125,17 @@ impl FromStr for Size {
         }
         let parts = Parts::of(text);
         if parts.whole.is_empty() {
-            return Err(refuse("is no size"));
+            let is_word = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+            let refused = refuse("is no size");
+            return Err(match text.trim_matches(['{', '}', ' ']) {
+                inner if text.starts_with('{') && !text.starts_with("{{") => {
+                    refused.help(format_args!("an expression stands in double braces: \"{{{{ {inner} }}}}\""))
+                }
+                word if is_word => {
+                    refused.help(format_args!("the value of a variable is written \"{{{{ {word} }}}}\""))
+                }
+                _ => refused,
+            });
         }
         let unit = match parts.unit {
             "" => 1,
@@ -203,7 +213,11 @@ impl FromStr for Duration {
                 "s" | "sec" | "secs" | "second" | "seconds" => "s",
                 "min" | "mins" | "minute" | "minutes" => "min",
                 "h" | "hr" | "hour" | "hours" => "h",
-                _ => return Err(refused.help(format_args!("the units are {}", names(&TIMES)))),
+                _ => {
+                    return Err(
+                        refused.help(format_args!("write one number and one unit; the units are {}", names(&TIMES)))
+                    );
+                }
             };
             return Err(refused.help(format_args!("write {number}{meant}")));
         };
@@ -481,7 +495,7 @@ mod tests {
             ("5m", "write 5min or 5ms"),
             ("30sec", "write 30s"),
             ("30 s", "write 30s"),
-            ("1h30min", "the units are us, ms, s, min, h"),
+            ("1h30min", "one unit; the units are us, ms, s, min, h"),
             ("soon", "is no duration"),
             ("-3", "negative"),
             ("99999999999h", "too long"),

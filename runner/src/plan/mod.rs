@@ -10,7 +10,8 @@ use crate::{
     backend,
     event::PlannedCase,
     language::{
-        BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, static_scope,
+        BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, readable,
+        static_scope,
     },
 };
 
@@ -168,9 +169,4 @@ fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
         true => case.name.0.clone(),
         false => format!("{}[{}]", case.name, values.join(",")),
     }
-}
-
-/// What a report's readers make of an id: Jenkins replaces all but these in its addresses.
-fn readable(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '$' || c == '.' { c } else { '_' }).collect()
 }

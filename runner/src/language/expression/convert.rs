@@ -45,13 +45,18 @@ fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128
         && let Some(text) = value.as_str()
         && let Err(complaint) = text.parse::<Size>()
     {
-        return Err(Complaint { help: complaint.help, ..refused(value, expected) });
+        // Of what is said about a size in a file only what to write instead holds for a value.
+        let help = complaint.help.into_iter().filter(|sentence| sentence.starts_with("write ")).collect();
+        return Err(Complaint { help, ..refused(value, expected) });
     }
     let number = match integer(value) {
         Some(number) => number,
         // A whole number that is none of 128 bits.
         None if value.kind() == ValueKind::Number => {
-            return Err(Complaint::new(format_args!("the expression gives {value}, which no integer holds")));
+            return Err(Complaint::new(format_args!(
+                "the expression gives {value}, which is more than 128 bits can hold"
+            ))
+            .code("expression"));
         }
         None => return Err(refused(value, expected)),
     };

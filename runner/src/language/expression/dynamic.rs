@@ -124,6 +124,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
             expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
             return Ok(Dynamic::Expression(text.to_owned()));
         }
+        if scan::pieces(text).is_err() {
+            expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
+        }
         let literal: value::StrDeserializer<'_, E> = text.into_deserializer();
         T::deserialize(literal).map(Dynamic::Is).map_err(|error| match text.contains("{{") {
             true => Complaint::new(format_args!("`{}` is only partly an expression", shorten(text)))

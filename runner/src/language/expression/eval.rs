@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use minijinja::Value;
 use minijinja::value::{Object, ValueKind};
-use minijinja::{ErrorKind, Value};
 
 use super::convert::{self, FromValue};
+use super::explain::explain;
 use super::functions::{BUILTINS, FILTERS, TESTS, environment};
+use super::limits;
 use super::scan::{self, Chain, Piece};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::diagnostic::Diagnostic;
@@ -59,6 +61,11 @@ impl Scope {
         self.0.0.get(name)
     }
 
+    /// This scope as what an expression is evaluated in.
+    pub(super) fn shared(&self) -> Arc<impl Object + use<>> {
+        self.0.clone()
+    }
+
     /// All names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.0.keys().map(String::as_str)
@@ -72,16 +79,23 @@ pub struct ExpressionError {
     pub message: String,
     /// The bytes of the text that was given to evaluate.
     pub range: Range<usize>,
+    /// What was expected; stands beside the caret. May be empty.
+    pub expected: String,
     /// What to do, one sentence each.
     pub help: Vec<String>,
 }
 
 impl ExpressionError {
-    fn new(message: impl Into<String>, range: Range<usize>) -> Self {
-        ExpressionError { message: message.into(), range, help: Vec::new() }
+    pub(super) fn new(message: impl Into<String>, range: Range<usize>) -> Self {
+        ExpressionError { message: message.into(), range, expected: String::new(), help: Vec::new() }
     }
 
-    fn help(mut self, sentence: impl Into<String>) -> Self {
+    pub(super) fn expected(mut self, what: impl std::fmt::Display) -> Self {
+        self.expected = format!("expected {what}");
+        self
+    }
+
+    pub(super) fn help(mut self, sentence: impl Into<String>) -> Self {
         self.help.push(sentence.into());
         self
     }
@@ -95,6 +109,7 @@ impl ExpressionError {
     pub fn diagnostic(&self, path: Path) -> Diagnostic {
         Diagnostic {
             help: self.help.clone(),
+            label: self.expected.clone(),
             ..Diagnostic::error("expression", path, self.message.as_str()).inside(self.range.clone())
         }
     }
@@ -112,7 +127,7 @@ impl std::error::Error for ExpressionError {}
 impl From<ExpressionError> for Complaint {
     fn from(error: ExpressionError) -> Self {
         let complaint = Complaint::new(error.message).code("expression").inside(error.range);
-        Complaint { help: error.help, ..complaint }
+        Complaint { help: error.help, label: error.expected, ..complaint }
     }
 }
 
@@ -136,13 +151,15 @@ pub fn eval_as<T: FromValue>(scope: &Scope, source: &str) -> Result<T, Expressio
     T::from_value(&value).map_err(|refused| ExpressionError {
         message: refused.title,
         range: inner(source),
+        expected: refused.label,
         help: refused.help,
     })
 }
 
 fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
     let explain = |error: minijinja::Error| explain(scope, expression, &error);
-    let value = compile(expression, explain)?.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
+    let value = compile(scope, expression, explain)?.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
+    limits::bounded(&value, expression)?;
     if value.is_undefined() {
         return Err(undefined(scope, expression)
             .unwrap_or_else(|| ExpressionError::new("the expression has no value", 0..expression.len())));
@@ -151,6 +168,7 @@ fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
 }
 
 fn compile(
+    scope: &Scope,
     expression: &str,
     explain: impl FnOnce(minijinja::Error) -> ExpressionError,
 ) -> Result<minijinja::Expression<'static, 'static>, ExpressionError> {
@@ -161,37 +179,12 @@ fn compile(
         let message = format!("the expression has {} bytes; at most {LONGEST} are allowed", expression.len());
         return Err(ExpressionError::new(message, 0..LONGEST.min(40)));
     }
+    limits::no_repeats(scope, expression)?;
     environment().compile_expression_owned(expression.to_owned()).map_err(explain)
 }
 
-/// An error of minijinja in the words of an author, with what is known of the scope.
-fn explain(scope: &Scope, expression: &str, error: &minijinja::Error) -> ExpressionError {
-    let end = expression.len();
-    let range = error.range().map_or(0..end, |range| range.start.min(end)..range.end.min(end));
-    // At the end of an expression there is nothing to underline.
-    let range = if range.is_empty() { end.saturating_sub(1)..end } else { range };
-    let range = if expression.get(range.clone()).is_some() { range } else { 0..end };
-    let detail = error.detail().unwrap_or_default();
-    match error.kind() {
-        ErrorKind::SyntaxError => ExpressionError::new(format!("this is no expression: {detail}"), range),
-        ErrorKind::OutOfFuel => ExpressionError::new("the expression takes too many steps", 0..end),
-        ErrorKind::UndefinedError | ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
-            undefined(scope, expression).unwrap_or_else(|| ExpressionError::new("this has no value", range))
-        }
-        kind @ (ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
-            misnamed(expression).unwrap_or_else(|| ExpressionError::new(format!("{kind}: {detail}"), range))
-        }
-        // Strictly undefined, but first seen by an operator.
-        ErrorKind::InvalidOperation if detail.contains("undefined") => {
-            undefined(scope, expression).unwrap_or_else(|| ExpressionError::new(detail, range))
-        }
-        _ if detail.is_empty() => ExpressionError::new(error.kind().to_string(), range),
-        _ => ExpressionError::new(detail, range),
-    }
-}
-
 /// The first variable or attribute that is not there.
-fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
+pub(super) fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
     for Chain { words } in scan::chains(expression) {
         let (root, attributes) = words.split_first()?;
         let Some(value) = scope.get(root.text) else {
@@ -217,7 +210,7 @@ fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
                 match suggest::did_you_mean(word.text, known.clone()) {
                     Some(sentence) => error.help.push(sentence),
                     None if known.len() > 0 => error.help.push(format!("it has {}", suggest::join(known, "and"))),
-                    None => {}
+                    None => error.help.push(format!("`{owner}` is a plain value and has no parts")),
                 }
                 return Some(error);
             }
@@ -228,7 +221,7 @@ fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
 }
 
 /// The first filter or test that does not exist.
-fn misnamed(expression: &str) -> Option<ExpressionError> {
+pub(super) fn misnamed(expression: &str) -> Option<ExpressionError> {
     let (filters, tests) = scan::filters_and_tests(expression);
     let filters = filters.into_iter().map(|word| ("filter", word, &FILTERS[..]));
     let tests = tests.into_iter().map(|word| ("test", word, &TESTS[..]));
@@ -275,7 +268,7 @@ pub fn undeclared(source: &str) -> Result<Vec<Name>, ExpressionError> {
         let start = range.start + (text.len() - text.trim_start().len());
         let expression = text.trim();
         let syntax = |error: minijinja::Error| explain(&Scope::new(), expression, &error);
-        compile(expression, syntax).map(drop).map_err(|error| error.shifted(start))?;
+        compile(&Scope::new(), expression, syntax).map(drop).map_err(|error| error.shifted(start))?;
         if let Some(error) = misnamed(expression) {
             return Err(error.shifted(start));
         }
@@ -358,13 +351,13 @@ mod tests {
             ("{{ page / 3 }}", "use // for whole division"),
             ("{{ page_size - 4097 }}", "gives -1 (-0x1), below 0"),
             ("{{ U64_MAX + 1 }}", "gives 18446744073709551616 (0x10000000000000000), more than 64 bits"),
-            ("{{ 2**127 }}", "unable to calculate"),
+            ("{{ 2**127 }}", "more than 128 bits can hold"),
             ("{{ true }}", "gives the boolean true, not a size"),
             ("{{ backend }}", "gives the text `iommufd`, not a size"),
             ("{{ ranges }}", "gives a list, not a size"),
             ("{{ none }}", "gives nothing, not a size"),
             ("{{ '2MB' }}", "write 2MiB"),
-            ("{{ 1 // 0 }}", "unable to calculate"),
+            ("{{ 1 // 0 }}", "1 // 0 divides by zero"),
             ("{{ pow2(65) }}", "pow2 takes 0 to 64"),
             ("{{ align_up(1, 0) }}", "above 0"),
             ("{{ min() }}", "at least one"),
@@ -398,7 +391,7 @@ mod tests {
             ("{{ page is definedd }}", "definedd", "there is no test `definedd`; did you mean `defined`?"),
             ("{{ page + }}", "+", "this is no expression"),
             ("{{ page page_size }}", "page_size", "this is no expression"),
-            ("{{ backend + 1 }}", "backend + 1", "unsupported types string and number"),
+            ("{{ backend + 1 }}", "backend + 1", "`+` does not work on text and number"),
             ("{{ }}", "", "the braces are empty"),
         ] {
             let error = eval(&scope(), source).unwrap_err();

@@ -102,13 +102,13 @@ fn refuse(message: String) -> Error {
 }
 
 fn argument(function: &str, value: &Value) -> Result<i128, Error> {
-    integer(value).ok_or_else(|| refuse(format!("{function} takes whole numbers, and {value} is none")))
+    integer(value).ok_or_else(|| refuse(format!("`{function}` takes whole numbers, and this is `{value}`")))
 }
 
 fn alignment(function: &str, value: &Value) -> Result<i128, Error> {
     match argument(function, value)? {
         alignment if alignment > 0 => Ok(alignment),
-        alignment => Err(refuse(format!("{function} aligns to a number above 0, and {alignment} is none"))),
+        alignment => Err(refuse(format!("`{function}` aligns to a number above 0, and this is {alignment}"))),
     }
 }
 
@@ -148,7 +148,7 @@ fn pow2(exponent: Value) -> Result<Value, Error> {
     match argument("pow2", &exponent)? {
         // 2 to the 64th is one more than any address, and useful for just that.
         exponent @ 0..=64 => Ok(number(1_i128 << exponent)),
-        exponent => Err(refuse(format!("pow2 takes 0 to 64, and {exponent} is neither"))),
+        exponent => Err(refuse(format!("pow2 takes 0 to 64, and this is {exponent}"))),
     }
 }
 

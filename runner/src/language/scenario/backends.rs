@@ -9,7 +9,13 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::{backend, language::Complaint};
+use crate::{
+    backend,
+    language::{
+        Complaint,
+        text::{node::shorten, suggest},
+    },
+};
 
 /// The backends of a scenario, each with its options, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +44,21 @@ impl<'de> Deserialize<'de> for Backends {
                     "all" => {
                         Ok(Backends(backend::Name::ALL.iter().map(|&name| (name, BackendOptions::default())).collect()))
                     }
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    _ if backend::Name::ALL.iter().any(|name| name.as_str() == text) => {
+                        Err(Complaint::new(format_args!("`{text}` stands alone"))
+                            .code("wrong-type")
+                            .expected("`all`, a list of backends, or backends with their options")
+                            .help(format_args!("a list of one backend is written [{text}]"))
+                            .raise())
+                    }
+                    _ => {
+                        let names = || ["all"].into_iter().chain(backend::Name::ALL.iter().map(|name| name.as_str()));
+                        let mut complaint = Complaint::new(format_args!("unknown backend `{}`", shorten(text)))
+                            .code("unknown-backend")
+                            .expected("`all`, a list of backends, or backends with their options");
+                        complaint.help.extend(suggest::did_you_mean(text, names()));
+                        Err(complaint.raise())
+                    }
                 }
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Backends, A::Error> {
@@ -186,6 +206,7 @@ impl<'de, T: Deserialize<'de> + TableValue> Deserialize<'de> for ByBackend<T> {
                             return Err(Complaint::new(format_args!("`{key}` stands among backends"))
                                 .code("mixed-outcome")
                                 .expected("an outcome for each backend, or one for all")
+                                .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
                                 .at_key(key)
                                 .raise());
                         }

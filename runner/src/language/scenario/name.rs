@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::language::{Complaint, text::node::shorten};
+
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.
 ///
 /// Names become parts of identifiers in reports, where nothing else survives in every reader.
@@ -19,6 +21,15 @@ impl Name {
         characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
             && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
             && text.len() <= 100
+    }
+}
+
+impl Name {
+    /// A name much like the text, where there is one.
+    pub(in crate::language) fn nearest(text: &str) -> Option<String> {
+        let plain: String = text.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let says_something = text.is_ascii() && plain.chars().any(|c| c.is_ascii_alphanumeric());
+        (says_something && Name::is_valid(&plain)).then_some(plain)
     }
 }
 
@@ -39,7 +50,13 @@ impl<'de> Deserialize<'de> for Name {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
                 match Name::is_valid(text) {
                     true => Ok(Name(text.to_owned())),
-                    false => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    false => {
+                        let mut complaint = Complaint::new(format_args!("`{}` is no name", shorten(text)))
+                            .code("invalid-name")
+                            .expected("letters, digits and `_`, not starting with a digit");
+                        complaint.help.extend(Name::nearest(text).map(|name| format!("write {name}")));
+                        Err(complaint.raise())
+                    }
                 }
             }
         }

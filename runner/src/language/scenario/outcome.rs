@@ -53,9 +53,43 @@ fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
         let mut complaint = Complaint::new(format_args!("unknown outcome `{text}`"))
             .code("unknown-outcome")
             .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
-        complaint.help.extend(suggest::did_you_mean(text, ["ok", "fails"].into_iter().chain(Errno::names())));
+        complaint.help.extend(match text {
+            "success" | "succeeds" | "pass" | "passes" | "true" => Some("success is written `ok`".to_owned()),
+            "fail" | "failure" | "error" | "any" => Some("any errno at all is written `fails`".to_owned()),
+            _ if text.parse::<Size>().is_ok() => {
+                Some(format!("a call that reports so many bytes is written {{ bytes: {text} }}"))
+            }
+            _ => suggest::did_you_mean(text, ["ok", "fails"].into_iter().chain(Errno::names())),
+        });
         complaint.raise()
     })
+}
+
+/// An errno in a list of them.
+struct Acceptable(Errno);
+
+impl<'de> Deserialize<'de> for Acceptable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if matches!(text.as_str(), "ok" | "fails") {
+            return Err(Complaint::new(format_args!("`{text}` stands in a list of errnos"))
+                .code("unknown-outcome")
+                .expected("the name of an errno")
+                .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone"))
+                .raise());
+        }
+        errno(&text).map(Acceptable)
+    }
+}
+
+/// The complaint about an errno's number.
+fn number<E: de::Error>(number: i64) -> E {
+    let mut complaint = Complaint::new(format_args!("unknown outcome {number}"))
+        .code("unknown-outcome")
+        .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
+    let errno = i32::try_from(number.unsigned_abs()).ok().and_then(|number| Errno(number).name());
+    complaint.help.extend(errno.map(|name| format!("an errno is written by its name: {name}")));
+    complaint.raise()
 }
 
 impl<'de> Deserialize<'de> for Outcome {
@@ -73,10 +107,16 @@ impl<'de> Deserialize<'de> for Outcome {
                     _ => Ok(Outcome::Errno(vec![errno(text)?])),
                 }
             }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Outcome, E> {
+                Err(number(i64::try_from(value).unwrap_or(i64::MAX)))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Outcome, E> {
+                Err(number(value))
+            }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Outcome, A::Error> {
                 let mut errnos = Vec::new();
-                while let Some(text) = sequence.next_element::<String>()? {
-                    errnos.push(errno(&text)?);
+                while let Some(Acceptable(errno)) = sequence.next_element()? {
+                    errnos.push(errno);
                 }
                 match errnos.is_empty() {
                     false => Ok(Outcome::Errno(errnos)),
@@ -112,6 +152,7 @@ impl TableValue for Outcome {
             Some(key) => Err(Complaint::new(format_args!("`{key}` stands beside `bytes`"))
                 .code("mixed-outcome")
                 .expected("`bytes` alone, or an outcome for each backend")
+                .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
                 .at_key(key)
                 .raise()),
         }

@@ -52,6 +52,9 @@ impl Complaint {
             .expected_text(suggest::expected_one_of(known.iter().copied()))
             .at_key(key);
         complaint.help.extend(suggest::did_you_mean(key, known.iter().copied()));
+        if known.is_empty() {
+            complaint.help.push(format!("remove `{key}`"));
+        }
         complaint
     }
 

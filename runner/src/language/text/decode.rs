@@ -16,9 +16,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decoder::{Decoder, Step, Trail};
 use super::diagnostic::{Diagnostic, Severity};
+use super::fault::Fault;
 use super::node::Node;
 use super::path::Path;
 use super::session::Session;
+use super::wounds::Wounds;
 
 /// The most diagnostics of one file.
 const MOST: usize = 100;
@@ -84,24 +86,47 @@ pub fn decode<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Opti
 /// reported all the same, so look at [`Problems::has_errors`] before use.
 pub fn decode_at<T: DeserializeOwned>(node: &Node, base: &Path, problems: &mut Problems) -> Option<T> {
     let session = Session::new(base.clone(), MOST.saturating_sub(problems.list.len()));
-    let trail = Trail { parent: None, step: Step::Root, node };
-    let mut value = None;
-    for pass in 0..PASSES {
-        match T::deserialize(Decoder { node, trail: &trail, session: &session }) {
-            // What a later pass gives has parts left out or made up.
-            Ok(decoded) => {
-                value = (pass == 0).then_some(decoded);
-                break;
-            }
+    let value = passes(node, &session);
+    let is_whole = !session.is_repairing();
+    problems.extend(session.into_found());
+    value.filter(|_| is_whole)
+}
+
+/// Decodes a whole document. Where something is wrong with it, what comes back has parts left out or made up: good for nothing but to
+/// look for further mistakes, as far as the wounds do not explain them.
+pub(in crate::language) fn salvage<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<(T, Wounds)> {
+    let session = Session::new(Path::root(), MOST.saturating_sub(problems.list.len()));
+    let mut value = passes(node, &session);
+    if value.is_some() && session.is_repairing() {
+        // The last pass left out the list elements that had passed before.
+        session.rewind();
+        value = pass(node, &session).ok();
+    }
+    let hidden = session.hidden_elements();
+    let found = session.into_found();
+    let wounds = Wounds::new(node, &found, hidden);
+    problems.extend(found);
+    value.map(|value| (value, wounds))
+}
+
+/// One attempt to read a tree.
+fn pass<T: DeserializeOwned>(node: &Node, session: &Session) -> Result<T, Fault> {
+    T::deserialize(Decoder { node, trail: &Trail { parent: None, step: Step::Root, node }, session })
+}
+
+/// Reads a tree again and again, around one more mistake each time.
+fn passes<T: DeserializeOwned>(node: &Node, session: &Session) -> Option<T> {
+    for _ in 0..PASSES {
+        match pass(node, session) {
+            Ok(value) => return Some(value),
             Err(fault) => {
                 if !session.repair(node, fault) || session.is_full() {
-                    break;
+                    return None;
                 }
             }
         }
     }
-    problems.extend(session.into_found());
-    value
+    None
 }
 
 /// A mapping with names of the author's choice, in the document's order.

@@ -208,7 +208,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
             match session.treatment(node) {
                 Some(Treatment::Hidden) => {}
                 Some(Treatment::StandIn(attempt)) => return stand_in(decoder, None, attempt, seed).map(Some),
-                None => return seed.deserialize(decoder).map(Some),
+                None => return decoder.locate(seed.deserialize(decoder)).map(Some),
             }
         }
         Ok(None)
@@ -275,7 +275,7 @@ impl<'d> Entries<'d> {
                 Diagnostic::error("merge-key", owner.path().join("<<"), "merge keys are not part of the language")
                     .at(Target::Key)
                     .label("expected a key")
-                    .help("write the keys out; a pack's `defaults` are inherited by all its scenarios")
+                    .help("write the keys out; cases that differ in a value are one case with a `matrix`")
             });
             return false;
         }
@@ -341,7 +341,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 let decoder = Decoder { node, trail: &trail, session };
                 match session.treatment(node) {
                     Some(Treatment::StandIn(attempt)) => stand_in(decoder, None, attempt, seed),
-                    _ => seed.deserialize(decoder),
+                    _ => decoder.locate(seed.deserialize(decoder)),
                 }
             }
         }

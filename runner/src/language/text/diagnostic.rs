@@ -163,8 +163,9 @@ impl Source {
             Some(byte) => format!("the file is not UTF-8: byte 0x{byte:02x}"),
             None => "the file is not UTF-8".to_owned(),
         };
-        let mut diagnostic =
-            Diagnostic::error("not-utf8", Path::root(), title).label("not UTF-8 from here on").help("save it as UTF-8");
+        let mut diagnostic = Diagnostic::error("not-utf8", Path::root(), title)
+            .label("expected UTF-8 from here on")
+            .help("save the file as UTF-8");
         // The lossy text equals the bytes up to the first bad one, where a replacement character of three bytes stands.
         diagnostic.span = Some(at..at + '\u{fffd}'.len_utf8());
         Err(Box::new((Source { name, text: String::from_utf8_lossy(&bytes).into_owned() }, diagnostic)))

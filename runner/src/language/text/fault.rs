@@ -9,6 +9,7 @@ use super::diagnostic::{Diagnostic, Target};
 use super::node::{Node, shorten};
 use super::path::{Path, Segment};
 use super::suggest;
+use super::syntax::BEGINNING;
 
 /// Why decoding stopped, and where.
 #[derive(Debug)]
@@ -114,7 +115,12 @@ impl de::Error for Fault {
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        let complaint = Complaint::new(format_args!("{length} elements do not fit here"));
+        let title = match length {
+            0 => "the list is empty".to_owned(),
+            1 => "a list of one element does not fit here".to_owned(),
+            length => format!("a list of {length} elements does not fit here"),
+        };
+        let complaint = Complaint::new(title).code("wrong-length");
         Fault::new(Kind::Complaint(complaint.expected(plain_words(&expected.to_string()))))
     }
 
@@ -160,6 +166,13 @@ fn plain_words(expected: &str) -> String {
 
 /// A struct's name as a person says it, with its article: `MapStep` is "a map step".
 pub(in crate::language) fn place(name: &str) -> String {
+    match name {
+        "Map" | "Unmap" | "Pagesize" | "Expect" => return format!("`{}`", name.to_lowercase()),
+        "Range" => return "a range".to_owned(),
+        "NoArguments" => return "a step that takes nothing".to_owned(),
+        "BackendOptions" => return "a backend's options".to_owned(),
+        _ => {}
+    }
     let mut words = String::new();
     for c in name.chars() {
         if c.is_uppercase() && !words.is_empty() {
@@ -169,7 +182,7 @@ pub(in crate::language) fn place(name: &str) -> String {
     }
     match words.chars().next() {
         None => "this mapping".to_owned(),
-        Some('a' | 'e' | 'i' | 'o') => format!("an {words}"),
+        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {words}"),
         Some(_) => format!("a {words}"),
     }
 }
@@ -243,9 +256,19 @@ impl Site {
 
     /// The usual reason why YAML read something else than was meant.
     fn trap(&self, expected: &str) -> Option<String> {
+        if self.path.is_root() {
+            return Some(BEGINNING.to_owned());
+        }
         let written = self.read.scalar.as_deref()?;
         if expected == "true or false" && matches!(written.to_lowercase().as_str(), "yes" | "no" | "on" | "off") {
             return Some("YAML's booleans are `true` and `false`".to_owned());
+        }
+        let may_be_an_expression = written.contains([' ', '.', '=', '<', '>', '(']) && self.read.is_text;
+        if expected == "true or false" && may_be_an_expression && !written.contains("{{") {
+            return Some(format!("an expression stands in double braces and quotes: \"{{{{ {written} }}}}\""));
+        }
+        if expected == "a list" && !written.contains([',', '[']) {
+            return Some(format!("a list of one element is written [{written}]"));
         }
         if expected == "text" && !self.read.is_text {
             return Some(format!("put quotes around it to make it text: \"{written}\""));

@@ -16,3 +16,4 @@ pub(in crate::language) mod session;
 pub(in crate::language) mod stand_in;
 pub(in crate::language) mod suggest;
 pub(in crate::language) mod syntax;
+pub(in crate::language) mod wounds;

@@ -1,6 +1,6 @@
 //! A YAML document as a tree: what serde_yaml read, before any type is asked for.
 //!
-//! Duplicate keys are kept, so that [`super::decode()`] can report them with all other mistakes.
+//! Duplicate keys are kept, so that [`decode()`](super::decode::decode()) can report them with all other mistakes.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -40,7 +40,7 @@ pub enum Node {
 /// Files beyond this are no scenarios.
 const LARGEST: usize = 16 << 20;
 
-/// Reads one document. An error is one of syntax; what the language lacks beyond YAML is found by [`super::decode()`].
+/// Reads one document. An error is one of syntax; what the language lacks beyond YAML is found by [`decode()`](super::decode::decode()).
 pub fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     if text.len() > LARGEST {
         return Err(syntax::too_large(text, LARGEST).into());

@@ -38,6 +38,8 @@ struct Repairs {
     supplied: HashMap<usize, Vec<(&'static str, usize)>>,
     starts: HashMap<usize, usize>,
     blamed: Vec<Path>,
+    /// List elements that are left out.
+    hidden: Vec<Path>,
 }
 
 /// Nodes are told apart by where they are in memory: a tree is borrowed, and so stays where it is, while it is decoded.
@@ -95,6 +97,16 @@ impl Session {
         self.repairs.borrow().starts.get(&address(list)).copied().unwrap_or_default()
     }
 
+    /// Lets list elements that passed be decoded again.
+    pub fn rewind(&self) {
+        self.repairs.borrow_mut().starts.clear();
+    }
+
+    /// The list elements that are left out.
+    pub fn hidden_elements(&self) -> Vec<Path> {
+        self.repairs.borrow().hidden.clone()
+    }
+
     /// Reports a fault and works around it; `false` when there is no way around.
     pub fn repair(&self, root: &Node, fault: Fault) -> bool {
         self.repairing.set(true);
@@ -110,7 +122,7 @@ impl Session {
                         *attempt += 1;
                         true
                     }
-                    _ => repairs.leave_out(&site.nodes),
+                    _ => repairs.leave_out(&self.base, &site.path, &site.nodes),
                 }
             }
             Kind::StandIn { owner, key: None } => match repairs.values.get_mut(owner) {
@@ -118,7 +130,10 @@ impl Session {
                     *attempt += 1;
                     true
                 }
-                _ => repairs.leave_out(site.nodes.split_last().map_or(&[], |(_, above)| above)),
+                _ => {
+                    let above = site.nodes.split_last().map_or(&[][..], |(_, above)| above);
+                    repairs.leave_out(&self.base, &site.path, above)
+                }
             },
             Kind::Missing(key) => {
                 let mapping = node_at(root, self.base.segments().len(), &site.path);
@@ -135,7 +150,7 @@ impl Session {
                 let Some(owner) = site.nodes.last() else { return false };
                 let supplied = repairs.supplied.entry(*owner).or_default();
                 if supplied.iter().any(|(name, _)| name == key) {
-                    return repairs.leave_out(&site.nodes);
+                    return repairs.leave_out(&self.base, &site.path, &site.nodes);
                 }
                 supplied.push((key, 0));
                 true
@@ -152,13 +167,13 @@ impl Session {
                 {
                     nodes.push(address(value));
                 }
-                repairs.blamed.push(site.path);
-                repairs.leave_out(&nodes)
+                repairs.blamed.push(site.path.clone());
+                repairs.leave_out(&self.base, &site.path, &nodes)
             }
             Kind::Type { .. } | Kind::Variant { .. } => {
                 self.report(&site, &kind);
-                repairs.blamed.push(site.path);
-                repairs.leave_out(&site.nodes)
+                repairs.blamed.push(site.path.clone());
+                repairs.leave_out(&self.base, &site.path, &site.nodes)
             }
         }
     }
@@ -184,13 +199,17 @@ impl Session {
 
 impl Repairs {
     /// Leaves out the last of these nodes; when it is left out already, the one above.
-    fn leave_out(&mut self, nodes: &[usize]) -> bool {
+    fn leave_out(&mut self, base: &Path, path: &Path, nodes: &[usize]) -> bool {
         for (depth, node) in nodes.iter().enumerate().rev() {
             if depth == 0 {
                 return false;
             }
             if self.values.get(node) != Some(&Treatment::Hidden) {
                 self.values.insert(*node, Treatment::Hidden);
+                let steps = base.segments().len() + depth;
+                if let Some(Segment::Index(_)) = path.segments().get(steps - 1) {
+                    self.hidden.push(path.segments()[..steps].iter().cloned().collect());
+                }
                 return true;
             }
         }

@@ -1,5 +1,5 @@
 //! Made-up values: where a value is wrong but its mapping needs one, the decoder lets one of these pass in order to find
-//! what else is wrong. Nothing made up ever reaches a caller.
+//! what else is wrong. Nothing made up is ever run: a file with a mistake is only checked for more.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{Deserializer, IntoDeserializer, Visitor};

@@ -2,6 +2,8 @@
 
 /// Longer words are not mistyped names, and comparing them costs time.
 const LONGEST: usize = 64;
+/// Shorter words are part of too many names.
+const SHORTEST_PART: usize = 4;
 /// More equally near names than this help nobody.
 const MOST: usize = 3;
 
@@ -16,11 +18,15 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     // A third of the letters may be wrong; of a short word one.
     let mut best = (length / 3).max(1);
     let mut found: Vec<&str> = Vec::new();
+    let mut longer: Vec<&str> = Vec::new();
     for candidate in candidates {
         if candidate.len() > 4 * LONGEST || found.contains(&candidate) {
             continue;
         }
         let other = fold(candidate);
+        if length >= SHORTEST_PART && other.contains(&folded) && !longer.contains(&candidate) {
+            longer.push(candidate);
+        }
         let distance = strsim::osa_distance(&folded, &other);
         if distance > best || (distance > 0 && distance >= length.max(other.chars().count())) {
             continue;
@@ -30,6 +36,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             found.clear();
         }
         found.push(candidate);
+    }
+    // A name cut short: `type1v2`.
+    if found.is_empty() {
+        found = longer;
     }
     found.truncate(MOST);
     found
@@ -83,6 +93,7 @@ mod tests {
             ("nmae", vec!["name"]),
             ("umnap", vec!["unmap"]),
             ("regionss", vec!["regions"]),
+            ("pect", vec!["expect"]),
         ] {
             assert_eq!(nearest(typed, NAMES), meant, "{typed}");
         }

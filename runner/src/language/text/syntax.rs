@@ -3,6 +3,9 @@
 use super::diagnostic::Diagnostic;
 use super::path::Path;
 
+/// How to begin a file.
+pub(in crate::language) const BEGINNING: &str = "a scenario has a `name:`, its `backends:` and its `cases:`";
+
 /// Raised by the reading of a tree whose aliases make it far larger than its text.
 pub(in crate::language) const TOO_MANY_ALIASES: &str = "aliases repeat too much";
 /// Raised for a list or a mapping in the place of a key.
@@ -18,7 +21,7 @@ pub(in crate::language) fn is_blank(text: &str) -> bool {
 
 /// The diagnostic for [`is_blank`].
 pub(in crate::language) fn empty() -> Diagnostic {
-    at(0..0, "empty-file", "the file is empty").help("a scenario begins with `name:` and `cases:`")
+    at(0..0, "empty-file", "the file is empty").help(BEGINNING)
 }
 
 /// The diagnostic for a text of more than `limit` bytes.
@@ -47,7 +50,9 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
             .help("a file is one scenario: move the rest to a file of its own");
     }
     if says(TOO_MANY_ALIASES) || says("repetition limit") {
-        return at(here..here, "alias-bomb", "aliases make this file far larger than its text")
+        let alias = first_alias(text).unwrap_or(here..here);
+        return at(alias, "alias-bomb", "aliases make this file far larger than its text")
+            .label("expected few aliases, of small values")
             .help("write the repeated parts out, or repeat them less often");
     }
     if says("recursion limit") {
@@ -61,7 +66,9 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
             .help(format!("quote it: \"{}\"", expression.replace('"', "'")));
     }
     if says(KEY_IS_NO_TEXT) {
-        return at(here..here + 1, "key-is-no-text", "a key is a list or a mapping here").label("expected a name");
+        return at(here..here + 1, "key-is-no-text", "a key is a list or a mapping here")
+            .label("expected a name")
+            .help("write an entry of its own for each name");
     }
     if let Some(tab) = indenting_tab(text, line) {
         return at(tab..tab + 1, "tab-indentation", "a tab indents this line")
@@ -82,6 +89,9 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
             .help("close it on the same line");
     }
     if says("mapping values are not allowed") {
+        if let Some((line, help)) = no_entry_above(text, here) {
+            return at(line, "syntax", "this line is no `key: value`").label("expected a `:` and a space").help(help);
+        }
         return mark("a second `:` on this line, or a line indented too far")
             .label("a `:` is not expected here")
             .help("text that contains `: ` needs quotes; keys of one mapping begin in one column");
@@ -93,6 +103,7 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
     }
     if says("cannot start any token") {
         let title = match found {
+            Some('`') => "a value cannot begin with a backtick".to_owned(),
             Some('\t') => "a tab stands where a value begins".to_owned(),
             Some(c) => format!("a value cannot begin with `{c}`"),
             None => "a value cannot begin here".to_owned(),
@@ -120,15 +131,57 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
             .help("in single quotes a backslash is an ordinary character");
     }
     if says("control characters") {
-        return mark("a control character stands in the file")
+        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        let (at_byte, c) = text.char_indices().find(|(_, c)| control(*c)).unwrap_or((here, ' '));
+        let title = format!("a control character stands in the file: U+{:04X}", u32::from(c));
+        return at(at_byte..at_byte + 1, "syntax", title)
             .label("expected text")
-            .help("remove it, or write it as \"\\x1b\"");
+            .help(format!("remove it, or write \"\\x{:02x}\" in double quotes", u32::from(c)));
     }
     if says("undefined tag handle") {
-        return mark("tags are not part of the language").help("text that begins with `!` needs quotes");
+        return mark("tags are not part of the language")
+            .label("expected a value without a tag")
+            .help("text that begins with `!` needs quotes");
+    }
+    if says("expected alphabetic or numeric character") {
+        return mark("a name is missing behind this `*` or `&`")
+            .label("expected the name of an anchor, or text in quotes")
+            .help("text that begins with `*` or `&` needs quotes, such as \"*\"");
     }
     let words = message.split(" at line ").next().unwrap_or(message);
     mark(&format!("this is no YAML: {words}")).help(ALIGN)
+}
+
+/// The line above an error that has no `key: value`, and what to do about it.
+fn no_entry_above(text: &str, here: usize) -> Option<(std::ops::Range<usize>, String)> {
+    let line_start = text[..here].rfind('\n')?;
+    // A second colon on the error's own line is the mistake itself.
+    if text[line_start + 1..here].contains(": ") {
+        return None;
+    }
+    let above = text[..line_start].lines().rev().find(|line| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with('#')
+    })?;
+    let content = above.trim().trim_start_matches("- ").trim_start();
+    if content.contains(": ") || content.ends_with(':') || content.contains(['"', '\'', '{', '[', '|', '>']) {
+        return None;
+    }
+    let start = content.as_ptr() as usize - text.as_ptr() as usize;
+    let (key, value) = match content.split_once(':') {
+        Some(parts) => parts,
+        None => content.split_once(' ').unwrap_or((content, "…")),
+    };
+    Some((start..start + content.len(), format!("write `{key}: {}`", value.trim())))
+}
+
+/// The first `*name` that stands where a value begins.
+fn first_alias(text: &str) -> Option<std::ops::Range<usize>> {
+    let start = text.match_indices('*').map(|(at, _)| at).find(|&at| {
+        text[..at].ends_with([' ', '[', ',']) && text[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric())
+    })?;
+    let length = text[start + 1..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    Some(start..length.map_or(text.len(), |length| start + 1 + length))
 }
 
 const ALIGN: &str = "keys of one mapping, and dashes of one list, begin in one column";

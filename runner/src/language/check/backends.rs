@@ -1,0 +1,82 @@
+//! The backends that a scenario and its cases name.
+
+use super::Checker;
+use crate::{
+    backend,
+    language::{Case, Diagnostic, Path, Pattern, Target, text::suggest},
+};
+
+impl Checker<'_> {
+    pub(super) fn scenario_backends(&mut self) {
+        let list = &self.scenario.backends.0;
+        let path = Path::root().join("backends");
+        for (index, (name, _)) in list.iter().enumerate() {
+            if let Some(first) = list[..index].iter().position(|(earlier, _)| earlier == name) {
+                self.say(
+                    Diagnostic::error("duplicate-backend", path.join(index), format!("`{name}` is listed twice"))
+                        .label("expected each backend once")
+                        .note(path.join(first), Target::Value, "first listed here"),
+                );
+            }
+        }
+        if list.is_empty() {
+            self.say(
+                Diagnostic::error("no-backend", path, "no backend to run on")
+                    .label("expected `all`, or at least one backend")
+                    .help(format!("the backends are {}", suggest::join(names(), "and"))),
+            );
+        }
+    }
+
+    /// The backends that the case runs on.
+    pub(super) fn case_backends(&mut self, path: &Path, case: &Case) -> Vec<backend::Name> {
+        let mut all: Vec<backend::Name> = Vec::new();
+        for (name, _) in &self.scenario.backends.0 {
+            if !all.contains(name) {
+                all.push(*name);
+            }
+        }
+        let Some(patterns) = &case.backends else { return all };
+        if patterns.is_empty() {
+            self.say(
+                Diagnostic::error(
+                    "no-backend",
+                    path.join("backends"),
+                    format!("case `{}` has no backend to run on", case.name),
+                )
+                .label("expected at least one backend or glob")
+                .help("without `backends` a case runs on all backends of its scenario"),
+            );
+        }
+        for (index, pattern) in patterns.iter().enumerate() {
+            let path = path.join("backends").join(index);
+            if !pattern.matches_any() {
+                self.unknown_backend(path, Target::Value, pattern);
+            } else if !all.iter().any(|&name| pattern.matches(name)) {
+                self.say(
+                    Diagnostic::error(
+                        "unmatched-backend",
+                        path,
+                        format!("`{}` matches none of the scenario's backends", pattern.0),
+                    )
+                    .label(suggest::expected_one_of(all.iter().map(|name| name.as_str())))
+                    .help("add the backend to the scenario's `backends`, or leave it out here"),
+                );
+            }
+        }
+        all.into_iter().filter(|&name| patterns.iter().any(|pattern| pattern.matches(name))).collect()
+    }
+
+    pub(super) fn unknown_backend(&mut self, path: Path, target: Target, pattern: &Pattern) {
+        let mut problem =
+            Diagnostic::error("unknown-backend", path, format!("`{}` is no backend, and no glob of one", pattern.0))
+                .at(target)
+                .label(format!("{}, or a glob such as `iommufd*`", suggest::expected_one_of(names())));
+        problem.help.extend(suggest::did_you_mean(&pattern.0, names()));
+        self.say(problem);
+    }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    backend::Name::ALL.iter().map(|name| name.as_str())
+}

@@ -1,0 +1,237 @@
+//! Every expression compiles, knows its names, and gives what is needed wherever that is known before the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::written::{self, Kind, When, Written, names_in};
+use super::{Checker, Path};
+use crate::backend;
+use crate::language::expression::eval::{self, Name as Needed};
+use crate::language::text::suggest;
+use crate::language::{
+    BUILTINS, Case, Diagnostic, ExpressionError, Scalar, Scope, Segment, Size, Target, combinations, eval_as, names,
+    static_scope, undeclared,
+};
+
+/// Names that an expression may use, and those that get a value too late for it.
+#[derive(Default)]
+struct Known<'a> {
+    names: BTreeSet<&'a str>,
+    later: BTreeMap<&'a str, Later>,
+}
+
+/// When a name gets its value.
+enum Later {
+    /// Once the device is open.
+    AtRunTime,
+    /// By a step that saves it.
+    Saved(Path),
+    /// By a variable further down.
+    Below(Path),
+}
+
+impl<'a> Known<'a> {
+    fn add(&mut self, name: &'a str, is_known: bool, later: impl FnOnce() -> Later) {
+        if is_known {
+            self.names.insert(name);
+        } else {
+            self.later.entry(name).or_insert_with(later);
+        }
+    }
+}
+
+/// Where a case runs: what its expressions may depend on.
+struct Combination<'a> {
+    backend: backend::Name,
+    matrix: &'a [(String, Scalar)],
+}
+
+impl Checker<'_> {
+    pub(super) fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
+        let mut all = written::expressions(path, case);
+        all.extend(written::requirements(&Path::root().join("requires"), &self.scenario.requires));
+        let late = self.variables(path, case);
+        let scenario = self.scenario;
+        for expression in &all {
+            let when = expression.when;
+            let mut known = Known::default();
+            for name in names::STATIC {
+                known.add(name, true, || Later::AtRunTime);
+            }
+            for name in scenario.vars.keys().chain(case.vars.keys()).chain(case.matrix.keys()) {
+                known.add(name, when >= When::OPEN || !late.contains(name), || Later::AtRunTime);
+            }
+            for name in names::RUN_TIME {
+                known.add(name, when >= When::OPEN, || Later::AtRunTime);
+            }
+            for name in case.regions.keys() {
+                known.add(name, when >= When::step(0), || Later::AtRunTime);
+            }
+            for (index, step) in case.steps.iter().flatten().enumerate() {
+                if let Some(name) = &step.save {
+                    let path = || path.join("steps").join(index).join("save");
+                    known.add(&name.0, when >= When::outcome(index), || Later::Saved(path()));
+                }
+            }
+            self.undeclared(&expression.path, expression.source, &known);
+        }
+        let mut wrong: BTreeSet<&Path> = BTreeSet::new();
+        for matrix in combinations(&case.matrix) {
+            for &backend in backends {
+                let Ok(scope) = static_scope(scenario, case, self.command_line, backend, &matrix) else {
+                    continue; // said by `variables`
+                };
+                for expression in &all {
+                    if expression.names.iter().all(|name| scope.get(name).is_some())
+                        && !wrong.contains(&expression.path)
+                        && let Some(problem) = problem(expression, &scope)
+                    {
+                        wrong.insert(&expression.path);
+                        let here = Combination { backend, matrix: &matrix };
+                        self.say_where(problem, &expression.names, &here, case);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks the variables; returns the names of those that are computed only at run time.
+    fn variables(&mut self, path: &Path, case: &Case) -> BTreeSet<String> {
+        let scenario = self.scenario;
+        let mut known = Known::default();
+        known.names.extend(names::STATIC.iter().chain(names::RUN_TIME));
+        let of_scenario = scenario.vars.iter().map(|(name, value)| (Path::root().join("vars").join(name), name, value));
+        let of_case = case.vars.iter().map(|(name, value)| (path.join("vars").join(name), name, value));
+        let all: Vec<_> = of_scenario.chain(of_case).collect();
+        for (path, name, _) in &all {
+            known.add(name, false, || Later::Below(path.clone()));
+        }
+        let mut late = BTreeSet::new();
+        for (index, (path, name, value)) in all.iter().enumerate() {
+            if index == scenario.vars.len() {
+                known.names.extend(case.matrix.keys());
+            }
+            if let Scalar::Text(source) = value
+                && source.contains("{{")
+            {
+                self.undeclared(path, source, &known);
+                let names = names_in(source);
+                if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || late.contains(n)) {
+                    late.insert((*name).to_owned());
+                }
+            }
+            known.names.insert(name);
+        }
+        let mut wrong = BTreeSet::new();
+        for matrix in combinations(&case.matrix) {
+            for (backend, _) in &scenario.backends.0 {
+                let Err((name, error)) = static_scope(scenario, case, self.command_line, *backend, &matrix) else {
+                    continue;
+                };
+                if let Some((path, _, Scalar::Text(source))) = all.iter().rev().find(|(_, n, _)| *n == name)
+                    && wrong.insert(name)
+                {
+                    let here = Combination { backend: *backend, matrix: &matrix };
+                    self.say_where(error.diagnostic(path.clone()), &names_in(source), &here, case);
+                }
+            }
+        }
+        late
+    }
+
+    /// Says what is wrong with an expression, and for which of the many values that its names can have.
+    fn say_where(&mut self, mut problem: Diagnostic, names: &[String], here: &Combination, case: &Case) {
+        let uses = |name: &str| {
+            // A variable stands for what it was computed from.
+            names.iter().any(|n| n == name)
+                || names.iter().filter_map(|n| case.vars.get(n)).any(|value| match value {
+                    Scalar::Text(source) => names_in(source).iter().any(|n| n == name),
+                    _ => false,
+                })
+        };
+        let mut values: Vec<String> = here
+            .matrix
+            .iter()
+            .filter(|(name, _)| uses(name))
+            .map(|(name, value)| format!("`{name}` is `{value}`"))
+            .collect();
+        if uses("backend") {
+            values.push(format!("`backend` is `{}`", here.backend));
+        }
+        match (values.join(" and "), problem.label.is_empty()) {
+            (values, _) if values.is_empty() => {}
+            (values, true) => problem.label = format!("where {values}"),
+            (values, false) => problem.help.push(format!("it is so where {values}")),
+        }
+        for (name, value) in self.command_line.iter().filter(|(name, _)| names.iter().any(|n| n == name)) {
+            problem.help.push(format!("`{name}` is set by `--var {name}={value}`"));
+        }
+        self.say(problem);
+    }
+
+    fn undeclared(&mut self, path: &Path, source: &str, known: &Known) {
+        let needed = match undeclared(source) {
+            Ok(needed) => needed,
+            Err(error) => return self.say(error.diagnostic(path.clone())),
+        };
+        for Needed { name, range } in needed {
+            if known.names.contains(name.as_str()) {
+                continue;
+            }
+            let mut problem = Diagnostic::error("unknown-name", path.clone(), format!("`{name}` is not known here"));
+            problem.inside = Some(range);
+            let all = || known.names.iter().copied();
+            match known.later.get(name.as_str()) {
+                None => {
+                    problem = problem.label(suggest::expected_one_of(all()));
+                    problem.help.extend(suggest::did_you_mean(&name, all().chain(BUILTINS)));
+                }
+                Some(Later::AtRunTime) => {
+                    problem.title = format!("`{name}` is not known before the run");
+                    problem = problem
+                        .label(suggest::expected_one_of(all()))
+                        .help("reports name a case by this, and a name must not depend on the machine");
+                }
+                Some(Later::Saved(step)) => {
+                    problem.title = format!("`{name}` is not known yet here");
+                    problem = problem.label("expected the result of an earlier step").note(
+                        step.clone(),
+                        Target::Value,
+                        "it gets its value here, once this step is done",
+                    );
+                }
+                Some(Later::Below(variable)) => {
+                    problem.title = format!("`{name}` is not known yet here");
+                    problem = problem
+                        .label("expected a variable from further up")
+                        .note(variable.clone(), Target::Key, "it gets its value here")
+                        .help(format!("move `{name}` above its use"));
+                }
+            }
+            self.say(problem);
+        }
+    }
+}
+
+/// The key that a path ends with.
+fn key(path: &Path) -> &str {
+    match path.last() {
+        Some(Segment::Key(key)) => key,
+        _ => "this",
+    }
+}
+
+/// What is wrong with what an expression gives.
+fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
+    let wrong = |error: ExpressionError| error.diagnostic(expression.path.clone());
+    match expression.kind {
+        Kind::Size(fit) => match eval_as::<Size>(scope, expression.source) {
+            Ok(size) => fit.refuses(size).map(|expected| {
+                let title = format!("the expression gives {size} for `{}`", key(&expression.path));
+                Diagnostic::error("bad-size", expression.path.clone(), title).label(expected)
+            }),
+            Err(error) => Some(wrong(error)),
+        },
+        Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
+        Kind::Text => eval::render(scope, expression.source).err().map(wrong),
+    }
+}

@@ -1,0 +1,162 @@
+//! A case is declarative or has steps, and a step has one verb.
+
+use super::{Checker, written};
+use crate::{
+    backend,
+    language::{Case, Diagnostic, Path, Step, Target, text::suggest},
+};
+
+const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
+
+impl Checker<'_> {
+    pub(super) fn form(&mut self, path: &Path, case: &Case) {
+        match (case.region.is_some() || case.expect.is_some(), &case.steps) {
+            (true, Some(_)) => {
+                let other = if case.region.is_some() { "region" } else { "expect" };
+                self.say(
+                    Diagnostic::error(
+                        "two-forms",
+                        path.join("steps"),
+                        format!("case `{}` has both `steps` and `{other}`", case.name),
+                    )
+                    .at(Target::Key)
+                    .label(FORMS)
+                    .note(path.join(other), Target::Key, "this belongs to the short form")
+                    .help("make two cases of it, or move what the short form says into `regions` and `steps`"),
+                );
+            }
+            (false, None) => self.say(
+                Diagnostic::error("nothing-to-do", path.join("name"), format!("case `{}` does nothing", case.name))
+                    .label(FORMS)
+                    .help("the least is `region: { memory: anonymous, size: 4KiB }` and `expect: { map: ok }`"),
+            ),
+            (true, None) => self.declarative(path, case),
+            (false, Some(steps)) => self.steps(path, case, steps),
+        }
+    }
+
+    fn declarative(&mut self, path: &Path, case: &Case) {
+        if case.region.is_none() {
+            self.say(
+                Diagnostic::error(
+                    "missing-region",
+                    path.join("expect"),
+                    format!("case `{}` expects something of a region that it does not describe", case.name),
+                )
+                .at(Target::Key)
+                .label("expected a `region` beside it")
+                .help("`region: { memory: anonymous, size: 4KiB }` is the least"),
+            );
+        }
+        if case.expect.is_none() {
+            self.say(
+                Diagnostic::error(
+                    "missing-expect",
+                    path.join("region"),
+                    format!("case `{}` has a region and expects nothing of it", case.name),
+                )
+                .at(Target::Key)
+                .label("expected an `expect` beside it")
+                .help("`expect: { map: ok }` is the least; the unmap is then checked to the byte"),
+            );
+        }
+        if let Some((name, _)) = case.regions.iter().next() {
+            self.say(
+                Diagnostic::error(
+                    "two-forms",
+                    path.join("regions").join(name),
+                    format!("region `{name}` is for `steps`, and case `{}` has none", case.name),
+                )
+                .at(Target::Key)
+                .label("expected only `region` beside `expect`")
+                .help("remove `regions`, or write the case with `steps`"),
+            );
+        }
+    }
+
+    fn steps(&mut self, path: &Path, case: &Case, steps: &[Step]) {
+        if steps.is_empty() {
+            self.say(
+                Diagnostic::error("nothing-to-do", path.join("steps"), format!("case `{}` does nothing", case.name))
+                    .at(Target::Key)
+                    .label("expected at least one step")
+                    .help(format!("a step is one of {}", suggest::join(Step::VERBS.iter().copied(), "or"))),
+            );
+            return;
+        }
+        let expressions = written::expressions(path, case);
+        for name in case.regions.keys() {
+            let used = |step: &Step| step.map.as_ref().is_some_and(|map| map.region.0 == name);
+            if !steps.iter().any(used) && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
+                let path = path.join("regions").join(name);
+                self.say(
+                    Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
+                        .at(Target::Key)
+                        .label("expected a step that maps it")
+                        .help(format!("add `- map: {{ region: {name} }}`, or remove the region")),
+                );
+            }
+        }
+    }
+
+    pub(super) fn step(&mut self, path: &Path, case: &Case, step: &Step, backends: &[backend::Name]) {
+        let verb = match step.verbs().as_slice() {
+            [verb] => *verb,
+            [] => {
+                return self.say(
+                    Diagnostic::error("no-verb", path.clone(), "a step that does nothing")
+                        .label(suggest::expected_one_of(Step::VERBS.iter().copied()))
+                        .help("keys that belong to the step above stand in its column, without a `-` of their own"),
+                );
+            }
+            verbs @ [first, second, ..] => {
+                return self.say(
+                    Diagnostic::error(
+                        "two-verbs",
+                        path.join(*second),
+                        format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
+                    )
+                    .at(Target::Key)
+                    .label("expected one verb a step")
+                    .note(path.join(*first), Target::Key, "the step already does this")
+                    .help("start the second with a `-` of its own"),
+                );
+            }
+        };
+        if let Some(map) = &step.map
+            && !case.regions.keys().any(|name| *name == map.region.0)
+        {
+            let names = || case.regions.keys();
+            let path = path.join("map").join("region");
+            let mut problem =
+                Diagnostic::error("unknown-region", path, format!("no region is called `{}`", map.region));
+            if names().len() == 0 {
+                problem = problem.label("expected one of the case's `regions`, and it has none").help(format!(
+                    "add `regions: {{ {}: {{ memory: anonymous, size: 4KiB }} }}` to the case",
+                    map.region
+                ));
+            } else {
+                problem = problem.label(suggest::expected_one_of(names()));
+                problem.help.extend(suggest::did_you_mean(&map.region.0, names()));
+            }
+            self.say(problem);
+        }
+        if Step::is_call(verb) {
+            if let Some(expect) = &step.expect {
+                self.outcomes(&path.join("expect"), expect, backends, verb.starts_with("unmap"));
+            }
+            return;
+        }
+        for (key, present) in [("expect", step.expect.is_some()), ("save", step.save.is_some())] {
+            if present {
+                let calls = Step::VERBS.iter().copied().filter(|verb| Step::is_call(verb));
+                self.say(
+                    Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with `{verb}`"))
+                        .at(Target::Key)
+                        .label(format!("expected only beside {}", suggest::join(calls, "or")))
+                        .help(format!("`{verb}` fails by itself where it does not hold, and gives no result")),
+                );
+            }
+        }
+    }
+}

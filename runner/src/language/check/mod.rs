@@ -1,0 +1,105 @@
+//! What is wrong with a scenario that reads well: found without a device, and all in one go.
+//!
+//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`regions`], the [`names`] it gives, the [`outcomes`] it
+//! expects, and its [`expressions`].
+
+mod backends;
+mod expressions;
+mod form;
+mod names;
+mod outcomes;
+mod regions;
+mod written;
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Case, Diagnostic, Name, Path, Scalar, Scenario, Target};
+
+/// More combinations than this are a mistake.
+const MOST_COMBINATIONS: usize = 10_000;
+
+/// Everything that is wrong with the scenario.
+pub fn check(scenario: &Scenario, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
+    let mut checker = Checker { scenario, command_line, problems: Vec::new(), seen: BTreeSet::new() };
+    checker.scenario();
+    checker.problems
+}
+
+struct Checker<'a> {
+    scenario: &'a Scenario,
+    command_line: &'a [(String, Scalar)],
+    problems: Vec<Diagnostic>,
+    /// What has been said where: the same mistake on five backends is one mistake.
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Checker<'_> {
+    fn say(&mut self, problem: Diagnostic) {
+        if self.seen.insert((problem.path.to_string(), problem.title.clone())) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn scenario(&mut self) {
+        let scenario = self.scenario;
+        self.scenario_backends();
+        for (name, _) in scenario.vars.iter() {
+            self.not_reserved(&Path::root().join("vars").join(name), name, Target::Key);
+        }
+        let mut first: HashMap<&Name, Path> = HashMap::new();
+        for (index, case) in scenario.cases.iter().enumerate() {
+            let path = Path::root().join("cases").join(index);
+            if let Some(first) = first.get(&case.name) {
+                self.say(
+                    Diagnostic::error(
+                        "duplicate-case",
+                        path.join("name"),
+                        format!("two cases are called `{}`", case.name),
+                    )
+                    .label("expected a name of its own: reports know a case by it")
+                    .note(first.join("name"), Target::Value, "the first one")
+                    .help("give one of them another name"),
+                );
+            } else {
+                first.insert(&case.name, path.clone());
+            }
+            self.case(&path, case);
+        }
+    }
+
+    fn case(&mut self, path: &Path, case: &Case) {
+        let backends = self.case_backends(path, case);
+        self.form(path, case);
+        self.matrix(path, case);
+        self.names(path, case);
+        if let Some(region) = &case.region {
+            self.region(&path.join("region"), region);
+        }
+        for (name, region) in case.regions.iter() {
+            self.region(&path.join("regions").join(name), region);
+        }
+        if let Some(expect) = &case.expect {
+            let path = path.join("expect");
+            if let Some(map) = &expect.map {
+                self.outcomes(&path.join("map"), map, &backends, false);
+            }
+            if let Some(pagesize) = &expect.pagesize {
+                self.table(&path.join("pagesize"), pagesize, &backends);
+            }
+            if let Some(unmap) = &expect.unmap {
+                self.outcomes(&path.join("unmap"), unmap, &backends, true);
+            }
+        }
+        for (index, step) in case.steps.iter().flatten().enumerate() {
+            self.step(&path.join("steps").join(index), case, step, &backends);
+        }
+        if combinations(case) <= MOST_COMBINATIONS {
+            self.expressions(path, case, &backends);
+        }
+    }
+}
+
+/// How many combinations a case's matrix has.
+fn combinations(case: &Case) -> usize {
+    case.matrix.iter().fold(1, |product, (_, values)| product.saturating_mul(values.len()))
+}

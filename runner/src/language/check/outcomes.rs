@@ -1,0 +1,105 @@
+//! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
+
+use super::Checker;
+use crate::{
+    backend,
+    language::{ByBackend, Diagnostic, Outcome, Path, Target, text::suggest},
+};
+
+impl Checker<'_> {
+    /// `reports` tells whether the call reports bytes.
+    pub(super) fn outcomes(
+        &mut self,
+        path: &Path,
+        outcomes: &ByBackend<Outcome>,
+        backends: &[backend::Name],
+        reports: bool,
+    ) {
+        self.table(path, outcomes, backends);
+        let entries: Vec<(Path, &Outcome)> = match outcomes {
+            ByBackend::All(outcome) => vec![(path.clone(), outcome)],
+            ByBackend::Table(table) => {
+                table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect()
+            }
+        };
+        for (path, outcome) in entries {
+            if !reports && matches!(outcome, Outcome::Bytes(_)) {
+                self.say(
+                    Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes")
+                        .at(Target::Key)
+                        .label("expected only of `unmap` and `unmap_all`")
+                        .help("write `ok` for success"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn table<T>(&mut self, path: &Path, values: &ByBackend<T>, backends: &[backend::Name]) {
+        let ByBackend::Table(table) = values else { return };
+        let missing: Vec<&str> =
+            backends.iter().filter(|&&backend| values.get(backend).is_none()).map(|backend| backend.as_str()).collect();
+        if !missing.is_empty() {
+            self.say(
+                Diagnostic::error(
+                    "unmatched-backend",
+                    path.clone(),
+                    format!("nothing is said for {}", suggest::join(missing.iter().copied(), "and")),
+                )
+                .at(Target::Key)
+                .label("expected a key for every backend that the case runs on")
+                .help(match missing.as_slice() {
+                    [only] => format!("add `{only}: …`, or `\"*\": …` for all others"),
+                    _ => "add them, or `\"*\": …` for all others".to_owned(),
+                }),
+            );
+        }
+        for (index, (pattern, _)) in table.iter().enumerate() {
+            let path = path.join(pattern.0.as_str());
+            if !pattern.matches_any() {
+                self.unknown_backend(path, Target::Key, pattern);
+                continue;
+            }
+            let meant: Vec<_> = backends.iter().filter(|&&backend| pattern.matches(backend)).collect();
+            if meant.is_empty() {
+                self.say(
+                    Diagnostic::error("unreachable", path, format!("`{}` matches no backend of this case", pattern.0))
+                        .at(Target::Key)
+                        .label(suggest::expected_one_of(backends.iter().map(|name| name.as_str())))
+                        .help("remove the key, or add the backend to `backends`"),
+                );
+                continue;
+            }
+            let mut earlier: Vec<&str> = Vec::new();
+            let first = |backend| table[..index].iter().find(|(pattern, _)| pattern.matches(backend));
+            for found in meant.iter().map(|&&backend| first(backend)) {
+                match found {
+                    Some((pattern, _)) if earlier.contains(&pattern.0.as_str()) => {}
+                    Some((pattern, _)) => earlier.push(&pattern.0),
+                    None => {
+                        earlier.clear();
+                        break;
+                    }
+                }
+            }
+            if earlier.is_empty() {
+                continue;
+            }
+            let help = match earlier.as_slice() {
+                [only] if *only != pattern.0 => {
+                    format!("the first key that matches counts: write `{}` above `{only}`, or remove it", pattern.0)
+                }
+                _ => "the first key that matches counts: remove this one".to_owned(),
+            };
+            let above = suggest::join(earlier.iter().copied(), "and");
+            self.say(
+                Diagnostic::error("unreachable", path.clone(), format!("`{}` is never reached", pattern.0))
+                    .at(Target::Key)
+                    .label(format!(
+                        "expected a backend that {above} above {} not match",
+                        if earlier.len() == 1 { "does" } else { "do" }
+                    ))
+                    .help(help),
+            );
+        }
+    }
+}

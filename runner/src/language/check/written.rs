@@ -1,0 +1,177 @@
+//! Where expressions stand in a case, what each has to give, and when it is evaluated.
+
+use super::regions::Fit;
+use crate::language::{ByBackend, Case, Dynamic, Outcome, Path, Requirement, Size, Template, undeclared};
+
+/// What an expression has to give.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Size(Fit),
+    Bool,
+    Text,
+}
+
+/// An expression of a case, and where it stands.
+pub(super) struct Written<'a> {
+    pub path: Path,
+    pub source: &'a str,
+    pub kind: Kind,
+    pub when: When,
+    /// The variables that it needs.
+    pub names: Vec<String>,
+}
+
+/// When an expression is evaluated, which decides what it may refer to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct When(usize);
+
+impl When {
+    /// Before the run.
+    pub const PLANNED: When = When(0);
+    /// Once the device is open.
+    pub const OPEN: When = When(1);
+
+    /// When the step of this index begins.
+    pub fn step(index: usize) -> When {
+        When(2 + 2 * index)
+    }
+
+    /// When the step of this index has given its result.
+    pub fn outcome(index: usize) -> When {
+        When(3 + 2 * index)
+    }
+}
+
+/// The names that a text's expressions need.
+pub(super) fn names_in(source: &str) -> Vec<String> {
+    undeclared(source).map_or_else(|_| Vec::new(), |names| names.into_iter().map(|name| name.name).collect())
+}
+
+/// All expressions of a case but those of its variables.
+pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
+    let mut all = Expressions(Vec::new());
+    for (index, template) in case.covers.iter().enumerate() {
+        all.text(path.join("covers").join(index), template, When::PLANNED);
+    }
+    all.requirements(&path.join("requires"), &case.requires);
+    let unnamed = case.region.iter().map(|region| (path.join("region"), region));
+    let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
+    for (path, region) in unnamed.chain(named) {
+        for (key, value) in [
+            ("size", &region.size),
+            ("page", &region.page),
+            ("align", &region.align),
+            ("misalign", &region.misalign),
+            ("offset", &region.offset),
+        ] {
+            if let Some(value) = value {
+                all.fitting(path.join(key), value, Fit::of(key), When::OPEN);
+            }
+        }
+    }
+    if let Some(expect) = &case.expect {
+        let path = path.join("expect");
+        all.outcomes(&path.join("map"), expect.map.as_ref(), When::OPEN);
+        all.outcomes(&path.join("unmap"), expect.unmap.as_ref(), When::OPEN);
+        let path = path.join("pagesize");
+        match &expect.pagesize {
+            Some(ByBackend::All(size)) => all.size(path, size, When::OPEN),
+            Some(ByBackend::Table(table)) => {
+                table.iter().for_each(|(key, size)| all.size(path.join(key.0.as_str()), size, When::OPEN));
+            }
+            None => {}
+        }
+    }
+    for (index, step) in case.steps.iter().flatten().enumerate() {
+        let path = path.join("steps").join(index);
+        let when = When::step(index);
+        let map = step.map.iter().flat_map(|map| {
+            [
+                ("map", "iova", map.iova.as_ref()),
+                ("map", "size", map.size.as_ref()),
+                ("map", "offset", map.offset.as_ref()),
+            ]
+        });
+        let unmap = step
+            .unmap
+            .iter()
+            .flat_map(|unmap| [("unmap", "iova", Some(&unmap.iova)), ("unmap", "size", Some(&unmap.size))]);
+        let gone =
+            step.gone.iter().flat_map(|gone| [("gone", "iova", Some(&gone.iova)), ("gone", "size", Some(&gone.size))]);
+        let pagesize = step.pagesize.iter().flat_map(|pagesize| {
+            [
+                ("pagesize", "iova", Some(&pagesize.iova)),
+                ("pagesize", "size", Some(&pagesize.size)),
+                ("pagesize", "is", Some(&pagesize.is)),
+            ]
+        });
+        for (verb, key, value) in map.chain(unmap).chain(gone).chain(pagesize) {
+            if let Some(value) = value {
+                all.size(path.join(verb).join(key), value, when);
+            }
+        }
+        all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
+        if let Some(Dynamic::Expression(source)) = &step.check {
+            all.add(path.join("check"), source, Kind::Bool, when);
+        }
+    }
+    all.0
+}
+
+/// The expressions of conditions.
+pub(super) fn requirements<'a>(path: &Path, requirements: &'a [Requirement]) -> Vec<Written<'a>> {
+    let mut all = Expressions(Vec::new());
+    all.requirements(path, requirements);
+    all.0
+}
+
+struct Expressions<'a>(Vec<Written<'a>>);
+
+impl<'a> Expressions<'a> {
+    fn add(&mut self, path: Path, source: &'a str, kind: Kind, when: When) {
+        self.0.push(Written { path, source, kind, when, names: names_in(source) });
+    }
+
+    fn size(&mut self, path: Path, size: &'a Dynamic<Size>, when: When) {
+        self.fitting(path, size, Fit::Any, when);
+    }
+
+    fn fitting(&mut self, path: Path, size: &'a Dynamic<Size>, fit: Fit, when: When) {
+        if let Dynamic::Expression(source) = size {
+            self.add(path, source, Kind::Size(fit), when);
+        }
+    }
+
+    /// A text, if it has expressions in it.
+    fn text(&mut self, path: Path, template: &'a Template, when: When) {
+        if !template.is_literal() {
+            self.add(path, template.as_str(), Kind::Text, when);
+        }
+    }
+
+    fn requirements(&mut self, path: &Path, requirements: &'a [Requirement]) {
+        for (index, requirement) in requirements.iter().enumerate() {
+            let path = path.join(index);
+            if let Dynamic::Expression(source) = &requirement.that {
+                self.add(path.join("that"), source, Kind::Bool, When::OPEN);
+            }
+            self.text(path.join("because"), &requirement.because, When::OPEN);
+        }
+    }
+
+    /// The sizes in a table of outcomes.
+    fn outcomes(&mut self, path: &Path, outcomes: Option<&'a ByBackend<Outcome>>, when: When) {
+        let entries: Vec<(Path, &Outcome)> = match outcomes {
+            Some(ByBackend::All(outcome)) => vec![(path.clone(), outcome)],
+            Some(ByBackend::Table(table)) => {
+                table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect()
+            }
+            None => Vec::new(),
+        };
+        for (path, outcome) in entries {
+            if let Outcome::Bytes(size) = outcome {
+                self.size(path.join("bytes"), size, when);
+            }
+        }
+    }
+}

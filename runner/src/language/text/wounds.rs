@@ -1,0 +1,144 @@
+//! What a file's mistakes of form leave open: which further complaints about its rest would only follow from them.
+//!
+//! A file with a mistake is checked all the same, with what is wrong left out or made up, so that all its mistakes are said in one go.
+//! A complaint is kept unless it may be one of these: about a value that is wrong already, about something missing where a key beside
+//! it could not be read, or about a name that stands in what could not be read.
+
+use std::collections::BTreeSet;
+
+use super::diagnostic::Diagnostic;
+use super::node::Node;
+use super::path::{Path, Segment};
+
+/// Keys whose presence decides what is expected beside them.
+const LEANED_ON: [&str; 17] = [
+    "region",
+    "expect",
+    "regions",
+    "steps",
+    "memory",
+    "size",
+    "align",
+    "name",
+    "map",
+    "unmap",
+    "unmap_all",
+    "iova_ranges",
+    "info",
+    "pagesize",
+    "gone",
+    "check",
+    "backends",
+];
+
+/// The mistakes of form of one file.
+pub(in crate::language) struct Wounds {
+    list: Vec<(Path, &'static str)>,
+    /// List elements that were left out, by which the others have moved up.
+    hidden: Vec<Path>,
+    /// Every key and text in what could not be read.
+    mentioned: BTreeSet<String>,
+}
+
+impl Wounds {
+    pub fn new(root: &Node, found: &[Diagnostic], hidden: Vec<Path>) -> Self {
+        let mut mentioned = BTreeSet::new();
+        for problem in found {
+            let mut node = Some(root);
+            for segment in problem.path.segments() {
+                node = match (node, segment) {
+                    (Some(node), Segment::Key(key)) => {
+                        mentioned.insert(key.clone());
+                        node.get(key)
+                    }
+                    (Some(Node::Sequence(elements)), Segment::Index(index)) => elements.get(*index),
+                    _ => None,
+                };
+            }
+            node.into_iter().for_each(|node| mention(node, &mut mentioned));
+        }
+        let list = found.iter().map(|problem| (problem.path.clone(), problem.code)).collect();
+        Wounds { list, hidden, mentioned }
+    }
+
+    /// Whether a complaint of the check may only follow from a mistake of form.
+    pub fn explain(&self, problem: &Diagnostic) -> bool {
+        let path = &problem.path;
+        if self.list.iter().any(|(wound, _)| wound.starts_with(path) || path.starts_with(wound)) {
+            return true;
+        }
+        match problem.code {
+            "unknown-name" | "unknown-region" => {
+                let name = problem.title.split('`').nth(1).unwrap_or_default();
+                self.mentioned.contains(name)
+            }
+            "expression" | "bad-size" => false,
+            "unmatched-backend" | "unreachable" if self.list.iter().any(|(wound, _)| wound.segments().len() <= 1) => {
+                true
+            }
+            "unmatched-backend" | "unreachable" => {
+                let backends = Path::root().join("backends");
+                self.list.iter().any(|(wound, _)| wound.starts_with(&backends)) || self.is_beside(path)
+            }
+            // Whatever could not be read may have used it.
+            "unused-region" => {
+                let case = path.parent().and_then(|regions| regions.parent());
+                case.is_some_and(|case| self.list.iter().any(|(wound, _)| wound.starts_with(&case)))
+            }
+            _ => self.is_beside(path),
+        }
+    }
+
+    /// Whether something beside a path could not be read that may have changed what is expected there.
+    fn is_beside(&self, path: &Path) -> bool {
+        self.list.iter().any(|(wound, code)| {
+            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&key.as_str()));
+            wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key"))
+        })
+    }
+
+    /// Puts the list elements that were left out back into the count of a complaint's paths.
+    pub fn place(&self, problem: &mut Diagnostic) {
+        if self.hidden.is_empty() {
+            return;
+        }
+        problem.path = self.placed(&problem.path);
+        for note in &mut problem.notes {
+            note.path = self.placed(&note.path);
+        }
+    }
+
+    fn placed(&self, path: &Path) -> Path {
+        let mut placed = Path::root();
+        for segment in path.segments() {
+            let Segment::Index(index) = segment else {
+                placed.push(segment.clone());
+                continue;
+            };
+            let gone = |index: usize| self.hidden.contains(&placed.join(index));
+            let mut left = *index;
+            let mut at = 0;
+            while gone(at) || left > 0 {
+                left -= usize::from(!gone(at));
+                at += 1;
+            }
+            placed.push(at);
+        }
+        placed
+    }
+}
+
+fn mention(node: &Node, words: &mut BTreeSet<String>) {
+    match node {
+        Node::Text(text) | Node::Unquoted(text) => {
+            words.insert(text.clone());
+        }
+        Node::Sequence(elements) => elements.iter().for_each(|element| mention(element, words)),
+        Node::Mapping(entries) => entries.iter().for_each(|(key, value)| {
+            words.insert(key.clone());
+            mention(value, words);
+        }),
+        Node::Tagged(tagged) => mention(&tagged.1, words),
+        Node::Null | Node::Bool(_) | Node::Integer(_) | Node::Float(_) => {}
+    }
+}

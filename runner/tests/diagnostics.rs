@@ -1,0 +1,119 @@
+//! The catalogue of mistakes: `diagnostics/<mistake>.yaml` is wrong, and `diagnostics/<mistake>.txt` is what `vfiospec check` says.
+//!
+//! `<mistake>.args` holds the arguments instead where the mistake is in those. `SNAPSHOTS=overwrite cargo test --test diagnostics`
+//! writes what is said now; read the difference before you commit it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use snapbox::Data;
+use snapbox::assert::{Assert, DEFAULT_ACTION_ENV};
+
+/// Codes without a golden file.
+const WITHOUT: [(&str, &str); 2] = [
+    ("too-large", "the file would have 16 MiB"),
+    ("invalid-value", "what a visitor raises that gives no code, and none does so"),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")
+}
+
+/// The names of the files of the catalogue that end like this, without the ending.
+fn stems(extension: &str) -> BTreeSet<String> {
+    let files = fs::read_dir(folder()).expect("the catalogue").map(|entry| entry.expect("an entry").path());
+    let wanted = files.filter(|path| path.extension().is_some_and(|found| found == extension));
+    wanted.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn every_mistake_is_told_as_the_catalogue_shows() {
+    let args = stems("args");
+    for name in stems("yaml").union(&args) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+        command.current_dir(folder()).env_clear().env("NO_COLOR", "1");
+        match args.contains(name) {
+            true => {
+                let line = fs::read_to_string(folder().join(name).with_extension("args")).expect("arguments");
+                command.args(line.split_whitespace());
+            }
+            false => drop(command.args(["check", &format!("{name}.yaml")])),
+        }
+        let output = command.output().expect("vfiospec starts");
+        let said = String::from_utf8(output.stderr).expect("vfiospec writes UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{name}");
+        let golden = Data::read_from(&folder().join(name).with_extension("txt"), None).raw();
+        Assert::new().action_env(DEFAULT_ACTION_ENV).eq(said, golden);
+    }
+}
+
+#[test]
+fn every_page_of_the_catalogue_has_its_mistake() {
+    let inputs: BTreeSet<String> = stems("yaml").union(&stems("args")).cloned().collect();
+    assert_eq!(stems("txt"), inputs);
+}
+
+#[test]
+fn five_mistakes_are_told_in_one_go() {
+    for name in ["five-mistakes.txt", "five-mistakes-in-one-case.txt"] {
+        let said = fs::read_to_string(folder().join(name)).expect("the golden file");
+        assert_eq!(said.matches("error[").count(), 5, "{said}");
+        assert!(said.ends_with("\n5 errors in 1 of 1 file\n"), "{said}");
+    }
+}
+
+#[test]
+fn every_code_in_the_sources_is_in_the_catalogue() {
+    let mut codes = BTreeMap::new();
+    collect_codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/language"), &mut codes);
+    let said: String = stems("txt")
+        .iter()
+        .map(|name| fs::read_to_string(folder().join(name).with_extension("txt")).expect("a golden file"))
+        .collect();
+    for (code, file) in &codes {
+        let is_shown = said.contains(&format!("[{code}]: "));
+        let is_exempt = WITHOUT.iter().any(|(without, _)| without == code);
+        assert!(is_shown || is_exempt, "no golden file shows the code `{code}` of {}", file.display());
+        assert!(!(is_shown && is_exempt), "a golden file shows the code `{code}`");
+    }
+    for line in said.lines().filter_map(|line| line.strip_prefix("error[")) {
+        let (code, _) = line.split_once("]: ").expect("a code and a title");
+        assert!(codes.contains_key(code), "the code `{code}` was not found in the sources");
+    }
+    for (code, _) in WITHOUT {
+        assert!(codes.contains_key(code), "the sources no longer have `{code}`");
+    }
+}
+
+/// The codes of all diagnostics in the sources below a folder, tests apart.
+fn collect_codes(folder: &Path, codes: &mut BTreeMap<String, PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect_codes(&path, codes);
+            continue;
+        }
+        // The fuzzer is a test that has a file of its own.
+        if path.ends_with("fuzz.rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&path).expect("a source file");
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for marker in ["Diagnostic::error(", "Diagnostic::warning(", ".code(", " code: ", " at(", "=> ("] {
+            for (at, _) in source.match_indices(marker) {
+                codes.extend(code(&source[at + marker.len()..]).map(|code| (code, path.clone())));
+            }
+        }
+    }
+}
+
+/// The text in quotes that comes next in the statement, if it looks like a code: lower-case words with dashes between.
+fn code(rest: &str) -> Option<String> {
+    let (before, rest) = rest.split_once('"')?;
+    let (code, _) = rest.split_once('"')?;
+    let is_code = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    (is_code && !before.contains([';', '{', '\'']) && before.len() < 60).then(|| code.to_owned())
+}
