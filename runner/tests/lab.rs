@@ -3,6 +3,8 @@
 //! The first of these tests to run prepares the lab (QEMU, a kernel), which takes minutes on a fresh machine. Where that cannot be
 //! done, as without root and with packages missing, the tests fail in CI and say on the terminal elsewhere that they checked nothing.
 
+mod common;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -286,6 +288,21 @@ fn a_case_that_takes_too_long_is_stopped_and_the_next_one_runs() {
     let message = results["takes_long"]["message"].as_str().unwrap();
     assert!(message.starts_with("timed out after 100ms"), "{message}");
     assert_eq!(results["runs"]["verdict"], "passed", "{}", results["runs"]);
+}
+
+#[test]
+fn every_example_of_the_documentation_holds_on_the_real_kernel() {
+    let pack = folder("examples").join("examples");
+    fs::create_dir_all(&pack).unwrap();
+    for document in ["README.md", "scenarios/README.md"] {
+        let markdown = fs::read_to_string(top().join(document)).unwrap();
+        for (line, text) in common::yaml_examples(&markdown) {
+            fs::write(pack.join(format!("{}-{line}.yaml", document.replace('/', "-"))), text).unwrap();
+        }
+    }
+    let Some(ran) = lab_run("examples-run", &[pack.to_str().unwrap()]) else { return };
+    ran.expect(0);
+    assert!(!ran.junit().contains("<skipped"), "an example that does not apply shows nothing:\n{}", ran.stdout());
 }
 
 #[test]
