@@ -63,6 +63,12 @@ impl fmt::Debug for Errno {
 
 impl std::error::Error for Errno {}
 
+impl From<nix::errno::Errno> for Errno {
+    fn from(errno: nix::errno::Errno) -> Errno {
+        Errno(errno as i32)
+    }
+}
+
 #[rustfmt::skip]
 const TABLE: &[(i32, &str, &str)] = &[
     (1, "EPERM", "operation not permitted"),

@@ -1,7 +1,11 @@
-//! Memory to map for devices: anonymous, huge, missing on purpose, or a device's own.
+//! Memory to map for devices: anonymous, huge, a file's, missing on purpose, or a device's own.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+
+use super::access::Width;
 use super::system::page_size;
 use super::{Errno, Tracer};
 
@@ -86,8 +90,29 @@ impl Anonymous {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Anonymous(Prot),
+    Shared(Prot),
     Reserved,
-    Device,
+    Device(Prot),
+}
+
+/// A file without a name, of `size` bytes in memory: of the huge page `hugetlb` in bytes, or of base pages.
+/// `EINVAL` for a size that is not whole huge pages.
+pub fn memfd(name: &str, size: u64, hugetlb: Option<u64>, tracer: &Tracer) -> Result<OwnedFd, Errno> {
+    let mut flags = MFdFlags::MFD_CLOEXEC;
+    let mut shown = String::from("MFD_CLOEXEC");
+    if let Some(page) = hugetlb {
+        if !page.is_power_of_two() || page <= page_size() {
+            return Err(Errno(libc::EINVAL));
+        }
+        flags |= MFdFlags::MFD_HUGETLB | MFdFlags::from_bits_retain(page.trailing_zeros() << libc::MFD_HUGE_SHIFT);
+        shown.push_str(&format!("|MFD_HUGETLB|{page:#x}"));
+    }
+    let run = || Ok(memfd_create(name, flags)?);
+    let fd = tracer.call("memfd_create", format!("\"{name}\", {shown}"), run, |fd| fd.as_raw_fd().to_string())?;
+    let length = libc::off_t::try_from(size).map_err(|_| Errno(libc::EFBIG))?;
+    let fields = format!("fd={}, length={size:#x}", fd.as_raw_fd());
+    tracer.call("ftruncate", fields, || Ok(ftruncate(&fd, length)?), |()| "0".into())?;
+    Ok(fd)
 }
 
 /// A stretch of address space of this process, given back when dropped.
@@ -136,6 +161,31 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Maps `size` bytes of a file at `offset`, shared with everyone who has it, such as a [`memfd`]. `page` is the file's
+    /// huge page in bytes, if it is made of these: size and placement have to be whole ones.
+    ///
+    /// A touch beyond the file's end ends the process (SIGBUS).
+    pub fn shared(
+        file: BorrowedFd,
+        offset: u64,
+        size: u64,
+        page: Option<u64>,
+        prot: Prot,
+        placement: Placement,
+        tracer: &Tracer,
+    ) -> Result<Mapping, Errno> {
+        let page = page.unwrap_or_else(page_size).max(page_size());
+        if !page.is_power_of_two() || !placement.misalign.is_multiple_of(page) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let rounded = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
+        let placement = Placement { align: placement.align.max(page), ..placement };
+        let mut mapping = Mapping::reserve(rounded, placement, Kind::Shared(prot), tracer)?;
+        mapping.len = size;
+        mapping.fill(rounded, prot, libc::MAP_SHARED, "MAP_SHARED", Some((file, offset)))?;
+        Ok(mapping)
+    }
+
     /// Takes a stretch of addresses with nothing behind it: to map it for a device fails with `EFAULT`.
     pub fn reserved(size: u64, placement: Placement, tracer: &Tracer) -> Result<Mapping, Errno> {
         Mapping::reserve(size, placement, Kind::Reserved, tracer)
@@ -150,7 +200,7 @@ impl Mapping {
         placement: Placement,
         tracer: &Tracer,
     ) -> Result<Mapping, Errno> {
-        let mapping = Mapping::reserve(size, placement, Kind::Device, tracer)?;
+        let mapping = Mapping::reserve(size, placement, Kind::Device(prot), tracer)?;
         mapping.fill(size, prot, libc::MAP_SHARED, "MAP_SHARED", Some((device, offset)))?;
         let _ = mapping.advise(libc::MADV_HUGEPAGE, "MADV_HUGEPAGE");
         Ok(mapping)
@@ -171,35 +221,73 @@ impl Mapping {
         self.len == 0
     }
 
-    /// Puts pages behind anonymous memory now, so that a later map request does not have to: `ENOMEM` or `EHWPOISON`
+    /// Puts pages behind memory now, so that a later map request does not have to: `ENOMEM` or `EHWPOISON`
     /// instead of a signal at the first touch. Other memory has nothing to be put behind.
     pub fn populate(&self) -> Result<(), Errno> {
         match self.kind {
-            Kind::Anonymous(Prot::ReadWrite) => self.advise(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE"),
-            Kind::Anonymous(Prot::Read) => self.advise(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ"),
+            Kind::Anonymous(Prot::ReadWrite) | Kind::Shared(Prot::ReadWrite) => {
+                self.advise(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE")
+            }
+            Kind::Anonymous(Prot::Read) | Kind::Shared(Prot::Read) => {
+                self.advise(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ")
+            }
             _ => Ok(()),
         }
     }
 
-    /// Copies out of anonymous memory, from `offset` bytes on. `EFAULT` beyond its end, if it is not readable, or if it
+    /// Copies out of memory, anonymous or a file's, from `offset` bytes on. `EFAULT` beyond its end, if it is not readable, or if it
     /// is a device's, where a copy would be an access of unknown width.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
-        let readable = matches!(self.kind, Kind::Anonymous(Prot::Read | Prot::ReadWrite));
+        let readable = matches!(self.memory(), Some(Prot::Read | Prot::ReadWrite));
         let from = self.at(offset, into.len()).filter(|_| readable).ok_or(Errno(libc::EFAULT))?;
-        // SAFETY: `at` says that these bytes lie in this mapping, which is readable anonymous memory and lives as long as
+        // SAFETY: `at` says that these bytes lie in this mapping, which is readable memory and lives as long as
         // self; no reference to it exists, and a device that writes meanwhile gives old or new bytes, as for read(2).
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, into.as_mut_ptr(), into.len()) };
         Ok(())
     }
 
-    /// Copies into anonymous memory, from `offset` bytes on; `EFAULT` as for [`Mapping::read`].
+    /// Copies into memory, from `offset` bytes on; `EFAULT` as for [`Mapping::read`].
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let writable = matches!(self.kind, Kind::Anonymous(Prot::ReadWrite));
+        let writable = self.memory() == Some(Prot::ReadWrite);
         let to = self.at(offset, bytes.len()).filter(|_| writable).ok_or(Errno(libc::EFAULT))?;
-        // SAFETY: `at` says that these bytes lie in this mapping, which is writable anonymous memory and lives as long as
+        // SAFETY: `at` says that these bytes lie in this mapping, which is writable memory and lives as long as
         // self; no reference to it exists, so nothing is written behind one.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
+    }
+
+    /// What the process may do with it, if it is memory and not a device's or missing.
+    fn memory(&self) -> Option<Prot> {
+        match self.kind {
+            Kind::Anonymous(prot) | Kind::Shared(prot) => Some(prot),
+            Kind::Reserved | Kind::Device(_) => None,
+        }
+    }
+
+    /// Whether an address lies in it.
+    pub fn contains(&self, addr: u64) -> bool {
+        addr.checked_sub(self.addr).is_some_and(|offset| offset < self.len)
+    }
+
+    /// Whether the kernel may write `len` bytes at `addr`: they lie in memory of ours, or where nothing can be written.
+    pub(super) fn takes_writes(&self, addr: u64, len: u64) -> bool {
+        let inside = self.contains(addr) && addr.checked_add(len).is_some_and(|end| end <= self.addr + self.len);
+        inside && !matches!(self.kind, Kind::Device(_))
+    }
+
+    /// The address of a register of a device, to be accessed in that width.
+    pub(super) fn register(&self, offset: u64, width: Width, write: bool) -> Result<u64, Errno> {
+        let allowed = match self.kind {
+            Kind::Device(Prot::ReadWrite) => true,
+            Kind::Device(Prot::Read) => !write,
+            _ => false,
+        };
+        let at = self.at(offset, width.bytes()).filter(|_| allowed).ok_or(Errno(libc::EFAULT))?;
+        if at.is_multiple_of(width.bytes() as u64) { Ok(at) } else { Err(Errno(libc::EINVAL)) }
+    }
+
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     fn at(&self, offset: u64, len: usize) -> Option<u64> {
@@ -345,6 +433,38 @@ mod tests {
         for what in [inside_a_huge_page, no_huge_page] {
             assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));
         }
+    }
+
+    #[test]
+    fn two_mappings_of_one_file_hold_the_same_bytes() {
+        use std::os::fd::AsFd;
+        let tracer = Tracer::new();
+        let file = memfd("shared", 8 * KIB, None, &tracer).unwrap();
+        let map = |offset, prot| {
+            let placement = Placement::default();
+            Mapping::shared(file.as_fd(), offset, 4 * KIB, None, prot, placement, &tracer).unwrap()
+        };
+        let (one, two) = (map(4 * KIB, Prot::ReadWrite), map(4 * KIB, Prot::Read));
+        one.populate().unwrap();
+        one.write(16, b"same").unwrap();
+        let mut back = [0; 4];
+        two.read(16, &mut back).unwrap();
+        assert_eq!(&back, b"same");
+        assert_eq!(two.write(16, b"x"), Err(Errno(libc::EFAULT)));
+        assert_eq!(memfd("none", 4 * KIB, Some(3 * MIB), &tracer).unwrap_err(), Errno(libc::EINVAL));
+    }
+
+    #[test]
+    fn the_kernel_may_write_to_memory_and_not_to_a_device() {
+        use std::os::fd::AsFd;
+        let tracer = Tracer::new();
+        let memory = Mapping::anonymous(&Anonymous::new(4 * KIB), &tracer).unwrap();
+        assert!(memory.takes_writes(memory.addr(), 4 * KIB));
+        assert!(!memory.takes_writes(memory.addr() + 1, 4 * KIB));
+        assert!(!memory.takes_writes(memory.addr() + 4 * KIB, 0) && !memory.takes_writes(memory.addr(), u64::MAX));
+        let file = memfd("bar", 4 * KIB, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, 4 * KIB, Prot::ReadWrite, Placement::default(), &tracer).unwrap();
+        assert!(bar.contains(bar.addr()) && !bar.takes_writes(bar.addr(), 8));
     }
 
     #[test]

@@ -4,18 +4,23 @@
 //! [`Tracer`]. Structs and constants come from the bindings crates, which are generated from `include/uapi/linux/vfio.h`
 //! and `iommufd.h`.
 
+pub mod access;
 mod errno;
+pub mod feature;
 mod file;
+pub mod hwpt;
 mod ioctl;
 pub mod iommufd;
+pub mod irq;
 mod memory;
+//pub mod request;
 pub mod system;
 mod trace;
 pub mod vfio;
 
 pub use errno::Errno;
 pub use file::{close, open};
-pub use memory::{Anonymous, Mapping, Placement, Prot};
+pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
 pub use trace::{Call, Mark, Tracer};
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.

@@ -1,0 +1,213 @@
+//! Registers: of a region through its device's file, such as the configuration space, and of a mapped BAR.
+
+use std::os::fd::BorrowedFd;
+
+use nix::sys::uio::{pread, pwrite};
+
+use super::vfio::RegionInfo;
+use super::{Errno, Mapping, Tracer};
+
+/// How wide an access is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// 8 bits
+    W8,
+    /// 16 bits
+    W16,
+    /// 32 bits
+    W32,
+    /// 64 bits
+    W64,
+}
+
+impl Width {
+    /// The width of so many bits; `None` unless 8, 16, 32 or 64.
+    pub fn from_bits(bits: u64) -> Option<Width> {
+        [Width::W8, Width::W16, Width::W32, Width::W64].into_iter().find(|width| u64::from(width.bits()) == bits)
+    }
+
+    /// In bits.
+    pub fn bits(self) -> u32 {
+        self.bytes() as u32 * 8
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::W8 => 1,
+            Width::W16 => 2,
+            Width::W32 => 4,
+            Width::W64 => 8,
+        }
+    }
+
+    /// The largest value that fits.
+    pub fn max(self) -> u64 {
+        u64::MAX >> (64 - self.bits())
+    }
+}
+
+/// Reads a little-endian value from `offset` bytes into a region, by pread(2) on the device's file.
+///
+/// What lies beyond the region is the kernel's to refuse; `EIO` for fewer bytes than asked for, `EOVERFLOW` for an
+/// offset that no file has.
+pub fn region_read(
+    device: BorrowedFd,
+    region: &RegionInfo,
+    offset: u64,
+    width: Width,
+    tracer: &Tracer,
+) -> Result<u64, Errno> {
+    let at = file_offset(region, offset)?;
+    let mut bytes = [0; 8];
+    let run = || {
+        whole(pread(device, &mut bytes[..width.bytes()], at)?, width)?;
+        Ok(u64::from_le_bytes(bytes))
+    };
+    let fields = format!("region={}, offset={offset:#x}, {} bits", region.index, width.bits());
+    tracer.call("pread", fields, run, |value| format!("{} {{value={value:#x}}}", width.bytes()))
+}
+
+/// Writes a little-endian value to `offset` bytes into a region, by pwrite(2) on the device's file.
+///
+/// `EINVAL` for a value that does not fit the width; otherwise as [`region_read`].
+pub fn region_write(
+    device: BorrowedFd,
+    region: &RegionInfo,
+    offset: u64,
+    width: Width,
+    value: u64,
+    tracer: &Tracer,
+) -> Result<(), Errno> {
+    let at = file_offset(region, offset)?;
+    if value > width.max() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let bytes = &value.to_le_bytes()[..width.bytes()];
+    let run = || whole(pwrite(device, bytes, at)?, width);
+    let fields = format!("region={}, offset={offset:#x}, {} bits, value={value:#x}", region.index, width.bits());
+    tracer.call("pwrite", fields, run, |()| width.bytes().to_string())
+}
+
+fn file_offset(region: &RegionInfo, offset: u64) -> Result<libc::off_t, Errno> {
+    let at = region.offset.checked_add(offset).ok_or(Errno(libc::EOVERFLOW))?;
+    libc::off_t::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))
+}
+
+fn whole(done: usize, width: Width) -> Result<(), Errno> {
+    if done == width.bytes() { Ok(()) } else { Err(Errno(libc::EIO)) }
+}
+
+/// A mapped BAR's registers. Where the device has its memory decoding switched off, an access ends the process (SIGBUS).
+impl Mapping {
+    /// Reads a little-endian register of a mapped BAR, at `offset` bytes, in one access of that width.
+    ///
+    /// `EINVAL` unless `offset` is a multiple of the width; `EFAULT` beyond the end, if it is not readable, or if it is
+    /// not a device's.
+    pub fn mmio_read(&self, offset: u64, width: Width) -> Result<u64, Errno> {
+        let run = || {
+            let at = self.register(offset, width, false)?;
+            // SAFETY: `register` says that these bytes lie in this mapping of a device, readable and aligned for the
+            // width; it lives as long as self, and no reference to it exists.
+            Ok(unsafe {
+                match width {
+                    Width::W8 => (at as *const u8).read_volatile().into(),
+                    Width::W16 => u16::from_le((at as *const u16).read_volatile()).into(),
+                    Width::W32 => u32::from_le((at as *const u32).read_volatile()).into(),
+                    Width::W64 => u64::from_le((at as *const u64).read_volatile()),
+                }
+            })
+        };
+        let fields = format!("offset={offset:#x}, {} bits", width.bits());
+        self.tracer().call("mmio_read", fields, run, |value: &u64| format!("{value:#x}"))
+    }
+
+    /// Writes a little-endian register of a mapped BAR; errors as [`Mapping::mmio_read`], and `EINVAL` for a value that
+    /// does not fit the width.
+    pub fn mmio_write(&self, offset: u64, width: Width, value: u64) -> Result<(), Errno> {
+        let run = || {
+            if value > width.max() {
+                return Err(Errno(libc::EINVAL));
+            }
+            let at = self.register(offset, width, true)?;
+            // SAFETY: `register` says that these bytes lie in this mapping of a device, writable and aligned for the
+            // width; it lives as long as self, and no reference to it exists, so nothing is written behind one.
+            unsafe {
+                match width {
+                    Width::W8 => (at as *mut u8).write_volatile(value as u8),
+                    Width::W16 => (at as *mut u16).write_volatile((value as u16).to_le()),
+                    Width::W32 => (at as *mut u32).write_volatile((value as u32).to_le()),
+                    Width::W64 => (at as *mut u64).write_volatile(value.to_le()),
+                }
+            }
+            Ok(())
+        };
+        let fields = format!("offset={offset:#x}, {} bits, value={value:#x}", width.bits());
+        self.tracer().call("mmio_write", fields, run, |()| "0".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::uapi::{Anonymous, Placement, Prot, memfd};
+
+    const EFAULT: Errno = Errno(libc::EFAULT);
+    const EINVAL: Errno = Errno(libc::EINVAL);
+    const PAGE: u64 = 4096;
+
+    #[test]
+    fn a_register_is_read_as_wide_as_it_was_written() {
+        let tracer = Tracer::new();
+        // A file stands in for a device.
+        let file = memfd("registers", PAGE, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, PAGE, Prot::ReadWrite, Placement::default(), &tracer).unwrap();
+        bar.mmio_write(8, Width::W64, 0x8877_6655_4433_2211).unwrap();
+        assert_eq!(bar.mmio_read(8, Width::W8), Ok(0x11));
+        assert_eq!(bar.mmio_read(10, Width::W16), Ok(0x4433));
+        assert_eq!(bar.mmio_read(12, Width::W32), Ok(0x8877_6655));
+        bar.mmio_write(12, Width::W16, 0xaaaa).unwrap();
+        assert_eq!(bar.mmio_read(8, Width::W64), Ok(0x8877_aaaa_4433_2211));
+        // The same bytes through the file.
+        let region = RegionInfo { index: 0, flags: 3, size: PAGE, offset: 8 };
+        assert_eq!(region_read(file.as_fd(), &region, 2, Width::W32, &tracer), Ok(0xaaaa_4433));
+        region_write(file.as_fd(), &region, 0, Width::W8, 0xff, &tracer).unwrap();
+        assert_eq!(bar.mmio_read(8, Width::W32), Ok(0x4433_22ff));
+        let lines = tracer.take();
+        assert_eq!(lines.last().unwrap(), "mmio_read(offset=0x8, 32 bits) = 0x443322ff");
+        assert!(
+            lines.contains(&"pread(region=0, offset=0x2, 32 bits) = 4 {value=0xaaaa4433}".to_string()),
+            "{lines:#?}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_register_is_refused() {
+        let tracer = Tracer::new();
+        let file = memfd("registers", PAGE, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, PAGE, Prot::Read, Placement::default(), &tracer).unwrap();
+        assert_eq!(bar.mmio_read(2, Width::W32), Err(EINVAL));
+        assert_eq!(bar.mmio_read(PAGE, Width::W8), Err(EFAULT));
+        assert_eq!(bar.mmio_read(u64::MAX - 7, Width::W64), Err(EFAULT));
+        assert_eq!(bar.mmio_write(0, Width::W32, 1), Err(EFAULT), "it is mapped to be read only");
+        assert_eq!(bar.mmio_write(0, Width::W8, 256), Err(EINVAL));
+        let memory = Mapping::anonymous(&Anonymous::new(PAGE), &tracer).unwrap();
+        assert_eq!(memory.mmio_read(0, Width::W32), Err(EFAULT), "memory is copied, not accessed");
+        let region = RegionInfo { index: 0, flags: 3, size: PAGE, offset: PAGE - 2 };
+        assert_eq!(region_read(file.as_fd(), &region, 0, Width::W32, &tracer), Err(Errno(libc::EIO)));
+        let overflow = Err(Errno(libc::EOVERFLOW));
+        assert_eq!(region_read(file.as_fd(), &region, u64::MAX, Width::W8, &tracer), overflow);
+        assert_eq!(region_write(file.as_fd(), &region, 0, Width::W16, 0x1_0000, &tracer), Err(EINVAL));
+    }
+
+    #[test]
+    fn a_width_is_one_of_four() {
+        assert_eq!(
+            [8, 16, 32, 64].map(|bits| Width::from_bits(bits).unwrap().max()),
+            [0xff, 0xffff, 0xffff_ffff, u64::MAX]
+        );
+        assert_eq!(Width::from_bits(24), None);
+    }
+}

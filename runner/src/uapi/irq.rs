@@ -1,0 +1,279 @@
+//! Interrupts of a device: `VFIO_DEVICE_GET_IRQ_INFO`, `VFIO_DEVICE_SET_IRQS`, and the event that one arrives as.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{self, EfdFlags};
+use vfio_bindings::bindings::vfio as sys;
+
+use super::ioctl::with_struct;
+use super::vfio::request;
+use super::{Errno, Tracer};
+
+/// The legacy interrupt line.
+pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX as u32;
+/// Message signalled interrupts.
+pub const MSI: u32 = sys::VFIO_PCI_MSI_IRQ_INDEX as u32;
+/// Message signalled interrupts, each with an address of its own.
+pub const MSIX: u32 = sys::VFIO_PCI_MSIX_IRQ_INDEX as u32;
+/// An error that PCIe reported (AER).
+pub const ERR: u32 = sys::VFIO_PCI_ERR_IRQ_INDEX as u32;
+/// The kernel wants the device back.
+pub const REQ: u32 = sys::VFIO_PCI_REQ_IRQ_INDEX as u32;
+
+const NAMES: [(&str, u32); 5] = [("intx", INTX), ("msi", MSI), ("msix", MSIX), ("err", ERR), ("req", REQ)];
+
+/// The index of an interrupt's kind on a PCI device: `intx`, `msi`, `msix`, `err` or `req`.
+pub fn index(name: &str) -> Option<u32> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, index)| *index)
+}
+
+fn shown_index(index: u32) -> String {
+    match NAMES.iter().find(|(_, known)| *known == index) {
+        Some((name, _)) => name.to_uppercase(),
+        None => index.to_string(),
+    }
+}
+
+/// What `VFIO_DEVICE_GET_IRQ_INFO` says of one kind of interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IrqInfo {
+    /// Its index, such as [`MSI`].
+    pub index: u32,
+    /// `VFIO_IRQ_INFO_*`
+    pub flags: u32,
+    /// How many vectors it has; 0 for a kind that the device does not have.
+    pub count: u32,
+}
+
+impl IrqInfo {
+    /// Whether it can be had as an eventfd.
+    pub fn eventfd(&self) -> bool {
+        self.flags & sys::VFIO_IRQ_INFO_EVENTFD != 0
+    }
+
+    /// Whether it can be masked and unmasked.
+    pub fn maskable(&self) -> bool {
+        self.flags & sys::VFIO_IRQ_INFO_MASKABLE != 0
+    }
+
+    /// Whether it masks itself each time it arrives.
+    pub fn automasked(&self) -> bool {
+        self.flags & sys::VFIO_IRQ_INFO_AUTOMASKED != 0
+    }
+
+    /// Whether all its vectors have to be enabled at once.
+    pub fn noresize(&self) -> bool {
+        self.flags & sys::VFIO_IRQ_INFO_NORESIZE != 0
+    }
+}
+
+/// `VFIO_DEVICE_GET_IRQ_INFO` on a device.
+pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqInfo, Errno> {
+    let argsz = size_of::<sys::vfio_irq_info>() as u32;
+    let mut arg = sys::vfio_irq_info { argsz, index, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of argsz bytes.
+        unsafe { with_struct(device, request(9), &mut arg) }?;
+        Ok(IrqInfo { index, flags: arg.flags, count: arg.count })
+    };
+    let fields = format!("argsz={argsz}, index={}", shown_index(index));
+    tracer.call("VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| format!("0 {{flags={:#x}, count={}}}", i.flags, i.count))
+}
+
+/// What to do with interrupts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IrqAction {
+    /// Hold them back; only INTx can.
+    Mask,
+    /// Let them through again.
+    Unmask,
+    /// With eventfds: deliver them there. Otherwise: act as if they had arrived.
+    Trigger,
+}
+
+/// Which interrupts, from `start` on.
+#[derive(Debug, Clone, Copy)]
+pub enum IrqData<'a> {
+    /// So many of them. 0, with [`IrqAction::Trigger`], disables the whole index.
+    None(u32),
+    /// Those that are true.
+    Bools(&'a [bool]),
+    /// One eventfd for each; `None` takes one away, or skips it.
+    EventFds(&'a [Option<BorrowedFd<'a>>]),
+}
+
+impl fmt::Display for IrqData<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |values: &mut dyn Iterator<Item = i32>| {
+            values.map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            IrqData::None(count) => write!(f, "count={count}"),
+            IrqData::Bools(values) => {
+                write!(f, "count={}, data=[{}]", values.len(), list(&mut values.iter().map(|value| i32::from(*value))))
+            }
+            IrqData::EventFds(fds) => {
+                write!(f, "count={}, data=[{}]", fds.len(), list(&mut fds.iter().map(fd_or_none)))
+            }
+        }
+    }
+}
+
+fn fd_or_none(fd: &Option<BorrowedFd>) -> i32 {
+    fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+}
+
+/// `VFIO_DEVICE_SET_IRQS` on a device. [`IrqAction::Trigger`] with eventfds enables the index.
+pub fn set_irqs(
+    device: BorrowedFd,
+    index: u32,
+    start: u32,
+    action: IrqAction,
+    data: IrqData,
+    tracer: &Tracer,
+) -> Result<(), Errno> {
+    let (action, action_name) = match action {
+        IrqAction::Mask => (sys::VFIO_IRQ_SET_ACTION_MASK, "MASK"),
+        IrqAction::Unmask => (sys::VFIO_IRQ_SET_ACTION_UNMASK, "UNMASK"),
+        IrqAction::Trigger => (sys::VFIO_IRQ_SET_ACTION_TRIGGER, "TRIGGER"),
+    };
+    let (kind, kind_name, count, bytes) = match data {
+        IrqData::None(count) => (sys::VFIO_IRQ_SET_DATA_NONE, "NONE", count, Vec::new()),
+        IrqData::Bools(values) => {
+            let bytes = values.iter().map(|value| u8::from(*value)).collect();
+            (sys::VFIO_IRQ_SET_DATA_BOOL, "BOOL", values.len() as u32, bytes)
+        }
+        IrqData::EventFds(fds) => {
+            let bytes = fds.iter().flat_map(|fd| fd_or_none(fd).to_ne_bytes()).collect();
+            (sys::VFIO_IRQ_SET_DATA_EVENTFD, "EVENTFD", fds.len() as u32, bytes)
+        }
+    };
+    let argsz = (size_of::<sys::vfio_irq_set>() + bytes.len()) as u32;
+    let head = [argsz, kind | action, index, start, count];
+    let mut words: Vec<u32> = head.into();
+    words.extend(bytes.chunks(4).map(|chunk| {
+        let mut word = [0; 4];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u32::from_ne_bytes(word)
+    }));
+    let fields =
+        format!("argsz={argsz}, flags={kind_name}|{action_name}, index={}, start={start}, {data}", shown_index(index));
+    // SAFETY: the request reads a vfio_irq_set and the data behind it, argsz bytes, which are all there, and writes nothing.
+    let run = || unsafe { with_struct(device, request(10), words.as_mut_slice()) };
+    tracer.call("VFIO_DEVICE_SET_IRQS", fields, run, |_| "0".into()).map(drop)
+}
+
+/// An event that the kernel counts and this process waits for; closed when dropped.
+#[derive(Debug)]
+pub struct EventFd {
+    fd: eventfd::EventFd,
+    tracer: Tracer,
+}
+
+impl EventFd {
+    /// One whose count is 0, closed on exec.
+    pub fn new(tracer: &Tracer) -> Result<EventFd, Errno> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let run = || Ok(eventfd::EventFd::from_value_and_flags(0, flags)?);
+        let fd = tracer.call("eventfd2", "0, EFD_CLOEXEC|EFD_NONBLOCK".into(), run, |fd| fd.as_raw_fd().to_string())?;
+        Ok(EventFd { fd, tracer: tracer.clone() })
+    }
+
+    /// How often it was signalled since the last wait; waits for a first time, up to `timeout`, and gives `None` after it.
+    pub fn wait(&self, timeout: Duration) -> Result<Option<u64>, Errno> {
+        let fields = format!("fd={}, timeout={}ms", self.fd.as_raw_fd(), timeout.as_millis());
+        let shown = |count: &Option<u64>| count.map_or("0 (timeout)".into(), |count| format!("1 {{count={count}}}"));
+        self.tracer.call("poll", fields, || self.poll_and_read(timeout), shown)
+    }
+
+    fn poll_and_read(&self, timeout: Duration) -> Result<Option<u64>, Errno> {
+        let until = Instant::now().checked_add(timeout);
+        loop {
+            let left = until.map_or(timeout, |until| until.saturating_duration_since(Instant::now()));
+            // In whole milliseconds, and not one too few.
+            let left = PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)], left) {
+                Ok(0) if until.is_none_or(|until| Instant::now() < until) => {}
+                Ok(0) => return Ok(None),
+                Ok(_) => match self.fd.read() {
+                    Ok(count) => return Ok(Some(count)),
+                    Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                },
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Adds 1 to the count, as the kernel does when an interrupt arrives.
+    pub fn signal(&self) -> Result<(), Errno> {
+        let run = || Ok(self.fd.write(1)?);
+        self.tracer.call("write", format!("fd={}, count=1", self.fd.as_raw_fd()), run, ToString::to_string).map(drop)
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_counted_once_and_then_gone() {
+        let tracer = Tracer::new();
+        let event = EventFd::new(&tracer).unwrap();
+        assert_eq!(event.wait(Duration::ZERO), Ok(None));
+        event.signal().unwrap();
+        event.signal().unwrap();
+        assert_eq!(event.wait(Duration::MAX), Ok(Some(2)));
+        let start = Instant::now();
+        assert_eq!(event.wait(Duration::from_millis(20)), Ok(None));
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        let lines = tracer.take();
+        assert!(lines[1].ends_with("timeout=0ms) = 0 (timeout)"), "{lines:#?}");
+        assert!(lines[4].ends_with("= 1 {count=2}"), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_kind_of_interrupt_has_a_name() {
+        assert_eq!(index("msix"), Some(2));
+        assert_eq!(index("MSI"), None);
+        assert_eq!((shown_index(REQ), shown_index(17)), ("REQ".into(), "17".into()));
+    }
+
+    #[test]
+    fn what_is_set_is_shown() {
+        let tracer = Tracer::new();
+        let event = EventFd::new(&tracer).unwrap();
+        // Not a device: whatever is asked of it is refused.
+        for data in [IrqData::None(0), IrqData::Bools(&[true, false]), IrqData::EventFds(&[Some(event.as_fd()), None])]
+        {
+            let refused = set_irqs(event.as_fd(), MSI, 1, IrqAction::Trigger, data, &tracer);
+            assert_eq!(refused, Err(Errno(libc::ENOTTY)));
+        }
+        let fd = event.as_fd().as_raw_fd();
+        let refused = "-1 ENOTTY (inappropriate ioctl for device)";
+        assert_eq!(
+            tracer.take()[1..],
+            [
+                format!("VFIO_DEVICE_SET_IRQS(argsz=20, flags=NONE|TRIGGER, index=MSI, start=1, count=0) = {refused}"),
+                format!(
+                    "VFIO_DEVICE_SET_IRQS(argsz=22, flags=BOOL|TRIGGER, index=MSI, start=1, count=2, data=[1, 0]) = \
+                     {refused}"
+                ),
+                format!(
+                    "VFIO_DEVICE_SET_IRQS(argsz=28, flags=EVENTFD|TRIGGER, index=MSI, start=1, count=2, data=[{fd}, \
+                     -1]) = {refused}"
+                ),
+            ]
+        );
+    }
+}
