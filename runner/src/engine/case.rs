@@ -21,25 +21,38 @@ use crate::{
 pub struct Execution<'a> {
     plan: &'a Plan,
     planned: &'a Planned,
-    device: &'a DeviceUsed,
-    scope: Scope,
+    used: &'a DeviceUsed,
+    /// What its expressions know by now.
+    pub scope: Scope,
     /// How many checks were made.
     pub checks: u32,
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
     /// The calls that led to the problem, if there is one.
     pub trace: Vec<String>,
-    tracer: &'a Tracer,
+    pub tracer: &'a Tracer,
+    /// What it holds of the device.
+    pub device: super::device::Held,
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
-type Got = Result<Option<u64>, Errno>;
+pub type Got = Result<Option<u64>, Errno>;
 
 impl<'a> Execution<'a> {
     /// The case, about to run.
-    pub fn new(plan: &'a Plan, planned: &'a Planned, device: &'a DeviceUsed, tracer: &'a Tracer) -> Execution<'a> {
+    pub fn new(plan: &'a Plan, planned: &'a Planned, used: &'a DeviceUsed, tracer: &'a Tracer) -> Execution<'a> {
         let scope = planned.scope.clone();
-        Execution { plan, planned, device, scope, checks: 0, unchecked: Vec::new(), trace: Vec::new(), tracer }
+        Execution {
+            plan,
+            planned,
+            used,
+            scope,
+            checks: 0,
+            unchecked: Vec::new(),
+            trace: Vec::new(),
+            tracer,
+            device: super::device::Held::default(),
+        }
     }
 
     /// Runs it. The device is closed after a case that did not pass, so that the next one gets a new one.
@@ -50,7 +63,9 @@ impl<'a> Execution<'a> {
         if self.trace.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
             self.trace = self.tracer.take();
         }
-        if fresh || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
+        // Taken and dropped here: a device is closed only once nothing of it is mapped.
+        let changed = std::mem::take(&mut self.device).changed;
+        if fresh || changed || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
             fixtures.close();
         }
         end
@@ -65,7 +80,7 @@ impl<'a> Execution<'a> {
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         let name = path.join("name");
-        let bdf: Bdf = self.device.bdf.parse().expect("the runner names devices by valid addresses");
+        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
         let open = fixtures.get(bdf, self.planned.backend, fresh).map_err(|error| match error {
             CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
@@ -139,11 +154,15 @@ impl<'a> Execution<'a> {
         let found = PciDevice::read(bdf);
         let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
         let device = [
-            ("name", Value::from(self.device.name.clone())),
-            ("bdf", Value::from(self.device.bdf.clone())),
+            ("name", Value::from(self.used.name.clone())),
+            ("bdf", Value::from(self.used.bdf.clone())),
             ("vendor", id(|device| device.vendor.into())),
             ("device", id(|device| device.device.into())),
             ("class", id(|device| device.class.into())),
+            ("resets", Value::from(open.resets)),
+            ("intx", Value::from(open.vectors[0])),
+            ("msi", Value::from(open.vectors[1])),
+            ("msix", Value::from(open.vectors[2])),
         ];
         self.scope.set("device", Value::from_pairs(device));
         let bar = open.largest_bar.as_ref();
@@ -217,7 +236,7 @@ impl<'a> Execution<'a> {
         } else if let Some(check) = &step.check {
             self.check(check, at)
         } else {
-            unreachable!("the check refuses a step without a verb")
+            self.device_step(planned, open).expect("the check refuses a step without a verb")
         }
     }
 
@@ -259,7 +278,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Holds what a call gave against what is expected.
-    fn compare(&mut self, verb: &str, planned: &PlannedStep, got: Got) -> Result<(), End> {
+    pub fn compare(&mut self, verb: &str, planned: &PlannedStep, got: Got) -> Result<(), End> {
         self.checks += 1;
         let mut expected = planned.outcome.to_string();
         let mut bytes = None;
@@ -379,7 +398,7 @@ impl<'a> Execution<'a> {
         Err(End::Failed(problem))
     }
 
-    fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
+    pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
         value
             .resolve(&self.scope)
             .map(|size| size.0)
@@ -390,7 +409,7 @@ impl<'a> Execution<'a> {
         value.as_ref().map(|value| self.size(value, at)).transpose()
     }
 
-    fn save(&mut self, planned: &PlannedStep, value: impl FnOnce() -> Value) {
+    pub fn save(&mut self, planned: &PlannedStep, value: impl FnOnce() -> Value) {
         if let Some(name) = &planned.step.save {
             self.scope.set(&name.0, value());
         }

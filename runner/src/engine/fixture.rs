@@ -4,7 +4,7 @@ use crate::{
     backend::{self, Info, IovaRange, OpenError, Region as Bar, Session},
     host::{Bdf, leaves::Observer},
     language::Size,
-    uapi::{Errno, Tracer},
+    uapi::{Errno, Tracer, irq},
 };
 
 use super::regions::largest_bar;
@@ -23,6 +23,10 @@ pub struct Open {
     pub iova_ranges: Vec<IovaRange>,
     /// Its largest BAR that can be mapped.
     pub largest_bar: Option<Bar>,
+    /// Whether it can be reset.
+    pub resets: bool,
+    /// How many vectors it has of INTx, MSI and MSI-X.
+    pub vectors: [u32; 3],
     /// What shows the IOMMU's page table, or why nothing does.
     pub observer: Result<Observer, String>,
     /// What the IOMMU said when nothing was mapped.
@@ -53,8 +57,15 @@ impl Fixtures {
             let iova_ranges = session.iommu().iova_ranges().map_err(ask("the IOVA ranges"))?;
             let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
             let bars = session.device().regions().map_err(ask("the device's BARs"))?;
+            let resets = session.device().info().map_err(ask("what the device is"))?.can_reset();
+            let mut vectors = [0; 3];
+            for (count, index) in vectors.iter_mut().zip([irq::INTX, irq::MSI, irq::MSIX]) {
+                let info = irq::irq_info(session.device().fd(), index, &self.tracer);
+                *count = info.map_err(ask("the device's interrupts"))?.count;
+            }
             let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());
-            self.open = Some(Open { session, iova_ranges, largest_bar: largest_bar(bars), observer, empty });
+            let largest_bar = largest_bar(bars);
+            self.open = Some(Open { session, iova_ranges, largest_bar, resets, vectors, observer, empty });
         }
         Ok(self.open.as_mut().expect("opened just now"))
     }

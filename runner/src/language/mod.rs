@@ -23,6 +23,10 @@ pub use names::readable;
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, Requirement, Scenario};
+pub use scenario::device::{
+    Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
+    RegionInfo,
+};
 pub use scenario::name::Name;
 pub use scenario::outcome::Outcome;
 pub use scenario::region::{Bar, Memory, Protection, Region};

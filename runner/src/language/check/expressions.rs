@@ -8,8 +8,8 @@ use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
 use crate::language::text::suggest;
 use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Scalar, Scope, Segment, Size, Target, combinations, eval_as, names,
-    static_scope, undeclared,
+    BUILTINS, Case, Diagnostic, ExpressionError, Index, Scalar, Scope, Segment, Size, Target, combinations, eval_as,
+    names, static_scope, undeclared,
 };
 
 /// Names that an expression may use, and those that get a value too late for it.
@@ -233,5 +233,6 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
         },
         Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),
+        Kind::Interrupt => eval_as::<Index>(scope, expression.source).err().map(wrong),
     }
 }

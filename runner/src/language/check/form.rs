@@ -149,11 +149,11 @@ impl Checker<'_> {
         }
         for (key, present) in [("expect", step.expect.is_some()), ("save", step.save.is_some())] {
             if present {
-                let calls = Step::VERBS.iter().copied().filter(|verb| Step::is_call(verb));
+                let others = Step::VERBS.iter().copied().filter(|verb| !Step::is_call(verb));
                 self.say(
                     Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with `{verb}`"))
                         .at(Target::Key)
-                        .label(format!("expected only beside {}", suggest::join(calls, "or")))
+                        .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
                         .help(format!("`{verb}` fails by itself where it does not hold, and gives no result")),
                 );
             }

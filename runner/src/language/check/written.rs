@@ -9,6 +9,8 @@ pub(super) enum Kind {
     Size(Fit),
     Bool,
     Text,
+    /// A kind of interrupt.
+    Interrupt,
 }
 
 /// An expression of a case, and where it stands.
@@ -85,30 +87,11 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     for (index, step) in case.steps.iter().flatten().enumerate() {
         let path = path.join("steps").join(index);
         let when = When::step(index);
-        let map = step.map.iter().flat_map(|map| {
-            [
-                ("map", "iova", map.iova.as_ref()),
-                ("map", "size", map.size.as_ref()),
-                ("map", "offset", map.offset.as_ref()),
-            ]
-        });
-        let unmap = step
-            .unmap
-            .iter()
-            .flat_map(|unmap| [("unmap", "iova", Some(&unmap.iova)), ("unmap", "size", Some(&unmap.size))]);
-        let gone =
-            step.gone.iter().flat_map(|gone| [("gone", "iova", Some(&gone.iova)), ("gone", "size", Some(&gone.size))]);
-        let pagesize = step.pagesize.iter().flat_map(|pagesize| {
-            [
-                ("pagesize", "iova", Some(&pagesize.iova)),
-                ("pagesize", "size", Some(&pagesize.size)),
-                ("pagesize", "is", Some(&pagesize.is)),
-            ]
-        });
-        for (verb, key, value) in map.chain(unmap).chain(gone).chain(pagesize) {
-            if let Some(value) = value {
-                all.size(path.join(verb).join(key), value, when);
-            }
+        for (verb, key, value) in step.sizes() {
+            all.size(path.join(verb).join(key), value, when);
+        }
+        if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
+            all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);
         }
         all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
         if let Some(Dynamic::Expression(source)) = &step.check {

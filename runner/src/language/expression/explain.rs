@@ -8,11 +8,12 @@ use super::eval::{ExpressionError, Scope, misnamed, undefined};
 use super::scan::{Kind, Word, Words};
 
 /// How each function is called.
-const CALLS: [(&str, &str); 7] = [
+const CALLS: [(&str, &str); 8] = [
     ("align_up", "align_up(value, alignment)"),
     ("align_down", "align_down(value, alignment)"),
     ("min", "min(a, b, …)"),
     ("max", "max(a, b, …)"),
+    ("bit", "bit(value, number)"),
     ("pow2", "pow2(exponent)"),
     ("version_at_least", "version_at_least(kernel, '6.18')"),
     ("hex", "hex(value)"),

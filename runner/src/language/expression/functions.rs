@@ -8,8 +8,21 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters
 use crate::language::quantity::Size;
 
 /// The names that are known everywhere, and that no variable should take.
-pub const BUILTINS: [&str; 12] =
-    ["KiB", "MiB", "GiB", "TiB", "U64_MAX", "align_up", "align_down", "min", "max", "pow2", "version_at_least", "hex"];
+pub const BUILTINS: [&str; 13] = [
+    "KiB",
+    "MiB",
+    "GiB",
+    "TiB",
+    "U64_MAX",
+    "align_up",
+    "align_down",
+    "min",
+    "max",
+    "bit",
+    "pow2",
+    "version_at_least",
+    "hex",
+];
 pub(in crate::language) const FILTERS: [&str; 11] =
     ["default", "first", "hex", "join", "last", "length", "list", "lower", "sort", "unique", "upper"];
 pub(in crate::language) const TESTS: [&str; 13] = [
@@ -48,6 +61,7 @@ pub(in crate::language) fn environment() -> &'static Environment<'static> {
         env.add_function("align_down", align_down);
         env.add_function("min", |values: Rest<Value>| extreme("min", &values, |best, value| value < best));
         env.add_function("max", |values: Rest<Value>| extreme("max", &values, |best, value| value > best));
+        env.add_function("bit", bit);
         env.add_function("pow2", pow2);
         env.add_function("version_at_least", version_at_least);
         env.add_function("hex", hex);
@@ -142,6 +156,15 @@ fn extreme(function: &str, values: &[Value], better: fn(i128, i128) -> bool) -> 
         }
     }
     best.map(number).ok_or_else(|| refuse(format!("{function} needs at least one number")))
+}
+
+/// One bit of a number, 0 or 1: the expressions have no other way to look at a register.
+fn bit(value: Value, index: Value) -> Result<Value, Error> {
+    let value = argument("bit", &value)?;
+    match argument("bit", &index)? {
+        index @ 0..=63 => Ok(number(value >> index & 1)),
+        index => Err(refuse(format!("bit takes 0 to 63 as the bit's number, and this is {index}"))),
+    }
 }
 
 fn pow2(exponent: Value) -> Result<Value, Error> {

@@ -3,51 +3,87 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use super::device::{
+    ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
+    RegionInfo,
+};
 
 use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
 ///
-/// The verbs are `map`, `unmap`, `unmap_all`, `iova_ranges` and `info`, which call the kernel, and `pagesize`, `gone` and `check`,
-/// which look at what it did.
+/// The verbs `pagesize`, `gone` and `check` look at what was done; all others call the kernel or the device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Map a region for DMA. Gives `iova`, `size` and `vaddr`.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Map>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Map>,
     /// Unmap a range of IOVAs. Gives `bytes`: how much the kernel says it unmapped.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Unmap>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmap: Option<Unmap>,
     /// Unmap everything in one call; takes nothing. Gives `bytes`.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<NoArguments>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmap_all: Option<NoArguments>,
     /// Ask which IOVAs may be used; takes nothing. Gives a list of `start` and `last`, sorted.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<NoArguments>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iova_ranges: Option<NoArguments>,
     /// Ask what the IOMMU offers; takes nothing. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
     /// not told).
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<NoArguments>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<NoArguments>,
+    /// Ask what the device is; takes nothing. Gives `regions`, `irqs` (how many kinds of each), and whether it `resets`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_info: Option<NoArguments>,
+    /// Ask for a region of the device. Gives `size` in bytes, and whether it is `readable`, `writable` and `mappable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_info: Option<RegionInfo>,
+    /// Read a register of the configuration space. Gives `value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_read: Option<ConfigRead>,
+    /// Write a register of the configuration space. The device is opened anew after the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_write: Option<ConfigWrite>,
+    /// Read a register in a BAR, through a mapping of it. Gives `value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mmio_read: Option<MmioRead>,
+    /// Write a register in a BAR, through a mapping of it. The device is opened anew after the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mmio_write: Option<MmioWrite>,
+    /// Read a register in a BAR until it has a value. Gives `value`, or ETIMEDOUT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mmio_poll: Option<MmioPoll>,
+    /// Ask for a kind of interrupt. Gives `count`, how many vectors the device has, and whether it is `maskable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq_info: Option<Interrupts>,
+    /// Enable interrupts, each with an event to wait for. The device is opened anew after the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq_enable: Option<IrqEnable>,
+    /// Have the kernel act as if an interrupt had arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq_trigger: Option<IrqTrigger>,
+    /// Wait for an interrupt that was enabled. Gives `count`, how often it came since the last wait, or ETIMEDOUT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq_wait: Option<IrqWait>,
+    /// Disable all interrupts of a kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq_disable: Option<Interrupts>,
+    /// Reset the device; takes nothing. The device is opened anew after the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<NoArguments>,
     /// Check that every leaf of the IOMMU's page table behind a mapped range has this page size. Where nothing shows the page
     /// table the check counts as unchecked; on a backend with `skip_pagesize` it is left out.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Pagesize>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pagesize: Option<Pagesize>,
     /// Check that the IOMMU's page table holds nothing for a range. Where nothing shows the page table the check counts as
     /// unchecked.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Range>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Range>,
     /// Check that an expression is true.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Dynamic<bool>>", example = "{{ m.iova % page_size == 0 }}")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "{{ m.iova % page_size == 0 }}")]
     pub check: Option<Dynamic<bool>>,
     /// What the call is expected to give. Only for the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,11 +93,6 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"m")]
     pub save: Option<Name>,
-}
-
-/// Reads a verb's arguments; a verb without any may be written `- unmap_all:`, which YAML reads as null.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// What `map` takes.
@@ -160,30 +191,108 @@ impl JsonSchema for NoArguments {
     }
 }
 
+/// What has to be said of each verb again, once for all.
+macro_rules! verbs {
+    ($($verb:ident),* $(,)?) => {
+        impl Step {
+            /// Every verb there is.
+            pub const VERBS: &'static [&'static str] = &[$(stringify!($verb)),*];
+
+            /// The verbs of this step, as written; a valid step has exactly one.
+            pub fn verbs(&self) -> Vec<&'static str> {
+                let written = [$((stringify!($verb), self.$verb.is_some())),*];
+                written.into_iter().filter_map(|(verb, written)| written.then_some(verb)).collect()
+            }
+        }
+    };
+}
+
+verbs!(
+    map,
+    unmap,
+    unmap_all,
+    iova_ranges,
+    info,
+    device_info,
+    region_info,
+    config_read,
+    config_write,
+    mmio_read,
+    mmio_write,
+    mmio_poll,
+    irq_info,
+    irq_enable,
+    irq_trigger,
+    irq_wait,
+    irq_disable,
+    reset,
+    pagesize,
+    gone,
+    check,
+);
+
 impl Step {
-    /// The verbs of this step, as written; a valid step has exactly one.
-    pub fn verbs(&self) -> Vec<&'static str> {
-        [
-            ("map", self.map.is_some()),
-            ("unmap", self.unmap.is_some()),
-            ("unmap_all", self.unmap_all.is_some()),
-            ("iova_ranges", self.iova_ranges.is_some()),
-            ("info", self.info.is_some()),
-            ("pagesize", self.pagesize.is_some()),
-            ("gone", self.gone.is_some()),
-            ("check", self.check.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(verb, written)| written.then_some(verb))
-        .collect()
-    }
-
-    /// Every verb there is.
-    pub const VERBS: &'static [&'static str] =
-        &["map", "unmap", "unmap_all", "iova_ranges", "info", "pagesize", "gone", "check"];
-
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
         !matches!(verb, "pagesize" | "gone" | "check")
+    }
+
+    /// The sizes and numbers that its verbs take, with the verb and the key that each stands under.
+    pub fn sizes<'a>(&'a self) -> Vec<(&'static str, &'static str, &'a Dynamic<Size>)> {
+        let mut all = Vec::new();
+        let mut add = |verb, keys: &[(&'static str, Option<&'a Dynamic<Size>>)]| {
+            all.extend(keys.iter().filter_map(|(key, value)| Some((verb, *key, (*value)?))));
+        };
+        if let Some(Map { iova, size, offset, .. }) = &self.map {
+            add("map", &[("iova", iova.as_ref()), ("size", size.as_ref()), ("offset", offset.as_ref())]);
+        }
+        if let Some(Unmap { iova, size }) = &self.unmap {
+            add("unmap", &[("iova", Some(iova)), ("size", Some(size))]);
+        }
+        if let Some(Range { iova, size }) = &self.gone {
+            add("gone", &[("iova", Some(iova)), ("size", Some(size))]);
+        }
+        if let Some(Pagesize { iova, size, is }) = &self.pagesize {
+            add("pagesize", &[("iova", Some(iova)), ("size", Some(size)), ("is", Some(is))]);
+        }
+        if let Some(RegionInfo { region }) = &self.region_info {
+            add("region_info", &[("region", Some(region))]);
+        }
+        if let Some(ConfigRead { offset, .. }) = &self.config_read {
+            add("config_read", &[("offset", Some(offset))]);
+        }
+        if let Some(ConfigWrite { offset, value, .. }) = &self.config_write {
+            add("config_write", &[("offset", Some(offset)), ("value", Some(value))]);
+        }
+        if let Some(MmioRead { bar, offset, .. }) = &self.mmio_read {
+            add("mmio_read", &[("bar", Some(bar)), ("offset", Some(offset))]);
+        }
+        if let Some(MmioWrite { bar, offset, value, .. }) = &self.mmio_write {
+            add("mmio_write", &[("bar", Some(bar)), ("offset", Some(offset)), ("value", Some(value))]);
+        }
+        if let Some(MmioPoll { bar, offset, mask, is, .. }) = &self.mmio_poll {
+            let keys = [("bar", Some(bar)), ("offset", Some(offset)), ("mask", mask.as_ref()), ("is", Some(is))];
+            add("mmio_poll", &keys);
+        }
+        if let Some(IrqEnable { count, .. }) = &self.irq_enable {
+            add("irq_enable", &[("count", count.as_ref())]);
+        }
+        if let Some(IrqTrigger { vector, .. }) = &self.irq_trigger {
+            add("irq_trigger", &[("vector", vector.as_ref())]);
+        }
+        if let Some(IrqWait { vector, .. }) = &self.irq_wait {
+            add("irq_wait", &[("vector", vector.as_ref())]);
+        }
+        all
+    }
+
+    /// The kind of interrupt that its verb takes, with the verb.
+    pub fn irq_index(&self) -> Option<(&'static str, &Dynamic<Index>)> {
+        let info = self.irq_info.as_ref().map(|verb| ("irq_info", &verb.index));
+        let enable = self.irq_enable.as_ref().map(|verb| ("irq_enable", &verb.index));
+        let trigger = self.irq_trigger.as_ref().map(|verb| ("irq_trigger", &verb.index));
+        let wait = self.irq_wait.as_ref().map(|verb| ("irq_wait", &verb.index));
+        let disable = self.irq_disable.as_ref().map(|verb| ("irq_disable", &verb.index));
+        info.or(enable).or(trigger).or(wait).or(disable)
     }
 }

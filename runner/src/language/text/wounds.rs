@@ -9,27 +9,10 @@ use std::collections::BTreeSet;
 use super::diagnostic::Diagnostic;
 use super::node::Node;
 use super::path::{Path, Segment};
+use crate::language::Step;
 
-/// Keys whose presence decides what is expected beside them.
-const LEANED_ON: [&str; 17] = [
-    "region",
-    "expect",
-    "regions",
-    "steps",
-    "memory",
-    "size",
-    "align",
-    "name",
-    "map",
-    "unmap",
-    "unmap_all",
-    "iova_ranges",
-    "info",
-    "pagesize",
-    "gone",
-    "check",
-    "backends",
-];
+/// Keys whose presence decides what is expected beside them; a step's verbs are such too.
+const LEANED_ON: [&str; 9] = ["region", "expect", "regions", "steps", "memory", "size", "align", "name", "backends"];
 
 /// The mistakes of form of one file.
 pub(in crate::language) struct Wounds {
@@ -92,7 +75,7 @@ impl Wounds {
     /// Whether something beside a path could not be read that may have changed what is expected there.
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
-            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&key.as_str()));
+            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&key.as_str()) || Step::VERBS.contains(&key.as_str()));
             wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key"))
         })
     }

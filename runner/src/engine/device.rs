@@ -1,0 +1,321 @@
+//! The steps on the device itself: configuration space, registers, interrupts, reset.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use minijinja::Value;
+
+use super::{
+    case::{Execution, Got},
+    failure::{End, Problem},
+    fixture::Open,
+};
+use crate::{
+    language::{self, Bits, Dynamic, Index, Path, Size},
+    plan::PlannedStep,
+    uapi::{
+        Errno, Mapping, Placement, Prot,
+        access::{Width, region_read, region_write},
+        irq::{self, EventFd, IrqAction, IrqData},
+        system::page_size,
+    },
+};
+
+/// The configuration space's region (`VFIO_PCI_CONFIG_REGION_INDEX`).
+const CONFIG: u32 = 7;
+/// How long a step waits unless it says otherwise.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// More vectors than MSI-X can have are a mistake.
+const MOST_VECTORS: u64 = 2048;
+
+/// What a case holds of its device while it runs.
+#[derive(Default)]
+pub struct Held {
+    /// BARs that registers were accessed in.
+    bars: BTreeMap<u32, Mapping>,
+    /// Events of interrupts that were enabled.
+    events: BTreeMap<(Index, u32), EventFd>,
+    /// Whether the case changed the device's state, which closing and opening it restores.
+    pub changed: bool,
+}
+
+impl Execution<'_> {
+    /// Runs a step on the device; `None` for a step of another kind.
+    pub fn device_step(&mut self, planned: &PlannedStep, open: &Open) -> Option<Result<(), End>> {
+        let PlannedStep { step, at, .. } = planned;
+        let verb = step.verbs()[0];
+        let at = at.join(verb);
+        let result = if step.device_info.is_some() {
+            Ok(self.device_info(open))
+        } else if let Some(info) = &step.region_info {
+            self.region_info(info, &at, open)
+        } else if let Some(language::ConfigRead { offset, bits }) = &step.config_read {
+            self.config_read(offset, *bits, &at, open)
+        } else if let Some(language::ConfigWrite { offset, bits, value }) = &step.config_write {
+            self.config_write(offset, *bits, value, &at, open)
+        } else if let Some(language::MmioRead { bar, offset, bits }) = &step.mmio_read {
+            self.mmio_read(bar, offset, *bits, &at, open)
+        } else if let Some(language::MmioWrite { bar, offset, bits, value }) = &step.mmio_write {
+            self.mmio_write((bar, offset), *bits, value, &at, open)
+        } else if let Some(poll) = &step.mmio_poll {
+            self.mmio_poll(poll, &at, open)
+        } else if let Some(language::Interrupts { index }) = &step.irq_info {
+            self.index(index, &at).map(|index| irq_info(index, open, self))
+        } else if let Some(language::IrqEnable { index, count }) = &step.irq_enable {
+            self.index(index, &at).and_then(|index| self.irq_enable(index, count.as_ref(), &at, open))
+        } else if let Some(language::IrqTrigger { index, vector }) = &step.irq_trigger {
+            self.index(index, &at).and_then(|index| self.irq_trigger(index, vector.as_ref(), &at, open))
+        } else if let Some(language::IrqWait { index, vector, timeout }) = &step.irq_wait {
+            self.index(index, &at).and_then(|index| self.irq_wait(index, vector.as_ref(), *timeout, &at))
+        } else if let Some(language::Interrupts { index }) = &step.irq_disable {
+            self.index(index, &at).map(|index| {
+                self.device.events.retain(|(kind, _), _| *kind != index);
+                let fd = open.session.device().fd();
+                (None, irq::set_irqs(fd, number(index), 0, IrqAction::Trigger, IrqData::None(0), self.tracer))
+            })
+        } else if step.reset.is_some() {
+            self.device.changed = true;
+            Ok((None, open.session.device().reset()))
+        } else {
+            return None;
+        };
+        Some(result.and_then(|(value, got)| {
+            if let Some(value) = value {
+                self.save(planned, || value);
+            }
+            self.compare(verb, planned, got.map(|()| None) as Got)
+        }))
+    }
+
+    fn device_info(&self, open: &Open) -> Told {
+        let got = open.session.device().info();
+        let value = got.as_ref().ok().map(|info| {
+            Value::from_pairs([
+                ("regions", Value::from(info.regions)),
+                ("irqs", Value::from(info.irqs)),
+                ("resets", Value::from(info.can_reset())),
+            ])
+        });
+        (value, got.map(drop))
+    }
+
+    fn region_info(&self, info: &language::RegionInfo, at: &Path, open: &Open) -> Result<Told, End> {
+        let index = self.small(&info.region, &at.join("region"))?;
+        let got = open.session.device().region(index);
+        let value = got.as_ref().ok().map(|region| {
+            Value::from_pairs([
+                ("size", Value::from(region.size)),
+                ("readable", Value::from(region.readable())),
+                ("writable", Value::from(region.writable())),
+                ("mappable", Value::from(region.mappable())),
+            ])
+        });
+        Ok((value, got.map(drop)))
+    }
+
+    fn config_read(&self, offset: &Dynamic<Size>, bits: Bits, at: &Path, open: &Open) -> Result<Told, End> {
+        let offset = self.size(offset, &at.join("offset"))?;
+        let device = open.session.device();
+        let got = device
+            .region(CONFIG)
+            .and_then(|region| region_read(device.fd(), &region, offset, width(bits), self.tracer));
+        Ok((got.ok().map(read), got.map(drop)))
+    }
+
+    fn config_write(
+        &mut self,
+        offset: &Dynamic<Size>,
+        bits: Bits,
+        value: &Dynamic<Size>,
+        at: &Path,
+        open: &Open,
+    ) -> Result<Told, End> {
+        let offset = self.size(offset, &at.join("offset"))?;
+        let value = self.fitting(value, bits, &at.join("value"))?;
+        self.device.changed = true;
+        let device = open.session.device();
+        let got = device
+            .region(CONFIG)
+            .and_then(|region| region_write(device.fd(), &region, offset, width(bits), value, self.tracer));
+        Ok((None, got))
+    }
+
+    fn mmio_read(
+        &mut self,
+        bar: &Dynamic<Size>,
+        offset: &Dynamic<Size>,
+        bits: Bits,
+        at: &Path,
+        open: &Open,
+    ) -> Result<Told, End> {
+        let offset = self.size(offset, &at.join("offset"))?;
+        let bar = self.bar(bar, at, open)?;
+        let got = self.device.bars[&bar].mmio_read(offset, width(bits));
+        Ok((got.ok().map(read), got.map(drop)))
+    }
+
+    fn mmio_write(
+        &mut self,
+        (bar, offset): (&Dynamic<Size>, &Dynamic<Size>),
+        bits: Bits,
+        value: &Dynamic<Size>,
+        at: &Path,
+        open: &Open,
+    ) -> Result<Told, End> {
+        let offset = self.size(offset, &at.join("offset"))?;
+        let value = self.fitting(value, bits, &at.join("value"))?;
+        let bar = self.bar(bar, at, open)?;
+        self.device.changed = true;
+        Ok((None, self.device.bars[&bar].mmio_write(offset, width(bits), value)))
+    }
+
+    fn mmio_poll(&mut self, poll: &language::MmioPoll, at: &Path, open: &Open) -> Result<Told, End> {
+        let offset = self.size(&poll.offset, &at.join("offset"))?;
+        let wanted = self.fitting(&poll.is, poll.bits, &at.join("is"))?;
+        let mask = match &poll.mask {
+            Some(mask) => self.fitting(mask, poll.bits, &at.join("mask"))?,
+            None => width(poll.bits).max(),
+        };
+        let bar = self.bar(&poll.bar, at, open)?;
+        let until = Instant::now() + poll.timeout.map_or(PATIENCE, |timeout| timeout.0);
+        loop {
+            let got = self.device.bars[&bar].mmio_read(offset, width(poll.bits));
+            match got {
+                Ok(value) if value & mask != wanted && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Ok(value) if value & mask != wanted => return Ok((Some(read(value)), Err(Errno(libc::ETIMEDOUT)))),
+                Ok(value) => return Ok((Some(read(value)), Ok(()))),
+                Err(errno) => return Ok((None, Err(errno))),
+            }
+        }
+    }
+
+    fn irq_enable(&mut self, index: Index, count: Option<&Dynamic<Size>>, at: &Path, open: &Open) -> Result<Told, End> {
+        let at = at.join("count");
+        let count = count.map_or(Ok(1), |count| self.size(count, &at))?;
+        if !(1..=MOST_VECTORS).contains(&count) {
+            let title = format!("{count} vectors cannot be enabled, expected 1 to {MOST_VECTORS}");
+            return Err(End::Error(Problem::new("out-of-range", at, title)));
+        }
+        let broken =
+            |errno| End::Error(Problem::new("eventfd", at.clone(), format!("failed to make an event: {errno}")));
+        let made: Result<Vec<EventFd>, Errno> = (0..count).map(|_| EventFd::new(self.tracer)).collect();
+        let events = made.map_err(broken)?;
+        self.device.changed = true;
+        let fds: Vec<_> = events.iter().map(|event| Some(event.as_fd())).collect();
+        let fd = open.session.device().fd();
+        let got = irq::set_irqs(fd, number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds), self.tracer);
+        if got.is_ok() {
+            let numbered = events.into_iter().enumerate();
+            self.device.events.extend(numbered.map(|(vector, event)| ((index, vector as u32), event)));
+        }
+        Ok((None, got))
+    }
+
+    fn irq_trigger(&self, index: Index, vector: Option<&Dynamic<Size>>, at: &Path, open: &Open) -> Result<Told, End> {
+        let vector = vector.map_or(Ok(0), |vector| self.small(vector, &at.join("vector")))?;
+        let fd = open.session.device().fd();
+        let got = irq::set_irqs(fd, number(index), vector, IrqAction::Trigger, IrqData::None(1), self.tracer);
+        Ok((None, got))
+    }
+
+    fn irq_wait(
+        &self,
+        index: Index,
+        vector: Option<&Dynamic<Size>>,
+        timeout: Option<language::Duration>,
+        at: &Path,
+    ) -> Result<Told, End> {
+        let vector = vector.map_or(Ok(0), |vector| self.small(vector, &at.join("vector")))?;
+        let Some(event) = self.device.events.get(&(index, vector)) else {
+            let title = format!("vector {vector} of {} is not enabled", index.as_str());
+            return Err(End::Error(
+                Problem::new("not-enabled", at.clone(), title).label("expected an `irq_enable` of it before"),
+            ));
+        };
+        Ok(match event.wait(timeout.map_or(PATIENCE, |timeout| timeout.0)) {
+            Ok(Some(count)) => (Some(Value::from_pairs([("count", count)])), Ok(())),
+            Ok(None) => (Some(Value::from_pairs([("count", 0)])), Err(Errno(libc::ETIMEDOUT))),
+            Err(errno) => (None, Err(errno)),
+        })
+    }
+
+    /// Maps a BAR, once a case.
+    fn bar(&mut self, bar: &Dynamic<Size>, at: &Path, open: &Open) -> Result<u32, End> {
+        let at = at.join("bar");
+        let index = self.small(bar, &at)?;
+        if self.device.bars.contains_key(&index) {
+            return Ok(index);
+        }
+        let cannot = |why: String| End::Skipped(format!("BAR {index} of the device cannot be mapped: {why}"));
+        if index > 5 {
+            let problem = Problem::new("out-of-range", at, format!("there is no BAR {index}")).label("expected 0 to 5");
+            return Err(End::Error(problem));
+        }
+        let device = open.session.device();
+        let region = device.region(index).map_err(|errno| cannot(errno.to_string()))?;
+        if region.size == 0 {
+            return Err(cannot("the device does not have it".into()));
+        }
+        if !region.mappable() {
+            return Err(cannot("the driver does not allow it".into()));
+        }
+        let prot = if region.writable() { Prot::ReadWrite } else { Prot::Read };
+        let mapping = device
+            .map_region(&region, 0, region.size, prot, Placement::aligned(page_size()))
+            .map_err(|errno| End::Error(Problem::new("bar", at, format!("failed to map BAR {index}: {errno}"))))?;
+        self.device.bars.insert(index, mapping);
+        Ok(index)
+    }
+
+    fn index(&self, index: &Dynamic<Index>, at: &Path) -> Result<Index, End> {
+        index.resolve(&self.scope).map_err(|error| End::Error(Problem::expression(at.join("index"), &error)))
+    }
+
+    /// A value that fits a register.
+    fn fitting(&self, value: &Dynamic<Size>, bits: Bits, at: &Path) -> Result<u64, End> {
+        let value = self.size(value, at)?;
+        match value <= width(bits).max() {
+            true => Ok(value),
+            false => {
+                let title = format!("{value:#x} does not fit a register of {} bits", bits.0);
+                let label = format!("expected at most {:#x}", width(bits).max());
+                Err(End::Error(Problem::new("out-of-range", at.clone(), title).label(label)))
+            }
+        }
+    }
+
+    /// A number that the kernel takes in 32 bits.
+    fn small(&self, value: &Dynamic<Size>, at: &Path) -> Result<u32, End> {
+        let value = self.size(value, at)?;
+        u32::try_from(value)
+            .map_err(|_| End::Error(Problem::new("out-of-range", at.clone(), format!("{value} does not fit 32 bits"))))
+    }
+}
+
+/// What a call gave: the result to save, and whether it succeeded.
+type Told = (Option<Value>, Result<(), Errno>);
+
+fn irq_info(index: Index, open: &Open, execution: &Execution) -> Told {
+    let got = irq::irq_info(open.session.device().fd(), number(index), execution.tracer);
+    let value = got.as_ref().ok().map(|info| {
+        Value::from_pairs([("count", Value::from(info.count)), ("maskable", Value::from(info.maskable()))])
+    });
+    (value, got.map(drop))
+}
+
+fn number(index: Index) -> u32 {
+    irq::index(index.as_str()).expect("both know the same kinds")
+}
+
+fn width(bits: Bits) -> Width {
+    Width::from_bits(bits.0.into()).expect("the language knows no other widths")
+}
+
+fn read(value: u64) -> Value {
+    Value::from_pairs([("value", value)])
+}
