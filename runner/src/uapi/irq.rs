@@ -13,15 +13,15 @@ use super::vfio::request;
 use super::{Errno, Tracer};
 
 /// The legacy interrupt line.
-pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX as u32;
+pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;
 /// Message signalled interrupts.
-pub const MSI: u32 = sys::VFIO_PCI_MSI_IRQ_INDEX as u32;
+pub const MSI: u32 = sys::VFIO_PCI_MSI_IRQ_INDEX;
 /// Message signalled interrupts, each with an address of its own.
-pub const MSIX: u32 = sys::VFIO_PCI_MSIX_IRQ_INDEX as u32;
+pub const MSIX: u32 = sys::VFIO_PCI_MSIX_IRQ_INDEX;
 /// An error that PCIe reported (AER).
-pub const ERR: u32 = sys::VFIO_PCI_ERR_IRQ_INDEX as u32;
+pub const ERR: u32 = sys::VFIO_PCI_ERR_IRQ_INDEX;
 /// The kernel wants the device back.
-pub const REQ: u32 = sys::VFIO_PCI_REQ_IRQ_INDEX as u32;
+pub const REQ: u32 = sys::VFIO_PCI_REQ_IRQ_INDEX;
 
 const NAMES: [(&str, u32); 5] = [("intx", INTX), ("msi", MSI), ("msix", MSIX), ("err", ERR), ("req", REQ)];
 

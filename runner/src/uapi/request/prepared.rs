@@ -1,5 +1,6 @@
 //! An argument, filled in and held against the rules, and what came of it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -8,7 +9,7 @@ use std::path::Path;
 use vfio_bindings::bindings::vfio;
 
 use super::pointer::word;
-use super::{Argument, Direction, File, Request, table};
+use super::{Argument, Direction, Field, File, Request, table};
 use crate::uapi::ioctl::with_address;
 use crate::uapi::{Anonymous, Errno, Mapping, Tracer};
 
@@ -87,9 +88,9 @@ pub struct Prepared<'a> {
 /// What a request gave.
 #[derive(Debug)]
 pub struct Answer {
-    /// The request's value.
-    pub value: i32,
-    /// The fields that the kernel writes, as they are now.
+    /// The request's value, or what it failed with.
+    pub value: Result<i32, Errno>,
+    /// The fields that the kernel writes, as they are now; some requests write them when they fail, too.
     pub fields: Vec<(&'static str, u64)>,
     /// The argument as it is now, with what the kernel wrote behind the struct.
     pub bytes: Vec<u8>,
@@ -138,7 +139,7 @@ impl Request {
         }
         for (field, value) in &fields {
             field.write(&mut bytes, *value);
-            shown.push(format!("{}={}", field.name, number(field.read(&bytes))));
+            shown.push(format!("{}={}", field.name, show(field, field.read(&bytes))));
         }
         if !tail.is_empty() {
             let dots = if tail.len() > 32 { ", …" } else { "" };
@@ -149,42 +150,41 @@ impl Request {
 }
 
 impl Prepared<'_> {
-    /// Calls it on a file, which need not be one that knows it. The outer error is ours, the inner one the kernel's.
-    pub fn call(&self, fd: BorrowedFd, tracer: &Tracer) -> Result<Result<Answer, Errno>, Refused> {
+    /// Calls it on a file, which need not be one that knows it. An error is ours; the kernel's is in the answer.
+    pub fn call(&self, fd: BorrowedFd, tracer: &Tracer) -> Result<Answer, Refused> {
         let kinds = kinds(fd);
         let meanings = meanings(self.request.number, kinds);
         self.check(&meanings)?;
-        let run = || match self.request.argument {
-            // SAFETY: a null pointer, where nothing is, if this file takes it for an address at all.
-            Argument::None => {
-                unsafe { with_address(fd, self.request.number, 0) }.map(|value| self.answer(value, vec![]))
-            }
-            Argument::Number => {
-                let value = self.request.fields[0].read(&self.bytes);
-                // SAFETY: no file takes the argument of a request with this number for an address (the table's tests say so).
-                unsafe { with_address(fd, self.request.number, value) }.map(|value| self.answer(value, vec![]))
-            }
-            Argument::Sized | Argument::Plain => self.with_buffer(fd),
+        let after = RefCell::new(self.bytes.clone());
+        let run = || {
+            let argument = match self.request.argument {
+                // Null, where nothing is, if this file takes it for an address at all.
+                Argument::None => 0,
+                // No file takes the argument of a request with such a number for an address: the table's tests say so.
+                Argument::Number => self.request.fields[0].read(&self.bytes),
+                Argument::Sized | Argument::Plain => return self.with_buffer(fd, &mut after.borrow_mut()),
+            };
+            // SAFETY: nothing is read or written at this value, as said above.
+            unsafe { with_address(fd, self.request.number, argument) }
         };
-        let shown = |answer: &Answer| {
-            let fields: Vec<_> =
-                answer.fields.iter().map(|(name, value)| format!("{name}={}", number(*value))).collect();
-            if fields.is_empty() {
-                answer.value.to_string()
-            } else {
-                format!("{} {{{}}}", answer.value, fields.join(", "))
-            }
+        let shown = |value: &i32| {
+            let fields: Vec<_> = self
+                .written(&after.borrow())
+                .map(|(field, value)| format!("{}={}", field.name, show(field, value)))
+                .collect();
+            if fields.is_empty() { value.to_string() } else { format!("{value} {{{}}}", fields.join(", ")) }
         };
-        let got = tracer.call(self.request.name, self.shown.clone(), run, shown);
-        Ok(got.map(|mut answer| {
-            // Only where it is certain what the request was.
-            if let [meaning] = meanings.as_slice()
-                && kinds != ANY
-            {
-                answer.files = files(meaning, &answer);
-            }
-            answer
-        }))
+        let value = tracer.call(self.request.name, self.shown.clone(), run, shown);
+        let bytes = after.into_inner();
+        let fields = self.written(&bytes).map(|(field, value)| (field.name, value)).collect();
+        let mut answer = Answer { value, fields, bytes, files: Vec::new() };
+        // Only where it is certain what the request was.
+        if let [meaning] = meanings.as_slice()
+            && kinds != ANY
+        {
+            answer.files = files(meaning, &answer);
+        }
+        Ok(answer)
     }
 
     /// Holds the addresses in the argument against what it means on this file.
@@ -200,7 +200,7 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    fn with_buffer(&self, fd: BorrowedFd) -> Result<Answer, Errno> {
+    fn with_buffer(&self, fd: BorrowedFd, after: &mut Vec<u8>) -> Result<i32, Errno> {
         let room = self.bytes.len().max(ROOM);
         // Whole pages with no others behind them, which is nobody's business in the trace.
         let buffer = Mapping::anonymous(&Anonymous::new(room as u64), &Tracer::new())?;
@@ -208,21 +208,22 @@ impl Prepared<'_> {
         // SAFETY: the argument lies at the start of a mapping of its own, which lives to the end of this function, and
         // which is followed by pages that nobody can touch: the kernel reads and writes an argument from its start on. The
         // addresses in it were checked for what they mean on this file, and lie in mappings that self borrows.
-        let value = unsafe { with_address(fd, self.request.number, buffer.addr()) }?;
+        let value = unsafe { with_address(fd, self.request.number, buffer.addr()) };
+        // What the kernel wrote behind the struct ends where the size says.
+        let is_sized = self.request.argument == Argument::Sized;
         let mut head = [0; 4];
         buffer.read(0, &mut head)?;
-        // What the kernel wrote behind the struct ends where the size says.
-        let told = if self.request.argument == Argument::Sized { u32::from_ne_bytes(head) as usize } else { 0 };
-        let mut bytes = vec![0; self.bytes.len().max(told.min(room))];
-        buffer.read(0, &mut bytes)?;
-        Ok(self.answer(value, bytes))
+        let told = if is_sized && value.is_ok() { u32::from_ne_bytes(head) as usize } else { 0 };
+        after.resize(self.bytes.len().max(told.min(room)), 0);
+        buffer.read(0, after)?;
+        value
     }
 
-    fn answer(&self, value: i32, bytes: Vec<u8>) -> Answer {
-        let out =
-            self.request.fields.iter().filter(|field| field.direction != Direction::In && field.end() <= bytes.len());
-        let fields = out.map(|field| (field.name, field.read(&bytes))).collect();
-        Answer { value, fields, bytes, files: Vec::new() }
+    /// The fields that the kernel writes.
+    fn written(&self, bytes: &[u8]) -> impl Iterator<Item = (&'static Field, u64)> {
+        let fields = self.request.fields.iter();
+        let out = fields.filter(|field| field.direction != Direction::In && field.end() <= bytes.len());
+        out.map(|field| (field, field.read(bytes)))
     }
 }
 
@@ -254,10 +255,11 @@ fn meanings(number: u32, kinds: &[File]) -> Vec<&'static Request> {
 
 /// The files that a request made.
 fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
+    let Ok(value) = answer.value else { return Vec::new() };
     let field = |name| answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i32);
     let fd = match meaning.name {
-        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(answer.value),
-        "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(answer.value),
+        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(value),
+        "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(value),
         "IOMMU_FAULT_QUEUE_ALLOC" => field("out_fault_fd"),
         "IOMMU_VEVENTQ_ALLOC" => field("out_veventq_fd"),
         _ => None,
@@ -274,8 +276,8 @@ fn feature(bytes: &[u8]) -> u32 {
     word(bytes, 4) as u32
 }
 
-fn number(value: u64) -> String {
-    if value < 4096 { value.to_string() } else { format!("{value:#x}") }
+fn show(field: &Field, value: u64) -> String {
+    if value < 4096 && field.name != "flags" { value.to_string() } else { format!("{value:#x}") }
 }
 
 #[cfg(test)]
@@ -326,7 +328,7 @@ mod tests {
         tracer.take();
         let call = |name: &str, values: &[(&str, u64)], tail: &[u8], memory: &[&Mapping]| {
             let prepared = find(name).unwrap().prepare(values, None, tail, memory).unwrap();
-            prepared.call(file.as_fd(), &tracer).map(Result::unwrap_err)
+            prepared.call(file.as_fd(), &tracer).map(|answer| answer.value.unwrap_err())
         };
         let stack = std::ptr::from_ref(&tracer) as u64;
         let refused = |request, offset, addr| Err(Refused::Address { request, offset, addr });
@@ -363,7 +365,7 @@ mod tests {
         tracer.take();
         let values = [("flags", 1 << 30), ("ioas_id", 3)];
         let prepared = find("IOMMU_IOAS_MAP").unwrap().prepare(&values, Some(39), &[0, 1], &[]).unwrap();
-        prepared.call(file.as_fd(), &tracer).unwrap().unwrap_err();
+        prepared.call(file.as_fd(), &tracer).unwrap().value.unwrap_err();
         let line = "IOMMU_IOAS_MAP(size=39, flags=0x40000000, ioas_id=3, tail=[00, 01]) = -1 ENOTTY (inappropriate \
                     ioctl for device)";
         assert_eq!(tracer.take(), [line]);
