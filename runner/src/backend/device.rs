@@ -3,6 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::host::Bdf;
+use crate::uapi::access::{self, Width};
+use crate::uapi::irq::{self, IrqAction, IrqData, IrqInfo};
 use crate::uapi::{self, Errno, Mapping, Placement, Prot, Tracer, vfio};
 
 /// A region of a device: a BAR, the ROM, the configuration space.
@@ -10,6 +12,7 @@ pub type Region = vfio::RegionInfo;
 
 /// The first regions of a PCI device are its BARs; the ROM, the configuration space and VGA follow.
 const PCI_BARS: u32 = 6;
+const PCI_CONFIG: u32 = 7;
 
 /// An open VFIO device, closed when dropped.
 #[derive(Debug)]
@@ -45,6 +48,11 @@ impl Device {
         vfio::region_info(self.fd(), index, &self.tracer)
     }
 
+    /// The configuration space.
+    pub fn config(&self) -> Result<Region, Errno> {
+        self.region(PCI_CONFIG)
+    }
+
     /// The BARs that the device has, in order; those of size 0 are left out.
     pub fn regions(&self) -> Result<Vec<Region>, Errno> {
         let mut bars = Vec::new();
@@ -68,6 +76,36 @@ impl Device {
     ) -> Result<Mapping, Errno> {
         let offset = region.offset.checked_add(offset).ok_or(Errno(libc::EOVERFLOW))?;
         Mapping::device(self.fd(), offset, size, prot, placement, &self.tracer)
+    }
+
+    /// Reads a register of a region, `offset` bytes in it, through the device's file.
+    pub fn read(&self, region: &Region, offset: u64, width: Width) -> Result<u64, Errno> {
+        access::region_read(self.fd(), region, offset, width, &self.tracer)
+    }
+
+    /// Writes a register of a region, `offset` bytes in it, through the device's file.
+    pub fn write(&self, region: &Region, offset: u64, width: Width, value: u64) -> Result<(), Errno> {
+        access::region_write(self.fd(), region, offset, width, value, &self.tracer)
+    }
+
+    /// What there is of one kind of interrupt, such as [`irq::MSI`].
+    pub fn irq_info(&self, index: u32) -> Result<IrqInfo, Errno> {
+        irq::irq_info(self.fd(), index, &self.tracer)
+    }
+
+    /// Does something with interrupts of one kind, from `start` on.
+    pub fn set_irqs(&self, index: u32, start: u32, action: IrqAction, data: IrqData) -> Result<(), Errno> {
+        irq::set_irqs(self.fd(), index, start, action, data, &self.tracer)
+    }
+
+    /// Gives the device another address space, the id of an IOAS or HWPT; gives the HWPT's. IOMMUFD only.
+    pub fn attach(&self, pt: u32) -> Result<u32, Errno> {
+        vfio::attach_iommufd_pt(self.fd(), pt, &self.tracer)
+    }
+
+    /// Takes the device its address space. IOMMUFD only.
+    pub fn detach(&self) -> Result<(), Errno> {
+        vfio::detach_iommufd_pt(self.fd(), &self.tracer)
     }
 
     /// `VFIO_DEVICE_RESET`

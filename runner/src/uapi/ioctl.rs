@@ -29,6 +29,16 @@ pub(super) unsafe fn with_value(fd: BorrowedFd, request: u32, value: u64) -> Res
     checked(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, value) })
 }
 
+/// A request whose argument is an address, or may be taken for one.
+///
+/// # Safety
+/// Whatever the request may be on this file, what it does at that address must be fine: all that it reads and writes there,
+/// and at any address that it finds there.
+pub(super) unsafe fn with_address(fd: BorrowedFd, request: u32, addr: u64) -> Result<i32, Errno> {
+    // SAFETY: the caller promises that the kernel may do at the address what the request does.
+    checked(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, addr) })
+}
+
 fn checked(returned: i32) -> Result<i32, Errno> {
     if returned < 0 { Err(Errno::last()) } else { Ok(returned) }
 }

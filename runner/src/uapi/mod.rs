@@ -13,7 +13,7 @@ mod ioctl;
 pub mod iommufd;
 pub mod irq;
 mod memory;
-//pub mod request;
+pub mod request;
 pub mod system;
 mod trace;
 pub mod vfio;

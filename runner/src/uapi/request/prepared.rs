@@ -1,0 +1,373 @@
+//! An argument, filled in and held against the rules, and what came of it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use vfio_bindings::bindings::vfio;
+
+use super::pointer::word;
+use super::{Argument, Direction, Field, File, Request, table};
+use crate::uapi::ioctl::with_address;
+use crate::uapi::{Anonymous, Errno, Mapping, Tracer};
+
+/// The memory for an argument: more than any kernel fills in, so that it can be asked to.
+const ROOM: usize = 64 << 10;
+/// The longest argument, tail and all.
+const LONGEST: usize = 1 << 20;
+
+/// Why an argument is not handed to the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The request has no such field.
+    UnknownField {
+        /// The request.
+        request: &'static str,
+        /// What was given.
+        field: String,
+    },
+    /// A field is not wide enough for its value.
+    TooWide {
+        /// The field.
+        field: &'static str,
+        /// How wide it is, in bits.
+        bits: usize,
+        /// What was given.
+        value: u64,
+    },
+    /// The request takes no struct, so nothing has a size or a tail.
+    NoStruct {
+        /// The request.
+        request: &'static str,
+    },
+    /// The argument would have more bytes than anybody needs.
+    TooLong {
+        /// So many.
+        bytes: usize,
+    },
+    /// An address is not in memory that the caller holds, or the kernel might write beyond it.
+    Address {
+        /// The request whose rule it breaks.
+        request: &'static str,
+        /// Where the address stands, in bytes from the argument's start.
+        offset: usize,
+        /// The address.
+        addr: u64,
+    },
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::UnknownField { request, field } => write!(f, "{request} has no field {field}"),
+            Refused::TooWide { field, bits, value } => write!(f, "{value:#x} does not fit the {bits} bits of {field}"),
+            Refused::NoStruct { request } => write!(f, "{request} takes no struct: there is no size and no tail"),
+            Refused::TooLong { bytes } => write!(f, "an argument of {bytes} bytes is longer than {LONGEST}"),
+            Refused::Address { request, offset, addr } => write!(
+                f,
+                "{addr:#x} at byte {offset} is an address to {request}, and neither it nor what the kernel does there \
+                 lies inside one of the case's regions"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A request with its argument. It borrows the memory that addresses in it lie in.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    request: &'static Request,
+    bytes: Vec<u8>,
+    shown: String,
+    memory: Vec<&'a Mapping>,
+}
+
+/// What a request gave.
+#[derive(Debug)]
+pub struct Answer {
+    /// The request's value, or what it failed with.
+    pub value: Result<i32, Errno>,
+    /// The fields that the kernel writes, as they are now; some requests write them when they fail, too.
+    pub fields: Vec<(&'static str, u64)>,
+    /// The argument as it is now, with what the kernel wrote behind the struct.
+    pub bytes: Vec<u8>,
+    /// Files that the kernel made for us; closed when dropped.
+    pub files: Vec<OwnedFd>,
+}
+
+impl Request {
+    /// Fills in the argument: fields by their names, all others 0; `tail` behind the struct and the fields given.
+    ///
+    /// `argsz`, `size` in IOMMUFD, is as given, here or as a field; otherwise that of all there is, tail and all.
+    /// `memory` is what addresses may point into.
+    pub fn prepare<'a>(
+        &'static self,
+        values: &[(&str, u64)],
+        argsz: Option<u32>,
+        tail: &[u8],
+        memory: &[&'a Mapping],
+    ) -> Result<Prepared<'a>, Refused> {
+        let is_struct = matches!(self.argument, Argument::Sized | Argument::Plain);
+        if !is_struct && !tail.is_empty() || self.argument != Argument::Sized && argsz.is_some() {
+            return Err(Refused::NoStruct { request: self.name });
+        }
+        let mut fields = Vec::new();
+        for (name, value) in values {
+            let unknown = || Refused::UnknownField { request: self.name, field: (*name).to_owned() };
+            let field = self.field(name).ok_or_else(unknown)?;
+            if !field.fits(*value) {
+                return Err(Refused::TooWide { field: field.name, bits: field.width * 8, value: *value });
+            }
+            fields.push((field, *value));
+        }
+        let end = fields.iter().map(|(field, _)| field.end()).max().unwrap_or(0).max(self.size);
+        let len = end + tail.len();
+        if len > LONGEST {
+            return Err(Refused::TooLong { bytes: len });
+        }
+        let mut bytes = vec![0; end];
+        bytes.extend(tail);
+        let mut shown = Vec::new();
+        if self.argument == Argument::Sized {
+            let header = &self.fields[0];
+            let given = fields.iter().find(|(field, _)| *field == header).map(|(_, value)| *value);
+            fields.retain(|(field, _)| *field != header);
+            fields.insert(0, (header, argsz.map(u64::from).or(given).unwrap_or(len as u64)));
+        }
+        for (field, value) in &fields {
+            field.write(&mut bytes, *value);
+            shown.push(format!("{}={}", field.name, show(field, field.read(&bytes))));
+        }
+        if !tail.is_empty() {
+            let dots = if tail.len() > 32 { ", …" } else { "" };
+            shown.push(format!("tail={:02x?}{dots}", &tail[..tail.len().min(32)]));
+        }
+        Ok(Prepared { request: self, bytes, shown: shown.join(", "), memory: memory.to_vec() })
+    }
+}
+
+impl Prepared<'_> {
+    /// Calls it on a file, which need not be one that knows it. An error is ours; the kernel's is in the answer.
+    pub fn call(&self, fd: BorrowedFd, tracer: &Tracer) -> Result<Answer, Refused> {
+        let kinds = kinds(fd);
+        let meanings = meanings(self.request.number, kinds);
+        self.check(&meanings)?;
+        let after = RefCell::new(self.bytes.clone());
+        let run = || {
+            let argument = match self.request.argument {
+                // Null, where nothing is, if this file takes it for an address at all.
+                Argument::None => 0,
+                // No file takes the argument of a request with such a number for an address: the table's tests say so.
+                Argument::Number => self.request.fields[0].read(&self.bytes),
+                Argument::Sized | Argument::Plain => return self.with_buffer(fd, &mut after.borrow_mut()),
+            };
+            // SAFETY: nothing is read or written at this value, as said above.
+            unsafe { with_address(fd, self.request.number, argument) }
+        };
+        let shown = |value: &i32| {
+            let fields: Vec<_> = self
+                .written(&after.borrow())
+                .map(|(field, value)| format!("{}={}", field.name, show(field, value)))
+                .collect();
+            if fields.is_empty() { value.to_string() } else { format!("{value} {{{}}}", fields.join(", ")) }
+        };
+        let value = tracer.call(self.request.name, self.shown.clone(), run, shown);
+        let bytes = after.into_inner();
+        let fields = self.written(&bytes).map(|(field, value)| (field.name, value)).collect();
+        let mut answer = Answer { value, fields, bytes, files: Vec::new() };
+        // Only where it is certain what the request was.
+        if let [meaning] = meanings.as_slice()
+            && kinds != ANY
+        {
+            answer.files = files(meaning, &answer);
+        }
+        Ok(answer)
+    }
+
+    /// Holds the addresses in the argument against what it means on this file.
+    fn check(&self, meanings: &[&'static Request]) -> Result<(), Refused> {
+        for meaning in meanings {
+            for pointer in meaning.pointers {
+                if !pointer.allows(&self.bytes, &self.memory) {
+                    let addr = pointer.addr(&self.bytes);
+                    return Err(Refused::Address { request: meaning.name, offset: pointer.offset, addr });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn with_buffer(&self, fd: BorrowedFd, after: &mut Vec<u8>) -> Result<i32, Errno> {
+        let room = self.bytes.len().max(ROOM);
+        // Whole pages with no others behind them, which is nobody's business in the trace.
+        let buffer = Mapping::anonymous(&Anonymous::new(room as u64), &Tracer::new())?;
+        buffer.write(0, &self.bytes)?;
+        // SAFETY: the argument lies at the start of a mapping of its own, which lives to the end of this function, and
+        // which is followed by pages that nobody can touch: the kernel reads and writes an argument from its start on. The
+        // addresses in it were checked for what they mean on this file, and lie in mappings that self borrows.
+        let value = unsafe { with_address(fd, self.request.number, buffer.addr()) };
+        // What the kernel wrote behind the struct ends where the size says.
+        let is_sized = self.request.argument == Argument::Sized;
+        let mut head = [0; 4];
+        buffer.read(0, &mut head)?;
+        let told = if is_sized && value.is_ok() { u32::from_ne_bytes(head) as usize } else { 0 };
+        after.resize(self.bytes.len().max(told.min(room)), 0);
+        buffer.read(0, after)?;
+        value
+    }
+
+    /// The fields that the kernel writes.
+    fn written(&self, bytes: &[u8]) -> impl Iterator<Item = (&'static Field, u64)> {
+        let fields = self.request.fields.iter();
+        let out = fields.filter(|field| field.direction != Direction::In && field.end() <= bytes.len());
+        out.map(|field| (field, field.read(bytes)))
+    }
+}
+
+/// What a file may be, as far as its name tells; all that there is, if it does not.
+fn kinds(fd: BorrowedFd) -> &'static [File] {
+    let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
+    let name = link.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    if link == Path::new("/dev/vfio/vfio") || link == Path::new("/dev/iommu") {
+        return &[File::Container, File::Iommufd];
+    }
+    let is_cdev =
+        link.parent() == Some(Path::new("/dev/vfio/devices")) && name.strip_prefix("vfio").is_some_and(is_number);
+    if link == Path::new("anon_inode:[vfio-device]") || is_cdev {
+        return &[File::Device];
+    }
+    if link.parent() == Some(Path::new("/dev/vfio")) && is_number(name.strip_prefix("noiommu-").unwrap_or(name)) {
+        return &[File::Group];
+    }
+    ANY
+}
+
+const ANY: &[File] = &[File::Container, File::Group, File::Device, File::Iommufd, File::Migration];
+
+/// The requests that a number stands for on such files.
+fn meanings(number: u32, kinds: &[File]) -> Vec<&'static Request> {
+    table::all().filter(|request| request.number == number && kinds.contains(&request.on)).collect()
+}
+
+/// The files that a request made.
+fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
+    let Ok(value) = answer.value else { return Vec::new() };
+    let field = |name| answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i32);
+    let fd = match meaning.name {
+        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(value),
+        "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(value),
+        "IOMMU_FAULT_QUEUE_ALLOC" => field("out_fault_fd"),
+        "IOMMU_VEVENTQ_ALLOC" => field("out_veventq_fd"),
+        _ => None,
+    };
+    // SAFETY: the request on this kind of file succeeded, and so the kernel just made this file descriptor for us; nobody
+    // else has it.
+    fd.filter(|fd| *fd >= 0).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).into_iter().collect()
+}
+
+const DMA_BUF_GET: u32 = vfio::VFIO_DEVICE_FEATURE_DMA_BUF | vfio::VFIO_DEVICE_FEATURE_GET;
+
+/// The flags of a `VFIO_DEVICE_FEATURE`.
+fn feature(bytes: &[u8]) -> u32 {
+    word(bytes, 4) as u32
+}
+
+fn show(field: &Field, value: u64) -> String {
+    if value < 4096 && field.name != "flags" { value.to_string() } else { format!("{value:#x}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::super::{NOWHERE, find};
+    use super::*;
+    use crate::uapi::memfd;
+
+    fn bytes(name: &str, values: &[(&str, u64)], argsz: Option<u32>, tail: &[u8]) -> Result<Vec<u8>, Refused> {
+        find(name).unwrap().prepare(values, argsz, tail, &[]).map(|prepared| prepared.bytes)
+    }
+
+    #[test]
+    fn an_argument_holds_what_was_given_and_knows_its_size() {
+        assert_eq!(bytes("IOMMU_DESTROY", &[("id", 7)], None, &[]), Ok(vec![8, 0, 0, 0, 7, 0, 0, 0]));
+        assert_eq!(bytes("IOMMU_DESTROY", &[("id", 7)], Some(4), &[]), Ok(vec![4, 0, 0, 0, 7, 0, 0, 0]));
+        assert_eq!(bytes("IOMMU_DESTROY", &[("size", 5)], None, &[]), Ok(vec![5, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(bytes("IOMMU_DESTROY", &[], None, &[9]), Ok(vec![9, 0, 0, 0, 0, 0, 0, 0, 9]));
+        let with_bitmap = bytes("VFIO_IOMMU_UNMAP_DMA", &[("bitmap.pgsize", 4096)], None, &[]).unwrap();
+        assert_eq!((with_bitmap.len(), with_bitmap[0], with_bitmap[25]), (32, 32, 16));
+        // A negative number is one with its sign.
+        let negative = bytes("VFIO_GROUP_SET_CONTAINER", &[("container", u64::MAX)], None, &[]);
+        assert_eq!(negative, Ok(vec![0xff; 4]));
+        assert_eq!(bytes("VFIO_GROUP_GET_DEVICE_FD", &[], None, b"0000"), Ok(b"0000".to_vec()));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let unknown = bytes("IOMMU_DESTROY", &[("ids", 1)], None, &[]).unwrap_err();
+        assert_eq!(unknown.to_string(), "IOMMU_DESTROY has no field ids");
+        let wide = bytes("IOMMU_DESTROY", &[("id", 1 << 32)], None, &[]).unwrap_err();
+        assert_eq!(wide.to_string(), "0x100000000 does not fit the 32 bits of id");
+        let none = Err(Refused::NoStruct { request: "VFIO_DEVICE_RESET" });
+        assert_eq!(bytes("VFIO_DEVICE_RESET", &[], Some(8), &[]), none);
+        assert_eq!(bytes("VFIO_DEVICE_RESET", &[], None, &[1]), none);
+        let long = bytes("IOMMU_DESTROY", &[], None, &vec![0; LONGEST]).unwrap_err();
+        assert_eq!(long, Refused::TooLong { bytes: LONGEST + 8 });
+    }
+
+    #[test]
+    fn no_address_of_others_reaches_the_kernel() {
+        let tracer = Tracer::new();
+        // A file of an unknown kind may be any: all that the number can mean counts.
+        let file = memfd("unknown", 0, None, &tracer).unwrap();
+        let memory = Mapping::anonymous(&Anonymous::new(4096), &tracer).unwrap();
+        tracer.take();
+        let call = |name: &str, values: &[(&str, u64)], tail: &[u8], memory: &[&Mapping]| {
+            let prepared = find(name).unwrap().prepare(values, None, tail, memory).unwrap();
+            prepared.call(file.as_fd(), &tracer).map(|answer| answer.value.unwrap_err())
+        };
+        let stack = std::ptr::from_ref(&tracer) as u64;
+        let refused = |request, offset, addr| Err(Refused::Address { request, offset, addr });
+        let enotty = Ok(Errno(libc::ENOTTY));
+        assert_eq!(
+            call("IOMMU_IOAS_MAP", &[("user_va", stack)], &[], &[&memory]),
+            refused("IOMMU_IOAS_MAP", 16, stack)
+        );
+        assert!(tracer.take().is_empty(), "no call was made");
+        assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", memory.addr())], &[], &[&memory]), enotty);
+        assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", NOWHERE)], &[], &[]), enotty);
+        // So many ranges do not fit into the page.
+        let ranges = [("allowed_iovas", memory.addr()), ("num_iovas", 257)];
+        assert_eq!(
+            call("IOMMU_IOAS_IOVA_RANGES", &ranges, &[], &[&memory]),
+            refused("IOMMU_IOAS_IOVA_RANGES", 16, memory.addr())
+        );
+        // The same number on a container is VFIO_IOMMU_DIRTY_PAGES, and this tail its bitmap.
+        let mut tail = [0; 40];
+        tail[32..].copy_from_slice(&stack.to_ne_bytes());
+        let feature = [("flags", 4)];
+        assert_eq!(call("VFIO_DEVICE_FEATURE", &feature, &tail, &[]), refused("VFIO_IOMMU_DIRTY_PAGES", 40, stack));
+        assert_eq!(call("VFIO_DEVICE_FEATURE", &[("flags", 1 << 16)], &tail, &[]), enotty);
+        let report = [("flags", 1 << 16 | 8)];
+        tail[24..32].copy_from_slice(&stack.to_ne_bytes());
+        assert_eq!(call("VFIO_DEVICE_FEATURE", &report, &tail, &[]), refused("VFIO_DEVICE_FEATURE", 32, stack));
+        assert_eq!(call("VFIO_SET_IOMMU", &[("iommu_type", 1)], &[], &[]), enotty);
+    }
+
+    #[test]
+    fn the_call_is_traced_with_what_was_given() {
+        let tracer = Tracer::new();
+        let file = memfd("unknown", 0, None, &tracer).unwrap();
+        tracer.take();
+        let values = [("flags", 1 << 30), ("ioas_id", 3)];
+        let prepared = find("IOMMU_IOAS_MAP").unwrap().prepare(&values, Some(39), &[0, 1], &[]).unwrap();
+        prepared.call(file.as_fd(), &tracer).unwrap().value.unwrap_err();
+        let line = "IOMMU_IOAS_MAP(size=39, flags=0x40000000, ioas_id=3, tail=[00, 01]) = -1 ENOTTY (inappropriate \
+                    ioctl for device)";
+        assert_eq!(tracer.take(), [line]);
+    }
+}
