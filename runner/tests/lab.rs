@@ -107,7 +107,8 @@ fn whole_run() -> Option<&'static Ran> {
     RUN.get_or_init(|| lab_run("whole", &["scenarios"])).as_ref()
 }
 
-/// The results of the kernel's own programs on the edu device: of DMA mappings 30, of BARs mapped for DMA 15, of the device 5.
+/// The results of the kernel's own programs on the edu device: of DMA mappings 30, of BARs mapped for DMA 15,
+/// of the device 5, of the way to IOMMUFD 6.
 fn upstream_results() -> BTreeMap<String, String> {
     let backends =
         ["vfio_type1_iommu", "vfio_type1v2_iommu", "iommufd_compat_type1", "iommufd_compat_type1v2", "iommufd"];
@@ -127,6 +128,16 @@ fn upstream_results() -> BTreeMap<String, String> {
         ["device_test.config_space_read_write", "device_test.validate_bars", "irq_test.msi.enable_trigger_disable"]
     {
         names.insert(format!("vfio_pci_{case}"));
+    }
+    for case in [
+        "bind",
+        "get_info_without_bind_fails",
+        "bind_bad_iommufd_fails",
+        "repeated_bind_fails",
+        "attach_detatch_pt",
+        "attach_invalid_pt_fails",
+    ] {
+        names.insert(format!("vfio_cdev.{case}"));
     }
     let skipped = ["vfio_pci_device_test.reset", "vfio_pci_irq_test.msix.enable_trigger_disable"];
     let with = |verdict: &'static str| move |name: String| (name, verdict.to_owned());
@@ -153,7 +164,7 @@ fn all_results_of_the_kernels_own_programs_come_out_as_there() {
         }
     }
     let expected = upstream_results();
-    assert_eq!(expected.values().filter(|verdict| *verdict == "passed").count(), 48);
+    assert_eq!(expected.values().filter(|verdict| *verdict == "passed").count(), 54);
     for (name, verdict) in &expected {
         assert_eq!(verdict_of.get(name), Some(verdict), "{name}");
     }

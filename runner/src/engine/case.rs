@@ -6,6 +6,7 @@ use super::{
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Open},
     iova::IovaAllocator,
+    object::Files,
     regions::{Held, Pool, no_bar},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 pub struct Execution<'a> {
     plan: &'a Plan,
     planned: &'a Planned,
-    used: &'a DeviceUsed,
+    pub used: &'a DeviceUsed,
     /// What its expressions know by now.
     pub scope: Scope,
     /// How many checks were made.
@@ -33,6 +34,8 @@ pub struct Execution<'a> {
     pub tracer: &'a Tracer,
     /// What it holds of the device.
     pub device: super::device::Held,
+    /// The files that it opened.
+    pub files: Files,
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
@@ -52,6 +55,7 @@ impl<'a> Execution<'a> {
             trace: Vec::new(),
             tracer,
             device: super::device::Held::default(),
+            files: Files::new(),
         }
     }
 
@@ -59,10 +63,17 @@ impl<'a> Execution<'a> {
     pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(String)) -> Result<(), End> {
         let (case, path) = self.plan.case(self.planned);
         let fresh = self.planned.fixture == language::Fixture::Fresh;
-        let end = self.in_fixture(case, &path, fixtures, pool, step);
+        let end = match self.planned.fixture {
+            language::Fixture::None => {
+                fixtures.close();
+                self.alone(case, &path, step)
+            }
+            language::Fixture::Shared | language::Fixture::Fresh => self.in_fixture(case, &path, fixtures, pool, step),
+        };
         if self.trace.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
             self.trace = self.tracer.take();
         }
+        self.files.clear();
         // Taken and dropped here: a device is closed only once nothing of it is mapped.
         let changed = std::mem::take(&mut self.device).changed;
         if fresh || changed || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
@@ -95,7 +106,7 @@ impl<'a> Execution<'a> {
                 open.session.true_name()
             )));
         }
-        self.learn(bdf, open);
+        self.learn(bdf, Some(open));
         let (regions, steps) = plan::planned(case, path, self.planned.backend);
         let needs_bar = regions
             .iter()
@@ -123,6 +134,19 @@ impl<'a> Execution<'a> {
         })
     }
 
+    /// A case that opens the device by itself.
+    fn alone(&mut self, case: &language::Case, path: &Path, step: &mut dyn FnMut(String)) -> Result<(), End> {
+        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
+        self.learn(bdf, None);
+        self.requirements(case, path)?;
+        let (_, steps) = plan::planned(case, path, self.planned.backend);
+        let end = self.steps(&steps, None, &[], step);
+        if end.is_err() {
+            self.trace = self.tracer.take();
+        }
+        end
+    }
+
     fn regions_and_steps(
         &mut self,
         regions: &[(String, language::Region, Path)],
@@ -138,37 +162,60 @@ impl<'a> Execution<'a> {
             self.scope.set(name, Value::from_pairs(value));
             held.push(made);
         }
-        let mut iovas = IovaAllocator::new(open.iova_ranges.clone());
+        self.steps(steps, Some(open), held, step)
+    }
+
+    fn steps(
+        &mut self,
+        steps: &[PlannedStep],
+        open: Option<&Open>,
+        held: &[Held],
+        step: &mut dyn FnMut(String),
+    ) -> Result<(), End> {
+        let mut iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
         let locator = Locator::new(&source.text);
         for planned in steps {
             let line = locator.locate(&planned.at, Target::Value).line;
             step(format!("{} at {}:{line}", planned.step.verbs().join(" "), source.name));
-            self.step(planned, open, &mut iovas, held)?;
+            if let Some(check) = &planned.step.check {
+                self.check(check, &planned.at)?;
+            } else if let Some(done) = self.object_step(planned, open, held) {
+                done?;
+            } else {
+                let open = open.expect("the check refuses other steps where the device is not open");
+                self.step(planned, open, &mut iovas, held)?;
+            }
         }
         Ok(())
     }
 
     /// What expressions know once the device is open.
-    fn learn(&mut self, bdf: Bdf, open: &Open) {
+    /// What expressions know once the device is open; of one that is not, what the kernel says without.
+    fn learn(&mut self, bdf: Bdf, open: Option<&Open>) {
         let found = PciDevice::read(bdf);
         let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
-        let device = [
+        let mut device = vec![
             ("name", Value::from(self.used.name.clone())),
             ("bdf", Value::from(self.used.bdf.clone())),
             ("vendor", id(|device| device.vendor.into())),
             ("device", id(|device| device.device.into())),
             ("class", id(|device| device.class.into())),
-            ("resets", Value::from(open.resets)),
-            ("intx", Value::from(open.vectors[0])),
-            ("msi", Value::from(open.vectors[1])),
-            ("msix", Value::from(open.vectors[2])),
         ];
+        if let Some(open) = open {
+            device.extend([
+                ("resets", Value::from(open.resets)),
+                ("intx", Value::from(open.vectors[0])),
+                ("msi", Value::from(open.vectors[1])),
+                ("msix", Value::from(open.vectors[2])),
+            ]);
+            device.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
+            let bar = open.largest_bar.as_ref();
+            let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
+            self.scope.set("bar", Value::from(bar));
+            self.scope.set("iova_ranges", ranges(&open.iova_ranges));
+        }
         self.scope.set("device", Value::from_pairs(device));
-        let bar = open.largest_bar.as_ref();
-        let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
-        self.scope.set("bar", Value::from(bar));
-        self.scope.set("iova_ranges", ranges(&open.iova_ranges));
         self.scope.set("page_size", Value::from(system::page_size()));
         self.scope.set("kernel", Value::from(facts::kernel()));
         self.scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
@@ -233,8 +280,6 @@ impl<'a> Execution<'a> {
             self.pagesize(pagesize, planned, open)
         } else if let Some(gone) = &step.gone {
             self.gone(gone, planned, open)
-        } else if let Some(check) = &step.check {
-            self.check(check, at)
         } else {
             self.device_step(planned, open).expect("the check refuses a step without a verb")
         }

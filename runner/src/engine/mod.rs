@@ -5,6 +5,7 @@ mod device;
 mod failure;
 mod fixture;
 mod iova;
+mod object;
 mod regions;
 mod run;
 pub mod worker;

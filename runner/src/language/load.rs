@@ -2,7 +2,7 @@
 
 use super::{
     Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, eval,
-    expression::scan, names, parse, render, text::decode::salvage, undeclared,
+    expression::scan, parse, render, text::decode::salvage, undeclared,
 };
 use crate::backend;
 
@@ -119,7 +119,6 @@ fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionE
 
 /// Sets the variables that had to wait for the device. One that fails stays unknown, and whatever uses it says so.
 pub fn late_variables(scope: &mut Scope, scenario: &Scenario, case: &Case) {
-    debug_assert!(names::RUN_TIME.iter().all(|name| scope.get(name).is_some()));
     for (name, value) in scenario.vars.iter().chain(case.vars.iter()) {
         if scope.get(name).is_none() {
             let _ = variable(scope, name, value);

@@ -28,6 +28,7 @@ pub use scenario::device::{
     RegionInfo,
 };
 pub use scenario::name::Name;
+pub use scenario::object::{Close, File, Ioctl, Open, RequestName};
 pub use scenario::outcome::Outcome;
 pub use scenario::region::{Bar, Memory, Protection, Region};
 pub use scenario::scalar::Scalar;

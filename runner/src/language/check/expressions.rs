@@ -233,6 +233,7 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
         },
         Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),
+        Kind::Number => eval::eval(scope, expression.source).err().map(wrong),
         Kind::Interrupt => eval_as::<Index>(scope, expression.source).err().map(wrong),
     }
 }

@@ -3,13 +3,27 @@
 use super::{Checker, written};
 use crate::{
     backend,
-    language::{Case, Diagnostic, Path, Step, Target, text::suggest},
+    language::{Case, Diagnostic, Fixture, Path, Step, Target, text::suggest},
 };
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
 
 impl Checker<'_> {
     pub(super) fn form(&mut self, path: &Path, case: &Case) {
+        let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
+        for (key, present) in [("region", case.region.is_some()), ("regions", !case.regions.is_empty())] {
+            if alone && present {
+                self.say(
+                    Diagnostic::error(
+                        "misplaced-key",
+                        path.join(key),
+                        format!("`{key}` does not go with `fixture: none`"),
+                    )
+                    .at(Target::Key)
+                    .label("expected no memory to map: the device is not open"),
+                );
+            }
+        }
         match (case.region.is_some() || case.expect.is_some(), &case.steps) {
             (true, Some(_)) => {
                 let other = if case.region.is_some() { "region" } else { "expect" };
@@ -141,6 +155,7 @@ impl Checker<'_> {
             }
             self.say(problem);
         }
+        self.files(path, case, step, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {
                 self.outcomes(&path.join("expect"), expect, backends, verb.starts_with("unmap"));
@@ -156,6 +171,63 @@ impl Checker<'_> {
                         .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
                         .help(format!("`{verb}` fails by itself where it does not hold, and gives no result")),
                 );
+            }
+        }
+    }
+
+    /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
+    fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
+        let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
+        if alone && !matches!(verb, "open" | "close" | "ioctl" | "check") {
+            self.say(
+                Diagnostic::error(
+                    "misplaced-key",
+                    path.join(verb),
+                    format!("`{verb}` does not go with `fixture: none`"),
+                )
+                .at(Target::Key)
+                .label("expected `open`, `close`, `ioctl` or `check`: the device is not open"),
+            );
+        }
+        if step.open.is_some() && step.save.is_none() {
+            self.say(
+                Diagnostic::error("missing-key", path.join("open"), "`open` without `save`")
+                    .at(Target::Key)
+                    .label("expected `save: NAME` beside it: later steps call the file by this name"),
+            );
+        }
+        let close = step.close.as_ref().map(|close| (path.join("close").join("file"), &close.file, false));
+        let ioctl = step.ioctl.as_ref().map(|ioctl| (path.join("ioctl").join("on"), &ioctl.on, !alone));
+        if let Some((at, name, of_fixture)) = close.or(ioctl) {
+            let opened = case.steps.iter().flatten().filter(|step| step.open.is_some());
+            let mut known: Vec<&str> =
+                opened.filter_map(|step| step.save.as_ref()).map(|name| name.0.as_str()).collect();
+            if of_fixture {
+                known.extend(["device", "iommu"]);
+            }
+            if !known.contains(&name.0.as_str()) {
+                let expected = match known.is_empty() {
+                    true => "expected the name of a file that an earlier `open` saved, and there is none".to_owned(),
+                    false => suggest::expected_one_of(known.iter().copied()),
+                };
+                let mut problem =
+                    Diagnostic::error("unknown-file", at, format!("no file is called `{name}`")).label(expected);
+                problem.help.extend(suggest::did_you_mean(&name.0, known));
+                self.say(problem);
+            }
+        }
+        for (field, _) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
+            let Some(ioctl) = &step.ioctl else { return };
+            let request = ioctl.request.request();
+            if request.field(field).is_none() {
+                let known = || request.fields.iter().map(|field| field.name);
+                let at = path.join("ioctl").join("fields").join(field);
+                let title = format!("{} has no field `{field}`", request.name);
+                let mut problem = Diagnostic::error("unknown-field", at, title)
+                    .at(Target::Key)
+                    .label(suggest::expected_one_of(known()));
+                problem.help.extend(suggest::did_you_mean(field, known()));
+                self.say(problem);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where expressions stand in a case, what each has to give, and when it is evaluated.
 
 use super::regions::Fit;
-use crate::language::{ByBackend, Case, Dynamic, Outcome, Path, Requirement, Size, Template, undeclared};
+use crate::language::{ByBackend, Case, Dynamic, Outcome, Path, Requirement, Scalar, Size, Template, undeclared};
 
 /// What an expression has to give.
 #[derive(Clone, Copy)]
@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Text,
     /// A kind of interrupt.
     Interrupt,
+    /// A field's value; what it may be is up to its field.
+    Number,
 }
 
 /// An expression of a case, and where it stands.
@@ -92,6 +94,13 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         }
         if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
             all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);
+        }
+        for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
+            if let Scalar::Text(source) = value
+                && source.contains("{{")
+            {
+                all.add(path.join("ioctl").join("fields").join(field), source, Kind::Number, when);
+            }
         }
         all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
         if let Some(Dynamic::Expression(source)) = &step.check {

@@ -107,6 +107,8 @@ pub enum Fixture {
     Shared,
     /// The device is opened for this case and closed after it.
     Fresh,
+    /// The device is not opened, only bound to vfio-pci: for cases that open it by themselves, with `open` and `ioctl`.
+    None,
 }
 
 /// A scenario, which is one file: cases, and the backends and devices that they run on.

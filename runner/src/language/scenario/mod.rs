@@ -4,6 +4,7 @@ pub(in crate::language) mod backends;
 pub(in crate::language) mod case;
 pub(in crate::language) mod device;
 pub(in crate::language) mod name;
+pub(in crate::language) mod object;
 pub(in crate::language) mod outcome;
 pub(in crate::language) mod region;
 pub(in crate::language) mod scalar;

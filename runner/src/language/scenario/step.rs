@@ -10,6 +10,7 @@ use super::device::{
     RegionInfo,
 };
 
+use super::object::{Close, Ioctl, Open};
 use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
@@ -73,6 +74,16 @@ pub struct Step {
     /// Reset the device; takes nothing. The device is opened anew after the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<NoArguments>,
+    /// Open a file of the kernel; needs `save`. Gives `fd`. With `fixture: none`, for the sequences that a fixture does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
+    /// Close a file that was opened; at the end of the case all are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<Close>,
+    /// Any request by its name, with any arguments: too short, too long, unknown flags. Gives `result` and the fields that the
+    /// kernel writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ioctl: Option<Ioctl>,
     /// Check that every leaf of the IOMMU's page table behind a mapped range has this page size. Where nothing shows the page
     /// table the check counts as unchecked; on a backend with `skip_pagesize` it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,6 +237,9 @@ verbs!(
     irq_wait,
     irq_disable,
     reset,
+    open,
+    close,
+    ioctl,
     pagesize,
     gone,
     check,
@@ -254,6 +268,9 @@ impl Step {
         }
         if let Some(Pagesize { iova, size, is }) = &self.pagesize {
             add("pagesize", &[("iova", Some(iova)), ("size", Some(size)), ("is", Some(is))]);
+        }
+        if let Some(Ioctl { size, .. }) = &self.ioctl {
+            add("ioctl", &[("size", size.as_ref())]);
         }
         if let Some(RegionInfo { region }) = &self.region_info {
             add("region_info", &[("region", Some(region))]);

@@ -1,0 +1,150 @@
+//! The steps on the kernel's files: opening them, and any request by its name.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::{Path as FilePath, PathBuf},
+};
+
+use minijinja::Value;
+
+use super::{
+    case::{Execution, Got},
+    failure::{End, Problem},
+    fixture::Open,
+    regions::Held,
+};
+use crate::{
+    host::{Bdf, pci},
+    language::{self, Name, Path, Scalar, eval},
+    plan::PlannedStep,
+    uapi::{self, Errno, Mapping},
+};
+
+/// The files that a case opened itself, by the names that they were saved under.
+pub type Files = BTreeMap<String, OwnedFd>;
+
+impl Execution<'_> {
+    /// Runs a step on the kernel's files; `None` for a step of another kind.
+    pub fn object_step(
+        &mut self,
+        planned: &PlannedStep,
+        open: Option<&Open>,
+        held: &[Held],
+    ) -> Option<Result<(), End>> {
+        let PlannedStep { step, at, .. } = planned;
+        if let Some(file) = &step.open {
+            Some(self.open_file(file.file, planned))
+        } else if let Some(close) = &step.close {
+            let closed =
+                self.files.remove(&close.file.0).ok_or_else(|| not_open(&close.file, &at.join("close").join("file")));
+            Some(closed.and_then(|file| {
+                uapi::close(file, self.tracer);
+                self.compare("close", planned, Ok(None))
+            }))
+        } else {
+            let ioctl = step.ioctl.as_ref()?;
+            Some(self.ioctl(ioctl, planned, open, held))
+        }
+    }
+
+    fn open_file(&mut self, file: language::File, planned: &PlannedStep) -> Result<(), End> {
+        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
+        let path = match file {
+            language::File::Cdev => pci::cdev(bdf),
+            language::File::Group => pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}"))),
+            language::File::Container => Some(PathBuf::from("/dev/vfio/vfio")),
+            language::File::Iommufd => Some(PathBuf::from("/dev/iommu")),
+        };
+        let Some(path) = path.filter(|path| FilePath::new(path).exists()) else {
+            return Err(End::Skipped(format!("this kernel has no file to open as `{file}`", file = file.as_str())));
+        };
+        let got = uapi::open(&path, self.tracer).map(|opened| {
+            let name = planned.step.save.as_ref().expect("the check wants a name for it");
+            self.scope.set(&name.0, Value::from_pairs([("fd", opened.as_raw_fd())]));
+            self.files.insert(name.0.clone(), opened);
+        });
+        self.compare("open", planned, got.map(|()| None))
+    }
+
+    fn ioctl(
+        &mut self,
+        ioctl: &language::Ioctl,
+        planned: &PlannedStep,
+        open: Option<&Open>,
+        held: &[Held],
+    ) -> Result<(), End> {
+        let at = planned.at.join("ioctl");
+        let request = ioctl.request.request();
+        let mut values = Vec::new();
+        for (field, value) in ioctl.fields.iter() {
+            values.push((field, self.number(value, &at.join("fields").join(field))?));
+        }
+        let size = match &ioctl.size {
+            Some(size) => Some(self.size(size, &at.join("size"))?),
+            None => None,
+        };
+        let refused =
+            |error: &dyn std::fmt::Display| End::Error(Problem::new("refused", at.clone(), error.to_string()));
+        let size = size.map(u32::try_from).transpose().map_err(|_| refused(&"the size does not fit 32 bits"))?;
+        let memory: Vec<&Mapping> = held.iter().map(|held| &held.mapping).collect();
+        let prepared = request.prepare(&values, size, &ioctl.tail, &memory).map_err(|error| refused(&error))?;
+        let tracer = self.tracer;
+        let (answer, of_fixture) = {
+            let (file, of_fixture) = self.file(&ioctl.on, &at.join("on"), open)?;
+            (prepared.call(file, tracer).map_err(|error| refused(&error))?, of_fixture)
+        };
+        // Whatever was done to the open device, the next case is not to find it so.
+        self.device.changed |= of_fixture;
+        let result = answer.value.as_ref().copied().unwrap_or(-1);
+        let written = answer.fields.iter().map(|(name, value)| (*name, Value::from(*value)));
+        let saved = Value::from_pairs([("result", Value::from(result))].into_iter().chain(written));
+        self.save(planned, || saved);
+        let got: Result<i32, Errno> = answer.value;
+        self.compare(request.name, planned, got.map(|_| None) as Got)
+    }
+
+    /// A file by the name that a step calls it by, and whether it is one of the open device's.
+    fn file<'f>(&'f self, name: &Name, at: &Path, open: Option<&'f Open>) -> Result<(BorrowedFd<'f>, bool), End> {
+        if let Some(file) = self.files.get(&name.0) {
+            return Ok((file.as_fd(), false));
+        }
+        let session = open.map(|open| &open.session);
+        let of_session = match name.0.as_str() {
+            "device" => session.map(|session| session.device().fd()),
+            "iommu" => session.and_then(|session| match (session.ioas(), session.container()) {
+                (Some(ioas), _) => Some(ioas.fd()),
+                (None, container) => container.map(|container| container.fd()),
+            }),
+            _ => None,
+        };
+        of_session.map(|fd| (fd, true)).ok_or_else(|| not_open(name, at))
+    }
+
+    /// A field's value as the kernel gets it: negative numbers as they are written in two's complement.
+    fn number(&self, value: &Scalar, at: &Path) -> Result<u64, End> {
+        let wrong = |error| End::Error(Problem::expression(at.clone(), &error));
+        let value = match value {
+            Scalar::Text(source) if source.contains("{{") => eval(&self.scope, source).map_err(wrong)?,
+            Scalar::Text(source) => match source.parse::<language::Size>() {
+                Ok(size) => Value::from(size.0),
+                Err(_) => value.value(),
+            },
+            other => other.value(),
+        };
+        let number = i128::try_from(value.clone()).ok().or_else(|| value.is_true().then_some(1));
+        let fits =
+            |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
+        number.and_then(fits).ok_or_else(|| {
+            let title = format!("{value} is no number of 64 bits");
+            End::Error(Problem::new("out-of-range", at.clone(), title))
+        })
+    }
+}
+
+fn not_open(name: &Name, at: &Path) -> End {
+    End::Error(
+        Problem::new("not-open", at.clone(), format!("no file is open as `{name}`"))
+            .label("expected `device`, `iommu`, or the name that an `open` was saved under"),
+    )
+}

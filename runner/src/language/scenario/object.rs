@@ -1,0 +1,129 @@
+//! Steps on the kernel's files: opening them, and any request by its name.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::{
+    language::{Complaint, Dynamic, Name, Ordered, Scalar, Size},
+    uapi::request,
+};
+
+/// A file of the kernel to open.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// Which file.
+    pub file: File,
+}
+
+/// A file that VFIO and IOMMUFD are spoken to through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum File {
+    /// The device's own file, such as `/dev/vfio/devices/vfio0`.
+    Cdev,
+    /// The file of the device's group, such as `/dev/vfio/12`.
+    Group,
+    /// `/dev/vfio/vfio`
+    Container,
+    /// `/dev/iommu`
+    Iommufd,
+}
+
+impl File {
+    /// The name as scenarios write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            File::Cdev => "cdev",
+            File::Group => "group",
+            File::Container => "container",
+            File::Iommufd => "iommufd",
+        }
+    }
+}
+
+/// A file that was opened.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    /// The name that the `open` was saved under.
+    #[schemars(example = &"cdev")]
+    pub file: Name,
+}
+
+/// A request of VFIO or IOMMUFD, with whatever arguments.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ioctl {
+    /// The request's name, as in the kernel's headers.
+    #[schemars(example = &"IOMMU_IOAS_MAP")]
+    pub request: RequestName,
+    /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"iommu")]
+    pub on: Name,
+    /// The fields of its struct by their names in the header; all others are 0. An address is 0, or lies in one of the case's
+    /// regions. `ioas_id` of the open device is `device.ioas`.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
+    pub fields: Ordered<Scalar>,
+    /// What its `argsz` or `size` says; the true size unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 8)]
+    pub size: Option<Dynamic<Size>>,
+    /// Bytes behind the struct.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = [0, 0, 0, 1])]
+    pub tail: Vec<u8>,
+}
+
+/// The name of a request that there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RequestName(String);
+
+impl RequestName {
+    /// The request.
+    pub fn request(&self) -> &'static request::Request {
+        request::find(&self.0).expect("it was found when the name was read")
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = RequestName;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a request, such as IOMMU_IOAS_MAP")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RequestName, E> {
+                if request::find(text).is_some() {
+                    return Ok(RequestName(text.to_owned()));
+                }
+                let known = request::all().map(|request| request.name);
+                let mut complaint = Complaint::new(format_args!("unknown request `{text}`"))
+                    .code("unknown-request")
+                    .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
+                complaint.help.extend(crate::language::did_you_mean(text, known));
+                Err(complaint.raise())
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl JsonSchema for RequestName {
+    fn schema_name() -> Cow<'static, str> {
+        "Request".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = request::all().map(|request| request.name).collect();
+        json_schema!({
+            "description": "A request of VFIO or IOMMUFD, as the kernel's headers name it.",
+            "enum": names,
+            "examples": ["IOMMU_IOAS_MAP"],
+        })
+    }
+}
