@@ -62,8 +62,9 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     };
     // Checked before any device is touched.
     args.selection.load(&texts)?;
-    let devices = devices::bind(&args.devices)?;
+    // Before as well: whoever stops us now gets the devices back, too.
     let interrupt = interrupt::flag();
+    let devices = devices::bind(&args.devices)?;
     let outcome = args.selection.plan(texts, devices.used.clone()).and_then(|(plan, setup)| {
         let started = started(&devices.used);
         match &args.events {
