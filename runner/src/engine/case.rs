@@ -297,7 +297,12 @@ impl<'a> Execution<'a> {
         let memory = held.iter().find(|held| held.name == map.region.0).expect("the check knows the regions");
         let memory = &memory.mapping;
         let offset = self.optional(&map.offset, &at.join("offset"))?.unwrap_or(0);
-        let rest = memory.len().saturating_sub(offset);
+        // What lies beyond is not the case's, and a device could be made to write there.
+        let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
+            let title = format!("the offset {offset:#x} lies beyond the region `{}`", map.region);
+            let problem = Problem::new("out-of-range", at.join("offset"), title);
+            End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
+        })?;
         let size = self.optional(&map.size, &at.join("size"))?.unwrap_or(rest);
         let page = system::page_size();
         let iova = match self.optional(&map.iova, &at.join("iova"))? {
@@ -361,6 +366,7 @@ impl<'a> Execution<'a> {
             self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
             return Ok(());
         }
+        some_bytes(size, &at)?;
         let Some(leaves) = self.leaves("pagesize", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
         self.checks += 1;
         let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
@@ -390,6 +396,7 @@ impl<'a> Execution<'a> {
         let at = planned.at.join("gone");
         let iova = self.size(&gone.iova, &at.join("iova"))?;
         let size = self.size(&gone.size, &at.join("size"))?;
+        some_bytes(size, &at)?;
         let Some(leaves) = self.leaves("gone", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
         self.checks += 1;
         let Some(leaf) = leaves.first() else { return Ok(()) };
@@ -468,6 +475,17 @@ impl<'a> Execution<'a> {
 
 fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
     ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
+}
+
+/// A range of no bytes has every page size and is always gone: to look at it would check nothing.
+fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
+    match size {
+        0 => Err(End::Error(
+            Problem::new("out-of-range", at.join("size"), "a range of 0 bytes checks nothing")
+                .label("expected at least one byte"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// How many bytes, readable and exact.
