@@ -72,8 +72,12 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
             None => report(&args.outputs, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
         }
     });
-    devices.give_back();
-    outcome
+    let given_back = devices.give_back();
+    match outcome {
+        // The results stand, but this machine is not as it was.
+        Ok(Exit::Ok | Exit::NothingRan) if !given_back => Ok(Exit::NoVerdict),
+        outcome => outcome,
+    }
 }
 
 type Sink<'a> = dyn FnMut(Event) -> io::Result<()> + 'a;
