@@ -101,13 +101,10 @@ impl Choice {
             Some(folder) => folder.clone(),
             None => lab::default_cache()?,
         };
-        let mut devices = self.devices.clone();
-        devices.sort_unstable();
-        devices.dedup();
         Ok(Options {
             kernel: self.kernel.clone(),
             iommu: self.iommu,
-            devices,
+            devices: self.models(),
             accel: self.accel,
             ..Options::new(cache)
         })
@@ -119,7 +116,15 @@ impl Choice {
 
     fn devices_used(&self) -> Vec<DeviceUsed> {
         let used = |model: &DeviceModel| DeviceUsed { name: model.name().replace('-', "_"), ..DeviceUsed::default() };
-        self.devices.iter().map(used).collect()
+        self.models().iter().map(used).collect()
+    }
+
+    /// Each device once, however often it was named.
+    fn models(&self) -> Vec<DeviceModel> {
+        let mut devices = self.devices.clone();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
     }
 }
 
@@ -177,7 +182,7 @@ fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Duration), Exit> 
     for (name, value) in &selection.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
-    for device in &choice.devices {
+    for device in choice.models() {
         argv.extend(["--device".to_owned(), format!("{}={}", device.name(), device.bdf())]);
     }
     Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, longest))
