@@ -4,7 +4,7 @@ use minijinja::Value;
 
 use super::{
     failure::{End, Problem},
-    fixture::{CannotOpen, Fixtures, Open},
+    fixture::{CannotOpen, Fixtures, Open, Unclean},
     iova::IovaAllocator,
     object::Files,
     regions::{Held, Pool, no_bar},
@@ -93,6 +93,7 @@ impl<'a> Execution<'a> {
         let name = path.join("name");
         let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
+        step(format!("opening the device for {}", self.planned.id.name));
         let open = fixtures.get(bdf, self.planned.backend, fresh).map_err(|error| match error {
             CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
             CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
@@ -122,15 +123,24 @@ impl<'a> Execution<'a> {
             self.trace = self.tracer.take();
         }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
+        step(format!("unmapping what is left of {}", self.planned.id.name));
         let clean = open.clean();
-        pool.put_back(held);
+        match &clean {
+            Ok(()) => pool.put_back(held),
+            // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
+            Err(_) => self.device.changed = true,
+        }
         end?;
-        clean.map_err(|left| {
-            End::Failed(
+        clean.map_err(|unclean| match unclean {
+            Unclean::Left(left) => End::Failed(
                 Problem::new("left-behind", name, format!("the case left something behind: {left}"))
                     .label("after this case")
                     .help("everything was unmapped after its last step, and should have been gone"),
-            )
+            ),
+            Unclean::Unknown(why) => {
+                let title = format!("failed to look whether the case left something behind: {why}");
+                End::Error(Problem::new("observer", name, title).label("after this case"))
+            }
         })
     }
 
@@ -190,7 +200,6 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// What expressions know once the device is open.
     /// What expressions know once the device is open; of one that is not, what the kernel says without.
     fn learn(&mut self, bdf: Bdf, open: Option<&Open>) {
         let found = PciDevice::read(bdf);
