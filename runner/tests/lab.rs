@@ -337,6 +337,11 @@ cases:
       - check: "{{ inverted.value == 0xffff0000 }}"
   - name: not_enabled
     steps: [{ irq_wait: { index: msi } }]
+  - name: looks_at_nothing
+    steps: [{ gone: { iova: 0x0, size: "{{ page_size - page_size }}" } }]
+  - name: maps_what_is_not_its_own
+    regions: { buffer: { memory: anonymous, size: 4KiB } }
+    steps: [{ map: { region: buffer, offset: 4KiB, size: 4KiB }, expect: fails }]
 "#;
     fs::write(&file, text).unwrap();
     let Some(ran) = lab_run("waiting-run", &[file.to_str().unwrap()]) else { return };
@@ -350,7 +355,9 @@ cases:
         assert!(at.contains(&format!("waiting.yaml:{}:", line(step))), "{at}");
     }
     assert_eq!(results["reads_what_edu_is"]["verdict"], "passed", "{}", results["reads_what_edu_is"]);
-    assert_eq!(results["not_enabled"]["verdict"], "error", "no verdict on the kernel: {}", results["not_enabled"]);
+    for case in ["not_enabled", "looks_at_nothing", "maps_what_is_not_its_own"] {
+        assert_eq!(results[case]["verdict"], "error", "no verdict on the kernel: {}", results[case]);
+    }
 }
 
 #[test]

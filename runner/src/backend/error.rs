@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::host::{Bdf, pci};
 use crate::uapi::Errno;
 
+/// No device of this kernel has a VFIO file.
+const NO_CDEVS: &str = "find the VFIO device";
+/// This one has none, as it is not vfio-pci's.
+const NOT_BOUND: &str = "find the device on vfio-pci";
+
 /// A device could not be opened: the step that failed, on which file, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
@@ -45,7 +50,7 @@ impl OpenError {
         match (self.step, self.errno) {
             ("open", Some(Errno(libc::ENOENT | libc::ENODEV))) => backend,
             ("VFIO_CHECK_EXTENSION", Some(Errno(libc::EOPNOTSUPP))) => true,
-            ("find the VFIO device", None) => true,
+            (NO_CDEVS, None) => true,
             _ => false,
         }
     }
@@ -67,14 +72,15 @@ impl OpenError {
 
     pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
-        let help = match pci::driver(bdf).as_deref() {
+        // Only where the device is on vfio-pci is it the kernel that has no such files. Else the device was taken away.
+        let (step, help) = match pci::driver(bdf).as_deref() {
             Some("vfio-pci") => {
-                "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into()
+                (NO_CDEVS, "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into())
             }
-            Some(driver) => format!("{bdf} is bound to {driver}, not to vfio-pci"),
-            None => format!("{bdf} is not bound to vfio-pci"),
+            Some(driver) => (NOT_BOUND, format!("{bdf} is bound to {driver}, not to vfio-pci")),
+            None => (NOT_BOUND, format!("{bdf} is not bound to vfio-pci")),
         };
-        OpenError { step: "find the VFIO device", path, errno: None, help: Some(help) }
+        OpenError { step, path, errno: None, help: Some(help) }
     }
 
     pub(super) fn not_viable(path: &Path, bdf: Bdf) -> OpenError {
@@ -172,6 +178,14 @@ mod tests {
             text("VFIO_SET_IOMMU", "/dev/vfio/12", libc::ENODEV),
             "failed to call VFIO_SET_IOMMU on /dev/vfio/12: ENODEV (no such device)"
         );
+    }
+
+    #[test]
+    fn a_device_that_was_taken_away_is_no_missing_backend() {
+        let error = OpenError::no_cdev(BDF);
+        assert!(!error.is_missing(), "a skip would hide it: {error}");
+        let kernel = OpenError { step: NO_CDEVS, ..error };
+        assert!(kernel.is_missing());
     }
 
     #[test]

@@ -70,13 +70,16 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
 }
 
 impl Devices {
-    /// Gives every device back to the driver that it had; says on standard error what does not work.
-    pub fn give_back(self) {
+    /// Gives every device back to the driver that it had; says on standard error what does not work, and whether all did.
+    pub fn give_back(self) -> bool {
+        let mut all = true;
         for mut binding in self.bindings {
             if let Err(error) = binding.restore() {
-                eprintln!("vfiospec: {error}");
+                eprintln!("vfiospec: failed to give a device back: {error}");
+                all = false;
             }
         }
+        all
     }
 }
 

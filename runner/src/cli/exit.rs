@@ -43,14 +43,18 @@ impl Exit {
     ///
     /// Interrupted is said first, because whoever stopped the run knows that it is incomplete and nobody should take its
     /// result for one. A failure outranks errors: it is a verdict on the kernel, whatever else went wrong. A case that
-    /// was planned and not run for another reason is no verdict.
+    /// was planned and not run for another reason is no verdict, and neither is a run that did not tell its end: whatever
+    /// happened after its last case is not known.
     pub fn of(run: &Run) -> Self {
         let counts = run.counts();
         if run.interrupted() {
             Self::Interrupted
         } else if counts.failed > 0 {
             Self::Failed
-        } else if counts.errors > 0 || run.cases.iter().any(|case| case.state == State::NotRun) {
+        } else if counts.errors > 0
+            || run.finished.is_none()
+            || run.cases.iter().any(|case| case.state == State::NotRun)
+        {
             Self::NoVerdict
         } else if counts.passed == 0 {
             Self::NothingRan
@@ -101,6 +105,8 @@ mod tests {
         assert_eq!(code(3, &[Failed], None), Exit::Failed);
         assert_eq!(code(3, &[Failed], Some(true)), Exit::Interrupted);
         assert_eq!(code(3, &[], None), Exit::NoVerdict);
+        assert_eq!(code(1, &[Passed], None), Exit::NoVerdict, "it died after its last case");
+        assert_eq!(code(1, &[Failed], None), Exit::Failed);
     }
 
     #[test]

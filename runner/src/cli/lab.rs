@@ -101,13 +101,10 @@ impl Choice {
             Some(folder) => folder.clone(),
             None => lab::default_cache()?,
         };
-        let mut devices = self.devices.clone();
-        devices.sort_unstable();
-        devices.dedup();
         Ok(Options {
             kernel: self.kernel.clone(),
             iommu: self.iommu,
-            devices,
+            devices: self.models(),
             accel: self.accel,
             ..Options::new(cache)
         })
@@ -119,7 +116,15 @@ impl Choice {
 
     fn devices_used(&self) -> Vec<DeviceUsed> {
         let used = |model: &DeviceModel| DeviceUsed { name: model.name().replace('-', "_"), ..DeviceUsed::default() };
-        self.devices.iter().map(used).collect()
+        self.models().iter().map(used).collect()
+    }
+
+    /// Each device once, however often it was named.
+    fn models(&self) -> Vec<DeviceModel> {
+        let mut devices = self.devices.clone();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
     }
 }
 
@@ -177,7 +182,7 @@ fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Duration), Exit> 
     for (name, value) in &selection.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
-    for device in &choice.devices {
+    for device in choice.models() {
         argv.extend(["--device".to_owned(), format!("{}={}", device.name(), device.bdf())]);
     }
     Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, longest))
@@ -192,16 +197,16 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let mut guest = Guest::boot(&prepared, &job, &interrupt)?;
     let begin = Instant::now();
     let end = follow(&mut guest, &mut output, longest + SILENCE, &interrupt);
+    let mut died = false;
+    // What the run comes to where its events cannot say it.
     let code = match end {
-        End::Finished(code) if output.is_finished() => {
-            let _ = code; // the events say more
-            None
-        }
+        End::Finished(_) if output.is_finished() => None, // the events say more than the code
         End::Finished(code) => {
             eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(&guest.last_words()));
-            Some(code)
+            output.is_empty().then_some(code)
         }
         End::Died(console) => {
+            died = true;
             let message = "the guest died while this case ran";
             if !output.blame(message, &console) {
                 eprintln!("vfiospec: the guest died; its console says:\n{}", indent(&console));
@@ -220,7 +225,11 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     if output.is_empty() {
         return Ok(code.unwrap_or(Exit::NoVerdict as u8).into());
     }
-    let exit = output.finish();
+    let exit = match output.finish() {
+        // Even after its last case: a kernel that dies when a device is given back has not done well.
+        Exit::Ok | Exit::NothingRan if died => Exit::NoVerdict,
+        exit => exit,
+    };
     Ok(code.map_or(exit.into(), ExitCode::from))
 }
 
@@ -250,6 +259,10 @@ fn follow(guest: &mut Guest, output: &mut Output, patience: Duration, interrupt:
                 if let Err(error) = output.on(event) {
                     eprintln!("vfiospec: failed to write the journal: {error}");
                     return End::Unwritten;
+                }
+                // Quick cases leave no pause to look in.
+                if interrupt.load(Ordering::Relaxed) && !output.is_finished() {
+                    return End::Interrupted;
                 }
             }
             Next::Finished { code } => return End::Finished(code),

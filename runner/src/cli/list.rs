@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::{Exit, output::print, scenarios::Selection};
-use crate::event::DeviceUsed;
+use crate::{event::DeviceUsed, report::sanitize::line};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -32,8 +32,11 @@ pub fn main(args: &Args) -> Exit {
     for case in &plan.cases {
         let id = &case.id;
         match args.long {
-            false => text += &format!("{}\n", id.id()),
-            true => text += &format!("{}\t{}:{}\t{}\n", id.id(), id.file, id.line, id.covers.join(" ")),
+            false => text += &format!("{}\n", line(&id.id())),
+            true => {
+                let (file, covers) = (line(&id.file), line(&id.covers.join(" ")));
+                text += &format!("{}\t{file}:{}\t{covers}\n", line(&id.id()), id.line);
+            }
         }
     }
     print(&text)

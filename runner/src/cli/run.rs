@@ -62,8 +62,9 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     };
     // Checked before any device is touched.
     args.selection.load(&texts)?;
-    let devices = devices::bind(&args.devices)?;
+    // Before as well: whoever stops us now gets the devices back, too.
     let interrupt = interrupt::flag();
+    let devices = devices::bind(&args.devices)?;
     let outcome = args.selection.plan(texts, devices.used.clone()).and_then(|(plan, setup)| {
         let started = started(&devices.used);
         match &args.events {
@@ -71,8 +72,12 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
             None => report(&args.outputs, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
         }
     });
-    devices.give_back();
-    outcome
+    let given_back = devices.give_back();
+    match outcome {
+        // The results stand, but this machine is not as it was.
+        Ok(Exit::Ok | Exit::NothingRan) if !given_back => Ok(Exit::NoVerdict),
+        outcome => outcome,
+    }
 }
 
 type Sink<'a> = dyn FnMut(Event) -> io::Result<()> + 'a;

@@ -166,7 +166,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Er
 
 /// The text of a file, or the message why there is none.
 fn read(file: &Path) -> Result<String, String> {
-    let refused = |reason: &dyn std::fmt::Display| format!("vfiospec: failed to read {}: {reason}", file.display());
+    let refused = |reason: &dyn std::fmt::Display| {
+        format!("vfiospec: failed to read {}: {reason}", sanitize::line(&file.to_string_lossy()))
+    };
     let metadata = fs::metadata(file).map_err(|error| refused(&error))?;
     if metadata.len() > MOST_BYTES {
         return Err(refused(&format_args!("it has {} bytes, expected at most {MOST_BYTES}", metadata.len())));

@@ -7,6 +7,7 @@ use crate::{
     event::{DeviceUsed, PlannedCase},
     language::did_you_mean,
     plan::{self, Plan, Planned},
+    report::sanitize::line,
 };
 
 /// Show what a case stands for on each backend: its regions and its steps, written out
@@ -34,7 +35,7 @@ pub fn main(args: &Args) -> Exit {
     };
     let mut shown = String::new();
     for planned in plan.cases.iter().filter(|planned| meant(&planned.id)) {
-        shown += &format!("# {}\n# {}:{}\n", planned.id.id(), planned.id.file, planned.id.line);
+        shown += &format!("# {}\n# {}:{}\n", line(&planned.id.id()), line(&planned.id.file), planned.id.line);
         if planned.options.skip_pagesize {
             shown += "# skip_pagesize: `pagesize` steps are left out\n";
         }

@@ -4,7 +4,7 @@ use minijinja::Value;
 
 use super::{
     failure::{End, Problem},
-    fixture::{CannotOpen, Fixtures, Open},
+    fixture::{CannotOpen, Fixtures, Open, Unclean},
     iova::IovaAllocator,
     object::Files,
     regions::{Held, Pool, no_bar},
@@ -93,6 +93,7 @@ impl<'a> Execution<'a> {
         let name = path.join("name");
         let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
+        step(format!("opening the device for {}", self.planned.id.name));
         let open = fixtures.get(bdf, self.planned.backend, fresh).map_err(|error| match error {
             CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
             CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
@@ -122,15 +123,24 @@ impl<'a> Execution<'a> {
             self.trace = self.tracer.take();
         }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
+        step(format!("unmapping what is left of {}", self.planned.id.name));
         let clean = open.clean();
-        pool.put_back(held);
+        match &clean {
+            Ok(()) => pool.put_back(held),
+            // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
+            Err(_) => self.device.changed = true,
+        }
         end?;
-        clean.map_err(|left| {
-            End::Failed(
+        clean.map_err(|unclean| match unclean {
+            Unclean::Left(left) => End::Failed(
                 Problem::new("left-behind", name, format!("the case left something behind: {left}"))
                     .label("after this case")
                     .help("everything was unmapped after its last step, and should have been gone"),
-            )
+            ),
+            Unclean::Unknown(why) => {
+                let title = format!("failed to look whether the case left something behind: {why}");
+                End::Error(Problem::new("observer", name, title).label("after this case"))
+            }
         })
     }
 
@@ -190,7 +200,6 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// What expressions know once the device is open.
     /// What expressions know once the device is open; of one that is not, what the kernel says without.
     fn learn(&mut self, bdf: Bdf, open: Option<&Open>) {
         let found = PciDevice::read(bdf);
@@ -297,7 +306,12 @@ impl<'a> Execution<'a> {
         let memory = held.iter().find(|held| held.name == map.region.0).expect("the check knows the regions");
         let memory = &memory.mapping;
         let offset = self.optional(&map.offset, &at.join("offset"))?.unwrap_or(0);
-        let rest = memory.len().saturating_sub(offset);
+        // What lies beyond is not the case's, and a device could be made to write there.
+        let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
+            let title = format!("the offset {offset:#x} lies beyond the region `{}`", map.region);
+            let problem = Problem::new("out-of-range", at.join("offset"), title);
+            End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
+        })?;
         let size = self.optional(&map.size, &at.join("size"))?.unwrap_or(rest);
         let page = system::page_size();
         let iova = match self.optional(&map.iova, &at.join("iova"))? {
@@ -361,6 +375,7 @@ impl<'a> Execution<'a> {
             self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
             return Ok(());
         }
+        some_bytes(size, &at)?;
         let Some(leaves) = self.leaves("pagesize", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
         self.checks += 1;
         let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
@@ -390,6 +405,7 @@ impl<'a> Execution<'a> {
         let at = planned.at.join("gone");
         let iova = self.size(&gone.iova, &at.join("iova"))?;
         let size = self.size(&gone.size, &at.join("size"))?;
+        some_bytes(size, &at)?;
         let Some(leaves) = self.leaves("gone", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
         self.checks += 1;
         let Some(leaf) = leaves.first() else { return Ok(()) };
@@ -468,6 +484,17 @@ impl<'a> Execution<'a> {
 
 fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
     ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
+}
+
+/// A range of no bytes has every page size and is always gone: to look at it would check nothing.
+fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
+    match size {
+        0 => Err(End::Error(
+            Problem::new("out-of-range", at.join("size"), "a range of 0 bytes checks nothing")
+                .label("expected at least one byte"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// How many bytes, readable and exact.

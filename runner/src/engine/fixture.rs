@@ -41,6 +41,14 @@ pub enum CannotOpen {
     Ask(&'static str, Errno),
 }
 
+/// Why an open device is not proved to be clean.
+pub enum Unclean {
+    /// Something was left, or cannot be taken away: the kernel's doing.
+    Left(String),
+    /// It cannot be told.
+    Unknown(String),
+}
+
 impl Fixtures {
     /// Nothing is open.
     pub fn new(tracer: &Tracer) -> Fixtures {
@@ -78,34 +86,36 @@ impl Fixtures {
 
 impl Open {
     /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
-    /// IOMMU's page table. The error says what was left.
-    pub fn clean(&self) -> Result<(), String> {
+    /// IOMMU's page table.
+    pub fn clean(&self) -> Result<(), Unclean> {
         let iommu = self.session.iommu();
         match iommu.unmap_all() {
             Ok(_) | Err(Errno(libc::ENOENT)) => {}
-            Err(errno) => return Err(format!("failed to unmap everything: {errno}")),
+            Err(errno) => return Err(Unclean::Left(format!("failed to unmap everything: {errno}"))),
         }
-        let now = iommu.info().map_err(|errno| format!("failed to ask what the IOMMU offers: {errno}"))?;
+        let unknown = |what: &dyn std::fmt::Display| Unclean::Unknown(what.to_string());
+        let now =
+            iommu.info().map_err(|errno| unknown(&format_args!("failed to ask what the IOMMU offers: {errno}")))?;
         if now.dma_avail != self.empty.dma_avail {
             let count = |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
-            return Err(format!(
+            return Err(Unclean::Left(format!(
                 "{} more mappings are possible with everything unmapped, {} were at the start",
                 count(now.dma_avail),
                 count(self.empty.dma_avail)
-            ));
+            )));
         }
         if let Ok(observer) = &self.observer {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
-            let left = observer.leaves(0, u64::MAX).map_err(|error| error.to_string())?;
+            let left = observer.leaves(0, u64::MAX).map_err(|error| unknown(&error))?;
             // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.
             let mut ours =
                 left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
             if let Some(leaf) = ours.next() {
-                return Err(format!(
+                return Err(Unclean::Left(format!(
                     "the IOMMU still holds an entry of {} at iova {:#x} with everything unmapped",
                     Size(leaf.page_size),
                     leaf.iova
-                ));
+                )));
             }
         }
         Ok(())

@@ -44,7 +44,10 @@ pub fn run(
         }
         let planned = &plan.cases[case as usize];
         if planned.device.is_some_and(|device| given_up[device]) {
-            continue; // no result: the report says that it was not run
+            let message = "not run: the device was given up when an earlier case got stuck in the kernel".to_owned();
+            let skipped = CaseResult::new(case, Verdict::Skipped, Duration::ZERO);
+            sink(Event::CaseFinished(CaseResult { message: Some(message), ..skipped }))?;
+            continue;
         }
         sink(Event::CaseStarted { case })?;
         let begin = Instant::now();
@@ -156,20 +159,27 @@ impl Worker {
             match self.output.recv_timeout(TICK) {
                 Ok(line) => match serde_json::from_str(&line) {
                     Ok(FromWorker::Step { what }) => step = Some(what),
-                    Ok(FromWorker::Finished(result)) => return Outcome::Finished(result),
+                    Ok(FromWorker::Finished(result)) if result.case == case => return Outcome::Finished(result),
+                    Ok(FromWorker::Finished(result)) => {
+                        let other = result.case;
+                        return Outcome::Lost(format!("the worker gave a result of case {other} for case {case}"));
+                    }
                     Err(error) => return Outcome::Lost(format!("failed to understand the worker: {error}: {line}")),
                 },
-                Err(RecvTimeoutError::Timeout) if interrupt.load(Ordering::Relaxed) => return Outcome::Interrupted,
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
-                    let stuck = self.kill().is_none();
-                    return Outcome::TimedOut { step, stuck };
-                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let place = step.map(|step| format!(" in {step}")).unwrap_or_default();
                     let status = self.kill().map_or("and cannot be waited for".to_owned(), ended);
                     return Outcome::Lost(format!("the worker died{place}: {status}"));
                 }
+            }
+            // After each word, too, and not in pauses only: quick steps leave none.
+            if interrupt.load(Ordering::Relaxed) {
+                return Outcome::Interrupted;
+            }
+            if Instant::now() >= deadline {
+                let stuck = self.kill().is_none();
+                return Outcome::TimedOut { step, stuck };
             }
         }
     }

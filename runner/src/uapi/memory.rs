@@ -295,7 +295,8 @@ impl Mapping {
         (end <= self.len).then(|| self.addr + offset)
     }
 
-    /// Reserves more than asked for, and finds the place inside.
+    /// Reserves more than asked for, and finds the place inside. At least one page that nobody can touch stays behind it: whoever
+    /// asks the kernel to pin more than the stretch gets `EFAULT`, and never our other memory.
     fn reserve(size: u64, placement: Placement, kind: Kind, tracer: &Tracer) -> Result<Mapping, Errno> {
         let page = page_size();
         let align = placement.align.max(page);
@@ -303,7 +304,8 @@ impl Mapping {
             return Err(Errno(libc::EINVAL));
         }
         let rounded = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
-        let total = rounded.checked_add(2 * align).filter(|_| size > 0).ok_or(Errno(libc::EINVAL))?;
+        let total = align.checked_mul(2).and_then(|room| rounded.checked_add(room)).filter(|_| size > 0);
+        let total = total.ok_or(Errno(libc::EINVAL))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let run = || {
             // SAFETY: no address is asked for, so the kernel takes one that nothing else uses.
@@ -420,7 +422,9 @@ mod tests {
     #[test]
     fn an_impossible_placement_is_refused() {
         let tracer = Tracer::new();
-        for placement in [Placement::aligned(3 * MIB), Placement::off_by(MIB, MIB), Placement::off_by(MIB, 1)] {
+        let too_far = Placement::aligned(1 << 63);
+        for placement in [Placement::aligned(3 * MIB), Placement::off_by(MIB, MIB), Placement::off_by(MIB, 1), too_far]
+        {
             let what = Anonymous { placement, ..Anonymous::new(4 * KIB) };
             assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));
         }

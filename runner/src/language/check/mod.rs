@@ -89,6 +89,7 @@ impl Checker<'_> {
             if let Some(unmap) = &expect.unmap {
                 self.outcomes(&path.join("unmap"), unmap, &backends, true);
             }
+            self.after_map(&path, expect, &backends);
         }
         for (index, step) in case.steps.iter().flatten().enumerate() {
             self.step(&path.join("steps").join(index), case, step, &backends);

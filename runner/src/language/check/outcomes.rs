@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::{
     backend,
-    language::{ByBackend, Diagnostic, Outcome, Path, Target, text::suggest},
+    language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target, text::suggest},
 };
 
 impl Checker<'_> {
@@ -29,6 +29,26 @@ impl Checker<'_> {
                         .at(Target::Key)
                         .label("expected only of `unmap` and `unmap_all`")
                         .help("write `ok` for success"),
+                );
+            }
+        }
+    }
+
+    /// What is expected once the map has succeeded, where it never does.
+    pub(super) fn after_map(&mut self, path: &Path, expect: &Expect, backends: &[backend::Name]) {
+        let Some(map) = &expect.map else { return };
+        let fails = |&backend: &backend::Name| map.get(backend).is_some_and(|(_, outcome)| *outcome != Outcome::Ok);
+        if backends.is_empty() || !backends.iter().all(fails) {
+            return;
+        }
+        for (key, given) in [("pagesize", expect.pagesize.is_some()), ("unmap", expect.unmap.is_some())] {
+            if given {
+                self.say(
+                    Diagnostic::error("unreachable", path.join(key), format!("`{key}` is never looked at"))
+                        .at(Target::Key)
+                        .label("expected a `map` that succeeds on some backend")
+                        .note(path.join("map"), Target::Key, "nothing is mapped after this")
+                        .help(format!("remove `{key}`, or expect the map to be `ok`")),
                 );
             }
         }
