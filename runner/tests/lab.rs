@@ -361,6 +361,33 @@ cases:
 }
 
 #[test]
+fn a_warning_of_the_kernel_is_a_failure_unless_the_case_allows_it() {
+    let pack = folder("splat").join("splat");
+    fs::create_dir_all(&pack).unwrap();
+    let case = |name: &str, more: &str| {
+        format!(
+            "  - name: {name}\n{more}    fixture: fresh\n    regions: {{ buffer: {{ memory: anonymous, size: 4KiB }} }}\n    \
+             steps: [{{ map: {{ region: buffer, access: none }}, expect: EINVAL }}]\n"
+        )
+    };
+    // A mapping without any access makes the compat backends warn with VT-d, which the kernel's own tests do not notice.
+    let text = format!(
+        "name: splat\nbackends: [iommufd_compat_type1]\ncases:\n{}{}",
+        case("warns", ""),
+        case("allowed", "    kernel_log: { allow: [\"WARNING: drivers/iommu/\"] }\n"),
+    );
+    let file = pack.join("splat.yaml");
+    fs::write(&file, text).unwrap();
+    let Some(ran) = lab_run("splat-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    assert_eq!(results["warns"]["verdict"], "failed", "{}", results["warns"]);
+    let message = results["warns"]["message"].as_str().unwrap();
+    assert!(message.starts_with("the kernel logged: WARNING: "), "{message}");
+    assert_eq!(results["allowed"]["verdict"], "passed", "{}", results["allowed"]);
+}
+
+#[test]
 fn every_example_of_the_documentation_holds_on_the_real_kernel() {
     let pack = folder("examples").join("examples");
     fs::create_dir_all(&pack).unwrap();

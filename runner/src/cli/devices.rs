@@ -30,6 +30,9 @@ impl FromStr for Named {
         {
             return Err(format!("`{name}` is no name: expected letters, digits, `_` and `-`"));
         }
+        if name == Some("any") {
+            return Err("`any` means every device in scenarios: give it another name".to_owned());
+        }
         let bdf = address.parse::<Bdf>().map_err(|error| error.to_string())?;
         Ok(Named { name: name.map(|name| name.replace('-', "_")), bdf })
     }
@@ -51,6 +54,11 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
     let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
     for Named { name, bdf } in named {
         let name = name.clone().unwrap_or_else(|| "device".to_owned());
+        if let Some(twice) = devices.used.iter().find(|used| used.bdf == bdf.to_string()) {
+            eprintln!("vfiospec: {bdf} is named twice, as `{}` and as `{name}`", twice.name);
+            eprintln!("  help: name each device once");
+            return Err(Exit::Usage);
+        }
         if devices.used.iter().any(|used| used.name == name) {
             eprintln!("vfiospec: two devices are called `{name}`");
             eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");

@@ -10,7 +10,7 @@ use clap::Args;
 use super::Exit;
 use crate::{
     event::Event,
-    report::{journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
+    report::{file::write_atomic, journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
 };
 
 /// Prints what a verb was asked for.
@@ -53,15 +53,27 @@ pub struct Output {
 impl Output {
     /// Begins the journal; says on standard error if it cannot be written.
     pub fn create(outputs: &Outputs) -> Result<Output, Exit> {
+        if outputs.junit == outputs.journal {
+            eprintln!("vfiospec: --junit and --journal both name {}", outputs.junit.display());
+            eprintln!("  help: give each a file of its own");
+            return Err(Exit::Usage);
+        }
+        for file in [&outputs.junit, &outputs.journal] {
+            if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                eprintln!("vfiospec: {} looks like a scenario, and would be overwritten", file.display());
+                eprintln!("  help: a report ends in .xml, a journal in .jsonl");
+                return Err(Exit::Usage);
+            }
+        }
         let journal = journal::Writer::create(&outputs.journal).map_err(|error| {
             eprintln!("vfiospec: {error}");
             Exit::ReportNotWritten
         })?;
-        // A report of an earlier run must not be taken for this one's.
-        if let Err(error) = std::fs::remove_file(&outputs.junit)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            eprintln!("vfiospec: failed to remove the earlier report {}: {error}", outputs.junit.display());
+        // Found before an hour's run rather than after it; and a report of an earlier run must not be taken for this one's.
+        let probed = write_atomic(&outputs.junit, b"").map(|()| std::fs::remove_file(&outputs.junit));
+        if let Err(error) = probed {
+            eprintln!("vfiospec: {error}");
+            eprintln!("  help: name another file with --junit");
             return Err(Exit::ReportNotWritten);
         }
         Ok(Output {

@@ -58,7 +58,7 @@ impl Selection {
         }
         if files.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-            eprintln!("vfiospec: no scenario (*.yaml) below {}", paths.join(", "));
+            eprintln!("vfiospec: no scenario (*.yaml, *.yml) below {}", paths.join(", "));
             return Err(Exit::Usage);
         }
         let mut texts = Vec::new();
@@ -72,7 +72,11 @@ impl Selection {
                 }
             }
         }
-        if unreadable { Err(Exit::Usage) } else { Ok(texts) }
+        if unreadable {
+            let _ = self.load(&texts); // what is wrong with the others is said in the same go
+            return Err(Exit::Usage);
+        }
+        Ok(texts)
     }
 
     /// Reads and checks; says on standard error everything that is wrong, of all files in one go.

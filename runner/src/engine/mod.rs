@@ -5,6 +5,7 @@ mod device;
 mod failure;
 mod fixture;
 mod iova;
+mod log;
 mod object;
 mod regions;
 mod run;
@@ -15,13 +16,13 @@ use std::time::Instant;
 pub use run::run;
 
 use crate::{
-    event::{CaseResult, DeviceUsed, Verdict},
+    event::{CaseResult, DeviceUsed, Unchecked, Verdict},
     host::kmsg::Window,
     plan::Plan,
     uapi::Tracer,
 };
 use case::Execution;
-use failure::End;
+use failure::{End, Problem};
 use fixture::Fixtures;
 use regions::Pool;
 
@@ -52,9 +53,9 @@ impl Engine {
         self.tracer.take();
         let mut execution = Execution::new(&self.plan, planned, device, &self.tracer);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
-        let (checks, unchecked, trace) = (execution.checks, execution.unchecked, execution.trace);
+        let (checks, mut unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
         let source = &self.plan.scenarios[planned.scenario].source;
-        let (verdict, problem) = match end {
+        let (mut verdict, mut problem) = match end {
             Ok(()) => (Verdict::Passed, None),
             Err(End::Skipped(reason)) => {
                 return CaseResult {
@@ -67,7 +68,23 @@ impl Engine {
             Err(End::Error(problem)) => (Verdict::Error, Some(problem)),
         };
         let records = window.as_mut().and_then(|window| window.records().ok()).unwrap_or_default();
-        let kernel_log = records.into_iter().map(|record| record.text).collect();
+        let kernel_log: Vec<String> = records.into_iter().map(|record| record.text).collect();
+        if window.is_none() {
+            let reason = "/dev/kmsg cannot be read, which takes root".to_owned();
+            unchecked.push(Unchecked { what: "kernel log".into(), reason, by_choice: false });
+        }
+        let (written, path) = self.plan.case(planned);
+        if verdict == Verdict::Passed
+            && let Some(line) = log::first_alarm(&kernel_log, &written.kernel_log.allow)
+        {
+            verdict = Verdict::Failed;
+            let alarm = Problem::new("kernel-log", path.join("name"), format!("the kernel logged: {line}"));
+            problem = Some(alarm.label("while this case ran").help(
+                "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
+            ));
+            trace = self.tracer.take();
+            self.fixtures.close();
+        }
         CaseResult {
             message: problem.as_ref().map(|problem| problem.title.clone()),
             detail: problem.as_ref().map(|problem| problem.render(source)),

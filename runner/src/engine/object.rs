@@ -128,15 +128,15 @@ impl Execution<'_> {
             Scalar::Text(source) if source.contains("{{") => eval(&self.scope, source).map_err(wrong)?,
             Scalar::Text(source) => match source.parse::<language::Size>() {
                 Ok(size) => Value::from(size.0),
-                Err(_) => value.value(),
+                Err(_) => Value::from(source.as_str()),
             },
             other => other.value(),
         };
-        let number = i128::try_from(value.clone()).ok().or_else(|| value.is_true().then_some(1));
+        let number = if value.is_integer() { i128::try_from(value.clone()).ok() } else { None };
         let fits =
             |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
         number.and_then(fits).ok_or_else(|| {
-            let title = format!("{value} is no number of 64 bits");
+            let title = format!("`{value}` is no number of 64 bits");
             End::Error(Problem::new("out-of-range", at.clone(), title))
         })
     }

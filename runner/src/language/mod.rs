@@ -22,7 +22,7 @@ pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope
 pub use names::readable;
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
-pub use scenario::case::{Case, Expect, Fixture, Requirement, Scenario};
+pub use scenario::case::{Case, Expect, Fixture, KernelLog, Requirement, Scenario};
 pub use scenario::device::{
     Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
     RegionInfo,

@@ -3,7 +3,7 @@
 use super::{Checker, written};
 use crate::{
     backend,
-    language::{Case, Diagnostic, Fixture, Path, Step, Target, text::suggest},
+    language::{Case, Diagnostic, Fixture, Path, Scalar, Size, Step, Target, text::suggest},
 };
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
@@ -216,8 +216,21 @@ impl Checker<'_> {
                 self.say(problem);
             }
         }
-        for (field, _) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
+        for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
             let Some(ioctl) = &step.ioctl else { return };
+            let at = path.join("ioctl").join("fields").join(field);
+            let why = match value {
+                Scalar::Integer(_) => None,
+                Scalar::Bool(_) => Some(Vec::new()),
+                Scalar::Text(source) if source.contains("{{") => None,
+                Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
+            };
+            if let Some(help) = why {
+                let mut problem = Diagnostic::error("invalid-field", at, format!("`{value}` is no number"))
+                    .label("expected a number such as 7, -1, 0x1000 or 4KiB, or an expression for one");
+                problem.help = help;
+                self.say(problem);
+            }
             let request = ioctl.request.request();
             if request.field(field).is_none() {
                 let known = || request.fields.iter().map(|field| field.name);

@@ -59,6 +59,9 @@ pub struct Case {
     #[serde(default)]
     #[schemars(example = "10s")]
     pub timeout: Option<Duration>,
+    /// What the kernel may log meanwhile. Without this, a splat or an IOMMU fault in its log is a failure of the case.
+    #[serde(default)]
+    pub kernel_log: KernelLog,
     /// Whether the device is opened anew for it. Unless given, the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,
@@ -96,6 +99,16 @@ pub struct Requirement {
     /// Why the case cannot apply otherwise, for the report.
     #[schemars(example = "a part of a BAR needs one of two pages or more")]
     pub because: Template,
+}
+
+/// What the kernel may log while a case runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KernelLog {
+    /// Texts: an alarming line that contains one of them is no failure. Say beside it why it is expected.
+    #[serde(default)]
+    #[schemars(example = ["WARNING: drivers/iommu/"])]
+    pub allow: Vec<String>,
 }
 
 /// How a case gets its device.

@@ -1,0 +1,63 @@
+//! What the kernel logged while a case ran, judged: a splat or an IOMMU fault is a failure of that case.
+
+/// What begins a report of the kernel that something is wrong with itself.
+const SPLATS: [&str; 12] = [
+    "WARNING: ",
+    "BUG: ",
+    "kernel BUG at ",
+    "Oops: ",
+    "general protection fault",
+    "UBSAN: ",
+    "KFENCE: ",
+    "INFO: task ",
+    "rcu: INFO: ",
+    "watchdog: BUG: ",
+    "refcount_t: ",
+    "list_del corruption",
+];
+
+/// A fault that an IOMMU reports, by a text that it begins with and one that follows, as the drivers of VT-d, AMD-Vi and virtio write
+/// them.
+const FAULTS: [(&str, &str); 3] =
+    [("DMAR: [", "Request device"), ("AMD-Vi: Event logged [", "FAULT"), ("virtio_iommu", "page fault")];
+
+/// The first line that no case should cause, unless it contains one of the texts that this one allows.
+pub fn first_alarm<'l>(lines: &'l [String], allowed: &[String]) -> Option<&'l str> {
+    let alarming = |line: &str| {
+        SPLATS.iter().any(|splat| line.contains(splat))
+            || FAULTS.iter().any(|(begin, then)| line.contains(begin) && line.contains(then))
+    };
+    let allowed = |line: &str| allowed.iter().any(|text| line.contains(text.as_str()));
+    lines.iter().map(String::as_str).find(|line| alarming(line) && !allowed(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_splat_or_a_fault_is_no_noise() {
+        for line in [
+            "WARNING: drivers/iommu/generic_pt/fmt/../iommu_pt.h:933 at vtdss_map_range+0x2ec/0x340, CPU#0: vfiospec/77",
+            "BUG: KASAN: slab-use-after-free in iommufd_access_pin_pages+0x1/0x2",
+            "DMAR: [DMA Write NO_PASID] Request device [00:03.0] fault addr 0x1000 [fault reason 0x05] PTE Write access is not set",
+            "AMD-Vi: Event logged [IO_PAGE_FAULT device=00:03.0 domain=0x0001 address=0x1000 flags=0x0020]",
+            "virtio_iommu virtio1: page fault from EP 24 at 0x1000 []",
+        ] {
+            assert_eq!(first_alarm(&["tsc: Refined TSC".into(), line.into()], &[]), Some(line));
+        }
+        let noise = [
+            "vfio-pci 0000:00:03.0: enabling device",
+            "clocksource: Switched to clocksource tsc",
+            "DMAR: IOMMU enabled",
+        ];
+        assert_eq!(first_alarm(&noise.map(str::to_owned), &[]), None);
+    }
+
+    #[test]
+    fn a_case_allows_what_it_knows() {
+        let lines = ["WARNING: a.c:1 at f".to_owned(), "WARNING: b.c:2 at g".to_owned()];
+        assert_eq!(first_alarm(&lines, &["a.c:1".into()]), Some("WARNING: b.c:2 at g"));
+        assert_eq!(first_alarm(&lines, &["at f".into(), "at g".into()]), None);
+    }
+}
