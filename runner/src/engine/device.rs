@@ -83,9 +83,8 @@ impl Execution<'_> {
             return None;
         };
         Some(result.and_then(|(value, got)| {
-            if let Some(value) = value {
-                self.save(planned, || value);
-            }
+            // Of a call that failed nothing is known, least of all what an earlier call gave under the same name.
+            self.save(planned, || value.unwrap_or(Value::UNDEFINED));
             self.compare(verb, planned, got.map(|()| None) as Got)
         }))
     }
@@ -151,8 +150,7 @@ impl Execution<'_> {
         at: &Path,
         open: &Open,
     ) -> Result<Told, End> {
-        let offset = self.size(offset, &at.join("offset"))?;
-        let bar = self.bar(bar, at, open)?;
+        let (bar, offset) = self.register(bar, offset, bits, at, open)?;
         let got = self.device.bars[&bar].mmio_read(offset, width(bits));
         Ok((got.ok().map(read), got.map(drop)))
     }
@@ -165,21 +163,19 @@ impl Execution<'_> {
         at: &Path,
         open: &Open,
     ) -> Result<Told, End> {
-        let offset = self.size(offset, &at.join("offset"))?;
         let value = self.fitting(value, bits, &at.join("value"))?;
-        let bar = self.bar(bar, at, open)?;
+        let (bar, offset) = self.register(bar, offset, bits, at, open)?;
         self.device.changed = true;
         Ok((None, self.device.bars[&bar].mmio_write(offset, width(bits), value)))
     }
 
     fn mmio_poll(&mut self, poll: &language::MmioPoll, at: &Path, open: &Open) -> Result<Told, End> {
-        let offset = self.size(&poll.offset, &at.join("offset"))?;
         let wanted = self.fitting(&poll.is, poll.bits, &at.join("is"))?;
         let mask = match &poll.mask {
             Some(mask) => self.fitting(mask, poll.bits, &at.join("mask"))?,
             None => width(poll.bits).max(),
         };
-        let bar = self.bar(&poll.bar, at, open)?;
+        let (bar, offset) = self.register(&poll.bar, &poll.offset, poll.bits, at, open)?;
         let until = Instant::now() + poll.timeout.map_or(PATIENCE, |timeout| timeout.0);
         loop {
             let got = self.device.bars[&bar].mmio_read(offset, width(poll.bits));
@@ -244,6 +240,29 @@ impl Execution<'_> {
         })
     }
 
+    /// A register's BAR and place: one that cannot be is the scenario's mistake, and none of the kernel's.
+    fn register(
+        &mut self,
+        bar: &Dynamic<Size>,
+        offset: &Dynamic<Size>,
+        bits: Bits,
+        at: &Path,
+        open: &Open,
+    ) -> Result<(u32, u64), End> {
+        let place = at.join("offset");
+        let offset = self.size(offset, &place)?;
+        let bar = self.bar(bar, at, open)?;
+        let (bytes, size) = (u64::from(bits.0) / 8, self.device.bars[&bar].len());
+        match offset.is_multiple_of(bytes) && offset.checked_add(bytes).is_some_and(|end| end <= size) {
+            true => Ok((bar, offset)),
+            false => {
+                let title = format!("BAR {bar} has no register of {} bits at {offset:#x}", bits.0);
+                let label = format!("expected a multiple of {bytes} below {size:#x}");
+                Err(End::Error(Problem::new("out-of-range", place, title).label(label)))
+            }
+        }
+    }
+
     /// Maps a BAR, once a case.
     fn bar(&mut self, bar: &Dynamic<Size>, at: &Path, open: &Open) -> Result<u32, End> {
         let at = at.join("bar");
@@ -257,7 +276,10 @@ impl Execution<'_> {
             return Err(End::Error(problem));
         }
         let device = open.session.device();
-        let region = device.region(index).map_err(|errno| cannot(errno.to_string()))?;
+        let region = device.region(index).map_err(|errno| {
+            let title = format!("failed to ask for BAR {index}: {errno}");
+            End::Error(Problem::new("bar", at.clone(), title))
+        })?;
         if region.size == 0 {
             return Err(cannot("the device does not have it".into()));
         }

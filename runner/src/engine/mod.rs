@@ -55,14 +55,12 @@ impl Engine {
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
         let (checks, mut unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
         let source = &self.plan.scenarios[planned.scenario].source;
+        let mut skipped = None;
         let (mut verdict, mut problem) = match end {
             Ok(()) => (Verdict::Passed, None),
             Err(End::Skipped(reason)) => {
-                return CaseResult {
-                    message: Some(reason),
-                    checks,
-                    ..CaseResult::new(case, Verdict::Skipped, begin.elapsed())
-                };
+                skipped = Some(reason);
+                (Verdict::Skipped, None)
             }
             Err(End::Failed(problem)) => (Verdict::Failed, Some(problem)),
             Err(End::Error(problem)) => (Verdict::Error, Some(problem)),
@@ -74,7 +72,7 @@ impl Engine {
             unchecked.push(Unchecked { what: "kernel log".into(), reason, by_choice: false });
         }
         let (written, path) = self.plan.case(planned);
-        if verdict == Verdict::Passed
+        if matches!(verdict, Verdict::Passed | Verdict::Skipped)
             && let Some(line) = log::first_alarm(&kernel_log, &written.kernel_log.allow)
         {
             verdict = Verdict::Failed;
@@ -86,7 +84,7 @@ impl Engine {
             self.fixtures.close();
         }
         CaseResult {
-            message: problem.as_ref().map(|problem| problem.title.clone()),
+            message: problem.as_ref().map(|problem| problem.title.clone()).or(skipped),
             detail: problem.as_ref().map(|problem| problem.render(source)),
             at: problem.as_ref().map(|problem| problem.place(source)),
             trace,

@@ -3,6 +3,7 @@
 //! It is this binary again (`vfiospec worker`), and both speak JSON lines: [`ToWorker`] on its standard input, [`FromWorker`] on
 //! its standard output. It ends when its input does.
 
+use std::fs;
 use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,8 @@ pub enum FromWorker {
 
 /// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
 pub fn main() -> Result<(), String> {
+    // A scenario that asks for all the memory there is costs its case and nobody else.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut lines = io::stdin().lock().lines();
     let mut next = || -> Result<Option<ToWorker>, String> {
         let Some(line) = lines.next() else { return Ok(None) };

@@ -164,18 +164,7 @@ fn not_run(case: u32, interrupted: bool) -> CaseResult {
 }
 
 fn without_result(case: u32, verdict: Verdict, message: &str) -> CaseResult {
-    CaseResult {
-        case,
-        verdict,
-        micros: 0,
-        message: Some(message.into()),
-        detail: None,
-        at: None,
-        trace: Vec::new(),
-        kernel_log: Vec::new(),
-        unchecked: Vec::new(),
-        checks: 0,
-    }
+    CaseResult { message: Some(message.into()), ..CaseResult::new(case, verdict, Duration::ZERO) }
 }
 
 #[cfg(test)]

@@ -6,9 +6,7 @@
 
 pub mod access;
 mod errno;
-pub mod feature;
 mod file;
-pub mod hwpt;
 mod ioctl;
 pub mod iommufd;
 pub mod irq;

@@ -348,28 +348,6 @@ pub fn bind_iommufd(device: BorrowedFd, iommufd: BorrowedFd, tracer: &Tracer) ->
     tracer.call("VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
 }
 
-/// `VFIO_DEVICE_BIND_IOMMUFD` as the caller likes it, to see how the kernel takes it: any flags, any number for a file,
-/// and the 16 bytes of a token, of which a virtual function's owner has to know its physical function's.
-pub fn bind_iommufd_raw(
-    device: BorrowedFd,
-    flags: u32,
-    iommufd: i32,
-    token: Option<&[u8; 16]>,
-    tracer: &Tracer,
-) -> Result<u32, Errno> {
-    let argsz = size_of::<sys::vfio_device_bind_iommufd>() as u32;
-    let token_uuid_ptr = token.map_or(0, |token| token.as_ptr() as u64);
-    let mut arg = sys::vfio_device_bind_iommufd { argsz, flags, iommufd, token_uuid_ptr, ..Default::default() };
-    let shown = token.map_or("NULL".into(), |token| format!("{token:02x?}"));
-    let fields = format!("argsz={argsz}, flags={flags:#x}, iommufd={iommufd}, token={shown}");
-    let run = || {
-        // SAFETY: the request takes this struct of argsz bytes, and only reads the token's 16 bytes, which outlive the call.
-        unsafe { with_struct(device, request(18), &mut arg) }?;
-        Ok(arg.out_devid)
-    };
-    tracer.call("VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
-}
-
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;
 /// returns the id of what it is attached to, the HWPT.
 pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, tracer: &Tracer) -> Result<u32, Errno> {
