@@ -3,6 +3,7 @@
 use minijinja::Value;
 
 use super::{
+    checks::amount,
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Open, Unclean},
     iova::IovaAllocator,
@@ -13,7 +14,7 @@ use crate::{
     backend::Access,
     event::{DeviceUsed, Unchecked},
     host::{Bdf, facts, pci::PciDevice},
-    language::{self, Dynamic, Locator, Map, Memory, Outcome, Pagesize, Path, Range, Scope, Size, Target},
+    language::{self, Dynamic, Locator, Map, Memory, Path, Scope, Size, Target},
     plan::{self, Plan, Planned, PlannedStep},
     uapi::{Errno, Tracer, system},
 };
@@ -21,7 +22,7 @@ use crate::{
 /// A case while it runs.
 pub struct Execution<'a> {
     plan: &'a Plan,
-    planned: &'a Planned,
+    pub planned: &'a Planned,
     pub used: &'a DeviceUsed,
     /// What its expressions know by now.
     pub scope: Scope,
@@ -336,129 +337,6 @@ impl<'a> Execution<'a> {
         self.compare("map", planned, got)
     }
 
-    /// Holds what a call gave against what is expected.
-    pub fn compare(&mut self, verb: &str, planned: &PlannedStep, got: Got) -> Result<(), End> {
-        self.checks += 1;
-        let mut expected = planned.outcome.to_string();
-        let mut bytes = None;
-        if let Outcome::Bytes(size) = &planned.outcome {
-            let size = self.size(size, &planned.outcome_at)?;
-            expected = format!("success and {}", amount(size));
-            bytes = Some(size);
-        }
-        let right = match (&planned.outcome, &got) {
-            (Outcome::Ok, Ok(_)) | (Outcome::Fails, Err(_)) => true,
-            (Outcome::Errno(errnos), Err(errno)) => errnos.contains(errno),
-            (Outcome::Bytes(_), Ok(reported)) => *reported == bytes,
-            _ => false,
-        };
-        if right {
-            return Ok(());
-        }
-        let got = match got {
-            Ok(None) => "success".to_owned(),
-            Ok(Some(reported)) => format!("success and {}", amount(reported)),
-            Err(errno) => errno.to_string(),
-        };
-        let problem =
-            Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
-        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.planned.backend))))
-    }
-
-    fn pagesize(&mut self, pagesize: &Pagesize, planned: &PlannedStep, open: &Open) -> Result<(), End> {
-        let at = planned.at.join("pagesize");
-        let iova = self.size(&pagesize.iova, &at.join("iova"))?;
-        let size = self.size(&pagesize.size, &at.join("size"))?;
-        let expected = self.size(&pagesize.is, &planned.outcome_at)?;
-        if self.planned.options.skip_pagesize {
-            let reason = "the scenario sets skip_pagesize for the backend".to_owned();
-            self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
-            return Ok(());
-        }
-        some_bytes(size, &at)?;
-        let Some(leaves) = self.leaves("pagesize", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
-        self.checks += 1;
-        let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
-        let wrong = leaves.iter().find(|leaf| leaf.page_size != expected);
-        let title = match wrong {
-            Some(leaf) => {
-                let sizes: std::collections::BTreeSet<u64> = leaves.iter().map(|leaf| leaf.page_size).collect();
-                let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
-                format!(
-                    "the page size is {} (at iova {:#x}), expected {}",
-                    sizes.join(" and "),
-                    leaf.iova,
-                    Size(expected)
-                )
-            }
-            None if covered < size => {
-                let (iova, size, covered) = (iova, amount(size), amount(covered));
-                format!("the IOMMU's page table has entries for {covered} of the {size} at iova {iova:#x}")
-            }
-            None => return Ok(()),
-        };
-        let problem = Problem::new("pagesize", planned.outcome_at.clone(), title);
-        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.planned.backend))))
-    }
-
-    fn gone(&mut self, gone: &Range, planned: &PlannedStep, open: &Open) -> Result<(), End> {
-        let at = planned.at.join("gone");
-        let iova = self.size(&gone.iova, &at.join("iova"))?;
-        let size = self.size(&gone.size, &at.join("size"))?;
-        some_bytes(size, &at)?;
-        let Some(leaves) = self.leaves("gone", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
-        self.checks += 1;
-        let Some(leaf) = leaves.first() else { return Ok(()) };
-        let title = format!(
-            "the IOMMU's page table still has an entry of {} at iova {:#x}, expected none in {} from {iova:#x} on",
-            Size(leaf.page_size),
-            leaf.iova,
-            amount(size)
-        );
-        Err(End::Failed(
-            Problem::new("not-gone", planned.outcome_at.clone(), title).label("expected nothing mapped after this"),
-        ))
-    }
-
-    /// The leaves behind a range; `None` and a note where nothing shows them.
-    fn leaves(
-        &mut self,
-        what: &str,
-        iova: u64,
-        size: u64,
-        open: &Open,
-        at: &Path,
-    ) -> Result<Option<Vec<crate::host::leaves::Leaf>>, End> {
-        match &open.observer {
-            Ok(observer) => observer
-                .leaves(iova, size)
-                .map(Some)
-                .map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string()))),
-            Err(reason) => {
-                self.unchecked.push(Unchecked { what: what.into(), reason: reason.clone(), by_choice: false });
-                Ok(None)
-            }
-        }
-    }
-
-    fn check(&mut self, check: &Dynamic<bool>, at: &Path) -> Result<(), End> {
-        let at = at.join("check");
-        self.checks += 1;
-        let truth = check.resolve(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
-        if truth {
-            return Ok(());
-        }
-        let mut problem = Problem::new("check", at, "the check is not true").label("expected true");
-        if let Dynamic::Expression(source) = check {
-            for name in language::undeclared(source).unwrap_or_default() {
-                if let Some(value) = self.scope.get(&name.name) {
-                    problem = problem.help(format!("{} is {value}", name.name));
-                }
-            }
-        }
-        Err(End::Failed(problem))
-    }
-
     pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
         value
             .resolve(&self.scope)
@@ -484,29 +362,4 @@ impl<'a> Execution<'a> {
 
 fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
     ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
-}
-
-/// A range of no bytes has every page size and is always gone: to look at it would check nothing.
-fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
-    match size {
-        0 => Err(End::Error(
-            Problem::new("out-of-range", at.join("size"), "a range of 0 bytes checks nothing")
-                .label("expected at least one byte"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// How many bytes, readable and exact.
-fn amount(bytes: u64) -> String {
-    match bytes {
-        0..4096 => format!("{bytes} bytes"),
-        _ => Size(bytes).to_string(),
-    }
-}
-
-/// How many bytes a leaf covers of a range.
-fn overlap(leaf: u64, page_size: u64, iova: u64, size: u64) -> u64 {
-    let end = leaf.saturating_add(page_size).min(iova.saturating_add(size));
-    end.saturating_sub(leaf.max(iova))
 }

@@ -1,6 +1,7 @@
 //! Runs cases on this host: [`run`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
 
 mod case;
+mod checks;
 mod device;
 mod failure;
 mod fixture;
