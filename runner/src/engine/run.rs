@@ -53,7 +53,8 @@ pub fn run(
         let begin = Instant::now();
         let Some(device) = planned.device else {
             let name = &planned.id.device;
-            let message = format!("no device is called `{name}`; name one with --device {name}=ADDRESS");
+            let message =
+                format!("no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}");
             let skipped = CaseResult::new(case, Verdict::Skipped, Duration::ZERO);
             sink(Event::CaseFinished(CaseResult { message: Some(message), ..skipped }))?;
             continue;
