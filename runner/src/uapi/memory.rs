@@ -151,7 +151,7 @@ impl Mapping {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | huge;
         let shown = match what.hugetlb {
             None => "MAP_PRIVATE|MAP_ANONYMOUS".to_string(),
-            Some(page) => format!("MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|{page:#x}"),
+            Some(page) => format!("MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|{}<<MAP_HUGE_SHIFT", page.trailing_zeros()),
         };
         mapping.fill(size, what.prot, flags, &shown, None)?;
         if what.hugetlb.is_none() {
