@@ -98,16 +98,6 @@ impl Device {
         irq::set_irqs(self.fd(), index, start, action, data, &self.tracer)
     }
 
-    /// Gives the device another address space, the id of an IOAS or HWPT; gives the HWPT's. IOMMUFD only.
-    pub fn attach(&self, pt: u32) -> Result<u32, Errno> {
-        vfio::attach_iommufd_pt(self.fd(), pt, &self.tracer)
-    }
-
-    /// Takes the device its address space. IOMMUFD only.
-    pub fn detach(&self) -> Result<(), Errno> {
-        vfio::detach_iommufd_pt(self.fd(), &self.tracer)
-    }
-
     /// `VFIO_DEVICE_RESET`
     pub fn reset(&self) -> Result<(), Errno> {
         vfio::device_reset(self.fd(), &self.tracer)

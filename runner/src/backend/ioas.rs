@@ -30,11 +30,6 @@ impl Ioas {
     pub fn id(&self) -> u32 {
         self.id
     }
-
-    /// Whether its leaves may be larger than the smallest page; true at first.
-    pub fn set_huge_pages(&self, allowed: bool) -> Result<(), Errno> {
-        iommufd::set_huge_pages(self.fd(), self.id, allowed, &self.tracer)
-    }
 }
 
 impl Drop for Ioas {

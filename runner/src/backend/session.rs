@@ -20,8 +20,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Behind {
     Container(Container),
-    /// With the device's id on that IOMMUFD.
-    Ioas(Ioas, u32),
+    Ioas(Ioas),
 }
 
 impl Session {
@@ -34,22 +33,14 @@ impl Session {
     pub fn iommu(&self) -> &dyn Iommu {
         match &self.iommu {
             Behind::Container(container) => container,
-            Behind::Ioas(ioas, _) => ioas,
+            Behind::Ioas(ioas) => ioas,
         }
     }
 
     /// The address space as what only IOMMUFD has; `None` on a container.
     pub fn ioas(&self) -> Option<&Ioas> {
         match &self.iommu {
-            Behind::Ioas(ioas, _) => Some(ioas),
-            Behind::Container(_) => None,
-        }
-    }
-
-    /// The device's id on the IOMMUFD, for page tables of its own; `None` on a container.
-    pub fn device_id(&self) -> Option<u32> {
-        match &self.iommu {
-            Behind::Ioas(_, device_id) => Some(*device_id),
+            Behind::Ioas(ioas) => Some(ioas),
             Behind::Container(_) => None,
         }
     }
@@ -132,12 +123,11 @@ fn open_ioas(bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
         let path = path.clone();
         move |errno| OpenError::new(what, &path, errno, bdf)
     };
-    let device_id =
-        vfio::bind_iommufd(device.fd(), iommufd.as_fd(), tracer).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
+    vfio::bind_iommufd(device.fd(), iommufd.as_fd(), tracer).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
     let ioas =
         Ioas::alloc(iommufd, tracer).map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", iommufd_path, errno, bdf))?;
     vfio::attach_iommufd_pt(device.fd(), ioas.id(), tracer).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
-    Ok(Session { device, iommu: Behind::Ioas(ioas, device_id), name: Name::Iommufd, true_name: Name::Iommufd })
+    Ok(Session { device, iommu: Behind::Ioas(ioas), name: Name::Iommufd, true_name: Name::Iommufd })
 }
 
 fn open_file(path: &Path, bdf: Bdf, tracer: &Tracer) -> Result<OwnedFd, OpenError> {

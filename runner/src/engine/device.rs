@@ -18,14 +18,12 @@ use crate::{
     plan::PlannedStep,
     uapi::{
         Errno, Mapping, Placement, Prot,
-        access::{Width, region_read, region_write},
+        access::Width,
         irq::{self, EventFd, IrqAction, IrqData},
         system::page_size,
     },
 };
 
-/// The configuration space's region (`VFIO_PCI_CONFIG_REGION_INDEX`).
-const CONFIG: u32 = 7;
 /// How long a step waits unless it says otherwise.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// More vectors than MSI-X can have are a mistake.
@@ -63,7 +61,7 @@ impl Execution<'_> {
         } else if let Some(poll) = &step.mmio_poll {
             self.mmio_poll(poll, &at, open)
         } else if let Some(language::Interrupts { index }) = &step.irq_info {
-            self.index(index, &at).map(|index| irq_info(index, open, self))
+            self.index(index, &at).map(|index| irq_info(index, open))
         } else if let Some(language::IrqEnable { index, count }) = &step.irq_enable {
             self.index(index, &at).and_then(|index| self.irq_enable(index, count.as_ref(), &at, open))
         } else if let Some(language::IrqTrigger { index, vector }) = &step.irq_trigger {
@@ -73,8 +71,8 @@ impl Execution<'_> {
         } else if let Some(language::Interrupts { index }) = &step.irq_disable {
             self.index(index, &at).map(|index| {
                 self.device.events.retain(|(kind, _), _| *kind != index);
-                let fd = open.session.device().fd();
-                (None, irq::set_irqs(fd, number(index), 0, IrqAction::Trigger, IrqData::None(0), self.tracer))
+                let device = open.session.device();
+                (None, device.set_irqs(number(index), 0, IrqAction::Trigger, IrqData::None(0)))
             })
         } else if step.reset.is_some() {
             self.device.changed = true;
@@ -118,9 +116,7 @@ impl Execution<'_> {
     fn config_read(&self, offset: &Dynamic<Size>, bits: Bits, at: &Path, open: &Open) -> Result<Told, End> {
         let offset = self.size(offset, &at.join("offset"))?;
         let device = open.session.device();
-        let got = device
-            .region(CONFIG)
-            .and_then(|region| region_read(device.fd(), &region, offset, width(bits), self.tracer));
+        let got = device.config().and_then(|region| device.read(&region, offset, width(bits)));
         Ok((got.ok().map(read), got.map(drop)))
     }
 
@@ -136,9 +132,7 @@ impl Execution<'_> {
         let value = self.fitting(value, bits, &at.join("value"))?;
         self.device.changed = true;
         let device = open.session.device();
-        let got = device
-            .region(CONFIG)
-            .and_then(|region| region_write(device.fd(), &region, offset, width(bits), value, self.tracer));
+        let got = device.config().and_then(|region| device.write(&region, offset, width(bits), value));
         Ok((None, got))
     }
 
@@ -203,8 +197,8 @@ impl Execution<'_> {
         let events = made.map_err(broken)?;
         self.device.changed = true;
         let fds: Vec<_> = events.iter().map(|event| Some(event.as_fd())).collect();
-        let fd = open.session.device().fd();
-        let got = irq::set_irqs(fd, number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds), self.tracer);
+        let device = open.session.device();
+        let got = device.set_irqs(number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds));
         if got.is_ok() {
             let numbered = events.into_iter().enumerate();
             self.device.events.extend(numbered.map(|(vector, event)| ((index, vector as u32), event)));
@@ -214,8 +208,8 @@ impl Execution<'_> {
 
     fn irq_trigger(&self, index: Index, vector: Option<&Dynamic<Size>>, at: &Path, open: &Open) -> Result<Told, End> {
         let vector = vector.map_or(Ok(0), |vector| self.small(vector, &at.join("vector")))?;
-        let fd = open.session.device().fd();
-        let got = irq::set_irqs(fd, number(index), vector, IrqAction::Trigger, IrqData::None(1), self.tracer);
+        let device = open.session.device();
+        let got = device.set_irqs(number(index), vector, IrqAction::Trigger, IrqData::None(1));
         Ok((None, got))
     }
 
@@ -322,8 +316,8 @@ impl Execution<'_> {
 /// What a call gave: the result to save, and whether it succeeded.
 type Told = (Option<Value>, Result<(), Errno>);
 
-fn irq_info(index: Index, open: &Open, execution: &Execution) -> Told {
-    let got = irq::irq_info(open.session.device().fd(), number(index), execution.tracer);
+fn irq_info(index: Index, open: &Open) -> Told {
+    let got = open.session.device().irq_info(number(index));
     let value = got.as_ref().ok().map(|info| {
         Value::from_pairs([("count", Value::from(info.count)), ("maskable", Value::from(info.maskable()))])
     });

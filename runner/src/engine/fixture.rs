@@ -68,7 +68,7 @@ impl Fixtures {
             let resets = session.device().info().map_err(ask("what the device is"))?.can_reset();
             let mut vectors = [0; 3];
             for (count, index) in vectors.iter_mut().zip([irq::INTX, irq::MSI, irq::MSIX]) {
-                let info = irq::irq_info(session.device().fd(), index, &self.tracer);
+                let info = session.device().irq_info(index);
                 *count = info.map_err(ask("the device's interrupts"))?.count;
             }
             let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());

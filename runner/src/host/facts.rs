@@ -76,45 +76,10 @@ pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     root.names(folder).into_iter().filter_map(read).collect()
 }
 
-/// The kernel's taint bits (`Documentation/admin-guide/tainted-kernels.rst`); bit 9 is a warning. 0 if unreadable.
-pub fn taint() -> u64 {
-    Root::default().text("proc/sys/kernel/tainted").and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-/// Memory that this process has locked or pinned, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Accounted {
-    /// `VmLck`: what TYPE1 raises.
-    pub locked: u64,
-    /// `VmPin`: what IOMMUFD raises.
-    pub pinned: u64,
-}
-
-/// What is accounted to this process now.
-pub fn accounted() -> Accounted {
-    let status = Root::default().text("proc/self/status").unwrap_or_default();
-    parse_accounted(&status)
-}
-
-fn parse_accounted(status: &str) -> Accounted {
-    let bytes = |key: &str| {
-        let value = status.lines().find_map(|line| line.strip_prefix(key))?;
-        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    Accounted { locked: bytes("VmLck:").unwrap_or(0), pinned: bytes("VmPin:").unwrap_or(0) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::use_of::tests::Tree;
     use super::*;
-
-    #[test]
-    fn accounts_are_in_bytes() {
-        let status = "Name:\tx\nVmPeak:\t  3000 kB\nVmLck:\t     4 kB\nVmPin:\t  2048 kB\n";
-        assert_eq!(parse_accounted(status), Accounted { locked: 4096, pinned: 2 << 20 });
-        assert_eq!(parse_accounted(""), Accounted::default());
-    }
 
     #[test]
     fn the_iommu_is_known_by_the_devices_link() {

@@ -126,21 +126,3 @@ pub fn ioas_iova_ranges(iommufd: BorrowedFd, ioas: u32, tracer: &Tracer) -> Resu
         return Ok(IovaRanges { ranges, alignment });
     }
 }
-
-/// `IOMMU_OPTION` with `IOMMU_OPTION_HUGE_PAGES`: whether an address space may use pages above the smallest (it may
-/// at first). To forbid them is `EINVAL` once it has both a device and mappings.
-pub fn set_huge_pages(iommufd: BorrowedFd, ioas: u32, allowed: bool, tracer: &Tracer) -> Result<(), Errno> {
-    let size = size_of::<sys::iommu_option>() as u32;
-    let mut arg = sys::iommu_option {
-        size,
-        option_id: sys::iommufd_option_IOMMU_OPTION_HUGE_PAGES,
-        op: sys::iommufd_option_ops_IOMMU_OPTION_OP_SET as u16,
-        __reserved: 0,
-        object_id: ioas,
-        val64: allowed.into(),
-    };
-    let fields = format!("size={size}, option_id=HUGE_PAGES, op=SET, object_id={ioas}, val64={}", arg.val64);
-    // SAFETY: the request takes this struct of `size` bytes.
-    let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_OPTION), &mut arg) };
-    tracer.call("IOMMU_OPTION", fields, run, zero).map(drop)
-}
