@@ -109,6 +109,8 @@ pub enum Verdict {
     Error,
     /// The case cannot apply here.
     Skipped,
+    /// It failed as its `known_issue` says, which is neither a pass nor news.
+    KnownIssue,
 }
 
 /// What a case gave.
@@ -134,6 +136,12 @@ pub struct CaseResult {
     pub unchecked: Vec<Unchecked>,
     /// How many checks were made: outcomes compared, page sizes seen, expressions evaluated.
     pub checks: u32,
+    /// What watched the case beside its own checks, and what each saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observers: Vec<Observation>,
+    /// The backend that answered, where it is not the one that was asked for: its outcomes were expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub true_backend: Option<String>,
 }
 
 impl CaseResult {
@@ -150,8 +158,34 @@ impl CaseResult {
             kernel_log: Vec::new(),
             unchecked: Vec::new(),
             checks: 0,
+            observers: Vec::new(),
+            true_backend: None,
         }
     }
+}
+
+/// What one observer saw of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Its name, such as `kernel_log`, `taint`, `pinned_memory` or `leaves`.
+    pub observer: String,
+    /// What came of it.
+    pub state: Observed,
+    /// What was wrong, or why it could not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What came of an observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    /// It looked, and all was as it has to be.
+    Held,
+    /// It saw what must not be: the case failed.
+    Broken,
+    /// It could not look.
+    Unchecked,
 }
 
 /// A check that a case asks for and that was not made.

@@ -56,7 +56,7 @@ impl Exit {
             || run.cases.iter().any(|case| case.state == State::NotRun)
         {
             Self::NoVerdict
-        } else if counts.passed == 0 {
+        } else if counts.passed + counts.known == 0 {
             Self::NothingRan
         } else {
             Self::Ok
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_strongest_statement_is_the_exit_code() {
-        use Verdict::{Error, Failed, Passed, Skipped};
+        use Verdict::{Error, Failed, KnownIssue, Passed, Skipped};
         let whole = |verdicts: &[Verdict]| code(verdicts.len() as u32, verdicts, Some(false));
         assert_eq!(whole(&[Passed, Passed]), Exit::Ok);
         assert_eq!(whole(&[Passed, Skipped]), Exit::Ok);
@@ -95,6 +95,7 @@ mod tests {
         assert_eq!(whole(&[Passed, Error, Skipped]), Exit::NoVerdict);
         assert_eq!(whole(&[Skipped, Skipped]), Exit::NothingRan);
         assert_eq!(whole(&[]), Exit::NothingRan);
+        assert_eq!(whole(&[KnownIssue]), Exit::Ok, "it failed as it was known to");
     }
 
     #[test]

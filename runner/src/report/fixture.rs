@@ -31,6 +31,8 @@ pub fn passed(case: u32) -> CaseResult {
         kernel_log: vec![],
         unchecked: vec![],
         checks: 3,
+        observers: vec![],
+        true_backend: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 
-use crate::event::{PlannedCase, RunStarted, Verdict};
+use crate::event::{Observed, PlannedCase, RunStarted, Verdict};
 use crate::report::file::{WriteError, write_atomic};
 use crate::report::run::{Case, Run};
 use crate::report::sanitize::{cap, cdata, identifier, line};
@@ -97,6 +97,8 @@ fn test_case(suite: &str, case: &Case) -> TestCase {
             Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: Some(text(case)) },
             Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(case)) },
             Verdict::Skipped => TestResult::SkippedWithCause { type_: "skipped".into(), message, cause: None },
+            // Jenkins has no third colour: a failure would be news every day, and a pass would be a lie.
+            Verdict::KnownIssue => TestResult::SkippedWithCause { type_: "known_issue".into(), message, cause: None },
         },
         classname: Some(suite.into()),
         filepath: None, // The xunit plugin's schema knows no `file` on a case.
@@ -136,6 +138,12 @@ fn output(case: &Case) -> Option<String> {
     for unchecked in &result.unchecked {
         let how = if unchecked.by_choice { "not checked by choice" } else { "not checked" };
         text += &format!("{} {how}: {}\n", unchecked.what, unchecked.reason);
+    }
+    for seen in result.observers.iter().filter(|seen| seen.state == Observed::Unchecked) {
+        text += &format!("{} not observed: {}\n", seen.observer, seen.detail.as_deref().unwrap_or_default());
+    }
+    if let Some(truth) = &result.true_backend {
+        text += &format!("{} is {truth} on this kernel\n", planned.backend);
     }
     (!text.is_empty()).then(|| cdata(&cap(&text, OUTPUT_LIMIT)))
 }

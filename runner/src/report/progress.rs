@@ -108,7 +108,7 @@ impl<W: Write> Progress<W> {
         let mark = mark(&self.terminal, result.verdict);
         let id = self.id(result.case);
         match (&result.message, result.verdict) {
-            (Some(message), Verdict::Failed | Verdict::Error | Verdict::Skipped) => {
+            (Some(message), Verdict::Failed | Verdict::Error | Verdict::Skipped | Verdict::KnownIssue) => {
                 format!("{mark} {id}: {}", sanitize::line(message))
             }
             _ => format!("{mark} {id}{}", self.terminal.paint(DIM, format_args!("  {} ms", result.micros / 1000))),

@@ -49,6 +49,8 @@ pub struct Counts {
     pub errors: usize,
     /// Cases that cannot apply here, or that were not run.
     pub skipped: usize,
+    /// Cases that failed as their `known_issue` says.
+    pub known: usize,
     /// Checks that could not be made here.
     pub unchecked: usize,
     /// Checks that the scenario itself does not want made.
@@ -58,7 +60,7 @@ pub struct Counts {
 impl Counts {
     /// All cases.
     pub fn cases(&self) -> usize {
-        self.passed + self.failed + self.errors + self.skipped
+        self.passed + self.failed + self.errors + self.skipped + self.known
     }
 
     /// Counts one more case.
@@ -68,6 +70,7 @@ impl Counts {
             Verdict::Failed => &mut self.failed,
             Verdict::Error => &mut self.errors,
             Verdict::Skipped => &mut self.skipped,
+            Verdict::KnownIssue => &mut self.known,
         } += 1;
         let by_choice = result.unchecked.iter().filter(|u| u.by_choice).count();
         self.by_choice += by_choice;
@@ -212,7 +215,10 @@ mod tests {
     #[test]
     fn checks_left_out_by_choice_are_counted_apart() {
         let counts = Run::from_events(mixed()).counts();
-        assert_eq!(counts, Counts { passed: 38, failed: 1, errors: 1, skipped: 5, unchecked: 6, by_choice: 4 });
+        assert_eq!(
+            counts,
+            Counts { passed: 38, failed: 1, errors: 1, skipped: 5, known: 0, unchecked: 6, by_choice: 4 }
+        );
         assert_eq!(counts.cases(), 45);
     }
 

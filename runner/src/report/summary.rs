@@ -24,7 +24,7 @@
 
 use std::path::Path;
 
-use crate::event::{RunStarted, Verdict};
+use crate::event::{Observed, RunStarted, Verdict};
 use crate::report::run::{Case, Counts, Run};
 use crate::report::sanitize::{line, text};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark};
@@ -41,7 +41,8 @@ const LAST_LINES: usize = 6;
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> String {
     let page = Page { run, terminal };
-    let mut blocks = vec![page.environment(), page.matrix(), page.failures(), page.skips(), page.unchecked()];
+    let mut blocks = vec![page.environment(), page.matrix(), page.failures(), page.known(), page.skips()];
+    blocks.extend([page.disguises(), page.unchecked()]);
     blocks.push(page.closing(files));
     blocks.retain(|block| !block.is_empty());
     blocks.join("\n")
@@ -145,11 +146,12 @@ impl Page<'_> {
 
     /// What the marks mean, when there are others than passes.
     fn legend(&self) -> String {
-        let Counts { failed, errors, skipped, .. } = self.run.counts();
+        let Counts { failed, errors, skipped, known, .. } = self.run.counts();
         let marks = [
             (failed, Verdict::Failed, "failed"),
             (errors, Verdict::Error, "no verdict"),
             (skipped, Verdict::Skipped, "skipped"),
+            (known, Verdict::KnownIssue, "known issue"),
         ];
         let marks: Vec<_> = marks
             .into_iter()
@@ -203,14 +205,44 @@ impl Page<'_> {
         self.counted(count(reasons).into_iter().map(|(reason, count)| format!("{count} skipped: {reason}")))
     }
 
+    /// What failed as it was known to, each with its reason.
+    fn known(&self) -> String {
+        let known = self.run.cases.iter().filter(|case| case.result.verdict == Verdict::KnownIssue);
+        self.counted(known.map(|Case { planned, result, .. }| {
+            format!("{} {}", planned.id(), result.message.as_deref().unwrap_or("known issue"))
+        }))
+    }
+
+    /// Backends that are others than they are called.
+    fn disguises(&self) -> String {
+        let disguised = self.run.cases.iter().filter_map(|case| {
+            case.result.true_backend.as_ref().map(|truth| (case.planned.backend.clone(), truth.clone()))
+        });
+        self.counted(count(disguised).into_iter().map(|((label, truth), count)| {
+            let cases = if count == 1 { "case" } else { "cases" };
+            format!(
+                "{label} is {truth} here: IOMMUFD plays /dev/vfio/vfio (CONFIG_IOMMUFD_VFIO_CONTAINER), and {count} {cases} \
+                 expected what {truth} does"
+            )
+        }))
+    }
+
     fn unchecked(&self) -> String {
         let unchecked = self.run.cases.iter().flat_map(|case| &case.result.unchecked);
         let kinds = count(unchecked.map(|u| (u.by_choice, u.what.clone(), u.reason.clone())));
-        self.counted(kinds.into_iter().map(|((by_choice, what, reason), count)| {
+        let checks = self.counted(kinds.into_iter().map(|((by_choice, what, reason), count)| {
             let checks = if count == 1 { "check" } else { "checks" };
             let how = if by_choice { "left out by choice" } else { "not made" };
             format!("{count} {what} {checks} {how}: {reason}")
-        }))
+        }));
+        let observers = self.run.cases.iter().flat_map(|case| &case.result.observers);
+        let blind = observers.filter(|seen| seen.state == Observed::Unchecked);
+        let blind = count(blind.map(|seen| (seen.observer.clone(), seen.detail.clone().unwrap_or_default())));
+        checks
+            + &self.counted(blind.into_iter().map(|((observer, reason), count)| {
+                let cases = if count == 1 { "case" } else { "cases" };
+                format!("{observer} not observed in {count} {cases}: {reason}")
+            }))
     }
 
     fn counted(&self, items: impl Iterator<Item = String>) -> String {
@@ -220,13 +252,14 @@ impl Page<'_> {
 
     fn closing(&self, files: &[(&str, &Path)]) -> String {
         let counts = self.run.counts();
-        let Counts { passed, failed, errors, skipped, .. } = counts;
+        let Counts { passed, failed, errors, skipped, known, .. } = counts;
         let good = failed + errors == 0 && passed > 0 && !self.run.interrupted();
         let parts = [
             (passed, "passed", if good { GREEN.bold() } else { GREEN }),
             (failed, "failed", RED.bold()),
             (errors, "without verdict", YELLOW.bold()),
             (skipped, "skipped", DIM),
+            (known, "as a known issue", YELLOW),
         ];
         let mut parts: Vec<_> = parts
             .into_iter()
@@ -302,7 +335,7 @@ fn count<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(T, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Observation};
     use crate::report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason};
 
     const UNICODE: Terminal = Terminal { unicode: true, ..Terminal::PLAIN };
@@ -348,6 +381,42 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_known_issue_is_neither_a_pass_nor_a_failure() {
+        let text = shown(
+            run_of_45(|planned, result| {
+                if planned.case == 2 {
+                    *result = with_reason(2, Verdict::KnownIssue, "known issue: warns (the kernel logged: WARNING)");
+                }
+            }),
+            &UNICODE,
+        );
+        for part in [
+            "✓ ✓ ≈ ✓ ✓  map_unmap[page=4KiB]\n",
+            "\n≈ known issue\n",
+            "\nkernel.dma_mapping.iommufd_compat_type1__edu.map_unmap[page=4KiB] known issue:\n  warns",
+            "\n45 cases: 44 passed, 1 as a known issue in 8.21 s\n",
+        ] {
+            assert!(text.contains(part), "{part}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_nothing_could_observe_is_said_and_so_is_a_backend_in_disguise() {
+        let text = shown(
+            run_of_45(|planned, result| {
+                let detail = Some("no page-table dump for this IOMMU".into());
+                result.observers = vec![Observation { observer: "leaves".into(), state: Observed::Unchecked, detail }];
+                if planned.backend == "vfio_type1_iommu" {
+                    result.true_backend = Some("iommufd_compat_type1".into());
+                }
+            }),
+            &Terminal { width: 200, ..UNICODE },
+        );
+        assert!(text.contains("\nleaves not observed in 45 cases: no page-table dump for this IOMMU\n"), "{text}");
+        assert!(text.contains("\nvfio_type1_iommu is iommufd_compat_type1 here: IOMMUFD plays"), "{text}");
     }
 
     #[test]
