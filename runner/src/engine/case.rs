@@ -33,10 +33,26 @@ pub struct Execution<'a> {
     /// The calls that led to the problem, if there is one.
     pub trace: Vec<String>,
     pub tracer: &'a Tracer,
+    /// How many steps it has run.
+    pub steps_run: u64,
     /// What it holds of the device.
     pub device: super::device::Held,
     /// The files that it opened.
     pub files: Files,
+}
+
+/// What steps run in.
+pub struct Frame<'a> {
+    /// The device, where it is open.
+    pub open: Option<&'a Open>,
+    /// The regions that the steps know.
+    pub held: &'a [Held],
+    /// The IOVAs that are not taken.
+    pub iovas: IovaAllocator,
+    /// The file that the steps are written in.
+    pub file: &'a str,
+    /// Where in its text.
+    pub locator: Locator<'a>,
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
@@ -55,6 +71,7 @@ impl<'a> Execution<'a> {
             unchecked: Vec::new(),
             trace: Vec::new(),
             tracer,
+            steps_run: 0,
             device: super::device::Held::default(),
             files: Files::new(),
         }
@@ -183,19 +200,32 @@ impl<'a> Execution<'a> {
         held: &[Held],
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
-        let mut iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
+        let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let locator = Locator::new(&source.text);
+        let mut frame = Frame { open, held, iovas, file: &source.name, locator: Locator::new(&source.text) };
+        self.sequence(steps, &mut frame, step)
+    }
+
+    /// Runs steps one after the other.
+    pub fn sequence(
+        &mut self,
+        steps: &[PlannedStep],
+        frame: &mut Frame,
+        say: &mut dyn FnMut(String),
+    ) -> Result<(), End> {
         for planned in steps {
-            let line = locator.locate(&planned.at, Target::Value).line;
-            step(format!("{} at {}:{line}", planned.step.verbs().join(" "), source.name));
+            let line = frame.locator.locate(&planned.at, Target::Value).line;
+            say(format!("{} at {}:{line}", planned.step.verbs().join(" "), frame.file));
+            self.count_step(&planned.at)?;
             if let Some(check) = &planned.step.check {
                 self.check(check, &planned.at)?;
-            } else if let Some(done) = self.object_step(planned, open, held) {
+            } else if let Some(repeat) = &planned.step.repeat {
+                self.repeat(repeat, planned, frame, say)?;
+            } else if let Some(done) = self.object_step(planned, frame.open, frame.held) {
                 done?;
             } else {
-                let open = open.expect("the check refuses other steps where the device is not open");
-                self.step(planned, open, &mut iovas, held)?;
+                let open = frame.open.expect("the check refuses other steps where the device is not open");
+                self.step(planned, open, &mut frame.iovas, frame.held)?;
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod case;
 mod checks;
+mod control;
 mod device;
 mod failure;
 mod fixture;

@@ -16,6 +16,8 @@ pub struct PlannedStep {
     pub at: Path,
     /// Where its outcome is written, or the step where the outcome is the default.
     pub outcome_at: Path,
+    /// The steps that it holds.
+    pub steps: Vec<PlannedStep>,
 }
 
 /// The regions and steps of a case on a backend; of the declarative form, those that it stands for.
@@ -26,16 +28,26 @@ pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String
     }
     let regions = case.regions.iter();
     let regions = regions.map(|(name, region)| (name.to_owned(), region.clone(), path.join("regions").join(name)));
-    let steps = case.steps.iter().flatten().enumerate().map(|(index, step)| {
-        let at = path.join("steps").join(index);
+    (regions.collect(), written(case.steps.as_deref().unwrap_or_default(), &path.join("steps"), backend))
+}
+
+/// Steps that are written at `at`, and those that they hold, on a backend.
+fn written(steps: &[Step], at: &Path, backend: backend::Name) -> Vec<PlannedStep> {
+    let plan = |(index, step): (usize, &Step)| {
+        let at = at.join(index);
         let (outcome, outcome_at) = match &step.expect {
             Some(expect) => resolve(expect, at.join("expect"), backend),
             None => (Outcome::Ok, at.clone()),
         };
-        let step = Step { expect: step.expect.is_some().then(|| ByBackend::All(outcome.clone())), ..step.clone() };
-        PlannedStep { step, outcome, at, outcome_at }
-    });
-    (regions.collect(), steps.collect())
+        let mut steps = Vec::new();
+        let mut step = Step { expect: step.expect.is_some().then(|| ByBackend::All(outcome.clone())), ..step.clone() };
+        if let Some(repeat) = &mut step.repeat {
+            steps = written(&repeat.steps, &at.join("repeat").join("steps"), backend);
+            repeat.steps = steps.iter().map(|planned| planned.step.clone()).collect();
+        }
+        PlannedStep { step, outcome, at, outcome_at, steps }
+    };
+    steps.iter().enumerate().map(plan).collect()
 }
 
 /// The value for the backend and where it is written.
@@ -56,6 +68,7 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
         outcome,
         at: path.join("region"),
         outcome_at: written,
+        steps: Vec::new(),
     };
 
     let (map, map_at) = match &expect.map {

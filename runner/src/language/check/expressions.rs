@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::written::{self, Kind, When, Written, names_in};
+use super::written::{self, Kind, When, Written, names_in, steps_of};
 use super::{Checker, Path};
 use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
@@ -27,6 +27,8 @@ enum Later {
     Saved(Path),
     /// By a variable further down.
     Below(Path),
+    /// Within this `repeat` alone.
+    Inside(Path),
 }
 
 impl<'a> Known<'a> {
@@ -51,6 +53,7 @@ impl Checker<'_> {
         all.extend(written::requirements(&Path::root().join("requires"), &self.scenario.requires));
         let late = self.variables(path, case);
         let scenario = self.scenario;
+        let steps = steps_of(path, case);
         for expression in &all {
             let when = expression.when;
             let mut known = Known::default();
@@ -66,10 +69,15 @@ impl Checker<'_> {
             for name in case.regions.keys() {
                 known.add(name, when >= When::step(0), || Later::AtRunTime);
             }
-            for (index, step) in case.steps.iter().flatten().enumerate() {
-                if let Some(name) = &step.save {
-                    let path = || path.join("steps").join(index).join("save");
-                    known.add(&name.0, when >= When::outcome(index), || Later::Saved(path()));
+            for (index, placed) in steps.iter().enumerate() {
+                if let Some(name) = &placed.step.save {
+                    known.add(&name.0, when >= When::outcome(index), || Later::Saved(placed.path.join("save")));
+                }
+                if let Some(repeat) = &placed.step.repeat
+                    && let Some(name) = &repeat.r#as
+                {
+                    let at = placed.path.join("repeat");
+                    known.add(&name.0, expression.path.starts_with(&at.join("steps")), || Later::Inside(at.join("as")));
                 }
             }
             self.undeclared(&expression.path, expression.source, &known);
@@ -197,6 +205,14 @@ impl Checker<'_> {
                         step.clone(),
                         Target::Value,
                         "it gets its value here, once this step is done",
+                    );
+                }
+                Some(Later::Inside(count)) => {
+                    problem.title = format!("`{name}` is not known outside of its `repeat`");
+                    problem = problem.label(suggest::expected_one_of(all())).note(
+                        count.clone(),
+                        Target::Value,
+                        "it counts the rounds of this one",
                     );
                 }
                 Some(Later::Below(variable)) => {

@@ -1,9 +1,16 @@
 //! A case is declarative or has steps, and a step has one verb.
 
-use super::{Checker, written};
+use super::{
+    Checker,
+    regions::Fit,
+    written::{self, steps_of},
+};
 use crate::{
     backend,
-    language::{Case, Diagnostic, Fixture, Path, Scalar, Size, Step, Target, text::suggest},
+    language::{
+        Case, DEEPEST, Diagnostic, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar, Size, Step, Target,
+        every_step, steps_run, text::suggest,
+    },
 };
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
@@ -98,10 +105,22 @@ impl Checker<'_> {
             );
             return;
         }
-        let expressions = written::expressions(path, case);
+        if steps_run(steps) > MOST_STEPS {
+            self.say(
+                Diagnostic::error(
+                    "too-many-steps",
+                    path.join("steps"),
+                    format!("case `{}` has no end in sight", case.name),
+                )
+                .at(Target::Key)
+                .label(format!("expected at most {MOST_STEPS} steps, with every round of a `repeat`"))
+                .help("repeat fewer times"),
+            );
+        }
+        let (all, expressions) = (steps_of(path, case), written::expressions(path, case));
         for name in case.regions.keys() {
-            let used = |step: &Step| step.map.as_ref().is_some_and(|map| map.region.0 == name);
-            if !steps.iter().any(used) && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
+            let used = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
+            if !all.iter().any(used) && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -113,7 +132,8 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn step(&mut self, path: &Path, case: &Case, step: &Step, backends: &[backend::Name]) {
+    pub(super) fn step(&mut self, placed: &Placed, case: &Case, backends: &[backend::Name]) {
+        let Placed { step, path, depth } = placed;
         let verb = match step.verbs().as_slice() {
             [verb] => *verb,
             [] => {
@@ -137,23 +157,18 @@ impl Checker<'_> {
                 );
             }
         };
-        if let Some(map) = &step.map
-            && !case.regions.keys().any(|name| *name == map.region.0)
-        {
-            let names = || case.regions.keys();
-            let path = path.join("map").join("region");
-            let mut problem =
-                Diagnostic::error("unknown-region", path, format!("no region is called `{}`", map.region));
-            if names().len() == 0 {
-                problem = problem.label("expected one of the case's `regions`, and it has none").help(format!(
-                    "add `regions: {{ {}: {{ memory: anonymous, size: 4KiB }} }}` to the case",
-                    map.region
-                ));
-            } else {
-                problem = problem.label(suggest::expected_one_of(names()));
-                problem.help.extend(suggest::did_you_mean(&map.region.0, names()));
-            }
-            self.say(problem);
+        for (verb, key, region) in step.regions() {
+            self.known_region(path.join(verb).join(key), region, case);
+        }
+        if *depth == DEEPEST {
+            self.say(
+                Diagnostic::error("too-deep", path.join(verb), format!("a step that {DEEPEST} others hold"))
+                    .at(Target::Key)
+                    .label(format!("expected steps within at most {} others", DEEPEST - 1)),
+            );
+        }
+        if let Some(repeat) = &step.repeat {
+            self.repeat(&path.join("repeat"), repeat);
         }
         self.files(path, case, step, verb);
         if Step::is_call(verb) {
@@ -169,16 +184,51 @@ impl Checker<'_> {
                     Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with `{verb}`"))
                         .at(Target::Key)
                         .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
-                        .help(format!("`{verb}` fails by itself where it does not hold, and gives no result")),
+                        .help(match verb {
+                            "repeat" => "say it of the steps that it holds".to_owned(),
+                            _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
+                        }),
                 );
             }
+        }
+    }
+
+    fn known_region(&mut self, path: Path, region: &Name, case: &Case) {
+        let names = || case.regions.keys();
+        if names().any(|name| *name == region.0) {
+            return;
+        }
+        let mut problem = Diagnostic::error("unknown-region", path, format!("no region is called `{region}`"));
+        if names().len() == 0 {
+            problem = problem
+                .label("expected one of the case's `regions`, and it has none")
+                .help(format!("add `regions: {{ {region}: {{ memory: anonymous, size: 4KiB }} }}` to the case"));
+        } else {
+            problem = problem.label(suggest::expected_one_of(names()));
+            problem.help.extend(suggest::did_you_mean(&region.0, names()));
+        }
+        self.say(problem);
+    }
+
+    fn repeat(&mut self, path: &Path, repeat: &Repeat) {
+        if repeat.steps.is_empty() {
+            self.say(
+                Diagnostic::error("nothing-to-do", path.join("steps"), "a `repeat` that does nothing")
+                    .at(Target::Key)
+                    .label("expected at least one step"),
+            );
+        }
+        if let Some(times) = repeat.times.literal()
+            && let Some(expected) = Fit::Rounds.refuses(*times)
+        {
+            self.say(Diagnostic::error("bad-size", path.join("times"), "`times` is 0").label(expected));
         }
     }
 
     /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
     fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        if alone && !matches!(verb, "open" | "close" | "ioctl" | "check") {
+        if alone && !matches!(verb, "open" | "close" | "ioctl" | "check" | "repeat") {
             self.say(
                 Diagnostic::error(
                     "misplaced-key",
@@ -199,9 +249,10 @@ impl Checker<'_> {
         let close = step.close.as_ref().map(|close| (path.join("close").join("file"), &close.file, false));
         let ioctl = step.ioctl.as_ref().map(|ioctl| (path.join("ioctl").join("on"), &ioctl.on, !alone));
         if let Some((at, name, of_fixture)) = close.or(ioctl) {
-            let opened = case.steps.iter().flatten().filter(|step| step.open.is_some());
+            let all = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
+            let opened = all.iter().filter(|placed| placed.step.open.is_some());
             let mut known: Vec<&str> =
-                opened.filter_map(|step| step.save.as_ref()).map(|name| name.0.as_str()).collect();
+                opened.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect();
             if of_fixture {
                 known.extend(["device", "iommu"]);
             }

@@ -91,8 +91,8 @@ impl Checker<'_> {
             }
             self.after_map(&path, expect, &backends);
         }
-        for (index, step) in case.steps.iter().flatten().enumerate() {
-            self.step(&path.join("steps").join(index), case, step, &backends);
+        for placed in written::steps_of(path, case) {
+            self.step(&placed, case, &backends);
         }
         if combinations(case) <= MOST_COMBINATIONS {
             self.expressions(path, case, &backends);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, MOST_COMBINATIONS, combinations};
-use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Scalar, Target, names};
+use super::{Checker, MOST_COMBINATIONS, combinations, written::steps_of};
+use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, names};
 
 /// Something with a name, and where it gets it.
 struct Given<'a> {
@@ -14,6 +14,7 @@ struct Given<'a> {
 }
 
 const RESULT: &str = "a result";
+const COUNT: &str = "the count of a `repeat`";
 
 impl Checker<'_> {
     pub(super) fn names(&mut self, path: &Path, case: &Case) {
@@ -22,10 +23,13 @@ impl Checker<'_> {
         given.extend(case.matrix.keys().map(|n| key(path.join("matrix").join(n), n, "a value of the matrix")));
         given.extend(case.vars.keys().map(|n| key(path.join("vars").join(n), n, "a variable")));
         given.extend(case.regions.keys().map(|n| key(path.join("regions").join(n), n, "a region")));
-        for (index, step) in case.steps.iter().flatten().enumerate() {
+        for Placed { step, path, .. } in steps_of(path, case) {
             if let Some(name) = &step.save {
-                let path = path.join("steps").join(index).join("save");
-                given.push(Given { path, target: Target::Value, name: &name.0, what: RESULT });
+                given.push(Given { path: path.join("save"), target: Target::Value, name: &name.0, what: RESULT });
+            }
+            if let Some(name) = step.repeat.as_ref().and_then(|repeat| repeat.r#as.as_ref()) {
+                let path = path.join("repeat").join("as");
+                given.push(Given { path, target: Target::Value, name: &name.0, what: COUNT });
             }
         }
         let scenario = self.scenario;
@@ -36,8 +40,13 @@ impl Checker<'_> {
         }
         for here in given {
             self.not_reserved(&here.path, here.name, here.target);
-            // A result may replace an earlier result, as a variable does in most languages.
-            if let Some(first) = taken.get(here.name).filter(|first| (first.what, here.what) != (RESULT, RESULT)) {
+            // A result may replace an earlier result, as a variable does in most languages, and the next `repeat` count anew.
+            let again = |first: &Given| match (first.what, here.what) {
+                (RESULT, RESULT) => true,
+                (COUNT, COUNT) => first.path.parent().is_none_or(|repeat| !here.path.starts_with(&repeat)),
+                _ => false,
+            };
+            if let Some(first) = taken.get(here.name).filter(|first| !again(first)) {
                 self.say(
                     Diagnostic::error(
                         "name-taken",
@@ -49,7 +58,11 @@ impl Checker<'_> {
                     .note(first.path.clone(), first.target, "first given here"),
                 );
             }
-            taken.entry(here.name).or_insert(here);
+            match taken.get(here.name) {
+                Some(first) if (first.what, here.what) == (COUNT, COUNT) => drop(taken.insert(here.name, here)),
+                Some(_) => {}
+                None => drop(taken.insert(here.name, here)),
+            }
         }
     }
 

@@ -9,6 +9,8 @@ pub(super) enum Fit {
     Any,
     /// Something to map.
     NotZero,
+    /// Something to do.
+    Rounds,
     /// A page or an alignment.
     PowerOfTwo,
 }
@@ -27,6 +29,7 @@ impl Fit {
     pub fn refuses(self, size: Size) -> Option<&'static str> {
         match self {
             Fit::NotZero if size.0 == 0 => Some("expected at least one byte"),
+            Fit::Rounds if size.0 == 0 => Some("expected at least 1: what is never done is never checked"),
             Fit::PowerOfTwo if !size.0.is_power_of_two() || size.0 < 4096 => {
                 Some("expected a power of two of at least 4KiB")
             }

@@ -1,7 +1,9 @@
 //! Where expressions stand in a case, what each has to give, and when it is evaluated.
 
 use super::regions::Fit;
-use crate::language::{ByBackend, Case, Dynamic, Outcome, Path, Requirement, Scalar, Size, Template, undeclared};
+use crate::language::{
+    ByBackend, Case, Dynamic, Outcome, Path, Placed, Requirement, Scalar, Size, Template, every_step, undeclared,
+};
 
 /// What an expression has to give.
 #[derive(Clone, Copy)]
@@ -35,7 +37,7 @@ impl When {
     /// Once the device is open.
     pub const OPEN: When = When(1);
 
-    /// When the step of this index begins.
+    /// When the step of this index among all of a case, in the order in which each runs first, begins.
     pub fn step(index: usize) -> When {
         When(2 + 2 * index)
     }
@@ -86,11 +88,11 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             None => {}
         }
     }
-    for (index, step) in case.steps.iter().flatten().enumerate() {
-        let path = path.join("steps").join(index);
+    for (index, Placed { step, path, .. }) in steps_of(path, case).into_iter().enumerate() {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
-            all.size(path.join(verb).join(key), value, when);
+            let fit = if verb == "repeat" { Fit::Rounds } else { Fit::Any };
+            all.fitting(path.join(verb).join(key), value, fit, when);
         }
         if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
             all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);
@@ -108,6 +110,11 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         }
     }
     all.0
+}
+
+/// All steps of a case.
+pub(super) fn steps_of<'a>(path: &Path, case: &'a Case) -> Vec<Placed<'a>> {
+    every_step(case.steps.as_deref().unwrap_or_default(), &path.join("steps"))
 }
 
 /// The expressions of conditions.

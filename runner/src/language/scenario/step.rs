@@ -10,12 +10,14 @@ use super::device::{
     RegionInfo,
 };
 
+use super::control::Repeat;
 use super::object::{Close, Ioctl, Open};
 use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
 ///
-/// The verbs `pagesize`, `gone` and `check` look at what was done; all others call the kernel or the device.
+/// The verbs `pagesize`, `gone` and `check` look at what was done, `repeat` holds further steps; all others call the kernel or the
+/// device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -96,6 +98,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "{{ m.iova % page_size == 0 }}")]
     pub check: Option<Dynamic<bool>>,
+    /// Run steps several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// What the call is expected to give. Only for the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "EINVAL", "iommufd*": "ENOENT" }), extend("default" = "ok"))]
@@ -243,12 +248,13 @@ verbs!(
     pagesize,
     gone,
     check,
+    repeat,
 );
 
 impl Step {
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
-        !matches!(verb, "pagesize" | "gone" | "check")
+        !matches!(verb, "pagesize" | "gone" | "check" | "repeat")
     }
 
     /// The sizes and numbers that its verbs take, with the verb and the key that each stands under.
@@ -271,6 +277,9 @@ impl Step {
         }
         if let Some(Ioctl { size, .. }) = &self.ioctl {
             add("ioctl", &[("size", size.as_ref())]);
+        }
+        if let Some(Repeat { times, .. }) = &self.repeat {
+            add("repeat", &[("times", Some(times))]);
         }
         if let Some(RegionInfo { region }) = &self.region_info {
             add("region_info", &[("region", Some(region))]);
@@ -301,6 +310,12 @@ impl Step {
             add("irq_wait", &[("vector", vector.as_ref())]);
         }
         all
+    }
+
+    /// The names of regions that its verbs take, with the verb and the key that each stands under.
+    pub fn regions(&self) -> Vec<(&'static str, &'static str, &Name)> {
+        let map = self.map.iter().map(|map| ("map", "region", &map.region));
+        map.collect()
     }
 
     /// The kind of interrupt that its verb takes, with the verb.
