@@ -2,7 +2,8 @@
 //!
 //! An event is one line of JSON. A run is `run_started`, one `case_planned` for each case, then `case_started` and
 //! `case_finished` in the order of execution, then `run_finished`. A stream may end anywhere: a case that was started
-//! and never finished was running when the host or the runner died.
+//! and never finished was running when the host or the runner died. It may go on behind that, or behind `run_finished`, with
+//! `run_resumed`; the last result of a case counts.
 
 use std::time::Duration;
 
@@ -26,8 +27,14 @@ pub enum Event {
     },
     /// The case has its result.
     CaseFinished(CaseResult),
-    /// The last line.
+    /// The last line, unless the run was resumed.
     RunFinished(RunFinished),
+    /// The run goes on: by `--resume`, or in a fresh guest after one died. Where and with what, again; the cases are those that
+    /// were planned.
+    RunResumed(RunStarted),
+    /// A case was tried, and is going to be tried again (`--repeat`, `--retries`): not its result yet, which
+    /// [`Event::CaseFinished`] sums up from all attempts.
+    CaseAttempted(CaseResult),
 }
 
 /// Where and with what a run happens.
@@ -49,6 +56,16 @@ pub struct RunStarted {
     pub devices: Vec<DeviceUsed>,
     /// How the lab was set up; `None` on a host of its own.
     pub lab: Option<String>,
+    /// Which boot of the host it is (`/proc/sys/kernel/random/boot_id`; in the lab, of the guest's host): who resumes the run can
+    /// tell whether the host went down under a case.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot: String,
+    /// What the scenarios and their variables were, as a number: the plan of a run that is resumed has to be the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scenarios: String,
+    /// The seed of the order that the cases run in, with `--shuffle`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffle: Option<u64>,
 }
 
 /// A device under test.
@@ -60,12 +77,15 @@ pub struct DeviceUsed {
     pub bdf: String,
     /// Its PCI ids, such as `1234:11e8`.
     pub ids: String,
+    /// The driver that it was taken from, and goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
 }
 
 /// A case of the plan: what identifies it, the same from run to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCase {
-    /// Its number in this run's plan, from 0.
+    /// Its number among all cases of the scenarios, from 0; those that were not selected leave gaps.
     pub case: u32,
     /// The pack: the name of the folder that the scenario lies in.
     pub pack: String,
@@ -111,6 +131,8 @@ pub enum Verdict {
     Skipped,
     /// It failed as its `known_issue` says, which is neither a pass nor news.
     KnownIssue,
+    /// It passed, and not at the first attempt (`--retries`).
+    Flaky,
 }
 
 /// What a case gave.
@@ -142,6 +164,20 @@ pub struct CaseResult {
     /// The backend that answered, where it is not the one that was asked for: its outcomes were expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub true_backend: Option<String>,
+    /// Every attempt, where there was more than one; what stands above is then of the attempt that decided, and `micros` the sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One of several attempts at a case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Wall time in microseconds.
+    pub micros: u64,
+    /// For all but a pass: the reason in one line.
+    pub message: Option<String>,
 }
 
 impl CaseResult {
@@ -160,7 +196,13 @@ impl CaseResult {
             checks: 0,
             observers: Vec::new(),
             true_backend: None,
+            attempts: Vec::new(),
         }
+    }
+
+    /// What this attempt comes to among others.
+    pub fn attempt(&self) -> Attempt {
+        Attempt { verdict: self.verdict, micros: self.micros, message: self.message.clone() }
     }
 }
 
@@ -206,4 +248,7 @@ pub struct RunFinished {
     pub millis: u64,
     /// Stopped by Ctrl-C or SIGTERM: the cases without a result were not run.
     pub interrupted: bool,
+    /// Why it stopped early by itself, such as `a case failed (--fail-fast)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }

@@ -169,6 +169,8 @@ fn the_journals_example_is_what_is_written() {
                 Event::CaseStarted { .. } => "case_started",
                 Event::CaseFinished(_) => "case_finished",
                 Event::RunFinished(_) => "run_finished",
+                Event::RunResumed(_) => "run_resumed",
+                Event::CaseAttempted(_) => "case_attempted",
             });
         }
     }

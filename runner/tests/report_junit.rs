@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roxmltree::{Document, Node};
-use vfiospec::event::{self, CaseResult, DeviceUsed, Event, PlannedCase, RunStarted, Unchecked, Verdict};
+use vfiospec::event::{self, Attempt, CaseResult, DeviceUsed, Event, PlannedCase, RunStarted, Unchecked, Verdict};
 use vfiospec::report::junit;
 use vfiospec::report::run::Run;
 
@@ -183,8 +183,11 @@ fn run_full_of(text: &str) -> Vec<Event> {
         hostname: s(),
         kernel: s(),
         iommu: s(),
-        devices: vec![DeviceUsed { name: s(), bdf: s(), ids: s() }],
+        devices: vec![DeviceUsed { name: s(), bdf: s(), ids: s(), driver: Some(s()) }],
         lab: Some(s()),
+        boot: s(),
+        scenarios: s(),
+        shuffle: Some(u64::MAX),
     })];
     let verdicts = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
     events.extend((0..4).map(|case| {
@@ -212,6 +215,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
+            attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
         })
     }));
     events

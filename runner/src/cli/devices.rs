@@ -72,7 +72,7 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
             }
         }
         let ids = PciDevice::read(*bdf).map(|device| device.ids()).unwrap_or_default();
-        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids });
+        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, driver: None });
     }
     Ok(devices)
 }

@@ -56,7 +56,7 @@ impl Exit {
             || run.cases.iter().any(|case| case.state == State::NotRun)
         {
             Self::NoVerdict
-        } else if counts.passed + counts.known == 0 {
+        } else if counts.passed + counts.flaky + counts.known == 0 {
             Self::NothingRan
         } else {
             Self::Ok

@@ -217,7 +217,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
         End::Interrupted => {
             let millis = begin.elapsed().as_millis() as u64;
             // A guest is not asked to end: it is taken away, and its run ends here.
-            let _ = output.on(Event::RunFinished(RunFinished { millis, interrupted: true }));
+            let _ = output.on(Event::RunFinished(RunFinished { millis, interrupted: true, stopped: None }));
             Some(Exit::Interrupted as u8)
         }
     };

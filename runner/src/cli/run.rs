@@ -125,5 +125,6 @@ fn started(devices: &[DeviceUsed]) -> RunStarted {
         iommu: iommus.into_iter().collect::<Vec<_>>().join(" "),
         devices: devices.to_vec(),
         lab: None, // the host of a guest knows
+        ..RunStarted::default()
     }
 }

@@ -73,7 +73,7 @@ pub fn run(
             ..CaseResult::new(case, verdict, begin.elapsed())
         };
         let result = match outcome {
-            Outcome::Finished(result) => result,
+            Outcome::Finished(result) => *result,
             Outcome::Interrupted => break,
             Outcome::Lost(message) => {
                 worker = None;
@@ -99,12 +99,12 @@ pub fn run(
     }
     drop(worker);
     let interrupted = interrupt.load(Ordering::Relaxed);
-    sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted }))
+    sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted, stopped: None }))
 }
 
 /// What became of a case that a worker was given.
 enum Outcome {
-    Finished(CaseResult),
+    Finished(Box<CaseResult>),
     /// The worker died or cannot be understood.
     Lost(String),
     TimedOut {

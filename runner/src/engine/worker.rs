@@ -60,7 +60,7 @@ pub enum FromWorker {
         what: String,
     },
     /// A case has its result.
-    Finished(CaseResult),
+    Finished(Box<CaseResult>),
 }
 
 /// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
@@ -82,7 +82,7 @@ pub fn main() -> Result<(), String> {
     while let Some(message) = next()? {
         let ToWorker::Run { case } = message else { return Err("the runner sent a second setup".into()) };
         let result = engine.run(case, &mut |what| say(&FromWorker::Step { what }));
-        say(&FromWorker::Finished(result));
+        say(&FromWorker::Finished(Box::new(result)));
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ pub fn passed(case: u32) -> CaseResult {
         checks: 3,
         observers: vec![],
         true_backend: None,
+        attempts: vec![],
     }
 }
 
@@ -50,14 +51,19 @@ pub fn started() -> Event {
         hostname: "lab".into(),
         kernel: "7.3.4".into(),
         iommu: "intel".into(),
-        devices: vec![DeviceUsed { name: "edu".into(), bdf: "0000:00:03.0".into(), ids: "1234:11e8".into() }],
-        lab: None,
+        devices: vec![DeviceUsed {
+            name: "edu".into(),
+            bdf: "0000:00:03.0".into(),
+            ids: "1234:11e8".into(),
+            driver: None,
+        }],
+        ..RunStarted::default()
     })
 }
 
 /// The last line.
 pub fn finished(interrupted: bool) -> Event {
-    Event::RunFinished(RunFinished { millis: 8_210, interrupted })
+    Event::RunFinished(RunFinished { millis: 8_210, interrupted, stopped: None })
 }
 
 /// A case of that number.

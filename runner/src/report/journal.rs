@@ -51,8 +51,10 @@ impl Writer {
         line.push(b'\n');
         self.file.write_all(&line)?;
         match event {
-            Event::RunStarted(_) | Event::CasePlanned(_) => Ok(()),
-            Event::CaseStarted { .. } | Event::CaseFinished(_) | Event::RunFinished(_) => self.sync(),
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) => Ok(()),
+            Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::CaseFinished(_) | Event::RunFinished(_) => {
+                self.sync()
+            }
         }
     }
 

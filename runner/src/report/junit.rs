@@ -93,7 +93,8 @@ fn test_case(suite: &str, case: &Case) -> TestCase {
         name: line(&planned.name),
         time: Duration::milliseconds(i64::try_from(result.micros.saturating_add(500) / 1000).unwrap_or(i64::MAX)),
         result: match result.verdict {
-            Verdict::Passed => TestResult::Success,
+            // JUnit knows no flake: its output says so.
+            Verdict::Passed | Verdict::Flaky => TestResult::Success,
             Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: Some(text(case)) },
             Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(case)) },
             Verdict::Skipped => TestResult::SkippedWithCause { type_: "skipped".into(), message, cause: None },
@@ -128,10 +129,20 @@ fn text(case: &Case) -> String {
     cdata(&text)
 }
 
-/// What stands beside the verdict: what the case covers, and which of its checks were not made.
+/// What stands beside the verdict: that it took several attempts, what the case covers, and which of its checks were not made.
 fn output(case: &Case) -> Option<String> {
     let Case { planned, result, .. } = case;
     let mut text = String::new();
+    if result.verdict == Verdict::Flaky {
+        text += &format!("FLAKY: {}\n", result.message.as_deref().unwrap_or_default());
+    }
+    for (number, attempt) in (1..).zip(&result.attempts) {
+        let how = match attempt.verdict {
+            Verdict::Passed | Verdict::Flaky => "passed".to_owned(),
+            _ => attempt.message.clone().unwrap_or_else(|| "no reason given".into()),
+        };
+        text += &format!("attempt {number}, {} ms: {how}\n", attempt.micros / 1000);
+    }
     if !planned.covers.is_empty() {
         text += &format!("covers {}\n", planned.covers.join(", "));
     }

@@ -47,7 +47,7 @@ impl<W: Write> Progress<W> {
     /// When the stream cannot be written; nothing of the run is lost by that.
     pub fn on(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::RunStarted(_) => Ok(()),
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::CaseAttempted(_) => Ok(()),
             Event::CasePlanned(planned) => {
                 self.plan(planned);
                 Ok(())
@@ -82,7 +82,7 @@ impl<W: Write> Progress<W> {
     fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
         self.counts.add(result);
         self.bar.inc(1); // The message waits for the next case: two at once, and the bar would draw only the first.
-        if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error) {
+        if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky) {
             let line = self.line(result);
             if self.terminal.live {
                 self.bar.println(line);
@@ -108,7 +108,10 @@ impl<W: Write> Progress<W> {
         let mark = mark(&self.terminal, result.verdict);
         let id = self.id(result.case);
         match (&result.message, result.verdict) {
-            (Some(message), Verdict::Failed | Verdict::Error | Verdict::Skipped | Verdict::KnownIssue) => {
+            (
+                Some(message),
+                Verdict::Failed | Verdict::Error | Verdict::Flaky | Verdict::Skipped | Verdict::KnownIssue,
+            ) => {
                 format!("{mark} {id}: {}", sanitize::line(message))
             }
             _ => format!("{mark} {id}{}", self.terminal.paint(DIM, format_args!("  {} ms", result.micros / 1000))),

@@ -12,7 +12,7 @@ pub struct Run {
     pub started: RunStarted,
     /// Every planned case in the order of the plan.
     pub cases: Vec<Case>,
-    /// How it ended; `None` when the stream ends before the run did.
+    /// How it ended; `None` when the stream ends before the run did. The time of all its parts, if it was resumed.
     pub finished: Option<RunFinished>,
 }
 
@@ -43,6 +43,8 @@ pub enum State {
 pub struct Counts {
     /// Cases that passed.
     pub passed: usize,
+    /// Cases that passed, but not at the first attempt.
+    pub flaky: usize,
     /// Cases that failed.
     pub failed: usize,
     /// Cases without a verdict.
@@ -60,13 +62,14 @@ pub struct Counts {
 impl Counts {
     /// All cases.
     pub fn cases(&self) -> usize {
-        self.passed + self.failed + self.errors + self.skipped + self.known
+        self.passed + self.flaky + self.failed + self.errors + self.skipped + self.known
     }
 
     /// Counts one more case.
     pub fn add(&mut self, result: &CaseResult) {
         *match result.verdict {
             Verdict::Passed => &mut self.passed,
+            Verdict::Flaky => &mut self.flaky,
             Verdict::Failed => &mut self.failed,
             Verdict::Error => &mut self.errors,
             Verdict::Skipped => &mut self.skipped,
@@ -86,7 +89,8 @@ impl Run {
         let mut run = Self::default();
         let mut planned = Vec::new();
         let mut begun = HashSet::new();
-        let mut results = HashMap::new();
+        let mut results: HashMap<u32, CaseResult> = HashMap::new();
+        let mut millis_before = 0;
         for event in events {
             match event {
                 Event::RunStarted(started) => run.started = started,
@@ -97,10 +101,20 @@ impl Run {
                 Event::CaseFinished(result) => {
                     results.insert(result.case, result);
                 }
-                Event::RunFinished(finished) => run.finished = Some(finished),
+                Event::RunFinished(finished) => {
+                    let millis = millis_before + finished.millis;
+                    run.finished = Some(RunFinished { millis, ..finished });
+                }
+                Event::RunResumed(_) => {
+                    // Of a part that did not tell its end, the time of its cases is all that is known.
+                    let known = || results.values().fold(0, |sum, result| result.micros.saturating_add(sum)) / 1000;
+                    millis_before = run.finished.take().map_or_else(known, |finished| finished.millis);
+                }
+                Event::CaseAttempted(_) => {}
             }
         }
         let interrupted = run.interrupted();
+        let stopped = run.finished.as_ref().and_then(|finished| finished.stopped.clone());
         run.cases = planned
             .into_iter()
             .map(|planned| {
@@ -108,7 +122,7 @@ impl Run {
                 let (state, result) = match results.remove(&case) {
                     Some(result) => (State::Finished, result),
                     None if begun.contains(&case) => (State::Died, died(case, interrupted)),
-                    None => (State::NotRun, not_run(case, interrupted)),
+                    None => (State::NotRun, not_run(case, interrupted, stopped.as_deref())),
                 };
                 Case { planned, result, state }
             })
@@ -158,12 +172,13 @@ fn died(case: u32, interrupted: bool) -> CaseResult {
     without_result(case, Verdict::Error, message)
 }
 
-fn not_run(case: u32, interrupted: bool) -> CaseResult {
-    let message = match interrupted {
-        true => "not run: the run was interrupted",
-        false => "not run: the run ended early",
+fn not_run(case: u32, interrupted: bool, stopped: Option<&str>) -> CaseResult {
+    let why = match (interrupted, stopped) {
+        (true, _) => "the run was interrupted",
+        (false, Some(why)) => why,
+        (false, None) => "the run ended early",
     };
-    without_result(case, Verdict::Skipped, message)
+    without_result(case, Verdict::Skipped, &format!("not run: {why}"))
 }
 
 fn without_result(case: u32, verdict: Verdict, message: &str) -> CaseResult {
@@ -213,11 +228,39 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_resumed_is_one_run() {
+        let Event::RunStarted(again) = started() else { unreachable!() };
+        let mut events = killed();
+        events.extend([Event::RunResumed(again), Event::CaseStarted { case: 1 }, Event::CaseFinished(passed(1))]);
+        let run = Run::from_events(events.clone());
+        assert_eq!(reasons(&run)[2], (Verdict::Skipped, State::NotRun, "not run: the run ended early"));
+        events.extend([Event::CaseStarted { case: 2 }, Event::CaseFinished(passed(2)), finished(false)]);
+        let run = Run::from_events(events);
+        assert!(run.cases.iter().all(|case| case.result == passed(case.planned.case)));
+        assert_eq!(run.wall_time(), Duration::from_millis(182 + 8_210), "of both parts");
+    }
+
+    #[test]
+    fn an_attempt_that_is_followed_by_none_is_no_result() {
+        let mut events = killed();
+        events.push(Event::CaseAttempted(passed(1)));
+        assert_eq!(reasons(&Run::from_events(events))[1].1, State::Died);
+    }
+
+    #[test]
+    fn a_run_that_stopped_by_itself_says_why() {
+        let mut events = killed();
+        let why = Some("a case failed (--fail-fast)".to_owned());
+        events.push(Event::RunFinished(RunFinished { stopped: why, ..RunFinished::default() }));
+        assert_eq!(reasons(&Run::from_events(events))[2].2, "not run: a case failed (--fail-fast)");
+    }
+
+    #[test]
     fn checks_left_out_by_choice_are_counted_apart() {
         let counts = Run::from_events(mixed()).counts();
         assert_eq!(
             counts,
-            Counts { passed: 38, failed: 1, errors: 1, skipped: 5, known: 0, unchecked: 6, by_choice: 4 }
+            Counts { passed: 38, flaky: 0, failed: 1, errors: 1, skipped: 5, known: 0, unchecked: 6, by_choice: 4 }
         );
         assert_eq!(counts.cases(), 45);
     }

@@ -146,10 +146,11 @@ impl Page<'_> {
 
     /// What the marks mean, when there are others than passes.
     fn legend(&self) -> String {
-        let Counts { failed, errors, skipped, known, .. } = self.run.counts();
+        let Counts { flaky, failed, errors, skipped, known, .. } = self.run.counts();
         let marks = [
             (failed, Verdict::Failed, "failed"),
             (errors, Verdict::Error, "no verdict"),
+            (flaky, Verdict::Flaky, "flaky"),
             (skipped, Verdict::Skipped, "skipped"),
             (known, Verdict::KnownIssue, "known issue"),
         ];
@@ -165,7 +166,7 @@ impl Page<'_> {
 
     fn failures(&self) -> String {
         let of = |verdict| self.run.cases.iter().filter(move |case| case.result.verdict == verdict);
-        let blocks = of(Verdict::Failed).chain(of(Verdict::Error)).enumerate();
+        let blocks = of(Verdict::Failed).chain(of(Verdict::Error)).chain(of(Verdict::Flaky)).enumerate();
         let blocks: Vec<_> = blocks.map(|(at, case)| self.failure(case, at < IN_FULL)).collect();
         blocks.concat().trim_end_matches('\n').lines().map(|line| format!("{line}\n")).collect()
     }
@@ -252,10 +253,11 @@ impl Page<'_> {
 
     fn closing(&self, files: &[(&str, &Path)]) -> String {
         let counts = self.run.counts();
-        let Counts { passed, failed, errors, skipped, known, .. } = counts;
-        let good = failed + errors == 0 && passed > 0 && !self.run.interrupted();
+        let Counts { passed, flaky, failed, errors, skipped, known, .. } = counts;
+        let good = failed + errors + flaky == 0 && passed > 0 && !self.run.interrupted();
         let parts = [
             (passed, "passed", if good { GREEN.bold() } else { GREEN }),
+            (flaky, "flaky", YELLOW.bold()),
             (failed, "failed", RED.bold()),
             (errors, "without verdict", YELLOW.bold()),
             (skipped, "skipped", DIM),

@@ -72,7 +72,7 @@ pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// One column that says how a case ended: `✓ ✗ ! – ≈`, or `. F E s k` where only ASCII can be shown.
+/// One column that says how a case ended: `✓ ✗ ! – ≈ ~`, or `. F E s k ~` where only ASCII can be shown.
 pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
     let (style, unicode, ascii) = match verdict {
         Verdict::Passed => (GREEN, "✓", "."),
@@ -80,6 +80,7 @@ pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
         Verdict::Error => (YELLOW, "!", "E"),
         Verdict::Skipped => (DIM, "–", "s"),
         Verdict::KnownIssue => (YELLOW, "≈", "k"),
+        Verdict::Flaky => (YELLOW, "~", "~"),
     };
     terminal.paint(style, if terminal.unicode { unicode } else { ascii })
 }
