@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roxmltree::{Document, Node};
-use vfiospec::event::{self, Attempt, CaseResult, DeviceUsed, Event, PlannedCase, RunStarted, Unchecked, Verdict};
+use vfiospec::event::{
+    self, Attempt, CaseResult, DeviceUsed, Event, Observation, Observed, PlannedCase, RunStarted, Unchecked, Verdict,
+};
 use vfiospec::report::junit;
 use vfiospec::report::run::Run;
 
@@ -215,6 +217,8 @@ fn run_full_of(text: &str) -> Vec<Event> {
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
+            observers: vec![Observation { observer: s(), state: Observed::Broken, detail: Some(s()) }],
+            true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
         })
     }));
