@@ -223,6 +223,8 @@ impl<'a> Execution<'a> {
                 self.repeat(repeat, planned, frame, say)?;
             } else if let Some(done) = self.object_step(planned, frame.open, frame.held) {
                 done?;
+            } else if let Some(done) = self.data_step(planned, frame.held) {
+                done?;
             } else {
                 let open = frame.open.expect("the check refuses other steps where the device is not open");
                 self.step(planned, open, &mut frame.iovas, frame.held)?;
@@ -374,7 +376,7 @@ impl<'a> Execution<'a> {
             .map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
     }
 
-    fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {
+    pub fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {
         value.as_ref().map(|value| self.size(value, at)).transpose()
     }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long a step waits unless it says otherwise.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// More vectors than MSI-X can have are a mistake.
 const MOST_VECTORS: u64 = 2048;
 
@@ -293,7 +293,7 @@ impl Execution<'_> {
     }
 
     /// A value that fits a register.
-    fn fitting(&self, value: &Dynamic<Size>, bits: Bits, at: &Path) -> Result<u64, End> {
+    pub fn fitting(&self, value: &Dynamic<Size>, bits: Bits, at: &Path) -> Result<u64, End> {
         let value = self.size(value, at)?;
         match value <= width(bits).max() {
             true => Ok(value),

@@ -3,6 +3,7 @@
 mod case;
 mod checks;
 mod control;
+mod data;
 mod device;
 mod failure;
 mod fixture;

@@ -24,6 +24,7 @@ pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, KernelLog, Requirement, Scenario};
 pub use scenario::control::{DEEPEST, MOST_STEPS, Placed, Repeat, every_step, steps_run};
+pub use scenario::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 pub use scenario::device::{
     Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
     RegionInfo,

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     backend,
     language::{
-        Case, DEEPEST, Diagnostic, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar, Size, Step, Target,
-        every_step, steps_run, text::suggest,
+        Case, Compare, DEEPEST, Diagnostic, Dynamic, Fill, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar,
+        Segment, Size, Step, Target, every_step, steps_run, text::suggest,
     },
 };
 
@@ -170,6 +170,23 @@ impl Checker<'_> {
         if let Some(repeat) = &step.repeat {
             self.repeat(&path.join("repeat"), repeat);
         }
+        if let Some(Fill { size, pattern, value, .. }) = &step.fill {
+            self.content(&path.join("fill"), &[("pattern", pattern.is_some()), ("value", value.is_some())]);
+            self.sized(&path.join("fill"), size.as_ref(), value.as_ref());
+        }
+        if let Some(Compare { size, with, with_offset, pattern, value, .. }) = &step.compare {
+            let path = path.join("compare");
+            let given = [("with", with.is_some()), ("pattern", pattern.is_some()), ("value", value.is_some())];
+            self.content(&path, &given);
+            self.sized(&path, size.as_ref(), value.as_ref());
+            if with_offset.is_some() && with.is_none() {
+                self.say(
+                    Diagnostic::error("missing-key", path.join("with_offset"), "`with_offset` without `with`")
+                        .at(Target::Key)
+                        .label("expected `with: REGION` beside it"),
+                );
+            }
+        }
         self.files(path, case, step, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {
@@ -189,6 +206,39 @@ impl Checker<'_> {
                             _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
                         }),
                 );
+            }
+        }
+    }
+
+    /// Memory is filled with one thing, and has to hold one thing.
+    fn content(&mut self, path: &Path, given: &[(&'static str, bool)]) {
+        let Some(Segment::Key(verb)) = path.last() else { return };
+        let ways = suggest::join(given.iter().map(|(key, _)| *key), "or");
+        let written: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+        match written.as_slice() {
+            [_] => {}
+            [] => self.say(
+                Diagnostic::error("missing-key", path.clone(), format!("`{verb}` does not say what the content is"))
+                    .at(Target::Key)
+                    .label(format!("expected {ways} in it"))
+                    .help("any text makes a content of its own: `pattern: sent`"),
+            ),
+            [first, second, ..] => self.say(
+                Diagnostic::error("two-forms", path.join(*second), format!("`{second}` beside `{first}`"))
+                    .at(Target::Key)
+                    .label(format!("expected one of {ways}"))
+                    .note(path.join(*first), Target::Key, "this says already what the content is"),
+            ),
+        }
+    }
+
+    fn sized(&mut self, path: &Path, size: Option<&Dynamic<Size>>, value: Option<&Dynamic<Size>>) {
+        for (key, value, fit) in [("size", size, Fit::NotZero), ("value", value, Fit::Byte)] {
+            if let Some(Dynamic::Is(size)) = value
+                && let Some(expected) = fit.refuses(*size)
+            {
+                let title = format!("`{key}` is {size}");
+                self.say(Diagnostic::error("bad-size", path.join(key), title).label(expected));
             }
         }
     }

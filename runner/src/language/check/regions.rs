@@ -11,6 +11,8 @@ pub(super) enum Fit {
     NotZero,
     /// Something to do.
     Rounds,
+    /// The value of a byte.
+    Byte,
     /// A page or an alignment.
     PowerOfTwo,
 }
@@ -30,6 +32,7 @@ impl Fit {
         match self {
             Fit::NotZero if size.0 == 0 => Some("expected at least one byte"),
             Fit::Rounds if size.0 == 0 => Some("expected at least 1: what is never done is never checked"),
+            Fit::Byte if size.0 > 0xff => Some("expected at most 0xff, the largest value of a byte"),
             Fit::PowerOfTwo if !size.0.is_power_of_two() || size.0 < 4096 => {
                 Some("expected a power of two of at least 4KiB")
             }

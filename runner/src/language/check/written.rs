@@ -91,8 +91,16 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     for (index, Placed { step, path, .. }) in steps_of(path, case).into_iter().enumerate() {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
-            let fit = if verb == "repeat" { Fit::Rounds } else { Fit::Any };
+            let fit = match (verb, key) {
+                ("repeat", _) => Fit::Rounds,
+                ("fill" | "compare", "size") => Fit::NotZero,
+                ("fill" | "compare", "value") => Fit::Byte,
+                _ => Fit::Any,
+            };
             all.fitting(path.join(verb).join(key), value, fit, when);
+        }
+        for (verb, key, text) in step.texts() {
+            all.text(path.join(verb).join(key), text, when);
         }
         if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
             all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);

@@ -11,13 +11,14 @@ use super::device::{
 };
 
 use super::control::Repeat;
+use super::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 use super::object::{Close, Ioctl, Open};
-use crate::language::{ByBackend, Dynamic, Name, Outcome, Size};
+use crate::language::{ByBackend, Dynamic, Name, Outcome, Size, Template};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
 ///
-/// The verbs `pagesize`, `gone` and `check` look at what was done, `repeat` holds further steps; all others call the kernel or the
-/// device.
+/// The verbs `pagesize`, `gone`, `check` and `compare` look at what was done, `fill` prepares it, `repeat` holds further steps; all
+/// others call the kernel or the device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -98,6 +99,21 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "{{ m.iova % page_size == 0 }}")]
     pub check: Option<Dynamic<bool>>,
+    /// Fill memory with a pattern or a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<Fill>,
+    /// Check that memory holds a pattern, a value, or what another region holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
+    /// Read a number from memory. Gives `value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_read: Option<MemoryRead>,
+    /// Write a number to memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_write: Option<MemoryWrite>,
+    /// Read a number from memory until the device has written a value there. Gives `value`, or ETIMEDOUT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_poll: Option<MemoryPoll>,
     /// Run steps several times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
@@ -248,13 +264,18 @@ verbs!(
     pagesize,
     gone,
     check,
+    fill,
+    compare,
+    memory_read,
+    memory_write,
+    memory_poll,
     repeat,
 );
 
 impl Step {
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
-        !matches!(verb, "pagesize" | "gone" | "check" | "repeat")
+        !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "repeat")
     }
 
     /// The sizes and numbers that its verbs take, with the verb and the key that each stands under.
@@ -277,6 +298,22 @@ impl Step {
         }
         if let Some(Ioctl { size, .. }) = &self.ioctl {
             add("ioctl", &[("size", size.as_ref())]);
+        }
+        if let Some(Fill { offset, size, value, .. }) = &self.fill {
+            add("fill", &[("offset", offset.as_ref()), ("size", size.as_ref()), ("value", value.as_ref())]);
+        }
+        if let Some(Compare { offset, size, with_offset, value, .. }) = &self.compare {
+            add("compare", &[("offset", offset.as_ref()), ("size", size.as_ref()), ("value", value.as_ref())]);
+            add("compare", &[("with_offset", with_offset.as_ref())]);
+        }
+        if let Some(MemoryRead { offset, .. }) = &self.memory_read {
+            add("memory_read", &[("offset", Some(offset))]);
+        }
+        if let Some(MemoryWrite { offset, value, .. }) = &self.memory_write {
+            add("memory_write", &[("offset", Some(offset)), ("value", Some(value))]);
+        }
+        if let Some(MemoryPoll { offset, mask, is, .. }) = &self.memory_poll {
+            add("memory_poll", &[("offset", Some(offset)), ("mask", mask.as_ref()), ("is", Some(is))]);
         }
         if let Some(Repeat { times, .. }) = &self.repeat {
             add("repeat", &[("times", Some(times))]);
@@ -314,8 +351,23 @@ impl Step {
 
     /// The names of regions that its verbs take, with the verb and the key that each stands under.
     pub fn regions(&self) -> Vec<(&'static str, &'static str, &Name)> {
-        let map = self.map.iter().map(|map| ("map", "region", &map.region));
-        map.collect()
+        let named = [
+            ("map", "region", self.map.as_ref().map(|verb| &verb.region)),
+            ("fill", "region", self.fill.as_ref().map(|verb| &verb.region)),
+            ("compare", "region", self.compare.as_ref().map(|verb| &verb.region)),
+            ("compare", "with", self.compare.as_ref().and_then(|verb| verb.with.as_ref())),
+            ("memory_read", "region", self.memory_read.as_ref().map(|verb| &verb.region)),
+            ("memory_write", "region", self.memory_write.as_ref().map(|verb| &verb.region)),
+            ("memory_poll", "region", self.memory_poll.as_ref().map(|verb| &verb.region)),
+        ];
+        named.into_iter().filter_map(|(verb, key, region)| Some((verb, key, region?))).collect()
+    }
+
+    /// The texts that its verbs take, with the verb and the key that each stands under.
+    pub fn texts(&self) -> Vec<(&'static str, &'static str, &Template)> {
+        let fill = self.fill.iter().filter_map(|verb| Some(("fill", "pattern", verb.pattern.as_ref()?)));
+        let compare = self.compare.iter().filter_map(|verb| Some(("compare", "pattern", verb.pattern.as_ref()?)));
+        fill.chain(compare).collect()
     }
 
     /// The kind of interrupt that its verb takes, with the verb.
