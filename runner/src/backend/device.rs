@@ -20,12 +20,24 @@ pub struct Device {
     /// There until the drop.
     fd: Option<OwnedFd>,
     bdf: Bdf,
+    iommufd_id: Option<u32>,
     tracer: Tracer,
 }
 
 impl Device {
     pub(super) fn new(fd: OwnedFd, bdf: Bdf, tracer: &Tracer) -> Device {
-        Device { fd: Some(fd), bdf, tracer: tracer.clone() }
+        Device { fd: Some(fd), bdf, iommufd_id: None, tracer: tracer.clone() }
+    }
+
+    /// `VFIO_DEVICE_BIND_IOMMUFD`: puts it behind an IOMMUFD, which knows it by an id from here on.
+    pub(super) fn bind(&mut self, iommufd: BorrowedFd) -> Result<(), Errno> {
+        self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, &self.tracer)?);
+        Ok(())
+    }
+
+    /// What the IOMMUFD knows it by; `None` behind a container.
+    pub fn iommufd_id(&self) -> Option<u32> {
+        self.iommufd_id
     }
 
     /// The device's file.
@@ -96,6 +108,22 @@ impl Device {
     /// Does something with interrupts of one kind, from `start` on.
     pub fn set_irqs(&self, index: u32, start: u32, action: IrqAction, data: IrqData) -> Result<(), Errno> {
         irq::set_irqs(self.fd(), index, start, action, data, &self.tracer)
+    }
+
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; gives the
+    /// page table's.
+    pub fn attach(&self, pt: u32) -> Result<u32, Errno> {
+        vfio::attach_iommufd_pt(self.fd(), pt, &self.tracer)
+    }
+
+    /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`
+    pub fn detach(&self) -> Result<(), Errno> {
+        vfio::detach_iommufd_pt(self.fd(), &self.tracer)
+    }
+
+    /// A stretch of a BAR as a file that can be handed to others.
+    pub fn dma_buf(&self, region: &Region, offset: u64, size: u64) -> Result<OwnedFd, Errno> {
+        uapi::dma_buf(self.fd(), region.index, offset, size, &self.tracer)
     }
 
     /// `VFIO_DEVICE_RESET`

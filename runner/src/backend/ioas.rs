@@ -1,4 +1,4 @@
-//! An I/O address space of IOMMUFD: the backend `iommufd`.
+//! I/O address spaces of IOMMUFD: the backend `iommufd`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -30,6 +30,11 @@ impl Ioas {
     pub fn id(&self) -> u32 {
         self.id
     }
+
+    /// An address space on the same file: this one, or another by its id.
+    pub fn space(&self, id: u32) -> IoasRef<'_> {
+        IoasRef { iommufd: self.fd(), id, tracer: &self.tracer }
+    }
 }
 
 impl Drop for Ioas {
@@ -43,11 +48,48 @@ impl Drop for Ioas {
 
 impl Iommu for Ioas {
     fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno> {
-        iommufd::ioas_map(self.fd(), self.id, vaddr, iova, size, access, &self.tracer)
+        self.space(self.id).map(vaddr, iova, size, access)
     }
 
     fn unmap(&self, iova: u64, size: u64) -> Result<u64, Errno> {
-        iommufd::ioas_unmap(self.fd(), self.id, iova, size, &self.tracer)
+        self.space(self.id).unmap(iova, size)
+    }
+
+    fn unmap_all(&self) -> Result<u64, Errno> {
+        self.space(self.id).unmap_all()
+    }
+
+    fn iova_ranges(&self) -> Result<Vec<IovaRange>, Errno> {
+        self.space(self.id).iova_ranges()
+    }
+
+    fn info(&self) -> Result<Info, Errno> {
+        self.space(self.id).info()
+    }
+}
+
+/// An address space by its id, whether there is one or not.
+#[derive(Debug, Clone, Copy)]
+pub struct IoasRef<'a> {
+    iommufd: BorrowedFd<'a>,
+    id: u32,
+    tracer: &'a Tracer,
+}
+
+impl IoasRef<'_> {
+    /// Maps as [`Iommu::map`] does, at an iova that the kernel chooses and that is returned.
+    pub fn map_anywhere(&self, vaddr: u64, size: u64, access: Access) -> Result<u64, Errno> {
+        iommufd::ioas_map(self.iommufd, self.id, vaddr, None, size, access, self.tracer)
+    }
+}
+
+impl Iommu for IoasRef<'_> {
+    fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno> {
+        iommufd::ioas_map(self.iommufd, self.id, vaddr, Some(iova), size, access, self.tracer).map(drop)
+    }
+
+    fn unmap(&self, iova: u64, size: u64) -> Result<u64, Errno> {
+        iommufd::ioas_unmap(self.iommufd, self.id, iova, size, self.tracer)
     }
 
     fn unmap_all(&self) -> Result<u64, Errno> {
@@ -55,11 +97,11 @@ impl Iommu for Ioas {
     }
 
     fn iova_ranges(&self) -> Result<Vec<IovaRange>, Errno> {
-        Ok(iommufd::ioas_iova_ranges(self.fd(), self.id, &self.tracer)?.ranges)
+        Ok(iommufd::ioas_iova_ranges(self.iommufd, self.id, self.tracer)?.ranges)
     }
 
     fn info(&self) -> Result<Info, Errno> {
-        let alignment = iommufd::ioas_iova_ranges(self.fd(), self.id, &self.tracer)?.alignment;
+        let alignment = iommufd::ioas_iova_ranges(self.iommufd, self.id, self.tracer)?.alignment;
         Ok(Info { iova_alignment: Some(alignment), ..Info::default() })
     }
 }

@@ -12,7 +12,7 @@ mod session;
 pub use container::Container;
 pub use device::{Device, Region};
 pub use error::OpenError;
-pub use ioas::Ioas;
+pub use ioas::{Ioas, IoasRef};
 pub use name::{Name, UnknownName};
 pub use session::{Session, open};
 

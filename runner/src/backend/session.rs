@@ -118,15 +118,15 @@ fn open_ioas(bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
     // The device's file comes second: without IOMMUFD there is no point in it.
     let iommufd_path = Path::new("/dev/iommu");
     let iommufd = open_file(iommufd_path, bdf, tracer)?;
-    let device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
+    let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
     let step = |what| {
         let path = path.clone();
         move |errno| OpenError::new(what, &path, errno, bdf)
     };
-    vfio::bind_iommufd(device.fd(), iommufd.as_fd(), tracer).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
+    device.bind(iommufd.as_fd()).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
     let ioas =
         Ioas::alloc(iommufd, tracer).map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", iommufd_path, errno, bdf))?;
-    vfio::attach_iommufd_pt(device.fd(), ioas.id(), tracer).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
+    device.attach(ioas.id()).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
     Ok(Session { device, iommu: Behind::Ioas(ioas), name: Name::Iommufd, true_name: Name::Iommufd })
 }
 

@@ -1,22 +1,25 @@
 //! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
 
+use std::os::fd::AsRawFd;
+
 use minijinja::Value;
 
 use super::{
     checks::amount,
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Open, Unclean},
+    iommufd::Objects,
     iova::IovaAllocator,
     object::Files,
-    regions::{Held, Pool, no_bar},
+    regions::{Around, Held, Pool, no_bar},
 };
 use crate::{
     backend::Access,
     event::{DeviceUsed, Unchecked},
     host::{Bdf, facts, pci::PciDevice},
-    language::{self, Dynamic, Locator, Map, Memory, Path, Scope, Size, Target},
+    language::{self, Dynamic, InIoas, Locator, Map, Path, Scope, Size, Target, Where},
     plan::{self, Plan, Planned, PlannedStep},
-    uapi::{Errno, Tracer, system},
+    uapi::{Errno, Mapping, Tracer, system},
 };
 
 /// A case while it runs.
@@ -39,6 +42,8 @@ pub struct Execution<'a> {
     pub device: super::device::Held,
     /// The files that it opened.
     pub files: Files,
+    /// What it made and moved on the open device's IOMMUFD.
+    pub objects: Objects,
 }
 
 /// What steps run in.
@@ -74,6 +79,7 @@ impl<'a> Execution<'a> {
             steps_run: 0,
             device: super::device::Held::default(),
             files: Files::new(),
+            objects: Objects::default(),
         }
     }
 
@@ -129,7 +135,7 @@ impl<'a> Execution<'a> {
         let (regions, steps) = plan::planned(case, path, self.planned.backend);
         let needs_bar = regions
             .iter()
-            .any(|(_, region, _)| region.memory == Memory::Bar && !matches!(region.bar, Some(language::Bar::Index(_))));
+            .any(|(_, region, _)| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_))));
         if needs_bar && open.largest_bar.is_none() {
             return Err(no_bar());
         }
@@ -142,7 +148,7 @@ impl<'a> Execution<'a> {
         }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
         step(format!("unmapping what is left of {}", self.planned.id.name));
-        let clean = open.clean();
+        let clean = self.take_back(open);
         match &clean {
             Ok(()) => pool.put_back(held),
             // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
@@ -185,8 +191,11 @@ impl<'a> Execution<'a> {
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         for (name, region, at) in regions {
-            let made = pool.make(name, region, at, &self.scope, open.session.device(), open.largest_bar.as_ref())?;
-            let value = [("vaddr", made.mapping.addr()), ("size", made.mapping.len())];
+            let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
+            let made = pool.make(name, region, at, &Around { scope: &self.scope, device, largest, held })?;
+            let mut value =
+                vec![("vaddr", Value::from(made.mapping.addr())), ("size", Value::from(made.mapping.len()))];
+            value.extend(made.file.as_ref().map(|file| ("fd", Value::from(file.as_raw_fd()))));
             self.scope.set(name, Value::from_pairs(value));
             held.push(made);
         }
@@ -252,6 +261,9 @@ impl<'a> Execution<'a> {
                 ("msix", Value::from(open.vectors[2])),
             ]);
             device.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
+            device.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
+            device.push(("dirty_tracking", Value::from(open.dirty_tracking())));
+            device.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
             let bar = open.largest_bar.as_ref();
             let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
             self.scope.set("bar", Value::from(bar));
@@ -290,25 +302,25 @@ impl<'a> Execution<'a> {
         held: &[Held],
     ) -> Result<(), End> {
         let PlannedStep { step, at, .. } = planned;
-        let iommu = open.session.iommu();
         if let Some(map) = &step.map {
             self.map(map, planned, open, iovas, held)
         } else if let Some(unmap) = &step.unmap {
-            let iova = self.size(&unmap.iova, &at.join("unmap").join("iova"))?;
-            let size = self.size(&unmap.size, &at.join("unmap").join("size"))?;
-            let got = iommu.unmap(iova, size).map(Some);
+            let at = at.join("unmap");
+            let iova = self.size(&unmap.iova, &at.join("iova"))?;
+            let size = self.size(&unmap.size, &at.join("size"))?;
+            let got = self.with_iommu(unmap.ioas.as_ref(), &at, open, |iommu| iommu.unmap(iova, size))?.map(Some);
             self.save_bytes(planned, got);
             self.compare("unmap", planned, got)
-        } else if step.unmap_all.is_some() {
-            let got = iommu.unmap_all().map(Some);
+        } else if let Some(InIoas { ioas }) = &step.unmap_all {
+            let got = self.with_iommu(ioas.as_ref(), &at.join("unmap_all"), open, |iommu| iommu.unmap_all())?.map(Some);
             self.save_bytes(planned, got);
             self.compare("unmap_all", planned, got)
-        } else if step.iova_ranges.is_some() {
-            let got = iommu.iova_ranges();
+        } else if let Some(InIoas { ioas }) = &step.iova_ranges {
+            let got = self.with_iommu(ioas.as_ref(), &at.join("iova_ranges"), open, |iommu| iommu.iova_ranges())?;
             self.save(planned, || got.as_ref().map_or_else(|_| Value::UNDEFINED, |found| ranges(found)));
             self.compare("iova_ranges", planned, got.map(|_| None))
-        } else if step.info.is_some() {
-            let got = iommu.info();
+        } else if let Some(InIoas { ioas }) = &step.info {
+            let got = self.with_iommu(ioas.as_ref(), &at.join("info"), open, |iommu| iommu.info())?;
             self.save(planned, || match &got {
                 Err(_) => Value::UNDEFINED,
                 Ok(info) => Value::from_pairs([
@@ -322,6 +334,8 @@ impl<'a> Execution<'a> {
             self.pagesize(pagesize, planned, open)
         } else if let Some(gone) = &step.gone {
             self.gone(gone, planned, open)
+        } else if let Some(done) = self.iommufd_step(planned, open, iovas, held) {
+            done
         } else {
             self.device_step(planned, open).expect("the check refuses a step without a verb")
         }
@@ -338,35 +352,77 @@ impl<'a> Execution<'a> {
         let at = planned.at.join("map");
         let memory = held.iter().find(|held| held.name == map.region.0).expect("the check knows the regions");
         let memory = &memory.mapping;
-        let offset = self.optional(&map.offset, &at.join("offset"))?.unwrap_or(0);
+        let (offset, size) = self.stretch(memory, &map.region, &map.offset, &map.size, &at)?;
+        let target = self.target(map.iova.as_ref(), size, iovas, &at)?;
+        let access = access(map.access);
+        let vaddr = memory.addr().wrapping_add(offset);
+        let got = match (target, &map.ioas) {
+            (Some(iova), ioas) => {
+                self.with_iommu(ioas.as_ref(), &at, open, |iommu| iommu.map(vaddr, iova, size, access).map(|()| iova))?
+            }
+            (None, ioas) => self.ioas(ioas.as_ref(), &at.join("ioas"), open)?.map_anywhere(vaddr, size, access),
+        };
+        self.mapped(target, size, got, iovas, planned, [("vaddr", Value::from(vaddr))]);
+        self.compare("map", planned, got.map(|_| None))
+    }
+
+    /// Which part of a region is mapped: where it begins and how long it is.
+    pub fn stretch(
+        &self,
+        memory: &Mapping,
+        region: &language::Name,
+        offset: &Option<Dynamic<Size>>,
+        size: &Option<Dynamic<Size>>,
+        at: &Path,
+    ) -> Result<(u64, u64), End> {
+        let offset = self.optional(offset, &at.join("offset"))?.unwrap_or(0);
         // What lies beyond is not the case's, and a device could be made to write there.
         let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
-            let title = format!("the offset {offset:#x} lies beyond the region `{}`", map.region);
+            let title = format!("the offset {offset:#x} lies beyond the region `{region}`");
             let problem = Problem::new("out-of-range", at.join("offset"), title);
             End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
         })?;
-        let size = self.optional(&map.size, &at.join("size"))?.unwrap_or(rest);
-        let page = system::page_size();
-        let iova = match self.optional(&map.iova, &at.join("iova"))? {
-            Some(iova) => {
+        Ok((offset, self.optional(size, &at.join("size"))?.unwrap_or(rest)))
+    }
+
+    /// The IOVA to map at, as given or the next free one; `None` where the kernel is to choose.
+    pub fn target(
+        &self,
+        target: Option<&Where>,
+        size: u64,
+        iovas: &mut IovaAllocator,
+        at: &Path,
+    ) -> Result<Option<u64>, End> {
+        match target {
+            Some(Where::Kernel) => Ok(None),
+            Some(Where::At(iova)) => {
+                let iova = self.size(iova, &at.join("iova"))?;
                 iovas.reserve(iova, size);
-                iova
+                Ok(Some(iova))
             }
-            None => iovas.allocate(size, page).ok_or_else(|| {
+            None => iovas.allocate(size, system::page_size()).map(Some).ok_or_else(|| {
                 let title = format!("no room for {} among the IOVAs that the device may use", Size(size));
                 End::Error(Problem::new("no-iova", at.clone(), title))
-            })?,
-        };
-        let access = match map.access.unwrap_or(language::Access::ReadWrite) {
-            language::Access::ReadWrite => Access::READ_WRITE,
-            language::Access::Read => Access::READ,
-            language::Access::Write => Access::WRITE,
-            language::Access::None => Access::NONE,
-        };
-        let vaddr = memory.addr().wrapping_add(offset);
-        let got = open.session.iommu().map(vaddr, iova, size, access).map(|()| None);
-        self.save(planned, || Value::from_pairs([("iova", iova), ("size", size), ("vaddr", vaddr)]));
-        self.compare("map", planned, got)
+            }),
+        }
+    }
+
+    /// Saves what was mapped, or asked for.
+    pub fn mapped<const N: usize>(
+        &mut self,
+        target: Option<u64>,
+        size: u64,
+        got: Result<u64, Errno>,
+        iovas: &mut IovaAllocator,
+        planned: &PlannedStep,
+        more: [(&'static str, Value); N],
+    ) {
+        if let Ok(iova) = got {
+            iovas.reserve(iova, size);
+        }
+        // Where the kernel was to choose and did not, there is none.
+        let iova = target.or(got.ok()).map_or(Value::UNDEFINED, Value::from);
+        self.save(planned, || Value::from_pairs([("iova", iova), ("size", Value::from(size))].into_iter().chain(more)));
     }
 
     pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
@@ -389,6 +445,16 @@ impl<'a> Execution<'a> {
     fn save_bytes(&mut self, planned: &PlannedStep, got: Got) {
         let bytes = got.ok().flatten();
         self.save(planned, || Value::from_pairs([("bytes", Value::from(bytes))]));
+    }
+}
+
+/// What a device may do with a mapping, as the backends take it.
+pub fn access(access: Option<language::Access>) -> Access {
+    match access.unwrap_or(language::Access::ReadWrite) {
+        language::Access::ReadWrite => Access::READ_WRITE,
+        language::Access::Read => Access::READ,
+        language::Access::Write => Access::WRITE,
+        language::Access::None => Access::NONE,
     }
 }
 

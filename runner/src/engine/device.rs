@@ -306,7 +306,7 @@ impl Execution<'_> {
     }
 
     /// A number that the kernel takes in 32 bits.
-    fn small(&self, value: &Dynamic<Size>, at: &Path) -> Result<u32, End> {
+    pub fn small(&self, value: &Dynamic<Size>, at: &Path) -> Result<u32, End> {
         let value = self.size(value, at)?;
         u32::try_from(value)
             .map_err(|_| End::Error(Problem::new("out-of-range", at.clone(), format!("{value} does not fit 32 bits"))))

@@ -1,10 +1,14 @@
 //! The open device: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
 use crate::{
-    backend::{self, Info, IovaRange, OpenError, Region as Bar, Session},
+    backend::{self, Info, Ioas, IovaRange, OpenError, Region as Bar, Session},
     host::{Bdf, leaves::Observer},
     language::Size,
-    uapi::{Errno, Tracer, irq},
+    uapi::{
+        Errno, Tracer,
+        hwpt::{self, HwInfo},
+        irq,
+    },
 };
 
 use super::regions::largest_bar;
@@ -27,6 +31,8 @@ pub struct Open {
     pub resets: bool,
     /// How many vectors it has of INTx, MSI and MSI-X.
     pub vectors: [u32; 3],
+    /// What IOMMUFD says of the IOMMU; `None` behind a container, and before Linux 6.6.
+    pub hardware: Option<HwInfo>,
     /// What shows the IOMMU's page table, or why nothing does.
     pub observer: Result<Observer, String>,
     /// What the IOMMU said when nothing was mapped.
@@ -71,9 +77,11 @@ impl Fixtures {
                 let info = session.device().irq_info(index);
                 *count = info.map_err(ask("the device's interrupts"))?.count;
             }
+            let ask = |ioas: &Ioas| hwpt::hw_info(ioas.fd(), session.device().iommufd_id()?, &self.tracer).ok();
+            let hardware = session.ioas().and_then(ask);
             let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());
             let largest_bar = largest_bar(bars);
-            self.open = Some(Open { session, iova_ranges, largest_bar, resets, vectors, observer, empty });
+            self.open = Some(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty });
         }
         Ok(self.open.as_mut().expect("opened just now"))
     }
@@ -85,9 +93,19 @@ impl Fixtures {
 }
 
 impl Open {
+    /// Whether it can be told which pages the device wrote.
+    pub fn dirty_tracking(&self) -> bool {
+        self.hardware.as_ref().map_or(self.empty.migration == Some(true), HwInfo::dirty_tracking)
+    }
+
     /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
     /// IOMMU's page table.
     pub fn clean(&self) -> Result<(), Unclean> {
+        self.unmapped()?;
+        self.no_leaves()
+    }
+
+    fn unmapped(&self) -> Result<(), Unclean> {
         let iommu = self.session.iommu();
         match iommu.unmap_all() {
             Ok(_) | Err(Errno(libc::ENOENT)) => {}
@@ -104,6 +122,12 @@ impl Open {
                 count(self.empty.dma_avail)
             )));
         }
+        Ok(())
+    }
+
+    /// Proves that nothing is in the IOMMU's page table, where something shows it.
+    pub fn no_leaves(&self) -> Result<(), Unclean> {
+        let unknown = |what: &dyn std::fmt::Display| Unclean::Unknown(what.to_string());
         if let Ok(observer) = &self.observer {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
             let left = observer.leaves(0, u64::MAX).map_err(|error| unknown(&error))?;

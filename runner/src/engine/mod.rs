@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod failure;
 mod fixture;
+mod iommufd;
 mod iova;
 mod log;
 mod object;

@@ -1,11 +1,13 @@
 //! The memory of cases. Huge pages take the kernel long to clear (a second a GiB under software emulation), so they are kept from
 //! case to case; a scenario is told that a region's content is unspecified.
 
+use std::os::fd::{AsFd, OwnedFd};
+
 use crate::{
     backend::{Device, Region as Bar},
     host::facts,
     language::{Bar as WhichBar, Dynamic, Memory, Path, Protection, Region, Scope, Size},
-    uapi::{Anonymous, Errno, Mapping, Placement, Prot, Tracer, system::page_size},
+    uapi::{self, Anonymous, Errno, Mapping, Placement, Prot, Tracer, system::page_size},
 };
 
 use super::failure::{End, Problem};
@@ -25,6 +27,10 @@ pub struct Held {
     pub name: String,
     /// The memory.
     pub mapping: Mapping,
+    /// The file behind it, if there is one.
+    pub file: Option<OwnedFd>,
+    /// The size of its pages, where it was asked for.
+    page: Option<u64>,
     /// What it was made from, if it may be kept.
     kept_as: Option<Anonymous>,
 }
@@ -59,94 +65,191 @@ impl Pool {
     }
 
     /// Makes a region; `at` is where it is described.
-    pub fn make(
-        &mut self,
-        name: &str,
-        region: &Region,
-        at: &Path,
-        scope: &Scope,
-        device: &Device,
-        largest: Option<&Bar>,
-    ) -> Result<Held, End> {
+    pub fn make(&mut self, name: &str, region: &Region, at: &Path, around: &Around) -> Result<Held, End> {
+        let wish = Wish::read(name, region, at, around.scope)?;
+        let (mapping, file, kept_as) = match region.memory {
+            Memory::Anonymous | Memory::Hugetlb => {
+                let (mapping, kept_as) = self.anonymous(&wish, region.memory == Memory::Hugetlb)?;
+                (mapping, None, kept_as)
+            }
+            Memory::Reserved => {
+                let mapping = Mapping::reserved(wish.size()?, wish.placement(page_size()), &self.tracer);
+                (mapping.map_err(|errno| wish.failed("reserve addresses", errno))?, None, None)
+            }
+            Memory::Memfd | Memory::File => {
+                let (mapping, file) = self.file(&wish, region.memory)?;
+                (mapping, Some(file), None)
+            }
+            Memory::Shared => (self.shared(&wish, region, around.held)?, None, None),
+            Memory::Bar | Memory::Dmabuf => {
+                let (mapping, file) = bar(&wish, region, around)?;
+                (mapping, file, None)
+            }
+        };
+        Ok(Held { name: name.to_owned(), mapping, file, page: wish.page, kept_as })
+    }
+
+    fn anonymous(&mut self, wish: &Wish, huge: bool) -> Result<(Mapping, Option<Anonymous>), End> {
+        let page = wish.page.unwrap_or(if huge { 2 * MIB } else { page_size() });
+        let hugetlb = (page > page_size()).then_some(page);
+        let what = Anonymous { size: wish.size()?, hugetlb, prot: wish.prot, placement: wish.placement(page) };
+        let mapping = self.take(what).map_err(|errno| wish.no_memory(errno, hugetlb))?;
+        Ok((mapping, hugetlb.is_some().then_some(what)))
+    }
+
+    /// A file that is made for the case, and a mapping of it.
+    fn file(&self, wish: &Wish, memory: Memory) -> Result<(Mapping, OwnedFd), End> {
+        let size = wish.size()?;
+        let hugetlb = wish.page.filter(|page| *page > page_size());
+        let whole = hugetlb.map_or(Some(size), |page| size.checked_next_multiple_of(page));
+        let whole = whole.ok_or_else(|| wish.no_memory(Errno(libc::ENOMEM), hugetlb))?;
+        let file = match memory {
+            Memory::File => uapi::temporary(whole, &self.tracer)
+                .ok_or_else(|| End::Skipped("needs a tmpfs at /dev/shm or at the folder for temporary files".into()))?,
+            _ => uapi::memfd(&wish.name, whole, hugetlb, &self.tracer),
+        };
+        let file = file.map_err(|errno| wish.no_memory(errno, hugetlb))?;
+        let placement = wish.placement(hugetlb.unwrap_or(page_size()));
+        let mapping = Mapping::shared(file.as_fd(), 0, size, hugetlb, wish.prot, placement, &self.tracer);
+        let populated = mapping.and_then(|mapping| mapping.populate().map(|()| mapping));
+        Ok((populated.map_err(|errno| wish.no_memory(errno, hugetlb))?, file))
+    }
+
+    /// The memory of another region once more.
+    fn shared(&self, wish: &Wish, region: &Region, held: &[Held]) -> Result<Mapping, End> {
+        let of = region.of.as_ref().expect("the check wants to know which");
+        let other = held.iter().find(|held| held.name == of.0).expect("the check knows the regions above");
+        let file = other.file.as_ref().expect("the check wants memory with a file");
+        let size = wish.within(other.mapping.len(), &format!("region `{of}`"))?;
+        let hugetlb = other.page.filter(|page| *page > page_size());
+        let placement = wish.placement(hugetlb.unwrap_or(page_size()));
+        Mapping::shared(file.as_fd(), wish.offset, size, hugetlb, wish.prot, placement, &self.tracer)
+            .map_err(|errno| wish.failed("map the memory again", errno))
+    }
+}
+
+/// What a region may be made from, beside what it says.
+pub struct Around<'a> {
+    /// What is known to its expressions.
+    pub scope: &'a Scope,
+    /// The device.
+    pub device: &'a Device,
+    /// Its largest BAR that can be mapped.
+    pub largest: Option<&'a Bar>,
+    /// The regions above.
+    pub held: &'a [Held],
+}
+
+/// What a region says, evaluated.
+struct Wish<'a> {
+    name: String,
+    at: &'a Path,
+    size: Option<u64>,
+    page: Option<u64>,
+    align: Option<u64>,
+    misalign: u64,
+    offset: u64,
+    prot: Prot,
+}
+
+impl Wish<'_> {
+    fn read<'a>(name: &str, region: &Region, at: &'a Path, scope: &Scope) -> Result<Wish<'a>, End> {
         let value = |key: &str, field: &Option<Dynamic<Size>>| -> Result<Option<u64>, End> {
             let evaluate = |value: &Dynamic<Size>| {
                 value.resolve(scope).map(|size| size.0).map_err(|e| End::Error(Problem::expression(at.join(key), &e)))
             };
             field.as_ref().map(evaluate).transpose()
         };
-        let size = value("size", &region.size)?;
-        let page = value("page", &region.page)?;
-        let align = value("align", &region.align)?;
-        let misalign = value("misalign", &region.misalign)?.unwrap_or(0);
-        let broken = |title: String| End::Error(Problem::new("region", at.join("memory"), title));
-        let failed = |what: &str, errno: Errno| broken(format!("failed to {what} for region `{name}`: {errno}"));
-        let needs_size = || broken(format!("region `{name}` has no size"));
-        let placement = |default: u64| Placement { align: align.unwrap_or(default), misalign };
+        Ok(Wish {
+            name: name.to_owned(),
+            at,
+            size: value("size", &region.size)?,
+            page: value("page", &region.page)?,
+            align: value("align", &region.align)?,
+            misalign: value("misalign", &region.misalign)?.unwrap_or(0),
+            offset: value("offset", &region.offset)?.unwrap_or(0),
+            prot: match region.protection.unwrap_or(Protection::ReadWrite) {
+                Protection::ReadWrite => Prot::ReadWrite,
+                Protection::Read => Prot::Read,
+                Protection::None => Prot::None,
+            },
+        })
+    }
 
-        match region.memory {
-            Memory::Anonymous | Memory::Hugetlb => {
-                let default = if region.memory == Memory::Hugetlb { 2 * MIB } else { page_size() };
-                let page = page.unwrap_or(default);
-                let hugetlb = (page > page_size()).then_some(page);
-                let prot = match region.protection.unwrap_or(Protection::ReadWrite) {
-                    Protection::ReadWrite => Prot::ReadWrite,
-                    Protection::Read => Prot::Read,
-                    Protection::None => Prot::None,
-                };
-                let size = size.ok_or_else(needs_size)?;
-                let what = Anonymous { size, hugetlb, prot, placement: placement(page) };
-                let mapping = self.take(what).map_err(|errno| match (errno, hugetlb) {
-                    (Errno(libc::ENOMEM), Some(page)) => {
-                        End::Skipped(no_huge_pages(page, size.div_ceil(page), free(page)))
-                    }
-                    (Errno(libc::EINVAL), Some(page)) if free(page).is_none() => {
-                        End::Skipped(no_huge_pages(page, size.div_ceil(page), None))
-                    }
-                    _ => failed("make memory", errno),
-                })?;
-                Ok(Held { name: name.to_owned(), mapping, kept_as: hugetlb.is_some().then_some(what) })
+    fn broken(&self, title: String) -> End {
+        End::Error(Problem::new("region", self.at.join("memory"), title))
+    }
+
+    fn failed(&self, what: &str, errno: Errno) -> End {
+        self.broken(format!("failed to {what} for region `{}`: {errno}", self.name))
+    }
+
+    /// Memory could not be had: a skip where it is huge pages that are missing.
+    fn no_memory(&self, errno: Errno, hugetlb: Option<u64>) -> End {
+        let size = self.size.unwrap_or(0);
+        match (errno, hugetlb) {
+            // A file's pages that are not there are noticed when they are touched.
+            (Errno(libc::ENOMEM | libc::EFAULT), Some(page)) => {
+                End::Skipped(no_huge_pages(page, size.div_ceil(page), free(page)))
             }
-            Memory::Reserved => {
-                let size = size.ok_or_else(needs_size)?;
-                let mapping = Mapping::reserved(size, placement(page_size()), &self.tracer)
-                    .map_err(|errno| failed("reserve addresses", errno))?;
-                Ok(Held { name: name.to_owned(), mapping, kept_as: None })
+            (Errno(libc::EINVAL | libc::ENODEV | libc::ENOENT), Some(page)) if free(page).is_none() => {
+                End::Skipped(no_huge_pages(page, size.div_ceil(page), None))
             }
-            Memory::Bar => {
-                let offset = value("offset", &region.offset)?.unwrap_or(0);
-                let found;
-                let bar = match region.bar.unwrap_or(WhichBar::Largest) {
-                    WhichBar::Largest => largest.ok_or_else(no_bar)?,
-                    WhichBar::Index(index) => {
-                        found = device.region(index.into()).map_err(|errno| failed("ask for the BAR", errno))?;
-                        if found.size == 0 || !found.mappable() {
-                            return Err(End::Skipped(format!("BAR {index} of the device cannot be mapped")));
-                        }
-                        &found
-                    }
-                };
-                let rest = bar.size.checked_sub(offset).filter(|rest| *rest > 0);
-                let size = match (size, rest) {
-                    (Some(size), Some(rest)) if size <= rest => size,
-                    (None, Some(rest)) => rest,
-                    _ => {
-                        let bar = Size(bar.size);
-                        return Err(broken(format!("region `{name}` does not lie within its BAR, which has {bar}")));
-                    }
-                };
-                let prot = match region.protection.unwrap_or(Protection::ReadWrite) {
-                    Protection::ReadWrite => Prot::ReadWrite,
-                    Protection::Read => Prot::Read,
-                    Protection::None => Prot::None,
-                };
-                // Natural alignment, up to the largest page there is, lets the kernel use large entries for it.
-                let natural = size.checked_next_power_of_two().unwrap_or(GIB).min(GIB);
-                let mapping = device
-                    .map_region(bar, offset, size, prot, placement(natural))
-                    .map_err(|errno| failed("map the BAR", errno))?;
-                Ok(Held { name: name.to_owned(), mapping, kept_as: None })
+            _ => self.failed("make memory", errno),
+        }
+    }
+
+    fn size(&self) -> Result<u64, End> {
+        self.size.ok_or_else(|| self.broken(format!("region `{}` has no size", self.name)))
+    }
+
+    fn placement(&self, default: u64) -> Placement {
+        Placement { align: self.align.unwrap_or(default), misalign: self.misalign }
+    }
+
+    /// The size of a part, from the offset on, of something that has so many bytes.
+    fn within(&self, whole: u64, what: &str) -> Result<u64, End> {
+        let rest = whole.checked_sub(self.offset).filter(|rest| *rest > 0);
+        match (self.size, rest) {
+            (Some(size), Some(rest)) if size <= rest => Ok(size),
+            (None, Some(rest)) => Ok(rest),
+            _ => {
+                let whole = Size(whole);
+                Err(self.broken(format!("region `{}` does not lie within {what}, which has {whole}", self.name)))
             }
         }
+    }
+}
+
+/// A part of a BAR, and as a dma-buf if it is to be one.
+fn bar(wish: &Wish, region: &Region, around: &Around) -> Result<(Mapping, Option<OwnedFd>), End> {
+    let device = around.device;
+    let found;
+    let bar = match region.bar.unwrap_or(WhichBar::Largest) {
+        WhichBar::Largest => around.largest.ok_or_else(no_bar)?,
+        WhichBar::Index(index) => {
+            found = device.region(index.into()).map_err(|errno| wish.failed("ask for the BAR", errno))?;
+            if found.size == 0 || !found.mappable() {
+                return Err(End::Skipped(format!("BAR {index} of the device cannot be mapped")));
+            }
+            &found
+        }
+    };
+    let size = wish.within(bar.size, "its BAR")?;
+    // Natural alignment, up to the largest page there is, lets the kernel use large entries for it.
+    let natural = size.checked_next_power_of_two().unwrap_or(GIB).min(GIB);
+    let mapping = device
+        .map_region(bar, wish.offset, size, wish.prot, wish.placement(natural))
+        .map_err(|errno| wish.failed("map the BAR", errno))?;
+    if region.memory != Memory::Dmabuf {
+        return Ok((mapping, None));
+    }
+    match device.dma_buf(bar, wish.offset, size) {
+        Ok(file) => Ok((mapping, Some(file))),
+        Err(errno @ Errno(libc::ENOTTY | libc::EOPNOTSUPP)) => Err(End::Skipped(format!(
+            "the kernel makes no dma-buf of a BAR of this device ({errno}): it needs Linux 6.19 and CONFIG_VFIO_PCI_DMABUF"
+        ))),
+        Err(errno) => Err(wish.failed("make a dma-buf of the BAR", errno)),
     }
 }
 

@@ -29,6 +29,10 @@ pub use scenario::device::{
     Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
     RegionInfo,
 };
+pub use scenario::iommufd::{
+    AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, HwptFlag, InIoas, IoasCopy,
+    IommuOption, MapFile, Object, OptionName, Where,
+};
 pub use scenario::name::Name;
 pub use scenario::object::{Close, File, Ioctl, Open, RequestName};
 pub use scenario::outcome::Outcome;

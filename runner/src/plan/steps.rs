@@ -78,7 +78,14 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     let succeeds = map == Outcome::Ok;
     let mut steps = vec![plan(
         Step {
-            map: Some(Map { region: Name("region".into()), iova: None, size: None, offset: None, access: None }),
+            map: Some(Map {
+                region: Name("region".into()),
+                iova: None,
+                size: None,
+                offset: None,
+                access: None,
+                ioas: None,
+            }),
             save: Some(Name("mapping".into())),
             expect: expect.map.as_ref().map(|_| ByBackend::All(map.clone())),
             ..Step::default()
@@ -105,8 +112,11 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     };
     let unmaps = matches!(unmap, Outcome::Ok | Outcome::Bytes(_));
     let (iova, size) = range();
-    let step =
-        Step { unmap: Some(Unmap { iova, size }), expect: Some(ByBackend::All(unmap.clone())), ..Step::default() };
+    let step = Step {
+        unmap: Some(Unmap { iova, size, ioas: None }),
+        expect: Some(ByBackend::All(unmap.clone())),
+        ..Step::default()
+    };
     steps.push(plan(step, unmap, unmap_at.clone()));
     if unmaps {
         steps.push(plan(gone, Outcome::Ok, unmap_at));

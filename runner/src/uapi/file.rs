@@ -2,7 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::{Errno, Tracer};
 
@@ -17,6 +20,21 @@ pub fn open(path: &Path, tracer: &Tracer) -> Result<OwnedFd, Errno> {
         },
         |fd| fd.as_raw_fd().to_string(),
     )
+}
+
+/// Makes a file of `size` bytes on a tmpfs, which has no name and goes with the descriptor: in `/dev/shm`, or in the folder for
+/// temporary files. `None` where neither is a tmpfs.
+pub fn temporary(size: u64, tracer: &Tracer) -> Option<Result<OwnedFd, Errno>> {
+    let folders = [PathBuf::from("/dev/shm"), std::env::temp_dir()];
+    let is_tmpfs = |folder: &PathBuf| statfs(folder).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+    let folder = folders.into_iter().find(is_tmpfs)?;
+    let run = || {
+        let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open(&folder);
+        let made = options.and_then(|file| file.set_len(size).map(|()| file));
+        made.map(OwnedFd::from).map_err(|error| Errno::of(&error))
+    };
+    let fields = format!("\"{}\", O_RDWR|O_CLOEXEC|O_TMPFILE", folder.display());
+    Some(tracer.call("open", fields, run, |fd| fd.as_raw_fd().to_string()))
 }
 
 /// Closes a file; dropping it does the same, unseen by the trace.

@@ -5,8 +5,11 @@
 //! and `iommufd.h`.
 
 pub mod access;
+pub mod dirty;
+mod dmabuf;
 mod errno;
 mod file;
+pub mod hwpt;
 mod ioctl;
 pub mod iommufd;
 pub mod irq;
@@ -16,8 +19,9 @@ pub mod system;
 mod trace;
 pub mod vfio;
 
+pub use dmabuf::dma_buf;
 pub use errno::Errno;
-pub use file::{close, open};
+pub use file::{close, open, temporary};
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
 pub use trace::{Call, Mark, Tracer};
 

@@ -362,6 +362,15 @@ pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, tracer: &Tracer) -> Result
     tracer.call("VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
 }
 
+/// `VFIO_DEVICE_DETACH_IOMMUFD_PT` on a bound device: takes its address space away.
+pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+    let argsz = size_of::<sys::vfio_device_detach_iommufd_pt>() as u32;
+    let mut arg = sys::vfio_device_detach_iommufd_pt { argsz, ..Default::default() };
+    // SAFETY: the request takes this struct of argsz bytes.
+    let run = || unsafe { with_struct(device, request(20), &mut arg) };
+    tracer.call("VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,7 +120,8 @@ impl Checker<'_> {
         let (all, expressions) = (steps_of(path, case), written::expressions(path, case));
         for name in case.regions.keys() {
             let used = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
-            if !all.iter().any(used) && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
+            let shared = || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name));
+            if !all.iter().any(used) && !shared() && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -187,6 +188,7 @@ impl Checker<'_> {
                 );
             }
         }
+        self.objects(path, case, step, verb, backends);
         self.files(path, case, step, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {

@@ -1,12 +1,13 @@
 //! What is wrong with a scenario that reads well: found without a device, and all in one go.
 //!
-//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`regions`], the [`names`] it gives, the [`outcomes`] it
-//! expects, and its [`expressions`].
+//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`regions`], the [`names`] it gives, the [`objects`] it
+//! names, the [`outcomes`] it expects, and its [`expressions`].
 
 mod backends;
 mod expressions;
 mod form;
 mod names;
+mod objects;
 mod outcomes;
 mod regions;
 mod written;
@@ -78,6 +79,7 @@ impl Checker<'_> {
         for (name, region) in case.regions.iter() {
             self.region(&path.join("regions").join(name), region);
         }
+        self.shared_regions(path, case);
         if let Some(expect) = &case.expect {
             let path = path.join("expect");
             if let Some(map) = &expect.map {

@@ -1,7 +1,7 @@
 //! What a region says fits its memory.
 
 use super::Checker;
-use crate::language::{Diagnostic, Dynamic, Memory, Path, Region, Size, Target};
+use crate::language::{Case, Diagnostic, Dynamic, Memory, Path, Region, Size, Target, expected_one_of};
 
 /// What a size has to be beyond a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +43,19 @@ impl Fit {
 
 impl Checker<'_> {
     pub(super) fn region(&mut self, path: &Path, region: &Region) {
-        let memory = match region.memory {
-            Memory::Anonymous => "anonymous",
-            Memory::Hugetlb => "hugetlb",
-            Memory::Bar => "bar",
-            Memory::Reserved => "reserved",
-        };
-        let is_bar = region.memory == Memory::Bar;
-        let has_pages = matches!(region.memory, Memory::Anonymous | Memory::Hugetlb);
+        let memory = region.memory.as_str();
+        let is_bar = region.memory.is_bar();
+        let has_pages = matches!(region.memory, Memory::Anonymous | Memory::Hugetlb | Memory::Memfd);
+        let is_shared = region.memory == Memory::Shared;
         for (key, misplaced, only) in [
-            ("bar", region.bar.is_some() && !is_bar, "`memory: bar`"),
-            ("offset", region.offset.is_some() && !is_bar, "`memory: bar`"),
-            ("page", region.page.is_some() && !has_pages, "`memory: anonymous` or `memory: hugetlb`"),
+            ("bar", region.bar.is_some() && !is_bar, "`memory: bar` or `memory: dmabuf`"),
+            (
+                "offset",
+                region.offset.is_some() && !is_bar && !is_shared,
+                "`memory: bar`, `memory: dmabuf` or `memory: shared`",
+            ),
+            ("page", region.page.is_some() && !has_pages, "`memory: anonymous`, `memory: hugetlb` or `memory: memfd`"),
+            ("of", region.of.is_some() && !is_shared, "`memory: shared`"),
             (
                 "protection",
                 region.protection.is_some() && region.memory == Memory::Reserved,
@@ -74,7 +75,14 @@ impl Checker<'_> {
                 );
             }
         }
-        if region.size.is_none() && !is_bar {
+        if is_shared && region.of.is_none() {
+            self.say(
+                Diagnostic::error("missing-key", path.join("memory"), "a shared region without `of`")
+                    .label("expected `of` beside it")
+                    .help("say which region's memory it is, such as `of: buffer`"),
+            );
+        }
+        if region.size.is_none() && !is_bar && !is_shared {
             self.say(
                 Diagnostic::error("missing-key", path.join("memory"), "a region without `size`")
                     .label("expected `size` beside it")
@@ -103,4 +111,42 @@ impl Checker<'_> {
             _ => {}
         }
     }
+    /// A region that shares another one's memory comes below it, and that one is made of a file.
+    pub(super) fn shared_regions(&mut self, path: &Path, case: &Case) {
+        let mut above: Vec<(&str, Memory)> = Vec::new();
+        for (name, region) in case.regions.iter() {
+            if let Some(of) = region.of.as_ref().filter(|_| region.memory == Memory::Shared) {
+                let path = path.join("regions").join(name).join("of");
+                let possible = || above.iter().filter(|(_, memory)| shareable(*memory)).map(|(name, _)| *name);
+                let problem = match above.iter().find(|(name, _)| *name == of.0) {
+                    Some((_, memory)) if shareable(*memory) => None,
+                    Some((_, memory)) => Some(
+                        Diagnostic::error("not-shareable", path, format!("region `{of}` cannot be shared"))
+                            .label(format!(
+                                "expected a region of `memory: memfd` or `file`, it is `{}`",
+                                memory.as_str()
+                            ))
+                            .help("only what is in a file can be mapped twice"),
+                    ),
+                    None => {
+                        let expected = match possible().next() {
+                            Some(_) => expected_one_of(possible()),
+                            None => "expected a region above this one, of `memory: memfd` or `file`".to_owned(),
+                        };
+                        let mut problem =
+                            Diagnostic::error("unknown-region", path, format!("no region above is called `{of}`"))
+                                .label(expected);
+                        problem.help.extend(crate::language::did_you_mean(&of.0, possible()));
+                        Some(problem)
+                    }
+                };
+                problem.into_iter().for_each(|problem| self.say(problem));
+            }
+            above.push((name, region.memory));
+        }
+    }
+}
+
+fn shareable(memory: Memory) -> bool {
+    matches!(memory, Memory::Memfd | Memory::File)
 }

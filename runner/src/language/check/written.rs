@@ -105,6 +105,11 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
             all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);
         }
+        for (index, range) in step.allowed_ranges().iter().enumerate() {
+            let path = path.join("allow_iovas").join("ranges").join(index);
+            all.size(path.join("start"), &range.start, when);
+            all.size(path.join("last"), &range.last, when);
+        }
         for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
             if let Scalar::Text(source) = value
                 && source.contains("{{")

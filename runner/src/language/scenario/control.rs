@@ -73,7 +73,7 @@ mod tests {
     use crate::language::{NoArguments, text::path::Segment};
 
     fn info() -> Step {
-        Step { info: Some(NoArguments {}), ..Step::default() }
+        Step { device_info: Some(NoArguments {}), ..Step::default() }
     }
 
     fn repeat(times: u64, steps: Vec<Step>) -> Step {

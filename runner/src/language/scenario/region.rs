@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::language::{Dynamic, Size};
+use crate::language::{Dynamic, Name, Size};
 
 /// A region of address space that a case maps for DMA.
 ///
@@ -13,12 +13,13 @@ use crate::language::{Dynamic, Size};
 pub struct Region {
     /// What is behind the addresses.
     pub memory: Memory,
-    /// The region's length in bytes. A BAR's region is the rest of the BAR unless given; all other memory needs it.
+    /// The region's length in bytes. A BAR's region, and one of the same memory as another, is the rest of it unless given; all
+    /// other memory needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", example = "{{ page }}")]
     pub size: Option<Dynamic<Size>>,
-    /// The size of the pages behind `anonymous` and `hugetlb` memory: 4KiB, or a huge page size such as 2MiB or 1GiB; where the
-    /// kernel has too few of these reserved the case is skipped. By default 4KiB for `anonymous`, 2MiB for `hugetlb`.
+    /// The size of the pages behind `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB; where the
+    /// kernel has too few of these reserved the case is skipped. By default 2MiB for `hugetlb`, 4KiB for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "2MiB")]
     pub page: Option<Dynamic<Size>>,
@@ -35,14 +36,18 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "read_write"))]
     pub protection: Option<Protection>,
-    /// Which of the device's BARs, for `memory: bar`: `largest` or 0 to 5.
+    /// Which of the device's BARs, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 0, extend("default" = "largest"))]
     pub bar: Option<Bar>,
-    /// Where in the BAR the region begins, in bytes, for `memory: bar`.
+    /// Where the region begins, in bytes: in the BAR, for `memory: bar` and `dmabuf`; in the other region, for `memory: shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
     pub offset: Option<Dynamic<Size>>,
+    /// The region above that it is the same memory as, for `memory: shared`: a `memfd` or a `file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"buffer")]
+    pub of: Option<Name>,
 }
 
 /// What is behind a region's addresses.
@@ -57,6 +62,40 @@ pub enum Memory {
     Bar,
     /// A range of addresses with nothing mapped at it.
     Reserved,
+    /// A file that is only in memory, mapped shared.
+    Memfd,
+    /// A temporary file on a tmpfs, mapped shared; without a tmpfs the case is skipped.
+    File,
+    /// The same memory as another region's, at another address.
+    Shared,
+    /// A BAR of the device as a dma-buf, a file that can be handed to others; where there is none the case is skipped. Linux 6.19.
+    Dmabuf,
+}
+
+impl Memory {
+    /// The name as scenarios write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Memory::Anonymous => "anonymous",
+            Memory::Hugetlb => "hugetlb",
+            Memory::Bar => "bar",
+            Memory::Reserved => "reserved",
+            Memory::Memfd => "memfd",
+            Memory::File => "file",
+            Memory::Shared => "shared",
+            Memory::Dmabuf => "dmabuf",
+        }
+    }
+
+    /// Whether there is a file that `map_file` can take.
+    pub fn has_file(self) -> bool {
+        matches!(self, Memory::Memfd | Memory::File | Memory::Dmabuf)
+    }
+
+    /// Whether it is a BAR's.
+    pub fn is_bar(self) -> bool {
+        matches!(self, Memory::Bar | Memory::Dmabuf)
+    }
 }
 
 /// What the CPU may do with a region.

@@ -12,6 +12,10 @@ use super::device::{
 
 use super::control::Repeat;
 use super::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
+use super::iommufd::{
+    AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, InIoas, IoasCopy, IommuOption,
+    MapFile, Object, Where,
+};
 use super::object::{Close, Ioctl, Open};
 use crate::language::{ByBackend, Dynamic, Name, Outcome, Size, Template};
 
@@ -28,16 +32,54 @@ pub struct Step {
     /// Unmap a range of IOVAs. Gives `bytes`: how much the kernel says it unmapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmap: Option<Unmap>,
-    /// Unmap everything in one call; takes nothing. Gives `bytes`.
+    /// Unmap everything in one call. Gives `bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unmap_all: Option<NoArguments>,
-    /// Ask which IOVAs may be used; takes nothing. Gives a list of `start` and `last`, sorted.
+    pub unmap_all: Option<InIoas>,
+    /// Ask which IOVAs may be used. Gives a list of `start` and `last`, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iova_ranges: Option<NoArguments>,
-    /// Ask what the IOMMU offers; takes nothing. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
+    pub iova_ranges: Option<InIoas>,
+    /// Ask what the IOMMU offers. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
     /// not told).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub info: Option<NoArguments>,
+    pub info: Option<InIoas>,
+    /// Map a region's file rather than its address: of a `memfd`, a `file` or a `dmabuf`. Gives `iova` and `size`. Linux 6.13.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_file: Option<MapFile>,
+    /// Map what is mapped already once more: elsewhere, in another address space, with other rights. Gives `iova` and `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<IoasCopy>,
+    /// Say which IOVAs the kernel may choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_iovas: Option<AllowIovas>,
+    /// Make an address space; takes nothing. Gives `id`. What a case makes is destroyed behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ioas: Option<NoArguments>,
+    /// Make a page table of an address space for the device. Gives `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwpt: Option<Hwpt>,
+    /// Attach the device to an address space or a page table, in place of the one that it is attached to. Gives `id`, that of its page table.
+    /// After the case the device is attached to its own again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
+    /// Detach the device; takes nothing. After the case it is attached to its own address space again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detach: Option<NoArguments>,
+    /// Destroy an object of IOMMUFD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroy: Option<Destroy>,
+    /// Ask for an option of IOMMUFD, or set it. Gives `value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<IommuOption>,
+    /// Ask what the IOMMU in front of the device can do; takes nothing. Gives `type` (1 VT-d, 2 SMMUv3, 4 AMD, 0 any other),
+    /// `capabilities`, `dirty_tracking` and `pasid_bits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hw_info: Option<NoArguments>,
+    /// Begin or end to note which pages the device writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty_tracking: Option<DirtyTracking>,
+    /// Ask which pages the device wrote. Gives `pages`, how many there are, and `dirty`, the IOVAs of those that it wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty_bitmap: Option<DirtyBitmap>,
     /// Ask what the device is; takes nothing. Gives `regions`, `irqs` (how many kinds of each), and whether it `resets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<NoArguments>,
@@ -134,10 +176,9 @@ pub struct Map {
     /// The region's name.
     #[schemars(example = &"buffer")]
     pub region: Name,
-    /// The IOVA to map at; by default the next free one that the device may use, aligned to the size up to 1GiB.
+    /// The IOVA to map at, or `kernel`; by default the next free one that the device may use, aligned to the size up to 1GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0x100000", example = "{{ iova_ranges[0].start }}")]
-    pub iova: Option<Dynamic<Size>>,
+    pub iova: Option<Where>,
     /// How many bytes; by default the whole region from `offset` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB")]
@@ -150,6 +191,10 @@ pub struct Map {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "read_write"))]
     pub access: Option<Access>,
+    /// The address space to map in: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other")]
+    pub ioas: Option<Object>,
 }
 
 /// What a device may do with a mapping.
@@ -176,6 +221,10 @@ pub struct Unmap {
     /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
     pub size: Dynamic<Size>,
+    /// The address space: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other")]
+    pub ioas: Option<Object>,
 }
 
 /// What `gone` takes.
@@ -245,6 +294,18 @@ verbs!(
     unmap_all,
     iova_ranges,
     info,
+    map_file,
+    copy,
+    allow_iovas,
+    ioas,
+    hwpt,
+    attach,
+    detach,
+    destroy,
+    option,
+    hw_info,
+    dirty_tracking,
+    dirty_bitmap,
     device_info,
     region_info,
     config_read,
@@ -278,6 +339,18 @@ impl Step {
         !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "repeat")
     }
 
+    /// Whether only the backend iommufd has what the verb is about.
+    pub fn is_of_iommufd(verb: &str) -> bool {
+        const ONLY_THERE: [&str; 10] =
+            ["map_file", "copy", "allow_iovas", "ioas", "hwpt", "attach", "detach", "destroy", "option", "hw_info"];
+        ONLY_THERE.contains(&verb)
+    }
+
+    /// Whether what it saves is an object of IOMMUFD.
+    pub fn makes_object(&self) -> bool {
+        self.ioas.is_some() || self.hwpt.is_some() || self.attach.is_some()
+    }
+
     /// The sizes and numbers that its verbs take, with the verb and the key that each stands under.
     pub fn sizes<'a>(&'a self) -> Vec<(&'static str, &'static str, &'a Dynamic<Size>)> {
         let mut all = Vec::new();
@@ -285,10 +358,30 @@ impl Step {
             all.extend(keys.iter().filter_map(|(key, value)| Some((verb, *key, (*value)?))));
         };
         if let Some(Map { iova, size, offset, .. }) = &self.map {
-            add("map", &[("iova", iova.as_ref()), ("size", size.as_ref()), ("offset", offset.as_ref())]);
+            add(
+                "map",
+                &[("iova", iova.as_ref().and_then(Where::at)), ("size", size.as_ref()), ("offset", offset.as_ref())],
+            );
         }
-        if let Some(Unmap { iova, size }) = &self.unmap {
+        if let Some(Unmap { iova, size, .. }) = &self.unmap {
             add("unmap", &[("iova", Some(iova)), ("size", Some(size))]);
+        }
+        if let Some(MapFile { iova, size, offset, .. }) = &self.map_file {
+            let iova = iova.as_ref().and_then(Where::at);
+            add("map_file", &[("iova", iova), ("size", size.as_ref()), ("offset", offset.as_ref())]);
+        }
+        if let Some(IoasCopy { from_iova, size, iova, .. }) = &self.copy {
+            let iova = iova.as_ref().and_then(Where::at);
+            add("copy", &[("from_iova", Some(from_iova)), ("size", Some(size)), ("iova", iova)]);
+        }
+        if let Some(IommuOption { set, .. }) = &self.option {
+            add("option", &[("set", set.as_ref())]);
+        }
+        if let Some(DirtyBitmap { iova, size, page, .. }) = &self.dirty_bitmap {
+            add("dirty_bitmap", &[("iova", Some(iova)), ("size", Some(size)), ("page", page.as_ref())]);
+        }
+        for (verb, key, object) in self.objects() {
+            add(verb, &[(key, object.id())]);
         }
         if let Some(Range { iova, size }) = &self.gone {
             add("gone", &[("iova", Some(iova)), ("size", Some(size))]);
@@ -353,6 +446,7 @@ impl Step {
     pub fn regions(&self) -> Vec<(&'static str, &'static str, &Name)> {
         let named = [
             ("map", "region", self.map.as_ref().map(|verb| &verb.region)),
+            ("map_file", "region", self.map_file.as_ref().map(|verb| &verb.region)),
             ("fill", "region", self.fill.as_ref().map(|verb| &verb.region)),
             ("compare", "region", self.compare.as_ref().map(|verb| &verb.region)),
             ("compare", "with", self.compare.as_ref().and_then(|verb| verb.with.as_ref())),
@@ -368,6 +462,43 @@ impl Step {
         let fill = self.fill.iter().filter_map(|verb| Some(("fill", "pattern", verb.pattern.as_ref()?)));
         let compare = self.compare.iter().filter_map(|verb| Some(("compare", "pattern", verb.pattern.as_ref()?)));
         fill.chain(compare).collect()
+    }
+
+    /// The ranges of its `allow_iovas`.
+    pub fn allowed_ranges(&self) -> &[AllowedRange] {
+        self.allow_iovas.as_ref().map_or(&[], |allow| &allow.ranges)
+    }
+
+    /// The objects of IOMMUFD that its verb names, with the verb and the key that each stands under.
+    pub fn objects(&self) -> Vec<(&'static str, &'static str, &Object)> {
+        fn of(taken: &Option<InIoas>) -> Option<&Object> {
+            taken.as_ref().and_then(|taken| taken.ioas.as_ref())
+        }
+        let all = [
+            ("map", "ioas", self.map.as_ref().and_then(|map| map.ioas.as_ref())),
+            ("unmap", "ioas", self.unmap.as_ref().and_then(|unmap| unmap.ioas.as_ref())),
+            ("unmap_all", "ioas", of(&self.unmap_all)),
+            ("iova_ranges", "ioas", of(&self.iova_ranges)),
+            ("info", "ioas", of(&self.info)),
+            ("map_file", "ioas", self.map_file.as_ref().and_then(|map| map.ioas.as_ref())),
+            ("copy", "from_ioas", self.copy.as_ref().and_then(|copy| copy.from_ioas.as_ref())),
+            ("copy", "ioas", self.copy.as_ref().and_then(|copy| copy.ioas.as_ref())),
+            ("allow_iovas", "ioas", self.allow_iovas.as_ref().and_then(|allow| allow.ioas.as_ref())),
+            ("hwpt", "ioas", self.hwpt.as_ref().and_then(|hwpt| hwpt.ioas.as_ref())),
+            ("attach", "to", self.attach.as_ref().and_then(|attach| attach.to.as_ref())),
+            ("destroy", "object", self.destroy.as_ref().map(|destroy| &destroy.object)),
+            ("option", "ioas", self.option.as_ref().and_then(|option| option.ioas.as_ref())),
+            ("dirty_tracking", "hwpt", self.dirty_tracking.as_ref().and_then(|dirty| dirty.hwpt.as_ref())),
+            ("dirty_bitmap", "hwpt", self.dirty_bitmap.as_ref().and_then(|dirty| dirty.hwpt.as_ref())),
+        ];
+        all.into_iter().filter_map(|(verb, key, object)| Some((verb, key, object?))).collect()
+    }
+
+    /// Where its verb maps something, with the verb.
+    pub fn target(&self) -> Option<(&'static str, &Where)> {
+        let map = self.map.as_ref().and_then(|map| Some(("map", map.iova.as_ref()?)));
+        let map_file = self.map_file.as_ref().and_then(|map| Some(("map_file", map.iova.as_ref()?)));
+        map.or(map_file).or(self.copy.as_ref().and_then(|copy| Some(("copy", copy.iova.as_ref()?))))
     }
 
     /// The kind of interrupt that its verb takes, with the verb.

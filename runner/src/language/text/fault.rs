@@ -167,7 +167,12 @@ fn plain_words(expected: &str) -> String {
 /// A struct's name as a person says it, with its article: `MapStep` is "a map step".
 pub(in crate::language) fn place(name: &str) -> String {
     match name {
-        "Map" | "Unmap" | "Pagesize" | "Expect" => return format!("`{}`", name.to_lowercase()),
+        "Map" | "Unmap" | "Pagesize" | "Expect" | "Attach" | "Destroy" => return format!("`{}`", name.to_lowercase()),
+        "MapFile" => return "`map_file`".to_owned(),
+        "IoasCopy" => return "`copy`".to_owned(),
+        "InIoas" => return "this step".to_owned(),
+        "Hwpt" => return "a `hwpt`".to_owned(),
+        "AllowIovas" => return "`allow_iovas`".to_owned(),
         "Range" => return "a range".to_owned(),
         "NoArguments" => return "a step that takes nothing".to_owned(),
         "BackendOptions" => return "a backend's options".to_owned(),

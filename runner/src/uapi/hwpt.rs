@@ -1,0 +1,74 @@
+//! IOMMUFD: page tables of the hardware (HWPT), and what the hardware can do.
+
+use std::os::fd::BorrowedFd;
+
+use iommufd_bindings as sys;
+
+use super::ioctl::{io, with_struct};
+use super::{Errno, Tracer};
+
+/// The page table can be the parent of nested ones.
+pub const NEST_PARENT: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_NEST_PARENT;
+/// The page table can tell which pages devices dirtied.
+pub const DIRTY_TRACKING: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+/// The page table can be attached for a PASID.
+pub const PASID: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_PASID;
+
+/// `IOMMU_HWPT_ALLOC`: a page table in the hardware's format for a bound device, of an IOAS or, nested, of a parent HWPT
+/// (`pt_id`), with flags such as [`DIRTY_TRACKING`]; gives its id. `EOPNOTSUPP` for what the IOMMU cannot do.
+pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, tracer: &Tracer) -> Result<u32, Errno> {
+    let size = size_of::<sys::iommu_hwpt_alloc>() as u32;
+    let mut arg = sys::iommu_hwpt_alloc { size, flags, dev_id, pt_id, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of `size` bytes; data_len 0 says that there is nothing at data_uptr.
+        unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_HWPT_ALLOC), &mut arg) }?;
+        Ok(arg.out_hwpt_id)
+    };
+    let fields = format!("size={size}, flags={flags:#x}, dev_id={dev_id}, pt_id={pt_id}, data_type=NONE");
+    tracer.call("IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
+}
+
+/// What `IOMMU_GET_HW_INFO` says of the IOMMU in front of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HwInfo {
+    /// Whose data it is: 0 nobody's, 1 VT-d, 2 SMMUv3, 4 AMD (`enum iommu_hw_info_type`).
+    pub data_type: u32,
+    /// `IOMMU_HW_CAP_*`: 1 is dirty tracking.
+    pub capabilities: u64,
+    /// How many bits a PASID has; 0 if it has none.
+    pub max_pasid_log2: u8,
+    /// The vendor's registers; for VT-d flags, then the capability and the extended capability register.
+    pub data: Vec<u8>,
+}
+
+impl HwInfo {
+    /// Whether page tables can be made that tell which pages devices dirtied.
+    pub fn dirty_tracking(&self) -> bool {
+        self.capabilities & u64::from(sys::iommufd_hw_capabilities_IOMMU_HW_CAP_DIRTY_TRACKING) != 0
+    }
+}
+
+/// `IOMMU_GET_HW_INFO` of a bound device.
+pub fn hw_info(iommufd: BorrowedFd, dev_id: u32, tracer: &Tracer) -> Result<HwInfo, Errno> {
+    let size = size_of::<sys::iommu_hw_info>() as u32;
+    // Several times what the largest vendor's has.
+    let mut data = vec![0u8; 256];
+    let data_len = data.len() as u32;
+    let mut arg =
+        sys::iommu_hw_info { size, dev_id, data_len, data_uptr: data.as_mut_ptr() as u64, ..Default::default() };
+    let run = || {
+        // SAFETY: the request takes this struct of `size` bytes, and writes data_len bytes to data_uptr: a vector of just
+        // that length, which outlives the call.
+        unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_GET_HW_INFO), &mut arg) }?;
+        data.truncate(arg.data_len as usize);
+        // SAFETY: both members of the union are the same u32.
+        let data_type = unsafe { arg.__bindgen_anon_1.out_data_type };
+        Ok(HwInfo { data_type, capabilities: arg.out_capabilities, max_pasid_log2: arg.out_max_pasid_log2, data })
+    };
+    let shown = |info: &HwInfo| {
+        let (kind, capabilities, data) = (info.data_type, info.capabilities, &info.data);
+        format!("0 {{out_data_type={kind}, out_capabilities={capabilities:#x}, data={data:02x?}}}")
+    };
+    let fields = format!("size={size}, flags=0, dev_id={dev_id}, data_len={data_len}");
+    tracer.call("IOMMU_GET_HW_INFO", fields, run, shown)
+}
