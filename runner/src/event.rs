@@ -167,6 +167,9 @@ pub struct CaseResult {
     /// Every attempt, where there was more than one; what stands above is then of the attempt that decided, and `micros` the sum.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// The host, or the lab's guest, died while it ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub died: bool,
 }
 
 /// One of several attempts at a case.
@@ -197,6 +200,7 @@ impl CaseResult {
             observers: Vec::new(),
             true_backend: None,
             attempts: Vec::new(),
+            died: false,
         }
     }
 

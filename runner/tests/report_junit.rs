@@ -220,6 +220,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
             observers: vec![Observation { observer: s(), state: Observed::Broken, detail: Some(s()) }],
             true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
+            died: true,
         })
     }));
     events

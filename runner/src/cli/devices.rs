@@ -10,6 +10,9 @@ use crate::{
     uapi::system,
 };
 
+/// What a device is called that was given no name.
+const UNNAMED: &str = "device";
+
 /// `--device`: an address, or a name and an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -45,15 +48,24 @@ pub struct Devices {
     bindings: Vec<Binding>,
 }
 
-/// Binds the devices. Says on standard error what is missing, and how to get it.
-pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
+/// The devices by their names alone, before anything is touched; says on standard error if none is named.
+pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Exit> {
     if named.is_empty() {
         eprint!("{}", none_named());
         return Err(Exit::NoVerdict);
     }
+    let used = |device: &Named| DeviceUsed {
+        name: device.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
+        ..DeviceUsed::default()
+    };
+    Ok(named.iter().map(used).collect())
+}
+
+/// Binds the devices. Says on standard error what is missing, and how to get it.
+pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
     let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
     for Named { name, bdf } in named {
-        let name = name.clone().unwrap_or_else(|| "device".to_owned());
+        let name = name.clone().unwrap_or_else(|| UNNAMED.to_owned());
         if let Some(twice) = devices.used.iter().find(|used| used.bdf == bdf.to_string()) {
             eprintln!("vfiospec: {bdf} is named twice, as `{}` and as `{name}`", twice.name);
             eprintln!("  help: name each device once");
@@ -64,25 +76,43 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
             eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");
             return Err(Exit::Usage);
         }
-        match Binding::to_vfio(*bdf) {
-            Ok(binding) => devices.bindings.push(binding),
-            Err(error) => {
-                eprintln!("vfiospec: {error}");
-                return Err(Exit::NoVerdict);
-            }
-        }
+        let binding = Binding::to_vfio(*bdf).map_err(|error| {
+            eprintln!("vfiospec: {error}");
+            Exit::NoVerdict
+        })?;
+        let driver = binding.previous_driver().map(str::to_owned);
+        devices.bindings.push(binding);
         let ids = PciDevice::read(*bdf).map(|device| device.ids()).unwrap_or_default();
-        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, driver: None });
+        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, driver });
     }
     Ok(devices)
 }
 
 impl Devices {
-    /// Gives every device back to the driver that it had; says on standard error what does not work, and whether all did.
-    pub fn give_back(self) -> bool {
+    /// A run that was killed gave nothing back: what it noted is where its devices go when this one ends.
+    pub fn belonged_to(&mut self, before: &[DeviceUsed]) {
+        for (binding, used) in self.bindings.iter_mut().zip(&mut self.used) {
+            let noted = before.iter().find(|before| before.bdf == used.bdf).and_then(|before| before.driver.as_ref());
+            if let (None, Some(driver)) = (&used.driver, noted) {
+                binding.taken_from(driver);
+                used.driver = Some(driver.clone());
+            }
+        }
+    }
+
+    /// Gives every device back to the driver that it had; says on standard error what does not work, and whether all did. A device
+    /// that was `given_up` stays: its driver would wait for ever for the process that holds it.
+    pub fn give_back(self, given_up: &[bool]) -> bool {
         let mut all = true;
-        for mut binding in self.bindings {
-            if let Err(error) = binding.restore() {
+        for (at, (mut binding, used)) in self.bindings.into_iter().zip(&self.used).enumerate() {
+            if given_up.get(at).copied().unwrap_or(false) {
+                eprintln!(
+                    "vfiospec: {} at {} stays with vfio-pci: a process that cannot be killed holds it; reboot to get it back",
+                    used.name, used.bdf
+                );
+                binding.keep();
+                all = false;
+            } else if let Err(error) = binding.restore() {
                 eprintln!("vfiospec: failed to give a device back: {error}");
                 all = false;
             }

@@ -1,33 +1,27 @@
 //! `vfiospec lab`
 
-use std::{
-    io,
-    path::PathBuf,
-    process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{
-    Exit, interrupt,
-    output::{Output, Outputs},
+    Exit,
+    cases::{Cases, Course},
+    guests, interrupt,
+    output::{self, Output, Outputs},
+    resume,
     scenarios::Selection,
 };
 use crate::{
-    event::{CaseResult, DeviceUsed, Event, RunFinished, Verdict},
-    lab::{
-        self, Accel, DeviceModel, Guest, IommuModel, JOURNAL_PORT, Job, KernelChoice, LabError, Next, Options, Prepared,
-    },
+    engine::worker::Setup,
+    event::{DeviceUsed, RunStarted},
+    host::facts,
+    lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, LabError, Options, Prepared},
+    plan::Plan,
 };
 
 /// Where the guest finds the scenarios.
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
-/// How often Ctrl-C is looked for.
-const TICK: Duration = Duration::from_millis(100);
-/// How much longer than its slowest case a guest may be silent before it counts as hung.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
 ///
@@ -36,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Subcommand)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub enum Verb {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     Shell(ShellArgs),
     Prepare(PrepareArgs),
 }
@@ -49,6 +43,12 @@ pub struct RunArgs {
 
     #[command(flatten)]
     choice: Choice,
+
+    #[command(flatten)]
+    cases: Cases,
+
+    #[command(flatten)]
+    course: Course,
 
     #[command(flatten)]
     outputs: Outputs,
@@ -149,7 +149,7 @@ pub fn main(verb: &Verb) -> ExitCode {
 }
 
 /// Why the lab did not run to its end.
-enum Stop {
+pub enum Stop {
     /// The reason has been said.
     Said(Exit),
     /// The reason is to be said.
@@ -168,16 +168,13 @@ impl From<LabError> for Stop {
     }
 }
 
-/// The scenarios for the guest, known to be right, and the longest that a case may take.
-fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Duration), Exit> {
-    let texts = selection.read()?;
-    let json = serde_json::to_vec(&texts).expect("texts have a JSON form");
-    let (plan, _) = selection.plan(texts, choice.devices_used())?;
+/// The scenarios for the guest, known to be right, and what to plan for it from them.
+fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Plan, Setup), Exit> {
+    let (plan, setup) = selection.plan(selection.read()?, choice.devices_used())?;
     if plan.cases.is_empty() {
         eprintln!("vfiospec: the scenarios have no case for the lab's devices; choose others with --device");
         return Err(Exit::NothingRan);
     }
-    let longest = plan.cases.iter().map(|case| case.timeout).max().unwrap_or_default();
     let mut argv: Vec<String> = ["run", "--scenarios", SCENARIOS].map(str::to_owned).to_vec();
     for (name, value) in &selection.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
@@ -185,120 +182,33 @@ fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Duration), Exit> 
     for device in choice.models() {
         argv.extend(["--device".to_owned(), format!("{}={}", device.name(), device.bdf())]);
     }
-    Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, longest))
+    let json = serde_json::to_vec(&setup.scenarios).expect("texts have a JSON form");
+    Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, plan, setup))
 }
 
 fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
-    let (mut job, longest) = job(&args.selection, &args.choice)?;
+    let (job, plan, setup) = job(&args.selection, &args.choice)?;
+    let selected = args.cases.select(&plan, &args.outputs.journal)?;
+    let scenarios = setup.fingerprint();
+    let resumed = resume::read(&args.course, &plan, &selected, &scenarios)?;
+    let (schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
+    let outputs = args.outputs.with_journal(args.course.resume.as_deref());
+    if schedule.order.is_empty() {
+        let started = RunStarted { scenarios, shuffle, ..super::run::started(&setup.devices) };
+        return Ok(output::nothing(&outputs, started, &args.course)?.into());
+    }
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&interrupt)?;
-    let mut output = Output::create(&args.outputs)?;
-    job.argv.extend(["--events".to_owned(), JOURNAL_PORT.to_owned()]);
-    let mut guest = Guest::boot(&prepared, &job, &interrupt)?;
-    let begin = Instant::now();
-    let end = follow(&mut guest, &mut output, longest + SILENCE, &interrupt);
-    let mut died = false;
-    // What the run comes to where its events cannot say it.
-    let code = match end {
-        End::Finished(_) if output.is_finished() => None, // the events say more than the code
-        End::Finished(code) => {
-            eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(&guest.last_words()));
-            output.is_empty().then_some(code)
-        }
-        End::Died(console) => {
-            died = true;
-            let message = "the guest died while this case ran";
-            if !output.blame(message, &console) {
-                eprintln!("vfiospec: the guest died; its console says:\n{}", indent(&console));
-            }
-            None
-        }
-        End::Unwritten => Some(Exit::ReportNotWritten as u8),
-        End::Interrupted => {
-            let millis = begin.elapsed().as_millis() as u64;
-            // A guest is not asked to end: it is taken away, and its run ends here.
-            let _ = output.on(Event::RunFinished(RunFinished { millis, interrupted: true, stopped: None }));
-            Some(Exit::Interrupted as u8)
-        }
-    };
-    drop(guest);
-    if output.is_empty() {
-        return Ok(code.unwrap_or(Exit::NoVerdict as u8).into());
-    }
-    let exit = match output.finish() {
-        // Even after its last case: a kernel that dies when a device is given back has not done well.
-        Exit::Ok | Exit::NothingRan if died => Exit::NoVerdict,
-        exit => exit,
-    };
-    Ok(code.map_or(exit.into(), ExitCode::from))
-}
-
-/// How a guest's run ended.
-enum End {
-    Finished(u8),
-    Died(String),
-    Unwritten,
-    Interrupted,
-}
-
-/// Takes in what the guest says, record by record.
-fn follow(guest: &mut Guest, output: &mut Output, patience: Duration, interrupt: &AtomicBool) -> End {
-    let mut heard = Instant::now();
-    loop {
-        match guest.next_line(TICK) {
-            Next::Line(line) => {
-                heard = Instant::now();
-                let event = match serde_json::from_str::<Event>(&line) {
-                    Ok(Event::RunStarted(mut started)) => {
-                        started.lab = Some(guest.description().to_owned());
-                        Event::RunStarted(started)
-                    }
-                    Ok(event) => event,
-                    Err(error) => return End::Died(format!("failed to understand the guest: {error}: {line}")),
-                };
-                if let Err(error) = output.on(event) {
-                    eprintln!("vfiospec: failed to write the journal: {error}");
-                    return End::Unwritten;
-                }
-                // Quick cases leave no pause to look in.
-                if interrupt.load(Ordering::Relaxed) && !output.is_finished() {
-                    return End::Interrupted;
-                }
-            }
-            Next::Finished { code } => return End::Finished(code),
-            Next::Died { console_tail } => return End::Died(console_tail),
-            Next::TimedOut if interrupt.load(Ordering::Relaxed) => return End::Interrupted,
-            Next::TimedOut if heard.elapsed() > patience => {
-                let silence = format!("nothing was heard of the guest for {} s", heard.elapsed().as_secs());
-                return End::Died(format!("{silence}\n{}", guest.last_words()));
-            }
-            Next::TimedOut => {}
-        }
-    }
-}
-
-impl Output {
-    /// Gives the case that was running when the guest died its result; false where none was.
-    fn blame(&mut self, message: &str, console: &str) -> bool {
-        let Some(case) = self.running() else { return false };
-        let result = CaseResult {
-            message: Some(message.to_owned()),
-            detail: Some(format!("{message}; its console ends with:\n{}", indent(console))),
-            ..CaseResult::new(case, Verdict::Error, Duration::ZERO)
-        };
-        let told: io::Result<()> = self.on(Event::CaseFinished(result));
-        told.is_ok()
-    }
+    let output = Output::create(&outputs, resumed.as_ref())?;
+    let host = RunStarted { boot: facts::boot(), shuffle, ..RunStarted::default() };
+    let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
+    guests::Run { prepared, job, plan, schedule, host, resumed, output, interrupt }.run(&args.course)
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {
-    let (job, _) = job(&args.selection, &args.choice)?;
+    let (job, ..) = job(&args.selection, &args.choice)?;
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&interrupt)?;
     lab::shell(&prepared, &job, &interrupt)?;
     Ok(Exit::Ok.into())
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {}\n", crate::report::sanitize::text(line))).collect()
 }

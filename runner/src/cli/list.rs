@@ -1,8 +1,15 @@
 //! `vfiospec list`
 
+use std::path::Path;
+
 use clap::Args as ClapArgs;
 
-use super::{Exit, output::print, scenarios::Selection};
+use super::{
+    Exit,
+    cases::Cases,
+    output::{self, print},
+    scenarios::Selection,
+};
 use crate::{event::DeviceUsed, report::sanitize::line};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
@@ -10,6 +17,9 @@ use crate::{event::DeviceUsed, report::sanitize::line};
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
+
+    #[command(flatten)]
+    cases: Cases,
 
     /// Also print where each case is written and what it covers
     #[arg(short, long)]
@@ -28,8 +38,15 @@ pub fn main(args: &Args) -> Exit {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
+    let mut selected = match args.cases.select(&plan, Path::new(output::JOURNAL)) {
+        Ok(selected) if selected.is_empty() => return Exit::NothingRan,
+        Ok(selected) => selected,
+        Err(exit) => return exit,
+    };
+    selected.sort_unstable();
     let mut text = String::new();
-    for case in &plan.cases {
+    for case in selected {
+        let case = &plan.cases[case as usize];
         let id = &case.id;
         match args.long {
             false => text += &format!("{}\n", line(&id.id())),

@@ -1,12 +1,15 @@
 //! The command line: one file a verb.
 
+mod cases;
 mod check;
 mod devices;
 pub mod exit;
+mod guests;
 mod interrupt;
 mod lab;
 mod list;
 mod output;
+mod resume;
 mod run;
 mod scenarios;
 mod show;

@@ -7,9 +7,9 @@ use std::{
 
 use clap::Args;
 
-use super::Exit;
+use super::{Exit, cases::Course, resume::Resumed};
 use crate::{
-    event::Event,
+    event::{Event, RunFinished, RunStarted},
     report::{file::write_atomic, journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
 };
 
@@ -26,6 +26,9 @@ pub fn print(text: &str) -> Exit {
     }
 }
 
+/// Where the journal is unless the user says otherwise.
+pub const JOURNAL: &str = "reports/out/journal.jsonl";
+
 /// Where results go, as `run` and `lab run` take it.
 #[derive(Debug, Clone, Args)]
 pub struct Outputs {
@@ -34,12 +37,33 @@ pub struct Outputs {
     pub junit: PathBuf,
 
     /// Where to write the journal: every event as a line of JSON, from which all reports are made
-    #[arg(long, value_name = "FILE", default_value = "reports/out/journal.jsonl")]
+    #[arg(long, value_name = "FILE", default_value = JOURNAL)]
     pub journal: PathBuf,
 
     /// Print a line for every case, not only for failures
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+impl Outputs {
+    /// These, with the journal of a run that is resumed.
+    pub fn with_journal(&self, resumed: Option<&Path>) -> Outputs {
+        Outputs { journal: resumed.map_or_else(|| self.journal.clone(), Path::to_owned), ..self.clone() }
+    }
+}
+
+/// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run.
+pub fn nothing(outputs: &Outputs, started: RunStarted, course: &Course) -> Result<Exit, Exit> {
+    let mut output = Output::create(outputs, None)?;
+    let told = output.on(Event::RunStarted(started));
+    let told = told.and_then(|()| output.on(Event::RunFinished(RunFinished::default())));
+    match told {
+        Ok(()) => Ok(output.finish(course)),
+        Err(error) => {
+            eprintln!("vfiospec: failed to write the journal {}: {error}", outputs.journal.display());
+            Err(Exit::ReportNotWritten)
+        }
+    }
 }
 
 /// Takes the events of one run.
@@ -48,11 +72,13 @@ pub struct Output {
     journal: journal::Writer,
     progress: Progress,
     events: Vec<Event>,
+    /// How many of the events are of an earlier part of the run.
+    before: usize,
 }
 
 impl Output {
     /// Begins the journal; says on standard error if it cannot be written.
-    pub fn create(outputs: &Outputs) -> Result<Output, Exit> {
+    pub fn create(outputs: &Outputs, resumed: Option<&Resumed>) -> Result<Output, Exit> {
         if outputs.junit == outputs.journal {
             eprintln!("vfiospec: --junit and --journal both name {}", outputs.junit.display());
             eprintln!("  help: give each a file of its own");
@@ -65,7 +91,11 @@ impl Output {
                 return Err(Exit::Usage);
             }
         }
-        let journal = journal::Writer::create(&outputs.journal).map_err(|error| {
+        let journal = match resumed {
+            Some(_) => journal::Writer::go_on(&outputs.journal),
+            None => journal::Writer::create(&outputs.journal),
+        };
+        let journal = journal.map_err(|error| {
             eprintln!("vfiospec: {error}");
             Exit::ReportNotWritten
         })?;
@@ -76,12 +106,12 @@ impl Output {
             eprintln!("  help: name another file with --junit");
             return Err(Exit::ReportNotWritten);
         }
-        Ok(Output {
-            outputs: outputs.clone(),
-            journal,
-            progress: Progress::stderr(outputs.verbose),
-            events: Vec::new(),
-        })
+        let mut progress = Progress::stderr(outputs.verbose);
+        let events = resumed.map(|resumed| resumed.events.clone()).unwrap_or_default();
+        for event in &events {
+            progress.recall(event);
+        }
+        Ok(Output { outputs: outputs.clone(), journal, progress, before: events.len(), events })
     }
 
     /// One event, to the journal first.
@@ -94,24 +124,38 @@ impl Output {
 
     /// Whether the run has told its end.
     pub fn is_finished(&self) -> bool {
-        matches!(self.events.last(), Some(Event::RunFinished(_)))
+        matches!(self.now().last(), Some(Event::RunFinished(_)))
+    }
+
+    /// What happened in this part of the run.
+    fn now(&self) -> &[Event] {
+        &self.events[self.before..]
     }
 
     /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.now().is_empty()
     }
 
-    /// The case that has begun and not ended.
+    /// The case that has begun and not ended, since the run began or went on.
     pub fn running(&self) -> Option<u32> {
-        match self.events.last() {
-            Some(Event::CaseStarted { case }) => Some(*case),
-            _ => None,
+        for event in self.now().iter().rev() {
+            match event {
+                Event::CaseStarted { case } => return Some(*case),
+                Event::CaseAttempted(_) => {}
+                _ => return None,
+            }
         }
+        None
+    }
+
+    /// All that happened so far.
+    pub fn events(&self) -> &[Event] {
+        &self.events
     }
 
     /// Writes the reports, prints the summary and gives the exit code of the run.
-    pub fn finish(self) -> Exit {
+    pub fn finish(self, course: &Course) -> Exit {
         self.progress.clear();
         let run = Run::from_events(self.events);
         let written = junit::write(&run, &self.outputs.junit);
@@ -123,7 +167,7 @@ impl Output {
         let printed = print(&summary::render(&run, &Terminal::detect(&io::stdout()), &files));
         match written {
             Ok(()) if printed != Exit::Ok => printed,
-            Ok(()) => Exit::of(&run),
+            Ok(()) => course.exit(Exit::of(&run), run.counts().flaky),
             Err(error) => {
                 eprintln!("vfiospec: {error}");
                 Exit::ReportNotWritten

@@ -1,24 +1,29 @@
 //! `vfiospec run`
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args as ClapArgs;
 
+use serde::de::DeserializeOwned;
+
 use super::{
     Exit,
-    devices::{self, Named},
+    cases::{Cases, Course},
+    devices::{self, Devices, Named},
     interrupt,
-    output::{Output, Outputs},
+    output::{self, Output, Outputs},
+    resume,
     scenarios::Selection,
 };
 use crate::{
-    engine::{self, worker::Text},
-    event::{DeviceUsed, Event, FORMAT, RunStarted},
+    engine::{self, Left, Schedule, worker::Text},
+    event::{DeviceUsed, FORMAT, RunStarted},
     host::facts,
     report::journal,
 };
@@ -37,6 +42,12 @@ pub struct Args {
     devices: Vec<Named>,
 
     #[command(flatten)]
+    cases: Cases,
+
+    #[command(flatten)]
+    course: Course,
+
+    #[command(flatten)]
     outputs: Outputs,
 
     /// Only write events to this file: the lab's way from guest to host
@@ -46,6 +57,10 @@ pub struct Args {
     /// Take the scenarios from this JSON file: the lab's way from host to guest
     #[arg(long, value_name = "FILE", hide = true)]
     scenarios: Option<PathBuf>,
+
+    /// Run what this JSON file says of their cases, likewise
+    #[arg(long, value_name = "FILE", requires = "events", hide = true)]
+    schedule: Option<PathBuf>,
 }
 
 /// Runs the scenarios and gives the run's exit code.
@@ -56,75 +71,104 @@ pub fn main(args: &Args) -> Exit {
 }
 
 fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
-    let texts = match &args.scenarios {
+    let texts: Vec<Text> = match &args.scenarios {
         Some(file) => from_host(file)?,
         None => args.selection.read()?,
     };
+    if let (Some(schedule), Some(events)) = (&args.schedule, &args.events) {
+        return in_guest(args, texts, &from_host(schedule)?, events);
+    }
     // Checked before any device is touched.
     args.selection.load(&texts)?;
-    // Before as well: whoever stops us now gets the devices back, too.
+    let (plan, mut setup) = args.selection.plan(texts, devices::named(&args.devices)?)?;
+    let selected = args.cases.select(&plan, &args.outputs.journal)?;
+    let resumed = resume::read(&args.course, &plan, &selected, &setup.fingerprint())?;
+    let (mut schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
+    let started = RunStarted { scenarios: setup.fingerprint(), shuffle, ..started(&setup.devices) };
+    if schedule.order.is_empty() {
+        return output::nothing(&args.outputs, started, &args.course);
+    }
+    // Before the devices are: whoever stops us now gets them back, too.
+    let interrupt = interrupt::flag();
+    let mut devices = devices::bind(&args.devices)?;
+    setup.devices.clone_from(&devices.used);
+    if let Some(resumed) = &resumed {
+        resumed.same_machine(&started, &devices.used)?;
+        devices.belonged_to(&resumed.past.started.devices);
+    }
+    let started = RunStarted { devices: devices.used.clone(), iommu: iommu(&devices.used), ..started };
+    let outputs = args.outputs.with_journal(args.course.resume.as_deref());
+    // From here on a failure gives the devices back by dropping them.
+    let mut output = Output::create(&outputs, resumed.as_ref())?;
+    let boot = facts::boot();
+    let blamed =
+        resumed.map(|mut resumed| resumed.go_on(&mut schedule, &boot, args.course.retry_died)).unwrap_or_default();
+    let ran = engine::run(&plan, &setup, &schedule, started, &blamed, &interrupt, &mut |event| output.on(event));
+    let given_back = give_back(devices, ran.as_ref().ok());
+    written(&outputs, ran.map(drop))?;
+    match output.finish(&args.course) {
+        // The results stand, but this machine is not as it was.
+        Exit::Ok | Exit::NothingRan if !given_back => Ok(Exit::NoVerdict),
+        exit => Ok(exit),
+    }
+}
+
+/// Runs what the lab's host says, and writes events to it alone: it judges.
+fn in_guest(args: &Args, texts: Vec<Text>, schedule: &Schedule, events: &Path) -> Result<Exit, Exit> {
     let interrupt = interrupt::flag();
     let devices = devices::bind(&args.devices)?;
-    let outcome = args.selection.plan(texts, devices.used.clone()).and_then(|(plan, setup)| {
-        let started = started(&devices.used);
-        match &args.events {
-            Some(file) => stream(file, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
-            None => report(&args.outputs, |sink| engine::run(&plan, &setup, started, &interrupt, sink)),
-        }
-    });
-    let given_back = devices.give_back();
-    match outcome {
-        // The results stand, but this machine is not as it was.
-        Ok(Exit::Ok | Exit::NothingRan) if !given_back => Ok(Exit::NoVerdict),
-        outcome => outcome,
-    }
+    let (plan, setup) = args.selection.plan(texts, devices.used.clone())?;
+    let started = RunStarted { scenarios: setup.fingerprint(), ..started(&devices.used) };
+    let failed = |error: io::Error| {
+        let _ = writeln!(io::stderr(), "vfiospec: failed to write {}: {error}", events.display());
+        Exit::ReportNotWritten
+    };
+    let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(events).map_err(failed)?);
+    let ran = engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
+    give_back(devices, ran.as_ref().ok());
+    ran.map_err(failed)?;
+    Ok(Exit::Ok)
 }
 
-type Sink<'a> = dyn FnMut(Event) -> io::Result<()> + 'a;
+fn give_back(devices: Devices, left: Option<&Left>) -> bool {
+    devices.give_back(left.map_or(&[], |left| &left.given_up))
+}
 
-/// To the journal and the terminal, and reports at the end.
-fn report(outputs: &Outputs, run: impl FnOnce(&mut Sink) -> io::Result<()>) -> Result<Exit, Exit> {
-    let mut output = Output::create(outputs)?;
-    let outcome = run(&mut |event| output.on(event));
-    if let Err(error) = &outcome {
+/// Says that the journal was not written.
+fn written(outputs: &Outputs, told: io::Result<()>) -> Result<(), Exit> {
+    told.map_err(|error| {
         eprintln!("vfiospec: failed to write the journal {}: {error}", outputs.journal.display());
-    }
-    let exit = output.finish();
-    if outcome.is_ok() { Ok(exit) } else { Err(Exit::ReportNotWritten) }
+        Exit::ReportNotWritten
+    })
 }
 
-/// The scenarios that the lab's host has checked.
-fn from_host(file: &PathBuf) -> Result<Vec<Text>, Exit> {
-    let texts = fs::read(file).map_err(|error| error.to_string());
-    texts.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string())).map_err(|error| {
+/// What the lab's host wrote for its guest.
+fn from_host<T: DeserializeOwned>(file: &Path) -> Result<T, Exit> {
+    let job = fs::read(file).map_err(|error| error.to_string());
+    job.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string())).map_err(|error| {
         eprintln!("vfiospec: failed to read {}: {error}", file.display());
         Exit::Usage
     })
 }
 
-/// To a file alone.
-fn stream(file: &PathBuf, run: impl FnOnce(&mut Sink) -> io::Result<()>) -> Result<Exit, Exit> {
-    let failed = |error: io::Error| {
-        let _ = writeln!(io::stderr(), "vfiospec: failed to write {}: {error}", file.display());
-        Exit::ReportNotWritten
-    };
-    let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(file).map_err(failed)?);
-    run(&mut |event| writer.on(&event)).map_err(failed)?;
-    Ok(Exit::Ok) // the host reads the events and judges
-}
-
-fn started(devices: &[DeviceUsed]) -> RunStarted {
-    let iommus: std::collections::BTreeSet<String> =
-        devices.iter().filter_map(|device| device.bdf.parse().ok()).map(|bdf| facts::iommu(bdf).to_string()).collect();
+/// What is known of this host.
+pub fn started(devices: &[DeviceUsed]) -> RunStarted {
     RunStarted {
         format: FORMAT,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
         hostname: crate::uapi::system::hostname(),
         kernel: facts::kernel(),
-        iommu: iommus.into_iter().collect::<Vec<_>>().join(" "),
+        iommu: iommu(devices),
         devices: devices.to_vec(),
         lab: None, // the host of a guest knows
+        boot: facts::boot(),
         ..RunStarted::default()
     }
+}
+
+fn iommu(devices: &[DeviceUsed]) -> String {
+    let iommus: BTreeSet<String> =
+        devices.iter().filter_map(|device| device.bdf.parse().ok()).map(|bdf| facts::iommu(bdf).to_string()).collect();
+    iommus.into_iter().collect::<Vec<_>>().join(" ")
 }

@@ -19,7 +19,7 @@ use crate::{
     host::{Bdf, facts, pci::PciDevice},
     language::{self, Dynamic, InIoas, Locator, Map, Path, Scope, Size, Target, Where},
     plan::{self, Plan, Planned, PlannedStep},
-    uapi::{Errno, Mapping, Tracer, system},
+    uapi::{Errno, Mapping, Tracer, signal, system},
 };
 
 /// A case while it runs.
@@ -225,6 +225,10 @@ impl<'a> Execution<'a> {
         for planned in steps {
             let line = frame.locator.locate(&planned.at, Target::Value).line;
             say(format!("{} at {}:{line}", planned.step.verbs().join(" "), frame.file));
+            if signal::interrupted().is_some() {
+                // The runner knows why, and tells it.
+                return Err(End::Error(Problem::new("interrupted", planned.at.clone(), "the case was interrupted")));
+            }
             self.count_step(&planned.at)?;
             if let Some(check) = &planned.step.check {
                 self.check(check, &planned.at)?;

@@ -20,6 +20,7 @@ use crate::{
         Errno, Mapping, Placement, Prot,
         access::Width,
         irq::{self, EventFd, IrqAction, IrqData},
+        signal,
         system::page_size,
     },
 };
@@ -171,9 +172,11 @@ impl Execution<'_> {
         };
         let (bar, offset) = self.register(&poll.bar, &poll.offset, poll.bits, at, open)?;
         let until = Instant::now() + poll.timeout.map_or(PATIENCE, |timeout| timeout.0);
+        let _waiting = signal::wait();
         loop {
             let got = self.device.bars[&bar].mmio_read(offset, width(poll.bits));
             match got {
+                Ok(_) if signal::interrupted().is_some() => return Ok((None, Err(Errno(libc::EINTR)))),
                 Ok(value) if value & mask != wanted && Instant::now() < until => {
                     std::thread::sleep(Duration::from_micros(100));
                 }

@@ -11,13 +11,16 @@ mod iommufd;
 mod iova;
 mod log;
 mod object;
+mod process;
 mod regions;
 mod run;
+pub mod schedule;
 pub mod worker;
 
 use std::time::Instant;
 
-pub use run::run;
+pub use run::{Left, run};
+pub use schedule::Schedule;
 
 use crate::{
     event::{CaseResult, DeviceUsed, Unchecked, Verdict},

@@ -1,234 +1,192 @@
 //! The runner's side: gives cases to a worker one by one, and outlives it.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
-    },
-    thread,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use super::worker::{FromWorker, Setup, ToWorker};
+use super::{
+    log,
+    process::{Outcome, TimedOut, Worker},
+    schedule::Schedule,
+    worker::Setup,
+};
 use crate::{
     event::{CaseResult, Event, RunFinished, RunStarted, Verdict},
-    plan::Plan,
+    host::kmsg::Window,
+    plan::{Plan, Planned},
 };
 
-/// How long a killed worker may take to die: one that stays is held by the kernel.
-const DEATH: Duration = Duration::from_secs(5);
-/// How often the interrupt flag is looked at.
-const TICK: Duration = Duration::from_millis(50);
+/// What a run leaves behind that its caller has to know.
+pub struct Left {
+    /// Of each device, whether a process that cannot be killed holds it: giving it back would never end.
+    pub given_up: Vec<bool>,
+}
 
-/// Runs every case of the plan and tells `sink` what happens. Stops early when `interrupt` is set.
+/// Runs the scheduled cases of the plan and tells `sink` what happens, first of all the results that are `known` without running
+/// anything. Stops early when `interrupt` is set.
 pub fn run(
     plan: &Plan,
     setup: &Setup,
+    schedule: &Schedule,
     started: RunStarted,
+    known: &[CaseResult],
     interrupt: &AtomicBool,
     sink: &mut dyn FnMut(Event) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Left> {
     let begin = Instant::now();
-    sink(Event::RunStarted(started))?;
-    for case in &plan.cases {
-        sink(Event::CasePlanned(case.id.clone()))?;
+    if schedule.resumes {
+        sink(Event::RunResumed(started))?;
+    } else {
+        sink(Event::RunStarted(started))?;
+        let mut planned = schedule.order.clone();
+        planned.sort_unstable();
+        for case in planned {
+            sink(Event::CasePlanned(plan.cases[case as usize].id.clone()))?;
+        }
     }
-    let mut worker: Option<Worker> = None;
-    let mut given_up = vec![false; setup.devices.len()];
-    for case in plan.order() {
+    for result in known {
+        sink(Event::CaseFinished(result.clone()))?;
+    }
+    let mut runner =
+        Runner { plan, setup, interrupt, worker: None, left: Left { given_up: vec![false; setup.devices.len()] } };
+    let mut stopped = None;
+    let mut behind = schedule.attempts.iter().peekable();
+    for &case in &schedule.order {
         if interrupt.load(Ordering::Relaxed) {
             break;
         }
-        let planned = &plan.cases[case as usize];
-        if planned.device.is_some_and(|device| given_up[device]) {
-            let message = "not run: the device was given up when an earlier case got stuck in the kernel".to_owned();
-            let skipped = CaseResult::new(case, Verdict::Skipped, Duration::ZERO);
-            sink(Event::CaseFinished(CaseResult { message: Some(message), ..skipped }))?;
-            continue;
-        }
         sink(Event::CaseStarted { case })?;
-        let begin = Instant::now();
+        let mut attempts = Vec::new();
+        while let Some(attempt) = behind.next_if(|attempt| attempt.case == case) {
+            attempts.push(attempt.clone());
+        }
+        let last = loop {
+            let Some(result) = runner.attempt(case) else { break None };
+            if !schedule.again(attempts.len(), result.verdict) || interrupt.load(Ordering::Relaxed) {
+                break Some(result);
+            }
+            sink(Event::CaseAttempted(result.clone()))?;
+            attempts.push(result);
+        };
+        let Some(last) = last else { break };
+        let result = schedule.sum_up(attempts, last);
+        let bad = matches!(result.verdict, Verdict::Failed | Verdict::Error);
+        sink(Event::CaseFinished(result))?;
+        if bad && schedule.fail_fast {
+            stopped = Some("a case did not pass (--fail-fast)".to_owned());
+            break;
+        }
+    }
+    let Runner { worker, left, .. } = runner;
+    drop(worker);
+    let interrupted = interrupt.load(Ordering::Relaxed);
+    sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted, stopped }))?;
+    Ok(left)
+}
+
+struct Runner<'a> {
+    plan: &'a Plan,
+    setup: &'a Setup,
+    interrupt: &'a AtomicBool,
+    worker: Option<Worker>,
+    left: Left,
+}
+
+impl Runner<'_> {
+    /// Runs a case once; `None` if the run is to stop.
+    fn attempt(&mut self, case: u32) -> Option<CaseResult> {
+        let planned = &self.plan.cases[case as usize];
+        let skipped = |message: String| {
+            Some(CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Skipped, Duration::ZERO) })
+        };
         let Some(device) = planned.device else {
             let name = &planned.id.device;
-            let message =
-                format!("no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}");
-            let skipped = CaseResult::new(case, Verdict::Skipped, Duration::ZERO);
-            sink(Event::CaseFinished(CaseResult { message: Some(message), ..skipped }))?;
-            continue;
+            return skipped(format!(
+                "no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}"
+            ));
         };
-        let outcome = match &mut worker {
-            Some(worker) => worker.run(case, planned.timeout, interrupt),
-            None => match Worker::start(setup) {
-                Ok(started) => worker.insert(started).run(case, planned.timeout, interrupt),
+        if self.left.given_up[device] {
+            return skipped("not run: the device was given up when an earlier case got stuck in the kernel".to_owned());
+        }
+        let begin = Instant::now();
+        // A worker that dies takes its own look at the kernel's log with it.
+        let mut log = Window::look();
+        let outcome = match &mut self.worker {
+            Some(worker) => worker.run(case, planned.timeout, self.interrupt),
+            None => match Worker::start(self.setup) {
+                Ok(worker) => self.worker.insert(worker).run(case, planned.timeout, self.interrupt),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
         };
-        let lost = |verdict, message: String| CaseResult {
-            detail: Some(format!("{message}\n  --> {}:{}", planned.id.file, planned.id.line)),
-            at: Some(format!("{}:{}", planned.id.file, planned.id.line)),
-            message: Some(message),
-            ..CaseResult::new(case, verdict, begin.elapsed())
-        };
         let result = match outcome {
-            Outcome::Finished(result) => *result,
-            Outcome::Interrupted => break,
+            Outcome::Finished(result) => return Some(*result),
+            Outcome::Interrupted => return None,
             Outcome::Lost(message) => {
-                worker = None;
-                lost(Verdict::Error, message)
+                self.worker = None;
+                CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Error, begin.elapsed()) }
             }
-            Outcome::TimedOut { step, stuck } => {
-                worker = None;
-                given_up[device] = stuck;
-                let limit = planned.timeout;
-                let mut message = format!("timed out after {limit:?}");
-                if let Some(step) = step {
-                    message.push_str(&format!(" in {step}"));
+            Outcome::TimedOut(timed_out) => {
+                if timed_out.told.is_none() {
+                    self.worker = None;
                 }
-                if stuck {
-                    message.push_str(
-                        "; the process cannot be killed: it is stuck in the kernel, and the device is given up",
-                    );
-                }
-                lost(Verdict::Failed, message)
+                self.left.given_up[device] = timed_out.stuck.is_some();
+                late(planned, timed_out, begin.elapsed())
             }
         };
-        sink(Event::CaseFinished(result))?;
-    }
-    drop(worker);
-    let interrupted = interrupt.load(Ordering::Relaxed);
-    sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted, stopped: None }))
-}
-
-/// What became of a case that a worker was given.
-enum Outcome {
-    Finished(Box<CaseResult>),
-    /// The worker died or cannot be understood.
-    Lost(String),
-    TimedOut {
-        step: Option<String>,
-        stuck: bool,
-    },
-    Interrupted,
-}
-
-struct Worker {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Receiver<String>,
-}
-
-impl Worker {
-    fn start(setup: &Setup) -> io::Result<Worker> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("vfiospec")
-            .arg("worker")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0) // Ctrl-C is for the runner, which then decides
-            .spawn()?;
-        let stdout = child.stdout.take().expect("it is piped");
-        let (sender, output) = mpsc::channel();
-        // Ends with the worker's output.
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let input = child.stdin.take();
-        let mut worker = Worker { child, input, output };
-        worker.say(&ToWorker::Setup(setup.clone()))?;
-        Ok(worker)
+        let records = log.as_mut().ok().and_then(|log| log.records().ok()).unwrap_or_default();
+        let lines = records.into_iter().map(|record| record.text).collect();
+        Some(self.with_log(planned, result, lines))
     }
 
-    fn say(&mut self, message: &ToWorker) -> io::Result<()> {
-        let mut line = serde_json::to_vec(message).expect("these types always have a JSON form");
-        line.push(b'\n');
-        self.input.as_mut().expect("open until the worker is dropped").write_all(&line)
-    }
-
-    fn run(&mut self, case: u32, timeout: Duration, interrupt: &AtomicBool) -> Outcome {
-        // If it cannot be told, it is dead: the loop below finds out and says how.
-        let _ = self.say(&ToWorker::Run { case });
-        let deadline = Instant::now() + timeout;
-        let mut step = None;
-        loop {
-            match self.output.recv_timeout(TICK) {
-                Ok(line) => match serde_json::from_str(&line) {
-                    Ok(FromWorker::Step { what }) => step = Some(what),
-                    Ok(FromWorker::Finished(result)) if result.case == case => return Outcome::Finished(result),
-                    Ok(FromWorker::Finished(result)) => {
-                        let other = result.case;
-                        return Outcome::Lost(format!("the worker gave a result of case {other} for case {case}"));
-                    }
-                    Err(error) => return Outcome::Lost(format!("failed to understand the worker: {error}: {line}")),
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    let place = step.map(|step| format!(" in {step}")).unwrap_or_default();
-                    let status = self.kill().map_or("and cannot be waited for".to_owned(), ended);
-                    return Outcome::Lost(format!("the worker died{place}: {status}"));
-                }
-            }
-            // After each word, too, and not in pauses only: quick steps leave none.
-            if interrupt.load(Ordering::Relaxed) {
-                return Outcome::Interrupted;
-            }
-            if Instant::now() >= deadline {
-                let stuck = self.kill().is_none();
-                return Outcome::TimedOut { step, stuck };
-            }
+    /// A result of a case that did not end by itself, with what the kernel logged meanwhile: where it says that something is wrong with
+    /// itself, that is the verdict.
+    fn with_log(&self, planned: &Planned, mut result: CaseResult, lines: Vec<String>) -> CaseResult {
+        if result.kernel_log.is_empty() {
+            result.kernel_log = lines;
         }
-    }
-
-    /// Kills it and waits for its end; `None` if it does not come.
-    fn kill(&mut self) -> Option<ExitStatus> {
-        self.input = None;
-        let deadline = Instant::now() + DEATH;
-        let mut killed = false;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < deadline => {
-                    // A worker whose output ended is about to exit by itself; its own status says more than our SIGKILL.
-                    if !std::mem::replace(&mut killed, true) {
-                        thread::sleep(TICK);
-                    } else {
-                        let _ = self.child.kill();
-                        thread::sleep(Duration::from_millis(2));
-                    }
-                }
-                _ => return None,
-            }
+        let allowed = &self.plan.case(planned).0.kernel_log.allow;
+        let mut message = result.message.unwrap_or_default();
+        if let Some(line) = log::first_alarm(&result.kernel_log, allowed) {
+            result.verdict = Verdict::Failed;
+            message = format!("the kernel logged: {line}; {message}");
+        } else if let Some(line) = result.kernel_log.iter().find(|line| line.contains("Out of memory: Killed process"))
+        {
+            message = format!("{message}; the machine ran out of memory: {line}");
+        }
+        let place = result.at.take().unwrap_or_else(|| format!("{}:{}", planned.id.file, planned.id.line));
+        let more = result.detail.take().map(|detail| format!("\n{detail}")).unwrap_or_default();
+        CaseResult {
+            detail: Some(format!("{message}\n  --> {place}{more}")),
+            at: Some(place),
+            message: Some(message),
+            ..result
         }
     }
 }
 
-impl Drop for Worker {
-    /// Closing its input lets it close its devices and exit; one that does not is killed.
-    fn drop(&mut self) {
-        self.input = None;
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < deadline {
-            match self.child.try_wait() {
-                Ok(None) => thread::sleep(Duration::from_millis(2)),
-                _ => return,
-            }
-        }
-        self.kill();
+/// The result of a case that took too long.
+fn late(planned: &Planned, timed_out: TimedOut, elapsed: Duration) -> CaseResult {
+    let TimedOut { step, told, ours, stuck } = timed_out;
+    let mut message = format!("timed out after {:?}", planned.timeout);
+    if let Some(step) = &step {
+        message.push_str(&format!(" in {step}"));
     }
-}
-
-/// How a process ended, in words.
-fn ended(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("killed by signal {signal}"),
-        (None, Some(101)) => "it panicked, which is a bug in vfiospec".to_owned(),
-        (None, Some(code)) => format!("exit code {code}"),
-        (None, None) => status.to_string(),
+    if ours {
+        message.push_str("; neither kernel nor device was waited for, so that this is no verdict on them");
+    }
+    if stuck.is_some() {
+        message.push_str("; the process cannot be killed: it is stuck in the kernel, and the device is given up");
+    }
+    let verdict = if ours { Verdict::Error } else { Verdict::Failed };
+    let told = told.map_or_else(|| CaseResult::new(planned.id.case, verdict, elapsed), |told| *told);
+    CaseResult {
+        verdict,
+        micros: elapsed.as_micros() as u64,
+        message: Some(message),
+        detail: stuck,
+        at: step.and_then(|step| Some(step.rsplit_once(" at ")?.1.to_owned())),
+        ..told
     }
 }

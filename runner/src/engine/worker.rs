@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, Write};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::{
     event::{CaseResult, DeviceUsed},
     language::{self, Scalar, Source},
     plan,
+    uapi::signal,
 };
 
 /// What the runner says.
@@ -59,6 +61,13 @@ pub enum FromWorker {
         /// What and where, such as `unmap at scenarios/kernel/dma_mapping.yaml:31`.
         what: String,
     },
+    /// A case was ended by the runner's interrupt.
+    Interrupted {
+        /// What is known of it; its verdict and its reason are the runner's to say.
+        result: Box<CaseResult>,
+        /// Neither kernel nor device was waited for.
+        ours: bool,
+    },
     /// A case has its result.
     Finished(Box<CaseResult>),
 }
@@ -67,6 +76,9 @@ pub enum FromWorker {
 pub fn main() -> Result<(), String> {
     // A scenario that asks for all the memory there is costs its case and nobody else.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    // A runner that is killed leaves no worker at work on its device.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    signal::catch().map_err(|errno| format!("failed to catch interrupts: {errno}"))?;
     let mut lines = io::stdin().lock().lines();
     let mut next = || -> Result<Option<ToWorker>, String> {
         let Some(line) = lines.next() else { return Ok(None) };
@@ -81,8 +93,13 @@ pub fn main() -> Result<(), String> {
     let mut engine = Engine::new(setup.plan()?, setup.devices);
     while let Some(message) = next()? {
         let ToWorker::Run { case } = message else { return Err("the runner sent a second setup".into()) };
-        let result = engine.run(case, &mut |what| say(&FromWorker::Step { what }));
-        say(&FromWorker::Finished(Box::new(result)));
+        signal::forget();
+        let begin = Instant::now();
+        let result = Box::new(engine.run(case, &mut |what| say(&FromWorker::Step { what })));
+        say(&match signal::interrupted() {
+            None => FromWorker::Finished(result),
+            Some(at) => FromWorker::Interrupted { result, ours: !at.waiting && signal::waited() * 2 < begin.elapsed() },
+        });
     }
     Ok(())
 }
@@ -96,6 +113,16 @@ fn say(message: &FromWorker) {
 }
 
 impl Setup {
+    /// A number for scenarios and variables: it is another one when they are changed.
+    pub fn fingerprint(&self) -> String {
+        let bytes = serde_json::to_vec(&(&self.scenarios, &self.vars)).expect("these types always have a JSON form");
+        // FNV-1a: it is to notice a change, and not to withstand an attack.
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
     /// The plan, the same in the runner and in its workers.
     pub fn plan(&self) -> Result<plan::Plan, String> {
         let vars: Vec<(String, Scalar)> =

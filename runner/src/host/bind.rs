@@ -111,6 +111,17 @@ impl Binding {
         self.before.as_ref()?.driver.as_deref()
     }
 
+    /// Notes that the device, which is on vfio-pci already, was taken from this driver by a run that could not give it back.
+    pub fn taken_from(&mut self, driver: &str) {
+        let before = Before { driver: Some(driver.to_owned()), driver_override: String::new() };
+        self.before.get_or_insert(before);
+    }
+
+    /// Leaves the device on vfio-pci.
+    pub fn keep(&mut self) {
+        self.before = None;
+    }
+
     /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
     pub fn restore(&mut self) -> Result<(), BindError> {
         let Some(before) = self.before.take() else { return Ok(()) };
@@ -169,6 +180,17 @@ mod tests {
         assert_eq!(binding.previous_driver(), None);
         assert_eq!(binding.restore(), Ok(()));
         assert_eq!(tree.read("sys/bus/pci/drivers_probe"), "");
+    }
+
+    #[test]
+    fn a_device_that_a_killed_run_left_behind_goes_back_to_where_it_was_taken_from() {
+        let tree = Tree::new("left").driver("vfio-pci");
+        tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        binding.taken_from("e1000e");
+        assert_eq!(binding.restore(), Ok(()));
+        assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
+        assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub fn kernel() -> String {
     system::release()
 }
 
+/// Which boot of this host it is; empty where the kernel does not tell.
+pub fn boot() -> String {
+    Root::default().text("proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
 /// How many huge pages are free, by their size in bytes.
 pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     let root = Root::default();

@@ -33,11 +33,16 @@ impl Window {
     /// The line may be missing: the kernel passes ten lines in five seconds from user space
     /// (`printk_devkmsg` = on lets all pass). The window does not depend on it.
     pub fn open(marker: &str) -> io::Result<Window> {
-        let mut file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
-        file.seek(SeekFrom::End(0))?;
-        let mut window = Window { file, lost: false };
+        let mut window = Window::look()?;
         window.mark(marker)?;
         Ok(window)
+    }
+
+    /// Opens `/dev/kmsg` at its end and writes nothing.
+    pub fn look() -> io::Result<Window> {
+        let mut file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Window { file, lost: false })
     }
 
     /// Writes another line of ours.

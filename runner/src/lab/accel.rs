@@ -1,7 +1,7 @@
 //! KVM or software emulation: `/dev/kvm` may open and its guests still hang, so only a guest that speaks is believed.
 
 use std::fs::{self, OpenOptions};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::cache::Cache;
 use super::error::LabError;
@@ -14,6 +14,9 @@ const KVM_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Software emulation on a busy machine can take long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a KVM that gave no guest is not tried again: the host's administrator may mend it meanwhile, and a try costs little.
+const MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 /// One way to try, and how long to wait for the guest's first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +41,12 @@ impl Experience {
 
     /// KVM gave no guest and software emulation did.
     pub fn kvm_is_no_use(&self, cache: &Cache) {
-        cache.learn(&self.key, "no use");
+        cache.learn(&self.key, &seconds(SystemTime::now()).to_string());
     }
 
     fn is_kvm_no_use(&self, cache: &Cache) -> bool {
-        cache.recall(&self.key).is_some()
+        let noted = cache.recall(&self.key).and_then(|text| text.parse().ok());
+        noted.is_some_and(|noted| still_holds(noted, seconds(SystemTime::now())))
     }
 
     /// What to try, in order.
@@ -50,6 +54,15 @@ impl Experience {
         let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
         attempts(accel, open.map(drop), self.is_kvm_no_use(cache))
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Whether what was noted then still counts now; not if it was noted in the future, by a clock that was wrong.
+fn still_holds(noted: u64, now: u64) -> bool {
+    now.checked_sub(noted).is_some_and(|age| age < MEMORY.as_secs())
 }
 
 fn attempts(accel: Accel, open: std::io::Result<()>, no_use: bool) -> Result<Vec<Attempt>, LabError> {
@@ -71,6 +84,20 @@ mod tests {
     fn engines(accel: Accel, opens: bool, no_use: bool) -> Vec<&'static str> {
         let open = if opens { Ok(()) } else { Err(std::io::ErrorKind::PermissionDenied.into()) };
         attempts(accel, open, no_use).unwrap().iter().map(|attempt| attempt.engine.name()).collect()
+    }
+
+    #[test]
+    fn kvm_is_tried_again_after_a_day() {
+        assert!(still_holds(1_000, 1_000) && still_holds(1_000, 1_000 + 23 * 3600));
+        assert!(!still_holds(1_000, 1_000 + 24 * 3600) && !still_holds(1_000, 999));
+        let cache = super::super::cache::tests::scratch("kvm");
+        let experience = Experience { key: "kvm-test".into() };
+        assert!(!experience.is_kvm_no_use(&cache));
+        experience.kvm_is_no_use(&cache);
+        assert!(experience.is_kvm_no_use(&cache));
+        cache.learn("kvm-test", "no use"); // as earlier versions noted it, for ever
+        assert!(!experience.is_kvm_no_use(&cache));
+        super::super::cache::remove(&cache.path("")).unwrap();
     }
 
     #[test]

@@ -4,23 +4,28 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::accel::{Attempt, Experience};
-use super::cache::{self, Cache};
+use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::error::LabError;
 use super::initramfs::{Archive, Job, Order};
 use super::options::Accel;
 use super::prepare::Prepared;
+use super::progress::Progress;
 use super::protocol::{JOB_PATH, Message};
 use super::qemu::{self, Engine, Files};
 use super::tools;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
 const TAIL: usize = 120;
+
+/// The lock in a guest's folder.
+const IN_USE: &str = "in-use";
 
 /// A booted guest that has spoken; killed when dropped, and by the kernel if this process or the thread that booted it ends.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ impl Guest {
     /// QEMU does not start, the guest stays silent or dies, or `interrupt` was set.
     pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
         let Prepared { options, cache, kernel, qemu, progress } = prepared;
-        let folder = RunFolder::create(cache)?;
+        let folder = RunFolder::create(cache, *progress, interrupt)?;
         let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
         let initramfs = folder.path("initramfs.cpio");
         cache::write(&initramfs, &pack(job, &order, None)?)?;
@@ -240,24 +245,36 @@ fn forward(output: ChildStdout, sender: &mpsc::Sender<String>) {
     }
 }
 
-/// The folder of one run's console and command line; those of runs that have ended go when the next begins.
+/// The folder of one guest's console and command line; those of guests that have ended go when the next begins.
+///
+/// It is known to be in use by a lock and not by a process's number: two containers that share the cache may have the same numbers.
 #[derive(Debug, Clone)]
 pub(super) struct RunFolder {
     root: PathBuf,
+    _in_use: Arc<Lock>,
 }
 
 impl RunFolder {
-    pub fn create(cache: &Cache) -> Result<Self, LabError> {
+    pub fn create(cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Self, LabError> {
+        // Nobody clears away a folder that is not locked yet.
+        let _alone = cache.lock("runs", progress, interrupt)?;
         let runs = cache.folder("runs")?;
         for run in fs::read_dir(&runs).into_iter().flatten().flatten() {
-            let id = run.file_name();
-            if !Path::new("/proc").join(&id).exists() || id.to_string_lossy() == std::process::id().to_string() {
+            // Versions without locks named it after their process.
+            let lock = run.path().join(IN_USE);
+            let of_a_process = !lock.exists() && Path::new("/proc").join(run.file_name()).exists();
+            if !of_a_process && Lock::try_on(&lock).is_some() {
                 let _ = cache::remove(&run.path());
             }
         }
-        let root = runs.join(std::process::id().to_string());
+        let pid = std::process::id();
+        let numbered = (1u32..).map(|number| runs.join(format!("{pid}-{number}")));
+        let free = [runs.join(pid.to_string())].into_iter().chain(numbered).find(|folder| !folder.exists());
+        let root = free.expect("there are more numbers than folders");
         cache::create(&root)?;
-        Ok(Self { root })
+        let in_use = Lock::try_on(&root.join(IN_USE));
+        let in_use = in_use.ok_or_else(|| LabError::new(format!("failed to lock the folder {}", root.display())))?;
+        Ok(Self { root, _in_use: Arc::new(in_use) })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -289,11 +306,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_run_stays_and_older_ones_go() {
+    fn the_folder_of_a_run_stays_while_it_goes_on_and_until_the_next_begins() {
         let cache = cache::tests::scratch("runs");
-        cache.folder("runs/4194305").unwrap(); // Above the kernel's highest process id.
-        let run = RunFolder::create(&cache).unwrap();
-        assert!(run.root.exists() && !cache.path("runs/4194305").exists());
+        let create = || RunFolder::create(&cache, Progress::Quiet, &AtomicBool::new(false)).unwrap();
+        cache.folder("runs/4194305").unwrap(); // As a version without locks left it.
+        let (one, other) = (create(), create());
+        assert_ne!(one.root, other.root);
+        assert!(one.root.exists() && other.root.exists() && !cache.path("runs/4194305").exists());
+        let ended = one.root.clone();
+        drop(one);
+        assert!(ended.exists());
+        create();
+        assert!(!ended.exists() && other.root.exists());
         cache::remove(&cache.path("")).unwrap();
     }
 }

@@ -122,6 +122,14 @@ pub(super) struct Lock {
     _file: Flock<File>,
 }
 
+impl Lock {
+    /// A lock on a file that is created if it is not there; nothing if somebody has it, or if it cannot be had.
+    pub fn try_on(path: &Path) -> Option<Lock> {
+        let file = OpenOptions::new().create(true).append(true).open(path).ok()?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|file| Lock { _file: file })
+    }
+}
+
 /// Creates a folder and those above it.
 pub(super) fn create(folder: &Path) -> Result<(), LabError> {
     fs::create_dir_all(folder).map_err(|error| LabError::io("create", folder, &error))

@@ -28,7 +28,7 @@ use super::tools;
 pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
     let Prepared { options, cache, kernel, qemu, progress } = prepared;
     let busybox = busybox(cache, *progress, interrupt)?;
-    let folder = RunFolder::create(cache)?;
+    let folder = RunFolder::create(cache, *progress, interrupt)?;
     let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
     let initramfs = folder.path("initramfs.cpio");
     cache::write(&initramfs, &boot::pack(job, &order, Some(&busybox))?)?;

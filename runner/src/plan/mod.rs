@@ -1,9 +1,11 @@
 //! From scenarios to a flat list of cases: matrix × backends × devices, each with an id that stays the same from run to run.
 
+mod select;
 mod steps;
 
 use std::{collections::HashMap, time::Duration};
 
+pub use select::{Filter, Partition, shuffle};
 pub use steps::{PlannedStep, planned};
 
 use crate::{

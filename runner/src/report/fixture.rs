@@ -34,6 +34,7 @@ pub fn passed(case: u32) -> CaseResult {
         observers: vec![],
         true_backend: None,
         attempts: vec![],
+        died: false,
     }
 }
 

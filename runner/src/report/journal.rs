@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -32,6 +32,30 @@ impl Writer {
         };
         let file = create()
             .map_err(|e| io::Error::new(e.kind(), format!("failed to create the journal {}: {e}", path.display())))?;
+        Ok(Self { file })
+    }
+
+    /// Goes on with the journal at `path`: behind its last whole line, where a kill may have torn one.
+    ///
+    /// # Errors
+    /// Names the path and the errno.
+    pub fn go_on(path: &Path) -> io::Result<Self> {
+        let open = || {
+            let text = std::fs::read(path)?;
+            let mut file = File::options().write(true).open(path)?;
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if serde_json::from_slice::<Event>(&text[whole..]).is_ok() {
+                file.seek(SeekFrom::End(0))?;
+                file.write_all(b"\n")?; // only its end is missing
+            } else {
+                file.set_len(whole as u64)?;
+                file.seek(SeekFrom::End(0))?;
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|e: io::Error| {
+            io::Error::new(e.kind(), format!("failed to go on with the journal {}: {e}", path.display()))
+        })?;
         Ok(Self { file })
     }
 
@@ -213,6 +237,26 @@ mod tests {
             let whole = if journal[cut..].starts_with('\n') { whole + 1 } else { whole };
             assert_eq!(read(&journal.as_bytes()[..cut]).expect("torn, not broken"), events[..whole], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn cut_anywhere_it_goes_on_behind_the_last_whole_line() {
+        let folder = std::env::temp_dir().join(format!("vfiospec-journal-on-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("writable");
+        let path = folder.join("run.jsonl");
+        let events = &mixed()[..50];
+        let journal = lines(events);
+        for cut in (journal.len() - 400..=journal.len()).chain([1, 50]) {
+            std::fs::write(&path, &journal[..cut]).expect("written");
+            let mut expected = read_file(&path).expect("torn, not broken");
+            if expected.is_empty() {
+                continue; // a run that has not begun does not go on
+            }
+            expected.push(Event::CaseStarted { case: 7 });
+            Writer::go_on(&path).and_then(|mut writer| writer.on(&expected[expected.len() - 1])).expect("written");
+            assert_eq!(read_file(&path).expect("whole"), expected, "cut at {cut}");
+        }
+        std::fs::remove_dir_all(folder).expect("ours");
     }
 
     #[test]

@@ -64,6 +64,18 @@ impl<W: Write> Progress<W> {
         }
     }
 
+    /// Takes note of an event of an earlier part of the run, and prints nothing.
+    pub fn recall(&mut self, event: &Event) {
+        match event {
+            Event::CasePlanned(planned) => self.plan(planned),
+            Event::CaseFinished(result) => {
+                self.counts.add(result);
+                self.bar.inc(1);
+            }
+            _ => {}
+        }
+    }
+
     /// Takes the bar away: at the end, also where that was never told.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

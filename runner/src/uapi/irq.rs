@@ -10,7 +10,7 @@ use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::with_struct;
 use super::vfio::request;
-use super::{Errno, Tracer};
+use super::{Errno, Tracer, signal};
 
 /// The legacy interrupt line.
 pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;
@@ -203,7 +203,7 @@ impl EventFd {
                     Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
                     Err(errno) => return Err(errno.into()),
                 },
-                Err(nix::errno::Errno::EINTR) => {}
+                Err(nix::errno::Errno::EINTR) if signal::interrupted().is_none() => {}
                 Err(errno) => return Err(errno.into()),
             }
         }

@@ -15,6 +15,7 @@ pub mod iommufd;
 pub mod irq;
 mod memory;
 pub mod request;
+pub mod signal;
 pub mod system;
 mod trace;
 pub mod vfio;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::Errno;
+use super::{Errno, signal};
 
 /// How many calls are kept; a case that makes more loses its oldest ones.
 const KEPT: usize = 10_000;
@@ -62,7 +62,9 @@ impl Tracer {
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
         let start = Instant::now();
+        let waiting = signal::wait();
         let outcome = run();
+        drop(waiting);
         let micros = start.elapsed().as_micros() as u64;
         let result = match &outcome {
             Ok(value) => shown(value),

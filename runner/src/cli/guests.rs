@@ -1,0 +1,308 @@
+//! The guests of one run in the lab: usually one, and a fresh one after each that died.
+
+use std::{
+    io,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{Exit, cases::Course, lab::Stop, output::Output, resume::Resumed};
+use crate::{
+    engine::{
+        Schedule,
+        schedule::{Past, died},
+    },
+    event::{CaseResult, Event, RunFinished, RunStarted},
+    lab::{Guest, JOURNAL_PORT, Job, Next, Prepared},
+    plan::Plan,
+    report::sanitize,
+};
+
+/// Where the guest finds what to run.
+const SCHEDULE: &str = "/vfiospec/schedule.json";
+/// How often Ctrl-C is looked for.
+const TICK: Duration = Duration::from_millis(100);
+/// How much longer than its case may take a guest may be silent before it counts as hung.
+const SILENCE: Duration = Duration::from_secs(60);
+/// So many guests in a row may die of a case without one case that ends by itself.
+const MOST_DEATHS: u32 = 10;
+/// So many guests in a row may die without even a case to blame.
+const MOST_IN_VAIN: u32 = 2;
+
+/// A run in the lab.
+pub struct Run<'a> {
+    /// The lab.
+    pub prepared: &'a Prepared,
+    /// What is the same for every guest.
+    pub job: Job,
+    /// All cases.
+    pub plan: &'a Plan,
+    /// What is to be done.
+    pub schedule: Schedule,
+    /// What this host knows better than its guest.
+    pub host: RunStarted,
+    /// The run that this one goes on with.
+    pub resumed: Option<Resumed>,
+    /// Where it is told.
+    pub output: Output,
+    /// Ctrl-C.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// How a guest's run ended.
+enum End {
+    /// Its command ended, with this code.
+    Finished(u8),
+    /// It died, was killed or hung: what happened, if it is known, and the end of its console.
+    Died { why: Option<String>, console: String },
+    /// It is another machine than the run began on, which has been said.
+    Refused(Exit),
+    /// The run is to stop.
+    Interrupted,
+}
+
+impl Run<'_> {
+    /// Runs to the end, in as many guests as it takes, and gives the exit code.
+    pub fn run(mut self, course: &Course) -> Result<ExitCode, Stop> {
+        let ended = self.guests(course.retry_died);
+        let end = match ended {
+            Ok(end) => end,
+            Err(Broken::Journal(error)) => {
+                eprintln!("vfiospec: failed to write the journal: {error}");
+                Some(Exit::ReportNotWritten as u8)
+            }
+            // What is known by now is reported all the same.
+            Err(Broken::Stop(Stop::Lab(error))) if !self.output.is_empty() => {
+                eprintln!("vfiospec: {error}");
+                Some(error.exit_code())
+            }
+            Err(Broken::Stop(stop)) => return Err(stop),
+        };
+        if self.output.is_empty() {
+            return Ok(end.unwrap_or(Exit::NoVerdict as u8).into());
+        }
+        let exit = self.output.finish(course);
+        Ok(match (exit, end) {
+            (Exit::Failed, Some(end)) if end == Exit::NoVerdict as u8 => exit.into(),
+            (_, Some(end)) => end.into(),
+            (exit, None) => exit.into(),
+        })
+    }
+
+    /// Runs guest after guest; gives the exit code where the events alone do not say it.
+    fn guests(&mut self, retry_died: bool) -> Result<Option<u8>, Broken> {
+        let mut blamed = match &mut self.resumed {
+            Some(resumed) => resumed.go_on(&mut self.schedule, &self.host.boot, retry_died),
+            None => Vec::new(),
+        };
+        if let (true, Some(resumed)) = (self.schedule.order.is_empty(), &self.resumed) {
+            self.output.on(Event::RunResumed(resumed.past.started.clone()))?;
+            blamed.into_iter().try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
+            self.output.on(Event::RunFinished(RunFinished::default()))?;
+            return Ok(None);
+        }
+        // The beginning and the plan are told here: a guest may die before it has told all.
+        self.schedule.resumes = true;
+        let (mut deaths, mut in_vain) = (0, 0);
+        loop {
+            let mut job = self.job.clone();
+            let schedule = serde_json::to_vec(&self.schedule).expect("a schedule has a JSON form");
+            job.files.push((SCHEDULE.into(), schedule));
+            job.argv.extend(["--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
+            let mut guest = Guest::boot(self.prepared, &job, self.interrupt).map_err(Stop::Lab)?;
+            let begin = Instant::now();
+            let before = self.output.events().len();
+            let end = self.follow(&mut guest, &mut blamed)?;
+            let millis = begin.elapsed().as_millis() as u64;
+            let (why, console) = match end {
+                End::Finished(_) if self.output.is_finished() => return Ok(None),
+                End::Finished(code) => {
+                    eprintln!(
+                        "vfiospec: the run in the guest ended early; its console says:\n{}",
+                        indent(&guest.last_words())
+                    );
+                    return Ok(Some(if self.output.is_empty() { code } else { Exit::NoVerdict as u8 }));
+                }
+                End::Refused(exit) => return Err(Stop::Said(exit).into()),
+                End::Interrupted => {
+                    // A guest is not asked to end: it is taken away, and its run ends here.
+                    self.output.on(Event::RunFinished(RunFinished { millis, interrupted: true, stopped: None }))?;
+                    return Ok(Some(Exit::Interrupted as u8));
+                }
+                End::Died { why, console } => (why, console),
+            };
+            drop(guest);
+            let of_its_own = self.output.events()[before..].iter().any(|event| matches!(event, Event::CaseFinished(_)));
+            if of_its_own {
+                (deaths, in_vain) = (0, 0);
+            }
+            let to_blame = self.blame(why.as_deref(), &console)?;
+            if to_blame {
+                (deaths, in_vain) = (deaths + 1, 0);
+            } else {
+                in_vain += 1;
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                eprintln!("vfiospec: the guest died{why}; its console says:\n{}", indent(&console));
+            }
+            if self.output.is_finished() {
+                // All results stand, but a kernel that dies when a device is given back has not done well.
+                return Ok(Some(Exit::NoVerdict as u8));
+            }
+            if !self.output.is_empty() {
+                self.schedule.go_on(&Past::of(self.output.events()));
+            }
+            let left = self.schedule.order.len();
+            let stopped = match (to_blame, left) {
+                (true, 0) => None,
+                (false, 0) => return Ok(Some(Exit::NoVerdict as u8)),
+                (true, _) if self.schedule.fail_fast => Some("a case did not pass (--fail-fast)".to_owned()),
+                _ if deaths >= MOST_DEATHS => Some(format!("{deaths} guests in a row died of a case")),
+                _ if in_vain >= MOST_IN_VAIN => Some(format!("{in_vain} guests in a row died without running a case")),
+                _ => {
+                    let cases = if left == 1 { "1 case".to_owned() } else { format!("{left} cases") };
+                    eprintln!("lab: the guest died; a fresh one runs the {cases} left");
+                    continue;
+                }
+            };
+            if self.output.is_empty() {
+                return Ok(None);
+            }
+            if let Some(why) = &stopped {
+                eprintln!("vfiospec: stopping: {why}");
+            }
+            self.output.on(Event::RunFinished(RunFinished { millis, interrupted: false, stopped }))?;
+            return Ok(None);
+        }
+    }
+
+    /// Takes in what a guest says, record by record.
+    fn follow(&mut self, guest: &mut Guest, blamed: &mut Vec<CaseResult>) -> io::Result<End> {
+        let mut heard = Instant::now();
+        loop {
+            match guest.next_line(TICK) {
+                Next::Line(line) => {
+                    heard = Instant::now();
+                    match serde_json::from_str::<Event>(&line) {
+                        Ok(Event::RunResumed(started)) => {
+                            if let Some(exit) = self.begin(started, guest.description(), blamed)? {
+                                return Ok(End::Refused(exit));
+                            }
+                        }
+                        Ok(event) => self.output.on(event)?,
+                        Err(error) => {
+                            let why = format!("failed to understand the guest: {error}: {line}");
+                            return Ok(End::Died { why: Some(why), console: guest.last_words() });
+                        }
+                    }
+                    // Quick cases leave no pause to look in.
+                    if self.interrupt.load(Ordering::Relaxed) && !self.output.is_finished() {
+                        return Ok(End::Interrupted);
+                    }
+                }
+                Next::Finished { code } => return Ok(End::Finished(code)),
+                Next::Died { console_tail } => return Ok(End::Died { why: None, console: console_tail }),
+                Next::TimedOut if self.interrupt.load(Ordering::Relaxed) => return Ok(End::Interrupted),
+                Next::TimedOut if heard.elapsed() > self.patience() => {
+                    let why = format!("nothing was heard of it for {} s", heard.elapsed().as_secs());
+                    return Ok(End::Died { why: Some(why), console: guest.last_words() });
+                }
+                Next::TimedOut => {}
+            }
+        }
+    }
+
+    /// How long a guest may be silent now.
+    fn patience(&self) -> Duration {
+        let running = self.output.running().and_then(|case| self.plan.cases.get(case as usize));
+        running.map_or(Duration::ZERO, |case| case.timeout) + SILENCE
+    }
+
+    /// A guest has begun: the first one begins the run, or goes on with an earlier one, and the others go on.
+    fn begin(&mut self, started: RunStarted, lab: &str, blamed: &mut Vec<CaseResult>) -> io::Result<Option<Exit>> {
+        let RunStarted { boot, shuffle, .. } = self.host.clone();
+        let started = RunStarted { lab: Some(lab.to_owned()), boot, shuffle, ..started };
+        if !self.output.is_empty() {
+            return self.output.on(Event::RunResumed(started)).map(|()| None);
+        }
+        if let Some(resumed) = &self.resumed {
+            if let Err(exit) = resumed.same_machine(&started, &started.devices) {
+                return Ok(Some(exit));
+            }
+            self.output.on(Event::RunResumed(started))?;
+            std::mem::take(blamed).into_iter().try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
+            return Ok(None);
+        }
+        self.output.on(Event::RunStarted(started))?;
+        let mut planned = self.schedule.order.clone();
+        planned.sort_unstable();
+        for case in planned {
+            self.output.on(Event::CasePlanned(self.plan.cases[case as usize].id.clone()))?;
+        }
+        Ok(None)
+    }
+
+    /// Gives the case that was running when the guest died its result; false where none was.
+    fn blame(&mut self, why: Option<&str>, console: &str) -> io::Result<bool> {
+        let Some(case) = self.output.running() else { return Ok(false) };
+        let attempts = Past::of(self.output.events()).attempts;
+        let attempts = attempts.into_iter().filter(|attempt| attempt.case == case).collect();
+        let reasons: Vec<&str> = why.into_iter().chain(panic(console)).collect();
+        let reason = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+        let message = format!("the guest died while this case ran{reason}");
+        let planned = &self.plan.cases[case as usize].id;
+        let at = format!("{}:{}", planned.file, planned.line);
+        let result = CaseResult {
+            detail: Some(format!("{message}\n  --> {at}\nits console ends with:\n{}", indent(console))),
+            at: Some(at),
+            ..died(case, message)
+        };
+        self.output.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;
+        Ok(true)
+    }
+}
+
+/// Why there is no next guest.
+enum Broken {
+    /// The journal cannot be written.
+    Journal(io::Error),
+    /// The guest cannot be had, or is another one.
+    Stop(Stop),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        Broken::Journal(error)
+    }
+}
+
+impl From<Stop> for Broken {
+    fn from(stop: Stop) -> Broken {
+        Broken::Stop(stop)
+    }
+}
+
+/// What the kernel died of, without the time before it.
+fn panic(console: &str) -> Option<&str> {
+    let of =
+        |begin: &'static str| console.lines().find_map(move |line| line.find(begin).map(|at| line[at..].trim_end()));
+    ["Kernel panic - not syncing", "BUG: ", "Oops: "].into_iter().find_map(of)
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {}\n", sanitize::text(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_panic_is_found_in_the_console() {
+        let console =
+            "[    1.0] BUG: kernel NULL pointer dereference\n[    1.2] Kernel panic - not syncing: Fatal exception\r\n";
+        assert_eq!(panic(console), Some("Kernel panic - not syncing: Fatal exception"));
+        assert_eq!(panic("[    1.0] BUG: soft lockup\n"), Some("BUG: soft lockup"));
+        assert_eq!(panic("all is well"), None);
+    }
+}

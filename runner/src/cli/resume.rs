@@ -1,0 +1,84 @@
+//! `--resume`: going on with the run that a journal tells of.
+
+use super::{
+    Exit,
+    cases::{self, Course},
+};
+use crate::{
+    engine::{Schedule, schedule::Past},
+    event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted},
+    plan::Plan,
+    report::sanitize::line,
+};
+
+const HELP: &str = "give scenarios, devices, filters and --var as they were, or begin a new run without --resume";
+
+/// A run that goes on.
+pub struct Resumed {
+    /// All that happened.
+    pub events: Vec<Event>,
+    /// What that comes to.
+    pub past: Past,
+}
+
+/// Reads the journal of `--resume`; `None` without it, or where the run had not come to its first case: then it begins anew. Says on
+/// standard error why the run cannot go on with these cases.
+pub fn read(course: &Course, plan: &Plan, selected: &[u32], scenarios: &str) -> Result<Option<Resumed>, Exit> {
+    let Some(journal) = &course.resume else { return Ok(None) };
+    let events =
+        cases::read(journal, "--resume goes on with the run that a journal tells of; without it a new run begins")?;
+    let past = Past::of(&events);
+    if past.finished.is_empty() && past.running.is_empty() {
+        return Ok(None);
+    }
+    match differs(&past, plan, selected, scenarios) {
+        None => Ok(Some(Resumed { events, past })),
+        Some(what) => refuse(&what),
+    }
+}
+
+fn differs(past: &Past, plan: &Plan, selected: &[u32], scenarios: &str) -> Option<String> {
+    let mut now: Vec<&PlannedCase> = selected.iter().map(|case| &plan.cases[*case as usize].id).collect();
+    now.sort_unstable_by_key(|planned| planned.case);
+    let other = now.iter().zip(&past.planned).find(|(now, then)| now.id() != then.id() || now.case != then.case);
+    if let Some((now, then)) = other {
+        return Some(format!("its next case was {}, and is {} now", then.id(), now.id()));
+    }
+    if now.len() != past.planned.len() {
+        return Some(format!("it had {} cases, and {} are selected now", past.planned.len(), now.len()));
+    }
+    (past.started.scenarios != scenarios).then(|| "the scenarios or their variables were changed since".to_owned())
+}
+
+fn refuse<T>(what: &str) -> Result<T, Exit> {
+    eprintln!("vfiospec: failed to go on with the journal's run: {}", line(what));
+    eprintln!("  help: {HELP}");
+    Err(Exit::Usage)
+}
+
+impl Resumed {
+    /// Says on standard error if this is another machine, or the same in another state: its results would not be of the same run.
+    pub fn same_machine(&self, now: &RunStarted, devices: &[DeviceUsed]) -> Result<(), Exit> {
+        let then = &self.past.started;
+        let ids = |devices: &[DeviceUsed]| -> Vec<String> {
+            devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect()
+        };
+        for (what, then, now) in [
+            ("the kernel", then.kernel.clone(), now.kernel.clone()),
+            ("the host", then.hostname.clone(), now.hostname.clone()),
+            ("the devices", ids(&then.devices).join(", "), ids(devices).join(", ")),
+        ] {
+            if then != now {
+                return refuse(&format!("{what} was {then}, and is {now} now"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of the schedule what is done; gives the results of the cases that are to blame for the end.
+    pub fn go_on(&mut self, schedule: &mut Schedule, boot: &str, retry_died: bool) -> Vec<CaseResult> {
+        let blamed = self.past.blame(boot, retry_died);
+        schedule.go_on(&self.past);
+        blamed
+    }
+}

@@ -1,0 +1,308 @@
+//! A worker process as the runner sees it: what it is told, what it says, how it is ended.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::worker::{FromWorker, Setup, ToWorker};
+use crate::event::CaseResult;
+
+/// How long a worker may take to end its case by itself once it was interrupted.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long a killed worker may take to die: one that stays is held by the kernel.
+const DEATH: Duration = Duration::from_secs(5);
+/// How often the interrupt flag is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What became of a case that a worker was given.
+pub enum Outcome {
+    /// It has a result.
+    Finished(Box<CaseResult>),
+    /// The worker died or cannot be understood, and is gone.
+    Lost(String),
+    /// The case took too long.
+    TimedOut(TimedOut),
+    /// The run is to stop.
+    Interrupted,
+}
+
+/// A case that took too long.
+pub struct TimedOut {
+    /// What it was doing: `VERB at FILE:LINE`.
+    pub step: Option<String>,
+    /// What the worker told of it when it was interrupted; where it told nothing it had to be killed, and is gone.
+    pub told: Option<Box<CaseResult>>,
+    /// Neither kernel nor device was waited for: vfiospec itself was busy.
+    pub ours: bool,
+    /// The worker cannot be killed, and this is where in the kernel it stays.
+    pub stuck: Option<String>,
+}
+
+/// A worker process.
+pub struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Receiver<String>,
+    /// A case was begun and has not ended.
+    busy: bool,
+    /// It was killed and stays.
+    stuck: bool,
+}
+
+impl Worker {
+    /// Starts one.
+    pub fn start(setup: &Setup) -> io::Result<Worker> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("vfiospec")
+            .arg("worker")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0) // Ctrl-C is for the runner, which then decides
+            .spawn()?;
+        let stdout = child.stdout.take().expect("it is piped");
+        let (sender, output) = mpsc::channel();
+        // Ends with the worker's output.
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let input = child.stdin.take();
+        let mut worker = Worker { child, input, output, busy: false, stuck: false };
+        worker.say(&ToWorker::Setup(setup.clone()))?;
+        Ok(worker)
+    }
+
+    fn say(&mut self, message: &ToWorker) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message).expect("these types always have a JSON form");
+        line.push(b'\n');
+        self.input.as_mut().expect("open until the worker is dropped").write_all(&line)
+    }
+
+    /// Has it run a case.
+    pub fn run(&mut self, case: u32, timeout: Duration, interrupt: &AtomicBool) -> Outcome {
+        // If it cannot be told, it is dead: the loop below finds out and says how.
+        let _ = self.say(&ToWorker::Run { case });
+        self.busy = true;
+        let deadline = Instant::now() + timeout;
+        // Set once the worker was interrupted: when to kill it, and what its processor time was.
+        let mut late: Option<(Instant, Times)> = None;
+        let mut step = None;
+        loop {
+            match self.output.recv_timeout(TICK) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(FromWorker::Step { what }) => step = Some(what),
+                    Ok(FromWorker::Finished(result)) if result.case == case => {
+                        self.busy = false;
+                        return Outcome::Finished(result);
+                    }
+                    Ok(FromWorker::Interrupted { result, ours }) if result.case == case => {
+                        self.busy = false;
+                        return Outcome::TimedOut(TimedOut { step, told: Some(result), ours, stuck: None });
+                    }
+                    Ok(FromWorker::Finished(result) | FromWorker::Interrupted { result, .. }) => {
+                        let other = result.case;
+                        return self.lost(format!("the worker gave a result of case {other} for case {case}"));
+                    }
+                    Err(error) => return self.lost(format!("failed to understand the worker: {error}: {line}")),
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let place = step.map(|step| format!(" in {step}")).unwrap_or_default();
+                    let status = self.kill(true).map_or("and cannot be waited for".to_owned(), ended);
+                    return Outcome::Lost(format!("the worker died{place}: {status}"));
+                }
+            }
+            // After each word, too, and not in pauses only: quick steps leave none.
+            if interrupt.load(Ordering::Relaxed) {
+                return Outcome::Interrupted;
+            }
+            let now = Instant::now();
+            match &late {
+                None if now >= deadline => {
+                    late = Some((now + GRACE, Times::of(self.child.id()).unwrap_or_default()));
+                    self.interrupt();
+                }
+                Some((until, before)) if now >= *until => {
+                    let ours = !in_kernel(self.child.id(), before);
+                    let stack = kernel_stack(self.child.id());
+                    let stuck = self.kill(false).is_none().then_some(stack);
+                    return Outcome::TimedOut(TimedOut { step, told: None, ours, stuck });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks it to end its case now.
+    fn interrupt(&self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        }
+    }
+
+    fn lost(&mut self, message: String) -> Outcome {
+        self.kill(false);
+        Outcome::Lost(message)
+    }
+
+    /// Kills it and waits for its end; `None` if it does not come. One that is `dying` gets a moment to end by itself: its own
+    /// status says more than our SIGKILL.
+    fn kill(&mut self, dying: bool) -> Option<ExitStatus> {
+        self.input = None;
+        let begin = Instant::now();
+        let mercy = if dying { TICK } else { Duration::ZERO };
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if begin.elapsed() < DEATH => {
+                    if begin.elapsed() >= mercy {
+                        let _ = self.child.kill();
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                }
+                _ => {
+                    self.stuck = true;
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// Closing its input lets it close its devices and exit; one that does not is killed.
+    fn drop(&mut self) {
+        if self.stuck {
+            return;
+        }
+        self.input = None;
+        if self.busy {
+            self.interrupt();
+        }
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(2)),
+                _ => return,
+            }
+        }
+        self.kill(false);
+    }
+}
+
+/// How a process ended, in words.
+fn ended(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => match Signal::try_from(signal) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {signal}"),
+        },
+        (None, Some(101)) => "it panicked, which is a bug in vfiospec".to_owned(),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The processor time of a process, in clock ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Times {
+    user: u64,
+    kernel: u64,
+}
+
+impl Times {
+    fn of(pid: u32) -> Option<Times> {
+        Times::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Fields 14 and 15 (`Documentation/filesystems/proc.rst`), counted behind the name, which may hold anything.
+    fn parse(stat: &str) -> Option<Times> {
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        Some(Times { user: fields.next()?.parse().ok()?, kernel: fields.next()?.parse().ok()? })
+    }
+}
+
+/// Whether a process waits for the kernel: one of its threads is in a system call or cannot be interrupted, or it used the processor
+/// there rather than in its own code. So it is taken to be where nothing can be read.
+fn in_kernel(pid: u32, before: &Times) -> bool {
+    let read = |thread: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/task/{thread}/{file}")).ok();
+    let mut threads = threads(pid).peekable();
+    if threads.peek().is_none() {
+        return true;
+    }
+    let waits = |thread: String| {
+        let in_call = read(&thread, "syscall").is_none_or(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+        let uninterruptible =
+            read(&thread, "stat").is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, s)| s.starts_with('D')));
+        in_call || uninterruptible
+    };
+    let busy = |now: Times| now.kernel.saturating_sub(before.kernel) >= now.user.saturating_sub(before.user);
+    threads.any(waits) || Times::of(pid).is_none_or(busy)
+}
+
+fn threads(pid: u32) -> impl Iterator<Item = String> {
+    let folder = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    folder.map(|thread| thread.file_name().to_string_lossy().into_owned())
+}
+
+/// Where in the kernel the threads of a process are, for a report; says so where that cannot be read.
+fn kernel_stack(pid: u32) -> String {
+    let mut text = String::new();
+    for thread in threads(pid) {
+        let file = format!("/proc/{pid}/task/{thread}/stack");
+        match fs::read_to_string(&file) {
+            Ok(stack) if stack.trim().is_empty() => {}
+            Ok(stack) => {
+                let _ = writeln!(text, "{file}:\n{}", stack.trim_end());
+            }
+            Err(error) => {
+                let _ = writeln!(text, "failed to read {file}: {error}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 1 0 5 6 7";
+        assert_eq!(Times::parse(stat), Some(Times { user: 150, kernel: 25 }));
+        assert_eq!(Times::parse("nothing"), None);
+        assert!(Times::of(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_process_that_sleeps_waits_for_the_kernel_and_one_that_computes_does_not() {
+        let mut sleeps = Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let mut computes = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh starts");
+        let before = [&sleeps, &computes].map(|child| Times::of(child.id()).unwrap_or_default());
+        thread::sleep(Duration::from_millis(300));
+        let waits = [in_kernel(sleeps.id(), &before[0]), in_kernel(computes.id(), &before[1])];
+        for child in [&mut sleeps, &mut computes] {
+            child.kill().and_then(|()| child.wait()).expect("it ends");
+        }
+        assert_eq!(waits, [true, false]);
+    }
+}

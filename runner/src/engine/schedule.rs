@@ -1,0 +1,263 @@
+//! What a run does with its cases: which, in which order, how often; and what of it a journal shows to be done already.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{CaseResult, Event, PlannedCase, RunStarted, Verdict};
+
+/// What a run does with the cases of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The numbers of the cases, in the order to run them.
+    pub order: Vec<u32>,
+    /// Each case runs so often, whatever it gives; 0 and 1 are the same.
+    pub repeat: u32,
+    /// A case that does not pass is tried so often again.
+    pub retries: u32,
+    /// The first case that fails or has no verdict is the last.
+    pub fail_fast: bool,
+    /// The run goes on from a journal, where its beginning and its plan are told.
+    pub resumes: bool,
+    /// Attempts at the first of the cases that were made before.
+    pub attempts: Vec<CaseResult>,
+}
+
+impl Schedule {
+    /// Takes the cases out that have their result, and keeps attempts that were made.
+    pub fn go_on(&mut self, past: &Past) {
+        self.resumes = true;
+        self.order.retain(|case| !past.finished.contains(case));
+        self.attempts = past.attempts.clone();
+        // The case that was begun goes first, so that its attempts stay together.
+        self.order.sort_by_key(|case| !past.attempts.iter().any(|attempt| attempt.case == *case));
+    }
+
+    /// Whether a case with these attempts behind it is tried again after another one that gave `verdict`.
+    pub fn again(&self, attempts: usize, verdict: Verdict) -> bool {
+        match self.repeat {
+            0 | 1 => matches!(verdict, Verdict::Failed | Verdict::Error) && attempts < self.retries as usize,
+            // A condition that is not met is not met the next time either.
+            repeat => verdict != Verdict::Skipped && attempts + 1 < repeat as usize,
+        }
+    }
+
+    /// The result of a case from all attempts at it; `last` is the last one.
+    pub fn sum_up(&self, mut attempts: Vec<CaseResult>, last: CaseResult) -> CaseResult {
+        attempts.push(last);
+        let told: Vec<_> = attempts.iter().map(CaseResult::attempt).collect();
+        let micros = attempts.iter().fold(0u64, |sum, attempt| sum.saturating_add(attempt.micros));
+        let (count, failed) = (attempts.len(), attempts.iter().filter(|attempt| rank(attempt.verdict) > 1).count());
+        let passed_last = attempts.last().is_some_and(|last| last.verdict == Verdict::Passed);
+        let deciding = (0..count).rev().max_by_key(|at| rank(attempts[*at].verdict)).expect("there is at least one");
+        let mut result = attempts.swap_remove(deciding);
+        if count == 1 {
+            return result;
+        }
+        let reason = result.message.take().unwrap_or_default();
+        if self.repeat <= 1 && passed_last {
+            result.verdict = Verdict::Flaky;
+            result.message = Some(format!("passed at attempt {count} only; before: {reason}"));
+        } else if failed > 0 {
+            result.message = Some(format!("{reason} (in {failed} of {count} attempts)"));
+        } else {
+            result.message = Some(reason).filter(|reason| !reason.is_empty());
+        }
+        CaseResult { micros, attempts: told, ..result }
+    }
+}
+
+/// Which of several verdicts decides.
+fn rank(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Passed | Verdict::Flaky => 0,
+        Verdict::Skipped | Verdict::KnownIssue => 1,
+        Verdict::Error => 2,
+        Verdict::Failed => 3,
+    }
+}
+
+/// What a journal tells of a run that is to go on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// How it began.
+    pub started: RunStarted,
+    /// Its plan.
+    pub planned: Vec<PlannedCase>,
+    /// The boot that its last part ran in.
+    pub boot: String,
+    /// The cases that have their result.
+    pub finished: HashSet<u32>,
+    /// Those whose result says that host or guest died under them.
+    pub died: BTreeSet<u32>,
+    /// The cases that were begun and have no result.
+    pub running: BTreeSet<u32>,
+    /// Attempts at cases that have no result.
+    pub attempts: Vec<CaseResult>,
+}
+
+impl Past {
+    /// Folds the events of a journal.
+    pub fn of(events: &[Event]) -> Past {
+        let mut past = Past::default();
+        let mut attempts: HashMap<u32, Vec<CaseResult>> = HashMap::new();
+        for event in events {
+            match event {
+                Event::RunStarted(started) => {
+                    past.boot.clone_from(&started.boot);
+                    past.started = started.clone();
+                }
+                Event::RunResumed(started) => past.boot.clone_from(&started.boot),
+                Event::CasePlanned(planned) => past.planned.push(planned.clone()),
+                Event::CaseStarted { case } => {
+                    past.running.insert(*case);
+                }
+                Event::CaseAttempted(attempt) => attempts.entry(attempt.case).or_default().push(attempt.clone()),
+                Event::CaseFinished(result) => {
+                    past.finished.insert(result.case);
+                    past.running.remove(&result.case);
+                    attempts.remove(&result.case);
+                    match result.died {
+                        true => past.died.insert(result.case),
+                        false => past.died.remove(&result.case),
+                    };
+                }
+                Event::RunFinished(_) => {}
+            }
+        }
+        past.attempts = attempts.into_values().flatten().collect();
+        past.attempts.sort_by_key(|attempt| attempt.case);
+        past
+    }
+
+    /// What became of the cases that were running when the run ended. One that took the host down is not tried again, and its result
+    /// is given here; but where the host is in the same boot it stands to reason that it was the runner alone that was ended, and the
+    /// case runs again. With `retry_died` all of them do.
+    pub fn blame(&mut self, boot: &str, retry_died: bool) -> Vec<CaseResult> {
+        if retry_died {
+            self.finished.retain(|case| !self.died.contains(case));
+            return Vec::new();
+        }
+        if self.boot == boot && !boot.is_empty() {
+            return Vec::new();
+        }
+        let blamed = std::mem::take(&mut self.running).into_iter().map(|case| {
+            self.finished.insert(case);
+            let message = "the host went down while this case ran; it is not run again (--retry-died runs it)";
+            died(case, message.to_owned())
+        });
+        let blamed: Vec<_> = blamed.collect();
+        self.attempts.retain(|attempt| !self.finished.contains(&attempt.case));
+        blamed
+    }
+}
+
+/// The result of a case under which its host died.
+pub fn died(case: u32, message: String) -> CaseResult {
+    CaseResult { message: Some(message), died: true, ..CaseResult::new(case, Verdict::Error, Duration::ZERO) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{finished, passed, planned, started, with_reason};
+
+    fn killed() -> Vec<Event> {
+        let mut events = vec![started()];
+        events.extend((0..4).map(|n| Event::CasePlanned(planned(n, "s", "iommufd", &format!("c{n}")))));
+        events.extend([Event::CaseStarted { case: 0 }, Event::CaseFinished(passed(0)), Event::CaseStarted { case: 2 }]);
+        events
+    }
+
+    fn schedule(past: &Past) -> Vec<u32> {
+        let mut schedule = Schedule { order: vec![0, 1, 2, 3], ..Schedule::default() };
+        schedule.go_on(past);
+        schedule.order
+    }
+
+    #[test]
+    fn a_run_that_was_killed_goes_on_with_the_case_that_was_running() {
+        let mut past = Past { boot: "a".into(), ..Past::of(&killed()) };
+        assert_eq!(past.blame("a", false), []);
+        assert_eq!(schedule(&past), [1, 2, 3]);
+    }
+
+    #[test]
+    fn after_a_reboot_the_case_that_was_running_is_blamed_and_not_run() {
+        let mut past = Past { boot: "a".into(), ..Past::of(&killed()) };
+        let blamed = past.blame("b", false);
+        assert_eq!((blamed.len(), blamed[0].case, blamed[0].verdict, blamed[0].died), (1, 2, Verdict::Error, true));
+        assert_eq!(schedule(&past), [1, 3]);
+
+        let mut events = killed();
+        events.extend(blamed.into_iter().map(Event::CaseFinished));
+        assert_eq!(Past::of(&events).blame("c", false), [], "nothing was running this time");
+        let mut again = Past::of(&events);
+        assert_eq!(again.blame("c", true), []);
+        assert_eq!(schedule(&again), [1, 2, 3], "asked for, it runs");
+    }
+
+    #[test]
+    fn a_boot_that_nobody_knows_is_another_one() {
+        assert_eq!(Past::of(&killed()).blame("", false).len(), 1);
+    }
+
+    #[test]
+    fn attempts_are_not_made_twice() {
+        let mut events = killed();
+        events.push(Event::CaseAttempted(with_reason(2, Verdict::Failed, "r")));
+        let mut schedule = Schedule { order: vec![0, 1, 2, 3], retries: 1, ..Schedule::default() };
+        schedule.go_on(&Past::of(&events));
+        assert_eq!((schedule.order, schedule.attempts.len()), (vec![2, 1, 3], 1));
+    }
+
+    #[test]
+    fn an_interrupted_run_goes_on_too() {
+        let mut events = killed();
+        events.push(finished(true));
+        let past = Past { boot: "a".into(), ..Past::of(&events) };
+        assert_eq!(schedule(&past), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_case_is_retried_until_it_passes_and_repeated_whatever_it_gives() {
+        use Verdict::{Error, Failed, KnownIssue, Passed, Skipped};
+        let retries = Schedule { retries: 2, ..Schedule::default() };
+        assert!(retries.again(0, Failed) && retries.again(1, Error) && !retries.again(2, Failed));
+        assert!(!retries.again(0, Passed) && !retries.again(0, Skipped) && !retries.again(0, KnownIssue));
+        let repeat = Schedule { repeat: 3, ..Schedule::default() };
+        assert!(repeat.again(0, Passed) && repeat.again(1, Failed) && !repeat.again(2, Passed));
+        assert!(!repeat.again(0, Skipped));
+        assert!(!Schedule::default().again(0, Failed));
+    }
+
+    #[test]
+    fn a_flake_is_no_pass() {
+        let schedule = Schedule { retries: 2, ..Schedule::default() };
+        let failed = CaseResult { at: Some("s.yaml:7:3".into()), ..with_reason(0, Verdict::Failed, "map gave EINVAL") };
+        let flaky = schedule.sum_up(vec![failed.clone()], passed(0));
+        assert_eq!(flaky.verdict, Verdict::Flaky);
+        assert_eq!(flaky.message.as_deref(), Some("passed at attempt 2 only; before: map gave EINVAL"));
+        assert_eq!((flaky.at.as_deref(), flaky.micros), (Some("s.yaml:7:3"), 2 * 182_000), "where it failed before");
+        let verdicts: Vec<_> = flaky.attempts.iter().map(|attempt| attempt.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Failed, Verdict::Passed]);
+
+        let never = schedule.sum_up(vec![failed.clone(), failed.clone()], failed);
+        assert_eq!(never.verdict, Verdict::Failed);
+        assert_eq!(never.message.as_deref(), Some("map gave EINVAL (in 3 of 3 attempts)"));
+        assert_eq!(schedule.sum_up(vec![], passed(0)), passed(0));
+    }
+
+    #[test]
+    fn of_repeated_runs_the_worst_counts() {
+        let schedule = Schedule { repeat: 3, ..Schedule::default() };
+        let failed = with_reason(0, Verdict::Failed, "r");
+        let result = schedule.sum_up(vec![passed(0), failed], passed(0));
+        assert_eq!((result.verdict, result.message.as_deref()), (Verdict::Failed, Some("r (in 1 of 3 attempts)")));
+        let result = schedule.sum_up(vec![passed(0), passed(0)], passed(0));
+        assert_eq!((result.verdict, result.message, result.attempts.len()), (Verdict::Passed, None, 3));
+    }
+}
