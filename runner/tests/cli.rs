@@ -40,6 +40,56 @@ fn list_gives_every_case_once_and_the_same_each_time() {
 }
 
 #[test]
+fn shares_of_a_list_are_disjoint_and_complete() {
+    let list = |more: &[&str]| expect(&vfiospec(&[&["list", "scenarios/"], more].concat()), 0).0;
+    let whole: Vec<String> = list(&[]).lines().map(str::to_owned).collect();
+    let shares: String = ["1/3", "2/3", "3/3"].iter().map(|share| list(&["--partition", share])).collect();
+    let mut dealt: Vec<_> = shares.lines().map(str::to_owned).collect();
+    dealt.sort();
+    let mut sorted = whole;
+    sorted.sort();
+    assert_eq!(dealt, sorted);
+}
+
+#[test]
+fn filters_select_cases_and_say_when_there_are_none() {
+    let (stdout, _) = expect(
+        &vfiospec(&["list", "--backend", "iommufd*", "--filter", "case == 'map_unmap' and 'page=2MiB' in name"]),
+        0,
+    );
+    let backends: Vec<_> = stdout.lines().map(|id| id.split('.').nth(2).unwrap()).collect();
+    assert_eq!(backends, ["iommufd_compat_type1__any", "iommufd_compat_type1v2__any", "iommufd__any"], "{stdout}");
+
+    let (_, stderr) = expect(&vfiospec(&["list", "--tag", "slwo"]), 4);
+    assert!(stderr.contains("has the tag `slwo`; did you mean `slow`?"), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["list", "--backend", "iommu"]), 2);
+    assert!(stderr.contains("no backend is called so"), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["list", "--filter", "'slow' in tag"]), 2);
+    assert_eq!(
+        stderr,
+        "vfiospec: `tag` is not defined in --filter\n  'slow' in tag\n            ^^^ \n  help: did you mean `tags`?\n"
+    );
+    let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", "no/such.jsonl"]), 2);
+    assert!(stderr.contains("no/such.jsonl") && stderr.contains("help: "), "{stderr}");
+}
+
+#[test]
+fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing");
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (junit, journal) = (file("junit.xml"), file("journal.jsonl"));
+    let run = |more: &[&str]| {
+        let arguments =
+            ["run", "--device", "ffff:ff:1f.7", "--filter", "false", "--junit", &junit, "--journal", &journal];
+        vfiospec(&[&arguments, more].concat())
+    };
+    let (_, stderr) = expect(&run(&[]), 4);
+    assert!(stderr.contains("is selected by the filters"), "{stderr}");
+    expect(&run(&["--no-tests", "pass"]), 0);
+    assert!(std::fs::read_to_string(&junit).unwrap().contains("<testsuites"), "an empty report is one, too");
+}
+
+#[test]
 fn show_writes_out_what_the_declarative_form_stands_for() {
     let (stdout, _) = expect(&vfiospec(&["show", "bar"]), 2);
     assert_eq!(stdout, "", "a name is whole: `bar` ends other names, and is none");

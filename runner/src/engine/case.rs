@@ -234,6 +234,8 @@ impl<'a> Execution<'a> {
                 self.check(check, &planned.at)?;
             } else if let Some(repeat) = &planned.step.repeat {
                 self.repeat(repeat, planned, frame, say)?;
+            } else if let Some(fault) = planned.step.lab_fault {
+                self.lab_fault(fault, planned)?;
             } else if let Some(done) = self.object_step(planned, frame.open, frame.held) {
                 done?;
             } else if let Some(done) = self.data_step(planned, frame.held) {

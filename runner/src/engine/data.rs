@@ -17,7 +17,7 @@ use super::{
 use crate::{
     language::{self, Bits, Dynamic, Name, Path, Size, Template},
     plan::PlannedStep,
-    uapi::{Errno, Mapping},
+    uapi::{Errno, Mapping, signal},
 };
 
 /// How much memory is looked at in one go, in bytes.
@@ -175,9 +175,10 @@ impl Execution<'_> {
         };
         let part = self.number_in_memory(&poll.region, &poll.offset, poll.bits, &at, held)?;
         let until = Instant::now() + poll.timeout.map_or(PATIENCE, |timeout| timeout.0);
+        let _waiting = signal::wait();
         let got = loop {
             match part.number() {
-                Ok(value) if value & mask != wanted && Instant::now() < until => {
+                Ok(value) if value & mask != wanted && Instant::now() < until && signal::interrupted().is_none() => {
                     std::thread::sleep(Duration::from_micros(100));
                 }
                 got => break got,

@@ -6,6 +6,7 @@ mod control;
 mod data;
 mod device;
 mod failure;
+mod fault;
 mod fixture;
 mod iommufd;
 mod iova;

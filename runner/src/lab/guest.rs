@@ -12,7 +12,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
 use super::initramfs::Order;
-use super::protocol::{JOB_PATH, JOURNAL_PORT, Message, PORT_NAME};
+use super::protocol::{JOB_PATH, JOURNAL_PORT, KERNEL_MARK, Message, PORT_NAME};
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
 const MOUNTS: [(&str, &str); 5] =
@@ -21,6 +21,12 @@ const MOUNTS: [(&str, &str); 5] =
 /// Whether this process is a lab guest's init, and not just the first process of some container.
 pub fn is_guest_init() -> bool {
     std::process::id() == 1 && Path::new(JOB_PATH).exists()
+}
+
+/// Whether this process runs in a lab's guest, which may be broken: what init found is there, and the kernel was started for it.
+pub fn is_guest() -> bool {
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    Path::new(JOB_PATH).exists() && command_line.split_whitespace().any(|word| word == KERNEL_MARK)
 }
 
 /// What process 1 of a guest does: mounts, runs the job's command, tells the host, powers off.
@@ -153,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_process_is_no_guest() {
-        assert!(!is_guest_init());
+        assert!(!is_guest_init() && !is_guest());
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod version;
 pub use boot::{Guest, Next};
 pub use cache::default_cache;
 pub use error::{LabError, LabErrorKind};
-pub use guest::{guest_main, is_guest_init};
+pub use guest::{guest_main, is_guest, is_guest_init};
 pub use initramfs::Job;
 pub use options::{Accel, DeviceModel, IommuModel, KernelChoice, Options};
 pub use prepare::{Prepared, prepare};

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::error::LabError;
 use super::options::{DeviceModel, IommuModel, Options};
-use super::protocol::PORT_NAME;
+use super::protocol::{KERNEL_MARK, PORT_NAME};
 use super::tools;
 use super::version::Version;
 
@@ -148,10 +148,11 @@ fn kernel_command_line(options: &Options) -> String {
         IommuModel::None => "intel_iommu=off",
     };
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
+    // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
-        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 {iommu}"
+        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+         hugepagesz=1G hugepages=1 {KERNEL_MARK} {iommu}"
     )
 }
 

@@ -29,6 +29,7 @@ pub use scenario::device::{
     Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
     RegionInfo,
 };
+pub use scenario::fault::LabFault;
 pub use scenario::iommufd::{
     AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, HwptFlag, InIoas, IoasCopy,
     IommuOption, MapFile, Object, OptionName, Where,

@@ -1,5 +1,8 @@
 //! What several tests need.
 
+#[allow(dead_code)] // each test uses a part of this module
+pub mod lab;
+
 /// The YAML blocks of a Markdown text that are whole scenarios, each with the line that its first line stands on.
 ///
 /// A whole scenario is a block of plain `yaml` that begins with a modeline or with `name:`. A block that is only a part of one says

@@ -5,6 +5,7 @@ pub(in crate::language) mod case;
 pub(in crate::language) mod control;
 pub(in crate::language) mod data;
 pub(in crate::language) mod device;
+pub(in crate::language) mod fault;
 pub(in crate::language) mod iommufd;
 pub(in crate::language) mod name;
 pub(in crate::language) mod object;

@@ -17,7 +17,7 @@ use super::iommufd::{
     MapFile, Object, Where,
 };
 use super::object::{Close, Ioctl, Open};
-use crate::language::{ByBackend, Dynamic, Name, Outcome, Size, Template};
+use crate::language::{ByBackend, Dynamic, LabFault, Name, Outcome, Size, Template};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
 ///
@@ -137,6 +137,10 @@ pub struct Step {
     /// unchecked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Range>,
+    /// Break the lab's guest or the process that runs the case, to see that the run survives it. An error anywhere but in the lab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"panic")]
+    pub lab_fault: Option<LabFault>,
     /// Check that an expression is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "{{ m.iova % page_size == 0 }}")]
@@ -324,6 +328,7 @@ verbs!(
     ioctl,
     pagesize,
     gone,
+    lab_fault,
     check,
     fill,
     compare,

@@ -1,0 +1,410 @@
+//! Nothing is lost: what a run leaves behind when a case, a worker, a guest or the run itself dies.
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::lab::{Ran, alone, events, folder, lab_run, results, vfiospec};
+use vfiospec::{
+    event::{CaseResult, Event, Verdict},
+    report::{
+        journal,
+        run::{Run, State},
+    },
+};
+
+/// A scenario file in a pack of its own.
+fn scenario(name: &str, text: &str) -> String {
+    let pack = folder(name).join(name.replace('-', "_"));
+    fs::create_dir_all(&pack).unwrap();
+    let file = pack.join("scenario.yaml");
+    fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// A case that passes, with more keys if wanted.
+fn fine(name: &str, more: &str) -> String {
+    format!("  - name: {name}\n    region: {{ memory: anonymous, size: 4KiB }}\n    expect: {{ map: ok }}\n{more}")
+}
+
+/// A case that breaks something.
+fn breaks(name: &str, fault: &str) -> String {
+    format!("  - name: {name}\n    steps: [{{ lab_fault: {fault} }}]\n")
+}
+
+#[track_caller]
+fn verdict(results: &BTreeMap<String, serde_json::Value>, case: &str, verdict: &str, words: &[&str]) {
+    let result = &results[case];
+    assert_eq!(result["verdict"], verdict, "{result:#}");
+    let message = result["message"].as_str().unwrap_or_default();
+    for word in words {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+}
+
+/// How many failures, errors and skips the JUnit file has.
+fn junit(ran: &Ran) -> [usize; 3] {
+    let xml = ran.junit();
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    ["failure", "error", "skipped"].map(|tag| document.descendants().filter(|node| node.has_tag_name(tag)).count())
+}
+
+#[test]
+fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() {
+    let text = ["name: dies\nbackends: [iommufd]\ncases:\n".to_owned()]
+        .into_iter()
+        .chain([
+            fine("first", ""),
+            breaks("panics", "panic"),
+            fine("second", ""),
+            breaks("vanishes", "reboot"),
+            fine("third", ""),
+        ])
+        .collect::<String>();
+    let Some(ran) = lab_run("dies-run", &[&scenario("dies", &text)]) else { return };
+    ran.expect(3);
+    let results = results(&ran);
+    for case in ["first", "second", "third"] {
+        verdict(&results, case, "passed", &[]);
+    }
+    verdict(&results, "panics", "error", &["the guest died while this case ran: Kernel panic - not syncing: sysrq"]);
+    assert!(results["panics"]["detail"].as_str().unwrap().contains("Call Trace"), "{:#}", results["panics"]);
+    verdict(&results, "vanishes", "error", &["the guest died while this case ran"]);
+    assert_eq!(junit(&ran), [0, 2, 0], "{}", ran.junit());
+    assert_eq!(events(&ran, "run_resumed").len(), 2, "a fresh guest after each");
+    assert_eq!(events(&ran, "run_finished").len(), 1, "and one run");
+}
+
+#[test]
+fn guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why() {
+    let cases: String = (0..12).map(|number| breaks(&format!("case_{number}"), "reboot")).collect();
+    let text = format!("name: keeps\nbackends: [iommufd]\ncases:\n{cases}");
+    let Some(ran) = lab_run("keeps-run", &[&scenario("keeps", &text)]) else { return };
+    ran.expect(3);
+    assert_eq!(junit(&ran), [0, 10, 2], "{}", ran.junit());
+    assert!(ran.junit().contains("not run: 10 guests in a row died of a case"), "{}", ran.junit());
+}
+
+#[test]
+fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
+    let fresh = |name: &str| fine(name, "    fixture: fresh\n");
+    let late = |name: &str, steps: &str| format!("  - name: {name}\n    timeout: 300ms\n    steps: {steps}\n");
+    let text = ["name: workers\nbackends: [iommufd]\ncases:\n".to_owned()]
+        .into_iter()
+        .chain([breaks("crashes", "crash"), fine("after_crash", "")])
+        .chain([breaks("starves", "exhaust_memory"), fine("after_starving", "")])
+        .chain([late("spins", "[{ lab_fault: spin }]"), fine("after_spinning", "")])
+        .chain([late("waits", "[{ irq_enable: { index: msi } }, { irq_wait: { index: msi, timeout: 1min } }]")])
+        .chain([fresh("after_waiting")])
+        .chain([late("polls", "[{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 1min } }]")])
+        .chain([late("stuck", "[{ lab_fault: stuck }]"), fine("after_stuck", "")])
+        .collect::<String>();
+    let file = scenario("workers", &text);
+    let Some(ran) = lab_run("workers-run", &[&file]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    let line = |of: &str| 1 + text.lines().position(|line| line.contains(of)).unwrap();
+    let at = |verb: &str, of: &str| format!("{verb} at {file}:{}", line(of));
+    for case in ["after_crash", "after_starving", "after_spinning", "after_waiting"] {
+        verdict(&results, case, "passed", &[]);
+    }
+    verdict(&results, "crashes", "error", &[&at("lab_fault", "lab_fault: crash"), "killed by SIGABRT"]);
+    verdict(
+        &results,
+        "starves",
+        "error",
+        &[&at("lab_fault", "exhaust_memory"), "SIGKILL", "the machine ran out of memory"],
+    );
+    verdict(&results, "spins", "error", &["timed out after 300ms", &at("lab_fault", "spin"), "no verdict on them"]);
+    verdict(&results, "waits", "failed", &["timed out after 300ms", &at("irq_wait", "irq_wait")]);
+    let calls = results["waits"]["trace"].as_array().unwrap();
+    assert!(calls.iter().any(|call| call.as_str().unwrap().starts_with("poll(")), "its calls are kept: {calls:?}");
+    verdict(&results, "polls", "failed", &["timed out after 300ms", &at("mmio_poll", "mmio_poll")]);
+    verdict(&results, "stuck", "failed", &["timed out after 300ms", "stuck in the kernel", "the device is given up"]);
+    let detail = results["stuck"]["detail"].as_str().unwrap();
+    assert!(detail.contains("vfio_unregister_group_dev"), "its kernel stack is told:\n{detail}");
+    assert_eq!(results["stuck"]["at"], format!("{file}:{}", line("lab_fault: stuck")));
+    verdict(&results, "after_stuck", "skipped", &["not run: the device was given up"]);
+}
+
+#[test]
+fn a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once() {
+    let text =
+        format!("name: flakes\nbackends: [iommufd]\ncases:\n{}{}", breaks("flake", "fail_once"), fine("steady", ""));
+    let file = scenario("flakes", &text);
+    let Some(ran) = lab_run("flakes-run", &["--retries", "2", &file]) else { return };
+    ran.expect(0);
+    let flake = &results(&ran)["flake"];
+    assert_eq!(flake["verdict"], "flaky", "{flake:#}");
+    let verdicts: Vec<_> = flake["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["verdict"]).collect();
+    assert_eq!(verdicts, ["failed", "passed"]);
+    assert_eq!(events(&ran, "case_attempted").len(), 1);
+    assert!(ran.stdout().contains("2 cases: 1 passed, 1 flaky"), "{}", ran.stdout());
+    assert!(ran.junit().contains("FLAKY: passed at attempt 2 only"), "{}", ran.junit());
+
+    let Some(ran) = lab_run("flakes-fail-run", &["--retries", "1", "--fail-on-flaky", &file]) else { return };
+    ran.expect(1);
+
+    let Some(ran) = lab_run("flakes-repeat-run", &["--repeat", "3", "--filter", "case == 'flake'", &file]) else {
+        return;
+    };
+    ran.expect(1);
+    verdict(&results(&ran), "flake", "failed", &["lab_fault gave EIO", "in 1 of 3 attempts"]);
+    assert_eq!(events(&ran, "case_planned").len(), 1, "and the other was not selected");
+}
+
+#[test]
+fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() {
+    let fails = "  - name: fails\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: EINVAL }\n";
+    let text = format!("name: fast\nbackends: [iommufd]\ncases:\n{}{fails}{}", fine("first", ""), fine("last", ""));
+    let file = scenario("fast", &text);
+    let Some(ran) = lab_run("fast-run", &["--fail-fast", &file]) else { return };
+    ran.expect(1);
+    assert_eq!(junit(&ran), [1, 0, 1]);
+    assert!(ran.junit().contains("not run: a case did not pass (--fail-fast)"), "{}", ran.junit());
+
+    let from = ran.journal.to_str().unwrap();
+    let saved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fast-journal.jsonl");
+    fs::copy(from, &saved).unwrap();
+    let again = ["--rerun", "failed", "--from", saved.to_str().unwrap(), "--shuffle=7", &file];
+    let Some(ran) = lab_run("fast-rerun", &again) else { return };
+    ran.expect(1);
+    let names: Vec<_> = results(&ran).into_keys().collect();
+    assert_eq!(names, ["fails", "last"], "what failed, and what was not run");
+    assert_eq!(events(&ran, "run_started")[0]["shuffle"], 7);
+    assert!(ran.stderr().contains("--shuffle=7"), "{}", ran.stderr());
+}
+
+/// Many quick cases, some of which do not pass.
+fn many() -> String {
+    let quick = |name: &str| format!("{}    matrix: {{ number: [1, 2, 3, 4] }}\n", fine(name, ""));
+    let fails = "  - name: fails\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: EINVAL }\n";
+    let skips = fine("skips", "    requires: [{ that: \"{{ false }}\", because: it never applies }]\n");
+    format!("name: many\nbackends: all\ncases:\n{}{}{fails}{skips}{}", quick("one"), quick("two"), quick("three"))
+}
+
+/// What identifies a result, without times and addresses.
+fn essence(run: &Run) -> Vec<(String, Verdict, Option<String>, u32)> {
+    let of = |case: &vfiospec::report::run::Case| {
+        let CaseResult { verdict, message, checks, .. } = &case.result;
+        (case.planned.id(), *verdict, message.clone(), *checks)
+    };
+    run.cases.iter().map(of).collect()
+}
+
+fn run_of(journal: &Path) -> Run {
+    Run::from_events(journal::read_file(journal).expect("a journal"))
+}
+
+/// `vfiospec lab run` in the background.
+fn start(journal_option: &str, journal: &Path, junit: &Path, file: &str) -> Child {
+    let mut command = vfiospec();
+    command.args(["lab", "run", journal_option]).arg(journal).arg("--junit").arg(junit).arg(file);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+}
+
+/// Waits until the journal has so many lines; false if the run ended before.
+fn until_lines(child: &mut Child, journal: &Path, lines: usize) -> bool {
+    let begin = Instant::now();
+    loop {
+        let there = fs::read(journal).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+        if there >= lines {
+            return true;
+        }
+        if child.try_wait().expect("it can be waited for").is_some() {
+            return false;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(300), "the run stands still at line {there}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// An undisturbed run of [`many`], and its journal's length in lines.
+fn undisturbed(name: &str) -> Option<(String, Run, usize)> {
+    let file = scenario(name, &many());
+    let ran = lab_run(&format!("{name}-undisturbed"), &[&file])?;
+    ran.expect(1);
+    let lines = fs::read_to_string(&ran.journal).unwrap().lines().count();
+    Some((file, run_of(&ran.journal), lines))
+}
+
+/// Kills a run at a moment, looks at what it left, and has it go on to its end. Gives how many results there were, and how many
+/// cases were running, when it was killed.
+fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, delay: Duration) -> (usize, usize) {
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let _ = fs::remove_file(&journal);
+    let mut child = start("--journal", &journal, &junit, file);
+    until_lines(&mut child, &journal, lines);
+    thread::sleep(delay);
+    let _ = child.kill();
+    let killed = child.wait().expect("it ends").signal() == Some(9);
+
+    let told = journal::read_file(&journal).expect("readable, torn or not");
+    let finished: BTreeMap<u32, &CaseResult> = told
+        .iter()
+        .filter_map(|event| match event {
+            Event::CaseFinished(result) => Some((result.case, result)),
+            _ => None,
+        })
+        .collect();
+    let run = Run::from_events(told.clone());
+    let mut running = 0;
+    for (case, undisturbed) in run.cases.iter().zip(&whole.cases) {
+        assert_eq!(case.planned, undisturbed.planned, "nothing is invented");
+        match finished.get(&case.planned.case) {
+            Some(result) => {
+                assert_eq!((case.state, &&case.result), (State::Finished, result), "every finished case is there");
+                assert_eq!(case.result.verdict, undisturbed.result.verdict, "{}", case.planned.id());
+            }
+            None if case.state == State::Died => {
+                running += 1;
+                assert_eq!(case.result.verdict, Verdict::Error);
+            }
+            None => assert_eq!((case.state, case.result.verdict), (State::NotRun, Verdict::Skipped)),
+        }
+    }
+    assert!(running <= 1, "at most one was running: {running}");
+    assert!(!killed || run.finished.is_none() || finished.len() == whole.cases.len(), "it told no end that was none");
+
+    let mut child = start("--resume", &journal, &junit, file);
+    let status = child.wait().expect("it ends");
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let resumed = run_of(&journal);
+    assert_eq!(essence(&resumed), essence(whole), "killed after {} results", finished.len());
+    assert!(resumed.cases.iter().all(|case| case.state == State::Finished) && resumed.finished.is_some());
+    for result in finished.values() {
+        let kept = resumed.cases.iter().find(|case| case.planned.case == result.case).unwrap();
+        assert_eq!(&&kept.result, result, "what was known was not run again");
+    }
+    let xml = fs::read_to_string(&junit).expect("there is a JUnit file");
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase")).count();
+    assert_eq!(cases, whole.cases.len());
+    (finished.len(), running)
+}
+
+/// How many runs are killed: few in every test run, more where `VFIOSPEC_KILLS` says so.
+fn kills() -> u64 {
+    std::env::var("VFIOSPEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_loses_nothing_and_goes_on_to_the_same_result() {
+    let Some((file, whole, lines)) = undisturbed("killed") else { return };
+    let _guard = alone();
+    let folder = folder("killed-runs");
+    // Moments from all over the run: its beginning, its plan, each case.
+    let mut seed = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let (mut in_case, mut moments) = (0, Vec::new());
+    for number in 0..kills() {
+        let at = random(lines as u64 + 1) as usize;
+        let delay = Duration::from_micros(random(5_000));
+        let (finished, running) = killed_and_resumed(&folder, &file, &whole, at, delay);
+        in_case += running;
+        moments.push(finished);
+        eprintln!("kill {number}: at line {at} of {lines}, {finished} of {} results", whole.cases.len());
+    }
+    eprintln!("{} runs killed after {moments:?} results, {in_case} of them within a case", kills());
+}
+
+#[test]
+fn an_interrupted_run_ends_in_good_order_and_goes_on() {
+    let Some((file, whole, lines)) = undisturbed("stopped") else { return };
+    let _guard = alone();
+    let folder = folder("stopped-runs");
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let mut child = start("--journal", &journal, &junit, &file);
+    assert!(until_lines(&mut child, &journal, lines * 2 / 3));
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let run = run_of(&journal);
+    assert!(run.interrupted());
+    assert!(run.cases.iter().any(|case| case.state == State::Finished), "what was known is told");
+    let xml = fs::read_to_string(&junit).expect("there is a JUnit file");
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase")).count();
+    assert_eq!(cases, whole.cases.len(), "every case that was planned");
+
+    assert_eq!(start("--resume", &journal, &junit, &file).wait().unwrap().code(), Some(1));
+    assert_eq!(essence(&run_of(&journal)), essence(&whole));
+}
+
+/// A journal of a run on a host that has been booted since, cut within a case.
+fn cut_within_a_case(ran: &Ran, to: &Path) -> u32 {
+    let text = fs::read_to_string(&ran.journal).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let begun: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains("\"case_started\"")).collect();
+    let cut = begun[begun.len() / 2];
+    let boot = events(ran, "run_started")[0]["boot"].as_str().unwrap().to_owned();
+    assert!(!boot.is_empty());
+    let before = lines[..=cut].join("\n").replace(&boot, "00000000-0000-0000-0000-000000000000");
+    fs::write(to, before + "\n{\"event\":\"case_fin").unwrap();
+    serde_json::from_str::<serde_json::Value>(lines[cut]).unwrap()["case"].as_u64().unwrap() as u32
+}
+
+#[test]
+fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only_if_asked() {
+    let file = scenario("reboot", &many());
+    let Some(ran) = lab_run("reboot-run", &[&file]) else { return };
+    ran.expect(1);
+    let whole = run_of(&ran.journal);
+    let _guard = alone();
+    let folder = folder("reboot-runs");
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let case = cut_within_a_case(&ran, &journal);
+
+    let mut child = start("--resume", &journal, &junit, &file);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let run = run_of(&journal);
+    let blamed: Vec<_> = run.cases.iter().filter(|case| case.result.verdict == Verdict::Error).collect();
+    assert_eq!(blamed.len(), 1);
+    assert_eq!(blamed[0].planned.case, case);
+    let message = blamed[0].result.message.as_deref().unwrap();
+    assert!(message.starts_with("the host went down while this case ran"), "{message}");
+    let others =
+        |run: &Run| essence(run).into_iter().filter(|(id, ..)| *id != blamed[0].planned.id()).collect::<Vec<_>>();
+    assert_eq!(others(&run), others(&whole));
+
+    let mut command = vfiospec();
+    command.args(["lab", "run", "--retry-died", "--resume"]).arg(&journal).arg("--junit").arg(&junit).arg(&file);
+    assert_eq!(command.output().expect("the binary starts").status.code(), Some(1));
+    assert_eq!(essence(&run_of(&journal)), essence(&whole));
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_scenarios_or_another_selection() {
+    let file = scenario("changed", &format!("name: changed\nbackends: [iommufd]\ncases:\n{}", fine("case", "")));
+    let Some(ran) = lab_run("changed-run", &[&file]) else { return };
+    ran.expect(0);
+    let before = fs::read(&ran.journal).unwrap();
+    let go_on = |more: &[&str]| {
+        let output =
+            vfiospec().args(["lab", "run", "--resume"]).arg(&ran.journal).arg(&file).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = go_on(&["--backend", "vfio*"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("it had 1 cases, and 0 are selected now"), "{said}");
+
+    let mut text = OpenOptions::new().append(true).open(&file).unwrap();
+    std::io::Write::write_all(&mut text, b"# changed\n").unwrap();
+    let (code, said) = go_on(&[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("the scenarios or their variables were changed since") && said.contains("help: "), "{said}");
+    assert_eq!(fs::read(&ran.journal).unwrap(), before, "and the journal is as it was");
+}
