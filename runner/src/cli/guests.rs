@@ -14,6 +14,7 @@ use crate::{
         schedule::{Past, died},
     },
     event::{CaseResult, Event, RunFinished, RunStarted},
+    host::pstore,
     lab::{Guest, JOURNAL_PORT, Job, Next, Prepared},
     plan::Plan,
     report::sanitize,
@@ -247,7 +248,7 @@ impl Run<'_> {
         let Some(case) = self.output.running() else { return Ok(false) };
         let attempts = Past::of(self.output.events()).attempts;
         let attempts = attempts.into_iter().filter(|attempt| attempt.case == case).collect();
-        let reasons: Vec<&str> = why.into_iter().chain(panic(console)).collect();
+        let reasons: Vec<&str> = why.into_iter().chain(pstore::cause(console)).collect();
         let reason = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
         let message = format!("the guest died while this case ran{reason}");
         let planned = &self.plan.cases[case as usize].id;
@@ -282,27 +283,6 @@ impl From<Stop> for Broken {
     }
 }
 
-/// What the kernel died of, without the time before it.
-fn panic(console: &str) -> Option<&str> {
-    let of =
-        |begin: &'static str| console.lines().find_map(move |line| line.find(begin).map(|at| line[at..].trim_end()));
-    ["Kernel panic - not syncing", "BUG: ", "Oops: "].into_iter().find_map(of)
-}
-
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {}\n", sanitize::text(line))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_panic_is_found_in_the_console() {
-        let console =
-            "[    1.0] BUG: kernel NULL pointer dereference\n[    1.2] Kernel panic - not syncing: Fatal exception\r\n";
-        assert_eq!(panic(console), Some("Kernel panic - not syncing: Fatal exception"));
-        assert_eq!(panic("[    1.0] BUG: soft lockup\n"), Some("BUG: soft lockup"));
-        assert_eq!(panic("all is well"), None);
-    }
 }

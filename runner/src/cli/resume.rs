@@ -7,6 +7,7 @@ use super::{
 use crate::{
     engine::{Schedule, schedule::Past},
     event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted},
+    host::pstore,
     plan::Plan,
     report::sanitize::line,
 };
@@ -77,8 +78,24 @@ impl Resumed {
 
     /// Takes out of the schedule what is done; gives the results of the cases that are to blame for the end.
     pub fn go_on(&mut self, schedule: &mut Schedule, boot: &str, retry_died: bool) -> Vec<CaseResult> {
-        let blamed = self.past.blame(boot, retry_died);
+        let mut blamed = self.past.blame(boot, retry_died);
         schedule.go_on(&self.past);
+        let words = if blamed.is_empty() { None } else { pstore::last_words(self.past.since) };
+        for result in &mut blamed {
+            let mut message = result.message.take().unwrap_or_default();
+            if let Some(cause) = words.as_deref().and_then(pstore::cause) {
+                message.push_str(&format!(": {cause}"));
+            }
+            let planned = self.past.planned.iter().find(|planned| planned.case == result.case);
+            result.at = planned.map(|planned| format!("{}:{}", planned.file, planned.line));
+            let place = result.at.as_ref().map(|at| format!("\n  --> {at}")).unwrap_or_default();
+            let words = words.as_ref().map_or_else(
+                || "\nthe machine kept nothing of its last words (pstore has no record of this time)".to_owned(),
+                |words| format!("\nits last words:\n{words}"),
+            );
+            result.detail = Some(format!("{message}{place}{words}"));
+            result.message = Some(message);
+        }
         blamed
     }
 }

@@ -108,7 +108,8 @@ impl Worker {
         loop {
             match self.output.recv_timeout(TICK) {
                 Ok(line) => match serde_json::from_str(&line) {
-                    Ok(FromWorker::Step { what }) => step = Some(what),
+                    // Behind the interrupt come steps that tidy up.
+                    Ok(FromWorker::Step { what }) => step = if late.is_none() { Some(what) } else { step },
                     Ok(FromWorker::Finished(result)) if result.case == case => {
                         self.busy = false;
                         return Outcome::Finished(result);

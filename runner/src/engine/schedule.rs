@@ -89,6 +89,8 @@ pub struct Past {
     pub planned: Vec<PlannedCase>,
     /// The boot that its last part ran in.
     pub boot: String,
+    /// When its last part began, in milliseconds since 1970.
+    pub since: u64,
     /// The cases that have their result.
     pub finished: HashSet<u32>,
     /// Those whose result says that host or guest died under them.
@@ -106,11 +108,13 @@ impl Past {
         let mut attempts: HashMap<u32, Vec<CaseResult>> = HashMap::new();
         for event in events {
             match event {
-                Event::RunStarted(started) => {
+                Event::RunStarted(started) | Event::RunResumed(started) => {
                     past.boot.clone_from(&started.boot);
-                    past.started = started.clone();
+                    past.since = started.started_ms;
+                    if matches!(event, Event::RunStarted(_)) {
+                        past.started = started.clone();
+                    }
                 }
-                Event::RunResumed(started) => past.boot.clone_from(&started.boot),
                 Event::CasePlanned(planned) => past.planned.push(planned.clone()),
                 Event::CaseStarted { case } => {
                     past.running.insert(*case);

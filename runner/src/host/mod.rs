@@ -5,6 +5,7 @@ pub mod facts;
 pub mod kmsg;
 pub mod leaves;
 pub mod pci;
+pub mod pstore;
 mod root;
 mod use_of;
 
