@@ -49,6 +49,8 @@ pub struct Run<'a> {
     pub output: Output,
     /// Ctrl-C.
     pub interrupt: &'a AtomicBool,
+    /// When the case that is running began.
+    pub begun: Instant,
 }
 
 /// How a guest's run ended.
@@ -190,7 +192,12 @@ impl Run<'_> {
                                 return Ok(End::Refused(exit));
                             }
                         }
-                        Ok(event) => self.output.on(event)?,
+                        Ok(event) => {
+                            if matches!(event, Event::CaseStarted { .. }) {
+                                self.begun = Instant::now();
+                            }
+                            self.output.on(event)?;
+                        }
                         Err(error) => {
                             let why = format!("failed to understand the guest: {error}: {line}");
                             return Ok(End::Died { why: Some(why), console: guest.last_words() });
@@ -256,6 +263,7 @@ impl Run<'_> {
         let result = CaseResult {
             detail: Some(format!("{message}\n  --> {at}\nits console ends with:\n{}", indent(console))),
             at: Some(at),
+            micros: self.begun.elapsed().as_micros() as u64,
             ..died(case, message)
         };
         self.output.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;

@@ -1,6 +1,6 @@
 //! `vfiospec lab`
 
-use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
+use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -202,7 +202,8 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let output = Output::create(&outputs, resumed.as_ref())?;
     let host = RunStarted { boot: facts::boot(), shuffle, ..RunStarted::default() };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
-    guests::Run { prepared, job, plan, schedule, host, resumed, output, interrupt }.run(&args.course)
+    guests::Run { prepared, job, plan, schedule, host, resumed, output, interrupt, begun: Instant::now() }
+        .run(&args.course)
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {
