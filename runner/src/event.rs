@@ -68,6 +68,11 @@ pub struct RunStarted {
     pub shuffle: Option<u64>,
 }
 
+/// Whether a class of devices is not known.
+fn is_unknown(class: &u32) -> bool {
+    *class == 0
+}
+
 /// A device under test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceUsed {
@@ -77,6 +82,9 @@ pub struct DeviceUsed {
     pub bdf: String,
     /// Its PCI ids, such as `1234:11e8`.
     pub ids: String,
+    /// Its class, subclass and programming interface, such as 0x010802; 0 where they are not known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub class: u32,
     /// The driver that it was taken from, and goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,

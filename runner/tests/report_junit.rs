@@ -185,7 +185,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
         hostname: s(),
         kernel: s(),
         iommu: s(),
-        devices: vec![DeviceUsed { name: s(), bdf: s(), ids: s(), driver: Some(s()) }],
+        devices: vec![DeviceUsed { name: s(), bdf: s(), ids: s(), class: 0, driver: Some(s()) }],
         lab: Some(s()),
         boot: s(),
         scenarios: s(),

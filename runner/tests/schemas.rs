@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use snapbox::{Data, assert_data_eq, data::DataFormat};
-use vfiospec::language;
+use vfiospec::language::{self, Packs};
 
 /// The repository's top folder.
 fn top() -> &'static Path {
@@ -45,17 +45,19 @@ fn assert_current(file: &str, text: String) {
 fn the_schema_is_what_the_types_say() {
     let schema = serde_json::to_string_pretty(&language::schema()).expect("a schema is JSON");
     assert_current("schemas/scenario.schema.json", schema + "\n");
+    let schema = serde_json::to_string_pretty(&language::pack_schema()).expect("a schema is JSON");
+    assert_current("schemas/pack.schema.json", schema + "\n");
 }
 
 #[test]
 fn the_reference_is_what_the_schema_says() {
-    assert_current("schemas/README.md", reference(&language::schema()));
+    assert_current("schemas/README.md", reference(&language::schema(), &language::pack_schema()));
 }
 
 #[test]
 fn every_key_is_described() {
-    let schema = language::schema();
-    for (name, definition) in types(&schema) {
+    let (schema, pack) = (language::schema(), language::pack_schema());
+    for (name, definition) in types("Scenario", &schema).into_iter().chain(types("Pack", &pack)) {
         assert!(definition["description"].is_string(), "{name} has no description");
         for (key, value) in definition["properties"].as_object().into_iter().flatten() {
             assert!(value["description"].is_string(), "{name}.{key} has no description");
@@ -65,17 +67,22 @@ fn every_key_is_described() {
 
 #[test]
 fn every_scenario_names_the_schema_and_keeps_to_it() {
-    let validator = jsonschema::validator_for(&language::schema()).expect("a schema");
+    let of_scenarios = jsonschema::validator_for(&language::schema()).expect("a schema");
+    let of_packs = jsonschema::validator_for(&language::pack_schema()).expect("a schema");
     let files = scenarios();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
+        let (validator, schema_file) = match file.file_name().is_some_and(|name| name == "pack.yaml") {
+            true => (&of_packs, "schemas/pack.schema.json"),
+            false => (&of_scenarios, "schemas/scenario.schema.json"),
+        };
         let text = fs::read_to_string(&file).expect("readable");
         let modeline = text.lines().next().and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
         let schema = modeline.unwrap_or_else(|| panic!("{} begins with no modeline", file.display()));
         let named = file.parent().expect("a folder").join(schema).canonicalize();
-        let ours = top().join("schemas/scenario.schema.json").canonicalize();
+        let ours = top().join(schema_file).canonicalize();
         assert_eq!(named.ok(), Some(ours.expect("it is there")), "{}: {schema}", file.display());
-        let errors = errors(&validator, &text);
+        let errors = errors(validator, &text);
         assert!(errors.is_empty(), "{}:\n{}", file.display(), errors.join("\n"));
     }
 }
@@ -86,15 +93,16 @@ fn the_schema_and_the_check_refuse_the_same_shapes() {
     let good = "name: a\nbackends: all\ncases:\n  - name: b\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
     let both = |text: &str| {
         let source = language::Source { name: "a.yaml".into(), text: text.into() };
-        (errors(&validator, text).is_empty(), language::load(source, "pack".into(), &[]).is_ok())
+        (errors(&validator, text).is_empty(), language::load(source, "pack".into(), &Packs::default(), &[]).is_ok())
     };
     assert_eq!(both(good), (true, true));
+    // Backends may come from the pack, of which the schema knows nothing.
+    assert_eq!(both(&good.replacen("backends: all\n", "", 1)), (true, false));
     for (from, to) in [
         ("expect:", "expects:"),
         ("backends: all", "backends: some"),
         ("backends: all", "backends: [vfio_type1]"),
         ("backends: all", "backends: { iommufd: { skip_page_size: true } }"),
-        ("backends: all\n", ""),
         ("name: a\n", "name: a-b\n"),
         ("4KiB", "4KB"),
         ("4KiB", "-1"),
@@ -122,22 +130,23 @@ fn errors(validator: &jsonschema::Validator, yaml: &str) -> Vec<String> {
 }
 
 /// The root and the definitions, each with its name.
-fn types(schema: &Value) -> Vec<(&str, &Value)> {
+fn types<'s>(root: &'s str, schema: &'s Value) -> Vec<(&'s str, &'s Value)> {
     let definitions = schema["definitions"].as_object().expect("definitions");
-    let mut types = vec![("Scenario", schema)];
+    let mut types = vec![(root, schema)];
     types.extend(definitions.iter().map(|(name, definition)| (name.as_str(), definition)));
     types
 }
 
 /// The reference of all keys, in Markdown.
-fn reference(schema: &Value) -> String {
+fn reference(schema: &Value, pack: &Value) -> String {
     let mut text = "\
 # Reference
 
 <!-- Generated from the types in runner/src/language/scenario: change their comments, then SNAPSHOTS=overwrite cargo test --test schemas -->
 
-Every key that a scenario may have. [scenarios/README.md](../scenarios/README.md) is the guide, with examples;
-[scenario.schema.json](scenario.schema.json) says the same as this page to your editor, if the first line of a scenario names it:
+Every key that a scenario may have, and from [Pack](#pack) on those of a pack. [scenarios/README.md](../scenarios/README.md) is the
+guide, with examples; [scenario.schema.json](scenario.schema.json) and [pack.schema.json](pack.schema.json) say the same as this page to
+your editor, if the first line of a file names its schema:
 
 ```yaml fragment
 # yaml-language-server: $schema=../../schemas/scenario.schema.json
@@ -146,10 +155,30 @@ Every key that a scenario may have. [scenarios/README.md](../scenarios/README.md
 Keys in **bold** have to be there.
 "
     .to_owned();
-    let mut types = types(schema);
+    let known = types("Scenario", schema);
+    let mut all = known.clone();
+    // A pack's types that no scenario has.
+    all.extend(types("Pack", pack).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
+    let mut types = all;
     // Tables of keys first, in the order in which one meets them; what stands in their values after them.
     let has_keys = |definition: &Value| definition["properties"].is_object();
-    let order = ["Scenario", "Case", "Region", "Expect", "Step", "Map", "Unmap", "Range", "Pagesize", "Requirement"];
+    let order = [
+        "Scenario",
+        "Case",
+        "Region",
+        "Expect",
+        "Step",
+        "Map",
+        "Unmap",
+        "Range",
+        "Pagesize",
+        "Requirement",
+        "Pack",
+        "Defaults",
+        "Role",
+        "Procedure",
+        "Parameter",
+    ];
     let rank = |name: &str| order.iter().position(|known| *known == name).unwrap_or(order.len());
     types.sort_by_key(|(name, definition)| (!has_keys(definition), rank(name), name.to_owned()));
     for (name, definition) in types {

@@ -82,8 +82,8 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
         })?;
         let driver = binding.previous_driver().map(str::to_owned);
         devices.bindings.push(binding);
-        let ids = PciDevice::read(*bdf).map(|device| device.ids()).unwrap_or_default();
-        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, driver });
+        let (ids, class) = PciDevice::read(*bdf).map(|device| (device.ids(), device.class)).unwrap_or_default();
+        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, class, driver });
     }
     Ok(devices)
 }

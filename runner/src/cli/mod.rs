@@ -9,6 +9,7 @@ mod interrupt;
 mod lab;
 mod list;
 mod output;
+mod packs;
 mod resume;
 mod run;
 mod scenarios;

@@ -8,11 +8,14 @@ use std::{
 
 use clap::Args;
 
-use super::Exit;
+use super::{
+    Exit,
+    packs::{self, MANIFEST, Manifests},
+};
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
-    language::{self, Loaded, Scalar, Source, did_you_mean, join, render},
+    language::{self, Loaded, Packs, Scalar, Source, did_you_mean, join, render},
     plan::Plan,
     report::{sanitize, terminal::Terminal},
 };
@@ -26,6 +29,10 @@ pub struct Selection {
     /// Scenario files, or folders of them
     #[arg(value_name = "PATH", default_value = "scenarios")]
     pub paths: Vec<PathBuf>,
+
+    /// A pack besides those among the paths and in `scenarios`: its folder
+    #[arg(long = "pack", value_name = "FOLDER")]
+    pub packs: Vec<PathBuf>,
 
     /// Set a variable of the scenarios, in place of the value in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
@@ -61,16 +68,35 @@ impl Selection {
             eprintln!("vfiospec: no scenario (*.yaml, *.yml) below {}", paths.join(", "));
             return Err(Exit::Usage);
         }
+        let mut found = self.further_packs()?;
+        let (manifests, scenarios): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.into_iter().partition(|file| file.file_name().is_some_and(|name| name == MANIFEST));
+        for file in manifests {
+            found.add(file);
+        }
+        let belongs: Vec<Option<usize>> = scenarios.iter().map(|file| found.of(file)).collect();
         let mut texts = Vec::new();
         let mut unreadable = false;
-        for file in files {
-            match read(&file) {
-                Ok(text) => texts.push(Text { pack: pack(&file), name: file.display().to_string(), text }),
-                Err(reason) => {
-                    eprintln!("{reason}");
-                    unreadable = true;
-                }
+        let mut add = |file: &Path, pack: &dyn Fn(&str) -> String, manifest: Option<String>| match read(file) {
+            Ok(text) => {
+                let pack = pack(&text);
+                texts.push(Text { pack: pack.clone(), name: file.display().to_string(), text, manifest });
+                pack
             }
+            Err(reason) => {
+                eprintln!("{reason}");
+                unreadable = true;
+                String::new()
+            }
+        };
+        let mut packs = Vec::new();
+        for (file, _) in &found.files {
+            let name = |text: &str| packs::name(text).unwrap_or_else(|| pack(file));
+            packs.push(add(file, &name, Some(file.display().to_string())));
+        }
+        for (file, manifest) in scenarios.iter().zip(belongs) {
+            let name = |_: &str| manifest.map_or_else(|| pack(file), |index| packs[index].clone());
+            add(file, &name, manifest.map(|index| found.files[index].0.display().to_string()));
         }
         if unreadable {
             let _ = self.load(&texts); // what is wrong with the others is said in the same go
@@ -79,27 +105,45 @@ impl Selection {
         Ok(texts)
     }
 
+    /// The packs that are looked for besides those among the paths.
+    fn further_packs(&self) -> Result<Manifests, Exit> {
+        let mut found = Manifests::default();
+        let ours = Path::new("scenarios");
+        for (folder, named) in self.packs.iter().map(|folder| (folder.as_path(), true)).chain([(ours, false)]) {
+            if !named && !folder.is_dir() {
+                continue;
+            }
+            let mut files = Vec::new();
+            collect(folder, &mut files).map_err(|(path, error)| {
+                eprintln!("vfiospec: failed to read {}: {error}", path.display());
+                Exit::Usage
+            })?;
+            files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
+            if named && files.is_empty() {
+                eprintln!("vfiospec: there is no pack in {}", sanitize::line(&folder.to_string_lossy()));
+                eprintln!("  help: a pack is a folder with a {MANIFEST} in it");
+                return Err(Exit::Usage);
+            }
+            for file in files {
+                found.add(file);
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads and checks; says on standard error everything that is wrong, of all files in one go.
-    pub fn load(&self, texts: &[Text]) -> Result<Vec<Loaded>, Exit> {
+    pub fn load(&self, texts: &[Text]) -> Result<(Vec<Loaded>, Packs), Exit> {
         let terminal = Terminal::detect(&io::stderr());
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
-        let mut scenarios = Vec::new();
-        let (mut errors, mut invalid) = (0, 0);
-        for Text { name, pack, text } in texts {
-            let source = Source::new(name.clone(), text.clone());
-            match language::load(source, pack.clone(), &vars) {
-                Ok(loaded) => scenarios.push(loaded),
-                Err(problems) => {
-                    eprintln!("{}", problems.render(terminal.color));
-                    errors += problems.diagnostics.len();
-                    invalid += 1;
-                }
-            }
+        let (scenarios, packs, invalid) = Text::load_all(texts, &vars);
+        let errors: usize = invalid.iter().map(|problems| problems.diagnostics.len()).sum();
+        for problems in &invalid {
+            eprintln!("{}", problems.render(terminal.color));
         }
         if errors > 0 {
             let plural =
                 |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-            eprintln!("{} in {} of {}", plural(errors, "error"), invalid, plural(texts.len(), "file"));
+            eprintln!("{} in {} of {}", plural(errors, "error"), invalid.len(), plural(texts.len(), "file"));
             return Err(Exit::Usage);
         }
         for (name, _) in &self.vars {
@@ -117,15 +161,14 @@ impl Selection {
                 return Err(Exit::Usage);
             }
         }
-        Ok(scenarios)
+        Ok((scenarios, packs))
     }
 
     /// Plans for devices of these names; says on standard error which cases collide.
     pub fn plan(&self, texts: Vec<Text>, devices: Vec<DeviceUsed>) -> Result<(Plan, Setup), Exit> {
-        let scenarios = self.load(&texts)?;
+        let (scenarios, packs) = self.load(&texts)?;
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
-        let names: Vec<_> = devices.iter().map(|device| device.name.clone()).collect();
-        match crate::plan::expand(scenarios, &names, &vars) {
+        match crate::plan::expand(scenarios, packs, &devices, &vars) {
             Ok(plan) => Ok((plan, Setup { scenarios: texts, vars: self.vars.clone(), devices })),
             Err(collisions) => {
                 // On several backends two cases collide several times, and are the same two.
@@ -163,9 +206,19 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Er
             collect(&path, files)?;
         } else if kind.is_file() && yaml && !hidden {
             files.push(path);
+        } else if kind.is_symlink() && yaml && !hidden && leaves_its_folder(&path) {
+            let reason = "it is a link out of its folder, and the files of a pack lie within it";
+            return Err((path, io::Error::other(reason)));
         }
     }
     Ok(())
+}
+
+/// Whether a link leads to a file outside of the folder that it lies in; what lies within is read in its own right.
+fn leaves_its_folder(link: &Path) -> bool {
+    let target = link.canonicalize().ok();
+    let folder = link.parent().and_then(|folder| folder.canonicalize().ok());
+    target.is_some_and(|target| folder.is_none_or(|folder| !target.starts_with(folder)))
 }
 
 /// The text of a file, or the message why there is none.

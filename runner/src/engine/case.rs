@@ -1,10 +1,9 @@
 //! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
 
-use std::os::fd::AsRawFd;
-
 use minijinja::Value;
 
 use super::{
+    call::{Kept, Prepared},
     checks::amount,
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Open, Unclean},
@@ -17,14 +16,14 @@ use crate::{
     backend::Access,
     event::{DeviceUsed, Unchecked},
     host::{Bdf, facts, pci::PciDevice},
-    language::{self, Dynamic, InIoas, Locator, Map, Path, Scope, Size, Target, Where},
+    language::{self, Dynamic, InIoas, LoadedPack, Locator, Map, Path, Scope, Size, Target, Where},
     plan::{self, Plan, Planned, PlannedStep},
     uapi::{Errno, Mapping, Tracer, signal, system},
 };
 
 /// A case while it runs.
 pub struct Execution<'a> {
-    plan: &'a Plan,
+    pub plan: &'a Plan,
     pub planned: &'a Planned,
     pub used: &'a DeviceUsed,
     /// What its expressions know by now.
@@ -44,20 +43,28 @@ pub struct Execution<'a> {
     pub files: Files,
     /// What it made and moved on the open device's IOMMUFD.
     pub objects: Objects,
+    /// The memory of procedures that it called.
+    pub kept: Kept,
+    /// These procedures.
+    pub procedures: Prepared<'a>,
 }
 
 /// What steps run in.
-pub struct Frame<'a> {
+pub struct Frame<'f, 'a> {
     /// The device, where it is open.
-    pub open: Option<&'a Open>,
+    pub open: Option<&'f Open>,
     /// The regions that the steps know.
-    pub held: &'a [Held],
+    pub held: &'f [Held],
     /// The IOVAs that are not taken.
-    pub iovas: IovaAllocator,
+    pub iovas: &'f mut IovaAllocator,
+    /// Where memory comes from, where the device is open.
+    pub pool: Option<&'f mut Pool>,
+    /// The pack of the procedure that the steps are of.
+    pub pack: Option<&'a LoadedPack>,
     /// The file that the steps are written in.
-    pub file: &'a str,
+    pub file: &'f str,
     /// Where in its text.
-    pub locator: Locator<'a>,
+    pub locator: Locator<'f>,
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
@@ -80,6 +87,8 @@ impl<'a> Execution<'a> {
             device: super::device::Held::default(),
             files: Files::new(),
             objects: Objects::default(),
+            kept: Kept::new(),
+            procedures: Prepared::new(),
         }
     }
 
@@ -140,9 +149,11 @@ impl<'a> Execution<'a> {
             return Err(no_bar());
         }
         self.requirements(case, path)?;
+        self.can_call(&steps)?;
 
         let mut held = Vec::new();
         let end = self.regions_and_steps(&regions, &steps, open, pool, &mut held, step);
+        held.extend(std::mem::take(&mut self.kept).into_values());
         if end.is_err() {
             self.trace = self.tracer.take();
         }
@@ -174,7 +185,7 @@ impl<'a> Execution<'a> {
         self.learn(bdf, None);
         self.requirements(case, path)?;
         let (_, steps) = plan::planned(case, path, self.planned.backend);
-        let end = self.steps(&steps, None, &[], step);
+        let end = self.steps(&steps, None, &[], None, step);
         if end.is_err() {
             self.trace = self.tracer.take();
         }
@@ -193,13 +204,10 @@ impl<'a> Execution<'a> {
         for (name, region, at) in regions {
             let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
             let made = pool.make(name, region, at, &Around { scope: &self.scope, device, largest, held })?;
-            let mut value =
-                vec![("vaddr", Value::from(made.mapping.addr())), ("size", Value::from(made.mapping.len()))];
-            value.extend(made.file.as_ref().map(|file| ("fd", Value::from(file.as_raw_fd()))));
-            self.scope.set(name, Value::from_pairs(value));
+            self.scope.set(name, made.facts());
             held.push(made);
         }
-        self.steps(steps, Some(open), held, step)
+        self.steps(steps, Some(open), held, Some(pool), step)
     }
 
     fn steps(
@@ -207,11 +215,13 @@ impl<'a> Execution<'a> {
         steps: &[PlannedStep],
         open: Option<&Open>,
         held: &[Held],
+        pool: Option<&mut Pool>,
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
-        let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
+        let mut iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let mut frame = Frame { open, held, iovas, file: &source.name, locator: Locator::new(&source.text) };
+        let (iovas, locator) = (&mut iovas, Locator::new(&source.text));
+        let mut frame = Frame { open, held, iovas, pool, pack: None, file: &source.name, locator };
         self.sequence(steps, &mut frame, step)
     }
 
@@ -219,7 +229,7 @@ impl<'a> Execution<'a> {
     pub fn sequence(
         &mut self,
         steps: &[PlannedStep],
-        frame: &mut Frame,
+        frame: &mut Frame<'_, 'a>,
         say: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         for planned in steps {
@@ -232,6 +242,8 @@ impl<'a> Execution<'a> {
             self.count_step(&planned.at)?;
             if let Some(check) = &planned.step.check {
                 self.check(check, &planned.at)?;
+            } else if let Some(name) = &planned.step.call {
+                self.call(name, planned, frame, say)?;
             } else if let Some(repeat) = &planned.step.repeat {
                 self.repeat(repeat, planned, frame, say)?;
             } else if let Some(fault) = planned.step.lab_fault {
@@ -242,7 +254,7 @@ impl<'a> Execution<'a> {
                 done?;
             } else {
                 let open = frame.open.expect("the check refuses other steps where the device is not open");
-                self.step(planned, open, &mut frame.iovas, frame.held)?;
+                self.step(planned, open, frame.iovas, frame.held)?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
     plan::PlannedStep,
 };
 
-impl Execution<'_> {
+impl<'a> Execution<'a> {
     /// Counts a step: a case comes to an end, whatever its expressions say.
     pub fn count_step(&mut self, at: &Path) -> Result<(), End> {
         self.steps_run += 1;
@@ -29,7 +29,7 @@ impl Execution<'_> {
         &mut self,
         repeat: &Repeat,
         planned: &PlannedStep,
-        frame: &mut Frame,
+        frame: &mut Frame<'_, 'a>,
         say: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         let at = planned.at.join("repeat").join("times");

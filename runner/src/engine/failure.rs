@@ -28,12 +28,22 @@ pub struct Problem {
     pub at: Path,
     /// Which part of the text there, in bytes.
     pub inside: Option<std::ops::Range<usize>>,
+    /// The file that it is written in, where that is not the scenario's.
+    pub source: Option<Source>,
 }
 
 impl Problem {
     /// A problem with what is written at `at`.
     pub fn new(code: &'static str, at: Path, title: impl Into<String>) -> Box<Problem> {
-        Box::new(Problem { code, at, title: title.into(), label: String::new(), help: Vec::new(), inside: None })
+        Box::new(Problem {
+            code,
+            at,
+            title: title.into(),
+            label: String::new(),
+            help: Vec::new(),
+            inside: None,
+            source: None,
+        })
     }
 
     /// Sets the text beside the caret.
@@ -64,11 +74,12 @@ impl Problem {
             Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
         diagnostic.help.clone_from(&self.help);
         diagnostic.inside.clone_from(&self.inside);
-        render(source, &[diagnostic], false)
+        render(self.source.as_ref().unwrap_or(source), &[diagnostic], false)
     }
 
     /// `file:line:column` of what did not come true.
     pub fn place(&self, source: &Source) -> String {
+        let source = self.source.as_ref().unwrap_or(source);
         let location = locate(source, &self.at, Target::Value);
         format!("{}:{}:{}", source.name, location.line, location.column)
     }

@@ -87,7 +87,7 @@ impl Execution<'_> {
         let refused =
             |error: &dyn std::fmt::Display| End::Error(Problem::new("refused", at.clone(), error.to_string()));
         let size = size.map(u32::try_from).transpose().map_err(|_| refused(&"the size does not fit 32 bits"))?;
-        let memory: Vec<&Mapping> = held.iter().map(|held| &held.mapping).collect();
+        let memory: Vec<&Mapping> = held.iter().map(|held| &*held.mapping).collect();
         let prepared = request.prepare(&values, size, &ioctl.tail, &memory).map_err(|error| refused(&error))?;
         let tracer = self.tracer;
         let (answer, of_fixture) = {

@@ -1,7 +1,12 @@
 //! The memory of cases. Huge pages take the kernel long to clear (a second a GiB under software emulation), so they are kept from
 //! case to case; a scenario is told that a region's content is unspecified.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    rc::Rc,
+};
+
+use minijinja::Value;
 
 use crate::{
     backend::{Device, Region as Bar},
@@ -25,14 +30,29 @@ pub struct Pool {
 pub struct Held {
     /// Its name.
     pub name: String,
-    /// The memory.
-    pub mapping: Mapping,
+    /// The memory, which may have other names, too.
+    pub mapping: Rc<Mapping>,
     /// The file behind it, if there is one.
-    pub file: Option<OwnedFd>,
+    pub file: Option<Rc<OwnedFd>>,
     /// The size of its pages, where it was asked for.
     page: Option<u64>,
     /// What it was made from, if it may be kept.
     kept_as: Option<Anonymous>,
+}
+
+impl Held {
+    /// The same memory under another name.
+    pub fn called(&self, name: &str) -> Held {
+        let (mapping, file) = (self.mapping.clone(), self.file.clone());
+        Held { name: name.to_owned(), mapping, file, page: self.page, kept_as: None }
+    }
+
+    /// What expressions know of it.
+    pub fn facts(&self) -> Value {
+        let mut facts = vec![("vaddr", Value::from(self.mapping.addr())), ("size", Value::from(self.mapping.len()))];
+        facts.extend(self.file.as_ref().map(|file| ("fd", Value::from(file.as_raw_fd()))));
+        Value::from_pairs(facts)
+    }
 }
 
 impl Pool {
@@ -45,7 +65,7 @@ impl Pool {
     pub fn put_back(&mut self, held: Vec<Held>) {
         for Held { mapping, kept_as, .. } in held {
             if let Some(what) = kept_as {
-                self.idle.push((what, mapping));
+                self.idle.extend(Rc::into_inner(mapping).map(|mapping| (what, mapping)));
             }
         }
     }
@@ -86,6 +106,7 @@ impl Pool {
                 (mapping, file, None)
             }
         };
+        let (mapping, file) = (Rc::new(mapping), file.map(Rc::new));
         Ok(Held { name: name.to_owned(), mapping, file, page: wish.page, kept_as })
     }
 

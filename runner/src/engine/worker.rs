@@ -3,6 +3,7 @@
 //! It is this binary again (`vfiospec worker`), and both speak JSON lines: [`ToWorker`] on its standard input, [`FromWorker`] on
 //! its standard output. It ends when its input does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::{
     event::{CaseResult, DeviceUsed},
-    language::{self, Scalar, Source},
+    language::{self, Invalid, Loaded, Packs, Scalar, Source},
     plan,
     uapi::signal,
 };
@@ -50,6 +51,38 @@ pub struct Text {
     pub pack: String,
     /// Its content.
     pub text: String,
+    /// The file of its pack, `pack.yaml`, where there is one; of that file itself its own name.
+    #[serde(default)]
+    pub manifest: Option<String>,
+}
+
+impl Text {
+    /// Whether it is a pack's own file.
+    pub fn is_manifest(&self) -> bool {
+        self.manifest.as_ref() == Some(&self.name)
+    }
+
+    /// Reads and checks packs, then scenarios; what is wrong with some keeps nobody from the others.
+    pub fn load_all(texts: &[Text], vars: &[(String, Scalar)]) -> (Vec<Loaded>, Packs, Vec<Invalid>) {
+        let (manifests, scenarios): (Vec<&Text>, Vec<&Text>) = texts.iter().partition(|text| text.is_manifest());
+        let (mut packs, mut loaded, mut invalid) = (Packs::default(), Vec::new(), Vec::new());
+        let source = |text: &Text| Source { name: text.name.clone(), text: text.text.clone() };
+        for text in manifests {
+            invalid.extend(packs.add(source(text)).err());
+        }
+        let wrong: BTreeSet<String> = invalid.iter().map(|pack| pack.source.name.clone()).collect();
+        for text in scenarios {
+            // Of a pack that is wrong it is not known what its scenarios have of it.
+            if text.manifest.as_ref().is_some_and(|manifest| wrong.contains(manifest)) {
+                continue;
+            }
+            match language::load(source(text), text.pack.clone(), &packs, vars) {
+                Ok(scenario) => loaded.push(scenario),
+                Err(problems) => invalid.push(problems),
+            }
+        }
+        (loaded, packs, invalid)
+    }
 }
 
 /// What the worker says.
@@ -127,15 +160,10 @@ impl Setup {
     pub fn plan(&self) -> Result<plan::Plan, String> {
         let vars: Vec<(String, Scalar)> =
             self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
-        let mut loaded = Vec::new();
-        for Text { name, pack, text } in &self.scenarios {
-            let source = Source { name: name.clone(), text: text.clone() };
-            match language::load(source, pack.clone(), &vars) {
-                Ok(scenario) => loaded.push(scenario),
-                Err(invalid) => return Err(invalid.render(false)),
-            }
+        let (loaded, packs, invalid) = Text::load_all(&self.scenarios, &vars);
+        if let Some(invalid) = invalid.first() {
+            return Err(invalid.render(false));
         }
-        let devices: Vec<String> = self.devices.iter().map(|device| device.name.clone()).collect();
-        plan::expand(loaded, &devices, &vars).map_err(|collisions| format!("cases collide: {collisions:?}"))
+        plan::expand(loaded, packs, &self.devices, &vars).map_err(|collisions| format!("cases collide: {collisions:?}"))
     }
 }

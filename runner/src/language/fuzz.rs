@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Diagnostic, Duration, Dynamic, Node, Ordered, Path, Problems, Scope, Size, Source, Template};
+use super::{Diagnostic, Duration, Dynamic, Node, Ordered, Packs, Path, Problems, Scope, Size, Source, Template};
 use super::{decode, eval, load, parse, render, undeclared};
 
 #[derive(Debug, Deserialize)]
@@ -197,7 +197,7 @@ fn what_is_left_of_a_mutated_scenario_is_checked() {
             }
         }
         let text = lines.join("\n");
-        if let Err(invalid) = load(Source::new("f.yaml", text.as_str()), "pack".to_owned(), &[]) {
+        if let Err(invalid) = load(Source::new("f.yaml", text.as_str()), "pack".to_owned(), &Packs::default(), &[]) {
             let is_readable = parse(&text).is_ok();
             checked += usize::from(is_readable);
             assert!(!invalid.render(false).is_empty(), "{text}");

@@ -1,8 +1,8 @@
 //! From a text to a scenario that is known to be right.
 
 use super::{
-    Case, Diagnostic, ExpressionError, Ordered, Problems, Scalar, Scenario, Scope, Source, Template, check, eval,
-    expression::scan, parse, render, text::decode::salvage, undeclared,
+    Case, Diagnostic, ExpressionError, Node, Ordered, Packs, Path, Problems, Scalar, Scenario, Scope, Source, Target,
+    Template, check, eval, expression::scan, parse, render, text::decode::salvage, undeclared,
 };
 use crate::backend;
 
@@ -32,15 +32,28 @@ impl Invalid {
     }
 }
 
-/// Reads and checks a scenario. `command_line` holds the variables that override those of the file.
-pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
+/// Reads and checks a scenario of the pack of this name. `command_line` holds the variables that override those of the file.
+pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
     let mut problems = Problems::new();
-    let salvaged = match parse(&source.text) {
-        Ok(node) => salvage::<Scenario>(&node, &mut problems),
+    let node = match parse(&source.text) {
+        Ok(node) => node,
         Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
-    let scenario = salvaged.map(|(scenario, wounds)| {
-        let mut found = check::check(&scenario, command_line);
+    let salvaged = salvage::<Scenario>(&node, &mut problems);
+    let scenario = salvaged.map(|(mut scenario, wounds)| {
+        let says_backends = node.get("backends").is_some();
+        let mut missing = !says_backends;
+        if let Some(manifest) = packs.get(&pack) {
+            scenario.inherit(&manifest.pack.defaults, says_backends);
+            missing &= manifest.pack.defaults.backends.is_none();
+        }
+        if missing {
+            problems.push(no_backends(&node));
+            scenario.backends = Scenario::named("all").backends;
+        }
+        let mut found = check::check(&scenario, packs, command_line);
+        // On which backends what is expected is not known then.
+        found.retain(|problem| !(missing && matches!(problem.code, "unmatched-backend" | "unreachable")));
         found.iter_mut().for_each(|problem| wounds.place(problem));
         problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
         scenario
@@ -49,6 +62,18 @@ pub fn load(source: Source, pack: String, command_line: &[(String, Scalar)]) -> 
         Some(scenario) => Ok(Loaded { source, pack, scenario }),
         None => Err(Invalid { source, diagnostics: problems.into_vec() }),
     }
+}
+
+/// The complaint about a scenario without backends.
+fn no_backends(node: &Node) -> Diagnostic {
+    let first = match node {
+        Node::Mapping(entries) => entries.first().map(|(key, _)| key.as_str()),
+        _ => None,
+    };
+    let path = first.map_or_else(Path::root, |key| Path::root().join(key));
+    Diagnostic::error("missing-key", path, "missing key `backends` in a scenario")
+        .at(Target::Key)
+        .label("`backends` is required here, or in the `defaults` of the scenario's pack")
 }
 
 /// Every combination of a matrix, the last value changing fastest; one empty combination without a matrix.
@@ -110,7 +135,7 @@ fn variable(scope: &mut Scope, name: &str, value: &Scalar) -> Result<(), (String
 }
 
 /// What a text with expressions in it stands for: of a text that is wholly one expression its value, else a text.
-fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionError> {
+pub fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionError> {
     match scan::whole(source) {
         Some(_) => eval(scope, source),
         None => Template::new(source)?.render(scope).map(minijinja::Value::from),

@@ -9,6 +9,7 @@ mod expression;
 mod fuzz;
 mod load;
 mod names;
+mod packs;
 mod quantity;
 mod scenario;
 mod schema;
@@ -18,8 +19,10 @@ pub use expression::convert::FromValue;
 pub use expression::dynamic::{Dynamic, Template};
 pub use expression::eval::{ExpressionError, Scope, eval, eval_as, undeclared};
 pub use expression::functions::BUILTINS;
+pub use load::computed;
 pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope};
-pub use names::readable;
+pub use names::{RUN_TIME, readable};
+pub use packs::{LoadedPack, Packs};
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, KernelLog, Requirement, Scenario};
@@ -37,10 +40,13 @@ pub use scenario::iommufd::{
 pub use scenario::name::Name;
 pub use scenario::object::{Close, File, Ioctl, Open, RequestName};
 pub use scenario::outcome::Outcome;
+pub use scenario::pack::{
+    Class, Defaults, Ids, Pack, Parameter, Procedure, Role, Type, Version, is_computed, region_named,
+};
 pub use scenario::region::{Bar, Memory, Protection, Region};
 pub use scenario::scalar::Scalar;
 pub use scenario::step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap};
-pub use schema::schema;
+pub use schema::{pack_schema, schema};
 pub use text::complaint::Complaint;
 pub use text::decode::{Ordered, Problems, decode, decode_at};
 pub use text::diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate};

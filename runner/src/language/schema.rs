@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::Scenario;
+use super::{Pack, Scenario};
 
 /// The schema of a scenario file, generated from [`Scenario`]; `schemas/scenario.schema.json` is a copy of it.
 ///
@@ -16,6 +16,14 @@ use super::Scenario;
 pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Scenario>().to_value();
     schema["title"] = "A vfiospec scenario".into();
+    tidy(&mut schema);
+    schema
+}
+
+/// The schema of a pack's file, generated from [`Pack`]; `schemas/pack.schema.json` is a copy of it.
+pub fn pack_schema() -> Value {
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Pack>().to_value();
+    schema["title"] = "A vfiospec pack".into();
     tidy(&mut schema);
     schema
 }

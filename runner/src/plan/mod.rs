@@ -10,9 +10,9 @@ pub use steps::{PlannedStep, planned};
 
 use crate::{
     backend,
-    event::PlannedCase,
+    event::{DeviceUsed, PlannedCase},
     language::{
-        BackendOptions, Case, Fixture, Loaded, Locator, Path, Scalar, Scope, Target, combinations, readable,
+        BackendOptions, Case, Fixture, Loaded, Locator, Packs, Path, Scalar, Scope, Target, combinations, readable,
         static_scope,
     },
 };
@@ -24,6 +24,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Plan {
     /// The scenarios they come from.
     pub scenarios: Vec<Loaded>,
+    /// The packs whose procedures they call.
+    pub packs: Packs,
     /// The cases; a case's number is its index.
     pub cases: Vec<Planned>,
 }
@@ -82,13 +84,14 @@ pub struct Collision {
     pub second: String,
 }
 
-/// Plans every case of the scenarios on the devices of these names.
+/// Plans every case of the scenarios on these devices.
 ///
-/// A scenario that names a device runs on that one only; where it is not there the cases are planned all the same, for a report
+/// A scenario that names a device runs on those that its pack knows by this name, or on the one that has this name; where it is not there the cases are planned all the same, for a report
 /// that says so.
 pub fn expand(
     scenarios: Vec<Loaded>,
-    devices: &[String],
+    packs: Packs,
+    devices: &[DeviceUsed],
     command_line: &[(String, Scalar)],
 ) -> Result<Plan, Vec<Collision>> {
     let mut cases = Vec::new();
@@ -104,9 +107,14 @@ pub fn expand(
             })
             .collect();
         let mut roles: Vec<(Option<usize>, &str)> = Vec::new();
-        for (device, name) in devices.iter().enumerate() {
-            if wanted == "any" || wanted == name {
-                roles.push((Some(device), name));
+        let role = packs.get(&loaded.pack).and_then(|manifest| manifest.pack.devices.get(wanted));
+        for (device, used) in devices.iter().enumerate() {
+            let meant = match role {
+                Some(role) => role.matches(&used.ids, used.class),
+                None => wanted == "any" || wanted == used.name,
+            };
+            if meant {
+                roles.push((Some(device), &used.name));
             }
         }
         if roles.is_empty() {
@@ -159,7 +167,7 @@ pub fn expand(
         }
     }
     match collisions.is_empty() {
-        true => Ok(Plan { scenarios, cases }),
+        true => Ok(Plan { scenarios, packs, cases }),
         false => Err(collisions),
     }
 }

@@ -143,6 +143,7 @@ pub fn shuffle(cases: &mut [u32], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{event::DeviceUsed, language::Packs};
     use crate::{language, plan};
 
     fn plan() -> Plan {
@@ -151,9 +152,10 @@ mod tests {
                     region: { memory: anonymous, page: \"{{ page }}\", size: \"{{ page }}\" }\n    expect: { map: ok }\n  \
                     - name: other\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
         let source = language::Source::new("s.yaml", text);
-        let loaded =
-            language::load(source, "kernel".into(), &[]).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
-        plan::expand(vec![loaded], &["edu".to_owned()], &[]).expect("no collisions")
+        let loaded = language::load(source, "kernel".into(), &Packs::default(), &[])
+            .unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
+        plan::expand(vec![loaded], Packs::default(), &[DeviceUsed { name: "edu".into(), ..DeviceUsed::default() }], &[])
+            .expect("no collisions")
     }
 
     fn names(plan: &Plan, filter: &Filter) -> Vec<String> {

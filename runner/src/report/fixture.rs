@@ -57,6 +57,7 @@ pub fn started() -> Event {
             bdf: "0000:00:03.0".into(),
             ids: "1234:11e8".into(),
             driver: None,
+            class: 0,
         }],
         ..RunStarted::default()
     })

@@ -3,13 +3,16 @@
 use super::Checker;
 use crate::{
     backend,
-    language::{Case, Diagnostic, Path, Pattern, Target, text::suggest},
+    language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target, text::suggest},
 };
 
 impl Checker<'_> {
     pub(super) fn scenario_backends(&mut self) {
-        let list = &self.scenario.backends.0;
-        let path = Path::root().join("backends");
+        self.backends(&Path::root().join("backends"), &self.scenario.backends.0);
+    }
+
+    /// What is said of a list of backends.
+    pub(super) fn backends(&mut self, path: &Path, list: &[(backend::Name, BackendOptions)]) {
         for (index, (name, _)) in list.iter().enumerate() {
             if let Some(first) = list[..index].iter().position(|(earlier, _)| earlier == name) {
                 self.say(
@@ -21,7 +24,7 @@ impl Checker<'_> {
         }
         if list.is_empty() {
             self.say(
-                Diagnostic::error("no-backend", path, "no backend to run on")
+                Diagnostic::error("no-backend", path.clone(), "no backend to run on")
                     .label("expected `all`, or at least one backend")
                     .help(format!("the backends are {}", suggest::join(names(), "and"))),
             );

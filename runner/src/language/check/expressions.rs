@@ -50,6 +50,8 @@ struct Combination<'a> {
 impl Checker<'_> {
     pub(super) fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
         let mut all = written::expressions(path, case);
+        let gives = self.procedure.map(|procedure| &procedure.gives);
+        all.extend(gives.into_iter().flat_map(|gives| written::given(path, case, gives)));
         all.extend(written::requirements(&Path::root().join("requires"), &self.scenario.requires));
         let late = self.variables(path, case);
         let scenario = self.scenario;
@@ -68,6 +70,9 @@ impl Checker<'_> {
             }
             for name in case.regions.keys() {
                 known.add(name, when >= When::step(0), || Later::AtRunTime);
+            }
+            for name in self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys()) {
+                known.add(name, when >= When::OPEN, || Later::AtRunTime);
             }
             for (index, placed) in steps.iter().enumerate() {
                 if let Some(name) = &placed.step.save {

@@ -31,6 +31,10 @@ impl Checker<'_> {
                 );
             }
         }
+        if self.procedure.is_some() {
+            case.steps.iter().for_each(|steps| self.steps(path, case, steps));
+            return;
+        }
         match (case.region.is_some() || case.expect.is_some(), &case.steps) {
             (true, Some(_)) => {
                 let other = if case.region.is_some() { "region" } else { "expect" };
@@ -117,11 +121,12 @@ impl Checker<'_> {
                 .help("repeat fewer times"),
             );
         }
-        let (all, expressions) = (steps_of(path, case), written::expressions(path, case));
+        if self.procedure.is_some() {
+            return; // its regions are the pack's
+        }
         for name in case.regions.keys() {
-            let used = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
             let shared = || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name));
-            if !all.iter().any(used) && !shared() && !expressions.iter().any(|e| e.names.iter().any(|n| n == name)) {
+            if !self.uses_region(path, case, name) && !shared() {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -131,6 +136,14 @@ impl Checker<'_> {
                 );
             }
         }
+    }
+
+    /// Whether a step of a case takes the region, or an expression its address.
+    pub(super) fn uses_region(&self, path: &Path, case: &Case, name: &str) -> bool {
+        let takes = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
+        steps_of(path, case).iter().any(takes)
+            || Checker::hands_on(path, case, name)
+            || written::expressions(path, case).iter().any(|e| e.names.iter().any(|n| n == name))
     }
 
     pub(super) fn step(&mut self, placed: &Placed, case: &Case, backends: &[backend::Name]) {
@@ -168,6 +181,7 @@ impl Checker<'_> {
                     .label(format!("expected steps within at most {} others", DEEPEST - 1)),
             );
         }
+        self.call(path, step, case);
         if let Some(repeat) = &step.repeat {
             self.repeat(&path.join("repeat"), repeat);
         }
@@ -196,15 +210,18 @@ impl Checker<'_> {
             }
             return;
         }
-        for (key, present) in [("expect", step.expect.is_some()), ("save", step.save.is_some())] {
+        let saved = step.save.is_some() && !Step::gives(verb);
+        for (key, present) in [("expect", step.expect.is_some()), ("save", saved)] {
             if present {
-                let others = Step::VERBS.iter().copied().filter(|verb| !Step::is_call(verb));
+                let takes = |verb: &str| if key == "save" { Step::gives(verb) } else { Step::is_call(verb) };
+                let others = Step::VERBS.iter().copied().filter(|verb| !takes(verb));
                 self.say(
                     Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with `{verb}`"))
                         .at(Target::Key)
                         .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
                         .help(match verb {
                             "repeat" => "say it of the steps that it holds".to_owned(),
+                            "call" => "what is expected of each call of the kernel is up to the procedure".to_owned(),
                             _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
                         }),
                 );
@@ -245,8 +262,9 @@ impl Checker<'_> {
         }
     }
 
-    fn known_region(&mut self, path: Path, region: &Name, case: &Case) {
-        let names = || case.regions.keys();
+    pub(super) fn known_region(&mut self, path: Path, region: &Name, case: &Case) {
+        let names = self.region_names(case);
+        let names = || names.iter().copied();
         if names().any(|name| *name == region.0) {
             return;
         }

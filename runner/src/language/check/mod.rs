@@ -4,24 +4,32 @@
 //! names, the [`outcomes`] it expects, and its [`expressions`].
 
 mod backends;
+mod calls;
 mod expressions;
 mod form;
 mod names;
 mod objects;
 mod outcomes;
+mod pack;
 mod regions;
 mod written;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Case, Diagnostic, Name, Path, Scalar, Scenario, Target};
+use super::{Case, Diagnostic, Name, Pack, Packs, Path, Procedure, Scalar, Scenario, Target};
+use calls::Callable;
+pub use pack::pack;
 
 /// More combinations than this are a mistake.
 const MOST_COMBINATIONS: usize = 10_000;
 
 /// Everything that is wrong with the scenario.
-pub fn check(scenario: &Scenario, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
-    let mut checker = Checker { scenario, command_line, problems: Vec::new(), seen: BTreeSet::new() };
+pub fn check(scenario: &Scenario, packs: &Packs, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
+    let known: Vec<(&str, &Pack)> =
+        packs.list.iter().map(|loaded| (loaded.pack.name.0.as_str(), &loaded.pack)).collect();
+    let callable = Callable { packs: &known, complete: packs.complete, own: false };
+    let (problems, seen) = (Vec::new(), BTreeSet::new());
+    let mut checker = Checker { scenario, command_line, callable, procedure: None, problems, seen };
     checker.scenario();
     checker.problems
 }
@@ -29,12 +37,21 @@ pub fn check(scenario: &Scenario, command_line: &[(String, Scalar)]) -> Vec<Diag
 struct Checker<'a> {
     scenario: &'a Scenario,
     command_line: &'a [(String, Scalar)],
+    /// The procedures that calls may mean.
+    callable: Callable<'a>,
+    /// The procedure that is checked, in place of a scenario.
+    procedure: Option<&'a Procedure>,
     problems: Vec<Diagnostic>,
     /// What has been said where: the same mistake on five backends is one mistake.
     seen: BTreeSet<(String, String)>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn of_procedure(scenario: &'a Scenario, procedure: &'a Procedure, callable: Callable<'a>) -> Checker<'a> {
+        let (problems, seen) = (Vec::new(), BTreeSet::new());
+        Checker { scenario, command_line: &[], callable, procedure: Some(procedure), problems, seen }
+    }
+
     fn say(&mut self, problem: Diagnostic) {
         if self.seen.insert((problem.path.to_string(), problem.title.clone())) {
             self.problems.push(problem);
@@ -76,7 +93,8 @@ impl Checker<'_> {
         if let Some(region) = &case.region {
             self.region(&path.join("region"), region);
         }
-        for (name, region) in case.regions.iter() {
+        let own = case.regions.iter().filter(|_| self.procedure.is_none()).collect::<Vec<_>>();
+        for (name, region) in own {
             self.region(&path.join("regions").join(name), region);
         }
         self.shared_regions(path, case);

@@ -22,7 +22,10 @@ impl Checker<'_> {
         let mut given: Vec<Given> = Vec::new();
         given.extend(case.matrix.keys().map(|n| key(path.join("matrix").join(n), n, "a value of the matrix")));
         given.extend(case.vars.keys().map(|n| key(path.join("vars").join(n), n, "a variable")));
-        given.extend(case.regions.keys().map(|n| key(path.join("regions").join(n), n, "a region")));
+        let of_regions = if self.procedure.is_some() { Path::root() } else { path.clone() }.join("regions");
+        given.extend(case.regions.keys().map(|n| key(of_regions.join(n), n, "a region")));
+        let parameters = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys());
+        given.extend(parameters.map(|n| key(path.join("parameters").join(n), n, "a parameter")));
         for Placed { step, path, .. } in steps_of(path, case) {
             if let Some(name) = &step.save {
                 given.push(Given { path: path.join("save"), target: Target::Value, name: &name.0, what: RESULT });

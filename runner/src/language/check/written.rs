@@ -2,7 +2,8 @@
 
 use super::regions::Fit;
 use crate::language::{
-    ByBackend, Case, Dynamic, Outcome, Path, Placed, Requirement, Scalar, Size, Template, every_step, undeclared,
+    ByBackend, Case, Dynamic, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Template, every_step,
+    is_computed, undeclared,
 };
 
 /// What an expression has to give.
@@ -99,6 +100,11 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             };
             all.fitting(path.join(verb).join(key), value, fit, when);
         }
+        for (name, value) in step.with.iter() {
+            if let Some(source) = is_computed(value) {
+                all.add(path.join("with").join(name), source, Kind::Number, when);
+            }
+        }
         for (verb, key, text) in step.texts() {
             all.text(path.join(verb).join(key), text, when);
         }
@@ -120,6 +126,18 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
         if let Some(Dynamic::Expression(source)) = &step.check {
             all.add(path.join("check"), source, Kind::Bool, when);
+        }
+    }
+    all.0
+}
+
+/// The expressions of what a procedure gives once its last step is done.
+pub(super) fn given<'a>(path: &Path, case: &'a Case, gives: &'a Ordered<Scalar>) -> Vec<Written<'a>> {
+    let mut all = Expressions(Vec::new());
+    let when = When::outcome(steps_of(path, case).len());
+    for (name, value) in gives.iter() {
+        if let Some(source) = is_computed(value) {
+            all.add(path.join("gives").join(name), source, Kind::Number, when);
         }
     }
     all.0

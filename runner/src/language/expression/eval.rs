@@ -332,6 +332,8 @@ mod tests {
             ("{{ 18446744073709551615 }}", u64::MAX),
             ("{{ U64_MAX // 3 * 3 }}", u64::MAX),
             ("{{ 3 * GiB + 512 * MiB + 4 * KiB }}", 3_758_100_480),
+            ("{{ bit_or(0x100, 6) }}", 0x106),
+            ("{{ bit_and(U64_MAX, 0xff0, 0x3fc) }}", 0x3f0),
             ("{{ align_up(4097, page_size) }}", 8192),
             ("{{ align_down(U64_MAX, page) }}", 0xffff_ffff_ffe0_0000),
             ("{{ align_up('4KiB', 4096) }}", 4096),
@@ -362,6 +364,8 @@ mod tests {
             ("{{ align_up(1, 0) }}", "above 0"),
             ("{{ min() }}", "at least one"),
             ("{{ min([]) }}", "at least one"),
+            ("{{ bit_or(1, 0 - 1) }}", "takes numbers of 64 bits, and this is -1"),
+            ("{{ bit_and() }}", "at least one"),
         ] {
             let error = eval_as::<Size>(&scope(), source).unwrap_err();
             assert!(error.to_string().contains(says), "{source}: {error}");

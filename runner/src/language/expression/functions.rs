@@ -8,7 +8,7 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters
 use crate::language::quantity::Size;
 
 /// The names that are known everywhere, and that no variable should take.
-pub const BUILTINS: [&str; 13] = [
+pub const BUILTINS: [&str; 15] = [
     "KiB",
     "MiB",
     "GiB",
@@ -19,6 +19,8 @@ pub const BUILTINS: [&str; 13] = [
     "min",
     "max",
     "bit",
+    "bit_and",
+    "bit_or",
     "pow2",
     "version_at_least",
     "hex",
@@ -62,6 +64,8 @@ pub(in crate::language) fn environment() -> &'static Environment<'static> {
         env.add_function("min", |values: Rest<Value>| extreme("min", &values, |best, value| value < best));
         env.add_function("max", |values: Rest<Value>| extreme("max", &values, |best, value| value > best));
         env.add_function("bit", bit);
+        env.add_function("bit_and", |values: Rest<Value>| bits("bit_and", &values, |all, value| all & value));
+        env.add_function("bit_or", |values: Rest<Value>| bits("bit_or", &values, |all, value| all | value));
         env.add_function("pow2", pow2);
         env.add_function("version_at_least", version_at_least);
         env.add_function("hex", hex);
@@ -158,7 +162,19 @@ fn extreme(function: &str, values: &[Value], better: fn(i128, i128) -> bool) -> 
     best.map(number).ok_or_else(|| refuse(format!("{function} needs at least one number")))
 }
 
-/// One bit of a number, 0 or 1: the expressions have no other way to look at a register.
+/// Numbers of 64 bits taken together bit by bit, as registers need it.
+fn bits(function: &str, values: &[Value], together: fn(u64, u64) -> u64) -> Result<Value, Error> {
+    let mut all = None;
+    for value in values {
+        let value = argument(function, value)?;
+        let value = u64::try_from(value)
+            .map_err(|_| refuse(format!("`{function}` takes numbers of 64 bits, and this is {value}")))?;
+        all = Some(all.map_or(value, |all| together(all, value)));
+    }
+    all.map(Value::from).ok_or_else(|| refuse(format!("{function} needs at least one number")))
+}
+
+/// One bit of a number, 0 or 1.
 fn bit(value: Value, index: Value) -> Result<Value, Error> {
     let value = argument("bit", &value)?;
     match argument("bit", &index)? {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The backends of a scenario, each with its options, in the order of the file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backends(pub Vec<(backend::Name, BackendOptions)>);
 
 /// What a scenario sets for one backend.

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
 use crate::language::{
-    Backends, ByBackend, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step, TableValue,
-    Template,
+    Backends, ByBackend, Defaults, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step,
+    TableValue, Template,
 };
 
 /// One case, or one for each combination of its matrix; on every backend and device of the scenario.
@@ -65,6 +65,32 @@ pub struct Case {
     /// Whether the device is opened anew for it. Unless given, the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,
+}
+
+impl Case {
+    /// A case that has nothing but its name.
+    pub(in crate::language) fn named(name: &str) -> Case {
+        serde_json::from_value(serde_json::json!({ "name": name })).expect("a case needs no more than a name")
+    }
+}
+
+impl Scenario {
+    /// A scenario that has no cases yet, on all backends.
+    pub(in crate::language) fn named(name: &str) -> Scenario {
+        let all = serde_json::json!({ "name": name, "backends": "all", "cases": [{ "name": name }] });
+        let scenario: Scenario = serde_json::from_value(all).expect("a scenario needs no more than these");
+        Scenario { cases: Vec::new(), ..scenario }
+    }
+
+    /// Takes from its pack what it does not say itself; `backends` tells whether it says which ones.
+    pub(in crate::language) fn inherit(&mut self, defaults: &Defaults, backends: bool) {
+        if let Some(inherited) = defaults.backends.as_ref().filter(|_| !backends) {
+            self.backends = inherited.clone();
+        }
+        let known = std::mem::take(&mut self.tags);
+        self.tags = defaults.tags.iter().cloned().chain(known).collect();
+        self.timeout = self.timeout.or(defaults.timeout);
+    }
 }
 
 /// The outcomes of the declarative form.
@@ -134,11 +160,13 @@ pub struct Scenario {
     /// What it is about, in a sentence.
     #[serde(default)]
     pub summary: Option<String>,
-    /// Which device: `any` is every device named on the command line, another name only the one of that name.
+    /// Which device: `any` is every device named on the command line; another name is every one that the pack knows by this name, or, where
+    /// the pack has no such name, only the one that was given it on the command line.
     #[serde(default)]
     #[schemars(example = &"edu", extend("default" = "any"))]
     pub device: Option<Name>,
-    /// The backends to run on.
+    /// The backends to run on; unless given, those of its pack.
+    #[serde(default)]
     pub backends: Backends,
     /// Values by name for all cases; `--var NAME=VALUE` on the command line overrides them.
     #[serde(default)]

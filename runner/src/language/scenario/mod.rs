@@ -10,6 +10,7 @@ pub(in crate::language) mod iommufd;
 pub(in crate::language) mod name;
 pub(in crate::language) mod object;
 pub(in crate::language) mod outcome;
+pub(in crate::language) mod pack;
 pub(in crate::language) mod region;
 pub(in crate::language) mod scalar;
 pub(in crate::language) mod step;

@@ -21,6 +21,8 @@ pub enum Outcome {
     Ok,
     /// It fails, whatever the errno.
     Fails,
+    /// It succeeds or fails: what it gave is looked at by later steps.
+    Either,
     /// It fails with one of these.
     Errno(Vec<Errno>),
     /// It succeeds and reports this many bytes.
@@ -32,6 +34,7 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Ok => f.write_str("success"),
             Outcome::Fails => f.write_str("failure with any errno"),
+            Outcome::Either => f.write_str("success or failure"),
             Outcome::Errno(errnos) => {
                 let names: Vec<_> = errnos.iter().map(|errno| known(*errno)).collect();
                 f.write_str(&names.join(" or "))
@@ -59,7 +62,7 @@ fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
             _ if text.parse::<Size>().is_ok() => {
                 Some(format!("a call that reports so many bytes is written {{ bytes: {text} }}"))
             }
-            _ => suggest::did_you_mean(text, ["ok", "fails"].into_iter().chain(Errno::names())),
+            _ => suggest::did_you_mean(text, ["ok", "fails", "either"].into_iter().chain(Errno::names())),
         });
         complaint.raise()
     })
@@ -71,7 +74,7 @@ struct Acceptable(Errno);
 impl<'de> Deserialize<'de> for Acceptable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if matches!(text.as_str(), "ok" | "fails") {
+        if matches!(text.as_str(), "ok" | "fails" | "either") {
             return Err(Complaint::new(format_args!("`{text}` stands in a list of errnos"))
                 .code("unknown-outcome")
                 .expected("the name of an errno")
@@ -104,6 +107,7 @@ impl<'de> Deserialize<'de> for Outcome {
                 match text {
                     "ok" => Ok(Outcome::Ok),
                     "fails" => Ok(Outcome::Fails),
+                    "either" => Ok(Outcome::Either),
                     _ => Ok(Outcome::Errno(vec![errno(text)?])),
                 }
             }
@@ -164,6 +168,7 @@ impl Serialize for Outcome {
         match self {
             Outcome::Ok => serializer.serialize_str("ok"),
             Outcome::Fails => serializer.serialize_str("fails"),
+            Outcome::Either => serializer.serialize_str("either"),
             Outcome::Errno(errnos) => match errnos.as_slice() {
                 [errno] => serializer.serialize_str(known(*errno)),
                 _ => serializer.collect_seq(errnos.iter().map(|errno| known(*errno))),
@@ -197,9 +202,9 @@ impl JsonSchema for Outcome {
         let errno = generator.subschema_for::<ErrnoName>();
         let reported = generator.subschema_for::<Reported>();
         json_schema!({
-            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports so many bytes.",
+            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; `either`: it succeeds or fails; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports so many bytes.",
             "anyOf": [
-                { "enum": ["ok", "fails"] },
+                { "enum": ["ok", "fails", "either"] },
                 errno,
                 { "type": "array", "items": errno, "minItems": 1 },
                 reported,

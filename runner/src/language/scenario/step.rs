@@ -17,7 +17,7 @@ use super::iommufd::{
     MapFile, Object, Where,
 };
 use super::object::{Close, Ioctl, Open};
-use crate::language::{ByBackend, Dynamic, LabFault, Name, Outcome, Size, Template};
+use crate::language::{ByBackend, Dynamic, LabFault, Name, Ordered, Outcome, Scalar, Size, Template};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
 ///
@@ -160,6 +160,15 @@ pub struct Step {
     /// Read a number from memory until the device has written a value there. Gives `value`, or ETIMEDOUT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_poll: Option<MemoryPoll>,
+    /// Run a procedure that a pack has for the device; `with` says what it takes. Gives what the procedure gives. Where no pack has it for
+    /// the device, the case is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"dma_copy")]
+    pub call: Option<Name>,
+    /// What a procedure takes, by the names of its parameters. Only beside `call`.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    #[schemars(example = serde_json::json!({ "source": "{{ m.iova }}" }))]
+    pub with: Ordered<Scalar>,
     /// Run steps several times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
@@ -335,13 +344,19 @@ verbs!(
     memory_read,
     memory_write,
     memory_poll,
+    call,
     repeat,
 );
 
 impl Step {
+    /// Whether the verb gives a result that can be kept.
+    pub fn gives(verb: &str) -> bool {
+        verb == "call" || Step::is_call(verb)
+    }
+
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
-        !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "repeat")
+        !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "call" | "repeat")
     }
 
     /// Whether only the backend iommufd has what the verb is about.

@@ -51,7 +51,7 @@ impl Wounds {
             return true;
         }
         match problem.code {
-            "unknown-name" | "unknown-region" => {
+            "unknown-name" | "unknown-region" | "unknown-procedure" | "unknown-role" => {
                 let name = problem.title.split('`').nth(1).unwrap_or_default();
                 self.mentioned.contains(name)
             }

@@ -1,0 +1,237 @@
+//! What is wrong with a pack that reads well, its scenarios apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Checker,
+    calls::Callable,
+    written::{names_in, steps_of},
+};
+use crate::language::{
+    Case, DEEPEST, Diagnostic, Name, Pack, Path, Procedure, Scenario, Target, Version, every_step, is_computed,
+    text::suggest,
+};
+
+/// Everything that is wrong with the pack.
+pub fn pack(pack: &Pack) -> Vec<Diagnostic> {
+    let packs = [(pack.name.0.as_str(), pack)];
+    let callable = Callable { packs: &packs, complete: true, own: true };
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    // What belongs to no procedure is said in the name of one that does nothing.
+    let nothing = Procedure {
+        summary: String::new(),
+        devices: None,
+        parameters: Default::default(),
+        steps: Vec::new(),
+        gives: Default::default(),
+    };
+    let (scenario, _) = nothing.as_case("nothing", pack);
+    let mut checker = Checker { problems, seen, ..Checker::of_procedure(&scenario, &nothing, callable) };
+    checker.manifest(pack);
+    (problems, seen) = (checker.problems, checker.seen);
+    for (name, procedure) in pack.procedures.iter() {
+        let (scenario, case): (Scenario, Case) = procedure.as_case(name, pack);
+        let mut checker = Checker { problems, seen, ..Checker::of_procedure(&scenario, procedure, callable) };
+        let path = Path::root().join("procedures").join(name);
+        checker.procedure(&path, name, procedure, pack);
+        checker.case(&path, &case);
+        (problems, seen) = (checker.problems, checker.seen);
+    }
+    problems
+}
+
+impl Checker<'_> {
+    fn manifest(&mut self, pack: &Pack) {
+        let root = Path::root();
+        if let Some(engine) = pack.engine.filter(|engine| *engine > Version::ours()) {
+            let title = format!("the pack `{}` needs vfiospec {engine}", pack.name);
+            self.say(
+                Diagnostic::error("engine-too-new", root.join("engine"), title)
+                    .label(format!("expected at most {}, which this is", Version::ours()))
+                    .help("run it with a newer vfiospec"),
+            );
+        }
+        if let Some(backends) = &pack.defaults.backends {
+            self.backends(&root.join("defaults").join("backends"), &backends.0);
+        }
+        for name in pack.vars.keys() {
+            self.not_reserved(&root.join("vars").join(name), name, Target::Key);
+        }
+        let mut taken: BTreeMap<(&str, Option<u32>), &str> = BTreeMap::new();
+        for (name, role) in pack.devices.iter() {
+            let path = root.join("devices").join(name);
+            self.not_reserved(&path, name, Target::Key);
+            if name == "any" {
+                self.say(
+                    Diagnostic::error("reserved-name", path.clone(), "the name `any` is reserved")
+                        .at(Target::Key)
+                        .label("expected another name")
+                        .help("`any` means every device"),
+                );
+            }
+            let lists = [("ids", role.ids.as_ref().map(Vec::len)), ("class", role.class.as_ref().map(Vec::len))];
+            for (key, length) in lists {
+                if length == Some(0) {
+                    self.say(
+                        Diagnostic::error("matches-nothing", path.join(key), format!("no device is a `{name}`"))
+                            .label("expected at least one"),
+                    );
+                }
+            }
+            if role.ids.is_none() && role.class.is_none() {
+                self.say(
+                    Diagnostic::error("matches-everything", path.clone(), format!("every device is a `{name}`"))
+                        .at(Target::Key)
+                        .label("expected `ids` or `class` in it")
+                        .help("a device's ids are what `lspci -n` shows: ids: [\"8086:10c9\"]"),
+                );
+            }
+            let classes: Vec<Option<u32>> = match &role.class {
+                Some(classes) => classes.iter().map(|class| Some(class.0)).collect(),
+                None => vec![None],
+            };
+            for (index, ids) in role.ids.iter().flatten().enumerate() {
+                for class in &classes {
+                    let Some(first) = taken.insert((&ids.0, *class), name) else { continue };
+                    self.say(
+                        Diagnostic::error(
+                            "duplicate-role",
+                            path.join("ids").join(index),
+                            format!("`{}` is already a `{first}`", ids.0),
+                        )
+                        .label("expected each device under one name")
+                        .note(root.join("devices").join(first), Target::Key, "this one"),
+                    );
+                }
+            }
+        }
+        for (name, region) in pack.regions.iter() {
+            let path = root.join("regions").join(name);
+            self.region(&path, region);
+            let used = |(at, procedure): (&str, &Procedure)| {
+                let (_, case) = procedure.as_case(at, pack);
+                let path = root.join("procedures").join(at);
+                self.uses_region(&path, &case, name)
+                    || procedure
+                        .gives
+                        .iter()
+                        .any(|(_, value)| is_computed(value).is_some_and(|s| names_in(s).iter().any(|n| n == name)))
+            };
+            if !pack.procedures.iter().any(used) {
+                self.say(
+                    Diagnostic::error("unused-region", path, format!("no procedure uses region `{name}`"))
+                        .at(Target::Key)
+                        .label("expected a step that maps it")
+                        .help("remove the region, or use it"),
+                );
+            }
+        }
+        self.recursion(pack);
+    }
+
+    fn procedure(&mut self, path: &Path, name: &str, procedure: &Procedure, pack: &Pack) {
+        self.not_reserved(path, name, Target::Key);
+        for (index, role) in procedure.devices.iter().flatten().enumerate() {
+            self.role(path.join("devices").join(index), role, pack);
+        }
+        if pack.devices.is_empty() {
+            self.say(
+                Diagnostic::error("no-device", path.clone(), format!("`{name}` is for no device"))
+                    .at(Target::Key)
+                    .label("expected `devices` in the pack: they say which ones its procedures are for"),
+            );
+        }
+        for (name, parameter) in procedure.parameters.iter() {
+            let path = path.join("parameters").join(name);
+            self.default(&path, name, parameter);
+        }
+        if procedure.steps.is_empty() && procedure.gives.is_empty() {
+            self.say(
+                Diagnostic::error("nothing-to-do", path.clone(), format!("`{name}` does nothing and gives nothing"))
+                    .at(Target::Key)
+                    .label("expected `steps` or `gives` in it"),
+            );
+        }
+    }
+
+    fn role(&mut self, at: Path, role: &Name, pack: &Pack) {
+        if pack.devices.get(&role.0).is_some() || pack.devices.is_empty() {
+            return;
+        }
+        let mut problem = Diagnostic::error("unknown-role", at, format!("no device of the pack is called `{role}`"))
+            .label(suggest::expected_one_of(pack.devices.keys()));
+        problem.help.extend(suggest::did_you_mean(&role.0, pack.devices.keys()));
+        self.say(problem);
+    }
+
+    /// A procedure that calls itself, and one that others call through too many.
+    fn recursion(&mut self, pack: &Pack) {
+        // How deep each goes, once that is known; `None` while it is being found out.
+        let mut depths: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        for name in pack.procedures.keys() {
+            self.depth(name, pack, &mut depths, &mut Vec::new());
+        }
+    }
+
+    fn depth<'p>(
+        &mut self,
+        name: &'p str,
+        pack: &'p Pack,
+        depths: &mut BTreeMap<&'p str, Option<usize>>,
+        callers: &mut Vec<&'p str>,
+    ) -> usize {
+        if let Some(Some(depth)) = depths.get(name) {
+            return *depth;
+        }
+        let Some(procedure) = pack.procedures.get(name).filter(|_| callers.len() <= 2 * DEEPEST) else { return 0 };
+        depths.insert(name, None);
+        callers.push(name);
+        let mut deepest = 0;
+        let at = Path::root().join("procedures").join(name).join("steps");
+        for placed in every_step(&procedure.steps, &at) {
+            let Some(called) = &placed.step.call else { continue };
+            let at = placed.path.join("call");
+            if depths.get(called.0.as_str()) == Some(&None) {
+                let way = callers.iter().skip_while(|caller| **caller != called.0).skip(1);
+                let way: Vec<String> = way.map(|caller| format!("`{caller}`")).collect();
+                let title = match way.is_empty() {
+                    true => format!("`{called}` calls itself"),
+                    false => format!("`{called}` calls itself, by way of {}", way.join(" and ")),
+                };
+                self.say(
+                    Diagnostic::error("recursion", at, title)
+                        .label("expected a call that comes to an end")
+                        .help("to do something again, use `repeat`"),
+                );
+                continue;
+            }
+            let depth = 1 + self.depth(&called.0, pack, depths, callers);
+            if depth == DEEPEST {
+                self.say(
+                    Diagnostic::error("too-deep", at, format!("`{name}` calls through {DEEPEST} others"))
+                        .label(format!("expected at most {}", DEEPEST - 1)),
+                );
+            }
+            deepest = deepest.max(depth);
+        }
+        callers.pop();
+        depths.insert(name, Some(deepest));
+        deepest
+    }
+
+    /// The names of regions that steps may take: of the case or procedure, and those that a procedure is given.
+    pub(super) fn region_names<'c>(&'c self, case: &'c Case) -> Vec<&'c str> {
+        let given = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.iter());
+        let given = given.filter(|(_, parameter)| parameter.r#type == crate::language::Type::Region);
+        case.regions.keys().chain(given.map(|(name, _)| name)).collect()
+    }
+
+    /// Whether a step hands the region on to a procedure.
+    pub(super) fn hands_on(path: &Path, case: &Case, region: &str) -> bool {
+        let values = |with: &crate::language::Ordered<crate::language::Scalar>| {
+            with.iter().any(|(_, value)| matches!(value, crate::language::Scalar::Text(text) if text == region))
+        };
+        steps_of(path, case).iter().any(|placed| values(&placed.step.with))
+    }
+}

@@ -1,0 +1,356 @@
+//! A pack: what the scenarios of one folder have in common, and how to program devices.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::language::{
+    Backends, Case, Complaint, Duration, Name, Ordered, Region, Scalar, Scenario, Step, text::node::shorten,
+};
+
+/// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pack {
+    /// The pack's name; reports know its cases by it.
+    #[schemars(example = &"acme_nic")]
+    pub name: Name,
+    /// What it is about, in a sentence.
+    #[serde(default)]
+    #[schemars(example = &"The 40G cards of Acme.")]
+    pub summary: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    #[schemars(example = &"Acme Ltd.")]
+    pub vendor: Option<String>,
+    /// Its version.
+    #[serde(default)]
+    #[schemars(example = &"1.2.0")]
+    pub version: Option<Version>,
+    /// The lowest version of vfiospec that understands it.
+    #[serde(default)]
+    #[schemars(example = &"0.1.0")]
+    pub engine: Option<Version>,
+    /// What its scenarios have unless they say otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The devices that it knows, each by a name of its own. A scenario of the pack runs on one by `device: NAME`.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "nic": { "ids": ["8086:10c9"] } }))]
+    pub devices: Ordered<Role>,
+    /// Values by name for all procedures, such as the offsets of registers.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "CTRL": "0x0" }))]
+    pub vars: Ordered<Scalar>,
+    /// Memory of the pack's own that its procedures share, such as a ring of descriptors. It is made at the first call in a case, and kept
+    /// until the case ends.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
+    pub regions: Ordered<Region>,
+    /// How to do things with its devices: steps that any scenario may `call`.
+    #[serde(default)]
+    pub procedures: Ordered<Procedure>,
+}
+
+impl Pack {
+    /// The procedure of this name for a device of these ids and class.
+    pub fn procedure_for(&self, name: &str, ids: &str, class: u32) -> Option<&Procedure> {
+        let procedure = self.procedures.get(name)?;
+        let meant = |role: &str| procedure.devices.as_ref().is_none_or(|names| names.iter().any(|n| n.0 == role));
+        self.devices.iter().any(|(role, device)| meant(role) && device.matches(ids, class)).then_some(procedure)
+    }
+}
+
+/// What the scenarios of a pack have unless they say otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// The backends to run on.
+    #[serde(default)]
+    pub backends: Option<Backends>,
+    /// Tags of all cases, beside those of scenarios and cases.
+    #[serde(default)]
+    #[schemars(example = ["acme"])]
+    pub tags: Vec<Name>,
+    /// How long each case may take.
+    #[serde(default)]
+    #[schemars(example = "10s")]
+    pub timeout: Option<Duration>,
+}
+
+/// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, where these are given.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// What it is, in a sentence.
+    #[serde(default)]
+    #[schemars(example = &"The physical function of an 82576.")]
+    pub summary: Option<String>,
+    /// Its ids, of vendor and device.
+    #[serde(default)]
+    #[schemars(example = ["8086:10c9"])]
+    pub ids: Option<Vec<Ids>>,
+    /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
+    #[serde(default)]
+    #[schemars(example = ["010802"])]
+    pub class: Option<Vec<Class>>,
+}
+
+impl Role {
+    /// Whether a device of these ids (such as `8086:10c9`) and class is meant.
+    pub fn matches(&self, ids: &str, class: u32) -> bool {
+        self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == ids))
+            && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == class))
+    }
+}
+
+/// A procedure: steps that do one thing with a device of the pack.
+///
+/// It knows its parameters, the pack's `regions` and `vars`, and what is known of the device and the backend; nothing of the case that
+/// calls it, but the regions that it is given.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Procedure {
+    /// What it does, in a sentence.
+    #[schemars(example = &"Have the device copy memory by DMA.")]
+    pub summary: String,
+    /// For which of the pack's devices; all unless given.
+    #[serde(default)]
+    #[schemars(example = ["nic"])]
+    pub devices: Option<Vec<Name>>,
+    /// What it takes.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "source": { "type": "iova", "summary": "Where to read." } }))]
+    pub parameters: Ordered<Parameter>,
+    /// What to do.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What `save` beside the call keeps, by name: text with expressions, evaluated after the last step.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "status": "{{ status.value }}" }))]
+    pub gives: Ordered<Scalar>,
+}
+
+impl Procedure {
+    /// The procedure as what it is like: a case of a scenario whose variables are the pack's.
+    pub fn as_case(&self, name: &str, pack: &Pack) -> (Scenario, Case) {
+        let case = Case {
+            regions: pack.regions.clone(),
+            steps: (!self.steps.is_empty()).then(|| self.steps.clone()),
+            ..Case::named(name)
+        };
+        (Scenario { vars: pack.vars.clone(), ..Scenario::named(&pack.name.0) }, case)
+    }
+}
+
+/// What a procedure takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// What kind of value it is.
+    pub r#type: Type,
+    /// What it is for, in a sentence.
+    #[schemars(example = &"Where the device reads from.")]
+    pub summary: String,
+    /// What it is where a call does not say. A region has no default.
+    #[serde(default)]
+    #[schemars(example = "4KiB")]
+    pub default: Option<Scalar>,
+}
+
+/// The kind of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Type {
+    /// An address as the device uses it.
+    Iova,
+    /// A number of bytes.
+    Size,
+    /// A whole number of 64 bits.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// Text.
+    Text,
+    /// The name of a region of the case, which the procedure then knows by the parameter's name.
+    Region,
+}
+
+impl Type {
+    /// What is expected, as a message says it.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Type::Iova => "an IOVA, such as \"{{ m.iova }}\"",
+            Type::Size => "a size, such as 4KiB",
+            Type::Integer => "a whole number",
+            Type::Boolean => "true or false",
+            Type::Text => "text",
+            Type::Region => "the name of a region",
+        }
+    }
+}
+
+/// A version: up to three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version([u32; 3]);
+
+impl Version {
+    /// A version as it is written; `None` for other text.
+    pub fn parse(text: &str) -> Option<Version> {
+        let mut numbers = [0; 3];
+        let parts: Vec<&str> = text.split('.').collect();
+        if parts.len() > numbers.len() {
+            return None;
+        }
+        for (number, part) in numbers.iter_mut().zip(parts) {
+            *number = part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        }
+        Some(Version(numbers))
+    }
+
+    /// This program's.
+    pub fn ours() -> Version {
+        Version::parse(env!("CARGO_PKG_VERSION")).expect("our own version has three numbers")
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [major, minor, patch] = self.0;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Version::parse(&text).ok_or_else(|| {
+            Complaint::new(format_args!("`{}` is no version", shorten(&text)))
+                .code("invalid-version")
+                .expected("up to three numbers, such as 1.2.0")
+                .raise()
+        })
+    }
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> Cow<'static, str> {
+        "Version".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A version: up to three numbers. With fewer it needs quotes, for YAML reads 1.0 as a number.",
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]+){0,2}$",
+            "examples": ["1.2.0"],
+        })
+    }
+}
+
+/// The ids of a device, such as `8086:10c9`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids(pub String);
+
+impl<'de> Deserialize<'de> for Ids {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match text.split_once(':') {
+            Some((vendor, device)) if is_hex(vendor) && is_hex(device) => Ok(Ids(text.to_ascii_lowercase())),
+            _ => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
+                .code("invalid-ids")
+                .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
+                .raise()),
+        }
+    }
+}
+
+impl JsonSchema for Ids {
+    fn schema_name() -> Cow<'static, str> {
+        "Ids".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The ids of vendor and device, in four hexadecimal digits each.",
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$",
+            "examples": ["8086:10c9"],
+        })
+    }
+}
+
+/// The class of a device: class, subclass and programming interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Class(pub u32);
+
+impl<'de> Deserialize<'de> for Class {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u32::from_str_radix(&text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
+            Complaint::new(format_args!("`{}` is no class of devices", shorten(&text)))
+                .code("invalid-class")
+                .expected("six hexadecimal digits in quotes, such as \"010802\"")
+                .raise()
+        })
+    }
+}
+
+impl JsonSchema for Class {
+    fn schema_name() -> Cow<'static, str> {
+        "Class".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The class of a device in six hexadecimal digits, quoted.",
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f]{6}$",
+            "examples": ["010802"],
+        })
+    }
+}
+
+/// The text that a name of a region is, in a call.
+pub fn region_named(value: &Scalar) -> Option<&str> {
+    match value {
+        Scalar::Text(text) if Name::is_valid(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether a text has expressions in it.
+pub fn is_computed(value: &Scalar) -> Option<&str> {
+    match value {
+        Scalar::Text(text) if text.contains("{{") => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let version = |text| Version::parse(text).unwrap();
+        assert!(version("0.10") > version("0.9.9"));
+        assert_eq!(version("1").to_string(), "1.0.0");
+        for text in ["", "1.", "1.2.3.4", "v1", "1.2-rc1", "+1", "99999999999"] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_has_to_be_all_that_its_role_says() {
+        let role = |ids: &[&str], class: &[u32]| Role {
+            summary: None,
+            ids: (!ids.is_empty()).then(|| ids.iter().map(|ids| Ids((*ids).into())).collect()),
+            class: (!class.is_empty()).then(|| class.iter().copied().map(Class).collect()),
+        };
+        assert!(role(&["8086:10c9"], &[]).matches("8086:10c9", 0x020000));
+        assert!(!role(&["8086:10c9"], &[0x010802]).matches("8086:10c9", 0x020000));
+        assert!(role(&[], &[0x010802]).matches("1b36:0010", 0x010802));
+        assert!(!role(&[], &[0x010802]).matches("", 0));
+    }
+}
