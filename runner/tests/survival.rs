@@ -349,6 +349,28 @@ fn an_interrupted_run_ends_in_good_order_and_goes_on() {
     assert_eq!(essence(&run_of(&journal)), essence(&whole));
 }
 
+#[test]
+fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() {
+    let Some((file, whole, lines)) = undisturbed("at-once") else { return };
+    let _guard = alone();
+    let folder = folder("at-once-runs");
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let mut child = start("--journal", &journal, &junit, &file);
+    assert!(until_lines(&mut child, &journal, lines * 2 / 3));
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    for _ in 0..2 {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        thread::sleep(Duration::from_millis(20)); // two at the same moment are one
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let known = run_of(&journal).cases.into_iter().filter(|case| case.state == State::Finished).collect::<Vec<_>>();
+    assert!(!known.is_empty());
+    assert_eq!(start("--resume", &journal, &junit, &file).wait().unwrap().code(), Some(1));
+    let resumed = run_of(&journal);
+    assert_eq!(essence(&resumed), essence(&whole));
+    assert!(known.iter().all(|known| resumed.cases.contains(known)), "what was known was not run again");
+}
+
 /// A journal of a run on a host that has been booted since, cut within a case.
 fn cut_within_a_case(ran: &Ran, to: &Path) -> u32 {
     let text = fs::read_to_string(&ran.journal).unwrap();

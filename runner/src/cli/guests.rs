@@ -164,7 +164,7 @@ impl Run<'_> {
                 _ if in_vain >= MOST_IN_VAIN => Some(format!("{in_vain} guests in a row died without running a case")),
                 _ => {
                     let cases = if left == 1 { "1 case".to_owned() } else { format!("{left} cases") };
-                    eprintln!("lab: the guest died; a fresh one runs the {cases} left");
+                    self.output.say(&format!("lab: the guest died; a fresh one runs the {cases} left"));
                     continue;
                 }
             };
@@ -172,7 +172,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             if let Some(why) = &stopped {
-                eprintln!("vfiospec: stopping: {why}");
+                self.output.say(&format!("vfiospec: stopping: {why}"));
             }
             self.output.on(Event::RunFinished(RunFinished { millis, interrupted: false, stopped }))?;
             return Ok(None);

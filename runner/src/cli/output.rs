@@ -122,6 +122,11 @@ impl Output {
         Ok(())
     }
 
+    /// A line for the person who watches.
+    pub fn say(&mut self, line: &str) {
+        self.progress.say(line);
+    }
+
     /// Whether the run has told its end.
     pub fn is_finished(&self) -> bool {
         matches!(self.now().last(), Some(Event::RunFinished(_)))

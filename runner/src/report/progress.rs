@@ -76,6 +76,15 @@ impl<W: Write> Progress<W> {
         }
     }
 
+    /// A line that stays, beside the bar.
+    pub fn say(&mut self, line: &str) {
+        if self.terminal.live {
+            self.bar.println(line);
+        } else {
+            let _ = writeln!(self.out, "{line}"); // a terminal that is gone stops nothing
+        }
+    }
+
     /// Takes the bar away: at the end, also where that was never told.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
