@@ -32,7 +32,7 @@ pub struct Selection {
 
     /// A pack besides those among the paths and in `scenarios`: its folder
     #[arg(long = "pack", value_name = "FOLDER")]
-    pub packs: Vec<PathBuf>,
+    pub pack_folders: Vec<PathBuf>,
 
     /// Set a variable of the scenarios, in place of the value in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
@@ -109,7 +109,7 @@ impl Selection {
     fn further_packs(&self) -> Result<Manifests, Exit> {
         let mut found = Manifests::default();
         let ours = Path::new("scenarios");
-        for (folder, named) in self.packs.iter().map(|folder| (folder.as_path(), true)).chain([(ours, false)]) {
+        for (folder, named) in self.pack_folders.iter().map(|folder| (folder.as_path(), true)).chain([(ours, false)]) {
             if !named && !folder.is_dir() {
                 continue;
             }
