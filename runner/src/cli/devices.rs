@@ -20,6 +20,13 @@ pub struct Named {
     bdf: Bdf,
 }
 
+impl Named {
+    /// Its PCI address.
+    pub fn bdf(&self) -> Bdf {
+        self.bdf
+    }
+}
+
 impl FromStr for Named {
     type Err = String;
 

@@ -23,7 +23,7 @@ use crate::{
 /// Where the guest finds what to run.
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// How much longer than its case may take a guest may be silent before it counts as hung.
 const SILENCE: Duration = Duration::from_secs(60);
 /// So many guests in a row may die of a case without one case that ends by itself.
@@ -291,6 +291,6 @@ impl From<Stop> for Broken {
     }
 }
 
-fn indent(text: &str) -> String {
+pub(super) fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {}\n", sanitize::text(line))).collect()
 }

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::{
     Exit,
     cases::{Cases, Course},
-    guests, interrupt,
+    exec, guests, interrupt,
     output::{self, Output, Outputs},
     resume,
     scenarios::Selection,
@@ -31,6 +31,7 @@ const SCENARIOS: &str = "/vfiospec/scenarios.json";
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub enum Verb {
     Run(Box<RunArgs>),
+    Exec(Box<exec::Args>),
     Shell(ShellArgs),
     Prepare(PrepareArgs),
 }
@@ -73,7 +74,7 @@ pub struct PrepareArgs {
 
 /// What the guest is made of.
 #[derive(Debug, ClapArgs)]
-struct Choice {
+pub(super) struct Choice {
     /// The kernel: `newest`, a version such as 6.12 (built once from Debian's source package), or the path of a bzImage with a slash in it
     #[arg(long, value_name = "KERNEL", default_value = "newest")]
     kernel: KernelChoice,
@@ -110,7 +111,7 @@ impl Choice {
         })
     }
 
-    fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
+    pub(super) fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
         lab::prepare(&self.options()?, lab::Progress::new(false), interrupt)
     }
 
@@ -120,7 +121,7 @@ impl Choice {
     }
 
     /// Each device once, however often it was named.
-    fn models(&self) -> Vec<DeviceModel> {
+    pub(super) fn models(&self) -> Vec<DeviceModel> {
         let mut devices = self.devices.clone();
         devices.sort_unstable();
         devices.dedup();
@@ -132,6 +133,7 @@ impl Choice {
 pub fn main(verb: &Verb) -> ExitCode {
     let outcome = match verb {
         Verb::Run(args) => run(args),
+        Verb::Exec(args) => exec::main(args).map(Into::into),
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => args.choice.prepare(&interrupt::flag()).map_err(Into::into).map(|prepared| {
             println!("the lab is ready: Linux {}, QEMU {}", prepared.kernel(), prepared.qemu());

@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod devices;
+mod exec;
 pub mod exit;
 mod guests;
 mod interrupt;
@@ -43,6 +44,8 @@ enum Verb {
     /// The process that issues the ioctls; `run` starts it.
     #[command(hide = true)]
     Worker,
+    #[command(hide = true)]
+    Inside(exec::Inside),
 }
 
 /// Runs the command line and returns its exit code.
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::main(&args).into(),
         Verb::List(args) => list::main(&args).into(),
         Verb::Show(args) => show::main(&args).into(),
+        Verb::Inside(args) => exec::inside(&args).into(),
         Verb::Worker => match crate::engine::worker::main() {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => {

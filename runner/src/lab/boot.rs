@@ -78,7 +78,7 @@ impl Guest {
         let folder = RunFolder::create(cache, *progress, interrupt)?;
         let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
         let initramfs = folder.path("initramfs.cpio");
-        cache::write(&initramfs, &pack(job, &order, None)?)?;
+        cache::write(&initramfs, &pack(job, &order)?)?;
 
         let experience = Experience::new(qemu);
         let attempts = experience.attempts(options.accel, cache)?;
@@ -197,37 +197,37 @@ impl Guest {
     }
 }
 
-/// The guest's files: this program as init, the job, and for a person's shell busybox.
-pub(super) fn pack(job: &Job, order: &Order, busybox: Option<&[u8]>) -> Result<Vec<u8>, LabError> {
+/// The guest's files: this program as init, and the job.
+pub(super) fn pack(job: &Job, order: &Order) -> Result<Vec<u8>, LabError> {
     let program =
         std::env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
     let program = fs::read(&program).map_err(|error| LabError::io("read", &program, &error))?;
     static_program(&program)?;
     let mut archive = Archive::new();
     archive.program("init", &program);
-    if let Some(busybox) = busybox {
-        archive.program("bin/busybox", busybox);
-    }
     let order =
         serde_json::to_vec(order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
     archive.data(JOB_PATH, &order);
     for (path, bytes) in &job.files {
         archive.data(&path.to_string_lossy(), bytes);
     }
+    for (path, bytes) in &job.programs {
+        archive.program(&path.to_string_lossy(), bytes);
+    }
     Ok(archive.finish())
 }
 
 /// A dynamic program cannot be init: there is no loader in the guest.
 fn static_program(elf: &[u8]) -> Result<(), LabError> {
-    if interpreter(elf) {
+    if is_dynamic(elf) {
         return Err(LabError::new("failed to pack this program for the guest: it is linked dynamically")
             .help("build it with `-C target-feature=+crt-static`, as the repository's .cargo/config.toml does"));
     }
     Ok(())
 }
 
-/// Whether a 64-bit little-endian ELF file names a loader (`PT_INTERP`, 3).
-pub(super) fn interpreter(elf: &[u8]) -> bool {
+/// Whether a 64-bit little-endian ELF file names a loader (`PT_INTERP`, 3), which no guest has.
+pub fn is_dynamic(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> usize {
         elf.get(at..at + size)
             .map_or(0, |bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte)))
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn the_program_that_runs_this_test_could_be_init() {
         let job = Job { files: vec![("/scenarios/a.yaml".into(), b"name: a".to_vec())], ..Job::default() };
-        let archive = pack(&job, &Order::default(), None).unwrap();
+        let archive = pack(&job, &Order::default()).unwrap();
         assert!(archive.starts_with(b"070701"));
         assert!(archive.windows(7).any(|bytes| bytes == b"name: a"));
     }
@@ -316,10 +316,10 @@ mod tests {
         let mut elf = vec![0; 64 + 2 * 56];
         (elf[32], elf[54], elf[56]) = (64, 56, 2);
         elf[64] = 1;
-        assert!(!interpreter(&elf));
+        assert!(!is_dynamic(&elf));
         elf[64 + 56] = 3;
-        assert!(interpreter(&elf));
-        assert!(!interpreter(b"#!/bin/sh"));
+        assert!(is_dynamic(&elf));
+        assert!(!is_dynamic(b"#!/bin/sh"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Job {
     /// Absolute paths in the guest and their content; the folders above are created.
     pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// The same for files that are executable.
+    pub programs: Vec<(PathBuf, Vec<u8>)>,
     /// The arguments of this binary in the guest, without the program's name; [`JOURNAL_PORT`](super::JOURNAL_PORT)
     /// is the path of the port that [`Guest::next_line`](super::Guest::next_line) reads.
     pub argv: Vec<String>,

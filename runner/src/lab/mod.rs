@@ -21,7 +21,7 @@ mod source;
 mod tools;
 mod version;
 
-pub use boot::{Guest, Next};
+pub use boot::{Guest, Next, is_dynamic};
 pub use cache::default_cache;
 pub use error::{LabError, LabErrorKind};
 pub use guest::{guest_main, is_guest, is_guest_init};
@@ -30,5 +30,5 @@ pub use options::{Accel, DeviceModel, IommuModel, KernelChoice, Options};
 pub use prepare::{Prepared, prepare};
 pub use progress::{Bar, Progress};
 pub use protocol::JOURNAL_PORT;
-pub use shell::shell;
+pub use shell::{busybox, shell};
 pub use version::Version;

@@ -8,13 +8,12 @@ use std::sync::atomic::AtomicBool;
 use super::accel::Experience;
 use super::apt::{Apt, Suites};
 use super::boot::{self, RunFolder};
-use super::cache::{self, Cache};
+use super::cache;
 use super::child;
 use super::error::LabError;
 use super::initramfs::{Job, Order};
 use super::options::Accel;
 use super::prepare::Prepared;
-use super::progress::Progress;
 use super::qemu::{self, Engine, Files};
 use super::tools;
 
@@ -27,11 +26,12 @@ use super::tools;
 /// There is no busybox, or QEMU does not start.
 pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
     let Prepared { options, cache, kernel, qemu, progress } = prepared;
-    let busybox = busybox(cache, *progress, interrupt)?;
+    let mut job = job.clone();
+    job.programs.push(("/bin/busybox".into(), busybox(prepared, interrupt)?));
     let folder = RunFolder::create(cache, *progress, interrupt)?;
     let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
     let initramfs = folder.path("initramfs.cpio");
-    cache::write(&initramfs, &boot::pack(job, &order, Some(&busybox))?)?;
+    cache::write(&initramfs, &boot::pack(&job, &order)?)?;
 
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
     Experience::new(qemu).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
@@ -57,22 +57,27 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     }
 }
 
-fn busybox(cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Vec<u8>, LabError> {
+/// Debian's busybox, fetched into the cache the first time and not installed.
+///
+/// # Errors
+/// There is none, or it cannot be fetched.
+pub fn busybox(prepared: &Prepared, interrupt: &AtomicBool) -> Result<Vec<u8>, LabError> {
+    let Prepared { cache, progress, .. } = prepared;
     let kept = cache.path("tools/busybox");
     for path in [&kept, Path::new("/bin/busybox")] {
         if let Ok(bytes) = fs::read(path)
-            && !boot::interpreter(&bytes)
+            && !boot::is_dynamic(&bytes)
         {
             return Ok(bytes);
         }
     }
-    let _lock = cache.lock("prepare", progress, interrupt)?;
-    let apt = Apt::open(cache, Suites::Installable, progress, interrupt)?;
+    let _lock = cache.lock("prepare", *progress, interrupt)?;
+    let apt = Apt::open(cache, Suites::Installable, *progress, interrupt)?;
     let candidates = apt.candidates("^busybox-static$")?;
     let newest = candidates.last().ok_or_else(|| {
         LabError::new("failed to find the package busybox-static").help("put a static busybox at /bin/busybox")
     })?;
-    let deb = apt.download(newest, progress)?;
+    let deb = apt.download(newest, *progress)?;
     let unpacked = cache.folder("tools/unpacked")?;
     apt.unpack(&deb, &unpacked)?;
     let program = ["bin/busybox", "usr/bin/busybox"].map(|path| unpacked.join(path));
