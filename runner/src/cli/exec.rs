@@ -110,11 +110,16 @@ pub fn main(args: &Args) -> Result<u8, Stop> {
                         return Ok(Exit::ReportNotWritten as u8); // nobody reads it any more
                     }
                 }
-                Err(error) => return Err(LabError::new(format!("failed to understand the guest: {error}: {line}")).into()),
+                Err(error) => {
+                    return Err(LabError::new(format!("failed to understand the guest: {error}: {line}")).into());
+                }
             },
             Next::Finished { code } => {
                 if !started {
-                    eprintln!("vfiospec: the command was not started; the guest says:\n{}", indent(&guest.last_words()));
+                    eprintln!(
+                        "vfiospec: the command was not started; the guest says:\n{}",
+                        indent(&guest.last_words())
+                    );
                 }
                 return Ok(code);
             }
@@ -147,9 +152,12 @@ fn job(args: &Args) -> Result<Job, LabError> {
         job.programs.retain(|(path, _)| *path != inside);
         let bytes = fs::read(program).map_err(|error| LabError::io("read", program, &error))?;
         if lab::is_dynamic(&bytes) {
-            return Err(LabError::usage(format!("failed to take {} into the guest: it is linked dynamically", command[0]))
-                .detail("there is no loader in the guest")
-                .help("link it statically, with gcc -static or -C target-feature=+crt-static"));
+            return Err(LabError::usage(format!(
+                "failed to take {} into the guest: it is linked dynamically",
+                command[0]
+            ))
+            .detail("there is no loader in the guest")
+            .help("link it statically, with gcc -static or -C target-feature=+crt-static"));
         }
         job.programs.push((inside.clone(), bytes));
         command[0] = inside.to_string_lossy().into_owned();

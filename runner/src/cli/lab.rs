@@ -16,7 +16,7 @@ use crate::{
     engine::worker::Setup,
     event::{DeviceUsed, RunStarted},
     host::facts,
-    lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, LabError, Options, Prepared},
+    lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, Options, Prepared},
     plan::Plan,
 };
 
@@ -79,6 +79,10 @@ pub(super) struct Choice {
     #[arg(long, value_name = "KERNEL", default_value = "newest")]
     kernel: KernelChoice,
 
+    /// An option of the kernel's configuration, such as KASAN=y; may be given several times, and builds a kernel of its own the first time
+    #[arg(long, value_name = "OPTION=VALUE")]
+    kernel_config: Vec<KernelOption>,
+
     /// The IOMMU in front of the devices
     #[arg(long, value_name = "MODEL", value_enum, default_value_t = IommuModel::Intel)]
     iommu: IommuModel,
@@ -104,6 +108,7 @@ impl Choice {
         };
         Ok(Options {
             kernel: self.kernel.clone(),
+            kernel_config: self.kernel_config()?,
             iommu: self.iommu,
             devices: self.models(),
             accel: self.accel,
@@ -118,6 +123,18 @@ impl Choice {
     fn devices_used(&self) -> Vec<DeviceUsed> {
         let used = |model: &DeviceModel| DeviceUsed { name: model.name().replace('-', "_"), ..DeviceUsed::default() };
         self.models().iter().map(used).collect()
+    }
+
+    /// In an order of their own, so that the same options are the same kernel.
+    fn kernel_config(&self) -> Result<Vec<KernelOption>, LabError> {
+        let mut options = self.kernel_config.clone();
+        options.sort_unstable();
+        options.dedup();
+        match options.windows(2).find(|pair| pair[0].symbol() == pair[1].symbol()) {
+            Some(pair) => Err(LabError::usage(format!("failed to set both {} and {}", pair[0], pair[1]))
+                .help("give each option one value with --kernel-config")),
+            None => Ok(options),
+        }
     }
 
     /// Each device once, however often it was named.

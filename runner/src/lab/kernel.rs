@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::error::LabError;
-use super::options::KernelChoice;
+use super::options::{KernelChoice, KernelOption};
 use super::progress::Progress;
 use super::source::{self, Source};
 use super::version::Version;
@@ -42,9 +42,9 @@ pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
     Ok(Kernel { name: image.display().to_string(), image, lacks: Vec::new() })
 }
 
-/// The newest kernel in the cache with today's configuration that is what was asked for.
-pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Kernel> {
-    let suffix = format!("-{}", hash(FRAGMENT));
+/// The newest kernel in the cache with today's configuration and these options that is what was asked for.
+pub(super) fn cached(cache: &Cache, choice: &KernelChoice, options: &[KernelOption]) -> Option<Kernel> {
+    let suffix = format!("-{}", hash(&fragment(options)));
     let folders = fs::read_dir(cache.path("kernels")).ok()?.flatten();
     let kernels = folders.filter_map(|folder| {
         let version: Version = fs::read_to_string(folder.path().join("version")).ok()?.parse().ok()?;
@@ -52,13 +52,24 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Kernel> {
         (finished && source::chosen(choice, &version)).then(|| (version, folder.path()))
     });
     let (version, folder) = kernels.max_by(|a, b| a.0.cmp(&b.0))?;
-    Some(finished(&version, &folder))
+    Some(finished(&version, options, &folder))
 }
 
-fn finished(version: &Version, folder: &Path) -> Kernel {
+/// The lab's configuration with these options in place of its own.
+fn fragment(options: &[KernelOption]) -> String {
+    let symbol = |line: &str| line.split([' ', '=']).find(|word| word.starts_with("CONFIG_")).map(str::to_owned);
+    let kept = FRAGMENT.lines().filter(|line| {
+        let symbol = symbol(line);
+        !options.iter().any(|option| symbol.as_deref() == Some(option.symbol()))
+    });
+    kept.map(str::to_owned).chain(options.iter().map(KernelOption::line)).map(|line| line + "\n").collect()
+}
+
+fn finished(version: &Version, options: &[KernelOption], folder: &Path) -> Kernel {
     let lacks = fs::read_to_string(folder.join("lacks")).unwrap_or_default();
     let lacks = lacks.lines().map(str::to_owned).collect();
-    Kernel { name: version.to_string(), image: folder.join(IMAGE), lacks }
+    let name = [version.to_string()].into_iter().chain(options.iter().map(KernelOption::to_string));
+    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(IMAGE), lacks }
 }
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
@@ -67,20 +78,28 @@ fn finished(version: &Version, folder: &Path) -> Kernel {
 pub(super) fn build(
     cache: &Cache,
     source: &Source,
+    options: &[KernelOption],
     progress: Progress,
     interrupt: &AtomicBool,
 ) -> Result<Kernel, LabError> {
-    let name = format!("{}-{}", source.version.file_name(), hash(FRAGMENT));
+    let text = fragment(options);
+    let name = format!("{}-{}", source.version.file_name(), hash(&text));
     let folder = cache.path("kernels").join(&name);
     let building = cache.folder(format!("kernels/{name}.building"))?;
     let (objects, log) = (building.join("build"), building.join("log"));
-    cache::create(&objects)?;
     let fragment = building.join("fragment");
-    cache::write(&fragment, FRAGMENT.as_bytes())?;
+    cache::write(&fragment, text.as_bytes())?;
     let _ = fs::remove_file(&log);
 
     let version = &source.version;
-    progress.say(&format!("building Linux {version}; this takes minutes, and only the first time"));
+    let seeded = seed(cache, version, &text, &objects, interrupt)?;
+    cache::create(&objects)?;
+    let takes = if seeded {
+        "from an earlier build, with other options"
+    } else {
+        "this takes minutes, and only the first time"
+    };
+    progress.say(&format!("building Linux {version}; {takes}"));
     let make = |target: &str| make(source, &objects, target);
     let runner = |doing| Runner { doing, interrupt, ending: Ending::Killed, log: Some(&log) };
     let mut configure = make("allnoconfig");
@@ -88,7 +107,15 @@ pub(super) fn build(
     runner("configuring the kernel").succeed(configure, |_| {})?;
     let config = objects.join(".config");
     let config = fs::read_to_string(&config).map_err(|error| LabError::io("read", &config, &error))?;
-    let lacks = lacks(FRAGMENT, &config);
+    let lacks = lacks(&text, &config);
+    if let Some(option) = options.iter().find(|option| lacks.contains(&option.line())) {
+        return Err(LabError::usage(format!("failed to configure Linux {version} with {option}: that has no effect"))
+            .detail("the option is not known there, or others that it depends on or conflicts with are not as it needs them")
+            .help(format!(
+                "see its `depends on` in {}, and set those with --kernel-config too",
+                source.tree.join("**/Kconfig").display()
+            )));
+    }
     if !lacks.is_empty() {
         progress.say(&format!("Linux {version} does without {}", lacks.join(", ")));
     }
@@ -116,7 +143,40 @@ pub(super) fn build(
     cache::write(&building.join("version"), version.as_str().as_bytes())?;
     cache::remove(&folder)?;
     fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;
-    Ok(finished(version, &folder))
+    Ok(finished(version, options, &folder))
+}
+
+/// Begins with a copy of the objects of the most similar build of this version, where there is one: the kernel's build knows by
+/// itself what other options change, so that minutes become seconds.
+fn seed(
+    cache: &Cache,
+    version: &Version,
+    fragment: &str,
+    objects: &Path,
+    interrupt: &AtomicBool,
+) -> Result<bool, LabError> {
+    if objects.exists() {
+        return Ok(false); // of this very build, which was interrupted
+    }
+    let wanted: HashSet<&str> = fragment.lines().collect();
+    let folders = fs::read_dir(cache.path("kernels")).into_iter().flatten().flatten().map(|folder| folder.path());
+    let earlier = folders.filter_map(|folder| {
+        let text = fs::read_to_string(folder.join("version")).ok()?;
+        let fragment = fs::read_to_string(folder.join("fragment")).ok()?;
+        let different = fragment.lines().collect::<HashSet<_>>().symmetric_difference(&wanted).count();
+        let whole = text.trim() == version.as_str() && folder.join("build").join(IMAGE).exists();
+        whole.then_some((different, folder))
+    });
+    let Some((_, earlier)) = earlier.min() else { return Ok(false) };
+    // Beside first: half a copy must not be taken for the objects of an interrupted build.
+    let beside = objects.with_extension("copying");
+    cache::remove(&beside)?;
+    let mut copy = child::command("cp", Ending::Killed);
+    copy.args(["-a", "--reflink=auto"]).arg(earlier.join("build")).arg(&beside);
+    let doing = "copying an earlier build";
+    Runner { doing, interrupt, ending: Ending::Killed, log: None }.succeed(copy, |_| {})?;
+    fs::rename(&beside, objects).map_err(|error| LabError::io("rename", &beside, &error))?;
+    Ok(true)
 }
 
 fn make(source: &Source, objects: &Path, target: &str) -> Command {
@@ -171,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn an_option_takes_the_place_of_the_labs_own() {
+        let options = ["VFIO_CONTAINER=n", "KASAN=y"].map(|text| text.parse().unwrap());
+        let text = fragment(&options);
+        assert!(text.ends_with("CONFIG_MAGIC_SYSRQ=y\n# CONFIG_VFIO_CONTAINER is not set\nCONFIG_KASAN=y\n"), "{text}");
+        assert!(!text.contains("CONFIG_VFIO_CONTAINER=y"));
+        assert_eq!(fragment(&[]), FRAGMENT);
+    }
+
+    #[test]
     fn another_configuration_is_another_kernel() {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
         assert_eq!(hash("").len(), 8);
@@ -179,13 +248,13 @@ mod tests {
     #[test]
     fn an_unfinished_build_is_never_booted() {
         let cache = cache::tests::scratch("kernel");
-        let hash = hash(FRAGMENT);
+        let hash = hash(&fragment(&[]));
         for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
             let folder = cache.folder(format!("kernels/{name}")).unwrap();
             let version = name.split_once("-1-").unwrap().0;
             cache::write(&folder.join("version"), format!("{version}-1").as_bytes()).unwrap();
         }
-        assert_eq!(cached(&cache, &KernelChoice::Newest).unwrap().name, "7.3.4-1");
+        assert_eq!(cached(&cache, &KernelChoice::Newest, &[]).unwrap().name, "7.3.4-1");
         cache::remove(&cache.path("")).unwrap();
     }
 

@@ -26,7 +26,7 @@ pub use cache::default_cache;
 pub use error::{LabError, LabErrorKind};
 pub use guest::{guest_main, is_guest, is_guest_init};
 pub use initramfs::Job;
-pub use options::{Accel, DeviceModel, IommuModel, KernelChoice, Options};
+pub use options::{Accel, DeviceModel, IommuModel, KernelChoice, KernelOption, Options};
 pub use prepare::{Prepared, prepare};
 pub use progress::{Bar, Progress};
 pub use protocol::JOURNAL_PORT;

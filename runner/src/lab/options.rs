@@ -1,5 +1,6 @@
 //! What a person can choose about the lab.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,6 +13,8 @@ use super::version::Version;
 pub struct Options {
     /// The kernel to boot.
     pub kernel: KernelChoice,
+    /// Its options that are to be otherwise than in the lab's configuration, each at most once.
+    pub kernel_config: Vec<KernelOption>,
     /// The IOMMU in front of the devices.
     pub iommu: IommuModel,
     /// The devices in the guest; each at most once, always at [`DeviceModel::bdf`].
@@ -31,6 +34,7 @@ impl Options {
     pub fn new(cache: PathBuf) -> Self {
         Self {
             kernel: KernelChoice::Newest,
+            kernel_config: Vec::new(),
             iommu: IommuModel::Intel,
             devices: vec![DeviceModel::Edu],
             memory_mib: 4096,
@@ -75,6 +79,52 @@ impl FromStr for KernelChoice {
                  or the path of a bzImage with a slash in it, such as `./bzImage`"
             ))
         }
+    }
+}
+
+/// An option of the kernel's configuration and its value, such as `IOMMUFD_VFIO_CONTAINER=y`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelOption {
+    /// With `CONFIG_`.
+    symbol: String,
+    value: String,
+}
+
+impl KernelOption {
+    /// With `CONFIG_`, such as `CONFIG_KASAN`.
+    pub fn symbol(&self) -> &str {
+        &self.symbol
+    }
+
+    /// The line in a configuration, as the kernel writes it.
+    pub(super) fn line(&self) -> String {
+        let Self { symbol, value } = self;
+        if value == "n" { format!("# {symbol} is not set") } else { format!("{symbol}={value}") }
+    }
+}
+
+impl FromStr for KernelOption {
+    type Err = String;
+
+    /// `IOMMUFD_VFIO_CONTAINER=y`, with or without `CONFIG_`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (symbol, value) = text.split_once('=').unwrap_or((text, ""));
+        let symbol = symbol.strip_prefix("CONFIG_").unwrap_or(symbol);
+        let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"') && !value.contains('\n');
+        if value == "m" {
+            return Err(format!("the lab's kernel has no modules: expected {symbol}=y"));
+        }
+        if !word(symbol) || !(quoted || word(value.trim_start_matches('-'))) {
+            return Err(format!("`{text}` is no option of a kernel: expected one such as KASAN=y or NR_CPUS=4"));
+        }
+        Ok(Self { symbol: format!("CONFIG_{symbol}"), value: value.to_owned() })
+    }
+}
+
+impl fmt::Display for KernelOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.symbol.trim_start_matches("CONFIG_"), self.value)
     }
 }
 
@@ -177,6 +227,19 @@ mod tests {
         assert_eq!("6.12".parse(), Ok(KernelChoice::Version("6.12".parse().unwrap())));
         assert_eq!("./bzImage".parse(), Ok(KernelChoice::Image("./bzImage".into())));
         assert!("bzImage".parse::<KernelChoice>().unwrap_err().contains("./bzImage"));
+    }
+
+    #[test]
+    fn an_option_of_the_kernel_is_written_as_the_kernel_writes_it() {
+        let line = |text: &str| text.parse::<KernelOption>().map(|option| option.line());
+        assert_eq!(line("CONFIG_KASAN=y").unwrap(), "CONFIG_KASAN=y");
+        assert_eq!(line("VFIO_CONTAINER=n").unwrap(), "# CONFIG_VFIO_CONTAINER is not set");
+        assert_eq!(line("CMDLINE=\"a b\"").unwrap(), "CONFIG_CMDLINE=\"a b\"");
+        assert_eq!("CONFIG_NR_CPUS=4".parse::<KernelOption>().unwrap().to_string(), "NR_CPUS=4");
+        assert!(line("VFIO_PCI=m").unwrap_err().contains("no modules"));
+        for wrong in ["KASAN", "KASAN=", "=y", "A B=y", "A=y\nB=y", "CMDLINE=\"a\nb\""] {
+            assert!(line(wrong).unwrap_err().contains("no option"), "{wrong}");
+        }
     }
 
     #[test]

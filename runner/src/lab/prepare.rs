@@ -61,16 +61,23 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
     let cache = Cache::open(&qemu::usable(&options.cache)?)?;
     let kernel = match &options.kernel {
         KernelChoice::Image(path) => {
+            if let [option, ..] = &options.kernel_config[..] {
+                return Err(LabError::usage(format!(
+                    "failed to set {option}: the image {} is built already",
+                    path.display()
+                ))
+                .help("name a version with --kernel, which is built with the option; or leave --kernel-config out"));
+            }
             let kernel = kernel::own(path)?;
             provide(false, &cache, progress, interrupt)?;
             kernel
         }
-        choice => match kernel::cached(&cache, choice) {
+        choice => match kernel::cached(&cache, choice, &options.kernel_config) {
             Some(kernel) => {
                 provide(false, &cache, progress, interrupt)?;
                 kernel
             }
-            None => build(choice, &cache, progress, interrupt)?,
+            None => build(options, &cache, progress, interrupt)?,
         },
     };
     let qemu = qemu::version()?;
@@ -80,14 +87,15 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
 }
 
 /// One run at a time installs, downloads and builds; the others find what it left.
-fn build(choice: &KernelChoice, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Kernel, LabError> {
+fn build(options: &Options, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Kernel, LabError> {
+    let Options { kernel: choice, kernel_config: config, .. } = options;
     let _lock = cache.lock("prepare", progress, interrupt)?;
-    if let Some(kernel) = kernel::cached(cache, choice) {
+    if let Some(kernel) = kernel::cached(cache, choice, config) {
         return Ok(kernel);
     }
     tools::provide(true, cache, progress, interrupt)?;
     let source = source::get(cache, choice, progress, interrupt)?;
-    kernel::build(cache, &source, progress, interrupt)
+    kernel::build(cache, &source, config, progress, interrupt)
 }
 
 fn provide(build: bool, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<(), LabError> {
