@@ -143,6 +143,7 @@ pub(super) fn build(
     cache::write(&building.join("version"), version.as_str().as_bytes())?;
     cache::remove(&folder)?;
     fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;
+    moved(&objects, &folder.join("build"))?;
     Ok(finished(version, options, &folder))
 }
 
@@ -176,7 +177,27 @@ fn seed(
     let doing = "copying an earlier build";
     Runner { doing, interrupt, ending: Ending::Killed, log: None }.succeed(copy, |_| {})?;
     fs::rename(&beside, objects).map_err(|error| LabError::io("rename", &beside, &error))?;
+    moved(&earlier.join("build"), objects)?;
     Ok(true)
+}
+
+/// Notes that the objects lie elsewhere now. The build of objtool, which everything depends on, knows its own by absolute paths, and
+/// would begin anew.
+fn moved(from: &Path, to: &Path) -> Result<(), LabError> {
+    let (from, to_text) = (format!("{}/", from.display()), format!("{}/", to.display()));
+    let mut folders = vec![to.join("tools")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "cmd") {
+                let text = fs::read_to_string(&path).map_err(|error| LabError::io("read", &path, &error))?;
+                cache::write(&path, text.replace(&from, &to_text).as_bytes())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn make(source: &Source, objects: &Path, target: &str) -> Command {
@@ -243,6 +264,17 @@ mod tests {
     fn another_configuration_is_another_kernel() {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
         assert_eq!(hash("").len(), 8);
+    }
+
+    #[test]
+    fn objects_that_move_say_so_themselves() {
+        let cache = cache::tests::scratch("moved");
+        let folder = cache.folder("b/tools/objtool").unwrap();
+        cache::write(&folder.join(".x.o.cmd"), b"gcc -o /k/a.building/build/tools/x.o /k/a.building/buildx").unwrap();
+        moved(Path::new("/k/a.building/build"), &cache.path("b")).unwrap();
+        let text = fs::read_to_string(folder.join(".x.o.cmd")).unwrap();
+        assert_eq!(text, format!("gcc -o {}/tools/x.o /k/a.building/buildx", cache.path("b").display()));
+        cache::remove(&cache.path("")).unwrap();
     }
 
     #[test]
