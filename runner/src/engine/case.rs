@@ -439,8 +439,9 @@ impl<'a> Execution<'a> {
             iovas.reserve(iova, size);
         }
         // Where the kernel was to choose and did not, there is none.
-        let iova = target.or(got.ok()).map_or(Value::UNDEFINED, Value::from);
-        self.save(planned, || Value::from_pairs([("iova", iova), ("size", Value::from(size))].into_iter().chain(more)));
+        let iova = target.or(got.ok()).map(|iova| ("iova", Value::from(iova)));
+        let saved = iova.into_iter().chain([("size", Value::from(size))]).chain(more);
+        self.save(planned, || Value::from_pairs(saved));
     }
 
     pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {

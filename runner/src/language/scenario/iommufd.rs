@@ -8,7 +8,7 @@ use serde::{
     de::{self, IntoDeserializer},
 };
 
-use crate::language::{Access, Dynamic, Name, Size};
+use crate::language::{Access, Complaint, Dynamic, Name, Size, did_you_mean, text::node::shorten};
 
 /// An object of IOMMUFD: by the name that a step saved it under, or by its id.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +114,14 @@ impl<'de> Deserialize<'de> for Where {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Where, E> {
                 match text {
                     "kernel" => Ok(Where::Kernel),
+                    _ if Name::is_valid(text) => {
+                        let mut complaint = Complaint::new(format_args!("`{}` is no IOVA", shorten(text)))
+                            .code("invalid-quantity")
+                            .expected("an IOVA such as 0x100000, or `kernel` for one that the kernel chooses");
+                        let variable = || Some(format!("the value of a variable is written \"{{{{ {text} }}}}\""));
+                        complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));
+                        Err(complaint.raise())
+                    }
                     _ => Dynamic::deserialize(text.into_deserializer()).map(Where::At),
                 }
             }
