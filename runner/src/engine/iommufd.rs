@@ -181,7 +181,12 @@ impl Execution<'_> {
     ) -> Result<(), End> {
         let at = planned.at.join("map_file");
         let memory = held.iter().find(|held| held.name == map.region.0).expect("the check knows the regions");
-        let file = memory.file.as_ref().expect("the check wants a region with a file");
+        // A procedure may have been given any region.
+        let file = memory.file.as_ref().ok_or_else(|| {
+            let problem =
+                Problem::new("no-file", at.join("region"), format!("region `{}` has no file to map", map.region));
+            End::Error(problem.label("expected `memory: memfd`, `file` or `dmabuf`"))
+        })?;
         let (offset, size) = self.stretch(&memory.mapping, &map.region, &map.offset, &map.size, &at)?;
         let target = self.target(map.iova.as_ref(), size, iovas, &at)?;
         let own = self.own(&at, open)?;

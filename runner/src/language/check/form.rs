@@ -125,8 +125,7 @@ impl Checker<'_> {
             return; // its regions are the pack's
         }
         for name in case.regions.keys() {
-            let shared = || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name));
-            if !self.uses_region(path, case, name) && !shared() {
+            if !self.uses_region(path, case, name) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -142,6 +141,7 @@ impl Checker<'_> {
     pub(super) fn uses_region(&self, path: &Path, case: &Case, name: &str) -> bool {
         let takes = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
         steps_of(path, case).iter().any(takes)
+            || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
             || Checker::hands_on(path, case, name)
             || written::expressions(path, case).iter().any(|e| e.names.iter().any(|n| n == name))
     }

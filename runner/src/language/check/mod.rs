@@ -97,7 +97,7 @@ impl<'a> Checker<'a> {
         for (name, region) in own {
             self.region(&path.join("regions").join(name), region);
         }
-        self.shared_regions(path, case);
+        self.shared_regions(&path.join("regions"), &case.regions);
         if let Some(expect) = &case.expect {
             let path = path.join("expect");
             if let Some(map) = &expect.map {

@@ -106,6 +106,7 @@ impl Checker<'_> {
                 }
             }
         }
+        self.shared_regions(&root.join("regions"), &pack.regions);
         for (name, region) in pack.regions.iter() {
             let path = root.join("regions").join(name);
             self.region(&path, region);

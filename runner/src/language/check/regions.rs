@@ -1,7 +1,7 @@
 //! What a region says fits its memory.
 
 use super::Checker;
-use crate::language::{Case, Diagnostic, Dynamic, Memory, Path, Region, Size, Target, expected_one_of};
+use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Size, Target, expected_one_of};
 
 /// What a size has to be beyond a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +112,11 @@ impl Checker<'_> {
         }
     }
     /// A region that shares another one's memory comes below it, and that one is made of a file.
-    pub(super) fn shared_regions(&mut self, path: &Path, case: &Case) {
+    pub(super) fn shared_regions(&mut self, path: &Path, regions: &Ordered<Region>) {
         let mut above: Vec<(&str, Memory)> = Vec::new();
-        for (name, region) in case.regions.iter() {
+        for (name, region) in regions.iter() {
             if let Some(of) = region.of.as_ref().filter(|_| region.memory == Memory::Shared) {
-                let path = path.join("regions").join(name).join("of");
+                let path = path.join(name).join("of");
                 let possible = || above.iter().filter(|(_, memory)| shareable(*memory)).map(|(name, _)| *name);
                 let problem = match above.iter().find(|(name, _)| *name == of.0) {
                     Some((_, memory)) if shareable(*memory) => None,
