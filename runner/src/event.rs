@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the journal's format; a reader refuses a newer one.
@@ -38,7 +39,7 @@ pub enum Event {
 }
 
 /// Where and with what a run happens.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// [`FORMAT`]
     pub format: u32,
@@ -66,6 +67,9 @@ pub struct RunStarted {
     /// The seed of the order that the cases run in, with `--shuffle`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<u64>,
+    /// The lab's IOMMU model, such as `intel-scalable`; `None` on a host of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab_iommu: Option<String>,
 }
 
 /// Whether a class of devices is not known.
@@ -74,7 +78,7 @@ fn is_unknown(class: &u32) -> bool {
 }
 
 /// A device under test.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceUsed {
     /// The name that scenarios and reports know it by, such as `edu`.
     pub name: String,
@@ -91,7 +95,7 @@ pub struct DeviceUsed {
 }
 
 /// A case of the plan: what identifies it, the same from run to run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedCase {
     /// Its number among all cases of the scenarios, from 0; those that were not selected leave gaps.
     pub case: u32,
@@ -126,7 +130,7 @@ impl PlannedCase {
 }
 
 /// How a case ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Everything that was expected came true.
@@ -143,8 +147,46 @@ pub enum Verdict {
     Flaky,
 }
 
+impl Verdict {
+    /// All of them, the gravest first.
+    pub const ALL: [Self; 6] = [Self::Failed, Self::Error, Self::Flaky, Self::KnownIssue, Self::Skipped, Self::Passed];
+
+    /// One character that says it without a colour.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Failed => "✗",
+            Self::Error => "!",
+            Self::Flaky => "~",
+            Self::KnownIssue => "≈",
+            Self::Skipped => "–",
+            Self::Passed => "✓",
+        }
+    }
+
+    /// What it means, as in a legend.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Error => "no verdict",
+            Self::Flaky => "flaky",
+            Self::KnownIssue => "known issue",
+            Self::Skipped => "skipped",
+            Self::Passed => "passed",
+        }
+    }
+
+    /// What a count of it is called, as in `2 without verdict`.
+    pub fn counted(self) -> &'static str {
+        match self {
+            Self::Error => "without verdict",
+            Self::KnownIssue => "as a known issue",
+            other => other.meaning(),
+        }
+    }
+}
+
 /// What a case gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
     /// [`PlannedCase::case`]
     pub case: u32,
@@ -181,7 +223,7 @@ pub struct CaseResult {
 }
 
 /// One of several attempts at a case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// How it ended.
     pub verdict: Verdict,
@@ -219,7 +261,7 @@ impl CaseResult {
 }
 
 /// What one observer saw of a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observation {
     /// Its name, such as `kernel_log`, `taint`, `pinned_memory` or `leaves`.
     pub observer: String,
@@ -231,7 +273,7 @@ pub struct Observation {
 }
 
 /// What came of an observation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Observed {
     /// It looked, and all was as it has to be.
@@ -243,7 +285,7 @@ pub enum Observed {
 }
 
 /// A check that a case asks for and that was not made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Unchecked {
     /// What, such as `pagesize`.
     pub what: String,
@@ -254,7 +296,7 @@ pub struct Unchecked {
 }
 
 /// The end of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFinished {
     /// Wall time in milliseconds.
     pub millis: u64,

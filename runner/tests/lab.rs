@@ -57,6 +57,19 @@ fn upstream_results() -> BTreeMap<String, String> {
 }
 
 #[test]
+fn reports_of_the_journal_are_those_of_the_run_to_the_byte() {
+    let Some(ran) = whole_run() else { return };
+    let junit = folder("report-again").join("junit.xml");
+    let output =
+        vfiospec().arg("report").arg(&ran.journal).arg("--junit").arg(&junit).output().expect("the binary starts");
+    assert_eq!(output.status.code(), ran.code(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read(&junit).expect("written") == fs::read(&ran.junit).expect("there is a JUnit file"));
+    let path = |path: &Path| path.display().to_string();
+    let expected = ran.stdout().replace(&path(&ran.junit), &path(&junit));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
 fn all_results_of_the_kernels_own_programs_come_out_as_there() {
     let Some(ran) = whole_run() else { return };
     ran.expect(0);

@@ -3,11 +3,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use vfiospec::event::{
     self, Attempt, CaseResult, DeviceUsed, Event, Observation, Observed, PlannedCase, RunStarted, Unchecked, Verdict,
 };
+use vfiospec::report::file::write_atomic;
+use vfiospec::report::format::Format;
 use vfiospec::report::junit;
 use vfiospec::report::run::Run;
 
@@ -16,7 +20,9 @@ use vfiospec::report::run::Run;
 mod fixture;
 
 fn xml(events: impl IntoIterator<Item = Event>) -> String {
-    String::from_utf8(junit::xml(&Run::from_events(events))).expect("UTF-8")
+    let mut xml = Vec::new();
+    junit::write(&Run::from_events(events), &mut xml).expect("memory takes all");
+    String::from_utf8(xml).expect("UTF-8")
 }
 
 /// The tree, after it was held against the rules of junit-10.xsd.
@@ -80,7 +86,7 @@ fn verdict(case: Node<'_, '_>) -> Verdict {
 fn jenkins_finds_package_class_and_case() {
     let xml = xml(fixture::mixed());
     let document = parse(&xml);
-    let suites: Vec<_> = document.root_element().children().collect();
+    let suites: Vec<_> = document.root_element().children().filter(Node::is_element).collect();
     assert_eq!(suites.len(), 15, "3 scenarios on 5 backends and 1 device");
     let suite = suites[0];
     assert_eq!(suite.attribute("name"), Some("kernel.dma_mapping.vfio_type1_iommu__edu"));
@@ -90,7 +96,7 @@ fn jenkins_finds_package_class_and_case() {
     assert_eq!(suite.attribute("time"), Some("0.546"));
     assert_eq!(
         child(suite, "system-out").text(),
-        Some("vfiospec 0.1.0\nkernel 7.3.4\niommu intel\ndevice edu is 1234:11e8 at 0000:00:03.0\n")
+        Some("vfiospec 0.1.0\nhost lab\nkernel 7.3.4\niommu intel\ndevice edu is 1234:11e8 at 0000:00:03.0\n")
     );
     let case = cases(&document)[0];
     assert_eq!(case.attribute("classname"), suite.attribute("name"));
@@ -190,6 +196,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
         boot: s(),
         scenarios: s(),
         shuffle: Some(u64::MAX),
+        lab_iommu: Some(s()),
     })];
     let verdicts = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
     events.extend((0..4).map(|case| {
@@ -217,7 +224,9 @@ fn run_full_of(text: &str) -> Vec<Event> {
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
-            observers: vec![Observation { observer: s(), state: Observed::Broken, detail: Some(s()) }],
+            observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
+                .map(|state| Observation { observer: s(), state, detail: Some(s()) })
+                .to_vec(),
             true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
             died: true,
@@ -256,7 +265,8 @@ fn nothing_that_is_captured_can_change_a_verdict_or_break_the_file() {
         let xml = xml(run_full_of(&text));
         let document = parse(&xml);
         let verdicts: Vec<_> = cases(&document).into_iter().map(verdict).collect();
-        assert_eq!(verdicts, [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped], "{text:.200}");
+        assert_eq!(verdicts, FOUR, "{text:.200}");
+        assert_eq!(verdicts_again(&xml), FOUR, "{text:.200}");
         let mut captured = document.descendants().filter(Node::is_text).filter_map(|node| node.text());
         assert!(!captured.any(|text| text.contains("[[ATTACHMENT|")));
     }
@@ -292,13 +302,119 @@ fn long_output_is_cut_in_the_middle_part_by_part() {
     assert!(text.chars().count() < 100_000, "Jenkins keeps no more");
 }
 
+/// The verdicts, by a parser that shares no code with the first.
+fn verdicts_again(xml: &str) -> Vec<Verdict> {
+    use quick_xml::events::Event as Xml;
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let mut verdicts = Vec::new();
+    let mut depth = 0_usize;
+    loop {
+        let event = reader.read_event().unwrap_or_else(|error| panic!("{error}\n{xml}"));
+        if let Xml::Start(tag) | Xml::Empty(tag) = &event {
+            for attribute in tag.attributes() {
+                attribute.unwrap_or_else(|error| panic!("{error}\n{xml}"));
+            }
+            match tag.name().as_ref() {
+                b"testcase" => verdicts.push(Verdict::Passed),
+                b"failure" => *verdicts.last_mut().expect("in a case") = Verdict::Failed,
+                b"error" => *verdicts.last_mut().expect("in a case") = Verdict::Error,
+                b"skipped" => *verdicts.last_mut().expect("in a case") = Verdict::Skipped,
+                _ => {}
+            }
+        }
+        match event {
+            Xml::Start(_) => depth += 1,
+            Xml::End(_) => depth -= 1,
+            Xml::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(depth, 0, "it ends inside an element:\n{xml}");
+    verdicts
+}
+
+/// Bytes as a kernel, a device or a stranger may give them: anything at all, and pieces of what the formats are made of.
+fn captured() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "]]>",
+        "<![CDATA[",
+        "<skipped/>",
+        "</failure>",
+        "</testcase>",
+        "&#0;",
+        "&amp;",
+        "\"/>",
+        "-->",
+        "\r\n",
+        "\u{1b}[2J",
+        "\0",
+        "\u{fffe}",
+        "\u{2028}",
+        "[[ATTACHMENT|",
+        "\nok 1\n",
+        "\n1..0\n",
+        "Bail out!",
+        "  ...\n",
+        " # SKIP ",
+        "\\#",
+        "</script>",
+        "<img src=x onerror=alert(1)>",
+        "{{ 7*7 }}",
+        "{% raw %}",
+    ]);
+    let bytes =
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let anything = prop_oneof![pieces.prop_map(str::to_owned), bytes, any::<String>()];
+    prop::collection::vec(anything, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+const FOUR: [Verdict; 4] = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_captured_bytes_leave_the_xml_whole_and_the_verdicts_as_they_were(text in captured()) {
+        let xml = xml(run_full_of(&text));
+        let document = parse(&xml);
+        prop_assert_eq!(cases(&document).into_iter().map(verdict).collect::<Vec<_>>(), FOUR);
+        prop_assert_eq!(verdicts_again(&xml), FOUR);
+    }
+
+    #[test]
+    fn any_captured_bytes_leave_the_other_reports_whole(text in captured()) {
+        let run = Arc::new(Run::from_events(run_full_of(&text)));
+        let report = |format: Format| {
+            let mut bytes = Vec::new();
+            format.write(&run, &mut bytes).expect("memory takes all");
+            String::from_utf8(bytes).expect("UTF-8")
+        };
+        let tap = report(Format::Tap);
+        let points: Vec<_> = tap.lines().filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).collect();
+        let is_skip = |line: &str| line.contains(" # SKIP ");
+        prop_assert_eq!(points.len(), 4, "{}", tap);
+        prop_assert_eq!(points.iter().map(|line| line.starts_with("ok")).collect::<Vec<_>>(), [true, false, false, true]);
+        prop_assert_eq!(points.iter().map(|line| is_skip(line)).collect::<Vec<_>>(), [false, false, false, true], "{}", tap);
+        prop_assert_eq!(tap.lines().filter(|line| line.starts_with("1..") || line.starts_with("Bail")).count(), 2, "{}", tap);
+
+        let json: serde_json::Value = serde_json::from_str(&report(Format::Json)).expect("JSON");
+        prop_assert_eq!(&json["cases"][1]["result"]["message"], &text);
+
+        let page = report(Format::Html);
+        prop_assert_eq!(page.matches("<script").count(), 1);
+        prop_assert_eq!(page.matches("</script").count(), 1);
+        prop_assert_eq!(page.matches("<article ").count(), 2);
+        prop_assert!(!page.contains("<img") && !page.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+    }
+}
+
 /// Runs a tool over every report that is hard to read, if this machine has it.
 fn with_tool(name: &str, command: impl Fn(&Path) -> Command) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![]]);
+    let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![fixture::started()]]);
     for (n, events) in runs.enumerate() {
         let path = folder.join(format!("{n}.xml"));
-        junit::write(&Run::from_events(events), &path).expect("written");
+        write_atomic(&path, |out| junit::write(&Run::from_events(events), out)).expect("written");
         match command(&path).output() {
             Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
             Err(e) => return not_checked(&format!("with {name}: {e}")),

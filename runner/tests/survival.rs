@@ -17,7 +17,7 @@ use vfiospec::{
     event::{CaseResult, Event, Verdict},
     report::{
         journal,
-        run::{Run, State},
+        run::{Full, Run, State},
     },
 };
 
@@ -198,11 +198,17 @@ fn many() -> String {
 
 /// What identifies a result, without times and addresses.
 fn essence(run: &Run) -> Vec<(String, Verdict, Option<String>, u32)> {
-    let of = |case: &vfiospec::report::run::Case| {
-        let CaseResult { verdict, message, checks, .. } = &case.result;
-        (case.planned.id(), *verdict, message.clone(), *checks)
-    };
-    run.cases.iter().map(of).collect()
+    let of = |Full { planned, result, .. }: Full| (planned.id(), result.verdict, result.message, result.checks);
+    full(run).into_iter().map(of).collect()
+}
+
+/// All that is known of each case.
+fn full(run: &Run) -> Vec<Full> {
+    run.cases.iter().map(|case| run.full(case).expect("the journal is still there")).collect()
+}
+
+fn told_its_end(run: &Run) -> bool {
+    run.parts().all(|part| part.finished.is_some())
 }
 
 fn run_of(journal: &Path) -> Run {
@@ -262,22 +268,22 @@ fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, dela
         .collect();
     let run = Run::from_events(told.clone());
     let mut running = 0;
-    for (case, undisturbed) in run.cases.iter().zip(&whole.cases) {
-        assert_eq!(case.planned, undisturbed.planned, "nothing is invented");
-        match finished.get(&case.planned.case) {
-            Some(result) => {
-                assert_eq!((case.state, &&case.result), (State::Finished, result), "every finished case is there");
-                assert_eq!(case.result.verdict, undisturbed.result.verdict, "{}", case.planned.id());
+    for ((case, Full { planned, result }), undisturbed) in run.cases.iter().zip(full(&run)).zip(full(whole)) {
+        assert_eq!(planned, undisturbed.planned, "nothing is invented");
+        match finished.get(&planned.case) {
+            Some(told) => {
+                assert_eq!((case.state, &&result), (State::Finished, told), "every finished case is there");
+                assert_eq!(result.verdict, undisturbed.result.verdict, "{}", planned.id());
             }
             None if case.state == State::Died => {
                 running += 1;
-                assert_eq!(case.result.verdict, Verdict::Error);
+                assert_eq!(result.verdict, Verdict::Error);
             }
-            None => assert_eq!((case.state, case.result.verdict), (State::NotRun, Verdict::Skipped)),
+            None => assert_eq!((case.state, result.verdict), (State::NotRun, Verdict::Skipped)),
         }
     }
     assert!(running <= 1, "at most one was running: {running}");
-    assert!(!killed || run.finished.is_none() || finished.len() == whole.cases.len(), "it told no end that was none");
+    assert!(!killed || !told_its_end(&run) || finished.len() == whole.cases.len(), "it told no end that was none");
 
     let mut child = start("--resume", &journal, &junit, file);
     let status = child.wait().expect("it ends");
@@ -286,9 +292,10 @@ fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, dela
     assert_eq!(status.code(), Some(1), "{said}");
     let resumed = run_of(&journal);
     assert_eq!(essence(&resumed), essence(whole), "killed after {} results", finished.len());
-    assert!(resumed.cases.iter().all(|case| case.state == State::Finished) && resumed.finished.is_some());
+    assert!(resumed.cases.iter().all(|case| case.state == State::Finished) && told_its_end(&resumed));
+    let kept = full(&resumed);
     for result in finished.values() {
-        let kept = resumed.cases.iter().find(|case| case.planned.case == result.case).unwrap();
+        let kept = kept.iter().find(|kept| kept.planned.case == result.case).unwrap();
         assert_eq!(&&kept.result, result, "what was known was not run again");
     }
     let xml = fs::read_to_string(&junit).expect("there is a JUnit file");
@@ -398,7 +405,7 @@ fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only
     let mut child = start("--resume", &journal, &junit, &file);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let run = run_of(&journal);
-    let blamed: Vec<_> = run.cases.iter().filter(|case| case.result.verdict == Verdict::Error).collect();
+    let blamed: Vec<_> = full(&run).into_iter().filter(|case| case.result.verdict == Verdict::Error).collect();
     assert_eq!(blamed.len(), 1);
     assert_eq!(blamed[0].planned.case, case);
     let message = blamed[0].result.message.as_deref().unwrap();

@@ -107,8 +107,8 @@ fn ended(how: Rerun, journal: &Path) -> Result<HashSet<String>, Exit> {
         Rerun::Flaky => verdict == Verdict::Flaky,
     };
     let never_run = |case: &Case| how == Rerun::Failed && case.state == State::NotRun;
-    let cases = run.cases.iter().filter(|case| meant(case.result.verdict) || never_run(case));
-    Ok(cases.map(|case| case.planned.id()).collect())
+    let cases = run.cases.iter().filter(|case| meant(case.verdict) || never_run(case));
+    Ok(cases.map(|case| run.id(case)).collect())
 }
 
 /// The events of a journal that the user named.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::report::run::{Run, State};
+use crate::report::run::Run;
 
 /// Every exit code of `vfiospec`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,9 @@ impl Exit {
             Self::Interrupted
         } else if counts.failed > 0 {
             Self::Failed
-        } else if counts.errors > 0
-            || run.finished.is_none()
-            || run.cases.iter().any(|case| case.state == State::NotRun)
-        {
+        } else if counts.errors > 0 || !run.complete() {
             Self::NoVerdict
-        } else if counts.passed + counts.flaky + counts.known == 0 {
+        } else if counts.passed + counts.flaky + counts.known_issues == 0 {
             Self::NothingRan
         } else {
             Self::Ok

@@ -219,7 +219,8 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&interrupt)?;
     let output = Output::create(&outputs, resumed.as_ref())?;
-    let host = RunStarted { boot: facts::boot(), shuffle, ..RunStarted::default() };
+    let lab_iommu = Some(args.choice.iommu.name().to_owned());
+    let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, ..RunStarted::default() };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
     guests::Run { prepared, job, plan, schedule, host, resumed, output, interrupt, begun: Instant::now() }
         .run(&args.course)

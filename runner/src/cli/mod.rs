@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod devices;
+mod diff;
 mod exec;
 pub mod exit;
 mod guests;
@@ -11,6 +12,7 @@ mod lab;
 mod list;
 mod output;
 mod packs;
+mod report;
 mod resume;
 mod run;
 mod scenarios;
@@ -38,6 +40,8 @@ enum Verb {
     Run(run::Args),
     #[command(subcommand)]
     Lab(lab::Verb),
+    Report(report::Args),
+    Diff(diff::Args),
     Check(check::Args),
     List(list::Args),
     Show(show::Args),
@@ -57,6 +61,8 @@ pub fn main() -> ExitCode {
     match cli.verb {
         Verb::Run(args) => run::main(&args).into(),
         Verb::Lab(verb) => lab::main(&verb),
+        Verb::Report(args) => report::main(&args).into(),
+        Verb::Diff(args) => diff::main(&args).into(),
         Verb::Check(args) => check::main(&args).into(),
         Verb::List(args) => list::main(&args).into(),
         Verb::Show(args) => show::main(&args).into(),

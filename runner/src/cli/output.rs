@@ -3,20 +3,25 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
 
 use super::{Exit, cases::Course, resume::Resumed};
 use crate::{
-    event::{Event, RunFinished, RunStarted},
-    report::{file::write_atomic, journal, junit, progress::Progress, run::Run, summary, terminal::Terminal},
+    event::{CaseResult, Event, RunFinished, RunStarted},
+    report::{file::write_atomic, format::Format, journal, progress::Progress, run::Run, summary, terminal::Terminal},
 };
 
 /// Prints what a verb was asked for.
 pub fn print(text: &str) -> Exit {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    to_stdout(&mut |out| out.write_all(text.as_bytes()))
+}
+
+fn to_stdout(content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Exit {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match content(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Exit::Ok,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok, // `vfiospec list | head`
         Err(error) => {
@@ -32,9 +37,12 @@ pub const JOURNAL: &str = "reports/out/journal.jsonl";
 /// Where results go, as `run` and `lab run` take it.
 #[derive(Debug, Clone, Args)]
 pub struct Outputs {
-    /// Where to write the JUnit XML
+    /// Where to write the JUnit XML; `-` is the standard output
     #[arg(long, value_name = "FILE", default_value = "reports/out/junit.xml")]
     pub junit: PathBuf,
+
+    #[command(flatten)]
+    pub more: MoreReports,
 
     /// Where to write the journal: every event as a line of JSON, from which all reports are made
     #[arg(long, value_name = "FILE", default_value = JOURNAL)]
@@ -43,6 +51,118 @@ pub struct Outputs {
     /// Print a line for every case, not only for failures
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// The reports that are written when they are asked for.
+#[derive(Debug, Clone, Args)]
+pub struct MoreReports {
+    /// Also write a page for the browser, in one file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Also write TAP, as `prove` reads it
+    #[arg(long, value_name = "FILE")]
+    tap: Option<PathBuf>,
+
+    /// Also write JSON, as schemas/report.schema.json describes it
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Which reports to write, and where; `-` is the standard output.
+#[derive(Debug, Clone)]
+pub struct Reports(Vec<(Format, PathBuf)>);
+
+impl Reports {
+    /// Says on standard error what does not fit together: `journals` must survive, and so must scenarios.
+    pub fn new(junit: Option<&PathBuf>, more: &MoreReports, journals: &[&Path]) -> Result<Reports, Exit> {
+        let asked = [
+            (Format::Junit, junit),
+            (Format::Html, more.html.as_ref()),
+            (Format::Tap, more.tap.as_ref()),
+            (Format::Json, more.json.as_ref()),
+        ];
+        let reports: Vec<(Format, PathBuf)> =
+            asked.into_iter().filter_map(|(format, path)| Some((format, path?.clone()))).collect();
+        // `-` is the standard input among journals.
+        let files = journals.iter().filter(|path| path.as_os_str() != "-");
+        let mut named: Vec<(&str, &Path)> = files.map(|path| ("--journal", *path)).collect();
+        for (format, path) in &reports {
+            let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+            if let Some((other, _)) = named.iter().find(|(_, known)| place(known) == place(path)) {
+                eprintln!("vfiospec: {} and {other} both name {}", format.option(), path.display());
+                eprintln!("  help: give each a file of its own");
+                return Err(Exit::Usage);
+            }
+            named.push((format.option(), path));
+        }
+        for (_, file) in &named {
+            if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                eprintln!("vfiospec: {} looks like a scenario, and would be overwritten", file.display());
+                eprintln!("  help: a report ends in .xml, .html, .tap or .json, a journal in .jsonl");
+                return Err(Exit::Usage);
+            }
+        }
+        Ok(Reports(reports))
+    }
+
+    /// Finds out whether each can be written; an older report there is taken away, so that nobody takes it for the new one.
+    pub fn probe(&self) -> Result<(), Exit> {
+        for (format, path) in &self.0 {
+            let is_special = path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
+            if path.as_os_str() == "-" || is_special {
+                continue;
+            }
+            if let Err(error) = write_atomic(path, |_| Ok(())).map(|()| std::fs::remove_file(path)) {
+                eprintln!("vfiospec: {error}");
+                eprintln!("  help: name another file with {}", format.option());
+                return Err(Exit::ReportNotWritten);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the reports, prints the summary and gives the exit code that `judge` finds for the run.
+    pub fn finish(&self, run: Arc<Run>, journals: &[&Path], judge: impl FnOnce(&Run) -> Exit) -> Exit {
+        let mut files: Vec<(&str, &Path)> = Vec::new();
+        let mut written = Exit::Ok;
+        let mut stdout_is_taken = false;
+        for (format, path) in &self.0 {
+            if path.as_os_str() == "-" {
+                stdout_is_taken = true;
+                let exit = to_stdout(&mut |out| format.write(&run, out));
+                if exit != Exit::Ok {
+                    written = exit;
+                }
+                continue;
+            }
+            match write_atomic(path, |out| format.write(&run, out)) {
+                Ok(()) => files.push((format.name(), path)),
+                Err(error) => {
+                    eprintln!("vfiospec: {error}");
+                    written = Exit::ReportNotWritten;
+                }
+            }
+        }
+        files.extend(journals.iter().map(|path| ("journal", *path)));
+        // What is read by another program is kept clean: the summary goes beside it.
+        let terminal = if stdout_is_taken { Terminal::detect(&io::stderr()) } else { Terminal::detect(&io::stdout()) };
+        let printed = match summary::render(&run, &terminal, &files) {
+            Ok(text) if stdout_is_taken => {
+                eprint!("{text}");
+                Exit::Ok
+            }
+            Ok(text) => print(&text),
+            Err(error) => {
+                eprintln!("vfiospec: {error}");
+                Exit::ReportNotWritten
+            }
+        };
+        match (written, printed) {
+            (Exit::Ok, Exit::Ok) => judge(&run),
+            (Exit::Ok, exit) | (exit, _) => exit,
+        }
+    }
 }
 
 impl Outputs {
@@ -68,9 +188,11 @@ pub fn nothing(outputs: &Outputs, started: RunStarted, course: &Course) -> Resul
 
 /// Takes the events of one run.
 pub struct Output {
-    outputs: Outputs,
+    journal_path: PathBuf,
+    reports: Reports,
     journal: journal::Writer,
     progress: Progress,
+    /// What happened, without the texts of results: those are in the journal.
     events: Vec<Event>,
     /// How many of the events are of an earlier part of the run.
     before: usize,
@@ -79,18 +201,7 @@ pub struct Output {
 impl Output {
     /// Begins the journal; says on standard error if it cannot be written.
     pub fn create(outputs: &Outputs, resumed: Option<&Resumed>) -> Result<Output, Exit> {
-        if outputs.junit == outputs.journal {
-            eprintln!("vfiospec: --junit and --journal both name {}", outputs.junit.display());
-            eprintln!("  help: give each a file of its own");
-            return Err(Exit::Usage);
-        }
-        for file in [&outputs.junit, &outputs.journal] {
-            if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                eprintln!("vfiospec: {} looks like a scenario, and would be overwritten", file.display());
-                eprintln!("  help: a report ends in .xml, a journal in .jsonl");
-                return Err(Exit::Usage);
-            }
-        }
+        let reports = Reports::new(Some(&outputs.junit), &outputs.more, &[&outputs.journal])?;
         let journal = match resumed {
             Some(_) => journal::Writer::go_on(&outputs.journal),
             None => journal::Writer::create(&outputs.journal),
@@ -99,26 +210,26 @@ impl Output {
             eprintln!("vfiospec: {error}");
             Exit::ReportNotWritten
         })?;
-        // Found before an hour's run rather than after it; and a report of an earlier run must not be taken for this one's.
-        let probed = write_atomic(&outputs.junit, b"").map(|()| std::fs::remove_file(&outputs.junit));
-        if let Err(error) = probed {
-            eprintln!("vfiospec: {error}");
-            eprintln!("  help: name another file with --junit");
-            return Err(Exit::ReportNotWritten);
-        }
+        // Found before an hour's run rather than after it.
+        reports.probe()?;
         let mut progress = Progress::stderr(outputs.verbose);
-        let events = resumed.map(|resumed| resumed.events.clone()).unwrap_or_default();
-        for event in &events {
-            progress.recall(event);
-        }
-        Ok(Output { outputs: outputs.clone(), journal, progress, before: events.len(), events })
+        let past = resumed.map(|resumed| resumed.events.as_slice()).unwrap_or_default();
+        past.iter().for_each(|event| progress.recall(event));
+        Ok(Output {
+            journal_path: outputs.journal.clone(),
+            reports,
+            journal,
+            progress,
+            before: past.len(),
+            events: past.iter().cloned().map(without_texts).collect(),
+        })
     }
 
     /// One event, to the journal first.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
         self.journal.on(&event)?;
         let _ = self.progress.on(&event); // a terminal that is gone stops nothing
-        self.events.push(event);
+        self.events.push(without_texts(event));
         Ok(())
     }
 
@@ -154,29 +265,32 @@ impl Output {
         None
     }
 
-    /// All that happened so far.
+    /// All that happened so far; of results no more than verdict, time and whether the host died.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// Writes the reports, prints the summary and gives the exit code of the run.
+    /// Makes the reports of what the journal holds, prints the summary and gives the exit code of the run.
     pub fn finish(self, course: &Course) -> Exit {
         self.progress.clear();
-        let run = Run::from_events(self.events);
-        let written = junit::write(&run, &self.outputs.junit);
-        let mut files: Vec<(&str, &Path)> = Vec::new();
-        if written.is_ok() {
-            files.push(("JUnit", &self.outputs.junit));
-        }
-        files.push(("journal", &self.outputs.journal));
-        let printed = print(&summary::render(&run, &Terminal::detect(&io::stdout()), &files));
-        match written {
-            Ok(()) if printed != Exit::Ok => printed,
-            Ok(()) => course.exit(Exit::of(&run), run.counts().flaky),
+        match Run::of(self.journal.into_text()) {
+            Ok(run) => {
+                let judge = |run: &Run| course.exit(Exit::of(run), run.counts().flaky);
+                self.reports.finish(Arc::new(run), &[&self.journal_path], judge)
+            }
             Err(error) => {
                 eprintln!("vfiospec: {error}");
                 Exit::ReportNotWritten
             }
         }
+    }
+}
+
+fn without_texts(event: Event) -> Event {
+    match event {
+        Event::CaseFinished(CaseResult { case, verdict, micros, died, .. }) => {
+            Event::CaseFinished(CaseResult { micros, died, ..CaseResult::new(case, verdict, Default::default()) })
+        }
+        other => other,
     }
 }

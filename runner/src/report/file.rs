@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// A report that was not written; the command ends with [`Exit::ReportNotWritten`](crate::cli::exit::Exit::ReportNotWritten).
@@ -27,26 +27,37 @@ impl std::error::Error for WriteError {
 }
 
 /// Writes a file beside `path` and renames it: readers see the old content or the new, never half of it.
-/// Missing folders are created.
+/// Missing folders are created. `content` may write in pieces of any size.
+///
+/// What is there and is no regular file, such as a pipe, is written to as it is: renamed over, it would be gone.
 ///
 /// # Errors
 /// Names the path and the errno; nothing of the attempt stays behind.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    write(path, bytes).map_err(|source| WriteError { path: path.to_owned(), source })
+pub fn write_atomic(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    write(path, content).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return write_to(&File::options().write(true).open(path)?, content);
+    }
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder)?;
     let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|file| write_to(&file, content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         let _ = fs::remove_file(&beside); // The error that matters is the first one.
     }
     written
+}
+
+fn write_to(file: &File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, file);
+    content(&mut out)?;
+    out.flush()
 }
 
 #[cfg(test)]
@@ -63,19 +74,30 @@ mod tests {
     fn folders_are_created_and_old_content_is_replaced_whole() {
         let folder = folder("file");
         let path = folder.join("a/b/junit.xml");
-        write_atomic(&path, b"a long first report").expect("first");
-        write_atomic(&path, b"second").expect("second");
+        write_atomic(&path, |out| out.write_all(b"a long first report")).expect("first");
+        write_atomic(&path, |out| out.write_all(b"second")).expect("second");
         assert_eq!(fs::read(&path).expect("readable"), b"second");
         assert_eq!(fs::read_dir(folder.join("a/b")).expect("a folder").count(), 1, "nothing stays beside it");
         fs::remove_dir_all(folder).expect("ours");
     }
 
     #[test]
+    fn a_device_is_written_to_and_stays_a_device() {
+        write_atomic(Path::new("/dev/null"), |out| out.write_all(b"x")).expect("it takes all");
+        assert!(!fs::metadata("/dev/null").expect("there").is_file());
+    }
+
+    #[test]
     fn an_error_names_the_path_and_the_errno_and_leaves_nothing() {
         let folder = folder("file-error");
         fs::create_dir_all(folder.join("taken/full")).expect("creatable");
-        let error = write_atomic(&folder.join("taken"), b"x").expect_err("a folder is no file").to_string();
+        let error = write_atomic(&folder.join("taken"), |out| out.write_all(b"x"));
+        let error = error.expect_err("a folder is no file").to_string();
         assert_eq!(error, format!("failed to write {}/taken: Is a directory (os error 21)", folder.display()));
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        let broken =
+            write_atomic(&folder.join("half"), |out| out.write_all(b"x").and(Err(io::ErrorKind::Other.into())));
+        assert!(broken.is_err());
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
         fs::remove_dir_all(folder).expect("ours");
     }

@@ -5,16 +5,19 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::event::{Event, FORMAT};
+use crate::event::{Event, FORMAT, RunStarted};
+use crate::report::sanitize;
 
 /// Appends events to a journal.
 #[derive(Debug)]
 pub struct Writer {
+    name: String,
     file: File,
 }
 
@@ -28,11 +31,16 @@ impl Writer {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            File::create(path)
+            let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+            // Reports are made of what is read back from it.
+            match file.metadata()?.is_file() {
+                true => Ok(file),
+                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+            }
         };
         let file = create()
             .map_err(|e| io::Error::new(e.kind(), format!("failed to create the journal {}: {e}", path.display())))?;
-        Ok(Self { file })
+        Ok(Self { name: path.display().to_string(), file })
     }
 
     /// Goes on with the journal at `path`: behind its last whole line, where a kill may have torn one.
@@ -42,7 +50,7 @@ impl Writer {
     pub fn go_on(path: &Path) -> io::Result<Self> {
         let open = || {
             let text = std::fs::read(path)?;
-            let mut file = File::options().write(true).open(path)?;
+            let mut file = File::options().read(true).write(true).open(path)?;
             let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             if serde_json::from_slice::<Event>(&text[whole..]).is_ok() {
                 file.seek(SeekFrom::End(0))?;
@@ -56,12 +64,17 @@ impl Writer {
         let file = open().map_err(|e: io::Error| {
             io::Error::new(e.kind(), format!("failed to go on with the journal {}: {e}", path.display()))
         })?;
-        Ok(Self { file })
+        Ok(Self { name: path.display().to_string(), file })
+    }
+
+    /// What was written, to be read again; also where the file's name is gone by now.
+    pub fn into_text(self) -> Text {
+        Text { name: self.name, bytes: Bytes::File(self.file) }
     }
 
     /// Writes to a file that is open already, such as the lab's virtio-serial port.
     pub fn to(file: File) -> Self {
-        Self { file }
+        Self { name: String::new(), file }
     }
 
     /// Appends one event with one `write`, so that a kill tears at most the last line.
@@ -93,14 +106,18 @@ impl Writer {
 
 /// Why a journal could not be read.
 #[derive(Debug)]
-pub enum ReadError {
-    /// The file could not be opened or read.
-    Io {
-        /// The journal; `None` when it is not a file.
-        path: Option<PathBuf>,
-        /// What the system said.
-        source: io::Error,
-    },
+pub struct ReadError {
+    /// The journal.
+    pub journal: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong with a journal.
+#[derive(Debug)]
+pub enum Reason {
+    /// It could not be opened or read.
+    Io(io::Error),
     /// A line that is no event, and not the torn end of the journal either.
     Line {
         /// Which, from 1.
@@ -108,73 +125,194 @@ pub enum ReadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A newer vfiospec wrote it.
-    NewerFormat(
-        /// The format that its first line names.
-        u32,
-    ),
+    /// A newer vfiospec wrote it: the format that its first line names.
+    NewerFormat(u32),
+    /// Not even the beginning of a run.
+    Empty,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io { path: Some(path), source } => {
-                write!(f, "failed to read the journal {}: {source}", path.display())
-            }
-            Self::Io { path: None, source } => write!(f, "failed to read the journal: {source}"),
-            Self::Line { line, reason } => write!(f, "failed to read line {line} of the journal: {reason}"),
-            Self::NewerFormat(format) => write!(
+        write!(f, "failed to read the journal {}: ", sanitize::line(&self.journal))?;
+        match &self.reason {
+            Reason::Io(source) => write!(f, "{source}"),
+            Reason::Line { line, reason } => write!(f, "line {line}: {reason}"),
+            Reason::NewerFormat(format) => write!(
                 f,
-                "failed to read the journal: it has format {format}, and this vfiospec knows formats up to {FORMAT}; \
+                "it has format {format}, and this vfiospec knows formats up to {FORMAT}; \
                  use the version that wrote it, or a newer one"
             ),
+            Reason::Empty => write!(f, "there is no run in it"),
         }
     }
 }
 
 impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::Line { .. } | Self::NewerFormat(_) => None,
+        match &self.reason {
+            Reason::Io(source) => Some(source),
+            Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => None,
         }
     }
 }
 
-/// The events of the journal at `path`; see [`read`].
+/// The events of the journal at `path`, all of them in memory.
 ///
 /// # Errors
 /// See [`ReadError`].
 pub fn read_file(path: &Path) -> Result<Vec<Event>, ReadError> {
-    let name = |source| ReadError::Io { path: Some(path.to_owned()), source };
-    read(BufReader::new(File::open(path).map_err(name)?)).map_err(|e| match e {
-        ReadError::Io { source, .. } => name(source),
-        other => other,
-    })
-}
-
-/// The events of a journal. A last line without its end is a torn one and is dropped, unless it is whole.
-///
-/// # Errors
-/// See [`ReadError`].
-pub fn read(mut journal: impl BufRead) -> Result<Vec<Event>, ReadError> {
     let mut events = Vec::new();
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        if journal.read_until(b'\n', &mut bytes).map_err(|source| ReadError::Io { path: None, source })? == 0 {
-            break;
-        }
-        match parse(line, &bytes) {
-            Ok(event) => events.push(event),
-            Err(ReadError::Line { .. }) if bytes.last() != Some(&b'\n') => break,
-            Err(e) => return Err(e),
-        }
-    }
+    Text::open(path)?.scan(|_, event| events.push(event))?;
     Ok(events)
 }
 
-fn parse(line: usize, bytes: &[u8]) -> Result<Event, ReadError> {
+/// A journal's text, in which an event can be read again at its place.
+#[derive(Debug)]
+pub struct Text {
+    name: String,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    File(File),
+    /// What came through a pipe.
+    Memory(Vec<u8>),
+}
+
+/// Where an event stands in a journal's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The offset of its line in bytes.
+    pub at: u64,
+    /// The length of its line in bytes.
+    pub bytes: usize,
+}
+
+impl Text {
+    /// Opens the journal at `path`. What is no regular file, such as a pipe, is read into memory.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn open(path: &Path) -> Result<Text, ReadError> {
+        let name = path.display().to_string();
+        let open = || {
+            let mut file = File::open(path)?;
+            if file.metadata()?.is_file() {
+                return Ok(Bytes::File(file));
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(Bytes::Memory(bytes))
+        };
+        match open() {
+            Ok(bytes) => Ok(Text { name, bytes }),
+            Err(error) => Err(ReadError { journal: name, reason: Reason::Io(error) }),
+        }
+    }
+
+    /// A journal in memory.
+    pub fn memory(name: &str, bytes: Vec<u8>) -> Text {
+        Text { name: name.to_owned(), bytes: Bytes::Memory(bytes) }
+    }
+
+    /// Its first event: with what and where the run happens.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn started(&self) -> Result<RunStarted, ReadError> {
+        let mut first = None;
+        self.scan_until(&mut |_, event| {
+            first = Some(event);
+            false
+        })?;
+        match first {
+            Some(Event::RunStarted(started)) => Ok(started),
+            _ => Err(self.error(Reason::Empty)),
+        }
+    }
+
+    /// Gives each event with its place.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn scan(&self, mut each: impl FnMut(Place, Event)) -> Result<(), ReadError> {
+        self.scan_until(&mut |place, event| {
+            each(place, event);
+            true
+        })
+    }
+
+    fn scan_until(&self, each: &mut dyn FnMut(Place, Event) -> bool) -> Result<(), ReadError> {
+        let reader: Box<dyn BufRead + '_> = match &self.bytes {
+            Bytes::File(file) => Box::new(BufReader::with_capacity(64 << 10, FromStart { file, at: 0 })),
+            Bytes::Memory(bytes) => Box::new(&bytes[..]),
+        };
+        scan(reader, each).map_err(|reason| self.error(reason))
+    }
+
+    /// The event at a place that [`Text::scan`] gave.
+    ///
+    /// # Errors
+    /// When it is no longer there, because the file was changed meanwhile.
+    pub fn event(&self, place: Place) -> io::Result<Event> {
+        let read = || {
+            let mut line = vec![0; place.bytes];
+            match &self.bytes {
+                Bytes::File(file) => file.read_exact_at(&mut line, place.at)?,
+                Bytes::Memory(bytes) => line.copy_from_slice(&bytes[place.at as usize..][..place.bytes]),
+            }
+            Ok(serde_json::from_slice(&line)?)
+        };
+        read().map_err(|error: io::Error| {
+            io::Error::new(error.kind(), format!("failed to read the journal {} again: {error}", self.name))
+        })
+    }
+
+    fn error(&self, reason: Reason) -> ReadError {
+        ReadError { journal: self.name.clone(), reason }
+    }
+}
+
+/// Reads a file from its start, wherever its writer stands.
+struct FromStart<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// Gives the events of a journal one by one, until `each` says that it is enough. A last line without its end is a torn one and is
+/// dropped, unless it is whole.
+fn scan(mut journal: impl BufRead, each: &mut dyn FnMut(Place, Event) -> bool) -> Result<(), Reason> {
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    for line in 1.. {
+        bytes.clear();
+        if journal.read_until(b'\n', &mut bytes).map_err(Reason::Io)? == 0 {
+            break;
+        }
+        match parse(line, &bytes) {
+            Ok(event) => {
+                if !each(Place { at, bytes: bytes.len() }, event) {
+                    break;
+                }
+            }
+            Err(Reason::Line { .. }) if bytes.last() != Some(&b'\n') => break,
+            Err(e) => return Err(e),
+        }
+        at += bytes.len() as u64;
+    }
+    Ok(())
+}
+
+fn parse(line: usize, bytes: &[u8]) -> Result<Event, Reason> {
     #[derive(Deserialize)]
     struct Head {
         format: u32,
@@ -184,16 +322,16 @@ fn parse(line: usize, bytes: &[u8]) -> Result<Event, ReadError> {
         && let Ok(Head { format }) = serde_json::from_slice(bytes)
         && format > FORMAT
     {
-        return Err(ReadError::NewerFormat(format));
+        return Err(Reason::NewerFormat(format));
     }
-    let event = serde_json::from_slice(bytes).map_err(|e| ReadError::Line { line, reason: e.to_string() })?;
+    let event = serde_json::from_slice(bytes).map_err(|e| Reason::Line { line, reason: e.to_string() })?;
     match event {
         Event::RunStarted(_) if line > 1 => {
-            Err(ReadError::Line { line, reason: "a second `run_started`; a journal holds one run".into() })
+            Err(Reason::Line { line, reason: "a second `run_started`; a journal holds one run".into() })
         }
         Event::RunStarted(_) => Ok(event),
         _ if line == 1 => {
-            Err(ReadError::Line { line, reason: "expected `run_started`, which begins every journal".into() })
+            Err(Reason::Line { line, reason: "expected `run_started`, which begins every journal".into() })
         }
         _ => Ok(event),
     }
@@ -208,8 +346,17 @@ mod tests {
         events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect()
     }
 
+    fn read(text: &Text) -> Result<Vec<Event>, ReadError> {
+        let mut events = Vec::new();
+        text.scan(|place, event| {
+            assert_eq!(text.event(place).expect("still there"), event, "it is read again at its place");
+            events.push(event);
+        })?;
+        Ok(events)
+    }
+
     fn error(journal: &str) -> String {
-        read(journal.as_bytes()).expect_err("not a journal").to_string()
+        read(&Text::memory("a.jsonl", journal.into())).expect_err("not a journal").to_string()
     }
 
     #[test]
@@ -220,10 +367,13 @@ mod tests {
         for (at, event) in mixed().iter().enumerate() {
             writer.on(event).expect("written");
             if at == 60 {
-                assert_eq!(read_file(&path).expect("readable meanwhile").len(), 61, "each event is there at once");
+                let text = Text::open(&path).expect("there");
+                assert_eq!(read(&text).expect("readable meanwhile").len(), 61, "each event is there at once");
             }
         }
-        assert_eq!(read_file(&path).expect("readable"), mixed());
+        assert_eq!(read(&Text::open(&path).expect("there")).expect("readable"), mixed());
+        std::fs::remove_file(&path).expect("ours");
+        assert_eq!(read(&writer.into_text()).expect("readable without its name"), mixed());
         std::fs::remove_dir_all(folder).expect("ours");
     }
 
@@ -235,7 +385,8 @@ mod tests {
             let whole = journal[..cut].matches('\n').count();
             // The line whose end alone is missing counts too.
             let whole = if journal[cut..].starts_with('\n') { whole + 1 } else { whole };
-            assert_eq!(read(&journal.as_bytes()[..cut]).expect("torn, not broken"), events[..whole], "cut at {cut}");
+            let text = Text::memory("a.jsonl", journal.as_bytes()[..cut].to_vec());
+            assert_eq!(read(&text).expect("torn, not broken"), events[..whole], "cut at {cut}");
         }
     }
 
@@ -262,7 +413,7 @@ mod tests {
     #[test]
     fn a_broken_line_elsewhere_is_named() {
         let journal = lines(&mixed()[..3]) + "{\"event\":\"case_fin\n" + &lines(&[Event::CaseFinished(passed(1))]);
-        assert!(error(&journal).starts_with("failed to read line 4 of the journal: "), "{}", error(&journal));
+        assert!(error(&journal).starts_with("failed to read the journal a.jsonl: line 4: "), "{}", error(&journal));
     }
 
     #[test]
@@ -270,11 +421,11 @@ mod tests {
         let first = lines(&mixed()[..1]);
         assert_eq!(
             error(&lines(&mixed()[1..])),
-            "failed to read line 1 of the journal: expected `run_started`, which begins every journal"
+            "failed to read the journal a.jsonl: line 1: expected `run_started`, which begins every journal"
         );
         assert_eq!(
             error(&(first.clone() + &first)),
-            "failed to read line 2 of the journal: a second `run_started`; a journal holds one run"
+            "failed to read the journal a.jsonl: line 2: a second `run_started`; a journal holds one run"
         );
     }
 
@@ -286,7 +437,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_file() {
-        let message = read_file(Path::new("no/such.jsonl")).expect_err("not there").to_string();
+        let message = Text::open(Path::new("no/such.jsonl")).expect_err("not there").to_string();
         assert_eq!(message, "failed to read the journal no/such.jsonl: No such file or directory (os error 2)");
     }
 }

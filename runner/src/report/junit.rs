@@ -3,14 +3,12 @@
 //! Jenkins keys a case's history by suite, classname and name, so these three say what was tested and never where: kernel,
 //! host and devices stand in the suite's output. Every string passes [`sanitize`](crate::report::sanitize) on its way.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::io::{self, Write};
 
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 
-use crate::event::{Observed, PlannedCase, RunStarted, Verdict};
-use crate::report::file::{WriteError, write_atomic};
-use crate::report::run::{Case, Run};
+use crate::event::{Attempt, RunStarted, Verdict};
+use crate::report::run::{Case, Environment, Full, Note, Run, Suite};
 use crate::report::sanitize::{cap, cdata, identifier, line};
 
 /// Bytes kept of each part of a failure's text (detail, calls, kernel log): three of them stay below the 100,000
@@ -20,63 +18,112 @@ const PART_LIMIT: usize = 32 * 1024;
 /// Bytes kept of a pass's output, of which Jenkins keeps 1,000 characters.
 const OUTPUT_LIMIT: usize = 900;
 
-/// Writes the report to `path`.
+/// Writes the report: one `testsuite` for each scenario × backend × device, cases and suites in the order of the plan.
 ///
 /// # Errors
-/// See [`write_atomic`].
-pub fn write(run: &Run, path: &Path) -> Result<(), WriteError> {
-    write_atomic(path, &xml(run))
-}
-
-/// The report: one `testsuite` for each scenario × backend × device, cases and suites in the order of the plan.
-pub fn xml(run: &Run) -> Vec<u8> {
-    let mut suites: Vec<(String, Vec<&Case>)> = Vec::new();
-    let mut position = HashMap::new();
+/// When it cannot be written, or the journal cannot be read any more.
+pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut suites: Vec<Vec<&Case>> = run.suites.iter().map(|_| Vec::new()).collect();
+    run.cases.iter().for_each(|case| suites[case.suite].push(case));
+    // In the order of their first cases, which is that of the plan even where journals came in another one.
+    let mut order: Vec<usize> = Vec::new();
+    let mut seen = vec![false; suites.len()];
     for case in &run.cases {
-        let name = suite_name(&case.planned);
-        let at = *position.entry(name.clone()).or_insert_with(|| {
-            suites.push((name, Vec::new()));
-            suites.len() - 1
-        });
-        suites[at].1.push(case);
+        if !std::mem::replace(&mut seen[case.suite], true) {
+            order.push(case.suite);
+        }
     }
-    let mut report = Report::new();
-    report.add_testsuites(suites.iter().map(|(name, cases)| suite(&run.started, name, cases)));
-    let mut bytes = Vec::new();
-    report.write_xml(&mut bytes).expect("writing to memory does not fail");
-    bytes
+    out.write_all(b"<?xml version=\"1.0\" encoding=\"utf-8\"?><testsuites>")?;
+    for (id, at) in order.into_iter().enumerate() {
+        write_suite(run, id, &run.suites[at], &suites[at], out)?;
+    }
+    out.write_all(b"</testsuites>\n")
 }
 
-/// [`PlannedCase::suite`] of identifiers, so that Jenkins finds its package at the last dot.
-fn suite_name(planned: &PlannedCase) -> String {
-    PlannedCase {
-        pack: identifier(&planned.pack),
-        scenario: identifier(&planned.scenario),
-        backend: identifier(&planned.backend),
-        device: identifier(&planned.device),
-        ..PlannedCase::default()
-    }
-    .suite()
-}
-
-fn suite(started: &RunStarted, name: &str, cases: &[&Case]) -> TestSuite {
+/// Writes a suite case by case, since only one case's texts are to be in memory at a time.
+///
+/// junit-report writes whole reports and adds up the suite's attributes itself. So it writes one of the suite with bare cases, of
+/// which the frame is taken, and one of each case, of which the case is taken. In its attributes `<` and `>` are escaped.
+fn write_suite(run: &Run, id: usize, suite: &Suite, cases: &[&Case], out: &mut dyn Write) -> io::Result<()> {
+    let environment = &run.environments[suite.environment];
+    let name = suite_name(suite, environment);
+    let started = &environment.parts[cases[0].part].started;
     let hostname = if started.hostname.is_empty() { "unknown" } else { &started.hostname };
     let seconds = i64::try_from(started.started_ms / 1000).unwrap_or_default();
-    let mut suite = TestSuite {
-        name: name.into(),
+    let mut frame = TestSuite {
+        name: name.clone(),
         package: String::new(),
         timestamp: OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH),
         hostname: line(hostname),
-        testcases: cases.iter().map(|case| test_case(name, case)).collect(),
-        system_out: Some(cdata(&environment(started))),
+        testcases: cases.iter().map(|case| bare(case)).collect(),
+        system_out: Some(cdata(
+            &environment.parts.iter().map(|part| place(&part.started)).collect::<Vec<_>>().join("\n"),
+        )),
         system_err: None,
     };
-    settle_times(&mut suite);
-    suite
+    settle_times(&mut frame);
+    let times: Vec<Duration> = frame.testcases.iter().map(|case| case.time).collect();
+    let xml = report(frame)?;
+    let open = between(&xml, "<testsuite ", ">").replacen("id=\"0\"", &format!("id=\"{id}\""), 1);
+    let close = between(&xml, "<system-out>", "</testsuite>");
+    write!(out, "\n{open}")?;
+    for (case, time) in cases.iter().zip(times) {
+        let mut alone = TestSuite::new("");
+        alone.add_testcase(TestCase { time, ..test_case(run, &name, case)? });
+        let xml = report(alone)?;
+        let (start, end) = (xml.find("<testcase "), xml.rfind("</testsuite>"));
+        write!(out, "\n{}", &xml[start.expect("there is a case")..end.expect("and the end of its suite")])?;
+    }
+    write!(out, "\n{close}")
 }
 
-fn environment(started: &RunStarted) -> String {
-    let mut text = format!("vfiospec {}\nkernel {}\niommu {}\n", started.tool, started.kernel, started.iommu);
+fn report(suite: TestSuite) -> io::Result<String> {
+    let mut report = Report::new();
+    report.add_testsuite(suite);
+    let mut xml = Vec::new();
+    report.write_xml(&mut xml).map_err(io::Error::other)?;
+    String::from_utf8(xml).map_err(io::Error::other)
+}
+
+/// From the first `start` to the first `end` behind it, both with it.
+fn between<'a>(xml: &'a str, start: &str, end: &str) -> &'a str {
+    let rest = &xml[xml.find(start).expect("it is written")..];
+    &rest[..rest.find(end).expect("it ends") + end.len()]
+}
+
+/// The suite's name of identifiers, so that Jenkins finds its package at the last dot. Environments that stand side by side are
+/// packages of their own.
+fn suite_name(suite: &Suite, environment: &Environment) -> String {
+    let Suite { pack, scenario, backend, device, .. } = suite;
+    let [pack, scenario, backend, device] = [pack, scenario, backend, device].map(|name| identifier(name));
+    let name = format!("{pack}.{scenario}.{backend}__{device}");
+    match environment.label.as_str() {
+        "" => name,
+        label => format!("{}.{name}", identifier(label)),
+    }
+}
+
+/// A case with what its suite adds up.
+fn bare(case: &Case) -> TestCase {
+    let (type_, message) = (String::new(), String::new());
+    TestCase {
+        name: String::new(),
+        time: Duration::milliseconds(i64::try_from(case.micros.saturating_add(500) / 1000).unwrap_or(i64::MAX)),
+        result: match case.verdict {
+            Verdict::Failed => TestResult::Failure { type_, message, cause: None },
+            Verdict::Error => TestResult::Error { type_, message, cause: None },
+            Verdict::Passed | Verdict::Flaky | Verdict::KnownIssue | Verdict::Skipped => TestResult::Success,
+        },
+        classname: None,
+        filepath: None, // The xunit plugin's schema knows no `file` on a case.
+        system_out: None,
+        system_err: None,
+    }
+}
+
+fn place(started: &RunStarted) -> String {
+    let RunStarted { tool, hostname, kernel, iommu, .. } = started;
+    let mut text = format!("vfiospec {tool}\nhost {hostname}\nkernel {kernel}\niommu {iommu}\n");
     for device in &started.devices {
         text += &format!("device {} is {} at {}\n", device.name, device.ids, device.bdf);
     }
@@ -86,31 +133,29 @@ fn environment(started: &RunStarted) -> String {
     text
 }
 
-fn test_case(suite: &str, case: &Case) -> TestCase {
-    let Case { planned, result, .. } = case;
-    let message = line(result.message.as_deref().unwrap_or("no reason given"));
-    TestCase {
-        name: line(&planned.name),
-        time: Duration::milliseconds(i64::try_from(result.micros.saturating_add(500) / 1000).unwrap_or(i64::MAX)),
-        result: match result.verdict {
-            // JUnit knows no flake: its output says so.
-            Verdict::Passed | Verdict::Flaky => TestResult::Success,
-            Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: Some(text(case)) },
-            Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(case)) },
-            Verdict::Skipped => TestResult::SkippedWithCause { type_: "skipped".into(), message, cause: None },
+fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
+    let full = run.full(case)?;
+    let message = line(full.result.message.as_deref().unwrap_or("no reason given"));
+    let skipped = |type_: &str, message| TestResult::SkippedWithCause { type_: type_.into(), message, cause: None };
+    Ok(TestCase {
+        name: line(&case.name),
+        result: match case.verdict {
+            Verdict::Passed => TestResult::Success,
+            Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: Some(text(&full)) },
+            Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(&full)) },
+            Verdict::Skipped => skipped("skipped", message),
             // Jenkins has no third colour: a failure would be news every day, and a pass would be a lie.
-            Verdict::KnownIssue => TestResult::SkippedWithCause { type_: "known_issue".into(), message, cause: None },
+            Verdict::KnownIssue => skipped("known_issue", message),
+            Verdict::Flaky => skipped("flaky", format!("flaky: {message}")),
         },
         classname: Some(suite.into()),
-        filepath: None, // The xunit plugin's schema knows no `file` on a case.
-        system_out: output(case),
-        system_err: None,
-    }
+        system_out: output(&full),
+        ..bare(case)
+    })
 }
 
 /// What stands inside of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.
-fn text(case: &Case) -> String {
-    let Case { planned, result, .. } = case;
+fn text(Full { planned, result, .. }: &Full) -> String {
     let detail = result.detail.as_deref().or(result.message.as_deref()).unwrap_or_default();
     let mut text = cap(detail, PART_LIMIT).into_owned();
     match &result.at {
@@ -130,33 +175,27 @@ fn text(case: &Case) -> String {
 }
 
 /// What stands beside the verdict: that it took several attempts, what the case covers, and which of its checks were not made.
-fn output(case: &Case) -> Option<String> {
-    let Case { planned, result, .. } = case;
+fn output(Full { planned, result }: &Full) -> Option<String> {
     let mut text = String::new();
-    if result.verdict == Verdict::Flaky {
-        text += &format!("FLAKY: {}\n", result.message.as_deref().unwrap_or_default());
-    }
     for (number, attempt) in (1..).zip(&result.attempts) {
-        let how = match attempt.verdict {
-            Verdict::Passed | Verdict::Flaky => "passed".to_owned(),
-            _ => attempt.message.clone().unwrap_or_else(|| "no reason given".into()),
-        };
-        text += &format!("attempt {number}, {} ms: {how}\n", attempt.micros / 1000);
+        text += &format!("{}\n", attempt_line(number, attempt));
     }
     if !planned.covers.is_empty() {
         text += &format!("covers {}\n", planned.covers.join(", "));
     }
-    for unchecked in &result.unchecked {
-        let how = if unchecked.by_choice { "not checked by choice" } else { "not checked" };
-        text += &format!("{} {how}: {}\n", unchecked.what, unchecked.reason);
-    }
-    for seen in result.observers.iter().filter(|seen| seen.state == Observed::Unchecked) {
-        text += &format!("{} not observed: {}\n", seen.observer, seen.detail.as_deref().unwrap_or_default());
-    }
-    if let Some(truth) = &result.true_backend {
-        text += &format!("{} is {truth} on this kernel\n", planned.backend);
+    for note in Note::all(planned, result) {
+        text += &format!("{}\n", note.line());
     }
     (!text.is_empty()).then(|| cdata(&cap(&text, OUTPUT_LIMIT)))
+}
+
+/// An attempt in one line.
+pub fn attempt_line(number: usize, attempt: &Attempt) -> String {
+    let how = match attempt.verdict {
+        Verdict::Passed | Verdict::Flaky => "passed",
+        _ => attempt.message.as_deref().unwrap_or("no reason given"),
+    };
+    format!("attempt {number}, {} ms: {how}", attempt.micros / 1000)
 }
 
 /// Moves times by a millisecond, rarely by a few, until all print with at most 3 decimals, as the xunit plugin's schema wants.

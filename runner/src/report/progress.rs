@@ -69,7 +69,7 @@ impl<W: Write> Progress<W> {
         match event {
             Event::CasePlanned(planned) => self.plan(planned),
             Event::CaseFinished(result) => {
-                self.counts.add(result);
+                self.counts.add(result.verdict);
                 self.bar.inc(1);
             }
             _ => {}
@@ -101,7 +101,7 @@ impl<W: Write> Progress<W> {
     }
 
     fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
-        self.counts.add(result);
+        self.counts.add(result.verdict);
         self.bar.inc(1); // The message waits for the next case: two at once, and the bar would draw only the first.
         if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky) {
             let line = self.line(result);

@@ -1,273 +1,390 @@
-//! What a run came to: every planned case with a result, whatever happened to the runner meanwhile.
+//! What all reports are made of: every planned case of one or more journals with what became of it.
+//!
+//! An index, and no more: a case's texts (its detail, its calls, what the kernel logged) stay in the journal until a report reads
+//! them, one case at a time. So memory grows with how many cases there are, and never with how much they have to tell.
 
-use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted, Verdict};
+use crate::event::{Attempt, CaseResult, Event, Observed, PlannedCase, RunFinished, RunStarted, Verdict};
+use crate::report::journal::{Place, Text};
 
-/// A run, folded from its events.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// One run, or several that were merged; made by [`Run::read`](crate::report::merge).
+#[derive(Debug, Default)]
 pub struct Run {
+    /// What the cases ran on; several stand side by side.
+    pub environments: Vec<Environment>,
+    /// The scenarios of each backend and device, in the order of the plan.
+    pub suites: Vec<Suite>,
+    /// Every planned case, in the order of the plan.
+    pub cases: Vec<Case>,
+    pub(super) journals: Vec<Text>,
+}
+
+/// A kernel, an IOMMU and devices: what results are about.
+#[derive(Debug)]
+pub struct Environment {
+    /// What tells it from the others, such as `virtio` or `Linux 6.12.107`; empty where there is only one.
+    pub label: String,
+    /// The runs there, the earliest first: shards, and runs of the same cases again.
+    pub parts: Vec<Part>,
+}
+
+/// The run of one journal.
+#[derive(Debug)]
+pub struct Part {
     /// Where and with what.
     pub started: RunStarted,
-    /// Every planned case in the order of the plan.
-    pub cases: Vec<Case>,
-    /// How it ended; `None` when the stream ends before the run did. The time of all its parts, if it was resumed.
+    /// How it ended; `None` when the journal ends before the run did.
     pub finished: Option<RunFinished>,
+    /// The time of its cases in microseconds.
+    pub micros: u64,
+    /// It ended early, and a later run has made up for that.
+    pub made_up_for: bool,
+}
+
+/// The cases of one scenario on one backend and one device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Suite {
+    /// Which of [`Run::environments`].
+    pub environment: usize,
+    /// [`PlannedCase::pack`]
+    pub pack: Arc<str>,
+    /// [`PlannedCase::scenario`]
+    pub scenario: Arc<str>,
+    /// [`PlannedCase::backend`]
+    pub backend: Arc<str>,
+    /// [`PlannedCase::device`]
+    pub device: Arc<str>,
 }
 
 /// A planned case and what became of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Case {
-    /// What was planned.
-    pub planned: PlannedCase,
-    /// What it gave; where the stream has no result, the one that follows from [`Case::state`].
-    pub result: CaseResult,
+    /// Which of [`Run::suites`].
+    pub suite: usize,
+    /// [`PlannedCase::name`]
+    pub name: Arc<str>,
+    /// How it ended; where there is no result, what follows from [`Case::state`]. A pass that had been a failure in an earlier run
+    /// is flaky.
+    pub verdict: Verdict,
     /// How far it came.
     pub state: State,
+    /// [`CaseResult::micros`]
+    pub micros: u64,
+    /// The message of a skip or a known issue, which many cases share.
+    pub reason: Option<Arc<str>>,
+    /// What its verdict says nothing about.
+    pub notes: Arc<[Note]>,
+    /// Its results in earlier runs, the first one first.
+    pub(super) earlier: Vec<Earlier>,
+    /// Its run in [`Environment::parts`].
+    pub part: usize,
+    pub(super) number: u32,
+    pub(super) planned: Option<At>,
+    pub(super) result: Option<At>,
+}
+
+/// A result that one of a later run took the place of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    pub verdict: Verdict,
+    pub at: At,
+}
+
+/// A place in one of the journals.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub journal: usize,
+    pub place: Place,
+}
+
+/// All that is known of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Full {
+    /// What was planned.
+    pub planned: PlannedCase,
+    /// What it gave; earlier runs of it are among the attempts.
+    pub result: CaseResult,
 }
 
 /// How far a case came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// It has a result of its own.
     Finished,
-    /// It was running when the stream ended.
+    /// It was running when the run ended.
     Died,
     /// It was never started.
     NotRun,
 }
 
+/// Something that a verdict says nothing about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// What kind of thing.
+    pub kind: NoteKind,
+    /// The check, the observer, or the backend that was asked for.
+    pub what: String,
+    /// Why, or the backend that it really is.
+    pub reason: String,
+}
+
+/// What a [`Note`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoteKind {
+    /// A check that could not be made.
+    NotMade,
+    /// An observer that could not look.
+    NotObserved,
+    /// A check that the scenario does not want made.
+    ByChoice,
+    /// A backend that is another than it is called.
+    Disguised,
+}
+
+impl Note {
+    /// The notes on a case.
+    pub fn all(planned: &PlannedCase, result: &CaseResult) -> Vec<Note> {
+        let unchecked = result.unchecked.iter().map(|unchecked| Note {
+            kind: if unchecked.by_choice { NoteKind::ByChoice } else { NoteKind::NotMade },
+            what: unchecked.what.clone(),
+            reason: unchecked.reason.clone(),
+        });
+        let observers = result.observers.iter().filter(|seen| seen.state == Observed::Unchecked).map(|seen| Note {
+            kind: NoteKind::NotObserved,
+            what: seen.observer.clone(),
+            reason: seen.detail.clone().unwrap_or_default(),
+        });
+        let disguise = result.true_backend.iter().map(|truth| Note {
+            kind: NoteKind::Disguised,
+            what: planned.backend.clone(),
+            reason: truth.clone(),
+        });
+        unchecked.chain(observers).chain(disguise).collect()
+    }
+
+    /// In one line, as it stands beside a case.
+    pub fn line(&self) -> String {
+        let Self { what, reason, .. } = self;
+        match self.kind {
+            NoteKind::NotMade => format!("{what} not checked: {reason}"),
+            NoteKind::NotObserved => format!("{what} not observed: {reason}"),
+            NoteKind::ByChoice => format!("{what} not checked by choice: {reason}"),
+            NoteKind::Disguised => format!("{what} is {reason} on this kernel"),
+        }
+    }
+
+    /// In one line for as many cases.
+    pub fn counted(&self, count: usize) -> String {
+        let Self { what, reason, .. } = self;
+        let plural = |one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+        match self.kind {
+            NoteKind::NotMade => format!("{} not made: {reason}", plural(&format!("{what} check"))),
+            NoteKind::NotObserved => format!("{what} not observed in {}: {reason}", plural("case")),
+            NoteKind::ByChoice => format!("{} left out by choice: {reason}", plural(&format!("{what} check"))),
+            NoteKind::Disguised => format!(
+                "{what} is {reason} here: IOMMUFD plays /dev/vfio/vfio (CONFIG_IOMMUFD_VFIO_CONTAINER), and {} \
+                 expected what {reason} does",
+                plural("case")
+            ),
+        }
+    }
+}
+
 /// How many of what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Counts {
+    /// All cases.
+    pub cases: usize,
     /// Cases that passed.
     pub passed: usize,
-    /// Cases that passed, but not at the first attempt.
-    pub flaky: usize,
     /// Cases that failed.
     pub failed: usize,
-    /// Cases without a verdict.
+    /// Cases without a verdict on the kernel.
     pub errors: usize,
+    /// Cases that passed after they had not: no plain passes.
+    pub flaky: usize,
+    /// Cases that failed as their `known_issue` says.
+    pub known_issues: usize,
     /// Cases that cannot apply here, or that were not run.
     pub skipped: usize,
-    /// Cases that failed as their `known_issue` says.
-    pub known: usize,
     /// Checks that could not be made here.
     pub unchecked: usize,
-    /// Checks that the scenario itself does not want made.
+    /// Checks that the scenarios themselves do not want made.
     pub by_choice: usize,
 }
 
 impl Counts {
-    /// All cases.
-    pub fn cases(&self) -> usize {
-        self.passed + self.flaky + self.failed + self.errors + self.skipped + self.known
+    /// How many cases came out so.
+    pub fn of(&self, verdict: Verdict) -> usize {
+        match verdict {
+            Verdict::Failed => self.failed,
+            Verdict::Error => self.errors,
+            Verdict::Flaky => self.flaky,
+            Verdict::KnownIssue => self.known_issues,
+            Verdict::Skipped => self.skipped,
+            Verdict::Passed => self.passed,
+        }
     }
 
     /// Counts one more case.
-    pub fn add(&mut self, result: &CaseResult) {
-        *match result.verdict {
-            Verdict::Passed => &mut self.passed,
-            Verdict::Flaky => &mut self.flaky,
+    pub fn add(&mut self, verdict: Verdict) {
+        self.cases += 1;
+        *match verdict {
             Verdict::Failed => &mut self.failed,
             Verdict::Error => &mut self.errors,
+            Verdict::Flaky => &mut self.flaky,
+            Verdict::KnownIssue => &mut self.known_issues,
             Verdict::Skipped => &mut self.skipped,
-            Verdict::KnownIssue => &mut self.known,
+            Verdict::Passed => &mut self.passed,
         } += 1;
-        let by_choice = result.unchecked.iter().filter(|u| u.by_choice).count();
-        self.by_choice += by_choice;
-        self.unchecked += result.unchecked.len() - by_choice;
     }
 }
 
 impl Run {
-    /// Folds the events of one run, which may end anywhere.
-    ///
-    /// A result whose case nobody planned is kept under a name that says so; of two results for a case the later counts.
-    pub fn from_events(events: impl IntoIterator<Item = Event>) -> Self {
-        let mut run = Self::default();
-        let mut planned = Vec::new();
-        let mut begun = HashSet::new();
-        let mut results: HashMap<u32, CaseResult> = HashMap::new();
-        let mut millis_before = 0;
-        for event in events {
-            match event {
-                Event::RunStarted(started) => run.started = started,
-                Event::CasePlanned(case) => planned.push(case),
-                Event::CaseStarted { case } => {
-                    begun.insert(case);
-                }
-                Event::CaseFinished(result) => {
-                    results.insert(result.case, result);
-                }
-                Event::RunFinished(finished) => {
-                    let millis = millis_before + finished.millis;
-                    run.finished = Some(RunFinished { millis, ..finished });
-                }
-                Event::RunResumed(_) => {
-                    // Of a part that did not tell its end, the time of its cases is all that is known.
-                    let known = || results.values().fold(0, |sum, result| result.micros.saturating_add(sum)) / 1000;
-                    millis_before = run.finished.take().map_or_else(known, |finished| finished.millis);
-                }
-                Event::CaseAttempted(_) => {}
-            }
-        }
-        let interrupted = run.interrupted();
-        let stopped = run.finished.as_ref().and_then(|finished| finished.stopped.clone());
-        run.cases = planned
-            .into_iter()
-            .map(|planned| {
-                let case = planned.case;
-                let (state, result) = match results.remove(&case) {
-                    Some(result) => (State::Finished, result),
-                    None if begun.contains(&case) => (State::Died, died(case, interrupted)),
-                    None => (State::NotRun, not_run(case, interrupted, stopped.as_deref())),
-                };
-                Case { planned, result, state }
-            })
-            .collect();
-        let mut unplanned: Vec<CaseResult> = results.into_values().collect();
-        unplanned.sort_by_key(|result| result.case);
-        run.cases.extend(unplanned.into_iter().map(|result| Case {
-            planned: PlannedCase {
-                case: result.case,
-                name: format!("case_{}_that_nobody_planned", result.case),
-                ..PlannedCase::default()
-            },
-            result,
-            state: State::Finished,
-        }));
-        run
+    /// Whether Ctrl-C or SIGTERM stopped it, and no later run made up for that.
+    pub fn interrupted(&self) -> bool {
+        let stopped = |part: &Part| part.finished.as_ref().is_some_and(|finished| finished.interrupted);
+        self.parts().any(|part| stopped(part) && !part.made_up_for)
     }
 
-    /// Whether Ctrl-C or SIGTERM stopped it.
-    pub fn interrupted(&self) -> bool {
-        self.finished.as_ref().is_some_and(|finished| finished.interrupted)
+    /// Whether it told its end and every case was run.
+    pub fn complete(&self) -> bool {
+        !self.environments.is_empty()
+            && self.parts().all(|part| part.finished.is_some() || part.made_up_for)
+            && self.cases.iter().all(|case| case.state != State::NotRun)
     }
 
     /// How many cases ended how.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        self.cases.iter().for_each(|case| counts.add(&case.result));
+        for case in &self.cases {
+            counts.add(case.verdict);
+            let of = |kind| case.notes.iter().filter(|note| note.kind == kind).count();
+            counts.unchecked += of(NoteKind::NotMade);
+            counts.by_choice += of(NoteKind::ByChoice);
+        }
         counts
     }
 
-    /// The wall time; of a run that did not end, the time of its cases.
+    /// The wall time; of a run that did not end, the time of its cases; of several runs, all of them.
     pub fn wall_time(&self) -> Duration {
-        match &self.finished {
+        let time = |part: &Part| match &part.finished {
             Some(finished) => Duration::from_millis(finished.millis),
-            None => {
-                Duration::from_micros(self.cases.iter().fold(0, |sum, case| case.result.micros.saturating_add(sum)))
-            }
+            None => Duration::from_micros(part.micros),
+        };
+        self.parts().map(time).fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// The runs of all environments.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.environments.iter().flat_map(|environment| &environment.parts)
+    }
+
+    /// The suite of a case.
+    pub fn suite(&self, case: &Case) -> &Suite {
+        &self.suites[case.suite]
+    }
+
+    /// The environment of a case.
+    pub fn environment(&self, case: &Case) -> &Environment {
+        &self.environments[self.suite(case).environment]
+    }
+
+    /// What identifies a case, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`; where environments stand side by side,
+    /// with the label of its own in front.
+    pub fn id(&self, case: &Case) -> String {
+        let Suite { environment, pack, scenario, backend, device } = self.suite(case);
+        let id = format!("{pack}.{scenario}.{backend}__{device}.{}", case.name);
+        match self.environments[*environment].label.as_str() {
+            "" => id,
+            label => format!("{label}: {id}"),
         }
     }
+
+    /// What somebody has to look at: all that failed, then all without a verdict, then the flaky ones.
+    pub fn troubled(&self) -> impl Iterator<Item = &Case> {
+        let of = |verdict| self.cases.iter().filter(move |case| case.verdict == verdict);
+        of(Verdict::Failed).chain(of(Verdict::Error)).chain(of(Verdict::Flaky))
+    }
+
+    /// Reads all that the journals have of a case.
+    ///
+    /// # Errors
+    /// When a journal was changed meanwhile.
+    pub fn full(&self, case: &Case) -> io::Result<Full> {
+        let planned = match case.planned.map(|at| self.event(at)).transpose()? {
+            Some(Event::CasePlanned(planned)) => planned,
+            None => PlannedCase { case: case.number, name: case.name.to_string(), ..PlannedCase::default() },
+            Some(_) => return Err(changed()),
+        };
+        let mut result = match case.result {
+            Some(at) => self.result(at)?,
+            None => CaseResult {
+                message: Some(self.without_result(case)),
+                ..CaseResult::new(case.number, case.verdict, Duration::ZERO)
+            },
+        };
+        if !case.earlier.is_empty() {
+            let mut attempts = Vec::new();
+            for earlier in &case.earlier {
+                attempts.extend(attempts_of(self.result(earlier.at)?));
+            }
+            let own = attempts_of(result.clone());
+            if result.verdict == Verdict::Passed && case.verdict == Verdict::Flaky {
+                let before = attempts.iter().rev().find_map(|attempt| attempt.message.as_deref());
+                let before = before.unwrap_or("it had failed");
+                result.message = Some(format!("passed when it was run again, before: {before}"));
+            }
+            attempts.extend(own);
+            result.attempts = attempts;
+            result.verdict = case.verdict;
+        }
+        Ok(Full { planned, result })
+    }
+
+    /// Why a case has no result of its own.
+    fn without_result(&self, case: &Case) -> String {
+        without_result(case.state, self.environment(case).parts[case.part].finished.as_ref())
+    }
+
+    fn result(&self, at: At) -> io::Result<CaseResult> {
+        match self.event(at)? {
+            Event::CaseFinished(result) => Ok(result),
+            _ => Err(changed()),
+        }
+    }
+
+    fn event(&self, at: At) -> io::Result<Event> {
+        self.journals[at.journal].event(at.place)
+    }
 }
 
-fn died(case: u32, interrupted: bool) -> CaseResult {
-    let message = match interrupted {
-        true => "the run was interrupted while this case ran",
-        false => "the runner or the host died while this case ran",
+fn changed() -> io::Error {
+    io::Error::other("failed to read the journal again: it was changed meanwhile")
+}
+
+/// A result's attempts, of which one is none to speak of.
+fn attempts_of(mut result: CaseResult) -> Vec<Attempt> {
+    match result.attempts.is_empty() {
+        true => vec![result.attempt()],
+        false => std::mem::take(&mut result.attempts),
+    }
+}
+
+/// The reason of a case without a result.
+pub(super) fn without_result(state: State, finished: Option<&RunFinished>) -> String {
+    let interrupted = finished.is_some_and(|finished| finished.interrupted);
+    let stopped = finished.and_then(|finished| finished.stopped.as_deref());
+    let message = match (state, interrupted, stopped) {
+        (State::Died, true, _) => "the run was interrupted while this case ran",
+        (State::Died, false, _) => "the runner or the host died while this case ran",
+        (_, true, _) => "not run: the run was interrupted",
+        (_, false, Some(why)) => return format!("not run: {why}"),
+        (_, false, None) => "not run: the run ended early",
     };
-    without_result(case, Verdict::Error, message)
-}
-
-fn not_run(case: u32, interrupted: bool, stopped: Option<&str>) -> CaseResult {
-    let why = match (interrupted, stopped) {
-        (true, _) => "the run was interrupted",
-        (false, Some(why)) => why,
-        (false, None) => "the run ended early",
-    };
-    without_result(case, Verdict::Skipped, &format!("not run: {why}"))
-}
-
-fn without_result(case: u32, verdict: Verdict, message: &str) -> CaseResult {
-    CaseResult { message: Some(message.into()), ..CaseResult::new(case, verdict, Duration::ZERO) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::fixture::{finished, mixed, passed, planned, started};
-
-    fn reasons(run: &Run) -> Vec<(Verdict, State, &str)> {
-        run.cases.iter().map(|c| (c.result.verdict, c.state, c.result.message.as_deref().unwrap_or(""))).collect()
-    }
-
-    fn killed() -> Vec<Event> {
-        let mut events = vec![started()];
-        events.extend((0..3).map(|n| Event::CasePlanned(planned(n, "s", "iommufd", &format!("c{n}")))));
-        events.extend([Event::CaseStarted { case: 0 }, Event::CaseFinished(passed(0)), Event::CaseStarted { case: 1 }]);
-        events
-    }
-
-    #[test]
-    fn a_run_that_was_killed_still_has_a_result_for_every_case() {
-        let run = Run::from_events(killed());
-        assert_eq!(
-            reasons(&run),
-            [
-                (Verdict::Passed, State::Finished, ""),
-                (Verdict::Error, State::Died, "the runner or the host died while this case ran"),
-                (Verdict::Skipped, State::NotRun, "not run: the run ended early"),
-            ]
-        );
-        assert_eq!(run.wall_time(), Duration::from_millis(182));
-    }
-
-    #[test]
-    fn an_interrupted_run_says_so() {
-        let run = Run::from_events(killed().into_iter().chain([finished(true)]));
-        assert_eq!(
-            reasons(&run)[1..],
-            [
-                (Verdict::Error, State::Died, "the run was interrupted while this case ran"),
-                (Verdict::Skipped, State::NotRun, "not run: the run was interrupted"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_run_that_was_resumed_is_one_run() {
-        let Event::RunStarted(again) = started() else { unreachable!() };
-        let mut events = killed();
-        events.extend([Event::RunResumed(again), Event::CaseStarted { case: 1 }, Event::CaseFinished(passed(1))]);
-        let run = Run::from_events(events.clone());
-        assert_eq!(reasons(&run)[2], (Verdict::Skipped, State::NotRun, "not run: the run ended early"));
-        events.extend([Event::CaseStarted { case: 2 }, Event::CaseFinished(passed(2)), finished(false)]);
-        let run = Run::from_events(events);
-        assert!(run.cases.iter().all(|case| case.result == passed(case.planned.case)));
-        assert_eq!(run.wall_time(), Duration::from_millis(182 + 8_210), "of both parts");
-    }
-
-    #[test]
-    fn an_attempt_that_is_followed_by_none_is_no_result() {
-        let mut events = killed();
-        events.push(Event::CaseAttempted(passed(1)));
-        assert_eq!(reasons(&Run::from_events(events))[1].1, State::Died);
-    }
-
-    #[test]
-    fn a_run_that_stopped_by_itself_says_why() {
-        let mut events = killed();
-        let why = Some("a case failed (--fail-fast)".to_owned());
-        events.push(Event::RunFinished(RunFinished { stopped: why, ..RunFinished::default() }));
-        assert_eq!(reasons(&Run::from_events(events))[2].2, "not run: a case failed (--fail-fast)");
-    }
-
-    #[test]
-    fn checks_left_out_by_choice_are_counted_apart() {
-        let counts = Run::from_events(mixed()).counts();
-        assert_eq!(
-            counts,
-            Counts { passed: 38, flaky: 0, failed: 1, errors: 1, skipped: 5, known: 0, unchecked: 6, by_choice: 4 }
-        );
-        assert_eq!(counts.cases(), 45);
-    }
-
-    #[test]
-    fn a_result_that_nobody_planned_is_not_lost() {
-        let run = Run::from_events([started(), Event::CaseFinished(passed(7))]);
-        assert_eq!(run.cases[0].planned.name, "case_7_that_nobody_planned");
-    }
+    message.to_owned()
 }

@@ -22,10 +22,14 @@
 //!
 //! The marks come first and the names last, so that no name is ever too long for its column.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::event::{Observed, RunStarted, Verdict};
-use crate::report::run::{Case, Counts, Run};
+use crate::event::{RunStarted, Verdict};
+use crate::report::run::{Case, Counts, Full, Note, Run};
 use crate::report::sanitize::{line, text};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark};
 
@@ -35,17 +39,22 @@ const ROWS: usize = 60;
 /// So many failures are shown in full, the others in one line each.
 const IN_FULL: usize = 20;
 
+/// So many of anything are listed, the others are counted.
+const LISTED: usize = 200;
+
 /// So many of a failure's calls and of its lines in the kernel log are shown, the last ones.
 const LAST_LINES: usize = 6;
 
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
-pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> String {
+///
+/// # Errors
+/// When the journal cannot be read any more.
+pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
     let page = Page { run, terminal };
-    let mut blocks = vec![page.environment(), page.matrix(), page.failures(), page.known(), page.skips()];
-    blocks.extend([page.disguises(), page.unchecked()]);
-    blocks.push(page.closing(files));
+    let mut blocks = vec![page.environments(), page.matrices(), page.failures()?, page.known(), page.skips()];
+    blocks.extend([page.notes(), page.closing(files)]);
     blocks.retain(|block| !block.is_empty());
-    blocks.join("\n")
+    Ok(blocks.join("\n"))
 }
 
 struct Page<'a> {
@@ -53,7 +62,10 @@ struct Page<'a> {
     terminal: &'a Terminal,
 }
 
-/// One row of the matrix: a case's name, and its result on each backend that it was planned for.
+/// A column of the matrix.
+type Column<'a> = (usize, &'a str);
+
+/// One row of the matrix: a case's name, and its result in each column that it was planned for.
 struct Row<'a> {
     name: &'a str,
     marks: Vec<Option<Verdict>>,
@@ -66,74 +78,96 @@ struct Group<'a> {
 }
 
 impl Page<'_> {
-    fn environment(&self) -> String {
-        let RunStarted { kernel, iommu, devices, lab, .. } = &self.run.started;
-        let mut parts = Vec::new();
-        if !kernel.is_empty() {
-            parts.push(format!("Linux {kernel}"));
-        }
-        if !iommu.is_empty() {
-            parts.push(format!("iommu {iommu}"));
-        }
-        parts.extend(devices.iter().map(|d| format!("{} {} at {}", d.name, d.ids, d.bdf)));
-        parts.extend(lab.iter().map(|lab| format!("lab: {lab}")));
-        self.wrapped(&line(&parts.join(", ")), 0).iter().map(|l| self.terminal.paint(DIM, l) + "\n").collect()
+    fn environments(&self) -> String {
+        let all = self.run.environments.iter().map(|environment| {
+            let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
+            match environment.label.as_str() {
+                "" => self.dimmed(&place),
+                label => self.dimmed(&format!("{label}: {place}")),
+            }
+        });
+        all.collect()
     }
 
-    fn matrix(&self) -> String {
-        let mut backends: Vec<&str> = Vec::new();
-        for case in &self.run.cases {
-            if !backends.contains(&case.planned.backend.as_str()) {
-                backends.push(&case.planned.backend);
+    /// One matrix with all environments side by side; where the terminal is too narrow for that, one for each.
+    fn matrices(&self) -> String {
+        let mut columns: Vec<Column> = Vec::new();
+        for suite in &self.run.suites {
+            let column = (suite.environment, &*suite.backend);
+            if !columns.contains(&column) {
+                columns.push(column);
             }
         }
-        let groups = self.groups(&backends);
+        columns.sort_by_key(|(environment, _)| *environment);
+        let text: Vec<_> = if 2 * columns.len() <= self.terminal.width / 2 {
+            vec![self.matrix(&columns)]
+        } else {
+            let of = |at| columns.iter().copied().filter(|(environment, _)| *environment == at).collect::<Vec<_>>();
+            (0..self.run.environments.len()).map(|at| self.matrix(&of(at))).collect()
+        };
+        text.join("\n") + &self.legend()
+    }
+
+    fn matrix(&self, columns: &[Column]) -> String {
+        let groups = self.groups(columns);
         let all_rows: usize = groups.iter().map(|group| group.rows.len()).sum();
         let (rail, corner) = if self.terminal.unicode { ("│", "┌") } else { ("|", ",") };
         let rails = |count| self.terminal.paint(DIM, vec![rail; count].join(" "));
 
         let mut text = String::new();
-        for (at, backend) in backends.iter().enumerate() {
+        for (at, (environment, backend)) in columns.iter().enumerate() {
             let gap = if at > 0 { " " } else { "" };
-            text += &format!("{}{gap}{} {}\n", rails(at), self.terminal.paint(DIM, corner), line(backend));
+            let name = match self.run.environments[*environment].label.as_str() {
+                "" => line(backend),
+                label => line(&format!("{backend}, {label}")),
+            };
+            text += &format!("{}{gap}{} {name}\n", rails(at), self.terminal.paint(DIM, corner));
         }
         for group in &groups {
             let title = self.terminal.paint(BOLD, line(&group.title));
             let fold = all_rows > ROWS;
             let (folded, shown): (Vec<_>, Vec<_>) = group.rows.iter().partition(|row| fold && row.is_good());
             if shown.is_empty() {
-                text += &format!("{}  {title}: all of {}\n", self.marks(&columns(&folded)), folded.len());
+                text += &format!("{}  {title}: all of {}\n", self.marks(&folded_marks(&folded)), folded.len());
                 continue;
             }
-            text += &format!("{}  {title}\n", rails(backends.len()));
-            let indent = 2 * backends.len() + 1;
-            for row in shown {
+            text += &format!("{}  {title}\n", rails(columns.len()));
+            let indent = 2 * columns.len() + 1;
+            for row in shown.iter().take(LISTED) {
                 let name = self.wrapped(&line(row.name), indent).join(&format!("\n{}", " ".repeat(indent)));
                 text += &format!("{}  {name}\n", self.marks(&row.marks));
             }
+            if shown.len() > LISTED {
+                text += &format!("{}  and {} more that did not all pass\n", rails(columns.len()), shown.len() - LISTED);
+            }
             if !folded.is_empty() {
-                text += &format!("{}  and {} more\n", self.marks(&columns(&folded)), folded.len());
+                text += &format!("{}  and {} more\n", self.marks(&folded_marks(&folded)), folded.len());
             }
         }
-        text + &self.legend()
+        text
     }
 
-    fn groups(&self, backends: &[&str]) -> Vec<Group<'_>> {
+    fn groups(&self, columns: &[Column]) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
-        for Case { planned, result, .. } in &self.run.cases {
-            let title = format!("{}.{} on {}", planned.pack, planned.scenario, planned.device);
-            let group = find_or_push(
-                &mut groups,
-                |group| group.title == title,
-                || Group { title: title.clone(), rows: vec![] },
-            );
-            let row = find_or_push(
-                &mut group.rows,
-                |row| row.name == planned.name,
-                || Row { name: &planned.name, marks: vec![None; backends.len()] },
-            );
-            let column = backends.iter().position(|backend| *backend == planned.backend);
-            row.marks[column.expect("every backend has its column")] = Some(result.verdict);
+        let mut group_of = HashMap::new();
+        let mut row_of: HashMap<(usize, &str), usize> = HashMap::new();
+        for case in &self.run.cases {
+            let suite = self.run.suite(case);
+            let Some(column) = columns.iter().position(|column| *column == (suite.environment, &*suite.backend)) else {
+                continue;
+            };
+            let key = (&suite.pack, &suite.scenario, &suite.device);
+            let group = *group_of.entry(key).or_insert_with(|| {
+                let title = format!("{}.{} on {}", suite.pack, suite.scenario, suite.device);
+                groups.push(Group { title, rows: Vec::new() });
+                groups.len() - 1
+            });
+            let rows = &mut groups[group].rows;
+            let row = *row_of.entry((group, &case.name)).or_insert_with(|| {
+                rows.push(Row { name: &case.name, marks: vec![None; columns.len()] });
+                rows.len() - 1
+            });
+            rows[row].marks[column] = Some(case.verdict);
         }
         groups
     }
@@ -146,34 +180,30 @@ impl Page<'_> {
 
     /// What the marks mean, when there are others than passes.
     fn legend(&self) -> String {
-        let Counts { flaky, failed, errors, skipped, known, .. } = self.run.counts();
-        let marks = [
-            (failed, Verdict::Failed, "failed"),
-            (errors, Verdict::Error, "no verdict"),
-            (flaky, Verdict::Flaky, "flaky"),
-            (skipped, Verdict::Skipped, "skipped"),
-            (known, Verdict::KnownIssue, "known issue"),
-        ];
-        let marks: Vec<_> = marks
+        let counts = self.run.counts();
+        let marks: Vec<_> = Verdict::ALL
             .into_iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(_, verdict, meaning)| {
-                format!("{} {}", mark(self.terminal, verdict), self.terminal.paint(DIM, meaning))
-            })
+            .filter(|verdict| *verdict != Verdict::Passed && counts.of(*verdict) > 0)
+            .map(|verdict| format!("{} {}", mark(self.terminal, verdict), self.terminal.paint(DIM, verdict.meaning())))
             .collect();
         if marks.is_empty() { String::new() } else { format!("\n{}\n", marks.join("   ")) }
     }
 
-    fn failures(&self) -> String {
-        let of = |verdict| self.run.cases.iter().filter(move |case| case.result.verdict == verdict);
-        let blocks = of(Verdict::Failed).chain(of(Verdict::Error)).chain(of(Verdict::Flaky)).enumerate();
-        let blocks: Vec<_> = blocks.map(|(at, case)| self.failure(case, at < IN_FULL)).collect();
-        blocks.concat().trim_end_matches('\n').lines().map(|line| format!("{line}\n")).collect()
+    fn failures(&self) -> io::Result<String> {
+        let mut blocks = String::new();
+        for (at, case) in self.run.troubled().take(LISTED).enumerate() {
+            blocks += &self.failure(case, &self.run.full(case)?, at < IN_FULL);
+        }
+        let hidden = self.run.troubled().count().saturating_sub(LISTED);
+        if hidden > 0 {
+            blocks += &self.dimmed(&format!("and {hidden} more, which the other reports list"));
+        }
+        Ok(blocks.trim_end_matches('\n').lines().map(|line| format!("{line}\n")).collect())
     }
 
-    fn failure(&self, Case { planned, result, .. }: &Case, in_full: bool) -> String {
-        let id = self.terminal.paint(BOLD, line(&planned.id()));
-        let mut block = format!("{} {id}\n", mark(self.terminal, result.verdict));
+    fn failure(&self, case: &Case, Full { result, .. }: &Full, in_full: bool) -> String {
+        let id = self.terminal.paint(BOLD, line(&self.run.id(case)));
+        let mut block = format!("{} {id}\n", mark(self.terminal, case.verdict));
         let message = result.message.as_deref().unwrap_or("no reason given");
         match &result.detail {
             // Its carets stand under what they mean: never wrapped.
@@ -200,105 +230,96 @@ impl Page<'_> {
         format!("  {}\n", self.terminal.paint(DIM, title)) + &shown.collect::<String>()
     }
 
-    fn skips(&self) -> String {
-        let skipped = self.run.cases.iter().filter(|case| case.result.verdict == Verdict::Skipped);
-        let reasons = skipped.map(|case| case.result.message.clone().unwrap_or_else(|| "no reason given".into()));
-        self.counted(count(reasons).into_iter().map(|(reason, count)| format!("{count} skipped: {reason}")))
-    }
-
     /// What failed as it was known to, each with its reason.
     fn known(&self) -> String {
-        let known = self.run.cases.iter().filter(|case| case.result.verdict == Verdict::KnownIssue);
-        self.counted(known.map(|Case { planned, result, .. }| {
-            format!("{} {}", planned.id(), result.message.as_deref().unwrap_or("known issue"))
-        }))
+        let of = || self.run.cases.iter().filter(|case| case.verdict == Verdict::KnownIssue);
+        let lines = of().take(LISTED);
+        let lines =
+            lines.map(|case| format!("{} {}", self.run.id(case), case.reason.as_deref().unwrap_or("known issue")));
+        self.counted(lines, of().count())
     }
 
-    /// Backends that are others than they are called.
-    fn disguises(&self) -> String {
-        let disguised = self.run.cases.iter().filter_map(|case| {
-            case.result.true_backend.as_ref().map(|truth| (case.planned.backend.clone(), truth.clone()))
-        });
-        self.counted(count(disguised).into_iter().map(|((label, truth), count)| {
-            let cases = if count == 1 { "case" } else { "cases" };
-            format!(
-                "{label} is {truth} here: IOMMUFD plays /dev/vfio/vfio (CONFIG_IOMMUFD_VFIO_CONTAINER), and {count} {cases} \
-                 expected what {truth} does"
-            )
-        }))
+    fn skips(&self) -> String {
+        let reasons = count(skip_reasons(self.run));
+        let lines = reasons.iter().take(LISTED).map(|(reason, count)| format!("{count} skipped: {reason}"));
+        self.counted(lines, reasons.len())
     }
 
-    fn unchecked(&self) -> String {
-        let unchecked = self.run.cases.iter().flat_map(|case| &case.result.unchecked);
-        let kinds = count(unchecked.map(|u| (u.by_choice, u.what.clone(), u.reason.clone())));
-        let checks = self.counted(kinds.into_iter().map(|((by_choice, what, reason), count)| {
-            let checks = if count == 1 { "check" } else { "checks" };
-            let how = if by_choice { "left out by choice" } else { "not made" };
-            format!("{count} {what} {checks} {how}: {reason}")
-        }));
-        let observers = self.run.cases.iter().flat_map(|case| &case.result.observers);
-        let blind = observers.filter(|seen| seen.state == Observed::Unchecked);
-        let blind = count(blind.map(|seen| (seen.observer.clone(), seen.detail.clone().unwrap_or_default())));
-        checks
-            + &self.counted(blind.into_iter().map(|((observer, reason), count)| {
-                let cases = if count == 1 { "case" } else { "cases" };
-                format!("{observer} not observed in {count} {cases}: {reason}")
-            }))
+    fn notes(&self) -> String {
+        let notes = notes(self.run);
+        self.counted(notes.iter().take(LISTED).map(|(note, count)| note.counted(*count)), notes.len())
     }
 
-    fn counted(&self, items: impl Iterator<Item = String>) -> String {
-        let lines = items.flat_map(|item| self.wrapped(&line(&item), 0));
-        lines.map(|l| self.terminal.paint(DIM, l) + "\n").collect()
+    fn dimmed(&self, item: &str) -> String {
+        self.wrapped(&line(item), 0).iter().map(|l| self.terminal.paint(DIM, l) + "\n").collect()
+    }
+
+    /// Items, the first of so many.
+    fn counted(&self, items: impl IntoIterator<Item = String>, of: usize) -> String {
+        let mut text: String = items.into_iter().map(|item| self.dimmed(&item)).collect();
+        if of > LISTED {
+            text += &self.dimmed(&format!("and {} more", of - LISTED));
+        }
+        text
     }
 
     fn closing(&self, files: &[(&str, &Path)]) -> String {
         let counts = self.run.counts();
-        let Counts { passed, flaky, failed, errors, skipped, known, .. } = counts;
+        let Counts { cases, passed, failed, errors, flaky, .. } = counts;
         let good = failed + errors + flaky == 0 && passed > 0 && !self.run.interrupted();
-        let parts = [
-            (passed, "passed", if good { GREEN.bold() } else { GREEN }),
-            (flaky, "flaky", YELLOW.bold()),
-            (failed, "failed", RED.bold()),
-            (errors, "without verdict", YELLOW.bold()),
-            (skipped, "skipped", DIM),
-            (known, "as a known issue", YELLOW),
-        ];
-        let mut parts: Vec<_> = parts
-            .into_iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(count, what, style)| self.terminal.paint(style, format_args!("{count} {what}")))
-            .collect();
+        let mut parts = Vec::new();
+        use Verdict::{Error, Failed, Flaky, KnownIssue, Passed, Skipped};
+        for verdict in [Passed, Flaky, Failed, Error, Skipped, KnownIssue] {
+            let style = match verdict {
+                Passed if good => GREEN.bold(),
+                Passed => GREEN,
+                Failed => RED.bold(),
+                Error | Flaky => YELLOW.bold(),
+                KnownIssue => YELLOW,
+                Skipped => DIM,
+            };
+            if counts.of(verdict) > 0 {
+                parts.push(self.terminal.paint(style, format_args!("{} {}", counts.of(verdict), verdict.counted())));
+            }
+        }
         if parts.is_empty() {
             parts.push(self.terminal.paint(YELLOW.bold(), "nothing ran"));
         }
-        let cases = if counts.cases() == 1 { "case" } else { "cases" };
-        let total = self.terminal.paint(BOLD, format_args!("{} {cases}:", counts.cases()));
+        let total = self.terminal.paint(BOLD, format_args!("{cases} {}:", if cases == 1 { "case" } else { "cases" }));
+        let runs = match self.run.parts().count() {
+            0 | 1 => String::new(),
+            several => format!(" {several} runs of"),
+        };
         let how = if self.run.interrupted() { ", interrupted after" } else { " in" };
         let seconds = self.run.wall_time().as_secs_f64();
-        let mut closing = format!("{total} {}{how} {seconds:.2} s\n", parts.join(", "));
+        let mut closing = format!("{total} {}{how}{runs} {seconds:.2} s\n", parts.join(", "));
         for (name, path) in files {
             closing += &format!("{}\n", self.terminal.paint(DIM, format_args!("{name}: {}", path.display())));
         }
         closing
     }
 
-    /// `text` in lines that fit beside an indent, broken after spaces and commas; further lines hang by 2.
     fn wrapped(&self, text: &str, indent: usize) -> Vec<String> {
-        let width = self.terminal.width.saturating_sub(indent);
-        let mut lines = vec![String::new()];
-        let mut used = 0;
-        for word in text.split_inclusive([' ', ',']) {
-            if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
-                lines.push("  ".into());
-                used = 2;
-            }
-            lines.last_mut().expect("never empty").push_str(word);
-            used += word.chars().count();
-        }
-        lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
-        lines.retain(|line| !line.is_empty());
-        lines
+        wrapped(text, self.terminal.width, indent)
     }
+}
+
+/// `text` in lines that fit beside an indent, broken after spaces and commas; further lines hang by 2.
+pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let width = width.saturating_sub(indent);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive([' ', ',']) {
+        if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
+            lines.push("  ".into());
+            used = 2;
+        }
+        lines.last_mut().expect("never empty").push_str(word);
+        used += word.chars().count();
+    }
+    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 impl Row<'_> {
@@ -308,27 +329,50 @@ impl Row<'_> {
 }
 
 /// The marks of rows that all passed, as one row.
-fn columns(rows: &[&Row<'_>]) -> Vec<Option<Verdict>> {
-    let backends = rows.first().map_or(0, |row| row.marks.len());
-    (0..backends).map(|at| rows.iter().find_map(|row| row.marks[at])).collect()
+fn folded_marks(rows: &[&Row<'_>]) -> Vec<Option<Verdict>> {
+    let columns = rows.first().map_or(0, |row| row.marks.len());
+    (0..columns).map(|at| rows.iter().find_map(|row| row.marks[at])).collect()
 }
 
-/// The item that is meant, made if there is none; searched from the end, since a plan keeps what belongs together close.
-fn find_or_push<T>(items: &mut Vec<T>, is_it: impl FnMut(&T) -> bool, make: impl FnOnce() -> T) -> &mut T {
-    let at = items.iter().rposition(is_it).unwrap_or_else(|| {
-        items.push(make());
-        items.len() - 1
-    });
-    &mut items[at]
+/// Kernel, IOMMU, devices and lab, in one line.
+pub fn place(started: &RunStarted) -> String {
+    let RunStarted { kernel, iommu, devices, lab, .. } = started;
+    let mut parts = Vec::new();
+    if !kernel.is_empty() {
+        parts.push(format!("Linux {kernel}"));
+    }
+    if !iommu.is_empty() {
+        parts.push(format!("iommu {iommu}"));
+    }
+    parts.extend(devices.iter().map(|d| format!("{} {} at {}", d.name, d.ids, d.bdf)));
+    parts.extend(lab.iter().map(|lab| format!("lab: {lab}")));
+    parts.join(", ")
+}
+
+/// Why cases were skipped, case by case.
+pub fn skip_reasons(run: &Run) -> impl Iterator<Item = Arc<str>> {
+    let skipped = run.cases.iter().filter(|case| case.verdict == Verdict::Skipped);
+    skipped.map(|case| case.reason.clone().unwrap_or_else(|| "no reason given".into()))
+}
+
+/// All notes with the number of cases that they are on, the weightiest kind first.
+pub fn notes(run: &Run) -> Vec<(&Note, usize)> {
+    let mut notes = count(run.cases.iter().flat_map(|case| case.notes.iter()));
+    notes.sort_by_key(|(note, _)| note.kind);
+    notes
 }
 
 /// How often each comes, in the order of first appearance.
-fn count<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+pub fn count<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>) -> Vec<(T, usize)> {
     let mut counted: Vec<(T, usize)> = Vec::new();
+    let mut position: HashMap<T, usize> = HashMap::new();
     for item in items {
-        match counted.iter_mut().find(|(known, _)| *known == item) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((item, 1)),
+        match position.get(&item) {
+            Some(&at) => counted[at].1 += 1,
+            None => {
+                position.insert(item.clone(), counted.len());
+                counted.push((item, 1));
+            }
         }
     }
     counted
@@ -337,13 +381,13 @@ fn count<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(T, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Observation};
+    use crate::event::{Event, Observation, Observed};
     use crate::report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason};
 
     const UNICODE: Terminal = Terminal { unicode: true, ..Terminal::PLAIN };
 
     fn shown(events: Vec<Event>, terminal: &Terminal) -> String {
-        render(&Run::from_events(events), terminal, &[("JUnit", Path::new("reports/out/junit.xml"))])
+        render(&Run::from_events(events), terminal, &[("JUnit", Path::new("reports/out/junit.xml"))]).expect("readable")
     }
 
     #[test]
@@ -377,8 +421,8 @@ mod tests {
             "\n     |                                 ^^^^^^^^^^^^^^^ expected 4096 bytes\n",
             "\n! kernel.limits.iommufd__edu.size_zero\n  the device vanished: 0000:00:03.0 is no longer in sysfs\n\n",
             "\n5 skipped: needs 1 free hugetlb page of 1 GiB, and /sys/kernel/mm/hugepages has\n  0 reserved: boot",
-            "\n4 pagesize checks left out by choice: skip_pagesize of this backend\n",
-            "\n6 pagesize checks not made: no page-table dump for this IOMMU\n\n",
+            "\n\n6 pagesize checks not made: no page-table dump for this IOMMU\n",
+            "\n4 pagesize checks left out by choice: skip_pagesize of this backend\n\n",
             "\n45 cases: 38 passed, 1 failed, 1 without verdict, 5 skipped in 8.21 s\n",
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
@@ -491,7 +535,10 @@ mod tests {
 
     #[test]
     fn an_empty_run_does_not_look_like_a_good_one() {
-        assert_eq!(render(&Run::default(), &UNICODE, &[]), "0 cases: nothing ran in 0.00 s\n");
+        assert_eq!(
+            render(&Run::default(), &UNICODE, &[]).expect("nothing to read"),
+            "0 cases: nothing ran in 0.00 s\n"
+        );
     }
 
     #[test]

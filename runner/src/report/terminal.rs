@@ -72,17 +72,17 @@ pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// One column that says how a case ended: `✓ ✗ ! – ≈ ~`, or `. F E s k ~` where only ASCII can be shown.
+/// One column that says how a case ended: [`Verdict::symbol`], or `. F E ~ k s` where only ASCII can be shown.
 pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
-    let (style, unicode, ascii) = match verdict {
-        Verdict::Passed => (GREEN, "✓", "."),
-        Verdict::Failed => (RED, "✗", "F"),
-        Verdict::Error => (YELLOW, "!", "E"),
-        Verdict::Skipped => (DIM, "–", "s"),
-        Verdict::KnownIssue => (YELLOW, "≈", "k"),
-        Verdict::Flaky => (YELLOW, "~", "~"),
+    let (style, ascii) = match verdict {
+        Verdict::Passed => (GREEN, "."),
+        Verdict::Failed => (RED, "F"),
+        Verdict::Error => (YELLOW, "E"),
+        Verdict::Flaky => (YELLOW, "~"),
+        Verdict::KnownIssue => (YELLOW, "k"),
+        Verdict::Skipped => (DIM, "s"),
     };
-    terminal.paint(style, if terminal.unicode { unicode } else { ascii })
+    terminal.paint(style, if terminal.unicode { verdict.symbol() } else { ascii })
 }
 
 #[cfg(test)]

@@ -1,0 +1,61 @@
+//! `vfiospec diff`
+
+use std::io;
+
+use clap::Args as ClapArgs;
+
+use super::{
+    Exit,
+    output::print,
+    report::{Named, unreadable},
+};
+use crate::report::{diff::Diff, run::Run, terminal::Terminal};
+
+/// Compare two runs: two kernels, two firmwares, two days
+///
+/// Says which cases fail newly, are fixed, are skipped for other reasons, take at least twice or at most half the time (and 100 ms more
+/// or less), and which are only in one of the two.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT)]
+pub struct Args {
+    /// The journal of the run before
+    #[arg(value_name = "A")]
+    before: Named,
+
+    /// The journal of the run after it
+    #[arg(value_name = "B")]
+    after: Named,
+}
+
+/// The exit codes, for `--help`.
+const EXIT: &str = "\
+Exit codes:
+  0  nothing fails in B that did not fail in A
+  1  a case fails newly
+  2  a journal cannot be read
+  3  a case has no verdict any more: it ended with an error, or was not run";
+
+/// Compares, and says by the exit code whether B is worse.
+pub fn main(args: &Args) -> Exit {
+    match compare(args) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn compare(args: &Args) -> Result<Exit, Exit> {
+    let read =
+        |named: &Named| named.open().and_then(|journal| Run::of(journal.text)).map_err(|error| unreadable(&error));
+    let (a, b) = (read(&args.before)?, read(&args.after)?);
+    let changed = |error: io::Error| {
+        eprintln!("vfiospec: {error}");
+        Exit::NoVerdict
+    };
+    let diff = Diff::of(&a, &b).map_err(changed)?;
+    let names = [&args.before, &args.after].map(Named::name);
+    let text = diff.render(&Terminal::detect(&io::stdout()), [&names[0], &names[1]]).map_err(changed)?;
+    match print(&text) {
+        Exit::Ok if diff.newly_failing() => Ok(Exit::Failed),
+        Exit::Ok if diff.lost_verdicts() => Ok(Exit::NoVerdict),
+        exit => Ok(exit),
+    }
+}

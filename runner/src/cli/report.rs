@@ -1,0 +1,110 @@
+//! `vfiospec report`
+
+use std::{path::PathBuf, str::FromStr, sync::Arc};
+
+use clap::Args as ClapArgs;
+
+use super::{
+    Exit,
+    output::{MoreReports, Reports},
+};
+use crate::report::{
+    journal::{ReadError, Reason, Text},
+    merge::Journal,
+    run::Run,
+};
+
+/// Make reports from journals: of one run again, or of several as one
+///
+/// Journals of the same kernel, IOMMU and devices add up: shards make a whole, and of a case that was run again the last result counts;
+/// one that passed only then is flaky. Journals of different kernels, IOMMUs or devices stand side by side.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// A journal, or `-` for the standard input; runs of the same label are merged, and different ones stand side by side
+    #[arg(value_name = "[LABEL=]JOURNAL", required = true)]
+    journals: Vec<Named>,
+
+    /// Write JUnit XML; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    #[command(flatten)]
+    more: MoreReports,
+}
+
+/// A journal, and what the user calls its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    label: Option<String>,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Named, String> {
+        let path = PathBuf::from(text);
+        let label = |label: &str| {
+            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '+'))
+        };
+        match text.split_once('=') {
+            Some((name, path_of_it)) if label(name) && !path.exists() => {
+                Ok(Named { label: Some(name.to_owned()), path: path_of_it.into() })
+            }
+            _ => Ok(Named { label: None, path }),
+        }
+    }
+}
+
+impl Named {
+    /// What it is called for people.
+    pub fn name(&self) -> String {
+        self.label.clone().unwrap_or_else(|| self.path.display().to_string())
+    }
+
+    /// Opens it.
+    pub fn open(&self) -> Result<Journal, ReadError> {
+        let path = if self.path.as_os_str() == "-" { "/dev/stdin".as_ref() } else { self.path.as_path() };
+        Ok(Journal { label: self.label.clone(), text: Text::open(path)? })
+    }
+}
+
+/// Says why journals cannot be read.
+pub fn unreadable(error: &ReadError) -> Exit {
+    eprintln!("vfiospec: {error}");
+    match error.reason {
+        Reason::Io(_) => {
+            eprintln!("  help: a run leaves its journal in reports/out/journal.jsonl, or where --journal says");
+            Exit::Usage
+        }
+        Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => Exit::NoVerdict,
+    }
+}
+
+/// Writes the reports and gives the exit code that the run had.
+pub fn main(args: &Args) -> Exit {
+    let paths: Vec<_> = args.journals.iter().map(|journal| journal.path.as_path()).collect();
+    let reports = match Reports::new(args.junit.as_ref(), &args.more, &paths) {
+        Ok(reports) => reports,
+        Err(exit) => return exit,
+    };
+    let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
+    match journals.and_then(Run::read) {
+        Ok(run) => reports.finish(Arc::new(run), &paths, Exit::of),
+        Err(error) => unreadable(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_may_have_a_label() {
+        let named = |text: &str| text.parse::<Named>().expect("anything is a path");
+        assert_eq!(named("a/b.jsonl"), Named { label: None, path: "a/b.jsonl".into() });
+        assert_eq!(named("6.12=a.jsonl"), Named { label: Some("6.12".into()), path: "a.jsonl".into() });
+        assert_eq!(named("out/k=v/a.jsonl"), Named { label: None, path: "out/k=v/a.jsonl".into() });
+    }
+}

@@ -1,0 +1,323 @@
+//! `vfiospec report` and `vfiospec diff` as their users meet them: journals in, files and exit codes out.
+
+mod common;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use fixture::{finished, mixed, passed, planned, started, with_reason};
+use serde_json::Value;
+use vfiospec::event::{self, Attempt, Event, RunStarted, Verdict};
+
+#[allow(dead_code)]
+#[path = "../src/report/fixture.rs"]
+mod fixture;
+
+fn vfiospec(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+    command.args(arguments).env("NO_COLOR", "1").env("LANG", "C.UTF-8").output().expect("the binary starts")
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
+    (stdout, stderr)
+}
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    folder
+}
+
+fn journal(path: &Path, events: &[Event]) -> String {
+    let lines: String = events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
+    fs::write(path, lines).expect("written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// A run with something of every verdict.
+fn everything() -> Vec<Event> {
+    let mut events = mixed();
+    for event in &mut events {
+        let Event::CaseFinished(result) = event else { continue };
+        match result.case {
+            20 => {
+                result.verdict = Verdict::KnownIssue;
+                result.message = Some("known issue: warns on VT-d # not a directive".into());
+            }
+            21 => {
+                result.verdict = Verdict::Flaky;
+                result.message = Some("passed at the second attempt".into());
+                result.attempts = [Verdict::Failed, Verdict::Passed]
+                    .map(|verdict| Attempt { verdict, micros: 1_000, message: Some("timed out".into()) })
+                    .to_vec();
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+/// Each format with the file that the test asks for.
+fn files(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    let file = |option, name| (option, folder.join(name));
+    vec![file("--junit", "a.xml"), file("--html", "a.html"), file("--tap", "a.tap"), file("--json", "a.json")]
+}
+
+#[test]
+fn a_journal_gives_every_report_again_and_always_the_same() {
+    let folder = folder("report-all");
+    let journal = journal(&folder.join("a.jsonl"), &everything());
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let mut arguments = vec!["report".to_owned(), journal.clone()];
+        for (option, path) in files(&folder) {
+            arguments.extend([option.to_owned(), path.display().to_string()]);
+        }
+        let (stdout, stderr) = expect(&vfiospec(&arguments.iter().map(String::as_str).collect::<Vec<_>>()), 1);
+        assert_eq!(stderr, "");
+        assert!(
+            stdout.contains("36 passed, 1 flaky, 1 failed, 1 without verdict, 5 skipped, 1 as a known issue"),
+            "{stdout}"
+        );
+        assert!(stdout.ends_with(&format!("journal: {journal}\n")), "{stdout}");
+        let files: Vec<Vec<u8>> = files(&folder).iter().map(|(_, path)| fs::read(path).expect("written")).collect();
+        assert!(files.iter().all(|bytes| bytes.len() > 1_000));
+        seen.push((stdout, files));
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[test]
+fn prove_reads_the_verdicts() {
+    let folder = folder("report-tap");
+    let (all, good) = (folder.join("all.tap"), folder.join("good.tap"));
+    let broken = journal(&folder.join("all.jsonl"), &everything());
+    let fine = journal(&folder.join("good.jsonl"), &fixture::run_of_45(|_, _| {}));
+    expect(&vfiospec(&["report", &broken, "--tap", all.to_str().expect("UTF-8")]), 1);
+    expect(&vfiospec(&["report", &fine, "--tap", good.to_str().expect("UTF-8")]), 0);
+    let prove = |file: &Path| Command::new("prove").arg(file).env("LANG", "C").output();
+    let Ok(output) = prove(&all) else {
+        let _ = writeln!(std::io::stderr(), "*** NOT CHECKED with prove, which Debian's package perl has");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Failed tests:  23, 45\n") && said.contains("Tests: 45 Failed: 2)"), "{said}");
+    assert!(!said.contains("Parse errors"), "{said}");
+    let output = prove(&good).expect("it was there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_run_that_ended_early_is_no_success_for_prove_either() {
+    let folder = folder("report-tap-early");
+    let events = [started(), Event::CasePlanned(planned(0, "s", "iommufd", "c"))];
+    let journal = journal(&folder.join("a.jsonl"), &events);
+    let (stdout, stderr) = expect(&vfiospec(&["report", &journal, "--tap", "-"]), 3);
+    assert!(stdout.ends_with(
+        "ok 1 - kernel.s.iommufd__edu.c # SKIP not run: the run ended early\nBail out! the run ended early\n"
+    ));
+    assert!(stderr.contains("1 skipped"), "the summary stands beside what another program reads:\n{stderr}");
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let folder = folder("report-json");
+    let schema = vfiospec::report::json::schema();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/report.schema.json");
+    let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+    snapbox::assert_data_eq!(text, snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text)).raw());
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for (name, events, code) in [("all", everything(), 1), ("begun", vec![started()], 3)] {
+        let journal = journal(&folder.join(format!("{name}.jsonl")), &events);
+        let (stdout, _) = expect(&vfiospec(&["report", &journal, "--json", "-"]), code);
+        let json: Value = serde_json::from_str(&stdout).expect("JSON");
+        let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert_eq!(errors, [""; 0]);
+        assert_eq!(json["exit_code"], code);
+        assert_eq!(json["counts"]["cases"], json["cases"].as_array().expect("cases").len());
+    }
+}
+
+#[test]
+fn a_page_holds_all_of_it_and_fetches_nothing() {
+    let folder = folder("report-html");
+    let journal = journal(&folder.join("a.jsonl"), &everything());
+    let (page, _) = expect(&vfiospec(&["report", &journal, "--html", "-"]), 1);
+    for part in [
+        "<h1>1 failed, 1 without verdict, 1 flaky</h1>",
+        "unmap gave ENOENT, expected 4096 bytes",
+        "dma_unmap.yaml:23:33",
+        "VFIO_IOMMU_UNMAP_DMA(iova=0x1000, size=0x1000) = ENOENT",
+        "WARNING: CPU: 1 PID: 77",
+        "needs 1 free hugetlb page of 1 GiB",
+        "no page-table dump for this IOMMU",
+        "attempt 1, 1 ms: timed out",
+    ] {
+        assert!(page.contains(&part.replace('/', "&#x2f;").replace('=', "&#x3d;")) || page.contains(part), "{part}");
+    }
+    assert_eq!(
+        page.matches("role=\"img\"").count() + page.matches("<a class=\"v ").count() - 4,
+        45,
+        "a square for each case"
+    );
+    for fetched in ["src=", "url(", "@import", "href=\"http", "<iframe", "fetch("] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+    let told = page.matches("<article ").count();
+    assert_eq!(told, 4, "failed, without verdict, flaky, known issue");
+}
+
+#[test]
+fn shards_and_reruns_become_one_report() {
+    let folder = folder("report-merge");
+    let shard = |cases: &[u32], at: u64, verdict| {
+        let mut events = vec![match started() {
+            Event::RunStarted(first) => {
+                Event::RunStarted(RunStarted { started_ms: at, hostname: format!("host{at}"), ..first })
+            }
+            other => other,
+        }];
+        events.extend(cases.iter().map(|n| Event::CasePlanned(planned(*n, "s", "iommufd", &format!("c{n}")))));
+        let result = |n: &u32| match verdict {
+            Verdict::Passed => passed(*n),
+            verdict => with_reason(*n, verdict, "map gave EINVAL"),
+        };
+        events.extend(cases.iter().map(|n| Event::CaseFinished(result(n))));
+        events.push(finished(false));
+        journal(&folder.join(format!("{at}.jsonl")), &events)
+    };
+    let first = shard(&[0, 2], 1, Verdict::Passed);
+    let second = shard(&[1, 3], 2, Verdict::Failed);
+    let (stdout, _) = expect(&vfiospec(&["report", &second, &first]), 1);
+    assert!(stdout.contains("\n4 cases: 2 passed, 2 failed in 2 runs of 16.42 s\n"), "{stdout}");
+    let rows: Vec<_> = stdout.lines().filter(|line| line.contains("  c")).collect();
+    assert_eq!(rows, ["✓  c0", "✗  c1", "✓  c2", "✗  c3"]);
+    let again = shard(&[1, 3], 3, Verdict::Passed);
+    let (stdout, _) = expect(&vfiospec(&["report", &first, &second, &again]), 0);
+    assert!(stdout.contains("\n4 cases: 2 passed, 2 flaky in 3 runs of"), "{stdout}");
+    let (stdout, _) = expect(&vfiospec(&["report", &format!("old={second}"), &format!("new={again}")]), 1);
+    assert!(stdout.contains("\n✗ ✓  c1\n") && stdout.contains("\n✗ old: kernel.s.iommufd__edu.c1\n"), "{stdout}");
+    let (xml, _) = expect(&vfiospec(&["report", "--junit", "-", &format!("old={second}"), &format!("new={again}")]), 1);
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    let classes: std::collections::BTreeSet<_> =
+        document.descendants().filter_map(|node| node.attribute("classname")).collect();
+    assert_eq!(classes.into_iter().collect::<Vec<_>>(), ["new.kernel.s.iommufd__edu", "old.kernel.s.iommufd__edu"]);
+}
+
+#[test]
+fn a_journal_may_come_through_a_pipe() {
+    let lines: String = mixed().iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+    let piped = command
+        .args(["report", "-", "--junit", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("the binary starts");
+    child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let (stdout, _) = expect(&output, 1);
+    assert!(roxmltree::Document::parse(&stdout).is_ok());
+}
+
+#[test]
+fn what_is_no_journal_is_refused_with_its_name() {
+    let folder = folder("report-refused");
+    let (_, stderr) = expect(&vfiospec(&["report", "no/such.jsonl"]), 2);
+    assert!(
+        stderr.contains("failed to read the journal no/such.jsonl: No such file") && stderr.contains("--journal"),
+        "{stderr}"
+    );
+    let text = folder.join("notes.jsonl");
+    fs::write(&text, "hello\nworld\n").expect("written");
+    let (_, stderr) = expect(&vfiospec(&["report", text.to_str().expect("UTF-8")]), 3);
+    assert!(stderr.contains("notes.jsonl: line 1: "), "{stderr}");
+    let journal = journal(&folder.join("a.jsonl"), &mixed());
+    let before = fs::read(&journal).expect("readable");
+    let (_, stderr) = expect(&vfiospec(&["report", &journal, "--json", &journal]), 2);
+    assert!(stderr.contains("--json and --journal both name"), "{stderr}");
+    assert_eq!(fs::read(&journal).expect("readable"), before, "a journal is never written over");
+    let (_, stderr) = expect(&vfiospec(&["report", &journal, "--json", "-", "--tap", "-"]), 2);
+    assert!(stderr.contains("--json and --tap both name -"), "{stderr}");
+}
+
+#[test]
+fn diff_says_what_got_worse_by_its_exit_code() {
+    let folder = folder("diff");
+    let good = journal(&folder.join("good.jsonl"), &fixture::run_of_45(|_, _| {}));
+    let bad = journal(&folder.join("bad.jsonl"), &mixed());
+    let (stdout, _) = expect(&vfiospec(&["diff", &good, &bad]), 1);
+    assert!(stdout.contains("\n1 newly failing\n  ✓ → ✗  kernel.dma_unmap.iommufd_compat_type1__edu."), "{stdout}");
+    assert!(stdout.contains("      at scenarios/kernel/dma_unmap.yaml:23:33\n"), "{stdout}");
+    let (stdout, _) = expect(&vfiospec(&["diff", &bad, &good]), 0);
+    assert!(stdout.contains("\n2 fixed\n"), "{stdout}");
+    let (stdout, _) = expect(&vfiospec(&["diff", &good, &good]), 0);
+    assert!(stdout.ends_with("\n45 cases in both: no difference\n"), "{stdout}");
+    let killed = journal(&folder.join("killed.jsonl"), &fixture::run_of_45(|_, _| {})[..60]);
+    let (stdout, _) = expect(&vfiospec(&["diff", &good, &killed]), 3);
+    assert!(stdout.contains(" without a verdict now\n"), "{stdout}");
+    expect(&vfiospec(&["diff", &good, "no/such.jsonl"]), 2);
+}
+
+#[test]
+fn the_commands_of_the_guide_do_what_they_say() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/README.md");
+    let guide = fs::read_to_string(guide).expect("readable");
+    let (_, after) = guide.split_once("<!-- commands -->").expect("the marker");
+    let folder = folder("report-guide");
+    for name in ["journal", "shard1", "shard2", "6.12", "7.3"] {
+        journal(&folder.join(format!("{name}.jsonl")), &mixed());
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_vfiospec")).parent().expect("a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let blocks = common::blocks(after);
+    let commands: Vec<_> = blocks[0].2.lines().map(|line| line.split(" #").next().unwrap_or_default().trim()).collect();
+    assert!(commands.len() > 5);
+    for command in commands {
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", command]).current_dir(&folder).env("PATH", &path).output().expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr);
+        // The run has a failure; a comparison with itself has none, and of a pipe the last word counts.
+        let expected = if command.contains("diff") || command.contains('|') { 0 } else { 1 };
+        assert_eq!(output.status.code(), Some(expected), "{command}\n{said}");
+    }
+}
+
+/// What the Jenkinsfile makes of the exit codes of shards and of the report, run by Groovy with stand-ins for Jenkins' steps.
+#[test]
+fn the_jenkinsfile_maps_exit_codes_and_loses_no_shard() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let run = |shards: &str, report: &str| {
+        let mut groovy = Command::new("groovy");
+        groovy.arg(here.join("tests/jenkins.groovy")).arg(here.join("../reports/jenkins/Jenkinsfile"));
+        groovy.args([shards, report]).output().ok().filter(|output| output.status.success())
+    };
+    if run("0,0,0,0,0,0", "0").is_none() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "*** NOT CHECKED with groovy, which Debian's package groovy has (and JAVA_HOME)"
+        );
+        return;
+    }
+    for (shards, report, result) in
+        [("0,1,0,0,0,0", "1", "UNSTABLE"), ("0,0,lost,0,0,0", "0", "FAILURE"), ("0,3,0,4,0,0", "3", "FAILURE")]
+    {
+        let output = run(shards, report).expect("it ran before");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.ends_with(&format!("result {result}\n")), "{shards}, {report}:\n{said}");
+        assert!(
+            said.contains(" intel=intel-1.jsonl intel=intel-2.jsonl ") && said.contains("\njunit junit.xml\n"),
+            "{said}"
+        );
+    }
+}
