@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Run(run::Args),
+    Run(Box<run::Args>),
     #[command(subcommand)]
     Lab(lab::Verb),
     Report(report::Args),
