@@ -11,7 +11,7 @@ use std::{
     sync::OnceLock,
 };
 
-use common::lab::{Ran, events, folder, lab_run, results, top};
+use common::lab::{Ran, events, folder, lab_run, results, top, vfiospec};
 
 /// All that the packs hold, run once.
 fn whole_run() -> Option<&'static Ran> {
@@ -64,7 +64,7 @@ fn reports_of_the_journal_are_those_of_the_run_to_the_byte() {
         vfiospec().arg("report").arg(&ran.journal).arg("--junit").arg(&junit).output().expect("the binary starts");
     assert_eq!(output.status.code(), ran.code(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(fs::read(&junit).expect("written") == fs::read(&ran.junit).expect("there is a JUnit file"));
-    let path = |path: &Path| path.display().to_string();
+    let path = |path: &std::path::Path| path.display().to_string();
     let expected = ran.stdout().replace(&path(&ran.junit), &path(&junit));
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
