@@ -14,7 +14,7 @@ pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::{Ioas, IoasRef};
 pub use name::{Name, UnknownName};
-pub use session::{Session, open};
+pub use session::{Session, disguised, open};
 
 use crate::uapi::Errno;
 pub use crate::uapi::{Access, IovaRange};

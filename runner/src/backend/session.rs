@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Container, Device, Ioas, Iommu, Name, OpenError};
 use crate::host::{Bdf, pci};
-use crate::uapi::{self, Errno, Tracer, vfio};
+use crate::uapi::{self, Errno, Tracer, iommufd, vfio};
 
 /// An open device with the address space that it is attached to.
 #[derive(Debug)]
@@ -128,6 +128,20 @@ fn open_ioas(bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
         Ioas::alloc(iommufd, tracer).map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", iommufd_path, errno, bdf))?;
     device.attach(ioas.id()).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
     Ok(Session { device, iommu: Behind::Ioas(ioas), name: Name::Iommufd, true_name: Name::Iommufd })
+}
+
+/// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that
+/// plays `/dev/vfio/vfio`, and such a file takes the requests of `/dev/iommu` too.
+pub fn disguised(name: Name, tracer: &Tracer) -> Option<Name> {
+    let truth = match name {
+        Name::VfioType1 => Name::CompatType1,
+        Name::VfioType1v2 => Name::CompatType1v2,
+        _ => return None,
+    };
+    let file = uapi::open(Path::new("/dev/vfio/vfio"), tracer).ok()?;
+    let answers = iommufd::ioas_alloc(file.as_fd(), tracer).is_ok();
+    uapi::close(file, tracer); // with what was made on it
+    answers.then_some(truth)
 }
 
 fn open_file(path: &Path, bdf: Bdf, tracer: &Tracer) -> Result<OwnedFd, OpenError> {

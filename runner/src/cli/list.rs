@@ -10,7 +10,7 @@ use super::{
     output::{self, print},
     scenarios::Selection,
 };
-use crate::{event::DeviceUsed, report::sanitize::line};
+use crate::{event::DeviceUsed, plan, report::sanitize::line};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -21,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     cases: Cases,
 
-    /// Also print where each case is written and what it covers
+    /// Also print where each case is written, what it covers, and what it asserts
     #[arg(short, long)]
     long: bool,
 
@@ -52,7 +52,10 @@ pub fn main(args: &Args) -> Exit {
             false => text += &format!("{}\n", line(&id.id())),
             true => {
                 let (file, covers) = (line(&id.file), line(&id.covers.join(" ")));
-                text += &format!("{}\t{file}:{}\t{covers}\n", line(&id.id()), id.line);
+                let (written, path) = plan.case(case);
+                let (_, steps) = plan::planned(written, &path, case.backend);
+                let asserts = line(&plan::assertions(&steps).join("; "));
+                text += &format!("{}\t{file}:{}\t{covers}\t{asserts}\n", line(&id.id()), id.line);
             }
         }
     }

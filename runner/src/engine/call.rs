@@ -96,7 +96,12 @@ impl<'a> Execution<'a> {
                     unreachable!("the check refuses calls where the device is not open")
                 };
                 let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
-                let made = pool.make(name, region, at, &Around { scope: &self.scope, device, largest, held: &held })?;
+                let made = pool.make(
+                    name,
+                    region,
+                    at,
+                    &Around { scope: &self.scope, device: Some(device), largest, held: &held },
+                )?;
                 self.kept.insert(key.clone(), made);
             }
             let own = self.kept[&key].called(name);

@@ -9,16 +9,18 @@ use super::{
     fixture::{CannotOpen, Fixtures, Open, Unclean},
     iommufd::Objects,
     iova::IovaAllocator,
+    mappings::{FOLLOWED, Mappings},
     object::Files,
+    observers::{Baseline, broken, unchecked},
     regions::{Around, Held, Pool, no_bar},
 };
 use crate::{
-    backend::Access,
-    event::{DeviceUsed, Unchecked},
+    backend::{self, Access},
+    event::{DeviceUsed, Observation, Observed, Unchecked},
     host::{Bdf, facts, pci::PciDevice},
-    language::{self, Dynamic, InIoas, LoadedPack, Locator, Map, Path, Scope, Size, Target, Where},
+    language::{self, BackendOptions, Dynamic, InIoas, LoadedPack, Locator, Map, Path, Scope, Size, Target, Where},
     plan::{self, Plan, Planned, PlannedStep},
-    uapi::{Errno, Mapping, Tracer, signal, system},
+    uapi::{Errno, LockLimit, Mapping, Tracer, signal, system},
 };
 
 /// A case while it runs.
@@ -26,6 +28,11 @@ pub struct Execution<'a> {
     pub plan: &'a Plan,
     pub planned: &'a Planned,
     pub used: &'a DeviceUsed,
+    /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
+    /// plays VFIO's container.
+    pub backend: backend::Name,
+    /// What the scenario sets for it.
+    pub options: BackendOptions,
     /// What its expressions know by now.
     pub scope: Scope,
     /// How many checks were made.
@@ -47,6 +54,12 @@ pub struct Execution<'a> {
     pub kept: Kept,
     /// These procedures.
     pub procedures: Prepared<'a>,
+    /// What it has mapped on the open device.
+    pub mappings: Mappings,
+    /// What watched it, and what each saw.
+    pub observers: Vec<Observation>,
+    /// How it was before, once that can be told.
+    baseline: Option<Baseline>,
 }
 
 /// What steps run in.
@@ -78,6 +91,8 @@ impl<'a> Execution<'a> {
             plan,
             planned,
             used,
+            backend: planned.backend,
+            options: planned.options,
             scope,
             checks: 0,
             unchecked: Vec::new(),
@@ -89,6 +104,9 @@ impl<'a> Execution<'a> {
             objects: Objects::default(),
             kept: Kept::new(),
             procedures: Prepared::new(),
+            mappings: Mappings::default(),
+            observers: Vec::new(),
+            baseline: None,
         }
     }
 
@@ -99,7 +117,8 @@ impl<'a> Execution<'a> {
         let end = match self.planned.fixture {
             language::Fixture::None => {
                 fixtures.close();
-                self.alone(case, &path, step)
+                self.baseline = Some(Baseline::take(&pool.kept()));
+                self.alone(case, &path, pool, step)
             }
             language::Fixture::Shared | language::Fixture::Fresh => self.in_fixture(case, &path, fixtures, pool, step),
         };
@@ -109,10 +128,29 @@ impl<'a> Execution<'a> {
         self.files.clear();
         // Taken and dropped here: a device is closed only once nothing of it is mapped.
         let changed = std::mem::take(&mut self.device).changed;
+        let end = self.observe(end, &path, pool);
         if fresh || changed || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
             fixtures.close();
         }
         end
+    }
+
+    /// Holds the process and the host against how they were before. The first thing that went wrong is what is told.
+    fn observe(&mut self, end: Result<(), End>, path: &Path, pool: &Pool) -> Result<(), End> {
+        let Some(baseline) = &self.baseline else { return end };
+        self.observers.extend(baseline.compare(&pool.kept()));
+        let first = self.observers.iter().find(|seen| seen.state == Observed::Broken);
+        match (first, &end) {
+            (Some(Observation { observer, detail, .. }), Ok(()) | Err(End::Skipped(_))) => {
+                let title = detail.clone().unwrap_or_default();
+                let problem = Problem::new("observer", path.join("name"), title);
+                if self.trace.is_empty() {
+                    self.trace = self.tracer.take();
+                }
+                Err(End::Failed(problem.label(format!("`{observer}` has to be after this case as it was before"))))
+            }
+            _ => end,
+        }
     }
 
     fn in_fixture(
@@ -134,14 +172,10 @@ impl<'a> Execution<'a> {
                 End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
             }
         })?;
-        if open.session.true_name() != self.planned.backend {
-            return Err(End::Skipped(format!(
-                "/dev/vfio/vfio is IOMMUFD in disguise on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {}",
-                open.session.true_name()
-            )));
-        }
+        self.becomes(open.session.true_name(), case)?;
+        self.baseline = Some(Baseline::take(&pool.kept()));
         self.learn(bdf, Some(open));
-        let (regions, steps) = plan::planned(case, path, self.planned.backend);
+        let (regions, steps) = plan::planned(case, path, self.backend);
         let needs_bar = regions
             .iter()
             .any(|(_, region, _)| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_))));
@@ -152,7 +186,9 @@ impl<'a> Execution<'a> {
         self.can_call(&steps)?;
 
         let mut held = Vec::new();
-        let end = self.regions_and_steps(&regions, &steps, open, pool, &mut held, step);
+        let end = self
+            .regions_and_steps(&regions, &steps, Some(open), pool, &mut held, step)
+            .and_then(|()| self.look_at_leaves(open, &name, true));
         held.extend(std::mem::take(&mut self.kept).into_values());
         if end.is_err() {
             self.trace = self.tracer.take();
@@ -161,18 +197,27 @@ impl<'a> Execution<'a> {
         step(format!("unmapping what is left of {}", self.planned.id.name));
         let clean = self.take_back(open);
         match &clean {
-            Ok(()) => pool.put_back(held),
+            Ok(seen) => {
+                self.observers.extend(seen.iter().cloned());
+                pool.put_back(held);
+            }
             // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
             Err(_) => self.device.changed = true,
         }
+        self.tell_leaves(open);
+        if let Err(Unclean::Left(observer, what)) = &clean {
+            self.observers.retain(|seen| seen.observer != *observer);
+            self.observers.push(broken(observer, what.clone()));
+        }
         end?;
-        clean.map_err(|unclean| match unclean {
-            Unclean::Left(left) => End::Failed(
+        clean.map(drop).map_err(|unclean| match unclean {
+            Unclean::Left(_, left) => End::Failed(
                 Problem::new("left-behind", name, format!("the case left something behind: {left}"))
                     .label("after this case")
                     .help("everything was unmapped after its last step, and should have been gone"),
             ),
-            Unclean::Unknown(why) => {
+            Unclean::Unknown(observer, why) => {
+                self.observers.push(unchecked(observer, why.clone()));
                 let title = format!("failed to look whether the case left something behind: {why}");
                 End::Error(Problem::new("observer", name, title).label("after this case"))
             }
@@ -180,15 +225,28 @@ impl<'a> Execution<'a> {
     }
 
     /// A case that opens the device by itself.
-    fn alone(&mut self, case: &language::Case, path: &Path, step: &mut dyn FnMut(String)) -> Result<(), End> {
+    fn alone(
+        &mut self,
+        case: &language::Case,
+        path: &Path,
+        pool: &mut Pool,
+        step: &mut dyn FnMut(String),
+    ) -> Result<(), End> {
         let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
+        if let Some(truth) = backend::disguised(self.planned.backend, self.tracer) {
+            self.becomes(truth, case)?;
+        }
         self.learn(bdf, None);
         self.requirements(case, path)?;
-        let (_, steps) = plan::planned(case, path, self.planned.backend);
-        let end = self.steps(&steps, None, &[], None, step);
+        let (regions, steps) = plan::planned(case, path, self.backend);
+        let mut held = Vec::new();
+        let end = self.regions_and_steps(&regions, &steps, None, pool, &mut held, step);
         if end.is_err() {
             self.trace = self.tracer.take();
         }
+        // Before the memory: what a device may reach of it is given back by closing.
+        self.files.clear();
+        pool.put_back(held);
         end
     }
 
@@ -196,18 +254,19 @@ impl<'a> Execution<'a> {
         &mut self,
         regions: &[(String, language::Region, Path)],
         steps: &[PlannedStep],
-        open: &Open,
+        open: Option<&Open>,
         pool: &mut Pool,
         held: &mut Vec<Held>,
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         for (name, region, at) in regions {
-            let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
+            let device = open.map(|open| open.session.device());
+            let largest = open.and_then(|open| open.largest_bar.as_ref());
             let made = pool.make(name, region, at, &Around { scope: &self.scope, device, largest, held })?;
             self.scope.set(name, made.facts());
             held.push(made);
         }
-        self.steps(steps, Some(open), held, Some(pool), step)
+        self.steps(steps, open, held, Some(pool), step)
     }
 
     fn steps(
@@ -222,6 +281,15 @@ impl<'a> Execution<'a> {
         let source = &self.plan.scenarios[self.planned.scenario].source;
         let (iovas, locator) = (&mut iovas, Locator::new(&source.text));
         let mut frame = Frame { open, held, iovas, pool, pack: None, file: &source.name, locator };
+        let (case, path) = self.plan.case(self.planned);
+        let at = path.join("limits").join("memlock");
+        // Held to until the last step is done.
+        let _limit = match self.optional(&case.limits.memlock, &at)? {
+            None => None,
+            Some(bytes) => Some(LockLimit::set(bytes, self.tracer).map_err(|errno| {
+                End::Error(Problem::new("limit", at, format!("failed to limit the memory to lock: {errno}")))
+            })?),
+        };
         self.sequence(steps, &mut frame, step)
     }
 
@@ -244,6 +312,8 @@ impl<'a> Execution<'a> {
                 self.check(check, &planned.at)?;
             } else if let Some(name) = &planned.step.call {
                 self.call(name, planned, frame, say)?;
+            } else if planned.step.accounting.is_some() {
+                self.accounting(planned)?;
             } else if let Some(repeat) = &planned.step.repeat {
                 self.repeat(repeat, planned, frame, say)?;
             } else if let Some(fault) = planned.step.lab_fault {
@@ -256,6 +326,45 @@ impl<'a> Execution<'a> {
                 let open = frame.open.expect("the check refuses other steps where the device is not open");
                 self.step(planned, open, frame.iovas, frame.held)?;
             }
+            let verb = planned.step.verbs()[0];
+            if !FOLLOWED.contains(&verb) {
+                self.mappings.lose(format!("what `{verb}` maps is not followed"));
+            }
+            if let Some(open) = frame.open {
+                self.look_at_leaves(open, &planned.at, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks what the process has locked and pinned.
+    fn accounting(&mut self, planned: &PlannedStep) -> Result<(), End> {
+        let memory = facts::process_memory().ok_or_else(|| {
+            let title = "/proc/self/status does not tell VmLck and VmPin";
+            End::Error(Problem::new("observer", planned.at.join("accounting"), title))
+        })?;
+        self.save(planned, || Value::from_pairs([("locked", memory.locked), ("pinned", memory.pinned)]));
+        Ok(())
+    }
+
+    /// Takes the backend that answers for the one that was asked for; where the case says nothing of it, it cannot apply here.
+    fn becomes(&mut self, truth: backend::Name, case: &language::Case) -> Result<(), End> {
+        if truth == self.backend {
+            return Ok(());
+        }
+        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
+        let options = scenario.backends.0.iter().find(|(name, _)| *name == truth).map(|(_, options)| *options);
+        let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(truth)));
+        let Some(options) = options.filter(|_| meant) else {
+            return Err(End::Skipped(format!(
+                "IOMMUFD plays /dev/vfio/vfio on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {truth}, which the \
+                 case is not for"
+            )));
+        };
+        (self.backend, self.options) = (truth, options);
+        let (line, values) = (&self.plan.command_line, &self.planned.combination);
+        if let Ok(scope) = language::static_scope(scenario, case, line, truth, values) {
+            self.scope = scope;
         }
         Ok(())
     }
@@ -328,11 +437,31 @@ impl<'a> Execution<'a> {
             let size = self.size(&unmap.size, &at.join("size"))?;
             let got = self.with_iommu(unmap.ioas.as_ref(), &at, open, |iommu| iommu.unmap(iova, size))?.map(Some);
             self.save_bytes(planned, got);
-            self.compare("unmap", planned, got)
+            self.compare("unmap", planned, got)?;
+            match got {
+                _ if unmap.ioas.is_some() => Ok(()),
+                Ok(Some(bytes)) => {
+                    let reported = self.mappings.unmapped(open.session.true_name(), iova, size, bytes);
+                    self.reported(reported, planned)
+                }
+                Ok(None) => Ok(()),
+                Err(errno) => {
+                    self.mappings.not_unmapped(open.session.true_name(), iova, size, errno);
+                    Ok(())
+                }
+            }
         } else if let Some(InIoas { ioas }) = &step.unmap_all {
             let got = self.with_iommu(ioas.as_ref(), &at.join("unmap_all"), open, |iommu| iommu.unmap_all())?.map(Some);
             self.save_bytes(planned, got);
-            self.compare("unmap_all", planned, got)
+            self.compare("unmap_all", planned, got)?;
+            self.mappings.touched();
+            match got {
+                Ok(Some(bytes)) if ioas.is_none() => {
+                    let reported = self.mappings.unmapped_all(bytes);
+                    self.reported(reported, planned)
+                }
+                _ => Ok(()),
+            }
         } else if let Some(InIoas { ioas }) = &step.iova_ranges {
             let got = self.with_iommu(ioas.as_ref(), &at.join("iova_ranges"), open, |iommu| iommu.iova_ranges())?;
             self.save(planned, || got.as_ref().map_or_else(|_| Value::UNDEFINED, |found| ranges(found)));
@@ -381,7 +510,11 @@ impl<'a> Execution<'a> {
             (None, ioas) => self.ioas(ioas.as_ref(), &at.join("ioas"), open)?.map_anywhere(vaddr, size, access),
         };
         self.mapped(target, size, got, iovas, planned, [("vaddr", Value::from(vaddr))]);
-        self.compare("map", planned, got.map(|_| None))
+        self.compare("map", planned, got.map(|_| None))?;
+        if map.ioas.is_none() {
+            self.follow(got, size, access);
+        }
+        Ok(())
     }
 
     /// Which part of a region is mapped: where it begins and how long it is.
@@ -442,6 +575,14 @@ impl<'a> Execution<'a> {
         let iova = target.or(got.ok()).map(|iova| ("iova", Value::from(iova)));
         let saved = iova.into_iter().chain([("size", Value::from(size))]).chain(more);
         self.save(planned, || Value::from_pairs(saved));
+    }
+
+    /// Notes what is mapped now in the address space that the device was opened on.
+    pub fn follow(&mut self, got: Result<u64, Errno>, size: u64, access: Access) {
+        match got {
+            Ok(iova) => self.mappings.mapped(iova, size, access),
+            Err(_) => self.mappings.touched(),
+        }
     }
 
     pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {

@@ -6,6 +6,7 @@ use super::{
     case::{Execution, Got},
     failure::{End, Problem},
     fixture::Open,
+    observers::{broken, held, unchecked},
 };
 use crate::{
     event::Unchecked,
@@ -44,7 +45,7 @@ impl Execution<'_> {
         };
         let problem =
             Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
-        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.planned.backend))))
+        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.backend))))
     }
 
     pub fn pagesize(&mut self, pagesize: &Pagesize, planned: &PlannedStep, open: &Open) -> Result<(), End> {
@@ -52,7 +53,7 @@ impl Execution<'_> {
         let iova = self.size(&pagesize.iova, &at.join("iova"))?;
         let size = self.size(&pagesize.size, &at.join("size"))?;
         let expected = self.size(&pagesize.is, &planned.outcome_at)?;
-        if self.planned.options.skip_pagesize {
+        if self.options.skip_pagesize {
             let reason = "the scenario sets skip_pagesize for the backend".to_owned();
             self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
             return Ok(());
@@ -80,7 +81,7 @@ impl Execution<'_> {
             None => return Ok(()),
         };
         let problem = Problem::new("pagesize", planned.outcome_at.clone(), title);
-        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.planned.backend))))
+        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.backend))))
     }
 
     pub fn gone(&mut self, gone: &Range, planned: &PlannedStep, open: &Open) -> Result<(), End> {
@@ -114,6 +115,45 @@ impl Execution<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Holds the IOMMU's page table against what is mapped, if anything has changed since it was last looked at.
+    pub fn look_at_leaves(&mut self, open: &Open, at: &Path, end: bool) -> Result<(), End> {
+        let Ok(observer) = &open.observer else { return Ok(()) };
+        if !self.mappings.due(end) || self.mappings.blind().is_some() {
+            return Ok(());
+        }
+        // From 0 to the top: what was not asked for counts too.
+        let leaves = observer
+            .leaves(0, u64::MAX)
+            .map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string())))?;
+        self.mappings.hold(&leaves, &open.iova_ranges).map_err(|wrong| {
+            self.observers.push(broken("leaves", wrong.clone()));
+            let problem = Problem::new("leaves", at.clone(), wrong).label("after this");
+            End::Failed(
+                problem.help("after every map and unmap the page table has to show what is mapped, and nothing else"),
+            )
+        })
+    }
+
+    /// What came of looking at the page table, for the result.
+    pub fn tell_leaves(&mut self, open: &Open) {
+        if self.observers.iter().any(|seen| seen.observer == "leaves") {
+            return;
+        }
+        self.observers.push(match (&open.observer, self.mappings.blind()) {
+            (Err(reason), _) => unchecked("leaves", reason.clone()),
+            (Ok(_), Some(reason)) if self.mappings.any() => unchecked("leaves", reason),
+            _ => held("leaves"),
+        });
+    }
+
+    /// What an unmap reports has to be what it unmapped.
+    pub fn reported(&mut self, reported: Result<(), String>, planned: &PlannedStep) -> Result<(), End> {
+        reported.map_err(|wrong| {
+            self.observers.push(broken("leaves", wrong.clone()));
+            End::Failed(Problem::new("reported", planned.outcome_at.clone(), wrong).label("of this call"))
+        })
     }
 
     pub fn check(&mut self, check: &Dynamic<bool>, at: &Path) -> Result<(), End> {

@@ -2,6 +2,7 @@
 
 use crate::{
     backend::{self, Info, Ioas, IovaRange, OpenError, Region as Bar, Session},
+    event::Observation,
     host::{Bdf, leaves::Observer},
     language::Size,
     uapi::{
@@ -11,7 +12,7 @@ use crate::{
     },
 };
 
-use super::regions::largest_bar;
+use super::{observers::held, regions::largest_bar};
 
 /// At most one device is open at a time, on one backend.
 pub struct Fixtures {
@@ -49,10 +50,10 @@ pub enum CannotOpen {
 
 /// Why an open device is not proved to be clean.
 pub enum Unclean {
-    /// Something was left, or cannot be taken away: the kernel's doing.
-    Left(String),
+    /// Something was left, or cannot be taken away, as this observer saw: the kernel's doing.
+    Left(&'static str, String),
     /// It cannot be told.
-    Unknown(String),
+    Unknown(&'static str, String),
 }
 
 impl Fixtures {
@@ -100,46 +101,57 @@ impl Open {
 
     /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
     /// IOMMU's page table.
-    pub fn clean(&self) -> Result<(), Unclean> {
-        self.unmapped()?;
-        self.no_leaves()
+    pub fn clean(&self) -> Result<Vec<Observation>, Unclean> {
+        let seen = self.unmapped()?;
+        self.no_leaves()?;
+        Ok(seen)
     }
 
-    fn unmapped(&self) -> Result<(), Unclean> {
+    fn unmapped(&self) -> Result<Vec<Observation>, Unclean> {
         let iommu = self.session.iommu();
         match iommu.unmap_all() {
             Ok(_) | Err(Errno(libc::ENOENT)) => {}
-            Err(errno) => return Err(Unclean::Left(format!("failed to unmap everything: {errno}"))),
+            Err(errno) => return Err(Unclean::Left("leaves", format!("failed to unmap everything: {errno}"))),
         }
-        let unknown = |what: &dyn std::fmt::Display| Unclean::Unknown(what.to_string());
-        let now =
-            iommu.info().map_err(|errno| unknown(&format_args!("failed to ask what the IOMMU offers: {errno}")))?;
+        let mut seen = Vec::new();
+        let now = iommu
+            .info()
+            .map_err(|errno| Unclean::Unknown("dma_avail", format!("failed to ask what the IOMMU offers: {errno}")))?;
         if now.dma_avail != self.empty.dma_avail {
             let count = |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
-            return Err(Unclean::Left(format!(
-                "{} more mappings are possible with everything unmapped, {} were at the start",
-                count(now.dma_avail),
-                count(self.empty.dma_avail)
-            )));
+            return Err(Unclean::Left(
+                "dma_avail",
+                format!(
+                    "{} more mappings are possible with everything unmapped, {} were at the start",
+                    count(now.dma_avail),
+                    count(self.empty.dma_avail)
+                ),
+            ));
         }
-        Ok(())
+        // What IOMMUFD says in its place never changes.
+        if self.empty.dma_avail.is_some_and(|avail| avail != u64::from(u32::MAX)) {
+            seen.push(held("dma_avail"));
+        }
+        Ok(seen)
     }
 
     /// Proves that nothing is in the IOMMU's page table, where something shows it.
     pub fn no_leaves(&self) -> Result<(), Unclean> {
-        let unknown = |what: &dyn std::fmt::Display| Unclean::Unknown(what.to_string());
         if let Ok(observer) = &self.observer {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
-            let left = observer.leaves(0, u64::MAX).map_err(|error| unknown(&error))?;
+            let left = observer.leaves(0, u64::MAX).map_err(|error| Unclean::Unknown("leaves", error.to_string()))?;
             // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.
             let mut ours =
                 left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
             if let Some(leaf) = ours.next() {
-                return Err(Unclean::Left(format!(
-                    "the IOMMU still holds an entry of {} at iova {:#x} with everything unmapped",
-                    Size(leaf.page_size),
-                    leaf.iova
-                )));
+                return Err(Unclean::Left(
+                    "leaves",
+                    format!(
+                        "the IOMMU still holds an entry of {} at iova {:#x} with everything unmapped",
+                        Size(leaf.page_size),
+                        leaf.iova
+                    ),
+                ));
             }
         }
         Ok(())

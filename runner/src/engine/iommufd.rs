@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     backend::{Ioas, IoasRef, Iommu, IovaRange},
+    event::Observation,
     language::{self, HwptFlag, Object, OptionName, Path},
     plan::PlannedStep,
     uapi::{
@@ -91,10 +92,10 @@ impl Execution<'_> {
     }
 
     /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
-    pub fn take_back(&mut self, open: &Open) -> Result<(), Unclean> {
+    pub fn take_back(&mut self, open: &Open) -> Result<Vec<Observation>, Unclean> {
         let Objects { mut made, moved, homeless } = std::mem::take(&mut self.objects);
         let Some(own) = open.session.ioas() else { return open.clean() };
-        let failed = |what: String, errno| Unclean::Left(format!("failed to {what}: {errno}"));
+        let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         if moved {
             let device = open.session.device();
             let back = if homeless { device.detach() } else { device.attach(own.id()).map(drop) };
@@ -109,7 +110,7 @@ impl Execution<'_> {
                 Err(errno) => return Err(failed(format!("destroy object {id}, which nothing uses any more"), errno)),
             }
         }
-        if homeless { open.no_leaves() } else { open.clean() }
+        if homeless { open.no_leaves().map(|()| Vec::new()) } else { open.clean() }
     }
 
     /// Makes a call on an address space: the open device's, or another one that is named.
@@ -194,7 +195,14 @@ impl Execution<'_> {
         let access = access(map.access);
         let got = iommufd::ioas_map_file(own.fd(), ioas, file.as_fd(), offset, target, size, access, self.tracer);
         self.mapped(target, size, got, iovas, planned, []);
-        self.compare("map_file", planned, got.map(|_| None))
+        self.compare("map_file", planned, got.map(|_| None))?;
+        if memory.mapping.is_device() {
+            // The device may take it back at any time, as when its memory is switched off.
+            self.mappings.lose("a dma-buf may be taken back".into());
+        } else if ioas == own.id() {
+            self.follow(got, size, access);
+        }
+        Ok(())
     }
 
     fn copy(
@@ -213,9 +221,20 @@ impl Execution<'_> {
         };
         let target = self.target(copy.iova.as_ref(), source.length, iovas, &at)?;
         let ioas = self.id(copy.ioas.as_ref(), &at.join("ioas"))?.unwrap_or(own.id());
+        let (from, source_iova, size) = (source.ioas, source.iova, source.length);
         let got = iommufd::ioas_copy(own.fd(), source, ioas, target, access(copy.access), self.tracer);
-        self.mapped(target, source.length, got, iovas, planned, []);
-        self.compare("copy", planned, got.map(|_| None))
+        self.mapped(target, size, got, iovas, planned, []);
+        self.compare("copy", planned, got.map(|_| None))?;
+        match got {
+            Ok(iova) if ioas == own.id() && from == ioas => {
+                self.mappings.copied(source_iova, iova, size, access(copy.access));
+            }
+            Ok(_) if ioas == own.id() => {
+                self.mappings.lose("what is copied from another address space is not followed".into());
+            }
+            _ => self.mappings.touched(),
+        }
+        Ok(())
     }
 
     fn allow_iovas(&mut self, allow: &language::AllowIovas, at: &Path, open: &Open) -> Result<Told, End> {

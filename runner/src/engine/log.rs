@@ -1,5 +1,8 @@
 //! What the kernel logged while a case ran, judged: a splat or an IOMMU fault is a failure of that case.
 
+use super::observers::{broken, held, unchecked};
+use crate::event::Observation;
+
 /// What begins a report of the kernel that something is wrong with itself.
 const SPLATS: [&str; 12] = [
     "WARNING: ",
@@ -20,6 +23,26 @@ const SPLATS: [&str; 12] = [
 /// them.
 const FAULTS: [(&str, &str); 3] =
     [("DMAR: [", "Request device"), ("AMD-Vi: Event logged [", "FAULT"), ("virtio_iommu", "page fault")];
+
+/// What the log tells of a case; `lost` says whether lines were overwritten before they were read, and is `None` without a log.
+pub fn observe(lost: Option<bool>, lines: &[String], allowed: &[String]) -> Observation {
+    match (first_alarm(lines, allowed), lost) {
+        (Some(line), _) => broken("kernel_log", format!("the kernel logged: {line}")),
+        (None, None) => unchecked("kernel_log", "/dev/kmsg cannot be read, which takes root".into()),
+        (None, Some(true)) => unchecked(
+            "kernel_log",
+            "lines were overwritten before they could be read; a larger log_buf_len keeps them".into(),
+        ),
+        (None, Some(false)) => held("kernel_log"),
+    }
+}
+
+/// Whether a case that allows these texts allows any splat of these lines.
+pub fn allows_a_splat(lines: &[String], allowed: &[String]) -> bool {
+    lines.iter().any(|line| {
+        SPLATS.iter().any(|splat| line.contains(splat)) && allowed.iter().any(|text| line.contains(text.as_str()))
+    })
+}
 
 /// The first line that no case should cause, unless it contains one of the texts that this one allows.
 pub fn first_alarm<'l>(lines: &'l [String], allowed: &[String]) -> Option<&'l str> {
@@ -52,6 +75,20 @@ mod tests {
             "DMAR: IOMMU enabled",
         ];
         assert_eq!(first_alarm(&noise.map(str::to_owned), &[]), None);
+    }
+
+    #[test]
+    fn a_log_that_was_not_seen_whole_is_no_clean_log() {
+        use crate::event::Observed::{Broken, Held, Unchecked};
+        let warning = ["WARNING: a.c:1 at f".to_owned()];
+        for (lost, lines, state) in [
+            (Some(false), &[][..], Held),
+            (Some(true), &[][..], Unchecked),
+            (None, &[][..], Unchecked),
+            (Some(true), &warning[..], Broken),
+        ] {
+            assert_eq!(observe(lost, lines, &[]).state, state);
+        }
     }
 
     #[test]

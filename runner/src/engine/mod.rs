@@ -11,8 +11,11 @@ mod fault;
 mod fixture;
 mod iommufd;
 mod iova;
+mod known_issue;
 mod log;
+mod mappings;
 mod object;
+mod observers;
 mod process;
 mod regions;
 mod run;
@@ -25,8 +28,8 @@ pub use run::{Left, run};
 pub use schedule::Schedule;
 
 use crate::{
-    event::{CaseResult, DeviceUsed, Unchecked, Verdict},
-    host::kmsg::Window,
+    event::{CaseResult, DeviceUsed, Observed, Unchecked, Verdict},
+    host::{facts, kmsg::Window},
     plan::Plan,
     uapi::Tracer,
 };
@@ -59,11 +62,15 @@ impl Engine {
         let device = &self.devices[planned.device.expect("the runner keeps cases without a device")];
         // Without access to the log (not root) there is no window on it, and no lines.
         let mut window = Window::open(&planned.id.id()).ok();
+        let taint = facts::taint();
         self.tracer.take();
         let mut execution = Execution::new(&self.plan, planned, device, &self.tracer);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
-        let (checks, mut unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
+        let (checks, unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
+        let (mut observers, scope) = (execution.observers, execution.scope);
+        let true_backend = (execution.backend != planned.backend).then(|| execution.backend.to_string());
         let source = &self.plan.scenarios[planned.scenario].source;
+        let (written, path) = self.plan.case(planned);
         let mut skipped = None;
         let (mut verdict, mut problem) = match end {
             Ok(()) => (Verdict::Passed, None),
@@ -76,30 +83,58 @@ impl Engine {
         };
         let records = window.as_mut().and_then(|window| window.records().ok()).unwrap_or_default();
         let kernel_log: Vec<String> = records.into_iter().map(|record| record.text).collect();
-        if window.is_none() {
-            let reason = "/dev/kmsg cannot be read, which takes root".to_owned();
-            unchecked.push(Unchecked { what: "kernel log".into(), reason, by_choice: false });
+        let lost = window.as_ref().map(Window::lost);
+        let log = log::observe(lost, &kernel_log, &written.kernel_log.allow);
+        let taint = observers::taint(taint, facts::taint(), &kernel_log, &written.kernel_log.allow);
+        // The log says what the taint is about.
+        for seen in [log, taint] {
+            if seen.state == Observed::Broken && matches!(verdict, Verdict::Passed | Verdict::Skipped) {
+                verdict = Verdict::Failed;
+                let title = seen.detail.clone().unwrap_or_default();
+                problem = Some(Problem::new("kernel-log", path.join("name"), title).label("while this case ran").help(
+                    "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
+                ));
+                trace = self.tracer.take();
+                self.fixtures.close();
+            }
+            observers.push(seen);
         }
-        let (written, path) = self.plan.case(planned);
-        if matches!(verdict, Verdict::Passed | Verdict::Skipped)
-            && let Some(line) = log::first_alarm(&kernel_log, &written.kernel_log.allow)
-        {
-            verdict = Verdict::Failed;
-            let alarm = Problem::new("kernel-log", path.join("name"), format!("the kernel logged: {line}"));
-            problem = Some(alarm.label("while this case ran").help(
-                "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
-            ));
-            trace = self.tracer.take();
-            self.fixtures.close();
+        if verdict == Verdict::Passed && checks == 0 {
+            match unchecked.first() {
+                Some(Unchecked { what, reason, .. }) => {
+                    verdict = Verdict::Skipped;
+                    skipped = Some(format!("nothing of it can be checked here: {what}: {reason}"));
+                }
+                None => {
+                    verdict = Verdict::Error;
+                    let problem_of =
+                        Problem::new("asserts-nothing", path.join("name"), "the case has asserted nothing");
+                    problem = Some(problem_of.label("expected at least one call or check that can fail"));
+                }
+            }
         }
+        if let Some(known) = &written.known_issue {
+            match known_issue::judge(known, &path, &scope, verdict, problem) {
+                known_issue::Judged::As(judged, told) => (verdict, problem) = (judged, told),
+                known_issue::Judged::Known(reason, told) => {
+                    verdict = Verdict::KnownIssue;
+                    skipped = Some(reason);
+                    problem = Some(told);
+                }
+            }
+        }
+        let message = problem.as_ref().map(|problem| problem.title.clone());
         CaseResult {
-            message: problem.as_ref().map(|problem| problem.title.clone()).or(skipped),
+            // Of a skip or a known issue the reason is said rather than what came of it.
+            message: skipped.or(message),
             detail: problem.as_ref().map(|problem| problem.render(source)),
             at: problem.as_ref().map(|problem| problem.place(source)),
             trace,
             kernel_log,
             unchecked,
             checks,
+            observers,
+            true_backend,
             ..CaseResult::new(case, verdict, begin.elapsed())
         }
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     host::{Bdf, pci},
-    language::{self, Name, Path, Scalar, eval},
+    language::{self, Name, Path, Scalar, Tail, eval},
     plan::PlannedStep,
     uapi::{self, Errno, Mapping},
 };
@@ -88,20 +88,54 @@ impl Execution<'_> {
             |error: &dyn std::fmt::Display| End::Error(Problem::new("refused", at.clone(), error.to_string()));
         let size = size.map(u32::try_from).transpose().map_err(|_| refused(&"the size does not fit 32 bits"))?;
         let memory: Vec<&Mapping> = held.iter().map(|held| &*held.mapping).collect();
-        let prepared = request.prepare(&values, size, &ioctl.tail, &memory).map_err(|error| refused(&error))?;
+        let tail = self.tail(&ioctl.tail, &at)?;
+        let prepared = request.prepare(&values, size, &tail, &memory).map_err(|error| refused(&error))?;
         let tracer = self.tracer;
-        let (answer, of_fixture) = {
+        let (mut answer, of_fixture) = {
             let (file, of_fixture) = self.file(&ioctl.on, &at.join("on"), open)?;
             (prepared.call(file, tracer).map_err(|error| refused(&error))?, of_fixture)
         };
-        // Whatever was done to the open device, the next case is not to find it so.
-        self.device.changed |= of_fixture;
         let result = answer.value.as_ref().copied().unwrap_or(-1);
         let written = answer.fields.iter().map(|(name, value)| (*name, Value::from(*value)));
         let saved = Value::from_pairs([("result", Value::from(result))].into_iter().chain(written));
         self.save(planned, || saved);
+        // A file that the kernel made is the case's under the name of the result; without one it is closed here.
+        if let (Some(name), Some(file)) = (&planned.step.save, answer.files.pop()) {
+            self.files.insert(name.0.clone(), file);
+        }
         let got: Result<i32, Errno> = answer.value;
-        self.compare(request.name, planned, got.map(|_| None) as Got)
+        let outcome = self.compare(request.name, planned, got.map(|_| None) as Got);
+        if let Some(open) = open.filter(|_| of_fixture) {
+            let given = |field: &str| values.iter().find(|(name, _)| *name == field).map_or(0, |(_, value)| *value);
+            let written = |field: &str| {
+                let found = answer.fields.iter().find(|(name, _)| *name == field);
+                found.map_or_else(|| given(field), |(_, value)| *value)
+            };
+            let ioas = open.session.ioas().map(|ioas| ioas.id());
+            let followed = self.mappings.request(open.session.true_name(), ioas, request.name, got, &given, &written);
+            // Whatever else was done to the open device, the next case is not to find it so.
+            self.device.changed |= followed != Ok(true);
+            outcome?;
+            return self.reported(followed.map(drop), planned);
+        }
+        outcome
+    }
+
+    /// The bytes behind a request's struct.
+    fn tail(&self, tail: &Tail, at: &Path) -> Result<Vec<u8>, End> {
+        let at = at.join("tail");
+        let text = match tail {
+            Tail::Bytes(bytes) => return Ok(bytes.clone()),
+            Tail::Text(text) => {
+                text.render(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?
+            }
+        };
+        // A group may have other devices, which nobody named.
+        if text.parse::<Bdf>().is_ok_and(|bdf| bdf.to_string() != self.used.bdf) {
+            let title = format!("`{text}` is not the device under test");
+            return Err(End::Error(Problem::new("refused", at, title).label("expected `{{ device.bdf }}`")));
+        }
+        Ok(text.bytes().chain([0]).collect())
     }
 
     /// A file by the name that a step calls it by, and whether it is one of the open device's.

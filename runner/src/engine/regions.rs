@@ -2,6 +2,7 @@
 //! case to case; a scenario is told that a region's content is unspecified.
 
 use std::{
+    collections::BTreeMap,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     rc::Rc,
 };
@@ -70,6 +71,18 @@ impl Pool {
         }
     }
 
+    /// The bytes of huge pages that are kept, by page size.
+    pub fn kept(&self) -> BTreeMap<u64, u64> {
+        let mut kept = BTreeMap::new();
+        for (what, _) in &self.idle {
+            // What the process may not touch has no pages behind it.
+            if let Some(page) = what.hugetlb.filter(|_| what.prot != Prot::None) {
+                *kept.entry(page).or_default() += what.size.next_multiple_of(page);
+            }
+        }
+        kept
+    }
+
     fn take(&mut self, what: Anonymous) -> Result<Mapping, Errno> {
         if let Some(index) = self.idle.iter().position(|(kept, _)| *kept == what) {
             return Ok(self.idle.swap_remove(index).1);
@@ -115,6 +128,9 @@ impl Pool {
         let hugetlb = (page > page_size()).then_some(page);
         let what = Anonymous { size: wish.size()?, hugetlb, prot: wish.prot, placement: wish.placement(page) };
         let mapping = self.take(what).map_err(|errno| wish.no_memory(errno, hugetlb))?;
+        if let Some(hole) = wish.hole {
+            mapping.punch(hole).map_err(|errno| wish.failed("make a hole", errno))?;
+        }
         Ok((mapping, hugetlb.is_some().then_some(what)))
     }
 
@@ -153,8 +169,8 @@ impl Pool {
 pub struct Around<'a> {
     /// What is known to its expressions.
     pub scope: &'a Scope,
-    /// The device.
-    pub device: &'a Device,
+    /// The device, if it is open.
+    pub device: Option<&'a Device>,
     /// Its largest BAR that can be mapped.
     pub largest: Option<&'a Bar>,
     /// The regions above.
@@ -170,6 +186,7 @@ struct Wish<'a> {
     align: Option<u64>,
     misalign: u64,
     offset: u64,
+    hole: Option<u64>,
     prot: Prot,
 }
 
@@ -189,6 +206,7 @@ impl Wish<'_> {
             align: value("align", &region.align)?,
             misalign: value("misalign", &region.misalign)?.unwrap_or(0),
             offset: value("offset", &region.offset)?.unwrap_or(0),
+            hole: value("hole", &region.hole)?,
             prot: match region.protection.unwrap_or(Protection::ReadWrite) {
                 Protection::ReadWrite => Prot::ReadWrite,
                 Protection::Read => Prot::Read,
@@ -244,7 +262,7 @@ impl Wish<'_> {
 
 /// A part of a BAR, and as a dma-buf if it is to be one.
 fn bar(wish: &Wish, region: &Region, around: &Around) -> Result<(Mapping, Option<OwnedFd>), End> {
-    let device = around.device;
+    let device = around.device.ok_or_else(no_bar)?;
     let found;
     let bar = match region.bar.unwrap_or(WhichBar::Largest) {
         WhichBar::Largest => around.largest.ok_or_else(no_bar)?,

@@ -81,6 +81,37 @@ pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     root.names(folder).into_iter().filter_map(read).collect()
 }
 
+/// The memory of this process that the kernel counts as held, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessMemory {
+    /// `VmLck`: what TYPE1 counts.
+    pub locked: u64,
+    /// `VmPin`: what IOMMUFD counts.
+    pub pinned: u64,
+}
+
+/// What this process holds, from `/proc/self/status`.
+pub fn process_memory() -> Option<ProcessMemory> {
+    let status = Root::default().text("proc/self/status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kib.checked_mul(1024)
+    };
+    Some(ProcessMemory { locked: field("VmLck:")?, pinned: field("VmPin:")? })
+}
+
+/// How many files this process has open.
+pub fn open_files() -> Option<usize> {
+    // The folder itself is open meanwhile, every time.
+    Some(std::fs::read_dir("/proc/self/fd").ok()?.count())
+}
+
+/// The kernel's taint mask; 0 is a kernel that nothing has happened to.
+pub fn taint() -> Option<u64> {
+    Root::default().text("proc/sys/kernel/tainted")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::use_of::tests::Tree;

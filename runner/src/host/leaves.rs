@@ -26,6 +26,8 @@ pub struct Leaf {
     pub read: bool,
     /// The device may write.
     pub write: bool,
+    /// It is an entry of a first-stage table.
+    pub first_stage: bool,
 }
 
 /// Why nothing can be seen.
@@ -155,7 +157,8 @@ fn parse_leaf(line: &[u8]) -> Option<Leaf> {
     // First-stage entries are those of the CPU and always carry its user bit, where second-stage ones have a bit that
     // Linux never sets. There bit 0 is "present" and bit 1 "writable"; here bit 0 is "read" and bit 1 "write".
     let first_stage = leaf & 1 << 2 != 0;
-    Some(Leaf { iova: pfn.checked_mul(4096)?, page_size, read: first_stage || leaf & 1 != 0, write: leaf & 2 != 0 })
+    let (read, write) = (first_stage || leaf & 1 != 0, leaf & 2 != 0);
+    Some(Leaf { iova: pfn.checked_mul(4096)?, page_size, read, write, first_stage })
 }
 
 fn hex(text: &[u8]) -> Option<u64> {

@@ -25,7 +25,7 @@ pub use names::{RUN_TIME, readable};
 pub use packs::{LoadedPack, Packs};
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
-pub use scenario::case::{Case, Expect, Fixture, KernelLog, Requirement, Scenario};
+pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Requirement, Scenario};
 pub use scenario::control::{DEEPEST, MOST_STEPS, Placed, Repeat, every_step, steps_run};
 pub use scenario::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 pub use scenario::device::{
@@ -37,8 +37,9 @@ pub use scenario::iommufd::{
     AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, HwptFlag, InIoas, IoasCopy,
     IommuOption, MapFile, Object, OptionName, Where,
 };
+pub use scenario::known_issue::{Date, KnownIssue};
 pub use scenario::name::Name;
-pub use scenario::object::{Close, File, Ioctl, Open, RequestName};
+pub use scenario::object::{Close, File, Ioctl, Open, RequestName, Tail};
 pub use scenario::outcome::Outcome;
 pub use scenario::pack::{
     Class, Defaults, Ids, Pack, Parameter, Procedure, Role, Type, Version, is_computed, region_named,

@@ -6,7 +6,7 @@ mod steps;
 use std::{collections::HashMap, time::Duration};
 
 pub use select::{Filter, Partition, shuffle};
-pub use steps::{PlannedStep, planned};
+pub use steps::{PlannedStep, assertions, planned};
 
 use crate::{
     backend,
@@ -28,6 +28,8 @@ pub struct Plan {
     pub packs: Packs,
     /// The cases; a case's number is its index.
     pub cases: Vec<Planned>,
+    /// The variables of the command line.
+    pub command_line: Vec<(String, Scalar)>,
 }
 
 /// One case on one backend and one device.
@@ -44,6 +46,8 @@ pub struct Planned {
     pub options: BackendOptions,
     /// The index of its device in what [`expand`] was given; `None` where the scenario's device is not there.
     pub device: Option<usize>,
+    /// Its values of the matrix.
+    pub combination: Vec<(String, Scalar)>,
     /// What its expressions know before the run.
     pub scope: Scope,
     /// Its time limit.
@@ -156,6 +160,7 @@ pub fn expand(
                             backend,
                             options,
                             device,
+                            combination,
                             scope,
                             timeout,
                             fixture: case.fixture.or(scenario.fixture).unwrap_or_default(),
@@ -167,7 +172,7 @@ pub fn expand(
         }
     }
     match collisions.is_empty() {
-        true => Ok(Plan { scenarios, packs, cases }),
+        true => Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec() }),
         false => Err(collisions),
     }
 }

@@ -31,6 +31,39 @@ pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String
     (regions.collect(), written(case.steps.as_deref().unwrap_or_default(), &path.join("steps"), backend))
 }
 
+/// What the steps assert, in order, each once: `map gives success`, `unmap gives success and 16KiB`, `{{ a.bytes == 4096 }}`.
+pub fn assertions(steps: &[PlannedStep]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut add = |assertion: String| {
+        if !all.contains(&assertion) {
+            all.push(assertion);
+        }
+    };
+    for PlannedStep { step, outcome, steps, .. } in steps {
+        match step.verbs().first() {
+            _ if !steps.is_empty() => assertions(steps).into_iter().for_each(&mut add),
+            Some(&"check") => add(match &step.check {
+                Some(Dynamic::Expression(source)) => source.clone(),
+                _ => "check".to_owned(),
+            }),
+            Some(&"pagesize") => {
+                add(step.pagesize.as_ref().map_or_else(String::new, |pagesize| match &pagesize.is {
+                    Dynamic::Is(size) => format!("pagesize is {size}"),
+                    Dynamic::Expression(source) => format!("pagesize is {source}"),
+                }));
+            }
+            Some(&"ioctl") => {
+                let name = step.ioctl.as_ref().map_or("ioctl", |ioctl| ioctl.request.request().name);
+                add(format!("{name} gives {outcome}"));
+            }
+            Some(verb) if Step::is_call(verb) && Step::asserts(verb) => add(format!("{verb} gives {outcome}")),
+            Some(verb) if Step::asserts(verb) => add((*verb).to_owned()),
+            _ => {}
+        }
+    }
+    all
+}
+
 /// Steps that are written at `at`, and those that they hold, on a backend.
 fn written(steps: &[Step], at: &Path, backend: backend::Name) -> Vec<PlannedStep> {
     let plan = |(index, step): (usize, &Step)| {

@@ -206,6 +206,26 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Takes the page at `offset` bytes away: nothing is behind its addresses any more, and to map it for a device fails with
+    /// `EFAULT`. `EINVAL` if no base page begins there.
+    pub fn punch(&self, offset: u64) -> Result<(), Errno> {
+        let page = page_size();
+        let at = self.at(offset, page as usize).filter(|at| at.is_multiple_of(page)).ok_or(Errno(libc::EINVAL))?;
+        if !matches!(self.kind, Kind::Anonymous(_)) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let run = || {
+            // SAFETY: MAP_FIXED replaces one page of our own, to which no reference was ever lent; a copy out of it or into it would
+            // be a signal, as for every page that is not there.
+            let got = unsafe { libc::mmap(at as *mut libc::c_void, page as usize, libc::PROT_NONE, flags, -1, 0) };
+            if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
+        };
+        let fields =
+            format!("addr={at:#x}, length={page:#x}, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_FIXED");
+        self.tracer.call("mmap", fields, run, |()| "0".into())
+    }
+
     /// The first address: the vaddr of a map request.
     pub fn addr(&self) -> u64 {
         self.addr
@@ -262,6 +282,11 @@ impl Mapping {
             Kind::Anonymous(prot) | Kind::Shared(prot) => Some(prot),
             Kind::Reserved | Kind::Device(_) => None,
         }
+    }
+
+    /// Whether it is a device's, and no memory.
+    pub fn is_device(&self) -> bool {
+        matches!(self.kind, Kind::Device(_))
     }
 
     /// Whether an address lies in it.

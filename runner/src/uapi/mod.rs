@@ -13,6 +13,7 @@ pub mod hwpt;
 mod ioctl;
 pub mod iommufd;
 pub mod irq;
+mod limits;
 mod memory;
 pub mod request;
 pub mod signal;
@@ -23,6 +24,7 @@ pub mod vfio;
 pub use dmabuf::dma_buf;
 pub use errno::Errno;
 pub use file::{close, open, temporary};
+pub use limits::LockLimit;
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
 pub use trace::{Call, Mark, Tracer};
 

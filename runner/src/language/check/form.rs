@@ -18,16 +18,19 @@ const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
 impl Checker<'_> {
     pub(super) fn form(&mut self, path: &Path, case: &Case) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        for (key, present) in [("region", case.region.is_some()), ("regions", !case.regions.is_empty())] {
-            if alone && present {
-                self.say(
-                    Diagnostic::error(
-                        "misplaced-key",
-                        path.join(key),
-                        format!("`{key}` does not go with `fixture: none`"),
-                    )
+        if alone && case.region.is_some() {
+            self.say(
+                Diagnostic::error("misplaced-key", path.join("region"), "`region` does not go with `fixture: none`")
                     .at(Target::Key)
-                    .label("expected no memory to map: the device is not open"),
+                    .label("expected `regions` and `steps`: the device is not open"),
+            );
+        }
+        for (name, region) in case.regions.iter() {
+            if alone && region.memory.is_bar() {
+                let at = path.join("regions").join(name).join("memory");
+                self.say(
+                    Diagnostic::error("misplaced-key", at, "a BAR does not go with `fixture: none`")
+                        .label("expected memory of another kind: the device is not open"),
                 );
             }
         }
@@ -108,6 +111,19 @@ impl Checker<'_> {
                     .help(format!("a step is one of {}", suggest::join(Step::VERBS.iter().copied(), "or"))),
             );
             return;
+        }
+        let verbs = || every_step(steps, path).into_iter().map(|placed| placed.step.verbs());
+        if verbs().all(|verbs| verbs.len() == 1) && !verbs().flatten().any(Step::asserts) {
+            self.say(
+                Diagnostic::error(
+                    "asserts-nothing",
+                    path.join("steps"),
+                    format!("case `{}` asserts nothing", case.name),
+                )
+                .at(Target::Key)
+                .label("expected a call or a check that can fail")
+                .help("a case that cannot fail says nothing of the kernel: add a `check`"),
+            );
         }
         if steps_run(steps) > MOST_STEPS {
             self.say(
@@ -298,7 +314,20 @@ impl Checker<'_> {
     /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
     fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        if alone && !matches!(verb, "open" | "close" | "ioctl" | "check" | "repeat") {
+        const WITHOUT_A_DEVICE: [&str; 11] = [
+            "open",
+            "close",
+            "ioctl",
+            "check",
+            "repeat",
+            "accounting",
+            "fill",
+            "compare",
+            "memory_read",
+            "memory_write",
+            "memory_poll",
+        ];
+        if alone && !WITHOUT_A_DEVICE.contains(&verb) {
             self.say(
                 Diagnostic::error(
                     "misplaced-key",
@@ -320,7 +349,8 @@ impl Checker<'_> {
         let ioctl = step.ioctl.as_ref().map(|ioctl| (path.join("ioctl").join("on"), &ioctl.on, !alone));
         if let Some((at, name, of_fixture)) = close.or(ioctl) {
             let all = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
-            let opened = all.iter().filter(|placed| placed.step.open.is_some());
+            // An `ioctl` may make a file, which then is known by the name of its result.
+            let opened = all.iter().filter(|placed| placed.step.open.is_some() || placed.step.ioctl.is_some());
             let mut known: Vec<&str> =
                 opened.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect();
             if of_fixture {

@@ -57,6 +57,11 @@ impl Checker<'_> {
             ("page", region.page.is_some() && !has_pages, "`memory: anonymous`, `memory: hugetlb` or `memory: memfd`"),
             ("of", region.of.is_some() && !is_shared, "`memory: shared`"),
             (
+                "hole",
+                region.hole.is_some() && (region.memory != Memory::Anonymous || region.page.is_some()),
+                "`memory: anonymous` without `page`",
+            ),
+            (
                 "protection",
                 region.protection.is_some() && region.memory == Memory::Reserved,
                 "memory that exists, and `reserved` is a range of addresses with nothing mapped",

@@ -2,8 +2,8 @@
 
 use super::regions::Fit;
 use crate::language::{
-    ByBackend, Case, Dynamic, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Template, every_step,
-    is_computed, undeclared,
+    ByBackend, Case, Dynamic, Ioctl, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Tail, Template,
+    every_step, is_computed, undeclared,
 };
 
 /// What an expression has to give.
@@ -61,6 +61,16 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         all.text(path.join("covers").join(index), template, When::PLANNED);
     }
     all.requirements(&path.join("requires"), &case.requires);
+    if let Some(known) = &case.known_issue {
+        let path = path.join("known_issue");
+        if let Some(Dynamic::Expression(source)) = &known.when {
+            all.add(path.join("when"), source, Kind::Bool, When::OPEN);
+        }
+        all.text(path.join("reason"), &known.reason, When::OPEN);
+    }
+    if let Some(memlock) = &case.limits.memlock {
+        all.size(path.join("limits").join("memlock"), memlock, When::OPEN);
+    }
     let unnamed = case.region.iter().map(|region| (path.join("region"), region));
     let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
     for (path, region) in unnamed.chain(named) {
@@ -70,6 +80,7 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             ("align", &region.align),
             ("misalign", &region.misalign),
             ("offset", &region.offset),
+            ("hole", &region.hole),
         ] {
             if let Some(value) = value {
                 all.fitting(path.join(key), value, Fit::of(key), When::OPEN);
@@ -122,6 +133,9 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             {
                 all.add(path.join("ioctl").join("fields").join(field), source, Kind::Number, when);
             }
+        }
+        if let Some(Ioctl { tail: Tail::Text(text), .. }) = &step.ioctl {
+            all.text(path.join("ioctl").join("tail"), text, when);
         }
         all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
         if let Some(Dynamic::Expression(source)) = &step.check {

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
 use crate::language::{
-    Backends, ByBackend, Defaults, Duration, Dynamic, Name, Ordered, Outcome, Pattern, Region, Scalar, Size, Step,
-    TableValue, Template,
+    Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Pattern, Region, Scalar,
+    Size, Step, TableValue, Template,
 };
 
 /// One case, or one for each combination of its matrix; on every backend and device of the scenario.
@@ -62,6 +62,12 @@ pub struct Case {
     /// What the kernel may log meanwhile. Without this, a splat or an IOMMU fault in its log is a failure of the case.
     #[serde(default)]
     pub kernel_log: KernelLog,
+    /// What the process may do meanwhile, less than it may otherwise.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Why it fails here, where that is known. The case says what is right all the same.
+    #[serde(default)]
+    pub known_issue: Option<KnownIssue>,
     /// Whether the device is opened anew for it. Unless given, the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,
@@ -135,6 +141,16 @@ pub struct KernelLog {
     #[serde(default)]
     #[schemars(example = ["WARNING: drivers/iommu/"])]
     pub allow: Vec<String>,
+}
+
+/// What the process may do while a case runs.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How much memory it may lock (RLIMIT_MEMLOCK, held to without CAP_IPC_LOCK); from the first step to the last.
+    #[serde(default)]
+    #[schemars(example = "64KiB")]
+    pub memlock: Option<Dynamic<Size>>,
 }
 
 /// How a case gets its device.

@@ -7,6 +7,7 @@ pub(in crate::language) mod data;
 pub(in crate::language) mod device;
 pub(in crate::language) mod fault;
 pub(in crate::language) mod iommufd;
+pub(in crate::language) mod known_issue;
 pub(in crate::language) mod name;
 pub(in crate::language) mod object;
 pub(in crate::language) mod outcome;

@@ -3,10 +3,10 @@
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    language::{Complaint, Dynamic, Name, Ordered, Scalar, Size},
+    language::{Complaint, Dynamic, Name, Ordered, Scalar, Size, Template},
     uapi::request,
 };
 
@@ -72,10 +72,78 @@ pub struct Ioctl {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 8)]
     pub size: Option<Dynamic<Size>>,
-    /// Bytes behind the struct.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = [0, 0, 0, 1])]
-    pub tail: Vec<u8>,
+    /// Bytes behind the struct: a list of them, or a text, which ends with a 0.
+    #[serde(default, skip_serializing_if = "Tail::is_empty")]
+    pub tail: Tail,
+}
+
+/// What stands behind the struct of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tail {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// This text and a 0.
+    Text(Template),
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Tail::Bytes(Vec::new())
+    }
+}
+
+impl Tail {
+    fn is_empty(&self) -> bool {
+        matches!(self, Tail::Bytes(bytes) if bytes.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tail {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Tail;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of bytes or a text")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Tail, E> {
+                Template::new(text).map(Tail::Text).map_err(|error| Complaint::from(error).raise())
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Tail, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = sequence.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Tail::Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for Tail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Tail::Bytes(bytes) => bytes.serialize(serializer),
+            Tail::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Tail {
+    fn schema_name() -> Cow<'static, str> {
+        "Tail".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Bytes, or a text (in which expressions are replaced by their values) and a 0.",
+            "anyOf": [
+                { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
+                { "type": "string" },
+            ],
+            "examples": [[0, 0, 0, 1], "{{ device.bdf }}"],
+        })
+    }
 }
 
 /// The name of a request that there is.

@@ -32,6 +32,10 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
     pub misalign: Option<Dynamic<Size>>,
+    /// Where one page of it has nothing behind it, in bytes from its start; for memory in pages of 4KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "8KiB")]
+    pub hole: Option<Dynamic<Size>>,
     /// What the CPU may do with it. Not for `reserved` memory, with which it may do nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "read_write"))]

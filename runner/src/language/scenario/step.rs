@@ -80,6 +80,10 @@ pub struct Step {
     /// Ask which pages the device wrote. Gives `pages`, how many there are, and `dirty`, the IOVAs of those that it wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty_bitmap: Option<DirtyBitmap>,
+    /// Ask how much memory the process has locked and pinned; takes nothing. Gives `locked` (VmLck, which TYPE1 counts) and `pinned`
+    /// (VmPin, which IOMMUFD counts), in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounting: Option<NoArguments>,
     /// Ask what the device is; takes nothing. Gives `regions`, `irqs` (how many kinds of each), and whether it `resets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<NoArguments>,
@@ -319,6 +323,7 @@ verbs!(
     hw_info,
     dirty_tracking,
     dirty_bitmap,
+    accounting,
     device_info,
     region_info,
     config_read,
@@ -369,6 +374,11 @@ impl Step {
     /// Whether what it saves is an object of IOMMUFD.
     pub fn makes_object(&self) -> bool {
         self.ioas.is_some() || self.hwpt.is_some() || self.attach.is_some()
+    }
+
+    /// Whether the verb asserts something: a call that has to give what is expected, or a check. The others only prepare.
+    pub fn asserts(verb: &str) -> bool {
+        !matches!(verb, "close" | "accounting" | "fill" | "memory_write" | "repeat")
     }
 
     /// The sizes and numbers that its verbs take, with the verb and the key that each stands under.
