@@ -35,7 +35,7 @@ pub struct Cases {
     tags: Vec<String>,
 
     /// Only cases of this pack; may be given several times
-    #[arg(long = "pack-name", value_name = "PACK", help_heading = "Which cases")]
+    #[arg(id = "pack-name", long = "pack-name", value_name = "PACK", help_heading = "Which cases")]
     packs: Vec<String>,
 
     /// Only cases on this backend, or on those that a pattern such as `iommufd*` matches; may be given several times
