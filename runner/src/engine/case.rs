@@ -6,6 +6,7 @@ use super::{
     call::{Kept, Prepared},
     checks::amount,
     failure::{End, Problem},
+    faults::Faults,
     fixture::{CannotOpen, Fixtures, Open, Unclean},
     iommufd::Objects,
     iova::IovaAllocator,
@@ -60,6 +61,8 @@ pub struct Execution<'a> {
     pub observers: Vec<Observation>,
     /// How it was before, once that can be told.
     baseline: Option<Baseline>,
+    /// What the kernel has logged of faults.
+    pub faults: Option<&'a mut Faults>,
 }
 
 /// What steps run in.
@@ -107,6 +110,7 @@ impl<'a> Execution<'a> {
             mappings: Mappings::default(),
             observers: Vec::new(),
             baseline: None,
+            faults: None,
         }
     }
 
@@ -184,6 +188,11 @@ impl<'a> Execution<'a> {
         }
         self.requirements(case, path)?;
         self.can_call(&steps)?;
+        if case.kernel_log.expect.is_some()
+            && let Some(faults) = &mut self.faults
+        {
+            faults.wait((self.planned.scenario, self.planned.case), step);
+        }
 
         let mut held = Vec::new();
         let end = self

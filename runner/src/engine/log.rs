@@ -44,12 +44,23 @@ pub fn allows_a_splat(lines: &[String], allowed: &[String]) -> bool {
     })
 }
 
+/// Whether a line tells of a fault.
+pub fn is_fault(line: &str) -> bool {
+    FAULTS.iter().any(|(begin, then)| line.contains(begin) && line.contains(then))
+}
+
+/// How much a line takes of what the kernel may log of faults in five seconds.
+pub fn costs(line: &str) -> u32 {
+    match line {
+        // Itself, and the look for a fault after the last one.
+        line if line.contains("DRHD: handling fault status") => 2,
+        line => u32::from(is_fault(line)),
+    }
+}
+
 /// The first line that no case should cause, unless it contains one of the texts that this one allows.
 pub fn first_alarm<'l>(lines: &'l [String], allowed: &[String]) -> Option<&'l str> {
-    let alarming = |line: &str| {
-        SPLATS.iter().any(|splat| line.contains(splat))
-            || FAULTS.iter().any(|(begin, then)| line.contains(begin) && line.contains(then))
-    };
+    let alarming = |line: &str| SPLATS.iter().any(|splat| line.contains(splat)) || is_fault(line);
     let allowed = |line: &str| allowed.iter().any(|text| line.contains(text.as_str()));
     lines.iter().map(String::as_str).find(|line| alarming(line) && !allowed(line))
 }

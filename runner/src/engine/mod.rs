@@ -8,6 +8,7 @@ mod data;
 mod device;
 mod failure;
 mod fault;
+mod faults;
 mod fixture;
 mod iommufd;
 mod iova;
@@ -30,11 +31,13 @@ pub use schedule::Schedule;
 use crate::{
     event::{CaseResult, DeviceUsed, Observed, Unchecked, Verdict},
     host::{facts, kmsg::Window},
+    language::Logged,
     plan::Plan,
     uapi::Tracer,
 };
 use case::Execution;
 use failure::{End, Problem};
+use faults::Faults;
 use fixture::Fixtures;
 use regions::Pool;
 
@@ -46,13 +49,15 @@ pub struct Engine {
     // Before the pool in the order of drops: a device lets go of memory before it is unmapped.
     fixtures: Fixtures,
     pool: Pool,
+    faults: Faults,
 }
 
 impl Engine {
     /// An engine for the plan, on devices that are bound to vfio-pci.
     pub fn new(plan: Plan, devices: Vec<DeviceUsed>) -> Engine {
         let tracer = Tracer::new();
-        Engine { plan, devices, fixtures: Fixtures::new(&tracer), pool: Pool::new(&tracer), tracer }
+        let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
+        Engine { plan, devices, fixtures, pool, faults: Faults::new(), tracer }
     }
 
     /// Runs one case; `step` hears of each step before it begins.
@@ -65,8 +70,9 @@ impl Engine {
         let taint = facts::taint();
         self.tracer.take();
         let mut execution = Execution::new(&self.plan, planned, device, &self.tracer);
+        execution.faults = Some(&mut self.faults);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
-        let (checks, unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
+        let (mut checks, mut unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
         let (mut observers, scope) = (execution.observers, execution.scope);
         let true_backend = (execution.backend != planned.backend).then(|| execution.backend.to_string());
         let source = &self.plan.scenarios[planned.scenario].source;
@@ -82,9 +88,29 @@ impl Engine {
             Err(End::Error(problem)) => (Verdict::Error, Some(problem)),
         };
         let records = window.as_mut().and_then(|window| window.records().ok()).unwrap_or_default();
-        let kernel_log: Vec<String> = records.into_iter().map(|record| record.text).collect();
+        let mut kernel_log: Vec<String> = records.into_iter().map(|record| record.text).collect();
+        let expects_fault = written.kernel_log.expect == Some(Logged::IommuFault);
+        if expects_fault && verdict == Verdict::Passed {
+            if let Some(window) = &mut window {
+                self.faults.await_one(window, &mut kernel_log);
+            }
+            let at = path.join("kernel_log").join("expect");
+            match self.faults.missing(window.as_ref(), &kernel_log, at) {
+                None => checks += 1,
+                Some(Ok(missing)) => {
+                    checks += 1;
+                    (verdict, problem) = (Verdict::Failed, Some(missing));
+                    trace = self.tracer.take();
+                    self.fixtures.close();
+                }
+                Some(Err(unknown)) => unchecked.push(unknown),
+            }
+        }
+        self.faults.remember(&kernel_log);
+        let alarming: Vec<String> =
+            kernel_log.iter().filter(|line| !(expects_fault && log::is_fault(line))).cloned().collect();
         let lost = window.as_ref().map(Window::lost);
-        let log = log::observe(lost, &kernel_log, &written.kernel_log.allow);
+        let log = log::observe(lost, &alarming, &written.kernel_log.allow);
         let taint = observers::taint(taint, facts::taint(), &kernel_log, &written.kernel_log.allow);
         // The log says what the taint is about.
         for seen in [log, taint] {

@@ -25,7 +25,7 @@ pub use names::{RUN_TIME, readable};
 pub use packs::{LoadedPack, Packs};
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
-pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Requirement, Scenario};
+pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Logged, Requirement, Scenario};
 pub use scenario::control::{DEEPEST, MOST_STEPS, Placed, Repeat, every_step, steps_run};
 pub use scenario::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 pub use scenario::device::{

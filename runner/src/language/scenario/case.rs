@@ -141,6 +141,18 @@ pub struct KernelLog {
     #[serde(default)]
     #[schemars(example = ["WARNING: drivers/iommu/"])]
     pub allow: Vec<String>,
+    /// What the kernel has to log: where it does not, the case fails. The kernel logs only a few faults in five seconds: where it has
+    /// logged some just before, a case waits on the first of its backends until it may log again, and counts as unchecked on the others.
+    #[serde(default)]
+    pub expect: Option<Logged>,
+}
+
+/// What the kernel logs on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Logged {
+    /// A fault of the IOMMU: a device was kept from memory.
+    IommuFault,
 }
 
 /// What the process may do while a case runs.

@@ -1,0 +1,119 @@
+//! Faults of the IOMMU that a case expects to find in the kernel's log, and how often the kernel says so.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{failure::Problem, log};
+use crate::{event::Unchecked, host::kmsg::Window, language::Path};
+
+/// How long the kernel counts what it logs of faults (`DEFAULT_RATELIMIT_INTERVAL` in include/linux/ratelimit_types.h), and some more.
+const INTERVAL: Duration = Duration::from_millis(5100);
+/// How many lines of them it logs meanwhile (`DEFAULT_RATELIMIT_BURST` there).
+const BURST: u32 = 10;
+/// What one fault takes of these at most: VT-d counts the line that begins the report, the fault, and the look for a next one
+/// (`dmar_fault` in drivers/iommu/intel/dmar.c).
+const ONE: u32 = 3;
+/// How long after the last step a fault may take to be logged: an interrupt tells the kernel of it.
+const LATE: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(5);
+
+/// What this process has seen the kernel log of faults.
+pub struct Faults {
+    begin: Instant,
+    seen: VecDeque<(Instant, u32)>,
+    /// The cases that have waited, by the numbers of their scenarios and their own.
+    waited: BTreeSet<(usize, usize)>,
+    /// Whether the kernel was certain to log a fault when the case began.
+    certain: bool,
+}
+
+impl Faults {
+    /// Nothing seen yet.
+    pub fn new() -> Faults {
+        Faults { begin: Instant::now(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
+    }
+
+    /// Waits until the kernel is certain to log the next fault, once for each case: on further backends it is looked for all the same,
+    /// but to wait again for what is the same on each would take minutes.
+    pub fn wait(&mut self, case: (usize, usize), say: &mut dyn FnMut(String)) {
+        let is_first = self.waited.insert(case);
+        self.certain = self.is_certain();
+        if is_first && !self.certain {
+            self.wait_for_it(say);
+            self.certain = true;
+        }
+    }
+
+    fn is_certain(&self) -> bool {
+        let lines = self.seen.iter().filter(|(at, _)| at.elapsed() < INTERVAL).map(|(_, lines)| lines);
+        let knows_before = self.begin.elapsed() >= INTERVAL || !self.seen.is_empty();
+        knows_before && lines.sum::<u32>() + ONE <= BURST
+    }
+
+    fn wait_for_it(&mut self, say: &mut dyn FnMut(String)) {
+        // What the kernel logged before this process began is not known.
+        if let Some(rest) = INTERVAL.checked_sub(self.begin.elapsed()).filter(|_| self.seen.is_empty()) {
+            say("waiting until the kernel is certain to log faults".to_owned());
+            thread::sleep(rest);
+        }
+        while let Some((oldest, _)) = self.seen.front() {
+            let age = oldest.elapsed();
+            if age >= INTERVAL {
+                self.seen.pop_front();
+                continue;
+            }
+            if self.seen.iter().map(|(_, lines)| lines).sum::<u32>() + ONE <= BURST {
+                return;
+            }
+            say("waiting until the kernel logs faults again".to_owned());
+            thread::sleep(INTERVAL - age);
+        }
+    }
+
+    /// Remembers what of these lines counts against the kernel's limit.
+    pub fn remember(&mut self, lines: &[String]) {
+        let count: u32 = lines.iter().map(|line| log::costs(line)).sum();
+        if count > 0 {
+            self.seen.push_back((Instant::now(), count));
+        }
+    }
+
+    /// Waits for a fault that was caused just now, as long as none is among the lines.
+    pub fn await_one(&self, window: &mut Window, lines: &mut Vec<String>) {
+        let until = Instant::now() + LATE;
+        while !lines.iter().any(|line| log::is_fault(line)) && Instant::now() < until {
+            thread::sleep(TICK);
+            let more = window.records().unwrap_or_default();
+            lines.extend(more.into_iter().map(|record| record.text));
+        }
+    }
+
+    /// What is wrong where no fault was logged: nothing is known where the log, or what the kernel has logged before, is not.
+    pub fn missing(
+        &self,
+        window: Option<&Window>,
+        lines: &[String],
+        at: Path,
+    ) -> Option<Result<Box<Problem>, Unchecked>> {
+        if lines.iter().any(|line| log::is_fault(line)) {
+            return None;
+        }
+        let unknown = |reason: &str| {
+            Some(Err(Unchecked { what: "IOMMU fault".into(), reason: reason.to_owned(), by_choice: false }))
+        };
+        match window {
+            None => unknown("/dev/kmsg cannot be read, which takes root"),
+            Some(window) if window.lost() => {
+                unknown("lines of the kernel's log were overwritten before they could be read")
+            }
+            Some(_) if !self.certain => unknown(
+                "the kernel logs few faults in five seconds, and had logged as many just before; on another backend the case waited",
+            ),
+            Some(_) => Some(Ok(Problem::new("no-fault", at, "the kernel logged no fault of the IOMMU")
+                .label("expected one while this case ran"))),
+        }
+    }
+}
