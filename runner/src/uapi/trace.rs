@@ -97,13 +97,19 @@ impl Tracer {
         record.calls.iter().skip(mark.0.saturating_sub(record.first) as usize).cloned().collect()
     }
 
-    /// All lines so far, and starts anew. If calls were dropped, the first line says how many.
+    /// All lines so far, and starts anew. If calls were dropped, the first line says how many; the same line many times over, as
+    /// polling gives it, is one that says how often.
     pub fn take(&self) -> Vec<String> {
         let mut current = self.0.borrow_mut();
         let first = current.first + current.calls.len() as u64;
-        let record = std::mem::replace(&mut *current, Record { first, ..Record::default() });
+        let mut record = std::mem::replace(&mut *current, Record { first, ..Record::default() });
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
-        head.into_iter().chain(record.calls.iter().map(Call::to_string)).collect()
+        let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);
+        let lines = record.calls.make_contiguous().chunk_by(same).map(|calls| match calls {
+            [only] => only.to_string(),
+            _ => format!("{} ({} times)", calls[0], calls.len()),
+        });
+        head.into_iter().chain(lines).collect()
     }
 }
 
@@ -123,6 +129,14 @@ mod tests {
         assert_eq!((good, bad), (Ok(4096), Err(Errno(libc::EINVAL))));
         assert_eq!(tracer.take(), ["A(x=1) = 0 {size=0x1000}", "B() = -1 EINVAL (invalid argument)"]);
         assert!(tracer.take().is_empty());
+    }
+
+    #[test]
+    fn polling_is_one_line() {
+        let tracer = Tracer::new();
+        [1, 2, 2, 2, 1].map(call).into_iter().for_each(|call| tracer.record(call));
+        let lines = ["VFIO_DEVICE_RESET(1) = 0", "VFIO_DEVICE_RESET(2) = 0 (3 times)", "VFIO_DEVICE_RESET(1) = 0"];
+        assert_eq!(tracer.take(), lines);
     }
 
     #[test]
