@@ -208,6 +208,9 @@ pub struct CaseResult {
     pub unchecked: Vec<Unchecked>,
     /// How many checks were made: outcomes compared, page sizes seen, expressions evaluated.
     pub checks: u32,
+    /// How long steps took that run at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
     /// What watched the case beside its own checks, and what each saw.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<Observation>,
@@ -247,6 +250,7 @@ impl CaseResult {
             kernel_log: Vec::new(),
             unchecked: Vec::new(),
             checks: 0,
+            measured: Vec::new(),
             observers: Vec::new(),
             true_backend: None,
             attempts: Vec::new(),
@@ -282,6 +286,32 @@ pub enum Observed {
     Broken,
     /// It could not look.
     Unchecked,
+}
+
+/// How long steps took that ran at the same time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The name that the scenario gives them, or where they stand.
+    pub what: String,
+    /// From the first begin to the last end, in microseconds.
+    pub micros: u64,
+    /// How long each took, in microseconds.
+    pub each: Vec<u64>,
+}
+
+impl std::fmt::Display for Measured {
+    /// `init: 210.3 ms; each of 3 from 180.1 ms to 205.7 ms, 195.2 ms on average`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = |micros: u64| format!("{}.{} ms", micros / 1000, micros % 1000 / 100);
+        let (count, sum) = (self.each.len() as u64, self.each.iter().sum::<u64>());
+        write!(f, "{}: {}", self.what, millis(self.micros))?;
+        if count < 2 {
+            return Ok(());
+        }
+        let (least, most) =
+            (self.each.iter().min().copied().unwrap_or(0), self.each.iter().max().copied().unwrap_or(0));
+        write!(f, "; each of {count} from {} to {}, {} on average", millis(least), millis(most), millis(sum / count))
+    }
 }
 
 /// A check that a case asks for and that was not made.

@@ -1,22 +1,50 @@
 //! A container: the backend of four of the five names.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::{Access, Info, Iommu, IovaRange};
 use crate::uapi::{self, Errno, Tracer, vfio};
 
-/// A container with one group in it: `/dev/vfio/vfio`, or `/dev/iommu` in that part.
+/// A container with its groups: `/dev/vfio/vfio`, or `/dev/iommu` in that part.
 #[derive(Debug)]
 pub struct Container {
-    /// Both are there until the drop.
-    group: Option<OwnedFd>,
+    /// There until the drop.
     container: Option<OwnedFd>,
+    /// The kind of IOMMU that it gets with its first group.
+    kind: u32,
+    groups: Mutex<Groups>,
     tracer: Tracer,
 }
 
+/// The groups that are in a container.
+#[derive(Debug, Default)]
+struct Groups {
+    open: Vec<(u32, Weak<Group>)>,
+    /// Whether the container has its IOMMU: it comes with the first group and goes with the last one.
+    set: bool,
+}
+
+/// A group in a container. The last of its devices takes it out.
+#[derive(Debug)]
+pub struct Group {
+    number: u32,
+    /// There until the drop.
+    fd: Option<OwnedFd>,
+    container: Arc<Container>,
+}
+
+/// A call on the way of a group into its container, and what it failed with.
+pub(super) enum NoGroup {
+    Open(Errno),
+    Call(&'static str, Errno),
+    NotViable,
+}
+
 impl Container {
-    pub(super) fn new(container: OwnedFd, group: OwnedFd, tracer: &Tracer) -> Container {
-        Container { group: Some(group), container: Some(container), tracer: tracer.clone() }
+    pub(super) fn new(container: OwnedFd, kind: u32, tracer: &Tracer) -> Container {
+        Container { container: Some(container), kind, groups: Mutex::default(), tracer: tracer.clone() }
     }
 
     /// The container's file.
@@ -24,24 +52,75 @@ impl Container {
         self.container.as_ref().expect("open until dropped").as_fd()
     }
 
-    /// The group's file.
-    pub fn group(&self) -> BorrowedFd<'_> {
-        self.group.as_ref().expect("open until dropped").as_fd()
-    }
-
     /// Whether this is the real TYPE1 driver: only it can update vaddrs. To be asked once the IOMMU is set.
     pub fn is_real_type1(&self) -> Result<bool, Errno> {
         vfio::check_extension(self.fd(), vfio::UPDATE_VADDR, &self.tracer).map(|answer| answer > 0)
     }
+
+    /// The group of this number in this container: the one that is there, or one that is opened and put in.
+    pub(super) fn group(self: &Arc<Self>, number: u32, path: &Path) -> Result<Arc<Group>, NoGroup> {
+        let mut groups = loop {
+            let groups = self.groups();
+            match groups.open.iter().find(|(open, _)| *open == number).map(|(_, group)| group.upgrade()) {
+                None => break groups,
+                Some(Some(group)) => return Ok(group),
+                // Another thread is about to take it out, for which it needs the lock.
+                Some(None) => drop(groups),
+            }
+            std::thread::yield_now();
+        };
+        let tracer = &self.tracer;
+        let fd = uapi::open(path, tracer).map_err(NoGroup::Open)?;
+        let failed = |call| move |errno| NoGroup::Call(call, errno);
+        let status = vfio::group_status(fd.as_fd(), tracer).map_err(failed("VFIO_GROUP_GET_STATUS"))?;
+        if !status.viable {
+            return Err(NoGroup::NotViable);
+        }
+        vfio::group_set_container(fd.as_fd(), self.fd(), tracer).map_err(failed("VFIO_GROUP_SET_CONTAINER"))?;
+        if !groups.set {
+            if let Err(errno) = vfio::set_iommu(self.fd(), self.kind, tracer) {
+                leave(fd, tracer);
+                return Err(NoGroup::Call("VFIO_SET_IOMMU", errno));
+            }
+            groups.set = true;
+        }
+        let group = Arc::new(Group { number, fd: Some(fd), container: self.clone() });
+        groups.open.push((number, Arc::downgrade(&group)));
+        Ok(group)
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Group {
+    /// The group's file.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("open until dropped").as_fd()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut groups = self.container.groups();
+        if let Some(fd) = self.fd.take() {
+            leave(fd, &self.container.tracer);
+        }
+        groups.open.retain(|(number, _)| *number != self.number);
+        groups.set = !groups.open.is_empty();
+    }
+}
+
+/// Takes a group out of its container and closes it.
+fn leave(group: OwnedFd, tracer: &Tracer) {
+    // A group that never came in gives EINVAL or ENOTTY, which says nothing new.
+    let _ = vfio::group_unset_container(group.as_fd(), tracer);
+    uapi::close(group, tracer);
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            // A group that never came in gives EINVAL or ENOTTY, which says nothing new.
-            let _ = vfio::group_unset_container(group.as_fd(), &self.tracer);
-            uapi::close(group, &self.tracer);
-        }
         if let Some(container) = self.container.take() {
             uapi::close(container, &self.tracer);
         }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::host::Bdf;
 use crate::uapi::access::{self, Width};
 use crate::uapi::irq::{self, IrqAction, IrqData, IrqInfo};
-use crate::uapi::{self, Errno, Mapping, Placement, Prot, Tracer, vfio};
+use crate::uapi::{self, Errno, Mapping, Placement, Prot, Tracer, VfToken, vfio};
 
 /// A region of a device: a BAR, the ROM, the configuration space.
 pub type Region = vfio::RegionInfo;
@@ -30,8 +30,8 @@ impl Device {
     }
 
     /// `VFIO_DEVICE_BIND_IOMMUFD`: puts it behind an IOMMUFD, which knows it by an id from here on.
-    pub(super) fn bind(&mut self, iommufd: BorrowedFd) -> Result<(), Errno> {
-        self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, &self.tracer)?);
+    pub(super) fn bind(&mut self, iommufd: BorrowedFd, token: Option<&VfToken>) -> Result<(), Errno> {
+        self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, token, &self.tracer)?);
         Ok(())
     }
 
@@ -124,6 +124,11 @@ impl Device {
     /// A stretch of a BAR as a file that can be handed to others.
     pub fn dma_buf(&self, region: &Region, offset: u64, size: u64) -> Result<OwnedFd, Errno> {
         uapi::dma_buf(self.fd(), region.index, offset, size, &self.tracer)
+    }
+
+    /// Sets the VF token of an SR-IOV device.
+    pub fn set_vf_token(&self, token: &VfToken) -> Result<(), Errno> {
+        vfio::set_vf_token(self.fd(), token, &self.tracer)
     }
 
     /// `VFIO_DEVICE_RESET`

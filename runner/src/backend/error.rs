@@ -142,6 +142,9 @@ fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
         ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT", _, libc::EPERM) => {
             unsafe_interrupts_help("iommufd")
         }
+        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EACCES) => {
+            format!("{bdf} needs the VF token that its SR-IOV device was opened with")
+        }
         // EBUSY where it is open through its group, EINVAL where it is bound to another IOMMUFD.
         ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY)
         | ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EINVAL) => {

@@ -14,13 +14,13 @@ pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::{Ioas, IoasRef};
 pub use name::{Name, UnknownName};
-pub use session::{Session, disguised, open};
+pub use session::{Session, Space, disguised, open};
 
 use crate::uapi::Errno;
 pub use crate::uapi::{Access, IovaRange};
 
 /// An I/O address space: what all five backends can do, each with its own errnos.
-pub trait Iommu {
+pub trait Iommu: Send + Sync {
     /// Maps `size` bytes of this process's memory at `vaddr`, for devices at `iova`.
     fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno>;
 

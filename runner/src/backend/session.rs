@@ -1,26 +1,36 @@
-//! A device behind a backend: opened in the order that the kernel wants, closed in the other.
+//! Devices behind a backend: opened in the order that the kernel wants, closed in the other.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::container::{Group, NoGroup};
 use super::{Container, Device, Ioas, Iommu, Name, OpenError};
 use crate::host::{Bdf, pci};
-use crate::uapi::{self, Errno, Tracer, iommufd, vfio};
+use crate::uapi::{self, Errno, Tracer, VfToken, iommufd, vfio};
 
 /// An open device with the address space that it is attached to.
 #[derive(Debug)]
 pub struct Session {
     // The order of the fields is the order of their drops: the device lets go of its address space first.
     device: Device,
-    iommu: Behind,
-    name: Name,
+    _group: Option<Arc<Group>>,
+    space: Space,
     true_name: Name,
 }
 
-#[derive(Debug)]
+/// An address space that devices can be attached to, one after the other or at the same time; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Space {
+    behind: Behind,
+    name: Name,
+    tracer: Tracer,
+}
+
+#[derive(Debug, Clone)]
 enum Behind {
-    Container(Container),
-    Ioas(Ioas),
+    Container(Arc<Container>),
+    Ioas(Arc<Ioas>),
 }
 
 impl Session {
@@ -31,15 +41,20 @@ impl Session {
 
     /// The address space.
     pub fn iommu(&self) -> &dyn Iommu {
-        match &self.iommu {
-            Behind::Container(container) => container,
-            Behind::Ioas(ioas) => ioas,
+        match &self.space.behind {
+            Behind::Container(container) => container.as_ref(),
+            Behind::Ioas(ioas) => ioas.as_ref(),
         }
+    }
+
+    /// The address space, for more devices.
+    pub fn space(&self) -> &Space {
+        &self.space
     }
 
     /// The address space as what only IOMMUFD has; `None` on a container.
     pub fn ioas(&self) -> Option<&Ioas> {
-        match &self.iommu {
+        match &self.space.behind {
             Behind::Ioas(ioas) => Some(ioas),
             Behind::Container(_) => None,
         }
@@ -47,7 +62,7 @@ impl Session {
 
     /// The address space as what only a container has; `None` on IOMMUFD.
     pub fn container(&self) -> Option<&Container> {
-        match &self.iommu {
+        match &self.space.behind {
             Behind::Container(container) => Some(container),
             Behind::Ioas(..) => None,
         }
@@ -55,7 +70,7 @@ impl Session {
 
     /// The backend that was asked for.
     pub fn name(&self) -> Name {
-        self.name
+        self.space.name
     }
 
     /// The backend that answers: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that plays `/dev/vfio/vfio`.
@@ -66,68 +81,92 @@ impl Session {
 
 /// Opens a device, bound to vfio-pci already, behind a backend.
 pub fn open(name: Name, bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
-    match name {
-        Name::VfioType1 => open_container(name, Path::new("/dev/vfio/vfio"), vfio::TYPE1, bdf, tracer),
-        Name::VfioType1v2 => open_container(name, Path::new("/dev/vfio/vfio"), vfio::TYPE1V2, bdf, tracer),
-        Name::CompatType1 => open_container(name, Path::new("/dev/iommu"), vfio::TYPE1, bdf, tracer),
-        Name::CompatType1v2 => open_container(name, Path::new("/dev/iommu"), vfio::TYPE1V2, bdf, tracer),
-        Name::Iommufd => open_ioas(bdf, tracer),
-    }
+    Space::new(name, bdf, tracer)?.open(bdf, None)
 }
 
-fn open_container(name: Name, path: &Path, kind: u32, bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
-    let number = pci::group(bdf).ok_or_else(|| OpenError::no_group(bdf))?;
-    let group_path = PathBuf::from(format!("/dev/vfio/{number}"));
-
-    let container = open_file(path, bdf, tracer)?;
-    let step = |what| move |errno| OpenError::new(what, path, errno, bdf);
-    let version = vfio::api_version(container.as_fd(), tracer).map_err(step("VFIO_GET_API_VERSION"))?;
-    if version != vfio::API_VERSION {
-        return Err(step("VFIO_GET_API_VERSION")(Errno(libc::EPROTO)));
+impl Space {
+    /// An address space without devices, on a file of its own; `bdf` is the device that it is for.
+    pub fn new(name: Name, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+        let (path, kind) = match name {
+            Name::VfioType1 => ("/dev/vfio/vfio", vfio::TYPE1),
+            Name::VfioType1v2 => ("/dev/vfio/vfio", vfio::TYPE1V2),
+            Name::CompatType1 => ("/dev/iommu", vfio::TYPE1),
+            Name::CompatType1v2 => ("/dev/iommu", vfio::TYPE1V2),
+            Name::Iommufd => {
+                let path = Path::new("/dev/iommu");
+                let iommufd = open_file(path, bdf, tracer)?;
+                let ioas = Ioas::alloc(iommufd, tracer);
+                let ioas = ioas.map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", path, errno, bdf))?;
+                return Ok(Space { behind: Behind::Ioas(Arc::new(ioas)), name, tracer: tracer.clone() });
+            }
+        };
+        let path = Path::new(path);
+        let container = open_file(path, bdf, tracer)?;
+        let step = |what| move |errno| OpenError::new(what, path, errno, bdf);
+        let version = vfio::api_version(container.as_fd(), tracer).map_err(step("VFIO_GET_API_VERSION"))?;
+        if version != vfio::API_VERSION {
+            return Err(step("VFIO_GET_API_VERSION")(Errno(libc::EPROTO)));
+        }
+        if vfio::check_extension(container.as_fd(), kind, tracer).map_err(step("VFIO_CHECK_EXTENSION"))? == 0 {
+            return Err(step("VFIO_CHECK_EXTENSION")(Errno(libc::EOPNOTSUPP)));
+        }
+        let container = Container::new(container, kind, tracer);
+        Ok(Space { behind: Behind::Container(Arc::new(container)), name, tracer: tracer.clone() })
     }
-    if vfio::check_extension(container.as_fd(), kind, tracer).map_err(step("VFIO_CHECK_EXTENSION"))? == 0 {
-        return Err(step("VFIO_CHECK_EXTENSION")(Errno(libc::EOPNOTSUPP)));
+
+    /// Opens a device, bound to vfio-pci already, and attaches it. `token` is for what an SR-IOV device and its virtual functions
+    /// want to hear.
+    pub fn open(&self, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
+        match &self.behind {
+            Behind::Container(container) => self.through_group(container, bdf, token),
+            Behind::Ioas(ioas) => self.through_cdev(ioas, bdf, token),
+        }
     }
 
-    let group = open_file(&group_path, bdf, tracer)?;
-    let step = |what| {
-        let group_path = group_path.clone();
-        move |errno| OpenError::new(what, &group_path, errno, bdf)
-    };
-    let status = vfio::group_status(group.as_fd(), tracer).map_err(step("VFIO_GROUP_GET_STATUS"))?;
-    if !status.viable {
-        return Err(OpenError::not_viable(&group_path, bdf));
+    fn through_group(
+        &self,
+        container: &Arc<Container>,
+        bdf: Bdf,
+        token: Option<&VfToken>,
+    ) -> Result<Session, OpenError> {
+        let number = pci::group(bdf).ok_or_else(|| OpenError::no_group(bdf))?;
+        let path = PathBuf::from(format!("/dev/vfio/{number}"));
+        let step = |what| {
+            let path = path.clone();
+            move |errno| OpenError::new(what, &path, errno, bdf)
+        };
+        let group = container.group(number, &path).map_err(|no_group| match no_group {
+            NoGroup::Open(errno) => step("open")(errno),
+            NoGroup::Call(call, errno) => step(call)(errno),
+            NoGroup::NotViable => OpenError::not_viable(&path, bdf),
+        })?;
+        let name = match token {
+            Some(token) => format!("{bdf} vf_token={token}"),
+            None => bdf.to_string(),
+        };
+        let fd = vfio::group_device_fd(group.fd(), &name, &self.tracer).map_err(step("VFIO_GROUP_GET_DEVICE_FD"))?;
+        let device = Device::new(fd, bdf, &self.tracer);
+        let real = container.is_real_type1().map_err(step("VFIO_CHECK_EXTENSION"))?;
+        let true_name = match self.name {
+            Name::VfioType1 if !real => Name::CompatType1,
+            Name::VfioType1v2 if !real => Name::CompatType1v2,
+            name => name,
+        };
+        Ok(Session { device, _group: Some(group), space: self.clone(), true_name })
     }
-    vfio::group_set_container(group.as_fd(), container.as_fd(), tracer).map_err(step("VFIO_GROUP_SET_CONTAINER"))?;
-    let container = Container::new(container, group, tracer);
-    vfio::set_iommu(container.fd(), kind, tracer).map_err(step("VFIO_SET_IOMMU"))?;
-    let fd =
-        vfio::group_device_fd(container.group(), &bdf.to_string(), tracer).map_err(step("VFIO_GROUP_GET_DEVICE_FD"))?;
-    let device = Device::new(fd, bdf, tracer);
-    let real = container.is_real_type1().map_err(step("VFIO_CHECK_EXTENSION"))?;
-    let true_name = match name {
-        Name::VfioType1 if !real => Name::CompatType1,
-        Name::VfioType1v2 if !real => Name::CompatType1v2,
-        name => name,
-    };
-    Ok(Session { device, iommu: Behind::Container(container), name, true_name })
-}
 
-fn open_ioas(bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
-    let path = pci::cdev(bdf).ok_or_else(|| OpenError::no_cdev(bdf))?;
-    // The device's file comes second: without IOMMUFD there is no point in it.
-    let iommufd_path = Path::new("/dev/iommu");
-    let iommufd = open_file(iommufd_path, bdf, tracer)?;
-    let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
-    let step = |what| {
-        let path = path.clone();
-        move |errno| OpenError::new(what, &path, errno, bdf)
-    };
-    device.bind(iommufd.as_fd()).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
-    let ioas =
-        Ioas::alloc(iommufd, tracer).map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", iommufd_path, errno, bdf))?;
-    device.attach(ioas.id()).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
-    Ok(Session { device, iommu: Behind::Ioas(ioas), name: Name::Iommufd, true_name: Name::Iommufd })
+    fn through_cdev(&self, ioas: &Arc<Ioas>, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
+        let path = pci::cdev(bdf).ok_or_else(|| OpenError::no_cdev(bdf))?;
+        let tracer = &self.tracer;
+        let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
+        let step = |what| {
+            let path = path.clone();
+            move |errno| OpenError::new(what, &path, errno, bdf)
+        };
+        device.bind(ioas.fd(), token).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
+        device.attach(ioas.id()).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
+        Ok(Session { device, _group: None, space: self.clone(), true_name: self.name })
+    }
 }
 
 /// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that

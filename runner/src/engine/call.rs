@@ -1,6 +1,6 @@
 //! Calls of procedures: the device decides which pack's it is.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::Value;
 
@@ -10,7 +10,7 @@ use super::{
     regions::{Around, Held},
 };
 use crate::{
-    host::{Bdf, pci::PciDevice},
+    host::pci::PciDevice,
     language::{
         self, FromValue, LoadedPack, Locator, Name, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
         is_computed, region_named,
@@ -22,7 +22,7 @@ use crate::{
 pub type Kept = BTreeMap<(String, String), Held>;
 
 /// Procedures that were called before, by their packs' names and their own.
-pub type Prepared<'a> = BTreeMap<(String, String), Rc<Callee<'a>>>;
+pub type Prepared<'a> = BTreeMap<(String, String), Arc<Callee<'a>>>;
 
 /// A procedure, ready to run.
 pub struct Callee<'a> {
@@ -40,7 +40,8 @@ impl<'a> Execution<'a> {
     pub fn can_call(&self, steps: &[PlannedStep]) -> Result<(), End> {
         steps.iter().try_for_each(|planned| {
             if let Some(name) = &planned.step.call {
-                self.find(name, None, &planned.at)?;
+                let number = planned.step.device.as_ref().map_or(0, |name| self.devices.number(&name.0));
+                self.find(name, None, number, &planned.at)?;
             }
             self.can_call(&planned.steps)
         })
@@ -56,6 +57,10 @@ impl<'a> Execution<'a> {
     ) -> Result<(), End> {
         let callee = self.callee(name, frame.pack, &planned.at)?;
         let mut scope = callee.scope.clone();
+        if self.current != 0 {
+            let open = frame.open.map(|open| open.device(self.current));
+            scope.set("device", self.devices.facts(self.current, open));
+        }
         let mut held = Vec::new();
         for (name, parameter) in callee.procedure.parameters.iter() {
             let at = planned.at.join("with").join(name);
@@ -95,6 +100,7 @@ impl<'a> Execution<'a> {
                 let (Some(open), Some(pool)) = (frame.open, frame.pool.as_deref_mut()) else {
                     unreachable!("the check refuses calls where the device is not open")
                 };
+                let open = open.device(self.current);
                 let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
                 let made = pool.make(
                     name,
@@ -109,14 +115,15 @@ impl<'a> Execution<'a> {
             held.push(own);
         }
         let source = &callee.loaded.source;
+        let locator = &Locator::new(&source.text);
         let mut inner = Frame {
             open: frame.open,
             held: &held,
-            iovas: &mut *frame.iovas,
+            iovas: frame.iovas,
             pool: frame.pool.as_deref_mut(),
             pack: Some(callee.loaded),
             file: &source.name,
-            locator: Locator::new(&source.text),
+            locator,
         };
         self.sequence(&callee.steps, &mut inner, say)?;
         let mut result = Vec::new();
@@ -177,8 +184,8 @@ impl<'a> Execution<'a> {
     }
 
     /// The procedure that a call means, prepared once.
-    fn callee(&mut self, name: &Name, pack: Option<&'a LoadedPack>, at: &Path) -> Result<Rc<Callee<'a>>, End> {
-        let (loaded, procedure) = self.find(name, pack, at)?;
+    fn callee(&mut self, name: &Name, pack: Option<&'a LoadedPack>, at: &Path) -> Result<Arc<Callee<'a>>, End> {
+        let (loaded, procedure) = self.find(name, pack, self.current, at)?;
         let key = (loaded.pack.name.0.clone(), name.0.clone());
         if let Some(known) = self.procedures.get(&key) {
             return Ok(known.clone());
@@ -203,7 +210,7 @@ impl<'a> Execution<'a> {
             }
         }
         language::late_variables(&mut scope, &scenario, &case);
-        let callee = Rc::new(Callee { loaded, procedure, regions, steps, scope, path });
+        let callee = Arc::new(Callee { loaded, procedure, regions, steps, scope, path });
         self.procedures.insert(key, callee.clone());
         Ok(callee)
     }
@@ -213,6 +220,7 @@ impl<'a> Execution<'a> {
         &self,
         name: &Name,
         pack: Option<&'a LoadedPack>,
+        device: usize,
         at: &Path,
     ) -> Result<(&'a LoadedPack, &'a Procedure), End> {
         let plan = self.plan;
@@ -220,8 +228,8 @@ impl<'a> Execution<'a> {
             let procedure = own.pack.procedures.get(&name.0).expect("the check knows the procedures of a pack");
             return Ok((own, procedure));
         }
-        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
-        let (ids, class) = PciDevice::read(bdf).map_or_else(Default::default, |found| (found.ids(), found.class));
+        let (ids, class) =
+            PciDevice::read(self.devices.bdf(device)).map_or_else(Default::default, |found| (found.ids(), found.class));
         let found: Vec<_> = plan
             .packs
             .list

@@ -1,13 +1,16 @@
 //! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use minijinja::Value;
 
 use super::{
     call::{Kept, Prepared},
     checks::amount,
+    devices::{Devices, Opened, cannot_open, needs_open},
     failure::{End, Problem},
     faults::Faults,
-    fixture::{CannotOpen, Fixtures, Open, Unclean},
+    fixture::{Fixtures, Open, Unclean},
     iommufd::Objects,
     iova::IovaAllocator,
     mappings::{FOLLOWED, Mappings},
@@ -17,10 +20,10 @@ use super::{
 };
 use crate::{
     backend::{self, Access},
-    event::{DeviceUsed, Observation, Observed, Unchecked},
-    host::{Bdf, facts, pci::PciDevice},
+    event::{DeviceUsed, Measured, Observation, Observed, Unchecked},
+    host::facts,
     language::{self, BackendOptions, Dynamic, InIoas, LoadedPack, Locator, Map, Path, Scope, Size, Target, Where},
-    plan::{self, Plan, Planned, PlannedStep},
+    plan::{self, Plan, Planned, PlannedStep, Which},
     uapi::{Errno, LockLimit, Mapping, Tracer, signal, system},
 };
 
@@ -28,7 +31,13 @@ use crate::{
 pub struct Execution<'a> {
     pub plan: &'a Plan,
     pub planned: &'a Planned,
-    pub used: &'a DeviceUsed,
+    pub given: &'a [DeviceUsed],
+    /// Its devices.
+    pub devices: Arc<Devices>,
+    /// The number of the one that the step is on.
+    pub current: usize,
+    /// Those that it opened itself.
+    pub opened: Arc<Opened>,
     /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
     /// plays VFIO's container.
     pub backend: backend::Name,
@@ -38,6 +47,8 @@ pub struct Execution<'a> {
     pub scope: Scope,
     /// How many checks were made.
     pub checks: u32,
+    /// How long steps took that ran at the same time.
+    pub measured: Vec<Measured>,
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
     /// The calls that led to the problem, if there is one.
@@ -45,8 +56,10 @@ pub struct Execution<'a> {
     pub tracer: &'a Tracer,
     /// How many steps it has run.
     pub steps_run: u64,
-    /// What it holds of the device.
+    /// What it holds of the device that the step is on.
     pub device: super::device::Held,
+    /// What it holds of the others, by their numbers.
+    pub others: BTreeMap<usize, super::device::Held>,
     /// The files that it opened.
     pub files: Files,
     /// What it made and moved on the open device's IOMMUFD.
@@ -72,7 +85,7 @@ pub struct Frame<'f, 'a> {
     /// The regions that the steps know.
     pub held: &'f [Held],
     /// The IOVAs that are not taken.
-    pub iovas: &'f mut IovaAllocator,
+    pub iovas: &'f IovaAllocator,
     /// Where memory comes from, where the device is open.
     pub pool: Option<&'f mut Pool>,
     /// The pack of the procedure that the steps are of.
@@ -80,7 +93,14 @@ pub struct Frame<'f, 'a> {
     /// The file that the steps are written in.
     pub file: &'f str,
     /// Where in its text.
-    pub locator: Locator<'f>,
+    pub locator: &'f Locator<'f>,
+}
+
+impl Frame<'_, '_> {
+    /// Where in the file something is written: `file:line`.
+    pub fn place(&self, at: &Path) -> String {
+        format!("{}:{}", self.file, self.locator.locate(at, Target::Value).line)
+    }
 }
 
 /// What a call gave: the bytes that it reports, where it reports some.
@@ -88,21 +108,26 @@ pub type Got = Result<Option<u64>, Errno>;
 
 impl<'a> Execution<'a> {
     /// The case, about to run.
-    pub fn new(plan: &'a Plan, planned: &'a Planned, used: &'a DeviceUsed, tracer: &'a Tracer) -> Execution<'a> {
+    pub fn new(plan: &'a Plan, planned: &'a Planned, given: &'a [DeviceUsed], tracer: &'a Tracer) -> Execution<'a> {
         let scope = planned.scope.clone();
         Execution {
             plan,
             planned,
-            used,
+            given,
+            devices: Arc::new(Devices::none()),
+            current: 0,
+            opened: Arc::default(),
             backend: planned.backend,
             options: planned.options,
             scope,
             checks: 0,
+            measured: Vec::new(),
             unchecked: Vec::new(),
             trace: Vec::new(),
             tracer,
             steps_run: 0,
             device: super::device::Held::default(),
+            others: BTreeMap::new(),
             files: Files::new(),
             objects: Objects::default(),
             kept: Kept::new(),
@@ -118,6 +143,12 @@ impl<'a> Execution<'a> {
     pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(String)) -> Result<(), End> {
         let (case, path) = self.plan.case(self.planned);
         let fresh = self.planned.fixture == language::Fixture::Fresh;
+        let has_functions = self.planned.further.iter().any(|further| matches!(further.which, Which::Function(_)));
+        if has_functions {
+            fixtures.close();
+            step(format!("making virtual functions for {}", self.planned.id.name));
+        }
+        self.devices = Arc::new(Devices::of(self.planned, self.given, &path)?);
         let end = match self.planned.fixture {
             language::Fixture::None => {
                 fixtures.close();
@@ -131,10 +162,17 @@ impl<'a> Execution<'a> {
         }
         self.files.clear();
         // Taken and dropped here: a device is closed only once nothing of it is mapped.
-        let changed = std::mem::take(&mut self.device).changed;
-        let end = self.observe(end, &path, pool);
-        if fresh || changed || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
+        let mut changed = std::mem::take(&mut self.device).changed;
+        changed |= std::mem::take(&mut self.others).into_values().any(|held| held.changed);
+        self.opened.clear();
+        let mut end = self.observe(end, &path, pool);
+        if fresh || changed || has_functions || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
             fixtures.close();
+        }
+        if has_functions {
+            step(format!("taking away the virtual functions of {}", self.planned.id.name));
+            let gone = self.devices.give_back(&path);
+            end = end.and(gone);
         }
         end
     }
@@ -166,19 +204,14 @@ impl<'a> Execution<'a> {
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         let name = path.join("name");
-        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
         step(format!("opening the device for {}", self.planned.id.name));
-        let open = fixtures.get(bdf, self.planned.backend, fresh).map_err(|error| match error {
-            CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
-            CannotOpen::Open(error) => End::Error(Problem::new("open", name.clone(), error.to_string())),
-            CannotOpen::Ask(what, errno) => {
-                End::Error(Problem::new("open", name.clone(), format!("failed to ask for {what}: {errno}")))
-            }
-        })?;
+        let members = self.devices.members();
+        let open = fixtures.get(&members, self.planned.backend, fresh);
+        let open = open.map_err(|error| cannot_open(error, name.clone()))?;
         self.becomes(open.session.true_name(), case)?;
         self.baseline = Some(Baseline::take(&pool.kept()));
-        self.learn(bdf, Some(open));
+        self.learn(Some(open));
         let (regions, steps) = plan::planned(case, path, self.backend);
         let needs_bar = regions
             .iter()
@@ -241,11 +274,10 @@ impl<'a> Execution<'a> {
         pool: &mut Pool,
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
-        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
         if let Some(truth) = backend::disguised(self.planned.backend, self.tracer) {
             self.becomes(truth, case)?;
         }
-        self.learn(bdf, None);
+        self.learn(None);
         self.requirements(case, path)?;
         let (regions, steps) = plan::planned(case, path, self.backend);
         let mut held = Vec::new();
@@ -286,9 +318,9 @@ impl<'a> Execution<'a> {
         pool: Option<&mut Pool>,
         step: &mut dyn FnMut(String),
     ) -> Result<(), End> {
-        let mut iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
+        let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let (iovas, locator) = (&mut iovas, Locator::new(&source.text));
+        let (iovas, locator) = (&iovas, &Locator::new(&source.text));
         let mut frame = Frame { open, held, iovas, pool, pack: None, file: &source.name, locator };
         let (case, path) = self.plan.case(self.planned);
         let at = path.join("limits").join("memlock");
@@ -310,30 +342,29 @@ impl<'a> Execution<'a> {
         say: &mut dyn FnMut(String),
     ) -> Result<(), End> {
         for planned in steps {
-            let line = frame.locator.locate(&planned.at, Target::Value).line;
-            say(format!("{} at {}:{line}", planned.step.verbs().join(" "), frame.file));
+            say(format!("{} at {}", planned.step.verbs().join(" "), frame.place(&planned.at)));
             if signal::interrupted().is_some() {
                 // The runner knows why, and tells it.
                 return Err(End::Error(Problem::new("interrupted", planned.at.clone(), "the case was interrupted")));
             }
             self.count_step(&planned.at)?;
-            if let Some(check) = &planned.step.check {
-                self.check(check, &planned.at)?;
-            } else if let Some(name) = &planned.step.call {
-                self.call(name, planned, frame, say)?;
-            } else if planned.step.accounting.is_some() {
+            if planned.step.accounting.is_some() {
                 self.accounting(planned)?;
             } else if let Some(repeat) = &planned.step.repeat {
                 self.repeat(repeat, planned, frame, say)?;
             } else if let Some(fault) = planned.step.lab_fault {
                 self.lab_fault(fault, planned)?;
-            } else if let Some(done) = self.object_step(planned, frame.open, frame.held) {
-                done?;
-            } else if let Some(done) = self.data_step(planned, frame.held) {
-                done?;
+            } else if let Some(parallel) = &planned.step.parallel {
+                self.parallel(parallel, planned, frame, say)?;
             } else {
-                let open = frame.open.expect("the check refuses other steps where the device is not open");
-                self.step(planned, open, frame.iovas, frame.held)?;
+                let number = planned.step.device.as_ref().map(|name| self.devices.number(&name.0));
+                let before = self.turn_to(number.unwrap_or(self.current));
+                let done = match &planned.step.call {
+                    Some(name) => self.call(name, planned, frame, say),
+                    None => self.one_step(planned, frame),
+                };
+                self.turn_to(before);
+                done?;
             }
             let verb = planned.step.verbs()[0];
             if !FOLLOWED.contains(&verb) {
@@ -378,34 +409,48 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
+    /// Runs a step that holds no others.
+    fn one_step(&mut self, planned: &PlannedStep, frame: &mut Frame<'_, 'a>) -> Result<(), End> {
+        // What the case opened itself, or what was open for it.
+        let opened = self.opened.get(self.current);
+        let open = frame.open.map(|open| open.device(self.current)).or(opened.as_deref());
+        if let Some(check) = &planned.step.check {
+            self.check(check, &planned.at)
+        } else if let Some(done) = self.opening_step(planned, open) {
+            done
+        } else if let Some(done) = self.object_step(planned, open, frame.held) {
+            done
+        } else if let Some(done) = self.data_step(planned, frame.held) {
+            done
+        } else {
+            let open = open.ok_or_else(|| needs_open(planned))?;
+            self.step(planned, open, frame.iovas, frame.held)
+        }
+    }
+
+    /// Has steps be on the device of this number; gives the number of the one that they were on.
+    pub fn turn_to(&mut self, number: usize) -> usize {
+        let before = std::mem::replace(&mut self.current, number);
+        if before != number {
+            let held = self.others.remove(&number).unwrap_or_default();
+            self.others.insert(before, std::mem::replace(&mut self.device, held));
+        }
+        before
+    }
+
     /// What expressions know once the device is open; of one that is not, what the kernel says without.
-    fn learn(&mut self, bdf: Bdf, open: Option<&Open>) {
-        let found = PciDevice::read(bdf);
-        let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
-        let mut device = vec![
-            ("name", Value::from(self.used.name.clone())),
-            ("bdf", Value::from(self.used.bdf.clone())),
-            ("vendor", id(|device| device.vendor.into())),
-            ("device", id(|device| device.device.into())),
-            ("class", id(|device| device.class.into())),
-        ];
+    fn learn(&mut self, open: Option<&Open>) {
+        let (case, _) = self.plan.case(self.planned);
+        for (name, facts) in self.devices.all_facts(case, open) {
+            self.scope.set(&name, facts);
+        }
         if let Some(open) = open {
-            device.extend([
-                ("resets", Value::from(open.resets)),
-                ("intx", Value::from(open.vectors[0])),
-                ("msi", Value::from(open.vectors[1])),
-                ("msix", Value::from(open.vectors[2])),
-            ]);
-            device.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
-            device.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
-            device.push(("dirty_tracking", Value::from(open.dirty_tracking())));
-            device.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
             let bar = open.largest_bar.as_ref();
             let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
             self.scope.set("bar", Value::from(bar));
             self.scope.set("iova_ranges", ranges(&open.iova_ranges));
         }
-        self.scope.set("device", Value::from_pairs(device));
+        let bdf = self.devices.bdf(0);
         self.scope.set("page_size", Value::from(system::page_size()));
         self.scope.set("kernel", Value::from(facts::kernel()));
         self.scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
@@ -430,13 +475,7 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        planned: &PlannedStep,
-        open: &Open,
-        iovas: &mut IovaAllocator,
-        held: &[Held],
-    ) -> Result<(), End> {
+    fn step(&mut self, planned: &PlannedStep, open: &Open, iovas: &IovaAllocator, held: &[Held]) -> Result<(), End> {
         let PlannedStep { step, at, .. } = planned;
         if let Some(map) = &step.map {
             self.map(map, planned, open, iovas, held)
@@ -502,7 +541,7 @@ impl<'a> Execution<'a> {
         map: &Map,
         planned: &PlannedStep,
         open: &Open,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
         held: &[Held],
     ) -> Result<(), End> {
         let at = planned.at.join("map");
@@ -550,7 +589,7 @@ impl<'a> Execution<'a> {
         &self,
         target: Option<&Where>,
         size: u64,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
         at: &Path,
     ) -> Result<Option<u64>, End> {
         match target {
@@ -573,7 +612,7 @@ impl<'a> Execution<'a> {
         target: Option<u64>,
         size: u64,
         got: Result<u64, Errno>,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
         planned: &PlannedStep,
         more: [(&'static str, Value); N],
     ) {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::AsFd,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -31,14 +32,29 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 const MOST_VECTORS: u64 = 2048;
 
 /// What a case holds of its device while it runs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Held {
     /// BARs that registers were accessed in.
-    bars: BTreeMap<u32, Mapping>,
+    bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
-    events: BTreeMap<(Index, u32), EventFd>,
+    events: BTreeMap<(Index, u32), Arc<EventFd>>,
     /// Whether the case changed the device's state, which closing and opening it restores.
     pub changed: bool,
+}
+
+impl Held {
+    /// Lets go of what it holds, for the device to be closed.
+    pub fn let_go(&mut self) {
+        self.bars.clear();
+        self.events.clear();
+    }
+
+    /// Takes over what a thread holds.
+    pub fn take_over(&mut self, other: Held) {
+        self.bars.extend(other.bars);
+        self.events.extend(other.events);
+        self.changed |= other.changed;
+    }
 }
 
 impl Execution<'_> {
@@ -204,7 +220,7 @@ impl Execution<'_> {
         let got = device.set_irqs(number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds));
         if got.is_ok() {
             let numbered = events.into_iter().enumerate();
-            self.device.events.extend(numbered.map(|(vector, event)| ((index, vector as u32), event)));
+            self.device.events.extend(numbered.map(|(vector, event)| ((index, vector as u32), Arc::new(event))));
         }
         Ok((None, got))
     }
@@ -287,7 +303,7 @@ impl Execution<'_> {
         let mapping = device
             .map_region(&region, 0, region.size, prot, Placement::aligned(page_size()))
             .map_err(|errno| End::Error(Problem::new("bar", at, format!("failed to map BAR {index}: {errno}"))))?;
-        self.device.bars.insert(index, mapping);
+        self.device.bars.insert(index, Arc::new(mapping));
         Ok(index)
     }
 

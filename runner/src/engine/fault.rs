@@ -39,8 +39,9 @@ impl Execution<'_> {
             },
             LabFault::Stuck => {
                 // A device's driver lets go of it once nobody has it open, and here the one who waits for that has.
-                let driver = format!("/sys/bus/pci/devices/{}/driver/unbind", self.used.bdf);
-                fs::write(driver, &self.used.bdf).map_err(|error| cannot("get stuck", &error))?;
+                let bdf = self.devices.bdf(self.current);
+                fs::write(format!("/sys/bus/pci/devices/{bdf}/driver/unbind"), bdf.to_string())
+                    .map_err(|error| cannot("get stuck", &error))?;
             }
             LabFault::FailOnce => {
                 let first = !FilePath::new(FAILED_ONCE).exists();

@@ -1,12 +1,12 @@
-//! The open device: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
+//! The open devices: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
 use crate::{
-    backend::{self, Info, Ioas, IovaRange, OpenError, Region as Bar, Session},
+    backend::{self, Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
     host::{Bdf, leaves::Observer},
     language::Size,
     uapi::{
-        Errno, Tracer,
+        Errno, Tracer, VfToken,
         hwpt::{self, HwInfo},
         irq,
     },
@@ -14,11 +14,14 @@ use crate::{
 
 use super::{observers::held, regions::largest_bar};
 
-/// At most one device is open at a time, on one backend.
+/// One case's devices are open at a time, on one backend.
 pub struct Fixtures {
-    open: Option<Open>,
+    open: Option<(Vec<Member>, Open)>,
     tracer: Tracer,
 }
+
+/// A device to open, and the VF token to open it with.
+pub type Member = (Bdf, Option<VfToken>);
 
 /// An open device, with what does not change while it is open.
 pub struct Open {
@@ -38,6 +41,8 @@ pub struct Open {
     pub observer: Result<Observer, String>,
     /// What the IOMMU said when nothing was mapped.
     empty: Info,
+    /// The case's further devices, in the same address space.
+    further: Vec<Open>,
 }
 
 /// Why there is no open device.
@@ -62,29 +67,21 @@ impl Fixtures {
         Fixtures { open: None, tracer: tracer.clone() }
     }
 
-    /// The device on the backend: the one that is open, if it is the same and need not be fresh, or a new one.
-    pub fn get(&mut self, bdf: Bdf, backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
-        let same = |open: &Open| open.session.device().bdf() == bdf && open.session.name() == backend;
+    /// The devices on the backend, in one address space: those that are open, if they are the same and need not be fresh, or new ones.
+    pub fn get(&mut self, members: &[Member], backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
+        let same = |(open, device): &(Vec<Member>, Open)| open == members && device.session.name() == backend;
         if fresh || !self.open.as_ref().is_some_and(same) {
             self.close();
-            let session = backend::open(backend, bdf, &self.tracer).map_err(CannotOpen::Open)?;
-            let ask = |what| move |errno| CannotOpen::Ask(what, errno);
-            let iova_ranges = session.iommu().iova_ranges().map_err(ask("the IOVA ranges"))?;
-            let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
-            let bars = session.device().regions().map_err(ask("the device's BARs"))?;
-            let resets = session.device().info().map_err(ask("what the device is"))?.can_reset();
-            let mut vectors = [0; 3];
-            for (count, index) in vectors.iter_mut().zip([irq::INTX, irq::MSI, irq::MSIX]) {
-                let info = session.device().irq_info(index);
-                *count = info.map_err(ask("the device's interrupts"))?.count;
-            }
-            let ask = |ioas: &Ioas| hwpt::hw_info(ioas.fd(), session.device().iommufd_id()?, &self.tracer).ok();
-            let hardware = session.ioas().and_then(ask);
-            let observer = Observer::for_device(bdf).map_err(|reason| reason.to_string());
-            let largest_bar = largest_bar(bars);
-            self.open = Some(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty });
+            let space = Space::new(backend, members[0].0, &self.tracer).map_err(CannotOpen::Open)?;
+            // All of them before anything is asked: each takes something from the IOVAs that may be used.
+            let open = |(bdf, token): &Member| space.open(*bdf, token.as_ref()).map_err(CannotOpen::Open);
+            let sessions: Vec<Session> = members.iter().map(open).collect::<Result<_, _>>()?;
+            let mut all = sessions.into_iter().map(|session| Open::new(session, &self.tracer));
+            let own = all.next().expect("a case has a device")?;
+            let own = Open { further: all.collect::<Result<_, _>>()?, ..own };
+            self.open = Some((members.to_vec(), own));
         }
-        Ok(self.open.as_mut().expect("opened just now"))
+        Ok(self.open.as_mut().map(|(_, open)| open).expect("opened just now"))
     }
 
     /// Closes what is open.
@@ -97,6 +94,35 @@ impl Open {
     /// Whether it can be told which pages the device wrote.
     pub fn dirty_tracking(&self) -> bool {
         self.hardware.as_ref().map_or(self.empty.migration == Some(true), HwInfo::dirty_tracking)
+    }
+
+    /// What there is to know of a device that was opened just now.
+    pub fn new(session: Session, tracer: &Tracer) -> Result<Open, CannotOpen> {
+        let ask = |what| move |errno| CannotOpen::Ask(what, errno);
+        let iova_ranges = session.iommu().iova_ranges().map_err(ask("the IOVA ranges"))?;
+        let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
+        let bars = session.device().regions().map_err(ask("the device's BARs"))?;
+        let resets = session.device().info().map_err(ask("what the device is"))?.can_reset();
+        let mut vectors = [0; 3];
+        for (count, index) in vectors.iter_mut().zip([irq::INTX, irq::MSI, irq::MSIX]) {
+            let info = session.device().irq_info(index);
+            *count = info.map_err(ask("the device's interrupts"))?.count;
+        }
+        let ask = |ioas: &Ioas| hwpt::hw_info(ioas.fd(), session.device().iommufd_id()?, tracer).ok();
+        let hardware = session.ioas().and_then(ask);
+        let observer = Observer::for_device(session.device().bdf()).map_err(|reason| reason.to_string());
+        let largest_bar = largest_bar(bars);
+        Ok(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty, further: Vec::new() })
+    }
+
+    /// The case's device of this number: 0 is its own.
+    pub fn device(&self, number: usize) -> &Open {
+        number.checked_sub(1).map_or(self, |index| &self.further[index])
+    }
+
+    /// All devices of the case.
+    fn devices(&self) -> impl Iterator<Item = &Open> {
+        std::iter::once(self).chain(&self.further)
     }
 
     /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
@@ -137,7 +163,7 @@ impl Open {
 
     /// Proves that nothing is in the IOMMU's page table, where something shows it.
     pub fn no_leaves(&self) -> Result<(), Unclean> {
-        if let Ok(observer) = &self.observer {
+        for observer in self.devices().filter_map(|device| device.observer.as_ref().ok()) {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
             let left = observer.leaves(0, u64::MAX).map_err(|error| Unclean::Unknown("leaves", error.to_string()))?;
             // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.

@@ -1,6 +1,6 @@
 //! The steps on what IOMMUFD keeps: address spaces, page tables, attachments, options, files that are mapped, dirty pages.
 
-use std::os::fd::AsFd;
+use std::{collections::BTreeSet, os::fd::AsFd};
 
 use minijinja::Value;
 
@@ -31,10 +31,19 @@ const MOST_PAGES: u64 = 1 << 20;
 pub struct Objects {
     /// What it made, in order.
     made: Vec<u32>,
-    /// Whether it attached the device elsewhere, or detached it.
-    moved: bool,
+    /// The devices that it attached elsewhere, or detached, by their numbers.
+    moved: BTreeSet<usize>,
     /// Whether it destroyed the device's own address space.
     homeless: bool,
+}
+
+impl Objects {
+    /// Takes over what a thread made and moved.
+    pub fn take_over(&mut self, other: Objects) {
+        self.made.extend(other.made);
+        self.moved.extend(other.moved);
+        self.homeless |= other.homeless;
+    }
 }
 
 /// What a call gave: the result to save, and whether it succeeded.
@@ -46,7 +55,7 @@ impl Execution<'_> {
         &mut self,
         planned: &PlannedStep,
         open: &Open,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
         held: &[Held],
     ) -> Option<Result<(), End>> {
         let step = &planned.step;
@@ -96,8 +105,8 @@ impl Execution<'_> {
         let Objects { mut made, moved, homeless } = std::mem::take(&mut self.objects);
         let Some(own) = open.session.ioas() else { return open.clean() };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
-        if moved {
-            let device = open.session.device();
+        for number in moved {
+            let device = open.device(number).session.device();
             let back = if homeless { device.detach() } else { device.attach(own.id()).map(drop) };
             // A device that is detached already is what was wanted.
             back.or_else(|errno| if homeless { Ok(()) } else { Err(errno) })
@@ -169,7 +178,7 @@ impl Execution<'_> {
 
     /// Notes that the device is not where it was.
     fn moved(&mut self) {
-        self.objects.moved = true;
+        self.objects.moved.insert(self.current);
     }
 
     fn map_file(
@@ -177,7 +186,7 @@ impl Execution<'_> {
         map: &language::MapFile,
         planned: &PlannedStep,
         open: &Open,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
         held: &[Held],
     ) -> Result<(), End> {
         let at = planned.at.join("map_file");
@@ -210,7 +219,7 @@ impl Execution<'_> {
         copy: &language::IoasCopy,
         planned: &PlannedStep,
         open: &Open,
-        iovas: &mut IovaAllocator,
+        iovas: &IovaAllocator,
     ) -> Result<(), End> {
         let at = planned.at.join("copy");
         let own = self.own(&at, open)?;

@@ -6,6 +6,7 @@ mod checks;
 mod control;
 mod data;
 mod device;
+mod devices;
 mod failure;
 mod fault;
 mod faults;
@@ -17,6 +18,7 @@ mod log;
 mod mappings;
 mod object;
 mod observers;
+mod parallel;
 mod process;
 mod regions;
 mod run;
@@ -64,17 +66,17 @@ impl Engine {
     pub fn run(&mut self, case: u32, step: &mut dyn FnMut(String)) -> CaseResult {
         let begin = Instant::now();
         let planned = &self.plan.cases[case as usize];
-        let device = &self.devices[planned.device.expect("the runner keeps cases without a device")];
         // Without access to the log (not root) there is no window on it, and no lines.
         let mut window = Window::open(&planned.id.id()).ok();
         let taint = facts::taint();
         self.tracer.take();
-        let mut execution = Execution::new(&self.plan, planned, device, &self.tracer);
+        let mut execution = Execution::new(&self.plan, planned, &self.devices, &self.tracer);
         execution.faults = Some(&mut self.faults);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
         let (mut checks, mut unchecked, mut trace) = (execution.checks, execution.unchecked, execution.trace);
         let (mut observers, scope) = (execution.observers, execution.scope);
         let true_backend = (execution.backend != planned.backend).then(|| execution.backend.to_string());
+        let measured = execution.measured;
         let source = &self.plan.scenarios[planned.scenario].source;
         let (written, path) = self.plan.case(planned);
         let mut skipped = None;
@@ -158,6 +160,7 @@ impl Engine {
             trace,
             kernel_log,
             unchecked,
+            measured,
             checks,
             observers,
             true_backend,

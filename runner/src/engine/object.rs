@@ -49,7 +49,7 @@ impl Execution<'_> {
     }
 
     fn open_file(&mut self, file: language::File, planned: &PlannedStep) -> Result<(), End> {
-        let bdf: Bdf = self.used.bdf.parse().expect("the runner names devices by valid addresses");
+        let bdf = self.devices.bdf(self.current);
         let path = match file {
             language::File::Cdev => pci::cdev(bdf),
             language::File::Group => pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}"))),
@@ -131,7 +131,7 @@ impl Execution<'_> {
             }
         };
         // A group may have other devices, which nobody named.
-        if text.parse::<Bdf>().is_ok_and(|bdf| bdf.to_string() != self.used.bdf) {
+        if text.parse::<Bdf>().is_ok_and(|bdf| bdf != self.devices.bdf(self.current)) {
             let title = format!("`{text}` is not the device under test");
             return Err(End::Error(Problem::new("refused", at, title).label("expected `{{ device.bdf }}`")));
         }

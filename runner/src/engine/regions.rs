@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    rc::Rc,
+    sync::Arc,
 };
 
 use minijinja::Value;
@@ -32,9 +32,9 @@ pub struct Held {
     /// Its name.
     pub name: String,
     /// The memory, which may have other names, too.
-    pub mapping: Rc<Mapping>,
+    pub mapping: Arc<Mapping>,
     /// The file behind it, if there is one.
-    pub file: Option<Rc<OwnedFd>>,
+    pub file: Option<Arc<OwnedFd>>,
     /// The size of its pages, where it was asked for.
     page: Option<u64>,
     /// What it was made from, if it may be kept.
@@ -66,7 +66,7 @@ impl Pool {
     pub fn put_back(&mut self, held: Vec<Held>) {
         for Held { mapping, kept_as, .. } in held {
             if let Some(what) = kept_as {
-                self.idle.extend(Rc::into_inner(mapping).map(|mapping| (what, mapping)));
+                self.idle.extend(Arc::into_inner(mapping).map(|mapping| (what, mapping)));
             }
         }
     }
@@ -119,7 +119,7 @@ impl Pool {
                 (mapping, file, None)
             }
         };
-        let (mapping, file) = (Rc::new(mapping), file.map(Rc::new));
+        let (mapping, file) = (Arc::new(mapping), file.map(Arc::new));
         Ok(Held { name: name.to_owned(), mapping, file, page: wish.page, kept_as })
     }
 

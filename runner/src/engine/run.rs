@@ -13,8 +13,8 @@ use super::{
     worker::Setup,
 };
 use crate::{
-    event::{CaseResult, Event, RunFinished, RunStarted, Verdict},
-    host::kmsg::Window,
+    event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted, Verdict},
+    host::{Bdf, kmsg::Window, sriov},
     plan::{Plan, Planned},
 };
 
@@ -49,8 +49,15 @@ pub fn run(
     for result in known {
         sink(Event::CaseFinished(result.clone()))?;
     }
-    let mut runner =
-        Runner { plan, setup, interrupt, worker: None, left: Left { given_up: vec![false; setup.devices.len()] } };
+    let without_functions = without_functions(&setup.devices);
+    let mut runner = Runner {
+        without_functions,
+        plan,
+        setup,
+        interrupt,
+        worker: None,
+        left: Left { given_up: vec![false; setup.devices.len()] },
+    };
     let mut stopped = None;
     let mut behind = schedule.attempts.iter().peekable();
     for &case in &schedule.order {
@@ -86,7 +93,19 @@ pub fn run(
     Ok(left)
 }
 
+/// The devices without virtual functions: those that they get now are made by cases.
+fn without_functions(devices: &[DeviceUsed]) -> Vec<Bdf> {
+    devices.iter().filter_map(|device| device.bdf.parse().ok()).filter(|bdf| sriov::count(*bdf) == 0).collect()
+}
+
+/// Takes away the virtual functions that a dead worker left behind; gives a text for what does not go.
+fn take_functions(of: &[Bdf]) -> String {
+    of.iter().filter_map(|bdf| sriov::remove(*bdf).err()).map(|error| format!("; {error}")).collect()
+}
+
 struct Runner<'a> {
+    /// Those that had no virtual functions when the run began.
+    without_functions: Vec<Bdf>,
     plan: &'a Plan,
     setup: &'a Setup,
     interrupt: &'a AtomicBool,
@@ -101,13 +120,10 @@ impl Runner<'_> {
         let skipped = |message: String| {
             Some(CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Skipped, Duration::ZERO) })
         };
-        let Some(device) = planned.device else {
-            let name = &planned.id.device;
-            return skipped(format!(
-                "no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}"
-            ));
-        };
-        if self.left.given_up[device] {
+        if let Some(message) = self.plan.missing(planned) {
+            return skipped(message);
+        }
+        if planned.given().any(|device| self.left.given_up[device]) {
             return skipped("not run: the device was given up when an earlier case got stuck in the kernel".to_owned());
         }
         let begin = Instant::now();
@@ -120,7 +136,7 @@ impl Runner<'_> {
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
         };
-        let result = match outcome {
+        let mut result = match outcome {
             Outcome::Finished(result) => return Some(*result),
             Outcome::Interrupted => return None,
             Outcome::Lost(message) => {
@@ -131,10 +147,14 @@ impl Runner<'_> {
                 if timed_out.told.is_none() {
                     self.worker = None;
                 }
-                self.left.given_up[device] = timed_out.stuck.is_some();
+                planned.given().for_each(|device| self.left.given_up[device] |= timed_out.stuck.is_some());
                 late(planned, timed_out, begin.elapsed())
             }
         };
+        if self.worker.is_none() && !planned.given().any(|device| self.left.given_up[device]) {
+            let kept = take_functions(&self.without_functions);
+            result.message = result.message.map(|message| message + &kept);
+        }
         let records = log.as_mut().ok().and_then(|log| log.records().ok()).unwrap_or_default();
         let lines = records.into_iter().map(|record| record.text).collect();
         Some(self.with_log(planned, result, lines))

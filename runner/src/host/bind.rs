@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::pci::{attribute, driver_in};
+use super::sriov::{self, SriovError};
 use super::use_of::{self, Use};
 use super::{Bdf, Root};
 use crate::uapi::Errno;
@@ -20,6 +21,8 @@ pub struct Binding {
     bdf: Bdf,
     /// `None` if it was on vfio-pci already, or was given back.
     before: Option<Before>,
+    /// Whether it had virtual functions: those that it gets later are ours to take away.
+    had_functions: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub enum BindError {
     Write(PathBuf, Errno),
     /// The writes went well, but the device ended up on another driver, or on none.
     OtherDriver(Bdf, &'static str, Option<String>),
+    /// Virtual functions that cases made do not go away.
+    Functions(SriovError),
 }
 
 impl fmt::Display for BindError {
@@ -63,6 +68,7 @@ impl fmt::Display for BindError {
                 write!(f, "failed to bind {bdf} to {wanted}: it is now bound to ")?;
                 write!(f, "{}; the kernel log says why", got.as_deref().unwrap_or("no driver"))
             }
+            BindError::Functions(error) => write!(f, "failed to take away its virtual functions: {error}"),
         }
     }
 }
@@ -82,7 +88,8 @@ impl Binding {
         }
         let driver = driver_in(&root, bdf);
         if driver.as_deref() == Some(VFIO) {
-            return Ok(Binding { root, bdf, before: None });
+            let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
+            return Ok(Binding { root, bdf, before: None, had_functions });
         }
         if !root.join(attribute(bdf, "iommu_group")).exists() {
             return Err(BindError::NoIommu(bdf));
@@ -96,7 +103,7 @@ impl Binding {
         let driver_override = root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)");
         let before = Before { driver, driver_override: driver_override.unwrap_or_default() };
         // From here on a failure puts everything back, by the drop.
-        let binding = Binding { root, bdf, before: Some(before) };
+        let binding = Binding { root, bdf, before: Some(before), had_functions: false };
         binding.write(attribute(bdf, "driver_override"), VFIO)?;
         binding.unbind()?;
         binding.probe()?;
@@ -124,6 +131,10 @@ impl Binding {
 
     /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
     pub fn restore(&mut self) -> Result<(), BindError> {
+        // A worker that was killed in the midst of a case could not.
+        if !std::mem::replace(&mut self.had_functions, true) {
+            sriov::remove_in(&self.root, self.bdf).map_err(BindError::Functions)?;
+        }
         let Some(before) = self.before.take() else { return Ok(()) };
         let put_back = || {
             // A newline clears the override: nothing at all would not be a write.
@@ -191,6 +202,19 @@ mod tests {
         assert_eq!(binding.restore(), Ok(()));
         assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
         assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+    }
+
+    #[test]
+    fn virtual_functions_that_a_run_made_go_with_it_and_no_others() {
+        let tree = Tree::new("functions").driver("vfio-pci").file("sriov_numvfs", "0\n");
+        let numvfs = attribute(tree.bdf(), "sriov_numvfs");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        let tree = tree.file("sriov_numvfs", "1\n");
+        assert_eq!(binding.restore(), Ok(()));
+        assert_eq!(tree.read(&numvfs), "0");
+        let tree = tree.file("sriov_numvfs", "1\n");
+        drop(Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap());
+        assert_eq!(tree.read(&numvfs), "1\n", "they were there before");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod leaves;
 pub mod pci;
 pub mod pstore;
 mod root;
+pub mod sriov;
 mod use_of;
 
 pub use pci::Bdf;

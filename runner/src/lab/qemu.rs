@@ -152,7 +152,7 @@ fn kernel_command_line(options: &Options) -> String {
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
         "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 {KERNEL_MARK} {iommu}"
+         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}"
     )
 }
 

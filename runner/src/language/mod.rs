@@ -26,11 +26,11 @@ pub use packs::{LoadedPack, Packs};
 pub use quantity::{Duration, Size};
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Logged, Requirement, Scenario};
-pub use scenario::control::{DEEPEST, MOST_STEPS, Placed, Repeat, every_step, steps_run};
+pub use scenario::control::{DEEPEST, MOST_STEPS, Parallel, Placed, Repeat, every_step, steps_run};
 pub use scenario::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 pub use scenario::device::{
-    Bits, ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
-    RegionInfo,
+    Bits, ConfigRead, ConfigWrite, DeviceOpen, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead,
+    MmioWrite, RegionInfo, VfToken,
 };
 pub use scenario::fault::LabFault;
 pub use scenario::iommufd::{

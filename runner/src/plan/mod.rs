@@ -1,10 +1,12 @@
 //! From scenarios to a flat list of cases: matrix × backends × devices, each with an id that stays the same from run to run.
 
+mod devices;
 mod select;
 mod steps;
 
 use std::{collections::HashMap, time::Duration};
 
+pub use devices::{Further, Which};
 pub use select::{Filter, Partition, shuffle};
 pub use steps::{PlannedStep, assertions, planned};
 
@@ -48,6 +50,8 @@ pub struct Planned {
     pub device: Option<usize>,
     /// Its values of the matrix.
     pub combination: Vec<(String, Scalar)>,
+    /// Its further devices.
+    pub further: Vec<Further>,
     /// What its expressions know before the run.
     pub scope: Scope,
     /// Its time limit.
@@ -65,15 +69,40 @@ impl Plan {
         (case, Path::root().join("cases").join(planned.case))
     }
 
+    /// Why a case cannot run on the devices that were given, if it cannot.
+    pub fn missing(&self, planned: &Planned) -> Option<String> {
+        if planned.device.is_none() {
+            let name = &planned.id.device;
+            return Some(format!(
+                "no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}"
+            ));
+        }
+        planned.further.iter().find_map(|further| match &further.which {
+            Which::Missing(why) => Some(why.clone()),
+            _ => None,
+        })
+    }
+
     /// The order to run in: device by device and backend by backend, so that each is opened once; `slow` cases last, so that
     /// the others' results are there early.
     pub fn order(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
         order.sort_by_key(|&case| {
             let planned = &self.cases[case as usize];
-            (planned.tags.iter().any(|tag| tag == "slow"), planned.device, planned.backend)
+            let slow = planned.tags.iter().any(|tag| tag == "slow");
+            (slow, planned.device, planned.backend, !planned.further.is_empty())
         });
         order
+    }
+}
+
+impl Planned {
+    /// The indices of all given devices that it needs.
+    pub fn given(&self) -> impl Iterator<Item = usize> {
+        self.device.into_iter().chain(self.further.iter().filter_map(|further| match further.which {
+            Which::Given(index) => Some(index),
+            _ => None,
+        }))
     }
 }
 
@@ -124,6 +153,12 @@ pub fn expand(
         if roles.is_empty() {
             roles.push((None, wanted));
         }
+        let of_pack = packs.get(&loaded.pack).map(|manifest| &manifest.pack.devices);
+        let is = |role: &str, device: usize| {
+            let used = &devices[device];
+            let known = of_pack.and_then(|roles| roles.get(role));
+            known.map_or(role == used.name, |known| known.matches(&used.ids, used.class))
+        };
         for (device, device_name) in roles {
             for &(backend, options) in &scenario.backends.0 {
                 for (case_index, case) in scenario.cases.iter().enumerate() {
@@ -161,6 +196,8 @@ pub fn expand(
                             options,
                             device,
                             combination,
+                            further: device
+                                .map_or_else(Vec::new, |own| devices::further(case, own, devices.len(), &is)),
                             scope,
                             timeout,
                             fixture: case.fixture.or(scenario.fixture).unwrap_or_default(),

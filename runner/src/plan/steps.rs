@@ -18,6 +18,8 @@ pub struct PlannedStep {
     pub outcome_at: Path,
     /// The steps that it holds.
     pub steps: Vec<PlannedStep>,
+    /// The lists of steps that it holds, to run at the same time.
+    pub branches: Vec<Vec<PlannedStep>>,
 }
 
 /// The regions and steps of a case on a backend; of the declarative form, those that it stands for.
@@ -78,7 +80,18 @@ fn written(steps: &[Step], at: &Path, backend: backend::Name) -> Vec<PlannedStep
             steps = written(&repeat.steps, &at.join("repeat").join("steps"), backend);
             repeat.steps = steps.iter().map(|planned| planned.step.clone()).collect();
         }
-        PlannedStep { step, outcome, at, outcome_at, steps }
+        let mut branches = Vec::new();
+        if let Some(parallel) = &mut step.parallel {
+            let at = at.join("parallel");
+            let plain = |planned: &[PlannedStep]| planned.iter().map(|planned| planned.step.clone()).collect();
+            steps = written(&parallel.steps, &at.join("steps"), backend);
+            parallel.steps = plain(&steps);
+            for (index, branch) in parallel.branches.iter_mut().enumerate() {
+                branches.push(written(branch, &at.join("branches").join(index), backend));
+                *branch = plain(&branches[index]);
+            }
+        }
+        PlannedStep { step, outcome, at, outcome_at, steps, branches }
     };
     steps.iter().enumerate().map(plan).collect()
 }
@@ -102,6 +115,7 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
         at: path.join("region"),
         outcome_at: written,
         steps: Vec::new(),
+        branches: Vec::new(),
     };
 
     let (map, map_at) = match &expect.map {

@@ -31,6 +31,7 @@ pub fn passed(case: u32) -> CaseResult {
         kernel_log: vec![],
         unchecked: vec![],
         checks: 3,
+        measured: Vec::new(),
         observers: vec![],
         true_backend: None,
         attempts: vec![],

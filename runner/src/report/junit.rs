@@ -183,6 +183,9 @@ fn output(Full { planned, result }: &Full) -> Option<String> {
     if !planned.covers.is_empty() {
         text += &format!("covers {}\n", planned.covers.join(", "));
     }
+    for measured in &result.measured {
+        text += &format!("measured {measured}\n");
+    }
     for note in Note::all(planned, result) {
         text += &format!("{}\n", note.line());
     }

@@ -27,6 +27,7 @@ pub use file::{close, open, temporary};
 pub use limits::LockLimit;
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
 pub use trace::{Call, Mark, Tracer};
+pub use vfio::VfToken;
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

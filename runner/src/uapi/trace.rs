@@ -1,9 +1,8 @@
 //! The calls that were made, decoded, one line each in the spirit of strace.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Errno, signal};
@@ -34,9 +33,9 @@ impl fmt::Display for Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
-/// Records calls; clones share one record. It keeps the last 10 000 and counts the others.
+/// Records calls; clones share one record, also from thread to thread. It keeps the last 10 000 and counts the others.
 #[derive(Debug, Clone, Default)]
-pub struct Tracer(Rc<RefCell<Record>>);
+pub struct Tracer(Arc<Mutex<Record>>);
 
 #[derive(Debug, Default)]
 struct Record {
@@ -74,9 +73,14 @@ impl Tracer {
         outcome
     }
 
+    /// A thread that panicked leaves whole calls behind.
+    fn record_now(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records a call that was made elsewhere.
     pub fn record(&self, call: Call) {
-        let mut record = self.0.borrow_mut();
+        let mut record = self.record_now();
         if record.calls.len() == KEPT {
             record.calls.pop_front();
             record.dropped += 1;
@@ -87,20 +91,20 @@ impl Tracer {
 
     /// The place behind the last call.
     pub fn mark(&self) -> Mark {
-        let record = self.0.borrow();
+        let record = self.record_now();
         Mark(record.first + record.calls.len() as u64)
     }
 
     /// The calls after a mark that are still kept.
     pub fn since(&self, mark: Mark) -> Vec<Call> {
-        let record = self.0.borrow();
+        let record = self.record_now();
         record.calls.iter().skip(mark.0.saturating_sub(record.first) as usize).cloned().collect()
     }
 
     /// All lines so far, and starts anew. If calls were dropped, the first line says how many; the same line many times over, as
     /// polling gives it, is one that says how often.
     pub fn take(&self) -> Vec<String> {
-        let mut current = self.0.borrow_mut();
+        let mut current = self.record_now();
         let first = current.first + current.calls.len() as u64;
         let mut record = std::mem::replace(&mut *current, Record { first, ..Record::default() });
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));

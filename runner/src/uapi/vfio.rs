@@ -242,7 +242,8 @@ pub fn group_unset_container(group: BorrowedFd, tracer: &Tracer) -> Result<(), E
     tracer.call("VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
 }
 
-/// `VFIO_GROUP_GET_DEVICE_FD` on a group: opens the device of that name, for PCI its address such as `0000:00:03.0`.
+/// `VFIO_GROUP_GET_DEVICE_FD` on a group: opens the device of that name, for PCI its address such as `0000:00:03.0`, and behind it
+/// ` vf_token=UUID` where the device needs it.
 pub fn group_device_fd(group: BorrowedFd, device: &str, tracer: &Tracer) -> Result<OwnedFd, Errno> {
     let mut name = device.as_bytes().to_vec();
     name.push(0);
@@ -336,16 +337,80 @@ pub fn device_reset(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
 }
 
 /// `VFIO_DEVICE_BIND_IOMMUFD` on a device's own file: gives the id that the IOMMUFD knows the device by.
-pub fn bind_iommufd(device: BorrowedFd, iommufd: BorrowedFd, tracer: &Tracer) -> Result<u32, Errno> {
+pub fn bind_iommufd(
+    device: BorrowedFd,
+    iommufd: BorrowedFd,
+    token: Option<&VfToken>,
+    tracer: &Tracer,
+) -> Result<u32, Errno> {
     let argsz = size_of::<sys::vfio_device_bind_iommufd>() as u32;
     let mut arg = sys::vfio_device_bind_iommufd { argsz, iommufd: iommufd.as_raw_fd(), ..Default::default() };
-    let fields = format!("argsz={argsz}, flags=0, iommufd={}", arg.iommufd);
+    let mut shown = "flags=0".to_owned();
+    if let Some(token) = token {
+        arg.flags = sys::VFIO_DEVICE_BIND_FLAG_TOKEN;
+        arg.token_uuid_ptr = token.0.as_ptr() as u64;
+        shown = format!("flags=TOKEN, token={token}");
+    }
+    let fields = format!("argsz={argsz}, {shown}, iommufd={}", arg.iommufd);
     let run = || {
-        // SAFETY: the request takes this struct of argsz bytes; without its flag the token's address is not followed.
+        // SAFETY: the request takes this struct of argsz bytes; with its flag it reads the 16 bytes of the token, which outlives the
+        // call, and without it no address is followed.
         unsafe { with_struct(device, request(18), &mut arg) }?;
         Ok(arg.out_devid)
     };
     tracer.call("VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
+}
+
+/// A UUID that whoever opens the virtual functions of an SR-IOV device has to know (`vfio_pci_core_match_token_uuid` in the kernel's
+/// `drivers/vfio/pci/vfio_pci_core.c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VfToken([u8; 16]);
+
+/// As the kernel reads it behind `vf_token=`: `52ac9bff-3a88-4fbd-901a-0d767c3b6c97`.
+impl std::fmt::Display for VfToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            f.write_str(if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" })?;
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for VfToken {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<VfToken, ()> {
+        let dashes = |(index, byte): (usize, u8)| (byte == b'-') == matches!(index, 8 | 13 | 18 | 23);
+        if text.len() != 36 || !text.bytes().enumerate().all(dashes) {
+            return Err(());
+        }
+        let digits: Option<Vec<u8>> =
+            text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(digits.ok_or(())?.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Ok(VfToken(bytes))
+    }
+}
+
+/// `VFIO_DEVICE_FEATURE` with `VFIO_DEVICE_FEATURE_PCI_VF_TOKEN`: sets the token of an open SR-IOV device; `ENOTTY` on another one.
+pub fn set_vf_token(device: BorrowedFd, token: &VfToken, tracer: &Tracer) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Feature {
+        head: sys::vfio_device_feature,
+        uuid: [u8; 16],
+    }
+    let argsz = size_of::<Feature>() as u32;
+    let flags = sys::VFIO_DEVICE_FEATURE_SET | sys::VFIO_DEVICE_FEATURE_PCI_VF_TOKEN;
+    let head = sys::vfio_device_feature { argsz, flags, ..Default::default() };
+    let mut arg = Feature { head, uuid: token.0 };
+    // SAFETY: the request takes a vfio_device_feature with 16 bytes behind it, argsz in all.
+    let run = || unsafe { with_struct(device, request(17), &mut arg) };
+    tracer
+        .call("VFIO_DEVICE_FEATURE", format!("argsz={argsz}, flags=SET|PCI_VF_TOKEN, token={token}"), run, zero)
+        .map(drop)
 }
 
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;

@@ -27,7 +27,7 @@ enum Later {
     Saved(Path),
     /// By a variable further down.
     Below(Path),
-    /// Within this `repeat` alone.
+    /// Within the steps that it counts alone.
     Inside(Path),
 }
 
@@ -68,6 +68,9 @@ impl Checker<'_> {
             for name in names::RUN_TIME {
                 known.add(name, when >= When::OPEN, || Later::AtRunTime);
             }
+            for name in case.devices.keys() {
+                known.add(name, when >= When::OPEN, || Later::AtRunTime);
+            }
             for name in case.regions.keys() {
                 known.add(name, when >= When::step(0), || Later::AtRunTime);
             }
@@ -76,12 +79,11 @@ impl Checker<'_> {
             }
             for (index, placed) in steps.iter().enumerate() {
                 if let Some(name) = &placed.step.save {
-                    known.add(&name.0, when >= When::outcome(index), || Later::Saved(placed.path.join("save")));
+                    let is_known = when >= When::outcome(index) && !beside(&placed.path, &expression.path);
+                    known.add(&name.0, is_known, || Later::Saved(placed.path.join("save")));
                 }
-                if let Some(repeat) = &placed.step.repeat
-                    && let Some(name) = &repeat.r#as
-                {
-                    let at = placed.path.join("repeat");
+                if let Some((verb, name)) = placed.step.counts() {
+                    let at = placed.path.join(verb);
                     known.add(&name.0, expression.path.starts_with(&at.join("steps")), || Later::Inside(at.join("as")));
                 }
             }
@@ -213,11 +215,11 @@ impl Checker<'_> {
                     );
                 }
                 Some(Later::Inside(count)) => {
-                    problem.title = format!("`{name}` is not known outside of its `repeat`");
+                    problem.title = format!("`{name}` is not known outside of the steps that it counts");
                     problem = problem.label(suggest::expected_one_of(all())).note(
                         count.clone(),
                         Target::Value,
-                        "it counts the rounds of this one",
+                        "it counts these",
                     );
                 }
                 Some(Later::Below(variable)) => {
@@ -231,6 +233,13 @@ impl Checker<'_> {
             self.say(problem);
         }
     }
+}
+
+/// Whether two paths lie in two branches of one `parallel`: neither comes before the other.
+fn beside(one: &Path, other: &Path) -> bool {
+    let (one, other) = (one.segments(), other.segments());
+    let parts = one.iter().zip(other).position(|(one, other)| one != other);
+    parts.is_some_and(|at| matches!(one[..at].last(), Some(Segment::Key(key)) if key == "branches"))
 }
 
 /// The key that a path ends with.

@@ -201,6 +201,9 @@ impl Checker<'_> {
         if let Some(repeat) = &step.repeat {
             self.repeat(&path.join("repeat"), repeat);
         }
+        if let Some(parallel) = &step.parallel {
+            self.parallel(&path.join("parallel"), case, parallel);
+        }
         if let Some(Fill { size, pattern, value, .. }) = &step.fill {
             self.content(&path.join("fill"), &[("pattern", pattern.is_some()), ("value", value.is_some())]);
             self.sized(&path.join("fill"), size.as_ref(), value.as_ref());
@@ -219,6 +222,7 @@ impl Checker<'_> {
             }
         }
         self.objects(path, case, step, verb, backends);
+        self.devices(path, case, step, verb);
         self.files(path, case, step, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {
@@ -236,7 +240,7 @@ impl Checker<'_> {
                         .at(Target::Key)
                         .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
                         .help(match verb {
-                            "repeat" => "say it of the steps that it holds".to_owned(),
+                            "repeat" | "parallel" => "say it of the steps that it holds".to_owned(),
                             "call" => "what is expected of each call of the kernel is up to the procedure".to_owned(),
                             _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
                         }),
@@ -314,12 +318,13 @@ impl Checker<'_> {
     /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
     fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        const WITHOUT_A_DEVICE: [&str; 11] = [
+        const WITHOUT_A_DEVICE: [&str; 12] = [
             "open",
             "close",
             "ioctl",
             "check",
             "repeat",
+            "parallel",
             "accounting",
             "fill",
             "compare",
@@ -327,7 +332,8 @@ impl Checker<'_> {
             "memory_write",
             "memory_poll",
         ];
-        if alone && !WITHOUT_A_DEVICE.contains(&verb) {
+        let opens = written::steps_of(&Path::root(), case).iter().any(|placed| placed.step.device_open.is_some());
+        if alone && !opens && !WITHOUT_A_DEVICE.contains(&verb) {
             self.say(
                 Diagnostic::error(
                     "misplaced-key",
@@ -335,7 +341,15 @@ impl Checker<'_> {
                     format!("`{verb}` does not go with `fixture: none`"),
                 )
                 .at(Target::Key)
-                .label("expected `open`, `close`, `ioctl` or `check`: the device is not open"),
+                .label("expected `open`, `close`, `ioctl` or `check`: the device is not open")
+                .help("`device_open` opens it"),
+            );
+        }
+        if !alone && matches!(verb, "device_open" | "device_close") {
+            self.say(
+                Diagnostic::error("misplaced-key", path.join(verb), format!("`{verb}` goes only with `fixture: none`"))
+                    .at(Target::Key)
+                    .label("expected on a device that is not open: here it is, from the first step to the last"),
             );
         }
         if step.open.is_some() && step.save.is_none() {

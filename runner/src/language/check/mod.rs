@@ -1,10 +1,11 @@
 //! What is wrong with a scenario that reads well: found without a device, and all in one go.
 //!
-//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`regions`], the [`names`] it gives, the [`objects`] it
-//! names, the [`outcomes`] it expects, and its [`expressions`].
+//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`devices`] and [`regions`], the [`names`] it gives, the
+//! [`objects`] it names, the [`outcomes`] it expects, and its [`expressions`].
 
 mod backends;
 mod calls;
+mod devices;
 mod expressions;
 mod form;
 mod names;

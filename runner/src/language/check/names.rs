@@ -14,7 +14,7 @@ struct Given<'a> {
 }
 
 const RESULT: &str = "a result";
-const COUNT: &str = "the count of a `repeat`";
+const COUNT: &str = "a count";
 
 impl Checker<'_> {
     pub(super) fn names(&mut self, path: &Path, case: &Case) {
@@ -22,6 +22,7 @@ impl Checker<'_> {
         let mut given: Vec<Given> = Vec::new();
         given.extend(case.matrix.keys().map(|n| key(path.join("matrix").join(n), n, "a value of the matrix")));
         given.extend(case.vars.keys().map(|n| key(path.join("vars").join(n), n, "a variable")));
+        given.extend(case.devices.keys().map(|n| key(path.join("devices").join(n), n, "a device")));
         let of_regions = if self.procedure.is_some() { Path::root() } else { path.clone() }.join("regions");
         given.extend(case.regions.keys().map(|n| key(of_regions.join(n), n, "a region")));
         let parameters = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys());
@@ -30,8 +31,8 @@ impl Checker<'_> {
             if let Some(name) = &step.save {
                 given.push(Given { path: path.join("save"), target: Target::Value, name: &name.0, what: RESULT });
             }
-            if let Some(name) = step.repeat.as_ref().and_then(|repeat| repeat.r#as.as_ref()) {
-                let path = path.join("repeat").join("as");
+            if let Some((verb, name)) = step.counts() {
+                let path = path.join(verb).join("as");
                 given.push(Given { path, target: Target::Value, name: &name.0, what: COUNT });
             }
         }

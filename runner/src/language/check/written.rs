@@ -104,7 +104,7 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
             let fit = match (verb, key) {
-                ("repeat", _) => Fit::Rounds,
+                ("repeat" | "parallel", _) => Fit::Rounds,
                 ("fill" | "compare", "size") => Fit::NotZero,
                 ("fill" | "compare", "value") => Fit::Byte,
                 _ => Fit::Any,

@@ -20,6 +20,12 @@ pub struct Case {
     /// What it is about, in a sentence.
     #[serde(default)]
     pub summary: Option<String>,
+    /// More devices for the case, by the name that it knows each by, which share the address space of its own one: `any` is another one
+    /// that the user named, `all` all others, a device's name that one, `virtual_function` one that is made of the case's own device and
+    /// goes with the case. Where one is not there, the case is skipped.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "second": "any" }))]
+    pub devices: Ordered<Name>,
     /// Values to run it with: every combination is a case of its own, with the values in its name.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]

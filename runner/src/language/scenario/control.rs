@@ -25,11 +25,50 @@ pub struct Repeat {
     pub steps: Vec<Step>,
 }
 
+/// Steps to run at the same time, each in a thread of its own: either `branches`, each with steps of its own, or the same `steps`
+/// several `times` or `on` several devices. All begin at once, and the step ends with the last of them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Parallel {
+    /// Lists of steps, two or more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<Vec<Step>>,
+    /// How often to run `steps` at the same time: 1 to 64 times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 4)]
+    pub times: Option<Dynamic<Size>>,
+    /// The name by which expressions inside know which of the `times` it is, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"thread")]
+    pub r#as: Option<Name>,
+    /// The devices on which to run `steps` at the same time: `device` is the case's own, the others are its `devices`. Inside, `device` is
+    /// the one that the steps are on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["device", "others"])]
+    pub on: Vec<Name>,
+    /// What each of them does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+}
+
 impl Step {
+    /// The name by which steps inside of its verb know which round it is, with the verb.
+    pub fn counts(&self) -> Option<(&'static str, &Name)> {
+        let repeat = self.repeat.as_ref().and_then(|repeat| Some(("repeat", repeat.r#as.as_ref()?)));
+        repeat.or_else(|| self.parallel.as_ref().and_then(|parallel| Some(("parallel", parallel.r#as.as_ref()?))))
+    }
+
     /// The lists of steps that its verbs hold, each with its place in a step at `at`.
     pub fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
         let repeat = self.repeat.iter().map(|repeat| (at.join("repeat").join("steps"), repeat.steps.as_slice()));
-        repeat.collect()
+        let parallel = self.parallel.iter().flat_map(|parallel| {
+            let at = at.join("parallel");
+            let lists = parallel.branches.iter().enumerate();
+            let lists: Vec<_> =
+                lists.map(|(index, steps)| (at.join("branches").join(index), steps.as_slice())).collect();
+            lists.into_iter().chain([(at.join("steps"), parallel.steps.as_slice())])
+        });
+        repeat.chain(parallel).collect()
     }
 }
 
@@ -61,7 +100,9 @@ pub fn every_step<'a>(steps: &'a [Step], at: &Path) -> Vec<Placed<'a>> {
 /// How many steps run, where the scenario says how many; what is computed counts once.
 pub fn steps_run(steps: &[Step]) -> u64 {
     steps.iter().fold(0, |sum, step| {
-        let times = step.repeat.as_ref().and_then(|repeat| repeat.times.literal()).map_or(1, |times| times.0);
+        let repeat = step.repeat.as_ref().map(|repeat| &repeat.times);
+        let times = repeat.or(step.parallel.as_ref().and_then(|parallel| parallel.times.as_ref()));
+        let times = times.and_then(Dynamic::literal).map_or(1, |times| times.0);
         let inside: u64 = step.nested(&Path::root()).into_iter().map(|(_, steps)| steps_run(steps)).sum();
         sum.saturating_add(inside.saturating_mul(times)).saturating_add(1)
     })

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::language::{Complaint, Duration, Dynamic, FromValue, Size};
+use crate::language::{Complaint, Duration, Dynamic, FromValue, Size, Template};
 
 /// A register of the configuration space.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -91,6 +91,27 @@ pub struct MmioPoll {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"100ms", extend("default" = "1s"))]
     pub timeout: Option<Duration>,
+}
+
+/// A device to open behind the case's backend.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
+pub struct DeviceOpen {
+    /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
+    /// it, or where it is empty, none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+    pub token: Option<Template>,
+}
+
+/// A VF token to set.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VfToken {
+    /// The token, a UUID.
+    #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+    pub token: Template,
 }
 
 /// A region of the device.

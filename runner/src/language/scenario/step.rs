@@ -6,11 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::device::{
-    ConfigRead, ConfigWrite, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead, MmioWrite,
-    RegionInfo,
+    ConfigRead, ConfigWrite, DeviceOpen, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead,
+    MmioWrite, RegionInfo, VfToken,
 };
 
-use super::control::Repeat;
+use super::control::{Parallel, Repeat};
 use super::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
 use super::iommufd::{
     AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, InIoas, IoasCopy, IommuOption,
@@ -123,6 +123,16 @@ pub struct Step {
     /// Reset the device; takes nothing. The device is opened anew after the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<NoArguments>,
+    /// Open the device behind the case's backend, together with what the case has open already. Only with `fixture: none`. Gives how
+    /// many vectors of `intx`, `msi` and `msix` it has, and whether it `resets`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_open: Option<DeviceOpen>,
+    /// Close the device that `device_open` opened; at the end of the case all are closed. Takes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_close: Option<NoArguments>,
+    /// Set the VF token of an open SR-IOV device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vf_token: Option<VfToken>,
     /// Open a file of the kernel; needs `save`. Gives `fd`. With `fixture: none`, for the sequences that a fixture does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Open>,
@@ -176,6 +186,14 @@ pub struct Step {
     /// Run steps several times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
+    /// Run steps at the same time. Gives `micros`, how long all of them took together, and `each`, a list of how long each took; the result
+    /// of the case has these times, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<Parallel>,
+    /// On which of the case's `devices`; on its own one unless given. Not for the verbs that map memory, which is for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"second")]
+    pub device: Option<Name>,
     /// What the call is expected to give. Only for the verbs that call the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "EINVAL", "iommufd*": "ENOENT" }), extend("default" = "ok"))]
@@ -337,6 +355,9 @@ verbs!(
     irq_wait,
     irq_disable,
     reset,
+    device_open,
+    device_close,
+    vf_token,
     open,
     close,
     ioctl,
@@ -351,17 +372,39 @@ verbs!(
     memory_poll,
     call,
     repeat,
+    parallel,
 );
 
 impl Step {
     /// Whether the verb gives a result that can be kept.
     pub fn gives(verb: &str) -> bool {
-        verb == "call" || Step::is_call(verb)
+        matches!(verb, "call" | "parallel") || Step::is_call(verb)
     }
 
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
-        !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "call" | "repeat")
+        !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "call" | "repeat" | "parallel")
+    }
+
+    /// Whether the verb is about one device, and takes `device`; memory is mapped for all devices of a case.
+    pub fn takes_device(verb: &str) -> bool {
+        let of_device = ["device_", "config_", "mmio_", "irq_"].iter().any(|kind| verb.starts_with(kind));
+        of_device
+            || matches!(
+                verb,
+                "region_info"
+                    | "call"
+                    | "reset"
+                    | "vf_token"
+                    | "open"
+                    | "ioctl"
+                    | "pagesize"
+                    | "gone"
+                    | "attach"
+                    | "detach"
+                    | "hwpt"
+                    | "hw_info"
+            )
     }
 
     /// Whether only the backend iommufd has what the verb is about.
@@ -441,6 +484,9 @@ impl Step {
         if let Some(Repeat { times, .. }) = &self.repeat {
             add("repeat", &[("times", Some(times))]);
         }
+        if let Some(Parallel { times, .. }) = &self.parallel {
+            add("parallel", &[("times", times.as_ref())]);
+        }
         if let Some(RegionInfo { region }) = &self.region_info {
             add("region_info", &[("region", Some(region))]);
         }
@@ -491,7 +537,9 @@ impl Step {
     pub fn texts(&self) -> Vec<(&'static str, &'static str, &Template)> {
         let fill = self.fill.iter().filter_map(|verb| Some(("fill", "pattern", verb.pattern.as_ref()?)));
         let compare = self.compare.iter().filter_map(|verb| Some(("compare", "pattern", verb.pattern.as_ref()?)));
-        fill.chain(compare).collect()
+        let open = self.device_open.iter().filter_map(|verb| Some(("device_open", "token", verb.token.as_ref()?)));
+        let token = self.vf_token.iter().map(|verb| ("vf_token", "token", &verb.token));
+        fill.chain(compare).chain(open).chain(token).collect()
     }
 
     /// The ranges of its `allow_iovas`.

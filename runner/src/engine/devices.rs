@@ -1,0 +1,301 @@
+//! The devices of a case: its own one and further ones, and the steps that open them one by one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use minijinja::Value;
+
+use super::{
+    case::Execution,
+    failure::{End, Problem},
+    fixture::{CannotOpen, Member, Open},
+};
+use crate::{
+    backend::{self, OpenError, Space},
+    event::DeviceUsed,
+    host::{
+        Bdf,
+        pci::PciDevice,
+        sriov::{Functions, SriovError},
+    },
+    language::{self, Path, Template},
+    plan::{Further, Planned, PlannedStep, Which},
+    uapi::{Tracer, VfToken},
+};
+
+/// What a fixture opens an SR-IOV device and its virtual functions with: any token will do that is the same for all.
+const TOKEN: &str = "6d1f2c1e-6a3b-4d59-9c57-2f0a6be21d4b";
+
+/// The devices of a case while it runs.
+pub struct Devices {
+    /// Its own one, `device`, is the first.
+    all: Vec<Device>,
+    /// The virtual functions that were made for it.
+    functions: Mutex<Option<Functions>>,
+}
+
+/// A device of a case.
+struct Device {
+    /// The name that the case knows it by.
+    name: String,
+    /// The name that reports know it by.
+    used: String,
+    bdf: Bdf,
+}
+
+impl Devices {
+    /// Before the case has any.
+    pub fn none() -> Devices {
+        Devices { all: Vec::new(), functions: Mutex::default() }
+    }
+
+    /// The devices that a case runs on, of those that were given; its virtual functions are made here.
+    pub fn of(planned: &Planned, given: &[DeviceUsed], at: &Path) -> Result<Devices, End> {
+        let device = |name: &str, used: &DeviceUsed| Device {
+            name: name.to_owned(),
+            used: used.name.clone(),
+            bdf: used.bdf.parse().expect("the runner names devices by valid addresses"),
+        };
+        let own = &given[planned.device.expect("the runner keeps cases without a device")];
+        let mut all = vec![device("device", own)];
+        let count = planned.further.iter().filter(|further| matches!(further.which, Which::Function(_))).count();
+        let functions = match count {
+            0 => None,
+            _ => Some(Functions::make(all[0].bdf, count as u32).map_err(|error| no(&error, at))?),
+        };
+        for Further { name, which } in &planned.further {
+            all.push(match which {
+                Which::Given(index) => device(name, &given[*index]),
+                Which::Function(number) => Device {
+                    name: name.clone(),
+                    used: format!("{}_vf{number}", own.name),
+                    bdf: functions.as_ref().expect("made above").bdfs[*number as usize],
+                },
+                Which::Missing(why) => return Err(End::Skipped(why.clone())),
+            });
+        }
+        Ok(Devices { all, functions: Mutex::new(functions) })
+    }
+
+    /// The number of a device by the name that a step calls it by.
+    pub fn number(&self, name: &str) -> usize {
+        self.all.iter().position(|device| device.name == name).expect("the check knows the case's devices")
+    }
+
+    /// The numbers of all devices of a name: of several where it stands for all others.
+    pub fn numbers(&self, name: &str) -> Vec<usize> {
+        let all = self.all.iter().enumerate();
+        all.filter(|(_, device)| device.name == name).map(|(number, _)| number).collect()
+    }
+
+    /// A device's address.
+    pub fn bdf(&self, number: usize) -> Bdf {
+        self.all[number].bdf
+    }
+
+    /// What a fixture is to open.
+    pub fn members(&self) -> Vec<Member> {
+        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let functions: &[Bdf] = functions.as_ref().map_or(&[], |functions| &functions.bdfs);
+        let token: VfToken = TOKEN.parse().expect("the constant is a UUID");
+        // Only a device with virtual functions, and they, know tokens.
+        let knows = |bdf: &Bdf| !functions.is_empty() && (*bdf == self.all[0].bdf || functions.contains(bdf));
+        self.all.iter().map(|device| (device.bdf, knows(&device.bdf).then_some(token))).collect()
+    }
+
+    /// Takes the virtual functions away; nobody may have them open.
+    pub fn give_back(&self, at: &Path) -> Result<(), End> {
+        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        functions.map_or(Ok(()), |mut functions| functions.remove().map_err(|error| no(&error, at)))
+    }
+
+    /// What expressions know of a device.
+    pub fn facts(&self, number: usize, open: Option<&Open>) -> Value {
+        let device = &self.all[number];
+        let found = PciDevice::read(device.bdf);
+        let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
+        let mut facts = vec![
+            ("name", Value::from(device.used.clone())),
+            ("bdf", Value::from(device.bdf.to_string())),
+            ("vendor", id(|device| device.vendor.into())),
+            ("device", id(|device| device.device.into())),
+            ("class", id(|device| device.class.into())),
+        ];
+        facts.extend(open.into_iter().flat_map(abilities));
+        if let Some(open) = open {
+            facts.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
+            facts.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
+            facts.push(("dirty_tracking", Value::from(open.dirty_tracking())));
+            facts.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
+        }
+        Value::from_pairs(facts)
+    }
+
+    /// What expressions know of all devices, by the names that the case knows them by; a list where a name is all others.
+    pub fn all_facts(&self, case: &language::Case, open: Option<&Open>) -> Vec<(String, Value)> {
+        let facts = |number: usize| self.facts(number, open.map(|open| open.device(number)));
+        let further = case.devices.iter().map(|(name, role)| {
+            let mut facts: Vec<Value> = self.numbers(name).into_iter().map(facts).collect();
+            (name.to_owned(), if role.0 == "all" { Value::from(facts) } else { facts.swap_remove(0) })
+        });
+        std::iter::once(("device".to_owned(), facts(0))).chain(further).collect()
+    }
+}
+
+/// What is known of a device once it is open.
+fn abilities(open: &Open) -> [(&'static str, Value); 4] {
+    let [intx, msi, msix] = open.vectors;
+    [("resets", open.resets.into()), ("intx", intx.into()), ("msi", msi.into()), ("msix", msix.into())]
+}
+
+fn no(error: &SriovError, at: &Path) -> End {
+    match error.is_missing() {
+        true => End::Skipped(error.to_string()),
+        false => End::Error(Problem::new("virtual-functions", at.join("name"), error.to_string())),
+    }
+}
+
+/// The devices that a case opened by itself, by their numbers, and the address space that they share. It is the same one for steps that
+/// run at the same time.
+#[derive(Default)]
+pub struct Opened(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    // Dropped before the address space is.
+    devices: BTreeMap<usize, Arc<Open>>,
+    space: Option<Space>,
+}
+
+impl Opened {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device of this number, if it is open.
+    pub fn get(&self, number: usize) -> Option<Arc<Open>> {
+        self.inner().devices.get(&number).cloned()
+    }
+
+    /// The address space that all share; made with the first of them.
+    fn space(&self, backend: backend::Name, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+        let mut inner = self.inner();
+        match &inner.space {
+            Some(space) => Ok(space.clone()),
+            None => Space::new(backend, bdf, tracer).inspect(|space| inner.space = Some(space.clone())),
+        }
+    }
+
+    /// Closes all.
+    pub fn clear(&self) {
+        *self.inner() = Inner::default();
+    }
+}
+
+impl Execution<'_> {
+    /// Runs a step that opens or closes a device, or sets its token; `None` for a step of another kind.
+    pub fn opening_step(&mut self, planned: &PlannedStep, open: Option<&Open>) -> Option<Result<(), End>> {
+        let PlannedStep { step, at, .. } = planned;
+        if let Some(device_open) = &step.device_open {
+            Some(self.device_open(device_open, planned))
+        } else if step.device_close.is_some() {
+            self.device.let_go();
+            let mut inner = self.opened.inner();
+            let closed = inner.devices.remove(&self.current);
+            if inner.devices.is_empty() {
+                inner.space = None;
+            }
+            drop(inner);
+            Some(match closed {
+                Some(_) => self.compare("device_close", planned, Ok(None)),
+                None => Err(not_open(at.join("device_close"))),
+            })
+        } else {
+            let set = step.vf_token.as_ref()?;
+            let at = at.join("vf_token");
+            let Some(open) = open else { return Some(Err(not_open(at))) };
+            Some(self.token(&set.token, &at.join("token")).and_then(|token| {
+                let token = token.ok_or_else(|| no_token("", &at.join("token")))?;
+                self.device.changed = true;
+                self.compare("vf_token", planned, open.session.device().set_vf_token(&token).map(|()| None))
+            }))
+        }
+    }
+
+    fn device_open(&mut self, open: &language::DeviceOpen, planned: &PlannedStep) -> Result<(), End> {
+        let at = planned.at.join("device_open");
+        let token = match &open.token {
+            Some(token) => self.token(token, &at.join("token"))?,
+            None => None,
+        };
+        let bdf = self.devices.bdf(self.current);
+        let opened = self.opened.clone();
+        if opened.get(self.current).is_some() {
+            let problem = Problem::new("open", at, format!("{bdf} is open already"));
+            return Err(End::Error(problem.label("expected a `device_close` before")));
+        }
+        let space = opened.space(self.planned.backend, bdf, self.tracer);
+        let session = match space.and_then(|space| space.open(bdf, token.as_ref())) {
+            Ok(session) => session,
+            Err(error) if error.is_missing() => return Err(End::Skipped(error.to_string())),
+            Err(error) => {
+                let mut inner = opened.inner();
+                if inner.devices.is_empty() {
+                    inner.space = None;
+                }
+                drop(inner);
+                self.save(planned, || Value::UNDEFINED);
+                return match error.errno {
+                    Some(errno) => self.compare("device_open", planned, Err(errno)),
+                    None => Err(End::Error(Problem::new("open", at, error.to_string()))),
+                };
+            }
+        };
+        let open = Open::new(session, self.tracer).map_err(|error| cannot_open(error, at))?;
+        self.save(planned, || Value::from_pairs(abilities(&open)));
+        opened.inner().devices.insert(self.current, Arc::new(open));
+        self.compare("device_open", planned, Ok(None))
+    }
+
+    /// Makes the address space that devices are about to be opened in.
+    pub fn make_space(&mut self, at: &Path) -> Result<(), End> {
+        let made = self.opened.space(self.planned.backend, self.devices.bdf(self.current), self.tracer);
+        made.map(drop).map_err(|error| cannot_open(CannotOpen::Open(error), at.clone()))
+    }
+
+    /// A token; `None` where the text is empty.
+    fn token(&self, text: &Template, at: &Path) -> Result<Option<VfToken>, End> {
+        let text = text.render(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
+        match text.is_empty() {
+            true => Ok(None),
+            false => text.parse().map(Some).map_err(|()| no_token(&text, at)),
+        }
+    }
+}
+
+/// Why a device is not open, as a case's end.
+pub fn cannot_open(error: CannotOpen, at: Path) -> End {
+    match error {
+        CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
+        CannotOpen::Open(error) => End::Error(Problem::new("open", at, error.to_string())),
+        CannotOpen::Ask(what, errno) => {
+            End::Error(Problem::new("open", at, format!("failed to ask for {what}: {errno}")))
+        }
+    }
+}
+
+fn not_open(at: Path) -> End {
+    End::Error(Problem::new("not-open", at, "the device is not open").label("expected a `device_open` of it before"))
+}
+
+/// Why a step on a device that is not open does nothing.
+pub fn needs_open(planned: &PlannedStep) -> End {
+    not_open(planned.at.clone())
+}
+
+fn no_token(text: &str, at: &Path) -> End {
+    let problem = Problem::new("token", at.clone(), format!("`{text}` is no VF token"));
+    End::Error(problem.label("expected a UUID such as 52ac9bff-3a88-4fbd-901a-0d767c3b6c97"))
+}

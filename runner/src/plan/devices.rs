@@ -1,0 +1,119 @@
+//! Which of the given devices are the further ones of a case.
+
+use crate::language::Case;
+
+/// A further device of a case, by the name that the case knows it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Further {
+    /// The name; several of one name where it stands for all other devices.
+    pub name: String,
+    /// Which it is.
+    pub which: Which,
+}
+
+/// Which device a further one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The given one of this index.
+    Given(usize),
+    /// The virtual function of this number of the case's own device, from 0; it is made for the case.
+    Function(u32),
+    /// It is not there, for this reason.
+    Missing(String),
+}
+
+/// The further devices of a case on the device of index `own`, of so many that were given; `is` knows whether one is what a role means.
+pub(super) fn further(case: &Case, own: usize, given: usize, is: &dyn Fn(&str, usize) -> bool) -> Vec<Further> {
+    // Named ones first, so that `any` is none of them.
+    let named = |role: &str| (0..given).find(|index| *index != own && is(role, *index));
+    let mut taken: Vec<usize> = case.devices.iter().filter_map(|(_, role)| named(&role.0)).collect();
+    let mut functions = 0;
+    let mut all = Vec::new();
+    for (name, role) in case.devices.iter() {
+        let mut add = |which| all.push(Further { name: name.to_owned(), which });
+        match role.0.as_str() {
+            "virtual_function" => {
+                add(Which::Function(functions));
+                functions += 1;
+            }
+            // The ones behind it first: which one it is does not change when one is added at the end.
+            "any" => {
+                let others = (own + 1..given).chain(0..own);
+                match others.into_iter().find(|index| !taken.contains(index)) {
+                    Some(index) => {
+                        taken.push(index);
+                        add(Which::Given(index));
+                    }
+                    None => add(Which::Missing(format!(
+                        "the case needs one more device, as `{name}`: `run` and `lab run` take --device more than once"
+                    ))),
+                }
+            }
+            "all" => (0..given).filter(|index| *index != own).for_each(|index| add(Which::Given(index))),
+            wanted => add(named(wanted).map_or_else(|| Which::Missing(missing(wanted, is(wanted, own))), Which::Given)),
+        }
+    }
+    all
+}
+
+fn missing(wanted: &str, is_own: bool) -> String {
+    match is_own {
+        true => format!("the case needs the device `{wanted}` beside its own, which is the same one"),
+        false => format!(
+            "no device is called `{wanted}`; `run` takes --device {wanted}=ADDRESS, `lab run` --device {wanted}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Name, Ordered, Problems, decode, parse};
+
+    fn case(devices: &[(&str, &str)]) -> Case {
+        let devices: Ordered<Name> =
+            devices.iter().map(|(name, role)| ((*name).to_owned(), Name((*role).to_owned()))).collect();
+        let mut case = decode::<Case>(&parse("name: a\nsteps: []\n").unwrap(), &mut Problems::new()).unwrap();
+        case.devices = devices;
+        case
+    }
+
+    fn found(devices: &[(&str, &str)], own: usize, given: &[&str]) -> Vec<(String, Result<usize, String>)> {
+        let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+        let which = |further: Further| match further.which {
+            Which::Given(index) => (further.name, Ok(index)),
+            Which::Function(number) => (further.name, Err(format!("function {number}"))),
+            Which::Missing(why) => (further.name, Err(why)),
+        };
+        let is = |role: &str, index: usize| given[index] == role;
+        super::further(&case(devices), own, given.len(), &is).into_iter().map(which).collect()
+    }
+
+    #[test]
+    fn any_is_another_one_and_never_one_that_is_named() {
+        let second = |which| vec![("second".to_owned(), which)];
+        assert_eq!(found(&[("second", "any")], 0, &["edu", "igb"]), second(Ok(1)));
+        assert_eq!(found(&[("second", "any")], 1, &["edu", "igb"]), second(Ok(0)));
+        let both = found(&[("second", "any"), ("nic", "igb")], 0, &["edu", "igb", "nvme"]);
+        assert_eq!(both, [("second".to_owned(), Ok(2)), ("nic".to_owned(), Ok(1))]);
+        let why = found(&[("second", "any")], 0, &["edu"]).remove(0).1.unwrap_err();
+        assert!(why.contains("needs one more device, as `second`"), "{why}");
+    }
+
+    #[test]
+    fn what_is_not_there_says_how_to_give_it() {
+        let why = found(&[("nic", "igb")], 0, &["edu"]).remove(0).1.unwrap_err();
+        assert!(why.contains("no device is called `igb`"), "{why}");
+        let why = found(&[("nic", "igb")], 0, &["igb"]).remove(0).1.unwrap_err();
+        assert!(why.contains("the same one"), "{why}");
+    }
+
+    #[test]
+    fn all_may_be_none_and_functions_are_numbered() {
+        assert!(found(&[("others", "all")], 0, &["edu"]).is_empty());
+        let all = found(&[("others", "all")], 1, &["a", "b", "c"]);
+        assert_eq!(all, [("others".to_owned(), Ok(0)), ("others".to_owned(), Ok(2))]);
+        let functions = found(&[("first", "virtual_function"), ("other", "virtual_function")], 0, &["igb"]);
+        assert_eq!(functions[1], ("other".to_owned(), Err("function 1".to_owned())));
+    }
+}
