@@ -289,7 +289,7 @@ pub enum Observed {
 }
 
 /// How long steps took that ran at the same time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// The name that the scenario gives them, or where they stand.
     pub what: String,

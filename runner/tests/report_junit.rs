@@ -8,7 +8,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use vfiospec::event::{
-    self, Attempt, CaseResult, DeviceUsed, Event, Observation, Observed, PlannedCase, RunStarted, Unchecked, Verdict,
+    self, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, Observed, PlannedCase, RunStarted, Unchecked,
+    Verdict,
 };
 use vfiospec::report::file::write_atomic;
 use vfiospec::report::format::Format;
@@ -224,6 +225,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
+            measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2] }],
             observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
                 .map(|state| Observation { observer: s(), state, detail: Some(s()) })
                 .to_vec(),

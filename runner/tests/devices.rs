@@ -1,0 +1,211 @@
+//! Several devices in one case, virtual functions, and steps at the same time: the binary, in the lab, on the real kernel.
+
+mod common;
+
+use std::{fs, path::PathBuf};
+
+use common::lab::{Ran, events, folder, lab_run, results, top};
+
+const SRIOV: &str = "scenarios/kernel/pci_sriov_uapi.yaml";
+
+/// A scenario in a pack of its own.
+fn scenario(name: &str, text: &str) -> PathBuf {
+    let pack = folder(name).join(name);
+    fs::create_dir_all(&pack).unwrap();
+    let file = pack.join(format!("{name}.yaml"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn verdicts(ran: &Ran, verdict: &str) -> usize {
+    events(ran, "case_finished").iter().filter(|result| result["verdict"] == verdict).count()
+}
+
+fn message(result: &serde_json::Value) -> String {
+    result["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_guides_examples_with_several_devices_hold_on_two() {
+    let pack = folder("several").join("several");
+    fs::create_dir_all(&pack).unwrap();
+    let markdown = fs::read_to_string(top().join("scenarios/README.md")).unwrap();
+    let examples = common::yaml_examples(&markdown).into_iter().filter(|(_, text)| text.contains("devices:"));
+    for (line, text) in examples {
+        fs::write(pack.join(format!("example-{line}.yaml")), text).unwrap();
+    }
+    for iommu in ["intel", "virtio"] {
+        let arguments = [pack.to_str().unwrap(), "--iommu", iommu, "--device", "edu", "--device", "igb"];
+        let Some(ran) = lab_run(&format!("several-{iommu}"), &arguments) else { return };
+        ran.expect(0);
+        assert!(!ran.junit().contains("<skipped"), "an example that does not apply shows nothing:\n{}", ran.stdout());
+    }
+}
+
+#[test]
+fn a_virtual_function_opens_with_its_devices_token_on_every_backend() {
+    for iommu in ["intel", "intel-scalable"] {
+        let Some(ran) = lab_run(&format!("sriov-{iommu}"), &[SRIOV, "--iommu", iommu, "--device", "igb"]) else {
+            return;
+        };
+        ran.expect(0);
+        let all = events(&ran, "case_planned");
+        assert_eq!(verdicts(&ran, "passed"), all.len(), "{}", ran.stdout());
+        // Each of the kernel's own: three tests, three tokens, five backends.
+        let covered = all.iter().flat_map(|case| case["covers"].as_array().unwrap().clone());
+        let covered: std::collections::BTreeSet<String> =
+            covered.map(|name| name.as_str().unwrap().to_owned()).collect();
+        assert_eq!(covered.len(), 3 * 3 * 5, "{covered:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_a_skip_that_says_so() {
+    let file = scenario(
+        "missing",
+        "name: missing\nbackends: [iommufd]\ncases:\n  \
+         - name: second\n    devices: { second: any }\n    steps:\n      - info:\n  \
+         - name: named\n    devices: { nic: igb }\n    steps:\n      - info:\n  \
+         - name: function\n    devices: { vf: virtual_function }\n    steps:\n      - info:\n  \
+         - name: all\n    devices: { others: all }\n    steps:\n      - check: \"{{ others | length == 0 }}\"\n",
+    );
+    let Some(ran) = lab_run("missing-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(0);
+    let results = results(&ran);
+    for (case, why) in [
+        ("second", "the case needs one more device, as `second`"),
+        ("named", "no device is called `igb`"),
+        ("function", "the device has no SR-IOV"),
+    ] {
+        assert_eq!(results[case]["verdict"], "skipped", "{}", results[case]);
+        assert!(message(&results[case]).contains(why), "{}", results[case]);
+    }
+    assert_eq!(results["all"]["verdict"], "passed", "{}", results["all"]);
+}
+
+#[test]
+fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() {
+    let file = scenario(
+        "leftovers",
+        r#"name: leftovers
+backends: [iommufd]
+fixture: none
+cases:
+  - name: fails
+    devices: { vf: virtual_function }
+    steps:
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+        device: vf
+  - name: hangs
+    devices: { vf: virtual_function }
+    timeout: 3s
+    steps:
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+        device: vf
+      - irq_enable: { index: msix }
+        device: vf
+      - irq_wait: { index: msix, timeout: 1h }
+        device: vf
+  - name: dies
+    devices: { vf: virtual_function }
+    steps:
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+        device: vf
+      - lab_fault: crash
+  - name: afterwards
+    devices: { vf: virtual_function }
+    steps:
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+        device: vf
+"#,
+    );
+    let Some(ran) = lab_run("leftovers-run", &[file.to_str().unwrap(), "--device", "igb"]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    assert_eq!(results["fails"]["verdict"], "failed", "{}", results["fails"]);
+    assert!(message(&results["fails"]).contains("device_open gave EACCES"), "{}", results["fails"]);
+    assert!(message(&results["hangs"]).contains("timed out after 3s in irq_wait at"), "{}", results["hangs"]);
+    assert_eq!(results["dies"]["verdict"], "error", "{}", results["dies"]);
+    // Where one was left, this could make none: that is what is proved.
+    assert_eq!(results["afterwards"]["verdict"], "passed", "{}", results["afterwards"]);
+}
+
+#[test]
+fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() {
+    let file = "scenarios/kernel/pci_device_init_perf.yaml";
+    for (devices, count) in [(&["edu"][..], 1), (&["edu", "igb"], 2)] {
+        let mut arguments = vec![file];
+        devices.iter().for_each(|device| arguments.extend(["--device", device]));
+        let Some(ran) = lab_run(&format!("init-{count}"), &arguments) else { return };
+        ran.expect(0);
+        assert_eq!(verdicts(&ran, "passed"), 5 * count, "{}", ran.stdout());
+        for result in events(&ran, "case_finished") {
+            let measured = &result["measured"][0];
+            let each = measured["each"].as_array().unwrap();
+            let longest = each.iter().map(|micros| micros.as_u64().unwrap()).max().unwrap();
+            assert_eq!((measured["what"].as_str(), each.len()), (Some("init"), count), "{result}");
+            assert!(longest > 0 && measured["micros"].as_u64().unwrap() >= longest, "{result}");
+        }
+        assert!(ran.junit().contains("measured init: "), "{}", ran.junit());
+    }
+}
+
+#[test]
+fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() {
+    let file = scenario(
+        "at_once",
+        r#"name: at_once
+backends: [iommufd]
+cases:
+  - name: one_fails
+    steps:
+      - parallel:
+          branches:
+            - - info:
+            - - info:
+              - check: "{{ page_size == 1 }}"
+  - name: one_hangs
+    timeout: 3s
+    steps:
+      - irq_enable: { index: msi }
+      - parallel:
+          branches:
+            - - irq_wait: { index: msi, timeout: 1h }
+            - - info:
+  - name: one_wakes_the_other
+    steps:
+      - irq_enable: { index: msi }
+      - parallel:
+          branches:
+            - - irq_wait: { index: msi, timeout: 30s }
+                save: woken
+            - - irq_trigger: { index: msi }
+      - check: "{{ woken.count == 1 }}"
+"#,
+    );
+    let Some(ran) = lab_run("at-once-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    assert!(results["one_fails"]["detail"].as_str().unwrap().contains("in branch 1"), "{}", results["one_fails"]);
+    assert!(message(&results["one_hangs"]).contains("timed out after 3s in irq_wait at"), "{}", results["one_hangs"]);
+    assert_eq!(results["one_wakes_the_other"]["verdict"], "passed", "{}", results["one_wakes_the_other"]);
+}
+
+/// No device here has a reset that never ends. One of igb takes 0.1 s at the least, and many of them longer than the case may: what
+/// is told of a case whose time ends in a reset is the same.
+#[test]
+fn a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it() {
+    let file = scenario(
+        "resets",
+        "name: resets\nbackends: [iommufd]\ncases:\n  - name: many\n    timeout: 5s\n    steps:\n      \
+         - repeat:\n          times: 10000\n          steps:\n            - reset:\n",
+    );
+    let Some(ran) = lab_run("resets-run", &[file.to_str().unwrap(), "--device", "igb"]) else { return };
+    ran.expect(1);
+    let result = &results(&ran)["many"];
+    assert_eq!(result["verdict"], "failed", "{result}");
+    assert!(message(result).contains("timed out after 5s in reset at"), "{result}");
+}
