@@ -40,8 +40,8 @@ impl FromStr for Named {
         {
             return Err(format!("`{name}` is no name: expected letters, digits, `_` and `-`"));
         }
-        if name == Some("any") {
-            return Err("`any` means every device in scenarios: give it another name".to_owned());
+        if let Some(name @ ("any" | "all" | "virtual_function")) = name {
+            return Err(format!("`{name}` means something else in scenarios: give the device another name"));
         }
         let bdf = address.parse::<Bdf>().map_err(|error| error.to_string())?;
         Ok(Named { name: name.map(|name| name.replace('-', "_")), bdf })

@@ -94,9 +94,9 @@ pub struct MmioPoll {
 }
 
 /// A device to open behind the case's backend.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
+#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
 pub struct DeviceOpen {
     /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
     /// it, or where it is empty, none is given.
