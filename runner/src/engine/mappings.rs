@@ -51,6 +51,7 @@ pub const FOLLOWED: &[&str] = &[
     "memory_write",
     "memory_poll",
     "repeat",
+    "parallel",
     "call",
     "map_file",
     "copy",

@@ -23,6 +23,8 @@ use crate::{
 const MOST_THREADS: u64 = 64;
 /// A case that measures in many rounds keeps the first of them in its result.
 const MOST_MEASURED: usize = 100;
+/// Why what is mapped is no longer known.
+const UNFOLLOWED: &str = "what `parallel` maps is not followed";
 
 /// Steps for a thread, and what it knows beside.
 struct Branch<'s> {
@@ -131,7 +133,7 @@ impl<'a> Execution<'a> {
         let mut fork = Execution::new(self.plan, self.planned, self.given, self.tracer);
         (fork.backend, fork.options) = (self.backend, self.options);
         // Others map meanwhile: what is in the page table is no thread's alone.
-        fork.mappings.lose("what `parallel` maps is not followed".into());
+        fork.mappings.lose(UNFOLLOWED.into());
         fork.scope = self.scope.clone();
         fork.devices = self.devices.clone();
         fork.opened = self.opened.clone();
@@ -164,6 +166,10 @@ impl<'a> Execution<'a> {
         self.checks += thread.checks;
         self.steps_run = self.steps_run.max(thread.steps_run);
         self.unchecked.append(&mut thread.unchecked);
+        if thread.mappings.any() {
+            self.mappings.touched();
+            self.mappings.lose(UNFOLLOWED.into());
+        }
         self.objects.take_over(thread.objects);
         self.device.take_over(thread.device);
         for (number, held) in thread.others {
