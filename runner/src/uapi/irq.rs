@@ -239,7 +239,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_millis(20));
         let lines = tracer.take();
         assert!(lines[1].ends_with("timeout=0ms) = 0 (timeout)"), "{lines:#?}");
-        assert!(lines[4].ends_with("= 1 {count=2}"), "{lines:#?}");
+        assert!(lines[3].ends_with("= 1 {count=2}"), "{lines:#?}");
     }
 
     #[test]
