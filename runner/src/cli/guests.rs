@@ -25,7 +25,7 @@ const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// How much longer than its case may take a guest may be silent before it counts as hung.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(120);
 /// So many guests in a row may die of a case without one case that ends by itself.
 const MOST_DEATHS: u32 = 10;
 /// So many guests in a row may die without even a case to blame.
