@@ -4,7 +4,8 @@
 //! [`language`] (text to typed scenarios, with diagnostics) → [`plan`] (matrix × backends × devices, a flat list of cases with
 //! stable ids) → [`engine`] (runs one case on this host) → [`report`] (events to files and terminal).
 //! Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
-//! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a verb).
+//! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a
+//! verb), [`explain`] (what each code of a message means).
 
 #![deny(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod backend;
 pub mod cli;
 pub mod engine;
 pub mod event;
+pub mod explain;
 pub mod host;
 pub mod lab;
 pub mod language;

@@ -134,3 +134,207 @@ fn help_tells_the_exit_codes() {
         assert!(stdout.lines().any(|line| line.trim_start().starts_with(code)), "{code} is not in\n{stdout}");
     }
 }
+
+#[test]
+fn messages_for_programs_are_an_object_a_line() {
+    let folder = temp("messages");
+    let file = folder.join("bad.yaml");
+    let text = "name: ü\nbackends: all\ncases:\n  - name: a\n    region: { memory: anonymous, size: 4KB }\n    expect: { map: ok }\n    region: { memory: anonymous, size: 4KiB }\n";
+    std::fs::write(&file, text).unwrap();
+    let output = vfiospec(&["check", "--message-format", "json", file.to_str().unwrap()]);
+    let (stdout, stderr) = expect(&output, 2);
+    assert_eq!(stderr, "");
+    let messages: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let codes: Vec<_> = messages.iter().map(|message| message["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["invalid-name", "invalid-quantity", "duplicate-key"]);
+    for message in &messages {
+        assert_eq!(message["severity"], "error");
+        assert_eq!(message["file"], file.to_str().unwrap());
+        let at = |key: &str| message["span"][key].as_u64().unwrap() as usize;
+        let line = text.lines().nth(at("line") - 1).unwrap();
+        let marked: String = line.chars().skip(at("column") - 1).take(at("end_column") - at("column")).collect();
+        assert_eq!(marked, text[at("start")..at("end")], "{message}");
+    }
+    assert_eq!(&text[messages[1]["span"]["start"].as_u64().unwrap() as usize..][..3], "4KB");
+    assert_eq!(messages[1]["help"][0], "write 4KiB (4096 bytes)");
+    assert_eq!(messages[2]["notes"][0]["span"]["line"], 5);
+    // What has no place in a file is told so, too, and a right file with nothing at all.
+    let (stdout, _) = expect(&vfiospec(&["check", "--message-format=json", "/nonexistent"]), 2);
+    let message: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&message["code"], &message["span"]), (&"unreadable".into(), &serde_json::Value::Null));
+    assert_eq!(expect(&vfiospec(&["check", "--message-format=json"]), 0).0, "");
+}
+
+#[test]
+fn explain_tells_what_a_code_means_also_as_it_is_copied_from_a_message() {
+    let (page, _) = expect(&vfiospec(&["explain", "error[unknown-key]:"]), 0);
+    assert!(
+        page.starts_with("unknown-key\n") && page.contains("Wrong:\n\n    name: ") && page.contains("Right:"),
+        "{page}"
+    );
+    let (list, _) = expect(&vfiospec(&["explain"]), 0);
+    assert!(list.lines().count() > 50 && list.lines().any(|line| line.starts_with("unknown-key ")), "{list}");
+    let (_, stderr) = expect(&vfiospec(&["explain", "unknown-kee"]), 2);
+    assert!(stderr.contains("did you mean `unknown-key`?"), "{stderr}");
+}
+
+#[test]
+fn what_new_writes_is_right_and_is_never_written_over_a_file() {
+    let folder = temp("new");
+    let pack = folder.join("deep/acme-nic");
+    let path = |file: &str| pack.join(file).to_str().unwrap().to_owned();
+    expect(&vfiospec(&["new", "pack", pack.to_str().unwrap()]), 0);
+    expect(&vfiospec(&["new", "scenario", &path("link.yaml")]), 0);
+    expect(&vfiospec(&["new", "case", "third", &path("link.yaml")]), 0);
+    expect(&vfiospec(&["check", pack.to_str().unwrap()]), 0);
+    let (list, _) = expect(&vfiospec(&["list", pack.to_str().unwrap()]), 0);
+    for case in ["acme_nic.first.iommufd__any.twice", "acme_nic.link.iommufd__any.third"] {
+        assert!(list.lines().any(|line| line == case), "{case} is not in\n{list}");
+    }
+    for file in ["pack.yaml", "first.yaml", "link.yaml"] {
+        let text = std::fs::read_to_string(path(file)).unwrap();
+        let schema = text.lines().next().unwrap().strip_prefix("# yaml-language-server: $schema=").expect("a modeline");
+        assert!(pack.join(schema).is_file(), "{schema}");
+    }
+    let before = std::fs::read_to_string(path("link.yaml")).unwrap();
+    for again in [["new", "scenario", &path("link.yaml")].as_slice(), &["new", "case", "third", &path("link.yaml")]] {
+        let (_, stderr) = expect(&vfiospec(again), 2);
+        assert!(stderr.contains("already"), "{stderr}");
+    }
+    let (_, stderr) = expect(&vfiospec(&["new", "pack", pack.to_str().unwrap()]), 2);
+    assert!(stderr.contains("not empty"), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["new", "case", "x", &path("missing.yaml")]), 2);
+    assert!(stderr.contains("vfiospec new scenario"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(path("link.yaml")).unwrap(), before);
+}
+
+#[test]
+fn a_case_that_failed_is_made_a_scenario_of_its_own() {
+    let folder = temp("from");
+    let scenario = folder.join("s.yaml");
+    let text = "\
+name: s
+backends: { iommufd: { skip_pagesize: true }, vfio_type1v2_iommu: {} }
+vars: { one: 4KiB }
+cases:
+  - name: other
+    region: { memory: anonymous, size: 4KiB }
+    expect: { map: ok }
+  - name: middle
+    matrix: { pages: [2, 4], tail: [\"a,b\", c] }
+    regions:
+      buffer: { memory: anonymous, size: \"{{ pages * one }}\" }
+      spare: { memory: anonymous, size: 4KiB }
+    steps:
+      - map: { region: buffer }
+        save: m
+      - unmap: { iova: \"{{ m.iova }}\", size: 4KiB }
+        expect: { \"vfio*\": EINVAL, \"*\": ENOENT }
+      - map: { region: spare }
+    covers: [ticket-1]
+";
+    std::fs::write(&scenario, text).unwrap();
+    let journal = folder.join("journal.jsonl");
+    let name = scenario.to_str().unwrap();
+    let mut planned = vfiospec::event::PlannedCase {
+        pack: "p".into(),
+        scenario: "s".into(),
+        backend: "iommufd".into(),
+        device: "edu".into(),
+        name: "middle[pages=4,tail=a,b]".into(),
+        file: name.into(),
+        line: 8,
+        ..Default::default()
+    };
+    let mut result =
+        vfiospec::event::CaseResult::new(1, vfiospec::event::Verdict::Failed, std::time::Duration::from_millis(1));
+    result.at = Some(format!("{name}:16:51"));
+    result.message = Some("unmap gave EINVAL (invalid argument), expected ENOENT".into());
+    result.trace =
+        vec!["IOMMU_IOAS_UNMAP(size=24, ioas_id=2, iova=0x0, length=0x1000) = -1 EINVAL (invalid argument)".into()];
+    planned.case = 1;
+    use vfiospec::event::Event;
+    let events = [
+        Event::RunStarted(vfiospec::event::RunStarted { format: vfiospec::event::FORMAT, ..Default::default() }),
+        Event::CasePlanned(vfiospec::event::PlannedCase { case: 0, name: "other".into(), ..planned.clone() }),
+        Event::CasePlanned(planned),
+        Event::CaseFinished(result),
+    ];
+    let lines: Vec<_> = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
+    std::fs::write(&journal, lines.concat()).unwrap();
+    let small = folder.join("ticket.yaml");
+    let from = journal.to_str().unwrap();
+    expect(&vfiospec(&["new", "case", "--from", from, "middle", small.to_str().unwrap()]), 0);
+    let (list, _) = expect(&vfiospec(&["list", small.to_str().unwrap()]), 0);
+    assert_eq!(list.lines().count(), 1, "one backend, one combination: {list}");
+    let text = std::fs::read_to_string(&small).unwrap();
+    for kept in ["ENOENT", "pages: 4", "tail: a,b", "ticket-1", "IOMMU_IOAS_UNMAP(size=24", "skip_pagesize", "buffer"] {
+        assert!(text.contains(kept), "{kept} is not in\n{text}");
+    }
+    for gone in ["spare", "matrix", "vfio_type1v2", "EINVAL\n"] {
+        assert!(!text.split("name: ticket").nth(1).unwrap().contains(gone), "{gone} is in\n{text}");
+    }
+    let (_, stderr) = expect(&vfiospec(&["new", "case", "--from", from, "midle", small.to_str().unwrap()]), 2);
+    assert!(stderr.contains("middle[pages=4"), "{stderr}");
+}
+
+#[test]
+fn check_with_watch_checks_again_when_a_file_changes_until_it_is_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let folder = temp("watch");
+    let file = folder.join("w.yaml");
+    let right = "name: w\nbackends: all\ncases:\n  - name: a\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
+    std::fs::write(&file, right.replace("map: ok", "map: okay")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vfiospec"))
+        .args(["check", "--watch", file.to_str().unwrap()])
+        .env("NO_COLOR", "1")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| line.unwrap());
+    assert!(said.any(|line| line.contains("unknown outcome `okay`")));
+    assert!(said.any(|line| line.contains("waiting for a change of 1 file")));
+    std::fs::write(&file, right).unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(told.next().unwrap().unwrap(), "5 cases in 1 file: no mistakes");
+    assert!(said.any(|line| line.contains("waiting")));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn completions_and_the_manual_know_every_verb() {
+    let (help, _) = expect(&vfiospec(&["--help"]), 0);
+    let verbs: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|verb| !verb.is_empty()))
+        .collect();
+    assert!(verbs.contains(&"check") && verbs.len() > 8, "{verbs:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, _) = expect(&vfiospec(&["completions", shell]), 0);
+        for verb in &verbs {
+            assert!(script.contains(verb), "{shell}: {verb}");
+        }
+    }
+    let (page, _) = expect(&vfiospec(&["man"]), 0);
+    assert!(page.contains(".TH vfiospec 1") && page.contains("Exit codes"), "{page}");
+    let folder = temp("man");
+    expect(&vfiospec(&["man", folder.to_str().unwrap()]), 0);
+    for page in ["vfiospec.1", "vfiospec-check.1", "vfiospec-lab-run.1", "vfiospec-new-case.1"] {
+        assert!(folder.join(page).is_file(), "{page}");
+    }
+}
+
+/// A fresh folder for a test's files.
+fn temp(name: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}

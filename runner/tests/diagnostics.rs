@@ -3,7 +3,9 @@
 //! `<mistake>.args` holds the arguments instead where the mistake is in those. `SNAPSHOTS=overwrite cargo test --test diagnostics`
 //! writes what is said now; read the difference before you commit it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod common;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,8 +69,7 @@ fn five_mistakes_are_told_in_one_go() {
 
 #[test]
 fn every_code_in_the_sources_is_in_the_catalogue() {
-    let mut codes = BTreeMap::new();
-    collect_codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/language"), &mut codes);
+    let codes = common::codes_of_check();
     let said: String = stems("txt")
         .iter()
         .map(|name| fs::read_to_string(folder().join(name).with_extension("txt")).expect("a golden file"))
@@ -76,7 +77,12 @@ fn every_code_in_the_sources_is_in_the_catalogue() {
     for (code, file) in &codes {
         let is_shown = said.contains(&format!("[{code}]: "));
         let is_exempt = WITHOUT.iter().any(|(without, _)| without == code);
-        assert!(is_shown || is_exempt, "no golden file shows the code `{code}` of {}", file.display());
+        assert!(
+            is_shown || is_exempt,
+            "no golden file shows the code `{code}` of {}: add runner/tests/diagnostics/NAME.yaml with the mistake, run \
+             `SNAPSHOTS=overwrite cargo test --test diagnostics`, and read NAME.txt as its user would",
+            file.display()
+        );
         assert!(!(is_shown && is_exempt), "a golden file shows the code `{code}`");
     }
     for line in said.lines().filter_map(|line| line.strip_prefix("error[")) {
@@ -86,34 +92,4 @@ fn every_code_in_the_sources_is_in_the_catalogue() {
     for (code, _) in WITHOUT {
         assert!(codes.contains_key(code), "the sources no longer have `{code}`");
     }
-}
-
-/// The codes of all diagnostics in the sources below a folder, tests apart.
-fn collect_codes(folder: &Path, codes: &mut BTreeMap<String, PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect_codes(&path, codes);
-            continue;
-        }
-        // The fuzzer is a test that has a file of its own.
-        if path.ends_with("fuzz.rs") {
-            continue;
-        }
-        let source = fs::read_to_string(&path).expect("a source file");
-        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-        for marker in ["Diagnostic::error(", "Diagnostic::warning(", ".code(", " code: ", " at(", "=> ("] {
-            for (at, _) in source.match_indices(marker) {
-                codes.extend(code(&source[at + marker.len()..]).map(|code| (code, path.clone())));
-            }
-        }
-    }
-}
-
-/// The text in quotes that comes next in the statement, if it looks like a code: lower-case words with dashes between.
-fn code(rest: &str) -> Option<String> {
-    let (before, rest) = rest.split_once('"')?;
-    let (code, _) = rest.split_once('"')?;
-    let is_code = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (is_code && !before.contains([';', '{', '\'']) && before.len() < 60).then(|| code.to_owned())
 }

@@ -82,7 +82,7 @@ fn every_command_is_there_with_its_options() {
                 .split(' ')
                 .skip(1)
                 .take_while(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
-                .take(if command.starts_with("vfiospec lab") { 2 } else { 1 })
+                .take(if command.starts_with("vfiospec lab") || command.starts_with("vfiospec new") { 2 } else { 1 })
                 .collect();
             let help = vfiospec(&[verb.as_slice(), &["--help"]].concat());
             assert!(help.status.success(), "{guide}: `{command}`\n{}", String::from_utf8_lossy(&help.stderr));

@@ -55,14 +55,69 @@ fn the_reference_is_what_the_schema_says() {
 }
 
 #[test]
-fn every_key_is_described() {
+fn every_key_is_described_and_has_an_example_that_fits() {
     let (schema, pack) = (language::schema(), language::pack_schema());
-    for (name, definition) in types("Scenario", &schema).into_iter().chain(types("Pack", &pack)) {
+    let all = types("Scenario", &schema).into_iter().map(|named| (named, &schema));
+    for ((name, definition), schema) in all.chain(types("Pack", &pack).into_iter().map(|named| (named, &pack))) {
         assert!(definition["description"].is_string(), "{name} has no description");
         for (key, value) in definition["properties"].as_object().into_iter().flatten() {
-            assert!(value["description"].is_string(), "{name}.{key} has no description");
+            assert!(value["description"].is_string(), "{name}.{key} has no description: write a comment at the field");
+            let examples = value["examples"].as_array().into_iter().flatten();
+            let mut own = value.clone();
+            own["definitions"] = schema["definitions"].clone();
+            let validator = jsonschema::validator_for(&own).expect("a schema");
+            let mut count = 0;
+            for example in examples {
+                count += 1;
+                let errors: Vec<_> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{name}.{key} has an example that does not fit: {example}\n{errors:?}");
+            }
+            assert!(count > 0, "{name}.{key} has no example: give the field, or its type, #[schemars(example = …)]");
         }
     }
+}
+
+/// Whether a value is a table of keys of its own.
+fn has_keys(schema: &Value, value: &Value) -> bool {
+    let reference = value["$ref"]
+        .as_str()
+        .or_else(|| value["allOf"]["$ref"].as_str())
+        .or_else(|| value["allOf"][0]["$ref"].as_str());
+    let name = reference.and_then(|reference| reference.rsplit('/').next());
+    name.is_some_and(|name| schema["definitions"][name]["properties"].is_object())
+}
+
+#[test]
+fn a_key_that_may_be_left_out_says_what_then_holds() {
+    let schema = language::schema();
+    // What stands for these keys where they are left out is said of the file, of the kind of memory, or in words.
+    let says = |text: &str| {
+        ["default", "unless", "without", "all of", "else", "every", "whole", "none", "not ", "only", "nothing"]
+            .iter()
+            .any(|word| text.to_lowercase().contains(word))
+    };
+    let mut silent = Vec::new();
+    for (name, definition) in types("Scenario", &schema) {
+        let required = |key: &str| {
+            definition["required"].as_array().is_some_and(|list| list.iter().any(|required| required == key))
+        };
+        for (key, value) in definition["properties"].as_object().into_iter().flatten() {
+            let kind = value["type"].as_str().unwrap_or_default();
+            // A list, a table or a text that is left out is not there; a verb that is left out is not done.
+            let of_type = |name: &str| value.to_string().contains(&format!("\"#/definitions/{name}\""));
+            let is_text = kind == "string" || of_type("Name") || of_type("Template");
+            let is_empty = is_text || kind == "array" || kind == "object" || name == "Step" || has_keys(&schema, value);
+            let has_default = value.get("default").is_some() || value["allOf"][0].get("default").is_some();
+            if !required(key) && !is_empty && !has_default && !says(value["description"].as_str().unwrap_or_default()) {
+                silent.push(format!("{name}.{key}"));
+            }
+        }
+    }
+    assert_eq!(
+        silent,
+        Vec::<String>::new(),
+        "say what holds without these: a default, or a sentence with `unless given`"
+    );
 }
 
 #[test]

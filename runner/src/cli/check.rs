@@ -2,29 +2,55 @@
 
 use clap::Args as ClapArgs;
 
-use super::{Exit, scenarios::Selection};
-use crate::event::DeviceUsed;
+use super::{Exit, interrupt, messages::MessageFormat, scenarios::Selection, watch};
+use crate::{event::DeviceUsed, plan};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
+
+    /// Whom the messages are for
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    message_format: MessageFormat,
+
+    /// Stay, and check again whenever a file changes; Ctrl-C ends
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Checks, and says how much is right.
 pub fn main(args: &Args) -> Exit {
-    let outcome = args.selection.read().and_then(|texts| {
+    let selection = Selection { messages: args.message_format, ..args.selection.clone() };
+    if !args.watch {
+        return check(&selection);
+    }
+    let interrupt = interrupt::flag();
+    watch::on_change(&selection.paths, &interrupt, || {
+        let _ = check(&selection);
+    });
+    Exit::Interrupted
+}
+
+fn check(selection: &Selection) -> Exit {
+    let outcome = selection.read().and_then(|texts| {
         let files = texts.len();
-        args.selection
-            .plan(texts, vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }])
-            .map(|plan| (plan.0, files))
+        let cases = match plan::count_distinct(&selection.load(&texts)?.0) {
+            Some(cases) => cases,
+            None => {
+                selection.plan(texts, vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }])?.0.cases.len()
+            }
+        };
+        Ok((cases, files))
     });
     match outcome {
-        Ok((plan, files)) => {
+        Ok((cases, files)) => {
             let count =
                 |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-            println!("{} in {}: no mistakes", count(plan.cases.len(), "case"), count(files, "file"));
+            if selection.messages == MessageFormat::Human {
+                println!("{} in {}: no mistakes", count(cases, "case"), count(files, "file"));
+            }
             Exit::Ok
         }
         Err(exit) => exit,

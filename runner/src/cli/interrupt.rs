@@ -1,14 +1,19 @@
 //! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use super::Exit;
 
-/// A flag that the first Ctrl-C or SIGTERM sets. To be called once.
+/// A flag that the first Ctrl-C or SIGTERM sets: the same one, whoever asks.
 pub fn flag() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(listen).clone()
+}
+
+fn listen() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
     let handler = move || {

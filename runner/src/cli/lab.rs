@@ -11,6 +11,7 @@ use super::{
     output::{self, Output, Outputs},
     resume,
     scenarios::Selection,
+    watch,
 };
 use crate::{
     engine::worker::Setup,
@@ -53,6 +54,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     outputs: Outputs,
+
+    /// Stay, and run again whenever a scenario changes; Ctrl-C ends
+    #[arg(long, conflicts_with = "resume")]
+    watch: bool,
 }
 
 /// Open a shell in the lab's guest, with the devices and this program there
@@ -149,6 +154,14 @@ impl Choice {
 /// Runs the verb and gives its exit code.
 pub fn main(verb: &Verb) -> ExitCode {
     let outcome = match verb {
+        Verb::Run(args) if args.watch => {
+            watch::on_change(&args.selection.paths, &interrupt::flag(), || {
+                if let Err(Stop::Lab(error)) = run(args) {
+                    eprintln!("vfiospec: {error}");
+                }
+            });
+            Ok(Exit::Interrupted.into())
+        }
         Verb::Run(args) => run(args),
         Verb::Exec(args) => exec::main(args).map(Into::into),
         Verb::Shell(args) => shell(args),

@@ -2,14 +2,18 @@
 
 mod cases;
 mod check;
+mod completions;
 mod devices;
 mod diff;
 mod exec;
 pub mod exit;
+mod explain;
 mod guests;
 mod interrupt;
 mod lab;
 mod list;
+mod messages;
+mod new;
 mod output;
 mod packs;
 mod report;
@@ -17,10 +21,11 @@ mod resume;
 mod run;
 mod scenarios;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -45,6 +50,11 @@ enum Verb {
     Check(check::Args),
     List(list::Args),
     Show(show::Args),
+    #[command(subcommand)]
+    New(new::Verb),
+    Explain(explain::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
     /// The process that issues the ioctls; `run` starts it.
     #[command(hide = true)]
     Worker,
@@ -67,6 +77,10 @@ pub fn main() -> ExitCode {
         Verb::List(args) => list::main(&args).into(),
         Verb::Show(args) => show::main(&args).into(),
         Verb::Inside(args) => exec::inside(&args).into(),
+        Verb::New(verb) => new::main(&verb).into(),
+        Verb::Explain(args) => explain::main(&args).into(),
+        Verb::Completions(args) => completions::main(&args, Cli::command()).into(),
+        Verb::Man(args) => completions::man(&args, Cli::command()).into(),
         Verb::Worker => match crate::engine::worker::main() {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => {

@@ -10,14 +10,15 @@ use clap::Args;
 
 use super::{
     Exit,
+    messages::MessageFormat,
     packs::{self, MANIFEST, Manifests},
 };
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
-    language::{self, Loaded, Packs, Scalar, Source, did_you_mean, join, render},
+    language::{self, Diagnostic, Loaded, Packs, Scalar, Source, did_you_mean, join},
     plan::Plan,
-    report::{sanitize, terminal::Terminal},
+    report::sanitize,
 };
 
 /// The largest file that is read as a scenario, in bytes.
@@ -37,6 +38,10 @@ pub struct Selection {
     /// Set a variable of the scenarios, in place of the value in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
     pub vars: Vec<(String, String)>,
+
+    /// Whom what is wrong with them is told to.
+    #[arg(skip)]
+    pub messages: MessageFormat,
 }
 
 fn parse_var(text: &str) -> Result<(String, String), String> {
@@ -56,16 +61,20 @@ impl Selection {
                     io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
                     _ => error.to_string(),
                 };
-                eprintln!("vfiospec: failed to read {}: {reason}", path.display());
-                if error.kind() == io::ErrorKind::NotFound {
-                    eprintln!("  help: name a scenario file or a folder with some, such as `scenarios/`");
-                }
+                let file = path.display().to_string();
+                let help: &[&str] = match error.kind() {
+                    io::ErrorKind::NotFound => &["name a scenario file or a folder with some, such as `scenarios/`"],
+                    _ => &[],
+                };
+                self.messages.say("unreadable", &file, &format!("failed to read {file}: {reason}"), help);
                 Exit::Usage
             })?;
         }
         if files.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-            eprintln!("vfiospec: no scenario (*.yaml, *.yml) below {}", paths.join(", "));
+            let paths = paths.join(", ");
+            let help = ["`vfiospec new scenario FILE` writes one to start from"];
+            self.messages.say("no-scenario", &paths, &format!("no scenario (*.yaml, *.yml) below {paths}"), &help);
             return Err(Exit::Usage);
         }
         let mut found = self.further_packs()?;
@@ -83,8 +92,13 @@ impl Selection {
                 texts.push(Text { pack: pack.clone(), name: file.display().to_string(), text, manifest });
                 pack
             }
-            Err(reason) => {
-                eprintln!("{reason}");
+            Err(unread) => {
+                match unread {
+                    Unread::File(reason) => {
+                        self.messages.say("unreadable", &file.to_string_lossy(), &reason, &[]);
+                    }
+                    Unread::Text(wrong) => self.messages.diagnostics(&wrong.0, std::slice::from_ref(&wrong.1)),
+                }
                 unreadable = true;
                 String::new()
             }
@@ -115,13 +129,15 @@ impl Selection {
             }
             let mut files = Vec::new();
             collect(folder, &mut files).map_err(|(path, error)| {
-                eprintln!("vfiospec: failed to read {}: {error}", path.display());
+                let file = path.display().to_string();
+                self.messages.say("unreadable", &file, &format!("failed to read {file}: {error}"), &[]);
                 Exit::Usage
             })?;
             files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
             if named && files.is_empty() {
-                eprintln!("vfiospec: there is no pack in {}", sanitize::line(&folder.to_string_lossy()));
-                eprintln!("  help: a pack is a folder with a {MANIFEST} in it");
+                let folder = sanitize::line(&folder.to_string_lossy());
+                let help = format!("a pack is a folder with a {MANIFEST} in it");
+                self.messages.say("no-pack", &folder, &format!("there is no pack in {folder}"), &[&help]);
                 return Err(Exit::Usage);
             }
             for file in files {
@@ -133,31 +149,30 @@ impl Selection {
 
     /// Reads and checks; says on standard error everything that is wrong, of all files in one go.
     pub fn load(&self, texts: &[Text]) -> Result<(Vec<Loaded>, Packs), Exit> {
-        let terminal = Terminal::detect(&io::stderr());
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
         let (scenarios, packs, invalid) = Text::load_all(texts, &vars);
         let errors: usize = invalid.iter().map(|problems| problems.diagnostics.len()).sum();
         for problems in &invalid {
-            eprintln!("{}", problems.render(terminal.color));
+            self.messages.diagnostics(&problems.source, &problems.diagnostics);
         }
         if errors > 0 {
             let plural =
                 |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-            eprintln!("{} in {} of {}", plural(errors, "error"), invalid.len(), plural(texts.len(), "file"));
+            let files = plural(texts.len(), "file");
+            self.messages.total(&format!("{} in {} of {files}", plural(errors, "error"), invalid.len()));
             return Err(Exit::Usage);
         }
         for (name, _) in &self.vars {
             let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
             if !scenarios.iter().any(known) {
-                eprintln!("vfiospec: no scenario has a variable `{name}`, which --var sets");
+                let message = format!("no scenario has a variable `{name}`, which --var sets");
                 let names: BTreeSet<&str> = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys()).collect();
-                match did_you_mean(name, names.iter().copied()) {
-                    Some(near) => eprintln!("  help: {near}"),
-                    None if names.is_empty() => {
-                        eprintln!("  help: variables are the `vars` of a scenario; there are none")
-                    }
-                    None => eprintln!("  help: there is {}", join(names.iter().copied(), "and")),
-                }
+                let help = match did_you_mean(name, names.iter().copied()) {
+                    Some(near) => near,
+                    None if names.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
+                    None => format!("there is {}", join(names.iter().copied(), "and")),
+                };
+                self.messages.say("unknown-variable", "", &message, &[&help]);
                 return Err(Exit::Usage);
             }
         }
@@ -177,9 +192,12 @@ impl Selection {
                     if !said.insert((collision.first.clone(), collision.second.clone())) {
                         continue;
                     }
-                    eprintln!("vfiospec: two cases are called {}", sanitize::line(&collision.id));
-                    eprintln!("  at {} and at {}", sanitize::line(&collision.first), sanitize::line(&collision.second));
-                    eprintln!("  help: reports know a case by this name; rename the case, the scenario or its folder");
+                    let [id, first, second] =
+                        [&collision.id, &collision.first, &collision.second].map(|text| sanitize::line(text));
+                    let file = second.rsplit_once(':').map_or(second.as_str(), |(file, _)| file).to_owned();
+                    let message = format!("two cases are called {id}\n  at {first} and at {second}");
+                    let help = ["reports know a case by this name; rename the case, the scenario or its folder"];
+                    self.messages.say("same-case", &file, &message, &help);
                 }
                 Err(Exit::Usage)
             }
@@ -188,7 +206,7 @@ impl Selection {
 }
 
 /// The scenario files of a folder and those below it, sorted; a file that was named itself is taken whatever its name.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+pub fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
     let wrap = |error| (path.to_owned(), error);
     if !fs::metadata(path).map_err(wrap)?.is_dir() {
         files.push(path.to_owned());
@@ -221,20 +239,25 @@ fn leaves_its_folder(link: &Path) -> bool {
     target.is_some_and(|target| folder.is_none_or(|folder| !target.starts_with(folder)))
 }
 
-/// The text of a file, or the message why there is none.
-fn read(file: &Path) -> Result<String, String> {
+/// Why a file gives no text.
+enum Unread {
+    /// It cannot be read, for this reason.
+    File(String),
+    /// It is no text.
+    Text(Box<(Source, Diagnostic)>),
+}
+
+/// The text of a file, or why there is none.
+fn read(file: &Path) -> Result<String, Unread> {
     let refused = |reason: &dyn std::fmt::Display| {
-        format!("vfiospec: failed to read {}: {reason}", sanitize::line(&file.to_string_lossy()))
+        Unread::File(format!("failed to read {}: {reason}", sanitize::line(&file.to_string_lossy())))
     };
     let metadata = fs::metadata(file).map_err(|error| refused(&error))?;
     if metadata.len() > MOST_BYTES {
         return Err(refused(&format_args!("it has {} bytes, expected at most {MOST_BYTES}", metadata.len())));
     }
     let bytes = fs::read(file).map_err(|error| refused(&error))?;
-    Source::from_bytes(file.display().to_string(), bytes).map(|source| source.text).map_err(|wrong| {
-        let (source, diagnostic) = *wrong;
-        render(&source, &[diagnostic], Terminal::detect(&io::stderr()).color)
-    })
+    Source::from_bytes(file.display().to_string(), bytes).map(|source| source.text).map_err(Unread::Text)
 }
 
 /// The pack of a file: the name of its folder, as an identifier.

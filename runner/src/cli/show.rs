@@ -5,12 +5,12 @@ use clap::Args as ClapArgs;
 use super::{Exit, output::print, scenarios::Selection};
 use crate::{
     event::{DeviceUsed, PlannedCase},
-    language::did_you_mean,
+    language::{Duration, Fixture, Locator, Path, Size, Target, did_you_mean, eval, undeclared},
     plan::{self, Plan, Planned},
     report::sanitize::line,
 };
 
-/// Show what a case stands for on each backend: its regions and its steps, written out
+/// Show what a case stands for on each backend: its values, its regions and its steps, with the lines they come from
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The case: an id as `list` prints it, or its end, such as `map_unmap[page=2MiB]`, or `map_unmap` for all of its matrix
@@ -34,12 +34,10 @@ pub fn main(args: &Args) -> Exit {
         whole.ends_with(&ending) || without_matrix.ends_with(&ending)
     };
     let mut shown = String::new();
+    let locators: Vec<Locator> = plan.scenarios.iter().map(|loaded| Locator::new(&loaded.source.text)).collect();
     for planned in plan.cases.iter().filter(|planned| meant(&planned.id)) {
-        shown += &format!("# {}\n# {}:{}\n", line(&planned.id.id()), line(&planned.id.file), planned.id.line);
-        if planned.options.skip_pagesize {
-            shown += "# skip_pagesize: `pagesize` steps are left out\n";
-        }
-        shown += &format!("{}\n", written_out(planned, &plan));
+        let case = Shown { planned, plan: &plan, locator: &locators[planned.scenario] };
+        shown += &format!("{}{}\n", case.head(), case.body());
     }
     if !shown.is_empty() {
         return print(&shown);
@@ -50,15 +48,139 @@ pub fn main(args: &Args) -> Exit {
     Exit::Usage
 }
 
-/// The regions and steps of a case as YAML.
-fn written_out(planned: &Planned, plan: &Plan) -> String {
-    let (case, path) = plan.case(planned);
-    let (regions, steps) = plan::planned(case, &path, planned.backend);
-    let value = |part: Result<serde_yaml::Value, _>| part.expect("a region or a step has a YAML form");
-    let regions: serde_yaml::Mapping =
-        regions.into_iter().map(|(name, region, _)| (name.into(), value(serde_yaml::to_value(region)))).collect();
-    let steps: Vec<_> = steps.into_iter().map(|planned| planned.step).collect();
-    let parts = [("regions", regions.into()), ("steps", value(serde_yaml::to_value(steps)))];
-    let parts: serde_yaml::Mapping = parts.into_iter().map(|(key, part)| (key.into(), part)).collect();
-    serde_yaml::to_string(&parts).expect("a mapping has a YAML form")
+/// A case that is written out.
+struct Shown<'p> {
+    planned: &'p Planned,
+    plan: &'p Plan,
+    locator: &'p Locator<'p>,
+}
+
+impl Shown<'_> {
+    fn line_of(&self, path: &Path, target: Target) -> usize {
+        self.locator.locate(path, target).line
+    }
+
+    /// Comments: which case it is, and the values that it has, each with where it comes from.
+    fn head(&self) -> String {
+        let id = &self.planned.id;
+        let (case, path) = self.plan.case(self.planned);
+        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
+        let mut head = format!("# {}\n# {}:{}\n", line(&id.id()), line(&id.file), id.line);
+        let mut say =
+            |name: &str, value: &str, from: String| head += &format!("#   {name} = {}  ({from})\n", line(value));
+        let at = |path: &Path| format!("line {}", self.line_of(path, Target::Key));
+        let root = Path::root();
+        say("backend", &id.backend, at(&root.join("backends")));
+        if self.planned.options.skip_pagesize {
+            let from = at(&root.join("backends").join(id.backend.as_str()));
+            say("skip_pagesize", "true", format!("{from}: `pagesize` steps are left out"));
+        }
+        for (name, whose) in [(&scenario.vars, &root), (&case.vars, &path)]
+            .iter()
+            .flat_map(|(vars, whose)| vars.keys().map(move |name| (name, *whose)))
+        {
+            let value = self.planned.scope.get(name).map(text_of);
+            let from = at(&whose.join("vars").join(name));
+            say(name, &value.unwrap_or_else(|| "known once the device is open".to_owned()), from);
+        }
+        for name in case.matrix.keys() {
+            let value = self.planned.scope.get(name).map(text_of).unwrap_or_default();
+            say(name, &value, format!("{}: the matrix", at(&path.join("matrix").join(name))));
+        }
+        let inherited = |key: &str, of_case: bool, of_file: bool| match (of_case, of_file) {
+            (true, _) => at(&path.join(key)),
+            (_, true) => format!("{}: for all cases of the file", at(&root.join(key))),
+            _ => "unless given".to_owned(),
+        };
+        let from = inherited("timeout", case.timeout.is_some(), scenario.timeout.is_some());
+        say("timeout", &Duration(self.planned.timeout).to_string(), from);
+        let fixture = match self.planned.fixture {
+            Fixture::Shared => "shared",
+            Fixture::Fresh => "fresh",
+            Fixture::None => "none",
+        };
+        say("fixture", fixture, inherited("fixture", case.fixture.is_some(), scenario.fixture.is_some()));
+        if !self.planned.tags.is_empty() {
+            let from = inherited("tags", !case.tags.is_empty(), !scenario.tags.is_empty());
+            say("tags", &self.planned.tags.join(", "), from);
+        }
+        for (requirements, whose) in [(&scenario.requires, &root), (&case.requires, &path)] {
+            for (index, requirement) in requirements.iter().enumerate() {
+                let place = self.line_of(&whose.join("requires").join(index), Target::Value);
+                say("requires", &requirement.that.to_string(), format!("line {place}"));
+            }
+        }
+        head
+    }
+
+    /// The regions and steps as YAML, each with its line; what is known before the run stands in place of its expression.
+    fn body(&self) -> String {
+        let (case, path) = self.plan.case(self.planned);
+        let (regions, steps) = plan::planned(case, &path, self.planned.backend);
+        let mut body = String::new();
+        if !regions.is_empty() {
+            body += "regions:\n";
+        }
+        for (name, region, at) in regions {
+            let place = self.line_of(&at, Target::Value);
+            let text = self.yaml(serde_yaml::to_value(region).expect("a region has a YAML form"));
+            body += &format!("  {name}: # line {place}\n{}", indented(&text, "    ", "    "));
+        }
+        body += "steps:\n";
+        for planned in steps {
+            let (place, expected) =
+                (self.line_of(&planned.at, Target::Value), self.line_of(&planned.outcome_at, Target::Value));
+            let expected = if expected == place { String::new() } else { format!(", expected in line {expected}") };
+            let text = self.yaml(serde_yaml::to_value(planned.step).expect("a step has a YAML form"));
+            body += &format!("  # line {place}{expected}\n{}", indented(&text, "  - ", "    "));
+        }
+        body
+    }
+
+    /// A value as YAML, with expressions that are known replaced by what they give, and kept as comments.
+    fn yaml(&self, mut value: serde_yaml::Value) -> String {
+        let mut known = Vec::new();
+        self.resolve(&mut value, &mut known);
+        let mut text = serde_yaml::to_string(&value).expect("a value has a YAML form");
+        for (index, (value, source)) in known.iter().enumerate() {
+            text = text.replace(&marker(index), &format!("{value} # {source}"));
+        }
+        text
+    }
+
+    fn resolve(&self, value: &mut serde_yaml::Value, known: &mut Vec<(String, String)>) {
+        match value {
+            serde_yaml::Value::String(source) if source.starts_with("{{") => {
+                let names = undeclared(source).unwrap_or_default();
+                if names.iter().all(|name| self.planned.scope.get(&name.name).is_some())
+                    && let Ok(found) = eval(&self.planned.scope, source)
+                {
+                    known.push((text_of(&found), line(source)));
+                    *source = marker(known.len() - 1);
+                }
+            }
+            serde_yaml::Value::Sequence(elements) => {
+                elements.iter_mut().for_each(|element| self.resolve(element, known))
+            }
+            serde_yaml::Value::Mapping(entries) => entries.values_mut().for_each(|value| self.resolve(value, known)),
+            _ => {}
+        }
+    }
+}
+
+/// What stands for a value until its comment can be written behind it.
+fn marker(index: usize) -> String {
+    format!("VALUE-{index}-KNOWN")
+}
+
+/// A value as one would write it: a number of bytes with its unit.
+fn text_of(value: &minijinja::Value) -> String {
+    match u64::try_from(value.clone()) {
+        Ok(number) if number >= 4096 && value.is_number() => Size(number).to_string(),
+        _ => value.to_string(),
+    }
+}
+
+fn indented(text: &str, first: &str, rest: &str) -> String {
+    text.lines().enumerate().map(|(index, line)| format!("{}{line}\n", if index == 0 { first } else { rest })).collect()
 }

@@ -166,8 +166,8 @@ impl Execution<'_> {
         let mut problem = Problem::new("check", at, "the check is not true").label("expected true");
         if let Dynamic::Expression(source) = check {
             let names = language::undeclared(source).unwrap_or_default();
-            for name in names.into_iter().map(|name| name.name).collect::<BTreeSet<_>>() {
-                if let Some(value) = self.scope.get(&name) {
+            for name in names.iter().map(|name| name.name.as_str()).collect::<BTreeSet<_>>() {
+                if let Some(value) = self.scope.get(name) {
                     problem = problem.help(format!("{name} is {value}"));
                 }
             }

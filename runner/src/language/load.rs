@@ -103,19 +103,33 @@ pub fn static_scope(
     backend: backend::Name,
     combination: &[(String, Scalar)],
 ) -> Result<Scope, (String, ExpressionError)> {
+    let combination = combination.iter().map(|(name, value)| (name.as_str(), value));
+    let (scope, mut wrong) = known_scope(scenario, case, command_line, backend, combination);
+    if wrong.is_empty() { Ok(scope) } else { Err(wrong.swap_remove(0)) }
+}
+
+/// [`static_scope()`] without the variables whose expressions failed, and these.
+pub(in crate::language) fn known_scope<'a>(
+    scenario: &Scenario,
+    case: &Case,
+    command_line: &[(String, Scalar)],
+    backend: backend::Name,
+    combination: impl Iterator<Item = (&'a str, &'a Scalar)>,
+) -> (Scope, Vec<(String, ExpressionError)>) {
     let mut scope = Scope::new();
+    let mut wrong = Vec::new();
     scope.set("backend", backend.as_str());
     for (name, value) in scenario.vars.iter() {
         let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
-        variable(&mut scope, name, value)?;
+        wrong.extend(variable(&mut scope, name, value).err());
     }
     for (name, value) in combination {
         scope.set(name, value.value());
     }
     for (name, value) in case.vars.iter() {
-        variable(&mut scope, name, value)?;
+        wrong.extend(variable(&mut scope, name, value).err());
     }
-    Ok(scope)
+    (scope, wrong)
 }
 
 /// Sets a variable, unless its expression needs a name that has no value yet.

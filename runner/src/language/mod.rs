@@ -51,6 +51,7 @@ pub use schema::{pack_schema, schema};
 pub use text::complaint::Complaint;
 pub use text::decode::{Ordered, Problems, decode, decode_at};
 pub use text::diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate};
+pub use text::message::{Message, NoteMessage, Span, json_lines};
 pub use text::node::{Node, parse};
 pub use text::path::{Path, Segment};
 pub use text::position::Locator;

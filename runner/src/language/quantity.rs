@@ -161,8 +161,22 @@ impl FromStr for Size {
     }
 }
 
+/// Digits with colons between, which the first version of YAML reads as a number of base 60: 1:30 is 90.
+fn base_60(text: &str) -> Option<u64> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if parts.len() < 2 || !parts.iter().all(is_number) {
+        return None;
+    }
+    parts.iter().try_fold(0_u64, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))
+}
+
 /// The complaint about a unit that is none, with what was probably meant.
 fn wrong_unit(text: &str, parts: &Parts) -> Complaint {
+    if let Some(value) = base_60(text) {
+        return complaint(text, "holds a `:`, which some read as a number of base 60", SIZE)
+            .help(format_args!("write {value} if that was meant; PCI ids such as 8086:10c9 are no size"));
+    }
     let refused = complaint(text, "has no known unit", SIZE);
     let unit: String = parts.unit.chars().filter(|c| !c.is_whitespace() && *c != '_').collect();
     if unit.bytes().all(|b| b.is_ascii_digit()) && parts.unit.contains(['_', ' ']) && parts.fraction.is_none() {
@@ -197,6 +211,10 @@ impl FromStr for Duration {
         }
         if parts.whole.is_empty() {
             return Err(refuse("is no duration"));
+        }
+        if let Some(seconds) = base_60(text) {
+            return Err(refuse("holds a `:`, which some read as a number of base 60")
+                .help(format_args!("write {seconds}s if that was meant")));
         }
         let Some((_, unit)) = TIMES.iter().find(|(name, _)| *name == parts.unit) else {
             let number = text.trim_end_matches(parts.unit);
@@ -433,6 +451,7 @@ mod tests {
             ("1_000", "write the digits together: 1000"),
             ("\"0x10_00\"", "write 0x1000"),
             ("0755", "write 755, or 493 if octal was meant"),
+            ("8086:1000", "PCI ids such as 8086:10c9 are no size"),
             ("1e6", "write 1000000"),
             ("1.5", "a whole number of bytes"),
             ("1.0001KiB", "no whole number of bytes"),
@@ -499,6 +518,7 @@ mod tests {
             ("soon", "is no duration"),
             ("-3", "negative"),
             ("99999999999h", "too long"),
+            ("1:30", "write 90s if that was meant"),
         ] {
             let message = refused::<Duration>(text);
             assert!(message.contains(says), "{text}: {message}");

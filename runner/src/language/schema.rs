@@ -17,6 +17,7 @@ pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Scenario>().to_value();
     schema["title"] = "A vfiospec scenario".into();
     tidy(&mut schema);
+    exemplify(&mut schema);
     schema
 }
 
@@ -25,7 +26,73 @@ pub fn pack_schema() -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Pack>().to_value();
     schema["title"] = "A vfiospec pack".into();
     tidy(&mut schema);
+    exemplify(&mut schema);
     schema
+}
+
+/// Gives every key an example, which editors show beside its description: a key whose value is made of keys gets theirs.
+fn exemplify(schema: &mut Value) {
+    let definitions = schema["definitions"].clone();
+    let add = |definition: &mut Value| {
+        let Some(Value::Object(properties)) = definition.get_mut("properties") else { return };
+        for key in properties.values_mut().filter(|key| key.get("examples").is_none()) {
+            if let (Some(example), Value::Object(key)) = (example(key, &definitions, 0), key) {
+                key.insert("examples".to_owned(), Value::Array(vec![example]));
+            }
+        }
+    };
+    if let Value::Object(all) = &mut schema["definitions"] {
+        all.values_mut().for_each(add);
+    }
+    add(schema);
+}
+
+/// A value that a schema allows, from the examples within it.
+fn example(schema: &Value, definitions: &Value, depth: usize) -> Option<Value> {
+    let first = |key: &str| schema.get(key).and_then(Value::as_array).and_then(|list| list.first());
+    let within = |schema: &Value| example(schema, definitions, depth + 1);
+    // Steps hold steps.
+    if depth > 16 {
+        return None;
+    }
+    if let Some(value) = first("examples").or_else(|| first("enum")).or_else(|| schema.get("const")) {
+        return Some(value.clone());
+    }
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        return within(&definitions[name.rsplit('/').next()?]);
+    }
+    if let Some(only) = schema.get("allOf").and_then(|list| list.get(0).or(Some(list))) {
+        return within(only);
+    }
+    if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+        return choices.iter().find_map(within);
+    }
+    if let Some(Value::Object(properties)) = schema.get("properties") {
+        let is_required = |key: &str| {
+            schema.get("required").and_then(Value::as_array).is_some_and(|list| list.iter().any(|name| name == key))
+        };
+        let shown = |most: usize, wanted: &dyn Fn(&str) -> bool| -> serde_json::Map<String, Value> {
+            let wanted = properties.iter().filter(|(key, _)| wanted(key));
+            wanted.filter_map(|(key, value)| Some((key.clone(), within(value)?))).take(most).collect()
+        };
+        let needed = properties.keys().filter(|key| is_required(key)).count();
+        let required = shown(usize::MAX, &is_required);
+        return match needed {
+            0 => Some(Value::Object(shown(1, &|_| true))),
+            _ => Some(Value::Object(required)).filter(|example| example.as_object().is_some_and(|o| o.len() == needed)),
+        };
+    }
+    match (schema.get("type").and_then(Value::as_str), schema.get("items"), schema.get("additionalProperties")) {
+        (Some("array"), Some(items), _) => Some(Value::Array(vec![within(items)?])),
+        (Some("object"), _, Some(values)) if values.is_object() => {
+            Some(serde_json::json!({ "buffer": within(values)? }))
+        }
+        (Some("boolean"), ..) => Some(Value::Bool(true)),
+        (Some("integer"), ..) => Some(schema.get("minimum").cloned().unwrap_or_else(|| 1.into())),
+        // `- unmap_all:`
+        _ if schema.get("type").is_some_and(|kind| *kind == serde_json::json!(["null", "object"])) => Some(Value::Null),
+        _ => None,
+    }
 }
 
 /// Says what people need and no more: an optional key is left out rather than null, an absent list needs no default, and a

@@ -4,7 +4,10 @@ mod devices;
 mod select;
 mod steps;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 pub use devices::{Further, Which};
 pub use select::{Filter, Partition, shuffle};
@@ -214,8 +217,33 @@ pub fn expand(
     }
 }
 
+/// How many cases the scenarios stand for on one device, where it is certain that no two are called the same: without their ids, which
+/// take longer to write down than the scenarios to check. `None` means that [`expand`] has to look.
+pub fn count_distinct(scenarios: &[Loaded]) -> Option<usize> {
+    // The parts of an id before the case's name are identifiers, so that two ids are the same only where the suites are.
+    let mut suites = HashSet::new();
+    let mut count = 0;
+    for Loaded { pack, scenario, .. } in scenarios {
+        if !suites.insert((pack, &scenario.name)) {
+            return None;
+        }
+        let mut names = HashSet::new();
+        for case in &scenario.cases {
+            let combinations = combinations(&case.matrix);
+            if !combinations.iter().all(|combination| names.insert(readable(&case_name(case, combination)))) {
+                return None;
+            }
+            let is_meant = |&&(backend, _): &&(backend::Name, BackendOptions)| {
+                case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
+            };
+            count += combinations.len() * scenario.backends.0.iter().filter(is_meant).count();
+        }
+    }
+    Some(count)
+}
+
 /// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
-fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
+pub fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
     let values: Vec<_> = combination.iter().map(|(name, value)| format!("{name}={value}")).collect();
     match values.is_empty() {
         true => case.name.0.clone(),

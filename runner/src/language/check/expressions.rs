@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in, steps_of};
 use super::{Checker, Path};
 use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
+use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Index, Scalar, Scope, Segment, Size, Target, combinations, eval_as,
-    names, static_scope, undeclared,
+    BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
+    Target, eval_as, names, undeclared,
 };
 
 /// Names that an expression may use, and those that get a value too late for it.
@@ -39,79 +41,120 @@ impl<'a> Known<'a> {
             self.later.entry(name).or_insert_with(later);
         }
     }
+
+    /// The names for an expression of the case.
+    fn of(
+        expression: &Written,
+        scenario: &'a Scenario,
+        case: &'a Case,
+        procedure: Option<&'a Procedure>,
+        steps: &[Placed<'a>],
+        late: &BTreeSet<&str>,
+    ) -> Known<'a> {
+        let when = expression.when;
+        let mut known = Known::default();
+        for name in names::STATIC {
+            known.add(name, true, || Later::AtRunTime);
+        }
+        for name in scenario.vars.keys().chain(case.vars.keys()).chain(case.matrix.keys()) {
+            known.add(name, when >= When::OPEN || !late.contains(name), || Later::AtRunTime);
+        }
+        for name in names::RUN_TIME {
+            known.add(name, when >= When::OPEN, || Later::AtRunTime);
+        }
+        for name in case.devices.keys() {
+            known.add(name, when >= When::OPEN, || Later::AtRunTime);
+        }
+        for name in case.regions.keys() {
+            known.add(name, when >= When::step(0), || Later::AtRunTime);
+        }
+        for name in procedure.into_iter().flat_map(|procedure| procedure.parameters.keys()) {
+            known.add(name, when >= When::OPEN, || Later::AtRunTime);
+        }
+        for (index, placed) in steps.iter().enumerate() {
+            if let Some(name) = &placed.step.save {
+                let is_known = when >= When::outcome(index) && !beside(&placed.path, &expression.path);
+                known.add(&name.0, is_known, || Later::Saved(placed.path.join("save")));
+            }
+            if let Some((verb, name)) = placed.step.counts() {
+                let at = placed.path.join(verb);
+                known.add(&name.0, expression.path.starts_with(&at.join("steps")), || Later::Inside(at.join("as")));
+            }
+        }
+        known
+    }
 }
 
 /// Where a case runs: what its expressions may depend on.
 struct Combination<'a> {
     backend: backend::Name,
-    matrix: &'a [(String, Scalar)],
+    matrix: Vec<(&'a str, &'a Scalar)>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     pub(super) fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
         let mut all = written::expressions(path, case);
         let gives = self.procedure.map(|procedure| &procedure.gives);
         all.extend(gives.into_iter().flat_map(|gives| written::given(path, case, gives)));
         all.extend(written::requirements(&Path::root().join("requires"), &self.scenario.requires));
-        let late = self.variables(path, case);
-        let scenario = self.scenario;
+        let (scenario, command_line) = (self.scenario, self.command_line);
+        let inputs = Inputs::of(scenario, case, command_line);
+        let late = self.variables(path, case, &inputs);
         let steps = steps_of(path, case);
+        let mut known: BTreeMap<When, Known> = BTreeMap::new();
         for expression in &all {
-            let when = expression.when;
-            let mut known = Known::default();
-            for name in names::STATIC {
-                known.add(name, true, || Later::AtRunTime);
-            }
-            for name in scenario.vars.keys().chain(case.vars.keys()).chain(case.matrix.keys()) {
-                known.add(name, when >= When::OPEN || !late.contains(name), || Later::AtRunTime);
-            }
-            for name in names::RUN_TIME {
-                known.add(name, when >= When::OPEN, || Later::AtRunTime);
-            }
-            for name in case.devices.keys() {
-                known.add(name, when >= When::OPEN, || Later::AtRunTime);
-            }
-            for name in case.regions.keys() {
-                known.add(name, when >= When::step(0), || Later::AtRunTime);
-            }
-            for name in self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys()) {
-                known.add(name, when >= When::OPEN, || Later::AtRunTime);
-            }
-            for (index, placed) in steps.iter().enumerate() {
-                if let Some(name) = &placed.step.save {
-                    let is_known = when >= When::outcome(index) && !beside(&placed.path, &expression.path);
-                    known.add(&name.0, is_known, || Later::Saved(placed.path.join("save")));
-                }
-                if let Some((verb, name)) = placed.step.counts() {
-                    let at = placed.path.join(verb);
-                    known.add(&name.0, expression.path.starts_with(&at.join("steps")), || Later::Inside(at.join("as")));
-                }
-            }
-            self.undeclared(&expression.path, expression.source, &known);
+            // The expressions of one time within the steps are those of one step.
+            let known = known
+                .entry(expression.when)
+                .or_insert_with(|| Known::of(expression, scenario, case, self.procedure, &steps, &late));
+            self.undeclared(&expression.path, expression.source, known);
         }
-        let mut wrong: BTreeSet<&Path> = BTreeSet::new();
-        for matrix in combinations(&case.matrix) {
-            for &backend in backends {
-                let Ok(scope) = static_scope(scenario, case, self.command_line, backend, &matrix) else {
-                    continue; // said by `variables`
-                };
-                for expression in &all {
-                    if expression.names.iter().all(|name| scope.get(name).is_some())
-                        && !wrong.contains(&expression.path)
-                        && let Some(problem) = problem(expression, &scope)
-                    {
-                        wrong.insert(&expression.path);
-                        let here = Combination { backend, matrix: &matrix };
-                        self.say_where(problem, &expression.names, &here, case);
-                    }
+        // What cannot be known before the run needs no evaluation, and what does not depend on a value only one.
+        let may_be_known = |name: &Needed| inputs.has(&name.name) && !late.contains(name.name.as_str());
+        let mut all: Vec<(Written, Columns)> = all
+            .into_iter()
+            .filter(|expression| expression.names.iter().all(may_be_known))
+            .map(|expression| (inputs.of_names(&expression.names), expression))
+            .map(|(columns, expression)| (expression, columns))
+            .collect();
+        for row in Row::all(&case.matrix) {
+            for (index, &backend) in backends.iter().enumerate() {
+                if !all.iter().any(|(_, columns)| columns.are_new(&row, index)) {
+                    continue;
+                }
+                let (scope, _) = known_scope(scenario, case, command_line, backend, row.values(&case.matrix));
+                // One mistake of an expression is enough.
+                let mut wrong = Vec::new();
+                all.retain(|(expression, columns)| {
+                    let problem = match columns.are_new(&row, index) {
+                        // A variable whose own expression fails is said by `variables`.
+                        true if expression.names.iter().all(|name| scope.get(&name.name).is_some()) => {
+                            problem(expression, &scope)
+                        }
+                        _ => None,
+                    };
+                    let is_right = problem.is_none();
+                    wrong.extend(problem.map(|problem| (problem, expression.names.clone())));
+                    is_right
+                });
+                for (problem, names) in wrong {
+                    let here = Combination { backend, matrix: row.values(&case.matrix).collect() };
+                    self.say_where(problem, &names, &here, case);
                 }
             }
         }
     }
 
     /// Checks the variables; returns the names of those that are computed only at run time.
-    fn variables(&mut self, path: &Path, case: &Case) -> BTreeSet<String> {
+    fn variables<'c>(&mut self, path: &Path, case: &'c Case, inputs: &Inputs) -> BTreeSet<&'c str>
+    where
+        'a: 'c,
+    {
         let scenario = self.scenario;
+        let mut late = BTreeSet::new();
+        if scenario.vars.is_empty() && case.vars.is_empty() {
+            return late;
+        }
         let mut known = Known::default();
         known.names.extend(names::STATIC.iter().chain(names::RUN_TIME));
         let of_scenario = scenario.vars.iter().map(|(name, value)| (Path::root().join("vars").join(name), name, value));
@@ -120,7 +163,6 @@ impl Checker<'_> {
         for (path, name, _) in &all {
             known.add(name, false, || Later::Below(path.clone()));
         }
-        let mut late = BTreeSet::new();
         for (index, (path, name, value)) in all.iter().enumerate() {
             if index == scenario.vars.len() {
                 known.names.extend(case.matrix.keys());
@@ -129,24 +171,29 @@ impl Checker<'_> {
                 && source.contains("{{")
             {
                 self.undeclared(path, source, &known);
-                let names = names_in(source);
-                if names.iter().any(|n| names::RUN_TIME.contains(&n.as_str()) || late.contains(n)) {
-                    late.insert((*name).to_owned());
+                let is_late =
+                    |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
+                if names_in(source).iter().any(is_late) {
+                    late.insert(*name);
                 }
             }
             known.names.insert(name);
         }
         let mut wrong = BTreeSet::new();
-        for matrix in combinations(&case.matrix) {
-            for (backend, _) in &scenario.backends.0 {
-                let Err((name, error)) = static_scope(scenario, case, self.command_line, *backend, &matrix) else {
+        let columns = inputs.of_variables(scenario, case);
+        for row in Row::all(&case.matrix) {
+            for (index, (backend, _)) in scenario.backends.0.iter().enumerate() {
+                if !columns.are_new(&row, index) {
                     continue;
-                };
-                if let Some((path, _, Scalar::Text(source))) = all.iter().rev().find(|(_, n, _)| *n == name)
-                    && wrong.insert(name)
-                {
-                    let here = Combination { backend: *backend, matrix: &matrix };
-                    self.say_where(error.diagnostic(path.clone()), &names_in(source), &here, case);
+                }
+                let (_, errors) = known_scope(scenario, case, self.command_line, *backend, row.values(&case.matrix));
+                for (name, error) in errors {
+                    if let Some((path, _, Scalar::Text(source))) = all.iter().rev().find(|(_, n, _)| *n == name)
+                        && wrong.insert(name)
+                    {
+                        let here = Combination { backend: *backend, matrix: row.values(&case.matrix).collect() };
+                        self.say_where(error.diagnostic(path.clone()), &names_in(source), &here, case);
+                    }
                 }
             }
         }
@@ -154,12 +201,12 @@ impl Checker<'_> {
     }
 
     /// Says what is wrong with an expression, and for which of the many values that its names can have.
-    fn say_where(&mut self, mut problem: Diagnostic, names: &[String], here: &Combination, case: &Case) {
+    fn say_where(&mut self, mut problem: Diagnostic, names: &[Needed], here: &Combination, case: &Case) {
         let uses = |name: &str| {
             // A variable stands for what it was computed from.
-            names.iter().any(|n| n == name)
-                || names.iter().filter_map(|n| case.vars.get(n)).any(|value| match value {
-                    Scalar::Text(source) => names_in(source).iter().any(|n| n == name),
+            names.iter().any(|n| n.name == name)
+                || names.iter().filter_map(|n| case.vars.get(&n.name)).any(|value| match value {
+                    Scalar::Text(source) => names_in(source).iter().any(|n| n.name == name),
                     _ => false,
                 })
         };
@@ -177,7 +224,7 @@ impl Checker<'_> {
             (values, true) => problem.label = format!("where {values}"),
             (values, false) => problem.help.push(format!("it is so where {values}")),
         }
-        for (name, value) in self.command_line.iter().filter(|(name, _)| names.iter().any(|n| n == name)) {
+        for (name, value) in self.command_line.iter().filter(|(name, _)| names.iter().any(|n| n.name == *name)) {
             problem.help.push(format!("`{name}` is set by `--var {name}={value}`"));
         }
         self.say(problem);
@@ -188,17 +235,17 @@ impl Checker<'_> {
             Ok(needed) => needed,
             Err(error) => return self.say(error.diagnostic(path.clone())),
         };
-        for Needed { name, range } in needed {
+        for Needed { name, range } in needed.iter() {
             if known.names.contains(name.as_str()) {
                 continue;
             }
             let mut problem = Diagnostic::error("unknown-name", path.clone(), format!("`{name}` is not known here"));
-            problem.inside = Some(range);
+            problem.inside = Some(range.clone());
             let all = || known.names.iter().copied();
             match known.later.get(name.as_str()) {
                 None => {
                     problem = problem.label(suggest::expected_one_of(all()));
-                    problem.help.extend(suggest::did_you_mean(&name, all().chain(BUILTINS)));
+                    problem.help.extend(suggest::did_you_mean(name, all().chain(BUILTINS)));
                 }
                 Some(Later::AtRunTime) => {
                     problem.title = format!("`{name}` is not known before the run");

@@ -159,7 +159,7 @@ impl Checker<'_> {
         steps_of(path, case).iter().any(takes)
             || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
             || Checker::hands_on(path, case, name)
-            || written::expressions(path, case).iter().any(|e| e.names.iter().any(|n| n == name))
+            || written::expressions(path, case).iter().any(|e| e.names.iter().any(|n| n.name == name))
     }
 
     pub(super) fn step(&mut self, placed: &Placed, case: &Case, backends: &[backend::Name]) {

@@ -8,6 +8,7 @@ mod calls;
 mod devices;
 mod expressions;
 mod form;
+mod inputs;
 mod names;
 mod objects;
 mod outcomes;

@@ -114,10 +114,9 @@ impl Checker<'_> {
                 let (_, case) = procedure.as_case(at, pack);
                 let path = root.join("procedures").join(at);
                 self.uses_region(&path, &case, name)
-                    || procedure
-                        .gives
-                        .iter()
-                        .any(|(_, value)| is_computed(value).is_some_and(|s| names_in(s).iter().any(|n| n == name)))
+                    || procedure.gives.iter().any(|(_, value)| {
+                        is_computed(value).is_some_and(|s| names_in(s).iter().any(|n| n.name == name))
+                    })
             };
             if !pack.procedures.iter().any(used) {
                 self.say(

@@ -1,6 +1,9 @@
 //! Where expressions stand in a case, what each has to give, and when it is evaluated.
 
+use std::rc::Rc;
+
 use super::regions::Fit;
+use crate::language::expression::eval::Name;
 use crate::language::{
     ByBackend, Case, Dynamic, Ioctl, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Tail, Template,
     every_step, is_computed, undeclared,
@@ -25,7 +28,7 @@ pub(super) struct Written<'a> {
     pub kind: Kind,
     pub when: When,
     /// The variables that it needs.
-    pub names: Vec<String>,
+    pub names: Rc<[Name]>,
 }
 
 /// When an expression is evaluated, which decides what it may refer to.
@@ -50,8 +53,8 @@ impl When {
 }
 
 /// The names that a text's expressions need.
-pub(super) fn names_in(source: &str) -> Vec<String> {
-    undeclared(source).map_or_else(|_| Vec::new(), |names| names.into_iter().map(|name| name.name).collect())
+pub(super) fn names_in(source: &str) -> Rc<[Name]> {
+    undeclared(source).unwrap_or_default()
 }
 
 /// All expressions of a case but those of its variables.

@@ -60,17 +60,17 @@ fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128
         }
         None => return Err(refused(value, expected)),
     };
-    let gives = format!("the expression gives {number} ({})", in_hex(number));
+    let gives = || format!("the expression gives {number} ({})", in_hex(number));
     if number < least {
         let why = if least == 0 { "below 0".to_owned() } else { format!("below {least}") };
-        return Err(Complaint::new(format_args!("{gives}, {why}")).code("expression"));
+        return Err(Complaint::new(format_args!("{}, {why}", gives())).code("expression"));
     }
     if number > most {
         let why = match most == i128::from(u64::MAX) {
             true => "more than 64 bits can hold".to_owned(),
             false => format!("above {most}"),
         };
-        return Err(Complaint::new(format_args!("{gives}, {why}")).code("expression"));
+        return Err(Complaint::new(format_args!("{}, {why}", gives())).code("expression"));
     }
     Ok(number)
 }

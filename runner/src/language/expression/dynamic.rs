@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
@@ -44,8 +45,8 @@ impl<T> Dynamic<T> {
     }
 
     /// The variables it needs; none for a value that is written out.
-    pub fn undeclared(&self) -> Result<Vec<Name>, ExpressionError> {
-        self.expression().map_or(Ok(Vec::new()), expression::undeclared)
+    pub fn undeclared(&self) -> Result<Rc<[Name]>, ExpressionError> {
+        self.expression().map_or(Ok(Rc::default()), expression::undeclared)
     }
 }
 
@@ -193,8 +194,8 @@ impl Template {
     }
 
     /// The variables it needs.
-    pub fn undeclared(&self) -> Result<Vec<Name>, ExpressionError> {
-        if self.is_literal() { Ok(Vec::new()) } else { expression::undeclared(&self.0) }
+    pub fn undeclared(&self) -> Result<Rc<[Name]>, ExpressionError> {
+        if self.is_literal() { Ok(Rc::default()) } else { expression::undeclared(&self.0) }
     }
 }
 
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!((&map.count, &map.locked), (&Some(Dynamic::Is(3)), &Some(Dynamic::Is(true))));
         assert_eq!(map.iova.as_ref().unwrap().resolve(&scope), Ok(Size(8192)));
         assert_eq!(map.name.as_ref().unwrap().render(&scope), Ok("at 4096".to_owned()));
-        assert_eq!(map.size.undeclared(), Ok(Vec::new()));
+        assert_eq!(map.size.undeclared(), Ok(Rc::default()));
     }
 
     #[test]

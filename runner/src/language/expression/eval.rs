@@ -3,8 +3,10 @@
 //! YAML is read first, expressions are evaluated on single values afterwards. Numbers are exact to 128 bits while they are
 //! computed, and checked for 64 when they become a size or a count.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use minijinja::Value;
@@ -158,7 +160,8 @@ pub fn eval_as<T: FromValue>(scope: &Scope, source: &str) -> Result<T, Expressio
 
 fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
     let explain = |error: minijinja::Error| explain(scope, expression, &error);
-    let value = compile(scope, expression, explain)?.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
+    let compiled = compile(scope, expression, explain)?;
+    let value = compiled.expression.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
     limits::bounded(&value, expression)?;
     if value.is_undefined() {
         return Err(undefined(scope, expression)
@@ -171,7 +174,13 @@ fn compile(
     scope: &Scope,
     expression: &str,
     explain: impl FnOnce(minijinja::Error) -> ExpressionError,
-) -> Result<minijinja::Expression<'static, 'static>, ExpressionError> {
+) -> Result<Rc<Compiled>, ExpressionError> {
+    if let Some(known) = COMPILED.with_borrow(|known| known.get(expression)) {
+        if !known.shape.is_arithmetic(scope) {
+            limits::no_repeats(scope, expression)?;
+        }
+        return Ok(known);
+    }
     if expression.is_empty() {
         return Err(ExpressionError::new("the braces are empty", 0..0).help("write an expression between them"));
     }
@@ -179,8 +188,53 @@ fn compile(
         let message = format!("the expression has {} bytes; at most {LONGEST} are allowed", expression.len());
         return Err(ExpressionError::new(message, 0..LONGEST.min(40)));
     }
-    limits::no_repeats(scope, expression)?;
-    environment().compile_expression_owned(expression.to_owned()).map_err(explain)
+    let shape = limits::Shape::of(expression);
+    if !shape.is_arithmetic(scope) {
+        limits::no_repeats(scope, expression)?;
+    }
+    let compiled = environment().compile_expression_owned(expression.to_owned()).map_err(explain)?;
+    let compiled = Rc::new(Compiled { expression: compiled, shape });
+    COMPILED.with_borrow_mut(|known| known.insert(expression, compiled.clone()));
+    Ok(compiled)
+}
+
+/// An expression that has been compiled, which takes longer than evaluating it.
+struct Compiled {
+    expression: minijinja::Expression<'static, 'static>,
+    shape: limits::Shape,
+}
+
+thread_local! {
+    static COMPILED: RefCell<Memory<Rc<Compiled>>> = RefCell::default();
+    static UNDECLARED: RefCell<Memory<Rc<[Name]>>> = RefCell::default();
+}
+
+/// What was found out of texts: each is asked for several times, when it is read, checked and evaluated.
+struct Memory<T>(HashMap<Box<str>, T>);
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Memory(HashMap::new())
+    }
+}
+
+impl<T: Clone> Memory<T> {
+    /// A file has some hundred expressions; beyond this nothing is kept, so that files from strangers cost no memory.
+    const MOST: usize = 1000;
+
+    fn get(&self, text: &str) -> Option<T> {
+        self.0.get(text).cloned()
+    }
+
+    fn insert(&mut self, text: &str, found: T) {
+        if text.len() > LONGEST {
+            return;
+        }
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        self.0.insert(text.into(), found);
+    }
 }
 
 /// The first variable or attribute that is not there.
@@ -256,7 +310,16 @@ impl Name {
 
 /// Checks an expression, or a text with expressions, without evaluating it: its syntax, filters and tests. What comes back
 /// are the variables it needs, other than [`BUILTINS`], in order and each as often as it is used.
-pub fn undeclared(source: &str) -> Result<Vec<Name>, ExpressionError> {
+pub fn undeclared(source: &str) -> Result<Rc<[Name]>, ExpressionError> {
+    if let Some(known) = UNDECLARED.with_borrow(|known| known.get(source)) {
+        return Ok(known);
+    }
+    let names: Rc<[Name]> = names_needed(source)?.into();
+    UNDECLARED.with_borrow_mut(|known| known.insert(source, names.clone()));
+    Ok(names)
+}
+
+fn names_needed(source: &str) -> Result<Vec<Name>, ExpressionError> {
     let pieces = match source.contains("{{") {
         true => pieces(source)?,
         false => vec![Piece::Expression(0..source.len())],

@@ -10,10 +10,46 @@ use minijinja::value::ValueKind;
 
 use super::eval::{ExpressionError, Scope};
 use super::functions::environment;
-use super::scan::{Kind, Word, Words};
+use super::scan::{self, Kind, Word, Words};
 
 /// The longest text and the longest list that an expression may give, in bytes and elements.
 const MOST: usize = 64 << 10;
+
+/// What of an expression decides whether it can give text or lists at all; most cannot.
+pub(super) struct Shape {
+    /// It multiplies nothing.
+    without_products: bool,
+    /// It is made of numbers, names and operators alone.
+    plain: bool,
+    /// The names in it, each with its attributes.
+    chains: Vec<Vec<String>>,
+}
+
+impl Shape {
+    pub fn of(expression: &str) -> Shape {
+        let owned = |chain: scan::Chain| chain.words.iter().map(|word| word.text.to_owned()).collect();
+        Shape {
+            without_products: !expression.contains('*'),
+            plain: !expression.contains(['"', '\'', '[', '{', '|', '~', ',']),
+            chains: scan::chains(expression).into_iter().map(owned).collect(),
+        }
+    }
+
+    /// Whether nothing in it can be multiplied but numbers: its names are numbers, or unknown, which fails by itself.
+    pub fn is_arithmetic(&self, scope: &Scope) -> bool {
+        self.without_products || self.plain && self.chains.iter().all(|chain| is_number(scope, chain))
+    }
+}
+
+fn is_number(scope: &Scope, chain: &[String]) -> bool {
+    let Some((root, attributes)) = chain.split_first() else { return false };
+    let Some(value) = scope.get(root) else { return root != "hex" };
+    let mut value = value.clone();
+    for attribute in attributes {
+        value = value.get_attr(attribute).unwrap_or(Value::UNDEFINED);
+    }
+    matches!(value.kind(), ValueKind::Number | ValueKind::Undefined)
+}
 
 /// Refuses the multiplication of text and lists.
 pub(super) fn no_repeats(scope: &Scope, expression: &str) -> Result<(), ExpressionError> {

@@ -19,6 +19,7 @@ pub struct Case {
     pub name: Name,
     /// What it is about, in a sentence.
     #[serde(default)]
+    #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
     pub summary: Option<String>,
     /// More devices for the case, by the name that it knows each by, which share the address space of its own one: `any` is another one
     /// that the user named, `all` all others, a device's name that one, `virtual_function` one that is made of the case's own device and
@@ -193,6 +194,7 @@ pub struct Scenario {
     pub name: Name,
     /// What it is about, in a sentence.
     #[serde(default)]
+    #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
     pub summary: Option<String>,
     /// Which device: `any` is every device named on the command line; another name is every one that the pack knows by this name, or, where
     /// the pack has no such name, only the one that was given it on the command line.

@@ -324,7 +324,7 @@ pub struct DirtyTracking {
     /// Whether to begin or to end.
     #[schemars(example = true)]
     pub enable: bool,
-    /// The page table, on the backend iommufd: one that a `hwpt` step saved.
+    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"table")]
     pub hwpt: Option<Object>,
@@ -344,7 +344,7 @@ pub struct DirtyBitmap {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = "4KiB"))]
     pub page: Option<Dynamic<Size>>,
-    /// The page table, on the backend iommufd: one that a `hwpt` step saved.
+    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"table")]
     pub hwpt: Option<Object>,

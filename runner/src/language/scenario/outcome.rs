@@ -58,6 +58,9 @@ fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
             .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
         complaint.help.extend(match text {
             "success" | "succeeds" | "pass" | "passes" | "true" => Some("success is written `ok`".to_owned()),
+            "no" | "off" | "false" | "yes" | "on" => Some(format!(
+                "`{text}` is a word here, whatever other readers of YAML take it for: write `ok` or `fails`"
+            )),
             "fail" | "failure" | "error" | "any" => Some("any errno at all is written `fails`".to_owned()),
             _ if text.parse::<Size>().is_ok() => {
                 Some(format!("a call that reports so many bytes is written {{ bytes: {text} }}"))

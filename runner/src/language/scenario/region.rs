@@ -10,6 +10,7 @@ use crate::language::{Dynamic, Name, Size};
 /// Its content is unspecified unless the case fills it: huge pages are kept from case to case.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
 pub struct Region {
     /// What is behind the addresses.
     pub memory: Memory,

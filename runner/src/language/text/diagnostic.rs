@@ -12,11 +12,14 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::path::Path;
 use super::position::Locator;
 
 /// Whether a file can be used all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The file cannot be used.
     Error,

@@ -61,6 +61,8 @@ pub(in crate::language) struct Read {
     /// The value as it would be written, if it is one line.
     pub scalar: Option<String>,
     pub is_text: bool,
+    /// A number with a point or an exponent.
+    pub is_fraction: bool,
     /// The mapping's first key.
     pub first_key: Option<String>,
 }
@@ -73,6 +75,7 @@ impl Read {
             is_nothing: *node == Node::Null,
             scalar: is_scalar.then(|| node.to_string()),
             is_text: matches!(node, Node::Text(_) | Node::Unquoted(_)),
+            is_fraction: matches!(node, Node::Float(_)),
             first_key: match node {
                 Node::Mapping(entries) => entries.first().map(|(key, _)| key.clone()),
                 _ => None,
@@ -266,7 +269,9 @@ impl Site {
         }
         let written = self.read.scalar.as_deref()?;
         if expected == "true or false" && matches!(written.to_lowercase().as_str(), "yes" | "no" | "on" | "off") {
-            return Some("YAML's booleans are `true` and `false`".to_owned());
+            return Some(format!(
+                "YAML's booleans are `true` and `false`; `{written}` is one only to readers of its first version"
+            ));
         }
         let may_be_an_expression = written.contains([' ', '.', '=', '<', '>', '(']) && self.read.is_text;
         if expected == "true or false" && may_be_an_expression && !written.contains("{{") {
@@ -274,6 +279,12 @@ impl Site {
         }
         if expected == "a list" && !written.contains([',', '[']) {
             return Some(format!("a list of one element is written [{written}]"));
+        }
+        // `6.10` has been read as 6.1: what to quote is what is written, and not what is left of it.
+        if expected.contains("text") && self.read.is_fraction {
+            return Some(format!(
+                "YAML reads this as the number {written}: put quotes around what is written to make it text"
+            ));
         }
         if expected == "text" && !self.read.is_text {
             return Some(format!("put quotes around it to make it text: \"{written}\""));

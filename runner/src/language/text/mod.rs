@@ -8,6 +8,7 @@ pub(in crate::language) mod decode;
 pub(in crate::language) mod decoder;
 pub(in crate::language) mod diagnostic;
 pub(in crate::language) mod fault;
+pub(in crate::language) mod message;
 pub(in crate::language) mod node;
 pub(in crate::language) mod path;
 pub(in crate::language) mod position;

@@ -45,6 +45,9 @@ pub fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     if text.len() > LARGEST {
         return Err(syntax::too_large(text, LARGEST).into());
     }
+    if let Some(problem) = syntax::too_many_open(text) {
+        return Err(problem.into());
+    }
     // Aliases can make a small text a huge tree. Without them every node costs at least half a byte of text.
     let budget = Cell::new(text.len().saturating_mul(4) + (64 << 10));
     let seed = NodeSeed { budget: Some(&budget) };

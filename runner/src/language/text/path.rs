@@ -52,9 +52,10 @@ impl Path {
     /// This path and one step more.
     #[must_use]
     pub fn join(&self, segment: impl Into<Segment>) -> Path {
-        let mut path = self.clone();
-        path.push(segment);
-        path
+        let mut segments = Vec::with_capacity(self.0.len() + 1);
+        segments.extend_from_slice(&self.0);
+        segments.push(segment.into());
+        Path(segments)
     }
 
     /// The path one step up; the root has none.

@@ -16,13 +16,9 @@ const BEHIND: usize = 400;
 /// All diagnostics of one file, by their place in it.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
     let locator = Locator::new(&source.text);
-    let mut placed: Vec<(Location, &Diagnostic)> =
-        diagnostics.iter().map(|diagnostic| (place(&locator, diagnostic), diagnostic)).collect();
-    // Of those at one place, what is said of the outer value comes first.
-    placed.sort_by_key(|(location, diagnostic)| (location.span.start, diagnostic.path.segments().len()));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
     let mut drawn = String::new();
-    for (location, diagnostic) in placed {
+    for (location, diagnostic) in in_order(&locator, diagnostics) {
         if !drawn.is_empty() {
             drawn.push('\n');
         }
@@ -30,6 +26,15 @@ pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> Stri
         drawn.push('\n');
     }
     drawn
+}
+
+/// Diagnostics with their places, by these.
+pub(super) fn in_order<'d>(locator: &Locator, diagnostics: &'d [Diagnostic]) -> Vec<(Location, &'d Diagnostic)> {
+    let mut placed: Vec<(Location, &Diagnostic)> =
+        diagnostics.iter().map(|diagnostic| (place(locator, diagnostic), diagnostic)).collect();
+    // Of those at one place, what is said of the outer value comes first.
+    placed.sort_by_key(|(location, diagnostic)| (location.span.start, diagnostic.path.segments().len()));
+    placed
 }
 
 /// Where a diagnostic points.

@@ -178,13 +178,15 @@ impl Session {
         }
     }
 
-    /// Whether a missing key was reported already, as an unknown key that probably means it.
+    /// Whether a missing key was reported already, as an unknown key that probably means it, or a merge that would have brought it.
     fn is_misspelt(&self, site: &Site, key: &str) -> bool {
         let name = format!("`{key}`");
         self.found.borrow().iter().any(|found| {
-            found.code == "unknown-key"
-                && found.path.parent().as_ref() == Some(&site.path)
-                && found.help.iter().any(|sentence| sentence.contains(&name))
+            let means_it = match found.code {
+                "unknown-key" => found.help.iter().any(|sentence| sentence.contains(&name)),
+                code => code == "merge-key",
+            };
+            means_it && found.path.parent().as_ref() == Some(&site.path)
         })
     }
 

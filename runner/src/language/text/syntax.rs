@@ -30,6 +30,43 @@ pub(in crate::language) fn too_large(text: &str, limit: usize) -> Diagnostic {
     at(0..0, "too-large", title).label(format!("expected at most {limit} bytes"))
 }
 
+/// Where a text opens more brackets and braces than anybody reads without closing them. The YAML reader's time grows with the square of
+/// their number. What stands in quotes and comments does not count; a text that makes this hard to tell is counted as a whole, too.
+pub(in crate::language) fn too_many_open(text: &str) -> Option<Diagnostic> {
+    const MOST: usize = 1000;
+    let (mut read, mut whole) = (0_usize, 0_usize);
+    let mut quote: Option<char> = None;
+    let mut before = '\n';
+    let mut is_comment = false;
+    for (place, c) in text.char_indices() {
+        match c {
+            '[' | '{' => whole += 1,
+            ']' | '}' => whole = whole.saturating_sub(1),
+            _ => {}
+        }
+        match (c, quote) {
+            ('\n', _) => is_comment = false,
+            _ if is_comment => {}
+            (c, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
+            ('#', None) if before.is_whitespace() => is_comment = true,
+            ('"' | '\'', None) if before.is_whitespace() || matches!(before, '[' | '{' | ',' | ':') => quote = Some(c),
+            ('[' | '{', None) => read += 1,
+            (']' | '}', None) => read = read.saturating_sub(1),
+            _ => {}
+        }
+        before = c;
+        if read.max(whole) > MOST {
+            return Some(deep(place));
+        }
+    }
+    None
+}
+
+fn deep(here: usize) -> Diagnostic {
+    at(here..here + 1, "too-deep", "values are nested too deeply here").label("expected fewer than 128 levels")
+}
+
 fn at(span: std::ops::Range<usize>, code: &'static str, title: impl Into<String>) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(code, Path::root(), title);
     diagnostic.span = Some(span);
@@ -56,8 +93,7 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
             .help("write the repeated parts out, or repeat them less often");
     }
     if says("recursion limit") {
-        return at(here..here + 1, "too-deep", "values are nested too deeply here")
-            .label("expected fewer than 128 levels");
+        return deep(here);
     }
     if let Some(brace) = unquoted_braces(text, line) {
         let expression = braced(&text[brace..]);

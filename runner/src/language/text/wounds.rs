@@ -76,7 +76,7 @@ impl Wounds {
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
             let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&key.as_str()) || Step::VERBS.contains(&key.as_str()));
-            wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key"))
+            wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key" | "merge-key"))
         })
     }
 

@@ -1,0 +1,36 @@
+//! `vfiospec explain`
+
+use clap::Args as ClapArgs;
+
+use super::{Exit, output::print};
+use crate::{
+    explain::{PAGES, Page},
+    language::did_you_mean,
+};
+
+/// Explain the code of a message, such as `unknown-key`: what it means, with a wrong and a right example
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The code, as it stands in brackets behind `error`; without one, all are listed
+    code: Option<String>,
+}
+
+/// Prints the page of the code, or what there is.
+pub fn main(args: &Args) -> Exit {
+    let Some(code) = &args.code else {
+        let longest = PAGES.iter().map(|page| page.code.len()).max().unwrap_or_default();
+        let list: String = PAGES.iter().map(|page| format!("{:longest$}  {}\n", page.code, page.summary())).collect();
+        return print(&list);
+    };
+    // As it is copied from a message: `error[unknown-key]`.
+    let code = code.trim().trim_start_matches("error").trim_matches(['[', ']', ':']);
+    match Page::of(code) {
+        Some(page) => print(&format!("{}\n\n{}", page.code, page.plain())),
+        None => {
+            eprintln!("vfiospec: there is no code `{code}`");
+            let near = did_you_mean(code, PAGES.iter().map(|page| page.code));
+            eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec explain` lists them all"));
+            Exit::Usage
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `vfiospec new case --from`: a case that failed, as small as it can be taken out of its scenario.
+
+use std::path::Path as FilePath;
+
+use super::file;
+use crate::{
+    cli::Exit,
+    event::Verdict,
+    language::{
+        self, Loaded, Locator, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean,
+    },
+    plan,
+    report::{
+        journal,
+        run::{Case, Run},
+        sanitize,
+    },
+};
+
+/// The most calls of the trace that are kept as comments.
+const MOST_CALLS: usize = 12;
+
+/// Writes the case that the journal tells of as a scenario of its own.
+pub fn main(journal: &FilePath, case: &str, to: &FilePath) -> Result<(), Exit> {
+    let events = journal::read_file(journal).map_err(|error| {
+        eprintln!("vfiospec: {error}");
+        Exit::Usage
+    })?;
+    let run = Run::from_events(events);
+    let found = find(&run, case)?;
+    let loaded = file::read_right(FilePath::new(&found.planned.file)).inspect_err(|_| {
+        eprintln!(
+            "  the case was read from this file; run this from the same folder as the run, with the file as it was then"
+        );
+    })?;
+    let Some(node) = taken_out(&loaded, found, &file::name_of(to)) else {
+        eprintln!("vfiospec: {} no longer has {}", found.planned.file, sanitize::line(&found.planned.id()));
+        return Err(Exit::Usage);
+    };
+    let text = text(&node, found, to);
+    match language::load(Source::new(to.display().to_string(), text.as_str()), String::new(), &Packs::default(), &[]) {
+        Ok(_) => file::create(to, &text),
+        Err(invalid) => {
+            eprintln!("{}", invalid.render(false));
+            eprintln!("vfiospec: the case cannot be taken out of its scenario by itself");
+            Err(Exit::Bug)
+        }
+    }
+}
+
+/// The case of the run that is meant: the first that went wrong, if several are called so.
+fn find<'r>(run: &'r Run, name: &str) -> Result<&'r Case, Exit> {
+    let ending = format!(".{name}");
+    let is_meant = |case: &&Case| {
+        let id = format!(".{}", case.planned.id());
+        id.ends_with(&ending) || id.split('[').next().is_some_and(|short| short.ends_with(&ending))
+    };
+    let went_wrong = |case: &&Case| matches!(case.result.verdict, Verdict::Failed | Verdict::Error);
+    let meant: Vec<&Case> = run.cases.iter().filter(is_meant).collect();
+    meant.iter().copied().find(|case| went_wrong(case)).or_else(|| meant.first().copied()).ok_or_else(|| {
+        eprintln!("vfiospec: the journal tells of no case `{}`", sanitize::line(name));
+        let wrong: Vec<String> = run.cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
+        match did_you_mean(name, run.cases.iter().map(|case| case.planned.name.as_str())) {
+            Some(near) => eprintln!("  help: {near}"),
+            None if wrong.is_empty() => eprintln!("  help: no case of this run went wrong"),
+            None => {
+                eprintln!("  help: these went wrong:");
+                wrong.iter().take(20).for_each(|id| eprintln!("    {}", sanitize::line(id)));
+            }
+        }
+        Exit::Usage
+    })
+}
+
+/// A scenario with nothing but the case, on its backend, with its values of the matrix.
+fn taken_out(loaded: &Loaded, found: &Case, name: &str) -> Option<Node> {
+    let Loaded { source, scenario, .. } = loaded;
+    let (index, matrix) = scenario.cases.iter().enumerate().find_map(|(index, case)| {
+        let all = combinations(&case.matrix);
+        let same = all.into_iter().find(|combination| plan::case_name(case, combination) == found.planned.name);
+        same.map(|combination| (index, combination))
+    })?;
+    let root = language::parse(&source.text).ok()?;
+    let Some(Node::Sequence(cases)) = root.get("cases") else { return None };
+    let mut case = cases.get(index)?.clone();
+    let path = Path::root().join("cases").join(index);
+    cut(&mut case, &path, source, found);
+    remove(&mut case, "matrix");
+    remove(&mut case, "backends");
+    if !matrix.is_empty() {
+        let mut vars: Vec<(String, Node)> = matrix.into_iter().map(|(name, value)| (name, node(value))).collect();
+        if let Some(Node::Mapping(own)) = case.get("vars") {
+            vars.extend(own.clone());
+        }
+        set(&mut case, "vars", Node::Mapping(vars));
+    }
+    let mut scenario = root.clone();
+    set(&mut scenario, "name", Node::Text(name.to_owned()));
+    let options = match root.get("backends").and_then(|backends| backends.get(&found.planned.backend)) {
+        Some(options) => options.clone(),
+        None => Node::Mapping(Vec::new()),
+    };
+    let backends = Node::Mapping(vec![(found.planned.backend.clone(), options)]);
+    set(&mut case, "name", Node::Text(sanitize::identifier(&found.planned.name.replace('[', "_").replace(']', ""))));
+    for_backend(&mut case, &found.planned.backend);
+    set(&mut scenario, "backends", backends);
+    set(&mut scenario, "cases", Node::Sequence(vec![case]));
+    without_unused_regions(&mut scenario);
+    Some(scenario)
+}
+
+/// Leaves out the steps behind the one that failed.
+fn cut(case: &mut Node, path: &Path, source: &Source, found: &Case) {
+    let line = found.result.at.as_ref().and_then(|at| at.rsplit(':').nth(1)?.parse::<usize>().ok());
+    let (Some(line), Some(Node::Sequence(steps))) = (line, entry(case, "steps")) else { return };
+    let locator = Locator::new(&source.text);
+    let begins = |index: usize| locator.locate(&path.join("steps").join(index), Target::Value).line;
+    // A failure that belongs to no step, such as a line in the kernel's log, stands at the case's name.
+    if line < begins(0) {
+        return;
+    }
+    let kept = (0..steps.len()).filter(|&index| begins(index) <= line).count();
+    steps.truncate(kept.max(1));
+}
+
+/// Of every table by backend only what holds for the backend.
+fn for_backend(node: &mut Node, backend: &str) {
+    if let Node::Mapping(entries) = node {
+        let is_table = !entries.is_empty() && entries.iter().all(|(key, _)| Pattern(key.clone()).matches_any());
+        let name = crate::backend::Name::ALL.iter().copied().find(|name| name.as_str() == backend);
+        if let (true, Some(name)) = (is_table, name)
+            && let Some((_, value)) = entries.iter().find(|(key, _)| Pattern(key.clone()).matches(name))
+        {
+            *node = value.clone();
+        }
+    }
+    match node {
+        Node::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| for_backend(value, backend)),
+        Node::Sequence(elements) => elements.iter_mut().for_each(|element| for_backend(element, backend)),
+        _ => {}
+    }
+}
+
+/// Regions that only steps used that were left out.
+fn without_unused_regions(scenario: &mut Node) {
+    let text = serde_yaml::to_string(scenario).unwrap_or_default();
+    let Err(invalid) = language::load(Source::new("", text), String::new(), &Packs::default(), &[]) else { return };
+    for unused in invalid.diagnostics.iter().filter(|diagnostic| diagnostic.code == "unused-region") {
+        let Some(Segment::Key(name)) = unused.path.last() else { continue };
+        if let Some(Node::Sequence(cases)) = entry(scenario, "cases")
+            && let Some(regions) = cases.first_mut().and_then(|case| entry(case, "regions"))
+        {
+            remove(regions, name);
+        }
+    }
+}
+
+/// The scenario as text, with what is known of the failure above it.
+fn text(node: &Node, found: &Case, to: &FilePath) -> String {
+    let comment = |text: &str| format!("# {}\n", sanitize::line(text));
+    let mut text = file::modeline(to);
+    text += &comment(&format!("From {} at {}:{}.", found.planned.id(), found.planned.file, found.planned.line));
+    text += &found.result.message.as_ref().map(|message| comment(&format!("It gave: {message}"))).unwrap_or_default();
+    let trace = &found.result.trace;
+    if !trace.is_empty() {
+        let last = &trace[trace.len().saturating_sub(MOST_CALLS)..];
+        text += &comment(&format!("The calls that led there, the last {} of {}:", last.len(), trace.len()));
+        last.iter().for_each(|call| text += &comment(&format!("  {call}")));
+    }
+    text + &serde_yaml::to_string(node).expect("a document has a YAML form")
+}
+
+fn node(value: Scalar) -> Node {
+    match value {
+        Scalar::Bool(value) => Node::Bool(value),
+        Scalar::Integer(value) => Node::Integer(value),
+        Scalar::Text(text) => Node::Text(text),
+    }
+}
+
+fn entry<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    match node {
+        Node::Mapping(entries) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value),
+        _ => None,
+    }
+}
+
+fn remove(node: &mut Node, key: &str) {
+    if let Node::Mapping(entries) = node {
+        entries.retain(|(name, _)| name != key);
+    }
+}
+
+/// Sets a key where it stands, or behind the name.
+fn set(node: &mut Node, key: &str, value: Node) {
+    if let Some(old) = entry(node, key) {
+        *old = value;
+    } else if let Node::Mapping(entries) = node {
+        entries.insert(entries.len().min(1), (key.to_owned(), value));
+    }
+}

@@ -1,0 +1,43 @@
+//! `vfiospec new pack`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use super::{file, scenario};
+use crate::{cli::Exit, language};
+
+/// Write a pack: a folder with its `pack.yaml`, a first scenario, and the schemas that make editors complete their keys
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The folder to make; its name is the pack's name
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+/// Makes the folder.
+pub fn main(args: &Args) -> Result<(), Exit> {
+    let folder = &args.folder;
+    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        eprintln!("vfiospec: {} is not empty", folder.display());
+        eprintln!("  help: name a folder that is not there yet");
+        return Err(Exit::Usage);
+    }
+    let first = folder.join("first.yaml");
+    let near = file::modeline(&first);
+    let modeline = match near.is_empty() {
+        true => {
+            let schema = serde_json::to_string_pretty(&language::schema()).expect("a schema is JSON");
+            file::create(&folder.join("scenario.schema.json"), &(schema + "\n"))?;
+            let schema = serde_json::to_string_pretty(&language::pack_schema()).expect("a schema is JSON");
+            file::create(&folder.join("pack.schema.json"), &(schema + "\n"))?;
+            file::modeline(&first)
+        }
+        false => near,
+    };
+    let manifest = modeline.replace("scenario.schema.json", "pack.schema.json")
+        + &format!("name: {}\n", file::name_of(folder))
+        + include_str!("pack.yaml").replace("ENGINE", env!("CARGO_PKG_VERSION")).as_str();
+    file::create(&folder.join("pack.yaml"), &manifest)?;
+    file::create(&first, &scenario::template(&modeline, &file::name_of(Path::new("first"))))
+}

@@ -1,0 +1,31 @@
+//! `vfiospec new scenario`
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::file;
+use crate::cli::Exit;
+
+/// Write a scenario with two cases, one in each form, to change into yours
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The file to write; its name is the scenario's name
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Writes the file.
+pub fn main(args: &Args) -> Result<(), Exit> {
+    if !args.file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        eprintln!("vfiospec: a scenario's file ends in .yaml, and this does not: {}", args.file.display());
+        eprintln!("  help: write {}", args.file.with_extension("yaml").display());
+        return Err(Exit::Usage);
+    }
+    file::create(&args.file, &template(&file::modeline(&args.file), &file::name_of(&args.file)))
+}
+
+/// The text of a new scenario.
+pub fn template(modeline: &str, name: &str) -> String {
+    format!("{modeline}name: {name}\n{}", include_str!("scenario.yaml"))
+}

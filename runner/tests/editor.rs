@@ -1,0 +1,259 @@
+//! What an editor shows of our schema: a real yaml-language-server, spoken to as an editor speaks to it (LSP), on a real scenario.
+//!
+//! It is an npm package. Where npm is missing, or cannot get the package, the tests fail in CI and say on the terminal elsewhere that
+//! they checked nothing.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Mutex, OnceLock},
+};
+
+use serde_json::{Value, json};
+
+/// The version that is tried; a newer one should do as well.
+const SERVER: &str = "yaml-language-server@1.25.0";
+
+/// The server's program, installed in the tests' own folder the first time; `None` where that is not possible outside of CI.
+fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let installed = PROGRAM.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("yaml-language-server");
+        let program = folder.join("node_modules/yaml-language-server/bin/yaml-language-server");
+        if program.is_file() {
+            return Ok(program);
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder).arg(SERVER);
+        let output = npm.output().map_err(|error| format!("npm cannot be started: {error}"))?;
+        match output.status.success() && program.is_file() {
+            true => Ok(program),
+            false => Err(format!("npm install {SERVER} failed:\n{}", String::from_utf8_lossy(&output.stderr))),
+        }
+    });
+    match installed {
+        Ok(program) => Some(program),
+        Err(reason) => {
+            let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+            assert!(!ci, "CI needs the language server:\n{reason}");
+            // Not through print!, which the test harness swallows for tests that pass.
+            let _ = writeln!(std::io::stderr(), "\n*** NOT TESTED: what editors show of the schema, because {reason}");
+            None
+        }
+    }
+}
+
+/// The server, as an editor holds it.
+struct Server {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    requests: u64,
+    /// What it said about files without being asked.
+    diagnostics: Vec<Value>,
+}
+
+impl Server {
+    fn start(program: &Path) -> Server {
+        let mut child = Command::new("node")
+            .arg(program)
+            .arg("--stdio")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node is where npm is");
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut server = Server { child, input, output, requests: 0, diagnostics: Vec::new() };
+        let capabilities = json!({
+            "textDocument": { "completion": { "completionItem": { "snippetSupport": true } }, "hover": { "contentFormat": ["markdown"] } },
+            "workspace": { "configuration": true },
+        });
+        server.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": capabilities }));
+        server.tell("initialized", json!({}));
+        server
+    }
+
+    fn send(&mut self, message: &Value) {
+        let text = message.to_string();
+        write!(self.input, "Content-Length: {}\r\n\r\n{text}", text.len()).expect("the server listens");
+        self.input.flush().expect("the server listens");
+    }
+
+    fn tell(&mut self, method: &str, parameters: Value) {
+        self.send(&json!({ "jsonrpc": "2.0", "method": method, "params": parameters }));
+    }
+
+    /// One message of the server. What it wants to know meanwhile is answered as an editor without settings does.
+    fn hear(&mut self) -> Value {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.output.read_line(&mut line).expect("the server speaks"), 0, "the server ended");
+            match line.trim() {
+                "" => break,
+                header => {
+                    if let Some(value) = header.strip_prefix("Content-Length: ") {
+                        length = value.parse().expect("a length");
+                    }
+                }
+            }
+        }
+        let mut text = vec![0; length];
+        self.output.read_exact(&mut text).expect("the server speaks");
+        let message: Value = serde_json::from_slice(&text).expect("JSON");
+        if message["method"] == "textDocument/publishDiagnostics" {
+            self.diagnostics.push(message["params"].clone());
+        }
+        if message["id"].is_null() || message["method"].is_null() {
+            return message;
+        }
+        let settings =
+            json!({ "validate": true, "hover": true, "completion": true, "schemaStore": { "enable": false } });
+        let result = match message["method"].as_str() {
+            Some("workspace/configuration") => {
+                let items = message["params"]["items"].as_array().cloned().unwrap_or_default();
+                let section = |item: &Value| if item["section"] == "yaml" { settings.clone() } else { Value::Null };
+                items.iter().map(section).collect()
+            }
+            _ => Value::Null,
+        };
+        self.send(&json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }));
+        message
+    }
+
+    fn ask(&mut self, method: &str, parameters: Value) -> Value {
+        self.requests += 1;
+        let id = self.requests;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": parameters }));
+        loop {
+            let answer = self.hear();
+            if answer["id"] == id && answer["method"].is_null() {
+                assert!(answer["error"].is_null(), "{answer}");
+                return answer["result"].clone();
+            }
+        }
+    }
+
+    fn open(&mut self, uri: &str, text: &str) {
+        let document = json!({ "uri": uri, "languageId": "yaml", "version": 1, "text": text });
+        self.tell("textDocument/didOpen", json!({ "textDocument": document }));
+    }
+
+    fn at(&mut self, method: &str, uri: &str, position: (usize, usize)) -> Value {
+        let position = json!({ "line": position.0, "character": position.1 });
+        self.ask(method, json!({ "textDocument": { "uri": uri }, "position": position }))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server with a scenario of the repository open, and its address. It takes a second to start, so there is one for all tests.
+fn with_scenario(test: impl FnOnce(&mut Server, &str)) {
+    static SERVER: OnceLock<Mutex<Server>> = OnceLock::new();
+    let Some(program) = program() else { return };
+    let mut server = SERVER
+        .get_or_init(|| {
+            let mut server = Server::start(program);
+            server.open(&uri(), &text());
+            Mutex::new(server)
+        })
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    test(&mut server, &uri());
+}
+
+fn scenario() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").join("scenarios/kernel/dma_mapping.yaml")
+}
+
+fn uri() -> String {
+    format!("file://{}", scenario().display())
+}
+
+fn text() -> String {
+    fs::read_to_string(scenario()).expect("readable")
+}
+
+/// The line and column (from 0) where a word first stands in the scenario.
+fn place(word: &str) -> (usize, usize) {
+    let text = text();
+    let found = text.lines().enumerate().find_map(|(line, text)| Some((line, text.find(word)?)));
+    found.unwrap_or_else(|| panic!("{word} is not in the scenario"))
+}
+
+#[test]
+fn a_key_is_explained_where_the_pointer_rests_on_it() {
+    with_scenario(|server, uri| {
+        for (word, says) in [
+            ("matrix:", "every combination is a case of its own"),
+            ("region:", "A region of address space"),
+            ("skip_pagesize:", "Do not check page sizes"),
+            ("covers:", "What it covers"),
+        ] {
+            let (line, column) = place(word);
+            let hover = server.at("textDocument/hover", uri, (line, column + word.len() - 2));
+            let shown = hover["contents"]["value"].as_str().unwrap_or_default().to_owned();
+            let plain = shown.replace('\\', "");
+            assert!(plain.contains(says), "{word} {hover}");
+            assert!(plain.contains("Example") || word == "skip_pagesize:", "{word} has no example: {shown}");
+        }
+    });
+}
+
+#[test]
+fn keys_and_values_are_offered_where_they_fit() {
+    with_scenario(|server, _| {
+        let text = text();
+        let (line, _) = place("- name: map_unmap");
+        let offered = |server: &mut Server, added: &str, name: &str| -> Vec<String> {
+            // A line more in the first case, as it is while one types.
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.insert(line + 1, added);
+            let uri = format!("file://{}", scenario().with_file_name(name).display());
+            server.open(&uri, &(lines.join("\n") + "\n"));
+            let list = server.at("textDocument/completion", &uri, (line + 1, added.len()));
+            let items = list["items"].as_array().or(list.as_array()).cloned().unwrap_or_default();
+            items.iter().map(|item| item["label"].as_str().unwrap_or_default().to_owned()).collect()
+        };
+        let keys = offered(server, "    ", "keys.yaml");
+        for key in ["requires", "timeout", "fixture", "kernel_log", "steps"] {
+            assert!(keys.contains(&key.to_owned()), "{key}: {keys:?}");
+        }
+        assert!(!keys.contains(&"cases".to_owned()), "{keys:?}");
+        let values = offered(server, "    fixture: ", "values.yaml");
+        assert!(values.contains(&"shared".to_owned()) && values.contains(&"fresh".to_owned()), "{values:?}");
+    });
+}
+
+#[test]
+fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() {
+    with_scenario(|server, _| {
+        let wrong = format!("file://{}", scenario().with_file_name("wrong.yaml").display());
+        server.open(&wrong, &text().replacen("matrix:", "matirx:", 1));
+        let value = format!("file://{}", scenario().with_file_name("value.yaml").display());
+        server.open(&value, &text().replacen("backends:", "fixture: frash\nbackends:", 1));
+        let right = format!("file://{}", scenario().with_file_name("right.yaml").display());
+        server.open(&right, &text());
+        let said = |server: &mut Server, uri: &str| {
+            loop {
+                let found = server.diagnostics.iter().rev().find(|found| found["uri"] == uri);
+                if let Some(found) = found {
+                    return found["diagnostics"].clone();
+                }
+                server.hear();
+            }
+        };
+        let told = said(server, &wrong).to_string();
+        assert!(told.contains("matirx"), "{told}");
+        let told = said(server, &value).to_string();
+        assert!(told.contains("fresh"), "{told}");
+        assert_eq!(said(server, &right), json!([]));
+    });
+}
