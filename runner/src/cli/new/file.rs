@@ -27,7 +27,7 @@ pub fn create(path: &Path, text: &str) -> Result<(), Exit> {
 
 /// Writes a file, be it there or not.
 pub fn replace(path: &Path, text: &str) -> Result<(), Exit> {
-    write_atomic(path, text.as_bytes()).map_err(|error| {
+    write_atomic(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
         eprintln!("vfiospec: {error}");
         Exit::ReportNotWritten
     })?;

@@ -1,20 +1,16 @@
 //! `vfiospec new case --from`: a case that failed, as small as it can be taken out of its scenario.
 
-use std::path::Path as FilePath;
+use std::{collections::HashMap, path::Path as FilePath};
 
 use super::file;
 use crate::{
     cli::Exit,
-    event::Verdict,
+    event::{CaseResult, Event, PlannedCase, Verdict},
     language::{
         self, Loaded, Locator, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean,
     },
     plan,
-    report::{
-        journal,
-        run::{Case, Run},
-        sanitize,
-    },
+    report::{journal, sanitize},
 };
 
 /// The most calls of the trace that are kept as comments.
@@ -26,8 +22,8 @@ pub fn main(journal: &FilePath, case: &str, to: &FilePath) -> Result<(), Exit> {
         eprintln!("vfiospec: {error}");
         Exit::Usage
     })?;
-    let run = Run::from_events(events);
-    let found = find(&run, case)?;
+    let cases = cases(events);
+    let found = find(&cases, case)?;
     let loaded = file::read_right(FilePath::new(&found.planned.file)).inspect_err(|_| {
         eprintln!(
             "  the case was read from this file; run this from the same folder as the run, with the file as it was then"
@@ -48,19 +44,41 @@ pub fn main(journal: &FilePath, case: &str, to: &FilePath) -> Result<(), Exit> {
     }
 }
 
+/// A case of the run, and what it gave.
+struct Case {
+    planned: PlannedCase,
+    result: CaseResult,
+}
+
+/// The cases that have a result.
+fn cases(events: Vec<Event>) -> Vec<Case> {
+    let mut planned: HashMap<u32, PlannedCase> = HashMap::new();
+    let mut cases = Vec::new();
+    for event in events {
+        match event {
+            Event::CasePlanned(case) => drop(planned.insert(case.case, case)),
+            Event::CaseFinished(result) => {
+                cases.extend(planned.get(&result.case).map(|planned| Case { planned: planned.clone(), result }));
+            }
+            _ => {}
+        }
+    }
+    cases
+}
+
 /// The case of the run that is meant: the first that went wrong, if several are called so.
-fn find<'r>(run: &'r Run, name: &str) -> Result<&'r Case, Exit> {
+fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
     let ending = format!(".{name}");
     let is_meant = |case: &&Case| {
         let id = format!(".{}", case.planned.id());
         id.ends_with(&ending) || id.split('[').next().is_some_and(|short| short.ends_with(&ending))
     };
     let went_wrong = |case: &&Case| matches!(case.result.verdict, Verdict::Failed | Verdict::Error);
-    let meant: Vec<&Case> = run.cases.iter().filter(is_meant).collect();
+    let meant: Vec<&Case> = cases.iter().filter(is_meant).collect();
     meant.iter().copied().find(|case| went_wrong(case)).or_else(|| meant.first().copied()).ok_or_else(|| {
         eprintln!("vfiospec: the journal tells of no case `{}`", sanitize::line(name));
-        let wrong: Vec<String> = run.cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
-        match did_you_mean(name, run.cases.iter().map(|case| case.planned.name.as_str())) {
+        let wrong: Vec<String> = cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
+        match did_you_mean(name, cases.iter().map(|case| case.planned.name.as_str())) {
             Some(near) => eprintln!("  help: {near}"),
             None if wrong.is_empty() => eprintln!("  help: no case of this run went wrong"),
             None => {
