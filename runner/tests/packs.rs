@@ -95,7 +95,7 @@ fn a_strangers_pack_is_refused_before_it_does_harm() {
         format!("  p{name}: {{ summary: x, steps: [{again}] }}\n")
     };
     for (name, text) in [
-        ("deep", pack(&format!("  a: {{ summary: x, steps: {}1{} }}\n", "[".repeat(5_000), "]".repeat(5_000)))),
+        ("deep", pack(&format!("  a: {{ summary: x, steps: {}1{} }}\n", "[".repeat(100_000), "]".repeat(100_000)))),
         ("bomb", {
             let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
             (1..12).for_each(|n| bomb += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", ")));

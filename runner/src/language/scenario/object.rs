@@ -72,7 +72,7 @@ pub struct Ioctl {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 8)]
     pub size: Option<Dynamic<Size>>,
-    /// Bytes behind the struct: a list of them, or a text, which ends with a 0.
+    /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
     #[serde(default, skip_serializing_if = "Tail::is_empty")]
     pub tail: Tail,
 }
