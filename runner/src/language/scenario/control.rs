@@ -33,7 +33,7 @@ pub struct Parallel {
     /// Lists of steps, two or more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub branches: Vec<Vec<Step>>,
-    /// How often to run `steps` at the same time: 1 to 64 times.
+    /// How often to run `steps` at the same time: 1 to 64 times; once on each device of `on` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = 4)]
     pub times: Option<Dynamic<Size>>,
