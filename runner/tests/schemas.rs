@@ -147,7 +147,7 @@ fn the_schema_and_the_check_refuse_the_same_shapes() {
     let validator = jsonschema::validator_for(&language::schema()).expect("a schema");
     let good = "name: a\nbackends: all\ncases:\n  - name: b\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
     let both = |text: &str| {
-        let source = language::Source { name: "a.yaml".into(), text: text.into() };
+        let source = language::Source::new("a.yaml", text);
         (errors(&validator, text).is_empty(), language::load(source, "pack".into(), &Packs::default(), &[]).is_ok())
     };
     assert_eq!(both(good), (true, true));

@@ -34,9 +34,8 @@ pub fn main(args: &Args) -> Exit {
         whole.ends_with(&ending) || without_matrix.ends_with(&ending)
     };
     let mut shown = String::new();
-    let locators: Vec<Locator> = plan.scenarios.iter().map(|loaded| Locator::new(&loaded.source.text)).collect();
     for planned in plan.cases.iter().filter(|planned| meant(&planned.id)) {
-        let case = Shown { planned, plan: &plan, locator: &locators[planned.scenario] };
+        let case = Shown { planned, plan: &plan, locator: plan.scenarios[planned.scenario].source.locator() };
         shown += &format!("{}{}\n", case.head(), case.body());
     }
     if !shown.is_empty() {
@@ -52,7 +51,7 @@ pub fn main(args: &Args) -> Exit {
 struct Shown<'p> {
     planned: &'p Planned,
     plan: &'p Plan,
-    locator: &'p Locator<'p>,
+    locator: &'p Locator,
 }
 
 impl Shown<'_> {

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     host::pci::PciDevice,
     language::{
-        self, FromValue, LoadedPack, Locator, Name, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
-        is_computed, region_named,
+        self, FromValue, LoadedPack, Name, Path, Procedure, Region, Scalar, Scope, Size, Target, Type, is_computed,
+        region_named,
     },
     plan::{self, PlannedStep},
 };
@@ -115,7 +115,7 @@ impl<'a> Execution<'a> {
             held.push(own);
         }
         let source = &callee.loaded.source;
-        let locator = &Locator::new(&source.text);
+        let locator = source.locator();
         let mut inner = Frame {
             open: frame.open,
             held: &held,

@@ -93,7 +93,7 @@ pub struct Frame<'f, 'a> {
     /// The file that the steps are written in.
     pub file: &'f str,
     /// Where in its text.
-    pub locator: &'f Locator<'f>,
+    pub locator: &'f Locator,
 }
 
 impl Frame<'_, '_> {
@@ -320,7 +320,7 @@ impl<'a> Execution<'a> {
     ) -> Result<(), End> {
         let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let (iovas, locator) = (&iovas, &Locator::new(&source.text));
+        let (iovas, locator) = (&iovas, source.locator());
         let mut frame = Frame { open, held, iovas, pool, pack: None, file: &source.name, locator };
         let (case, path) = self.plan.case(self.planned);
         let at = path.join("limits").join("memlock");

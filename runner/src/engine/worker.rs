@@ -66,7 +66,7 @@ impl Text {
     pub fn load_all(texts: &[Text], vars: &[(String, Scalar)]) -> (Vec<Loaded>, Packs, Vec<Invalid>) {
         let (manifests, scenarios): (Vec<&Text>, Vec<&Text>) = texts.iter().partition(|text| text.is_manifest());
         let (mut packs, mut loaded, mut invalid) = (Packs::default(), Vec::new(), Vec::new());
-        let source = |text: &Text| Source { name: text.name.clone(), text: text.text.clone() };
+        let source = |text: &Text| Source::new(text.name.clone(), text.text.clone());
         for text in manifests {
             invalid.extend(packs.add(source(text)).err());
         }

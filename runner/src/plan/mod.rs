@@ -17,8 +17,7 @@ use crate::{
     backend,
     event::{DeviceUsed, PlannedCase},
     language::{
-        BackendOptions, Case, Fixture, Loaded, Locator, Packs, Path, Scalar, Scope, Target, combinations, readable,
-        static_scope,
+        BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, combinations, readable, static_scope,
     },
 };
 
@@ -136,7 +135,7 @@ pub fn expand(
     for (scenario_index, loaded) in scenarios.iter().enumerate() {
         let scenario = &loaded.scenario;
         let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
-        let locator = Locator::new(&loaded.source.text);
+        let locator = loaded.source.locator();
         let lines: Vec<u32> = (0..scenario.cases.len())
             .map(|index| {
                 locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32

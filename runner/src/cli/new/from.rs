@@ -6,9 +6,7 @@ use super::file;
 use crate::{
     cli::Exit,
     event::{CaseResult, Event, PlannedCase, Verdict},
-    language::{
-        self, Loaded, Locator, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean,
-    },
+    language::{self, Loaded, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean},
     plan,
     report::{journal, sanitize},
 };
@@ -131,7 +129,7 @@ fn taken_out(loaded: &Loaded, found: &Case, name: &str) -> Option<Node> {
 fn cut(case: &mut Node, path: &Path, source: &Source, found: &Case) {
     let line = found.result.at.as_ref().and_then(|at| at.rsplit(':').nth(1)?.parse::<usize>().ok());
     let (Some(line), Some(Node::Sequence(steps))) = (line, entry(case, "steps")) else { return };
-    let locator = Locator::new(&source.text);
+    let locator = source.locator();
     let begins = |index: usize| locator.locate(&path.join("steps").join(index), Target::Value).line;
     // A failure that belongs to no step, such as a line in the kernel's log, stands at the case's name.
     if line < begins(0) {

@@ -11,6 +11,7 @@
 //! ```
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -133,12 +134,14 @@ impl Diagnostic {
 }
 
 /// A file's text, to point into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The file's path as the user gave it.
     pub name: String,
     /// Its text, without a byte order mark.
     pub text: String,
+    /// Made when it is first asked for: it takes longer than reading the text does.
+    locator: OnceLock<Arc<Locator>>,
 }
 
 impl Source {
@@ -148,7 +151,12 @@ impl Source {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Source { name: name.into(), text }
+        Source { name: name.into(), text, locator: OnceLock::new() }
+    }
+
+    /// Where everything stands in the text.
+    pub fn locator(&self) -> &Locator {
+        self.locator.get_or_init(|| Arc::new(Locator::new(&self.text)))
     }
 
     /// A file's bytes under a name. Bytes that are no UTF-8 give the readable rest together with what is wrong.
@@ -171,7 +179,7 @@ impl Source {
             .help("save the file as UTF-8");
         // The lossy text equals the bytes up to the first bad one, where a replacement character of three bytes stands.
         diagnostic.span = Some(at..at + '\u{fffd}'.len_utf8());
-        Err(Box::new((Source { name, text: String::from_utf8_lossy(&bytes).into_owned() }, diagnostic)))
+        Err(Box::new((Source::new(name, String::from_utf8_lossy(&bytes)), diagnostic)))
     }
 }
 
@@ -186,10 +194,9 @@ pub struct Location {
     pub span: Range<usize>,
 }
 
-/// Where a path stands in a file. A path that is not there gives its nearest ancestor that is. For several paths of one
-/// file make one [`Locator`] and ask it.
+/// Where a path stands in a file. A path that is not there gives its nearest ancestor that is.
 pub fn locate(source: &Source, path: &Path, target: Target) -> Location {
-    Locator::new(&source.text).locate(path, target)
+    source.locator().locate(path, target)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::diagnostic::{Diagnostic, Location, Note, Severity, Source};
-use super::position::Locator;
 use super::render::in_order;
 
 /// One diagnostic as `--message-format json` writes it.
@@ -61,9 +60,9 @@ impl Span {
 
 /// All diagnostics of one file as lines of JSON, by their place in it.
 pub fn json_lines(source: &Source, diagnostics: &[Diagnostic]) -> String {
-    let locator = Locator::new(&source.text);
+    let locator = source.locator();
     let mut lines = String::new();
-    for (location, diagnostic) in in_order(&locator, diagnostics) {
+    for (location, diagnostic) in in_order(locator, diagnostics) {
         let note = |note: &Note| Span::of(source, &locator.locate(&note.path, note.target));
         let message = Message {
             code: diagnostic.code,

@@ -11,19 +11,22 @@ use super::diagnostic::{Location, Target};
 use super::path::{Path, Segment};
 
 /// The positions of all keys and values of one text.
-pub struct Locator<'t> {
-    text: &'t str,
+#[derive(Debug)]
+pub struct Locator {
+    text: String,
     /// Byte offsets at which lines start.
     lines: Vec<usize>,
     places: Vec<Place>,
     root: Option<usize>,
 }
 
+#[derive(Debug)]
 struct Place {
     span: Range<usize>,
     content: Content,
 }
 
+#[derive(Debug)]
 enum Content {
     Scalar {
         text: String,
@@ -36,11 +39,11 @@ enum Content {
     Alias(Option<usize>),
 }
 
-impl<'t> Locator<'t> {
+impl Locator {
     /// Parses the text. Where it is no YAML, the places up to there are known.
-    pub fn new(text: &'t str) -> Self {
+    pub fn new(text: &str) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut locator = Locator { text, lines, places: Vec::new(), root: None };
+        let mut locator = Locator { text: text.to_owned(), lines, places: Vec::new(), root: None };
         locator.read();
         locator
     }
@@ -60,7 +63,7 @@ impl<'t> Locator<'t> {
         let mut places: Vec<Place> = Vec::new();
         let mut open: Vec<usize> = Vec::new();
         let mut anchors: Vec<(usize, usize)> = Vec::new();
-        for event in Parser::new_from_str(self.text) {
+        for event in Parser::new_from_str(&self.text) {
             let Ok((event, span)) = event else { break };
             let (content, anchor, opens) = match event {
                 Event::Alias(anchor) => {
@@ -131,7 +134,7 @@ impl<'t> Locator<'t> {
     }
 
     /// The text of a line (from 1) and the byte at which it starts, without its line break.
-    pub fn line(&self, line: usize) -> (usize, &'t str) {
+    pub fn line(&self, line: usize) -> (usize, &str) {
         let start = self.lines.get(line.wrapping_sub(1)).copied().unwrap_or(self.text.len());
         let rest = &self.text[start..];
         let text = &rest[..rest.find('\n').unwrap_or(rest.len())];

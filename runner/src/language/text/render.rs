@@ -15,14 +15,14 @@ const BEHIND: usize = 400;
 
 /// All diagnostics of one file, by their place in it.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
-    let locator = Locator::new(&source.text);
+    let locator = source.locator();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
     let mut drawn = String::new();
-    for (location, diagnostic) in in_order(&locator, diagnostics) {
+    for (location, diagnostic) in in_order(locator, diagnostics) {
         if !drawn.is_empty() {
             drawn.push('\n');
         }
-        drawn.push_str(&draw(&renderer, source, &locator, &location, diagnostic));
+        drawn.push_str(&draw(&renderer, source, locator, &location, diagnostic));
         drawn.push('\n');
     }
     drawn
