@@ -148,10 +148,12 @@ fn kernel_command_line(options: &Options) -> String {
         IommuModel::None => "intel_iommu=off",
     };
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
+    // nohz=off, highres=off: a tick that software emulation loses on a busy host is followed by the next one; without ticks that come by
+    // themselves, every sleep in the guest would then last for ever.
     // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
-        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check nohz=off highres=off 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
          hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}"
     )
 }
