@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::lab::{Ran, alone, events, folder, lab_run, results, vfiospec};
+use common::lab::{Ran, alone, events, folder, lab_is_there, lab_run, results, vfiospec};
+use nix::sys::signal::{Signal, kill};
 use vfiospec::{
     event::{CaseResult, Event, Verdict},
     report::{
@@ -93,6 +94,60 @@ fn guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why() {
     assert!(ran.junit().contains("not run: 10 guests in a row died of a case"), "{}", ran.junit());
 }
 
+/// The process of QEMU below a run.
+fn qemu_of(run: &Child) -> Option<nix::unistd::Pid> {
+    let children = |pid: i32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let pids = children(run.id().cast_signed());
+    let mut pids = pids.split_whitespace().map(|pid| pid.parse::<i32>().expect("a number"));
+    let name = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    pids.find(|pid| name(pid).starts_with("qemu")).map(nix::unistd::Pid::from_raw)
+}
+
+#[test]
+fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() {
+    let waits = |name: &str| {
+        let step = "{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 10s }, expect: ETIMEDOUT }";
+        format!("  - name: {name}\n    timeout: 15s\n    steps: [{step}]\n")
+    };
+    let text = format!(
+        "name: taken\nbackends: [iommufd]\ncases:\n{}{}{}{}{}",
+        fine("first", ""),
+        waits("hangs"),
+        fine("second", ""),
+        waits("is_killed"),
+        fine("third", "")
+    );
+    if !lab_is_there() {
+        return;
+    }
+    let _guard = alone();
+    let folder = folder("taken-runs");
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let mut command = vfiospec();
+    command.args(["lab", "run", "--silence", "20s", "--journal"]).arg(&journal).arg("--junit").arg(&junit);
+    let mut child = command.arg(scenario("taken", &text)).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    for (case, signal) in [(1, Signal::SIGSTOP), (3, Signal::SIGKILL)] {
+        let begun = |event: &Event| matches!(event, Event::CaseStarted { case: begun } if *begun == case);
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !journal::read_file(&journal).is_ok_and(|events| events.iter().any(begun)) {
+            assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "case {case} does not begin");
+            thread::sleep(Duration::from_millis(50));
+        }
+        kill(qemu_of(&child).expect("the guest is a process of QEMU"), signal).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let results = full(&run_of(&journal));
+    let of = |name: &str| &results.iter().find(|full| full.planned.name == name).expect("it was planned").result;
+    for case in ["first", "second", "third"] {
+        assert_eq!(of(case).verdict, Verdict::Passed, "{case}");
+    }
+    let message = |name: &str| of(name).message.as_deref().unwrap_or_default();
+    assert_eq!((of("hangs").verdict, of("is_killed").verdict), (Verdict::Error, Verdict::Error));
+    assert!(message("hangs").starts_with("the guest died while this case ran: nothing was heard of it for "));
+    assert!(message("is_killed").starts_with("the guest died while this case ran"), "{}", message("is_killed"));
+}
+
 #[test]
 fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
     let fresh = |name: &str| fine(name, "    fixture: fresh\n");
@@ -105,6 +160,11 @@ fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
         .chain([late("waits", "[{ irq_enable: { index: msi } }, { irq_wait: { index: msi, timeout: 1min } }]")])
         .chain([fresh("after_waiting")])
         .chain([late("polls", "[{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 1min } }]")])
+        .chain([late("known_to_wait", "[{ irq_enable: { index: msi } }, { irq_wait: { index: msi, timeout: 1min } }]")])
+        .chain([
+            "    known_issue: { reason: \"it never fires on {{ iommu }}\", message: timed out, until: 2999-12-31 }\n"
+                .into(),
+        ])
         .chain([late("stuck", "[{ lab_fault: stuck }]"), fine("after_stuck", "")])
         .collect::<String>();
     let file = scenario("workers", &text);
@@ -133,6 +193,7 @@ fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
     let calls = results["waits"]["trace"].as_array().unwrap();
     assert!(calls.iter().any(|call| call.as_str().unwrap().starts_with("poll(")), "its calls are kept: {calls:?}");
     verdict(&results, "polls", "failed", &["timed out after 300ms", &at("mmio_poll", "mmio_poll")]);
+    verdict(&results, "known_to_wait", "known_issue", &["it never fires on intel (timed out after 300ms in irq_wait"]);
     verdict(&results, "stuck", "failed", &["timed out after 300ms", "stuck in the kernel", "the device is given up"]);
     let detail = results["stuck"]["detail"].as_str().unwrap();
     assert!(detail.contains("vfio_unregister_group_dev"), "its kernel stack is told:\n{detail}");
@@ -342,7 +403,7 @@ fn an_interrupted_run_ends_in_good_order_and_goes_on() {
     let mut child = start("--journal", &journal, &junit, &file);
     assert!(until_lines(&mut child, &journal, lines * 2 / 3));
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let run = run_of(&journal);
     assert!(run.interrupted());
@@ -366,7 +427,7 @@ fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() {
     assert!(until_lines(&mut child, &journal, lines * 2 / 3));
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     for _ in 0..2 {
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        kill(pid, Signal::SIGINT).unwrap();
         thread::sleep(Duration::from_millis(20)); // two at the same moment are one
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));

@@ -24,8 +24,6 @@ use crate::{
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// How much longer than its case may take a guest may be silent before it counts as hung.
-const SILENCE: Duration = Duration::from_secs(120);
 /// So many guests in a row may die of a case without one case that ends by itself.
 const MOST_DEATHS: u32 = 10;
 /// So many guests in a row may die without even a case to blame.
@@ -47,6 +45,8 @@ pub struct Run<'a> {
     pub resumed: Option<Resumed>,
     /// Where it is told.
     pub output: Output,
+    /// How much longer than its case may take a guest may be silent before it counts as hung.
+    pub silence: Duration,
     /// Ctrl-C.
     pub interrupt: &'a AtomicBool,
     /// When the case that is running began.
@@ -223,7 +223,7 @@ impl Run<'_> {
     /// How long a guest may be silent now.
     fn patience(&self) -> Duration {
         let running = self.output.running().and_then(|case| self.plan.cases.get(case as usize));
-        running.map_or(Duration::ZERO, |case| case.timeout) + SILENCE
+        running.map_or(Duration::ZERO, |case| case.timeout) + self.silence
     }
 
     /// A guest has begun: the first one begins the run, or goes on with an earlier one, and the others go on.

@@ -18,6 +18,7 @@ use crate::{
     event::{DeviceUsed, RunStarted},
     host::facts,
     lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, Options, Prepared},
+    language,
     plan::Plan,
 };
 
@@ -54,6 +55,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     outputs: Outputs,
+
+    /// How much longer than its case may take the guest may say nothing before it counts as hung, and a fresh one goes on
+    #[arg(long, value_name = "DURATION", default_value = "2min")]
+    silence: language::Duration,
 
     /// Stay, and run again whenever a scenario changes; Ctrl-C ends
     #[arg(long, conflicts_with = "resume")]
@@ -235,8 +240,8 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let lab_iommu = Some(args.choice.iommu.name().to_owned());
     let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, ..RunStarted::default() };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
-    guests::Run { prepared, job, plan, schedule, host, resumed, output, interrupt, begun: Instant::now() }
-        .run(&args.course)
+    let (silence, begun) = (args.silence.0, Instant::now());
+    guests::Run { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun }.run(&args.course)
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {

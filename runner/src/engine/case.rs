@@ -21,7 +21,7 @@ use super::{
 use crate::{
     backend::{self, Access},
     event::{DeviceUsed, Measured, Observation, Observed, Unchecked},
-    host::facts,
+    host::{Bdf, facts},
     language::{self, BackendOptions, Dynamic, InIoas, LoadedPack, Locator, Map, Path, Scope, Size, Target, Where},
     plan::{self, Plan, Planned, PlannedStep, Which},
     uapi::{Errno, LockLimit, Mapping, Tracer, signal, system},
@@ -76,6 +76,13 @@ pub struct Execution<'a> {
     baseline: Option<Baseline>,
     /// What the kernel has logged of faults.
     pub faults: Option<&'a mut Faults>,
+}
+
+/// Adds what expressions know of the host that has this device.
+pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
+    scope.set("page_size", Value::from(system::page_size()));
+    scope.set("kernel", Value::from(facts::kernel()));
+    scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
 }
 
 /// What steps run in.
@@ -450,10 +457,7 @@ impl<'a> Execution<'a> {
             self.scope.set("bar", Value::from(bar));
             self.scope.set("iova_ranges", ranges(&open.iova_ranges));
         }
-        let bdf = self.devices.bdf(0);
-        self.scope.set("page_size", Value::from(system::page_size()));
-        self.scope.set("kernel", Value::from(facts::kernel()));
-        self.scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
+        host_facts(&mut self.scope, self.devices.bdf(0));
         // The variables that needed these.
         let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
         let (case, _) = self.plan.case(self.planned);

@@ -7,6 +7,9 @@ use std::{
 };
 
 use super::{
+    case::host_facts,
+    failure::Problem,
+    known_issue::{self, Judged},
     log,
     process::{Outcome, TimedOut, Worker},
     schedule::Schedule,
@@ -177,12 +180,31 @@ impl Runner<'_> {
         }
         let place = result.at.take().unwrap_or_else(|| format!("{}:{}", planned.id.file, planned.id.line));
         let more = result.detail.take().map(|detail| format!("\n{detail}")).unwrap_or_default();
-        CaseResult {
-            detail: Some(format!("{message}\n  --> {place}{more}")),
-            at: Some(place),
-            message: Some(message),
-            ..result
+        let detail = Some(format!("{message}\n  --> {place}{more}"));
+        self.known(planned, CaseResult { detail, at: Some(place), message: Some(message), ..result })
+    }
+
+    /// The result, held against what is known of the case.
+    fn known(&self, planned: &Planned, mut result: CaseResult) -> CaseResult {
+        let (case, path) = self.plan.case(planned);
+        let Some(known) = &case.known_issue else { return result };
+        let mut scope = planned.scope.clone();
+        let device = planned.device.and_then(|device| self.setup.devices[device].bdf.parse().ok());
+        if let Some(bdf) = device {
+            host_facts(&mut scope, bdf);
         }
+        let title = result.message.take().unwrap_or_default();
+        let told = Problem::new("timeout", path.join("name"), title);
+        match known_issue::judge(known, &path, &scope, result.verdict, Some(told)) {
+            Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
+            Judged::As(verdict, told) => {
+                let told = told.expect("there was a problem, and there still is");
+                let detail = result.detail.get_or_insert_default();
+                told.help.iter().for_each(|help| *detail += &format!("\n  = help: {help}"));
+                (result.verdict, result.message) = (verdict, Some(told.title));
+            }
+        }
+        result
     }
 }
 

@@ -49,14 +49,18 @@ impl Writer {
     /// Names the path and the errno.
     pub fn go_on(path: &Path) -> io::Result<Self> {
         let open = || {
-            let text = std::fs::read(path)?;
             let mut file = File::options().read(true).write(true).open(path)?;
-            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            if serde_json::from_slice::<Event>(&text[whole..]).is_ok() {
+            let (mut whole, mut last) = (0, Vec::new());
+            let mut lines = BufReader::new(&file);
+            while lines.read_until(b'\n', &mut last)? > 0 && last.ends_with(b"\n") {
+                whole += last.len() as u64;
+                last.clear();
+            }
+            if serde_json::from_slice::<Event>(&last).is_ok() {
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(b"\n")?; // only its end is missing
             } else {
-                file.set_len(whole as u64)?;
+                file.set_len(whole)?;
                 file.seek(SeekFrom::End(0))?;
             }
             Ok(file)
