@@ -122,6 +122,7 @@ impl Execution<'_> {
         let value = got.as_ref().ok().map(|region| {
             Value::from_pairs([
                 ("size", Value::from(region.size)),
+                ("offset", Value::from(region.offset)),
                 ("readable", Value::from(region.readable())),
                 ("writable", Value::from(region.writable())),
                 ("mappable", Value::from(region.mappable())),
@@ -347,7 +348,8 @@ fn number(index: Index) -> u32 {
     irq::index(index.as_str()).expect("both know the same kinds")
 }
 
-fn width(bits: Bits) -> Width {
+/// A width as the language has it.
+pub fn width(bits: Bits) -> Width {
     Width::from_bits(bits.0.into()).expect("the language knows no other widths")
 }
 

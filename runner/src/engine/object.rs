@@ -10,16 +10,21 @@ use minijinja::Value;
 
 use super::{
     case::{Execution, Got},
+    checks::amount,
+    device::width,
     failure::{End, Problem},
     fixture::Open,
-    regions::Held,
+    regions::{Held, prot},
 };
 use crate::{
     host::{Bdf, pci},
-    language::{self, Name, Path, Scalar, Tail, eval},
+    language::{self, Dynamic, Name, Path, Scalar, Size, Tail, eval},
     plan::PlannedStep,
-    uapi::{self, Errno, Mapping},
+    uapi::{self, Errno, Mapping, Placement, access},
 };
+
+/// So many bytes are read or written at once, at most.
+const MOST_BYTES: usize = 1 << 20;
 
 /// The files that a case opened itself, by the names that they were saved under.
 pub type Files = BTreeMap<String, OwnedFd>;
@@ -42,6 +47,12 @@ impl Execution<'_> {
                 uapi::close(file, self.tracer);
                 self.compare("close", planned, Ok(None))
             }))
+        } else if let Some(read) = &step.pread {
+            Some(self.pread(read, planned, open))
+        } else if let Some(write) = &step.pwrite {
+            Some(self.pwrite(write, planned, open))
+        } else if let Some(mmap) = &step.mmap {
+            Some(self.mmap(mmap, planned, open))
         } else {
             let ioctl = step.ioctl.as_ref()?;
             Some(self.ioctl(ioctl, planned, open, held))
@@ -65,6 +76,69 @@ impl Execution<'_> {
             self.files.insert(name.0.clone(), opened);
         });
         self.compare("open", planned, got.map(|()| None))
+    }
+
+    fn pread(&mut self, read: &language::Pread, planned: &PlannedStep, open: Option<&Open>) -> Result<(), End> {
+        let at = planned.at.join("pread");
+        let offset = self.size(&read.offset, &at.join("offset"))?;
+        let mut bytes = vec![0; self.few_bytes(&read.size, &at.join("size"))?];
+        let got = access::read_at(self.file(&read.on, &at.join("on"), open)?.0, offset, &mut bytes, self.tracer);
+        let saved = got.map(|read| {
+            let mut first = [0; 8];
+            let len = read.min(8);
+            first[..len].copy_from_slice(&bytes[..len]);
+            Value::from_pairs([("bytes", Value::from(read)), ("value", Value::from(u64::from_le_bytes(first)))])
+        });
+        self.save(planned, || saved.unwrap_or(Value::UNDEFINED));
+        self.compare("pread", planned, got.map(|read| Some(read as u64)))
+    }
+
+    fn pwrite(&mut self, write: &language::Pwrite, planned: &PlannedStep, open: Option<&Open>) -> Result<(), End> {
+        let at = planned.at.join("pwrite");
+        let offset = self.size(&write.offset, &at.join("offset"))?;
+        let mut bytes = vec![0; self.few_bytes(&write.size, &at.join("size"))?];
+        let value = self.size(&write.value, &at.join("value"))?;
+        let number = value.to_le_bytes();
+        let (first, rest) = number.split_at(bytes.len().min(8));
+        if rest.iter().any(|byte| *byte != 0) {
+            let title = format!("{value:#x} does not fit into {}", amount(bytes.len() as u64));
+            return Err(End::Error(Problem::new("out-of-range", at.join("value"), title)));
+        }
+        bytes[..first.len()].copy_from_slice(first);
+        let (file, of_fixture) = self.file(&write.on, &at.join("on"), open)?;
+        let got = access::write_at(file, offset, &bytes, self.tracer);
+        self.device.changed |= of_fixture;
+        let saved = got.map(|written| Value::from_pairs([("bytes", written)]));
+        self.save(planned, || saved.unwrap_or(Value::UNDEFINED));
+        self.compare("pwrite", planned, got.map(|written| Some(written as u64)))
+    }
+
+    /// How many bytes are moved at once: no more than there is memory for.
+    fn few_bytes(&self, size: &Dynamic<Size>, at: &Path) -> Result<usize, End> {
+        let size = self.size(size, at)?;
+        usize::try_from(size).ok().filter(|size| *size <= MOST_BYTES).ok_or_else(|| {
+            let title = format!("{} are too many at once", amount(size));
+            End::Error(Problem::new("out-of-range", at.clone(), title).label("expected at most 1MiB"))
+        })
+    }
+
+    fn mmap(&mut self, mmap: &language::Mmap, planned: &PlannedStep, open: Option<&Open>) -> Result<(), End> {
+        let at = planned.at.join("mmap");
+        let offset = self.size(&mmap.offset, &at.join("offset"))?;
+        let size = self.size(&mmap.size, &at.join("size"))?;
+        let (file, _) = self.file(&mmap.on, &at.join("on"), open)?;
+        let prot = prot(mmap.protection);
+        let made = match mmap.private {
+            true => Mapping::private(file, offset, size, prot, self.tracer),
+            false => Mapping::device(file, offset, size, prot, Placement::default(), self.tracer),
+        };
+        let got = made.and_then(|mapping| match mmap.bits {
+            Some(bits) => mapping.mmio_read(0, width(bits)).map(Some),
+            None => Ok(None),
+        });
+        let value = ("value", Value::from(got.ok().flatten()));
+        self.save(planned, || Value::from_pairs([("mapped", Value::from(got.is_ok())), value]));
+        self.compare("mmap", planned, got.map(|_| None))
     }
 
     fn ioctl(

@@ -207,11 +207,7 @@ impl Wish<'_> {
             misalign: value("misalign", &region.misalign)?.unwrap_or(0),
             offset: value("offset", &region.offset)?.unwrap_or(0),
             hole: value("hole", &region.hole)?,
-            prot: match region.protection.unwrap_or(Protection::ReadWrite) {
-                Protection::ReadWrite => Prot::ReadWrite,
-                Protection::Read => Prot::Read,
-                Protection::None => Prot::None,
-            },
+            prot: prot(region.protection),
         })
     }
 
@@ -319,5 +315,14 @@ fn no_huge_pages(page: u64, needed: u64, free: Option<u64>) -> String {
             page >> 10
         ),
         None => format!("needs huge pages of {page_text}, which this machine does not have"),
+    }
+}
+
+/// What the CPU may do with memory, as the language has it.
+pub fn prot(protection: Option<Protection>) -> Prot {
+    match protection.unwrap_or(Protection::ReadWrite) {
+        Protection::ReadWrite => Prot::ReadWrite,
+        Protection::Read => Prot::Read,
+        Protection::None => Prot::None,
     }
 }

@@ -39,7 +39,7 @@ pub use scenario::iommufd::{
 };
 pub use scenario::known_issue::{Date, KnownIssue};
 pub use scenario::name::Name;
-pub use scenario::object::{Close, File, Ioctl, Open, RequestName, Tail};
+pub use scenario::object::{Close, File, Ioctl, Mmap, Open, Pread, Pwrite, RequestName, Tail};
 pub use scenario::outcome::Outcome;
 pub use scenario::pack::{
     Class, Defaults, Ids, Pack, Parameter, Procedure, Role, Type, Version, is_computed, region_named,

@@ -1,6 +1,6 @@
 //! Registers: of a region through its device's file, such as the configuration space, and of a mapped BAR.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::uio::{pread, pwrite};
 
@@ -87,6 +87,20 @@ pub fn region_write(
     let run = || whole(pwrite(device, bytes, at)?, width);
     let fields = format!("region={}, offset={offset:#x}, {} bits, value={value:#x}", region.index, width.bits());
     tracer.call("pwrite", fields, run, |()| width.bytes().to_string())
+}
+
+/// Reads bytes of a file at `offset` by one pread(2), which may give fewer; `EOVERFLOW` for an offset that no file has.
+pub fn read_at(file: BorrowedFd, offset: u64, into: &mut [u8], tracer: &Tracer) -> Result<usize, Errno> {
+    let at = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EOVERFLOW))?;
+    let fields = format!("fd={}, count={}, offset={offset:#x}", file.as_raw_fd(), into.len());
+    tracer.call("pread", fields, || Ok(pread(file, into, at)?), |read| read.to_string())
+}
+
+/// Writes bytes to a file at `offset` by one pwrite(2), which may take fewer; `EOVERFLOW` as [`read_at`].
+pub fn write_at(file: BorrowedFd, offset: u64, bytes: &[u8], tracer: &Tracer) -> Result<usize, Errno> {
+    let at = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EOVERFLOW))?;
+    let fields = format!("fd={}, count={}, offset={offset:#x}", file.as_raw_fd(), bytes.len());
+    tracer.call("pwrite", fields, || Ok(pwrite(file, bytes, at)?), |written| written.to_string())
 }
 
 fn file_offset(region: &RegionInfo, offset: u64) -> Result<libc::off_t, Errno> {
@@ -200,6 +214,23 @@ mod tests {
         let overflow = Err(Errno(libc::EOVERFLOW));
         assert_eq!(region_read(file.as_fd(), &region, u64::MAX, Width::W8, &tracer), overflow);
         assert_eq!(region_write(file.as_fd(), &region, 0, Width::W16, 0x1_0000, &tracer), Err(EINVAL));
+    }
+
+    #[test]
+    fn bytes_are_read_and_written_as_far_as_a_file_goes() {
+        let tracer = Tracer::new();
+        let file = memfd("bytes", PAGE, None, &tracer).unwrap();
+        assert_eq!(write_at(file.as_fd(), PAGE - 4, b"last", &tracer), Ok(4));
+        let mut bytes = [0xff; 8];
+        assert_eq!(read_at(file.as_fd(), PAGE - 4, &mut bytes, &tracer), Ok(4));
+        assert_eq!(&bytes, b"last\xff\xff\xff\xff");
+        assert_eq!(read_at(file.as_fd(), PAGE, &mut bytes, &tracer), Ok(0));
+        assert_eq!(read_at(file.as_fd(), 1 << 63, &mut bytes, &tracer), Err(Errno(libc::EOVERFLOW)));
+        // A private mapping is a copy: what is written to it stays in it.
+        let copy = Mapping::private(file.as_fd(), 0, PAGE, Prot::ReadWrite, &tracer).unwrap();
+        copy.mmio_write(PAGE - 4, Width::W32, 0).unwrap();
+        assert_eq!(read_at(file.as_fd(), PAGE - 4, &mut bytes[..4], &tracer), Ok(4));
+        assert_eq!(&bytes[..4], b"last");
     }
 
     #[test]

@@ -206,6 +206,13 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Maps `size` bytes of a device's file at `offset` privately, which no device of VFIO allows: a copy of registers is none.
+    pub fn private(device: BorrowedFd, offset: u64, size: u64, prot: Prot, tracer: &Tracer) -> Result<Mapping, Errno> {
+        let mapping = Mapping::reserve(size, Placement::default(), Kind::Device(prot), tracer)?;
+        mapping.fill(size, prot, libc::MAP_PRIVATE, "MAP_PRIVATE", Some((device, offset)))?;
+        Ok(mapping)
+    }
+
     /// Takes the page at `offset` bytes away: nothing is behind its addresses any more, and to map it for a device fails with
     /// `EFAULT`. `EINVAL` if no base page begins there.
     pub fn punch(&self, offset: u64) -> Result<(), Errno> {

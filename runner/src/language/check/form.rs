@@ -226,7 +226,7 @@ impl Checker<'_> {
         self.files(path, case, step, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {
-                self.outcomes(&path.join("expect"), expect, backends, verb.starts_with("unmap"));
+                self.outcomes(&path.join("expect"), expect, backends, Step::reports_bytes(verb));
             }
             return;
         }
@@ -318,10 +318,13 @@ impl Checker<'_> {
     /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
     fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        const WITHOUT_A_DEVICE: [&str; 12] = [
+        const WITHOUT_A_DEVICE: [&str; 15] = [
             "open",
             "close",
             "ioctl",
+            "pread",
+            "pwrite",
+            "mmap",
             "check",
             "repeat",
             "parallel",
@@ -360,8 +363,8 @@ impl Checker<'_> {
             );
         }
         let close = step.close.as_ref().map(|close| (path.join("close").join("file"), &close.file, false));
-        let ioctl = step.ioctl.as_ref().map(|ioctl| (path.join("ioctl").join("on"), &ioctl.on, !alone));
-        if let Some((at, name, of_fixture)) = close.or(ioctl) {
+        let on = step.file().map(|(verb, name)| (path.join(verb).join("on"), name, !alone));
+        if let Some((at, name, of_fixture)) = close.or(on) {
             let all = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
             // An `ioctl` may make a file, which then is known by the name of its result.
             let opened = all.iter().filter(|placed| placed.step.open.is_some() || placed.step.ioctl.is_some());

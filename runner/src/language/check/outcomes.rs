@@ -27,7 +27,7 @@ impl Checker<'_> {
                 self.say(
                     Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes")
                         .at(Target::Key)
-                        .label("expected only of `unmap` and `unmap_all`")
+                        .label("expected only of `unmap`, `unmap_all`, `pread` and `pwrite`")
                         .help("write `ok` for success"),
                 );
             }

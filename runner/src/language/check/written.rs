@@ -108,7 +108,7 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
         for (verb, key, value) in step.sizes() {
             let fit = match (verb, key) {
                 ("repeat" | "parallel", _) => Fit::Rounds,
-                ("fill" | "compare", "size") => Fit::NotZero,
+                ("fill" | "compare" | "mmap", "size") => Fit::NotZero,
                 ("fill" | "compare", "value") => Fit::Byte,
                 _ => Fit::Any,
             };

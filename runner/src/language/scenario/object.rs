@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    language::{Complaint, Dynamic, Name, Ordered, Scalar, Size, Template},
+    language::{Bits, Complaint, Dynamic, Name, Ordered, Protection, Scalar, Size, Template},
     uapi::request,
 };
 
@@ -75,6 +75,64 @@ pub struct Ioctl {
     /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
     #[serde(default, skip_serializing_if = "Tail::is_empty")]
     pub tail: Tail,
+}
+
+/// Bytes of a file to read.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pread {
+    /// The file: `device` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"device")]
+    pub on: Name,
+    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+    #[schemars(example = "{{ config.offset }}")]
+    pub offset: Dynamic<Size>,
+    /// How many bytes, up to 1MiB.
+    #[schemars(example = 4)]
+    pub size: Dynamic<Size>,
+}
+
+/// Bytes of a file to write.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pwrite {
+    /// The file: `device` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"device")]
+    pub on: Name,
+    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+    #[schemars(example = "{{ config.offset + 4 }}")]
+    pub offset: Dynamic<Size>,
+    /// How many bytes, up to 1MiB.
+    #[schemars(example = 2)]
+    pub size: Dynamic<Size>,
+    /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
+    #[schemars(example = "0x6")]
+    pub value: Dynamic<Size>,
+}
+
+/// A part of a file to map into the process.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mmap {
+    /// The file: `device` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"device")]
+    pub on: Name,
+    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+    #[schemars(example = "{{ bar0.offset }}")]
+    pub offset: Dynamic<Size>,
+    /// How many bytes.
+    #[schemars(example = "4KiB")]
+    pub size: Dynamic<Size>,
+    /// What the CPU may do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "read_write"))]
+    pub protection: Option<Protection>,
+    /// Whether the mapping is this process' own (MAP_PRIVATE), and not shared with the device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
+    /// Read a register of so many bits at the start of what was mapped; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<Bits>,
 }
 
 /// What stands behind the struct of a request.

@@ -139,11 +139,11 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// What a successful `unmap` or `unmap_all` reports.
+/// What a successful `unmap`, `unmap_all`, `pread` or `pwrite` reports.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Reported {
-    /// How many bytes the kernel says it unmapped.
+    /// How many bytes the kernel says it unmapped, read or wrote.
     #[schemars(example = "4KiB", example = "{{ m.size }}")]
     bytes: Dynamic<Size>,
 }

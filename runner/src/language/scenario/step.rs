@@ -16,7 +16,7 @@ use super::iommufd::{
     AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, InIoas, IoasCopy, IommuOption,
     MapFile, Object, Where,
 };
-use super::object::{Close, Ioctl, Open};
+use super::object::{Close, Ioctl, Mmap, Open, Pread, Pwrite};
 use crate::language::{ByBackend, Dynamic, LabFault, Name, Ordered, Outcome, Scalar, Size, Template};
 
 /// One step: exactly one verb, what is expected of it, and under which name its result is kept.
@@ -87,7 +87,7 @@ pub struct Step {
     /// Ask what the device is; takes nothing. Gives `regions`, `irqs` (how many kinds of each), and whether it `resets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<NoArguments>,
-    /// Ask for a region of the device. Gives `size` in bytes, and whether it is `readable`, `writable` and `mappable`.
+    /// Ask for a region of the device. Gives `size` and, in the device's file, `offset`, in bytes, and whether it is `readable`, `writable` and `mappable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region_info: Option<RegionInfo>,
     /// Read a register of the configuration space. Gives `value`.
@@ -143,6 +143,17 @@ pub struct Step {
     /// kernel writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ioctl: Option<Ioctl>,
+    /// Read bytes of a file in one call, wherever and however many. Gives `bytes`, how many came, and `value`, the first eight of them,
+    /// little-endian.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pread: Option<Pread>,
+    /// Write bytes to a file in one call. Gives `bytes`, how many were taken. A device that is written to is opened anew after the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pwrite: Option<Pwrite>,
+    /// Map a part of a file into the process, and unmap it again. Gives whether it was `mapped`, and with `bits` the `value` of the register
+    /// at its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mmap: Option<Mmap>,
     /// Check that every leaf of the IOMMU's page table behind a mapped range has this page size. Where nothing shows the page
     /// table the check counts as unchecked; on a backend with `skip_pagesize` it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -361,6 +372,9 @@ verbs!(
     open,
     close,
     ioctl,
+    pread,
+    pwrite,
+    mmap,
     pagesize,
     gone,
     lab_fault,
@@ -386,6 +400,19 @@ impl Step {
         !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "call" | "repeat" | "parallel")
     }
 
+    /// Whether the verb reports bytes, which `expect` can hold it to.
+    pub fn reports_bytes(verb: &str) -> bool {
+        matches!(verb, "unmap" | "unmap_all" | "pread" | "pwrite")
+    }
+
+    /// The file that its verb is on, with the verb.
+    pub fn file(&self) -> Option<(&'static str, &Name)> {
+        let ioctl = self.ioctl.as_ref().map(|verb| ("ioctl", &verb.on));
+        let pread = self.pread.as_ref().map(|verb| ("pread", &verb.on));
+        let pwrite = self.pwrite.as_ref().map(|verb| ("pwrite", &verb.on));
+        ioctl.or(pread).or(pwrite).or(self.mmap.as_ref().map(|verb| ("mmap", &verb.on)))
+    }
+
     /// Whether the verb is about one device, and takes `device`; memory is mapped for all devices of a case.
     pub fn takes_device(verb: &str) -> bool {
         let of_device = ["device_", "config_", "mmio_", "irq_"].iter().any(|kind| verb.starts_with(kind));
@@ -398,6 +425,9 @@ impl Step {
                     | "vf_token"
                     | "open"
                     | "ioctl"
+                    | "pread"
+                    | "pwrite"
+                    | "mmap"
                     | "pagesize"
                     | "gone"
                     | "attach"
@@ -464,6 +494,15 @@ impl Step {
         }
         if let Some(Ioctl { size, .. }) = &self.ioctl {
             add("ioctl", &[("size", size.as_ref())]);
+        }
+        if let Some(Pread { offset, size, .. }) = &self.pread {
+            add("pread", &[("offset", Some(offset)), ("size", Some(size))]);
+        }
+        if let Some(Pwrite { offset, size, value, .. }) = &self.pwrite {
+            add("pwrite", &[("offset", Some(offset)), ("size", Some(size)), ("value", Some(value))]);
+        }
+        if let Some(Mmap { offset, size, .. }) = &self.mmap {
+            add("mmap", &[("offset", Some(offset)), ("size", Some(size))]);
         }
         if let Some(Fill { offset, size, value, .. }) = &self.fill {
             add("fill", &[("offset", offset.as_ref()), ("size", size.as_ref()), ("value", value.as_ref())]);
