@@ -295,8 +295,7 @@ impl Mappings {
                     leaf.iova
                 ));
             };
-            // A first-stage table cannot forbid to read.
-            let read = access.read || leaf.first_stage;
+            let read = access.read || leaf.always_readable;
             if (leaf.read, leaf.write) != (read, access.write) {
                 return Err(format!(
                     "the IOMMU's page table lets the device {} at iova {:#x}, and the mapping is for it to {}",
@@ -347,7 +346,7 @@ mod tests {
     const RANGES: [IovaRange; 1] = [IovaRange { start: 0, last: 0xffff_ffff }];
 
     fn leaf(page: u64) -> Leaf {
-        Leaf { iova: page * PAGE, page_size: PAGE, read: true, write: true, first_stage: false }
+        Leaf { iova: page * PAGE, page_size: PAGE, read: true, write: true, always_readable: false }
     }
 
     /// Two mappings of four pages, at the pages 0 and 8.
@@ -427,7 +426,7 @@ mod tests {
         let mut mappings = Mappings::default();
         mappings.mapped(0, PAGE, Access::WRITE);
         assert!(mappings.hold(&[leaf(0)], &RANGES).is_err());
-        mappings.hold(&[Leaf { first_stage: true, ..leaf(0) }], &RANGES).unwrap();
+        mappings.hold(&[Leaf { always_readable: true, ..leaf(0) }], &RANGES).unwrap();
     }
 
     #[test]

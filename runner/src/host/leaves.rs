@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{IommuKind, iommu_kind};
 use super::{Bdf, Root};
+use crate::uapi::system;
 
 /// One leaf of an IOMMU's page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,12 +23,12 @@ pub struct Leaf {
     pub iova: u64,
     /// How many bytes it maps.
     pub page_size: u64,
-    /// The device may read. First-stage tables cannot forbid it: write-only shows as both.
+    /// The device may read.
     pub read: bool,
     /// The device may write.
     pub write: bool,
-    /// It is an entry of a first-stage table.
-    pub first_stage: bool,
+    /// Reading cannot be forbidden: it is an entry of a first-stage table, or of a driver that never forbade it.
+    pub always_readable: bool,
 }
 
 /// Why nothing can be seen.
@@ -46,7 +47,13 @@ impl std::error::Error for Unobservable {}
 #[derive(Debug, Clone)]
 pub struct Observer {
     file: PathBuf,
+    /// The driver sets the read bit of every entry.
+    always_readable: bool,
 }
+
+/// Linux 6.19 took the common page table code for VT-d (its commit d373449d8e97). Before, every entry got the bit that is "present" in
+/// a first-stage table, and "read" in the other.
+const FORBIDS_READS_SINCE: (u32, u32) = (6, 19);
 
 impl Observer {
     /// Finds the dump of a device; the reason if there is none.
@@ -85,7 +92,7 @@ impl Observer {
         };
         let file = folder.join("domain_translation_struct");
         match File::open(&file) {
-            Ok(_) => Ok(Observer { file }),
+            Ok(_) => Ok(Observer { file, always_readable: release_is_before(&system::release(), FORBIDS_READS_SINCE) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 because(format!("the IOMMU driver offers no page-table dump of {bdf} (it does since Linux 6.7)"))
             }
@@ -97,13 +104,22 @@ impl Observer {
     ///
     /// Fails if the dump cannot be read, or if it is not what we know.
     pub fn leaves(&self, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
-        parse(BufReader::with_capacity(1 << 18, File::open(&self.file)?), iova, size)
+        let mut leaves = parse(BufReader::with_capacity(1 << 18, File::open(&self.file)?), iova, size)?;
+        leaves.iter_mut().for_each(|leaf| leaf.always_readable |= self.always_readable);
+        Ok(leaves)
     }
 
     /// The file that is read.
     pub fn path(&self) -> &Path {
         &self.file
     }
+}
+
+/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. One that is none is as new as any.
+fn release_is_before(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };
+    (major, minor) < version
 }
 
 fn parse(mut dump: impl BufRead, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
@@ -158,7 +174,7 @@ fn parse_leaf(line: &[u8]) -> Option<Leaf> {
     // Linux never sets. There bit 0 is "present" and bit 1 "writable"; here bit 0 is "read" and bit 1 "write".
     let first_stage = leaf & 1 << 2 != 0;
     let (read, write) = (first_stage || leaf & 1 != 0, leaf & 2 != 0);
-    Some(Leaf { iova: pfn.checked_mul(4096)?, page_size, read, write, first_stage })
+    Some(Leaf { iova: pfn.checked_mul(4096)?, page_size, read, write, always_readable: first_stage })
 }
 
 fn hex(text: &[u8]) -> Option<u64> {
@@ -219,6 +235,16 @@ IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tP
         assert_eq!(leaves(LEGACY, 0, 64 * KIB), []);
         assert_eq!(leaves(LEGACY, 64 * KIB, 0), []);
         assert_eq!(leaves(LEGACY, 0, u64::MAX).len(), 5);
+    }
+
+    #[test]
+    fn a_kernel_is_older_by_its_first_two_numbers() {
+        for (release, is_before) in
+            [("6.12.117", true), ("6.18-rc7+", true), ("5.10.0-8-amd64", true), ("6.19.0", false), ("7.3.4", false)]
+        {
+            assert_eq!(release_is_before(release, FORBIDS_READS_SINCE), is_before, "{release}");
+        }
+        assert!(!release_is_before("next-20261125", FORBIDS_READS_SINCE));
     }
 
     #[test]
