@@ -76,6 +76,7 @@ fn filters_select_cases_and_say_when_there_are_none() {
 #[test]
 fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing");
+    let _ = std::fs::remove_dir_all(&folder);
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (junit, journal) = (file("junit.xml"), file("journal.jsonl"));
     let run = |more: &[&str]| {
@@ -87,6 +88,18 @@ fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
     assert!(stderr.contains("is selected by the filters"), "{stderr}");
     expect(&run(&["--no-tests", "pass"]), 0);
     assert!(std::fs::read_to_string(&junit).unwrap().contains("<testsuites"), "an empty report is one, too");
+    assert!(std::fs::read_to_string(&journal).unwrap().contains("run_finished"), "and so is an empty journal");
+
+    // A slip in a filter does not cost what is known of an earlier run.
+    std::fs::write(&journal, "an earlier run\n").unwrap();
+    std::fs::write(&junit, "an earlier report\n").unwrap();
+    let (_, stderr) = expect(&run(&[]), 4);
+    assert!(stderr.contains("is of an earlier run, and stays as it is"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&journal).unwrap(), "an earlier run\n");
+    assert!(
+        std::fs::read_to_string(&junit).unwrap().contains("<testsuites"),
+        "nobody takes the old one for the new one"
+    );
 }
 
 #[test]

@@ -9,10 +9,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// The repository's top folder.
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
-}
+use common::lab::{lab_is_there, lab_run, results, top};
 
 /// An empty folder for one test, outside of the repository.
 fn folder(name: &str) -> PathBuf {
@@ -128,8 +125,7 @@ fn procedures_run_on_the_device_and_what_fails_in_one_is_found() {
         "name: more\ndevice: card\ncases:\n  - name: calls_what_fails\n    steps:\n      - call: fails\n",
     )
     .unwrap();
-    if !run_in(&folder, &["lab", "prepare"]).status.success() {
-        eprintln!("*** NOT TESTED: there is no lab");
+    if !lab_is_there() {
         return;
     }
     let journal = folder.join("journal.jsonl");
@@ -140,5 +136,29 @@ fn procedures_run_on_the_device_and_what_fails_in_one_is_found() {
     let line = 1 + wrong.lines().position(|line| line.contains("id.value == 0")).unwrap();
     assert!(said.contains(&format!("pack.yaml:{line}:")), "{said}");
     assert!(said.contains("in `fails`, called at card/more.yaml:6"), "{said}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_call_outside_of_a_parameters_bounds_has_no_verdict() {
+    let folder = folder("bounds");
+    let file = folder.join("bounds.yaml");
+    let case = |name: &str, size: &str| {
+        let with = format!("{{ source: 0x1000, destination: 0x2000, size: {size} }}");
+        format!("  - name: {name}\n    steps: [{{ call: dma_start }}, {{ call: dma_copy, with: {with} }}]\n")
+    };
+    let cases = case("too_much", "8KiB") + &case("nothing", "\"{{ 1 - 1 }}\"");
+    fs::write(&file, format!("name: bounds\nbackends: [iommufd]\ncases:\n{cases}")).unwrap();
+    let Some(ran) = lab_run("bounds-run", &["--pack", "scenarios/vendor/qemu-edu", file.to_str().unwrap()]) else {
+        return;
+    };
+    ran.expect(3);
+    for case in ["too_much", "nothing"] {
+        let result = &results(&ran)[case];
+        assert_eq!(result["verdict"], "error", "{result:#}");
+        let message = result["message"].as_str().unwrap();
+        assert!(message.starts_with("`size` of `dma_copy` of qemu_edu cannot be "), "{message}");
+        assert!(result["detail"].as_str().unwrap().contains("expected 1 to 4KiB"), "{result:#}");
+    }
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -172,18 +172,24 @@ impl Outputs {
     }
 }
 
-/// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run.
+/// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
+/// stays, since a mistake in a filter is no reason to lose what is known.
 pub fn nothing(outputs: &Outputs, started: RunStarted, course: &Course) -> Result<Exit, Exit> {
-    let mut output = Output::create(outputs, None)?;
-    let told = output.on(Event::RunStarted(started));
-    let told = told.and_then(|()| output.on(Event::RunFinished(RunFinished::default())));
-    match told {
-        Ok(()) => Ok(output.finish(course)),
-        Err(error) => {
-            eprintln!("vfiospec: failed to write the journal {}: {error}", outputs.journal.display());
-            Err(Exit::ReportNotWritten)
+    let reports = Reports::new(Some(&outputs.junit), &outputs.more, &[&outputs.journal])?;
+    let events = [Event::RunStarted(started), Event::RunFinished(RunFinished::default())];
+    let mut journals = Vec::new();
+    if outputs.journal.exists() {
+        eprintln!("vfiospec: {} is of an earlier run, and stays as it is", outputs.journal.display());
+    } else {
+        let told = journal::Writer::create(&outputs.journal);
+        if let Err(error) = told.and_then(|mut journal| events.iter().try_for_each(|event| journal.on(event))) {
+            eprintln!("vfiospec: {error}");
+            return Err(Exit::ReportNotWritten);
         }
+        journals.push(outputs.journal.as_path());
     }
+    reports.probe()?;
+    Ok(reports.finish(Arc::new(Run::from_events(events.to_vec())), &journals, |_| course.exit(Exit::NothingRan, 0)))
 }
 
 /// Takes the events of one run.

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     host::pci::PciDevice,
     language::{
-        self, FromValue, LoadedPack, Name, Path, Procedure, Region, Scalar, Scope, Size, Target, Type, is_computed,
-        region_named,
+        self, FromValue, LoadedPack, Name, Parameter, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
+        is_computed, region_named,
     },
     plan::{self, PlannedStep},
 };
@@ -72,7 +72,10 @@ impl<'a> Execution<'a> {
                 scope.set(name, given.facts());
                 held.push(given);
             } else {
-                scope.set(name, self.argument(value, parameter.r#type, name, at)?);
+                let of = || {
+                    format!("`{}` of {}", planned.step.call.as_ref().map_or("", |of| &of.0), callee.loaded.pack.name)
+                };
+                scope.set(name, self.argument(value, parameter, name, of, at)?);
             }
         }
         // Names of the caller mean nothing to the procedure, nor do its files.
@@ -145,7 +148,15 @@ impl<'a> Execution<'a> {
     }
 
     /// The value of an argument, in the scope of the caller.
-    fn argument(&self, value: &Scalar, kind: Type, name: &str, at: Path) -> Result<Value, End> {
+    fn argument(
+        &self,
+        value: &Scalar,
+        parameter: &Parameter,
+        name: &str,
+        of: impl Fn() -> String,
+        at: Path,
+    ) -> Result<Value, End> {
+        let kind = parameter.r#type;
         let computed = match (value, is_computed(value)) {
             (Scalar::Text(text), None) if kind != Type::Text => match text.parse::<Size>() {
                 Ok(size) => Value::from(size.0),
@@ -163,10 +174,15 @@ impl<'a> Execution<'a> {
             Type::Text => String::from_value(&computed).map(Value::from),
             Type::Region => unreachable!("regions are no values"),
         };
-        fits.map_err(|_| {
-            let title = format!("`{name}` cannot be {computed}");
-            End::Error(Problem::new("wrong-argument", at, title).label(format!("expected {}", kind.expected())))
-        })
+        let wrong = |expected: String| {
+            let title = format!("`{name}` of {} cannot be {computed}", of());
+            End::Error(Problem::new("wrong-argument", at, title).label(format!("expected {expected}")))
+        };
+        let Ok(fits) = fits else { return Err(wrong(kind.expected().to_owned())) };
+        match u64::from_value(&fits).ok().and_then(|number| parameter.bounds_without(number)) {
+            Some(bounds) if kind.is_number() => Err(wrong(bounds)),
+            _ => Ok(fits),
+        }
     }
 
     /// Says of what went wrong in a procedure where that is written, and where it was called.

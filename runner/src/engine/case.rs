@@ -231,7 +231,7 @@ impl<'a> Execution<'a> {
         if case.kernel_log.expect.is_some()
             && let Some(faults) = &mut self.faults
         {
-            faults.wait((self.planned.scenario, self.planned.case), step);
+            faults.wait((self.planned.scenario, self.planned.case, self.planned.device), step);
         }
 
         let mut held = Vec::new();

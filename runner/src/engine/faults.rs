@@ -24,8 +24,8 @@ const TICK: Duration = Duration::from_millis(5);
 pub struct Faults {
     begin: Instant,
     seen: VecDeque<(Instant, u32)>,
-    /// The cases that have waited, by the numbers of their scenarios and their own.
-    waited: BTreeSet<(usize, usize)>,
+    /// The cases that have waited, by the numbers of their scenarios, their own, and their devices.
+    waited: BTreeSet<(usize, usize, Option<usize>)>,
     /// Whether the kernel was certain to log a fault when the case began.
     certain: bool,
 }
@@ -36,9 +36,9 @@ impl Faults {
         Faults { begin: Instant::now(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
     }
 
-    /// Waits until the kernel is certain to log the next fault, once for each case: on further backends it is looked for all the same,
+    /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all the same,
     /// but to wait again for what is the same on each would take minutes.
-    pub fn wait(&mut self, case: (usize, usize), say: &mut dyn FnMut(String)) {
+    pub fn wait(&mut self, case: (usize, usize, Option<usize>), say: &mut dyn FnMut(String)) {
         let is_first = self.waited.insert(case);
         self.certain = self.is_certain();
         if is_first && !self.certain {

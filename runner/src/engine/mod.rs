@@ -119,7 +119,14 @@ impl Engine {
             if seen.state == Observed::Broken && matches!(verdict, Verdict::Passed | Verdict::Skipped) {
                 verdict = Verdict::Failed;
                 let title = seen.detail.clone().unwrap_or_default();
-                problem = Some(Problem::new("kernel-log", path.join("name"), title).label("while this case ran").help(
+                let told = Problem::new("kernel-log", path.join("name"), title).label("while this case ran");
+                let told = match kernel_log.iter().any(|line| log::is_fault(line)) {
+                    true => told.help(
+                        "where the case wants the IOMMU to refuse, `kernel_log: { expect: iommu_fault }` on it says so",
+                    ),
+                    false => told,
+                };
+                problem = Some(told.help(
                     "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
                 ));
                 trace = self.tracer.take();

@@ -194,7 +194,7 @@ impl Runner<'_> {
             host_facts(&mut scope, bdf);
         }
         let title = result.message.take().unwrap_or_default();
-        let told = Problem::new("timeout", path.join("name"), title);
+        let told = Problem::new("known-issue", path.join("name"), title);
         match known_issue::judge(known, &path, &scope, result.verdict, Some(told)) {
             Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
             Judged::As(verdict, told) => {

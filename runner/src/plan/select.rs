@@ -83,7 +83,10 @@ impl Plan {
                 return format!("{cases} {what} `{name}`{near}");
             }
         }
-        format!("{cases} is selected by the filters")
+        match &filter.ids {
+            Some(ids) if ids.is_empty() => "nothing to run again: no case of that run ended so".to_owned(),
+            _ => format!("{cases} is selected by the filters"),
+        }
     }
 }
 
@@ -196,6 +199,8 @@ mod tests {
         let filter = Filter { tags: vec!["slwo".into()], ..Filter::default() };
         assert_eq!(plan().nothing(&filter), "none of 20 cases has the tag `slwo`; did you mean `slow`?");
         assert_eq!(plan().nothing(&by("false")), "none of 20 cases is selected by the filters");
+        let rerun = Filter { ids: Some(HashSet::new()), ..Filter::default() };
+        assert_eq!(plan().nothing(&rerun), "nothing to run again: no case of that run ended so");
     }
 
     #[test]

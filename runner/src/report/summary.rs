@@ -78,7 +78,11 @@ struct Group<'a> {
 }
 
 impl Page<'_> {
+    /// Where it ran, if anything was to run.
     fn environments(&self) -> String {
+        if self.run.cases.is_empty() {
+            return String::new();
+        }
         let all = self.run.environments.iter().map(|environment| {
             let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
             match environment.label.as_str() {

@@ -83,7 +83,8 @@ impl Checker<'_> {
         problem = match callable.own {
             true => problem.help("a procedure calls those of its own pack"),
             false => {
-                problem.help("packs are looked for in the given paths, in `scenarios` and in each `--pack FOLDER`")
+                problem.help("packs are looked for in the given paths, in the folder `scenarios` here, and in each `--pack FOLDER`; from elsewhere, \
+                     name those of the clone with `--pack CLONE/scenarios/vendor`")
             }
         };
         self.say(problem);
@@ -101,8 +102,28 @@ impl Checker<'_> {
         }
     }
 
-    /// What a parameter is where a call does not say.
-    pub(super) fn default(&mut self, path: &Path, name: &str, parameter: &Parameter) {
+    /// What a parameter is where a call does not say, and what it may be.
+    pub(super) fn parameter(&mut self, path: &Path, name: &str, parameter: &Parameter) {
+        let kind = parameter.r#type;
+        for (key, bound) in [("least", parameter.least), ("most", parameter.most)] {
+            if bound.is_some() && !kind.is_number() {
+                self.say(
+                    Diagnostic::error(
+                        "misplaced-key",
+                        path.join(key),
+                        format!("`{name}` is no number, and has a bound"),
+                    )
+                    .at(Target::Key)
+                    .label("expected `least` and `most` with `iova`, `size` and `integer` only"),
+                );
+            }
+        }
+        if parameter.least > parameter.most && parameter.most.is_some() {
+            self.say(
+                Diagnostic::error("wrong-argument", path.join("most"), format!("`{name}` can have no value"))
+                    .label(format!("expected {} or more, which is the least", parameter.least.unwrap_or_default())),
+            );
+        }
         let Some(value) = &parameter.default else { return };
         let at = path.join("default");
         if parameter.r#type == Type::Region {

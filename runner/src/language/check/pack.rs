@@ -144,7 +144,7 @@ impl Checker<'_> {
         }
         for (name, parameter) in procedure.parameters.iter() {
             let path = path.join("parameters").join(name);
-            self.default(&path, name, parameter);
+            self.parameter(&path, name, parameter);
         }
         if procedure.steps.is_empty() && procedure.gives.is_empty() {
             self.say(

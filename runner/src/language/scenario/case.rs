@@ -81,18 +81,20 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case that has nothing but its name.
+    /// A case that has nothing but its name, which may be none: that is told where it is written.
     pub(in crate::language) fn named(name: &str) -> Case {
-        serde_json::from_value(serde_json::json!({ "name": name })).expect("a case needs no more than a name")
+        let case: Case =
+            serde_json::from_value(serde_json::json!({ "name": "any" })).expect("a case needs no more than a name");
+        Case { name: Name(name.to_owned()), ..case }
     }
 }
 
 impl Scenario {
     /// A scenario that has no cases yet, on all backends.
     pub(in crate::language) fn named(name: &str) -> Scenario {
-        let all = serde_json::json!({ "name": name, "backends": "all", "cases": [{ "name": name }] });
+        let all = serde_json::json!({ "name": "any", "backends": "all", "cases": [{ "name": "any" }] });
         let scenario: Scenario = serde_json::from_value(all).expect("a scenario needs no more than these");
-        Scenario { cases: Vec::new(), ..scenario }
+        Scenario { name: Name(name.to_owned()), cases: Vec::new(), ..scenario }
     }
 
     /// Takes from its pack what it does not say itself; `backends` tells whether it says which ones.

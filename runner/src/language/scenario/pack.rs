@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::language::{
-    Backends, Case, Complaint, Duration, Name, Ordered, Region, Scalar, Scenario, Step, text::node::shorten,
+    Backends, Case, Complaint, Duration, Name, Ordered, Region, Scalar, Scenario, Size, Step, text::node::shorten,
 };
 
 /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
@@ -157,6 +157,29 @@ pub struct Parameter {
     #[serde(default)]
     #[schemars(example = "4KiB")]
     pub default: Option<Scalar>,
+    /// The least that it may be, of a size, an IOVA or a whole number; a call with less has no verdict.
+    #[serde(default)]
+    #[schemars(example = 60)]
+    pub least: Option<Size>,
+    /// The most that it may be.
+    #[serde(default)]
+    #[schemars(example = "1KiB")]
+    pub most: Option<Size>,
+}
+
+impl Parameter {
+    /// What it may be, such as `60 to 1KiB`; `None` where it has no bounds or this number is within them.
+    pub fn bounds_without(&self, number: u64) -> Option<String> {
+        let (least, most) = (self.least.map_or(0, |size| size.0), self.most.map_or(u64::MAX, |size| size.0));
+        if (least..=most).contains(&number) {
+            return None;
+        }
+        Some(match (self.least, self.most) {
+            (Some(least), Some(most)) => format!("{least} to {most}"),
+            (Some(least), None) => format!("{least} or more"),
+            (_, most) => format!("{} at most", most.unwrap_or_default()),
+        })
+    }
 }
 
 /// The kind of a value.
@@ -178,6 +201,11 @@ pub enum Type {
 }
 
 impl Type {
+    /// Whether it is a number, which may have bounds.
+    pub fn is_number(self) -> bool {
+        matches!(self, Type::Iova | Type::Size | Type::Integer)
+    }
+
     /// What is expected, as a message says it.
     pub fn expected(self) -> &'static str {
         match self {
