@@ -2,7 +2,7 @@
 
 use super::{
     Case, Diagnostic, ExpressionError, Node, Ordered, Packs, Path, Problems, Scalar, Scenario, Scope, Source, Target,
-    Template, check, eval, expression::scan, parse, render, text::decode::salvage, undeclared,
+    Template, check, eval, expression::scan, parse, render, schema::known_schema, text::decode::salvage, undeclared,
 };
 use crate::backend;
 
@@ -39,7 +39,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         Ok(node) => node,
         Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
-    let salvaged = salvage::<Scenario>(&node, &mut problems);
+    let salvaged = salvage::<Scenario>(&node, known_schema, &mut problems);
     let scenario = salvaged.map(|(mut scenario, wounds)| {
         let says_backends = node.get("backends").is_some();
         let mut missing = !says_backends;

@@ -1,7 +1,8 @@
 //! The packs of a run: where scenarios find their defaults, and calls their procedures.
 
 use super::{
-    Diagnostic, Invalid, Pack, Problems, Source, Target, check, parse, text::decode::salvage, text::path::Path,
+    Diagnostic, Invalid, Pack, Problems, Source, Target, check, parse, schema::known_pack_schema,
+    text::decode::salvage, text::path::Path,
 };
 
 /// A pack and the text that it was read from.
@@ -58,7 +59,7 @@ impl Packs {
 fn load(source: Source) -> Result<LoadedPack, Invalid> {
     let mut problems = Problems::new();
     let salvaged = match parse(&source.text) {
-        Ok(node) => salvage::<Pack>(&node, &mut problems),
+        Ok(node) => salvage::<Pack>(&node, known_pack_schema, &mut problems),
         Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
     };
     let pack = salvaged.map(|(pack, wounds)| {

@@ -4,6 +4,7 @@
 //! `vfiospec check`, and better than a schema could.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
@@ -28,6 +29,18 @@ pub fn pack_schema() -> Value {
     tidy(&mut schema);
     exemplify(&mut schema);
     schema
+}
+
+/// [`schema()`], made once: what messages tell from it.
+pub(in crate::language) fn known_schema() -> &'static Value {
+    static KNOWN: OnceLock<Value> = OnceLock::new();
+    KNOWN.get_or_init(schema)
+}
+
+/// [`pack_schema()`], made once.
+pub(in crate::language) fn known_pack_schema() -> &'static Value {
+    static KNOWN: OnceLock<Value> = OnceLock::new();
+    KNOWN.get_or_init(pack_schema)
 }
 
 /// Gives every key an example, which editors show beside its description: a key whose value is made of keys gets theirs.

@@ -140,6 +140,13 @@ impl Checker<'_> {
         if self.procedure.is_some() {
             return; // its regions are the pack's
         }
+        // A name that no region has may be meant for this one.
+        let names = self.region_names(case);
+        let is_known = |region: &Name| names.iter().any(|name| *name == region.0);
+        let taken = every_step(steps, path);
+        if !taken.iter().flat_map(|placed| placed.step.regions()).all(|(_, _, region)| is_known(region)) {
+            return;
+        }
         for name in case.regions.keys() {
             if !self.uses_region(path, case, name) {
                 let path = path.join("regions").join(name);
@@ -242,6 +249,7 @@ impl Checker<'_> {
                         .help(match verb {
                             "repeat" | "parallel" => "say it of the steps that it holds".to_owned(),
                             "call" => "what is expected of each call of the kernel is up to the procedure".to_owned(),
+                            "fill" => "`fill` always succeeds, and gives no result".to_owned(),
                             _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
                         }),
                 );

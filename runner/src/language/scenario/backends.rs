@@ -51,6 +51,7 @@ impl<'de> Deserialize<'de> for Backends {
                             .help(format_args!("a list of one backend is written [{text}]"))
                             .raise())
                     }
+                    _ if text.contains('*') => Err(unlisted(text).raise()),
                     _ => {
                         let names = || ["all"].into_iter().chain(backend::Name::ALL.iter().map(|name| name.as_str()));
                         let mut complaint = Complaint::new(format_args!("unknown backend `{}`", shorten(text)))
@@ -63,14 +64,14 @@ impl<'de> Deserialize<'de> for Backends {
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Backends, A::Error> {
                 let mut backends = Vec::new();
-                while let Some(name) = sequence.next_element::<backend::Name>()? {
+                while let Some(Listed(name)) = sequence.next_element()? {
                     backends.push((name, BackendOptions::default()));
                 }
                 Ok(Backends(backends))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Backends, A::Error> {
                 let mut backends = Vec::new();
-                while let Some(name) = map.next_key::<backend::Name>()? {
+                while let Some(Listed(name)) = map.next_key()? {
                     backends.push((name, map.next_value()?));
                 }
                 Ok(Backends(backends))
@@ -78,6 +79,30 @@ impl<'de> Deserialize<'de> for Backends {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// A backend of a scenario: a name and no glob.
+struct Listed(backend::Name);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Listed).map_err(|_| unlisted(&text).raise())
+    }
+}
+
+/// The complaint about a text that is no backend in a scenario's list.
+fn unlisted(text: &str) -> Complaint {
+    let names: Vec<&str> = backend::Name::ALL.iter().map(|name| name.as_str()).collect();
+    let complaint = Complaint::unknown_word("backend", &shorten(text), &names).code("unknown-backend");
+    let is_meant = |name: &&&str| text.contains('*') && matches(text.as_bytes(), name.as_bytes());
+    let meant: Vec<&str> = names.iter().filter(is_meant).copied().collect();
+    if meant.is_empty() {
+        return complaint;
+    }
+    let title = format!("the pattern `{}` stands where a scenario lists its backends", shorten(text));
+    let complaint = Complaint { title, help: Vec::new(), ..complaint };
+    complaint.help(format_args!("patterns are for the `backends` of a case: write [{}] here", meant.join(", ")))
 }
 
 impl JsonSchema for Backends {

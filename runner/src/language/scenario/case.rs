@@ -44,6 +44,7 @@ pub struct Case {
     pub region: Option<Region>,
     /// The declarative form's outcomes.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "map": "ok" }))]
     pub expect: Option<Expect>,
     /// Memory by name, for `steps`.
     #[serde(default)]
@@ -228,6 +229,9 @@ pub struct Scenario {
     /// The cases, in order.
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(length(min = 1))]
+    #[schemars(example = serde_json::json!([
+        { "name": "map_unmap", "region": { "memory": "anonymous", "size": "4KiB" }, "expect": { "map": "ok" } }
+    ]))]
     pub cases: Vec<Case>,
 }
 

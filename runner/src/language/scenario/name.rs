@@ -54,7 +54,12 @@ impl<'de> Deserialize<'de> for Name {
                         let mut complaint = Complaint::new(format_args!("`{}` is no name", shorten(text)))
                             .code("invalid-name")
                             .expected("letters, digits and `_`, not starting with a digit");
-                        complaint.help.extend(Name::nearest(text).map(|name| format!("write {name}")));
+                        complaint.help.extend(match text.split_once('#').filter(|(name, _)| Name::is_valid(name)) {
+                            Some((name, comment)) => {
+                                Some(format!("a comment needs a space before it: `{name} #{comment}`"))
+                            }
+                            None => Name::nearest(text).map(|name| format!("write {name}")),
+                        });
                         Err(complaint.raise())
                     }
                 }

@@ -94,17 +94,21 @@ pub fn decode_at<T: DeserializeOwned>(node: &Node, base: &Path, problems: &mut P
 
 /// Decodes a whole document. Where something is wrong with it, what comes back has parts left out or made up: good for nothing but to
 /// look for further mistakes, as far as the wounds do not explain them.
-pub(in crate::language) fn salvage<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<(T, Wounds)> {
-    let session = Session::new(Path::root(), MOST.saturating_sub(problems.list.len()));
+pub(in crate::language) fn salvage<T: DeserializeOwned>(
+    node: &Node,
+    schema: fn() -> &'static serde_json::Value,
+    problems: &mut Problems,
+) -> Option<(T, Wounds)> {
+    let session = Session::new(Path::root(), MOST.saturating_sub(problems.list.len())).with_schema(schema);
     let mut value = passes(node, &session);
     if value.is_some() && session.is_repairing() {
         // The last pass left out the list elements that had passed before.
         session.rewind();
         value = pass(node, &session).ok();
     }
-    let hidden = session.hidden_elements();
+    let (hidden, made_up) = (session.hidden_elements(), session.made_up());
     let found = session.into_found();
-    let wounds = Wounds::new(node, &found, hidden);
+    let wounds = Wounds::new(node, &found, hidden, made_up);
     problems.extend(found);
     value.map(|value| (value, wounds))
 }

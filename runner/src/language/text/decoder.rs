@@ -293,9 +293,12 @@ impl<'d> Entries<'d> {
         if let Some(fields) = self.fields
             && !fields.known.contains(&key.as_str())
         {
-            session.report_once(node, || {
-                let complaint = Complaint::unknown_key(key, &fault::place(fields.name), fields.known);
-                fault::complained(owner.path(), Target::Key, &complaint)
+            session.report_once(node, || match session.shape() {
+                Some(shape) => shape.unknown_key(&owner.path(), fields.name, fields.known, entries, index),
+                None => {
+                    let complaint = Complaint::unknown_key(key, &fault::place(fields.name), fields.known);
+                    Some(fault::complained(owner.path(), Target::Key, &complaint))
+                }
             });
             return false;
         }

@@ -245,7 +245,10 @@ impl Site {
                 let mut diagnostic = Diagnostic::error("unknown-value", path, title)
                     .at(self.target)
                     .label(suggest::expected_one_of(known.iter().copied()));
-                diagnostic.help.extend(suggest::did_you_mean(read, known.iter().copied()));
+                diagnostic.help.extend(match read.contains("{{") {
+                    true => Some("no expression can stand here: make a case of its own for each value".to_owned()),
+                    false => suggest::did_you_mean(read, known.iter().copied()),
+                });
                 diagnostic
             }
             Kind::Missing(key) => {

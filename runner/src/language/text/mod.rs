@@ -14,6 +14,7 @@ pub(in crate::language) mod path;
 pub(in crate::language) mod position;
 pub(in crate::language) mod render;
 pub(in crate::language) mod session;
+pub(in crate::language) mod shape;
 pub(in crate::language) mod stand_in;
 pub(in crate::language) mod suggest;
 pub(in crate::language) mod syntax;

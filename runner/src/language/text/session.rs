@@ -7,6 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::fault::{Fault, Inner, Kind, Site};
 use super::node::Node;
 use super::path::{Path, Segment};
+use super::shape::Shape;
 use super::stand_in::ATTEMPTS;
 
 /// A value that was reported is not decoded again.
@@ -24,6 +25,8 @@ pub(in crate::language) enum Treatment {
 pub(in crate::language) struct Session {
     /// Where the tree's root stands in its document.
     pub base: Path,
+    /// The document's schema, where there is one.
+    schema: Option<fn() -> &'static serde_json::Value>,
     /// The most diagnostics that are kept.
     limit: usize,
     found: RefCell<Vec<Diagnostic>>,
@@ -40,6 +43,8 @@ struct Repairs {
     blamed: Vec<Path>,
     /// List elements that are left out.
     hidden: Vec<Path>,
+    /// Values that were made up where another message tells why.
+    made_up: Vec<Path>,
 }
 
 /// Nodes are told apart by where they are in memory: a tree is borrowed, and so stays where it is, while it is decoded.
@@ -51,12 +56,18 @@ impl Session {
     pub fn new(base: Path, limit: usize) -> Self {
         Session {
             base,
+            schema: None,
             limit,
             found: RefCell::default(),
             once: RefCell::default(),
             repairing: Cell::new(false),
             repairs: RefCell::default(),
         }
+    }
+
+    /// The same for a document with a schema.
+    pub fn with_schema(self, schema: fn() -> &'static serde_json::Value) -> Self {
+        Session { schema: Some(schema), ..self }
     }
 
     pub fn into_found(self) -> Vec<Diagnostic> {
@@ -73,11 +84,16 @@ impl Session {
     }
 
     /// Reports a mistake that does not stop the decoding, in the first pass that comes across it.
-    pub fn report_once(&self, node: &Node, diagnostic: impl FnOnce() -> Diagnostic) {
+    pub fn report_once<D: Into<Option<Diagnostic>>>(&self, node: &Node, diagnostic: impl FnOnce() -> D) {
         if self.once.borrow_mut().insert(address(node)) && !self.is_full() {
             let diagnostic = diagnostic();
-            self.found.borrow_mut().push(diagnostic);
+            self.found.borrow_mut().extend(diagnostic.into());
         }
+    }
+
+    /// What is known of the document's places.
+    pub fn shape(&self) -> Option<Shape> {
+        self.schema.map(|schema| Shape(schema()))
     }
 
     pub fn treatment(&self, node: &Node) -> Option<Treatment> {
@@ -105,6 +121,11 @@ impl Session {
     /// The list elements that are left out.
     pub fn hidden_elements(&self) -> Vec<Path> {
         self.repairs.borrow().hidden.clone()
+    }
+
+    /// The values that were made up without a message of their own.
+    pub fn made_up(&self) -> Vec<Path> {
+        self.repairs.borrow().made_up.clone()
     }
 
     /// Reports a fault and works around it; `false` when there is no way around.
@@ -144,8 +165,12 @@ impl Session {
                     *treatment = Treatment::StandIn(0);
                     return true;
                 }
-                if !self.is_misspelt(&site, key) {
-                    self.report(&site, &kind);
+                let parent = site.path.parent().and_then(|above| node_at(root, self.base.segments().len(), &above));
+                let is_beside =
+                    parent.zip(self.shape()).is_some_and(|(parent, shape)| shape.is_beside(&site, key, parent));
+                match is_beside || self.is_misspelt(&site, key) {
+                    true => repairs.made_up.push(site.path.join(*key)),
+                    false => self.report(&site, &kind),
                 }
                 let Some(owner) = site.nodes.last() else { return false };
                 let supplied = repairs.supplied.entry(*owner).or_default();
@@ -191,7 +216,10 @@ impl Session {
     }
 
     fn report(&self, site: &Site, kind: &Kind) {
-        let Some(diagnostic) = site.diagnostic(kind) else { return };
+        let Some(mut diagnostic) = site.diagnostic(kind) else { return };
+        if let Some(shape) = self.shape() {
+            shape.advise(&mut diagnostic, site, kind);
+        }
         let mut found = self.found.borrow_mut();
         if found.len() < self.limit && !found.contains(&diagnostic) {
             found.push(diagnostic);

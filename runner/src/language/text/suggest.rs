@@ -4,6 +4,8 @@
 const LONGEST: usize = 64;
 /// Shorter words are part of too many names.
 const SHORTEST_PART: usize = 4;
+/// Shorter words are too much like the beginnings of names.
+const SHORTEST_CUT: usize = 6;
 /// More equally near names than this help nobody.
 const MOST: usize = 3;
 
@@ -19,6 +21,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let mut best = (length / 3).max(1);
     let mut found: Vec<&str> = Vec::new();
     let mut longer: Vec<&str> = Vec::new();
+    let mut cut: Vec<&str> = Vec::new();
     for candidate in candidates {
         if candidate.len() > 4 * LONGEST || found.contains(&candidate) {
             continue;
@@ -26,6 +29,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let other = fold(candidate);
         if length >= SHORTEST_PART && other.contains(&folded) && !longer.contains(&candidate) {
             longer.push(candidate);
+        }
+        let begins: String = other.chars().take(length).collect();
+        if length >= SHORTEST_CUT && strsim::osa_distance(&folded, &begins) == 1 && !cut.contains(&candidate) {
+            cut.push(candidate);
         }
         let distance = strsim::osa_distance(&folded, &other);
         if distance > best || (distance > 0 && distance >= length.max(other.chars().count())) {
@@ -39,7 +46,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     // A name cut short: `type1v2`.
     if found.is_empty() {
-        found = longer;
+        found = if longer.is_empty() { cut } else { longer };
     }
     found.truncate(MOST);
     found

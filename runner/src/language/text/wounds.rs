@@ -24,7 +24,7 @@ pub(in crate::language) struct Wounds {
 }
 
 impl Wounds {
-    pub fn new(root: &Node, found: &[Diagnostic], hidden: Vec<Path>) -> Self {
+    pub fn new(root: &Node, found: &[Diagnostic], hidden: Vec<Path>, made_up: Vec<Path>) -> Self {
         let mut mentioned = BTreeSet::new();
         for problem in found {
             let mut node = Some(root);
@@ -40,7 +40,8 @@ impl Wounds {
             }
             node.into_iter().for_each(|node| mention(node, &mut mentioned));
         }
-        let list = found.iter().map(|problem| (problem.path.clone(), problem.code)).collect();
+        let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
+        let list = told.chain(made_up.into_iter().map(|path| (path, "missing-key"))).collect();
         Wounds { list, hidden, mentioned }
     }
 

@@ -1,0 +1,224 @@
+//! What the schema knows of a place in a document, for help that says where a key belongs and how a value looks. Nobody asks before
+//! something is wrong.
+
+use serde_json::Value;
+
+use super::complaint::Complaint;
+use super::diagnostic::{Diagnostic, Target};
+use super::fault::{Kind, Site, complained, place};
+use super::node::{Node, shorten};
+use super::path::{Path, Segment};
+use super::suggest;
+
+/// Longer lists of keys help nobody who has mistyped one.
+const MANY: usize = 24;
+
+/// A document's schema.
+#[derive(Clone, Copy)]
+pub(in crate::language) struct Shape(pub &'static Value);
+
+impl Shape {
+    /// What may stand here, with references followed.
+    fn choices(self, schema: &'static Value) -> Vec<&'static Value> {
+        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+            return self.choices(&self.0["definitions"][name.rsplit('/').next().unwrap_or_default()]);
+        }
+        match ["allOf", "anyOf", "oneOf"].iter().find_map(|of| schema.get(of)?.as_array()) {
+            Some(choices) => choices.iter().flat_map(|choice| self.choices(choice)).collect(),
+            None => vec![schema],
+        }
+    }
+
+    /// The schemas of the value at a path, with what is said of it there.
+    fn at(self, path: &[Segment]) -> Vec<&'static Value> {
+        path.iter().fold(vec![self.0], |here, segment| {
+            let inside = here.into_iter().flat_map(|schema| self.choices(schema));
+            inside
+                .filter_map(|schema| match segment {
+                    Segment::Index(_) => schema.get("items"),
+                    Segment::Key(key) => schema
+                        .get("properties")
+                        .and_then(|keys| keys.get(key))
+                        .or_else(|| schema.get("additionalProperties").filter(|values| values.is_object())),
+                })
+                .collect()
+        })
+    }
+
+    /// The keys of the mapping at a path; of one with names of the author's choice there are none.
+    pub fn keys(self, path: &Path) -> Vec<&'static str> {
+        let here = self.at(path.segments()).into_iter().flat_map(|schema| self.choices(schema));
+        here.filter_map(|schema| schema.get("properties")?.as_object()).flatten().map(|(key, _)| key.as_str()).collect()
+    }
+
+    fn has(self, path: &Path, key: &str) -> bool {
+        self.keys(path).contains(&key)
+    }
+
+    /// Whether the line may end with the colon: the mapping at a path needs no key.
+    fn may_be_empty(self, path: &Path) -> bool {
+        let here = self.at(path.segments()).into_iter().flat_map(|schema| self.choices(schema)).collect::<Vec<_>>();
+        here.iter().any(|schema| schema["type"].as_array().is_some_and(|types| types.iter().any(|name| name == "null")))
+    }
+
+    fn example(self, path: &Path) -> Option<&'static Value> {
+        self.at(path.segments()).into_iter().find_map(|schema| schema.get("examples")?.get(0))
+    }
+
+    /// What is said of a key that a mapping does not have; nothing of one that an earlier key's message tells of.
+    pub fn unknown_key(
+        self,
+        path: &Path,
+        name: &str,
+        known: &[&str],
+        entries: &[(String, Node)],
+        index: usize,
+    ) -> Option<Diagnostic> {
+        let (key, value) = &entries[index];
+        let place = place(name);
+        let at = |complaint: Complaint| Some(complained(path.clone(), Target::Key, &complaint));
+        let unknown = || Complaint::new(format_args!("unknown key `{key}` in {place}")).code("unknown-key").at_key(key);
+        // `- map { region: buffer }`
+        let (verb, rest) = key.split_at(key.find([' ', '{', '[']).unwrap_or(key.len()));
+        if !rest.is_empty() && known.contains(&verb) {
+            let written = format!("{verb}: {}: {value}", rest.trim_start());
+            return at(unknown()
+                .expected(format_args!("a `:` behind `{verb}`"))
+                .help(format_args!("write `{}`", shorten(&written))));
+        }
+        let is_unknown = |key: &str| !known.contains(&key);
+        // A key of what stands beside it: `region` in the column of its `map`.
+        let owner = entries.iter().find(|(owner, _)| !is_unknown(owner) && self.has(&path.join(owner.as_str()), key));
+        if let Some((owner, content)) = owner {
+            let inside = path.join(owner.as_str());
+            let all =
+                entries.iter().map(|(key, _)| key.as_str()).filter(|key| is_unknown(key) && self.has(&inside, key));
+            let all: Vec<&str> = all.collect();
+            if all.first() != Some(&key.as_str()) {
+                return None;
+            }
+            let (belong, them) = if all.len() == 1 { ("belongs", "it") } else { ("belong", "them") };
+            return at(unknown().expected(format_args!("a key of {place}")).help(match content {
+                Node::Null => format!("{} {belong} to `{owner}`: indent {them} two more", suggest::join(all, "and")),
+                _ => format!("{} {belong} to `{owner}`: write {them} among its keys", suggest::join(all, "and")),
+            }));
+        }
+        // A key of what it stands in: `save` in a `map`, `device` in a case.
+        let mut below = path.clone();
+        let mut beside = None;
+        while let Some(step) = below.pop() {
+            if let Segment::Key(step) = step {
+                beside = Some(step);
+            }
+            if let Some(beside) = &beside
+                && self.has(&below, key)
+            {
+                let owner = match below.segments() {
+                    [] => "the file".to_owned(),
+                    [.., Segment::Key(list), Segment::Index(_)] if list == "cases" => "the case".to_owned(),
+                    [.., Segment::Index(_)] => "the step".to_owned(),
+                    [.., Segment::Key(key)] => format!("`{key}`"),
+                };
+                let help = format!("`{key}` is a key of {owner}: write it beside `{beside}`, in the same column");
+                let complaint = unknown().expected(format_args!("a key of {place}")).help(help);
+                return at(of_a_step(complaint, name, key));
+            }
+        }
+        let complaint = match known.len() > MANY {
+            false => Complaint::unknown_key(key, &place, known),
+            true => {
+                let some = suggest::join(known.iter().copied().take(6), "or");
+                let complaint = unknown().expected(format_args!("a key of {place}, such as {some}"));
+                match suggest::did_you_mean(key, known.iter().copied()) {
+                    Some(help) => complaint.help(help),
+                    None => {
+                        complaint.help(format_args!("all of them are {}", suggest::join(known.iter().copied(), "and")))
+                    }
+                }
+            }
+        };
+        at(of_a_step(complaint, name, key))
+    }
+
+    /// Whether a key that is missing was written beside the mapping that needs it.
+    pub fn is_beside(self, site: &Site, key: &str, parent: &Node) -> bool {
+        let above = site.path.parent();
+        site.read.is_nothing && parent.get(key).is_some() && above.is_some_and(|above| !self.has(&above, key))
+    }
+
+    /// Adds what the schema knows to what is said of a value.
+    pub fn advise(self, problem: &mut Diagnostic, site: &Site, kind: &Kind) {
+        match kind {
+            Kind::Type { expected } => {
+                if let Some(help) = self.form(site, expected) {
+                    problem.help = vec![help];
+                }
+            }
+            Kind::Missing(key) if problem.help.is_empty() => {
+                let example =
+                    self.example(&site.path.join(*key)).filter(|value| !value.is_object() && !value.is_array());
+                problem.help.extend(example.map(|value| format!("such as `{key}: {}`", written(value))));
+            }
+            _ => {}
+        }
+    }
+
+    /// How a value of another form is written.
+    fn form(self, site: &Site, expected: &str) -> Option<String> {
+        let key = site.path.segments().iter().rev().find_map(|segment| match segment {
+            Segment::Key(key) => Some(key.as_str()),
+            Segment::Index(_) => None,
+        })?;
+        let is_element = matches!(site.path.last(), Some(Segment::Index(_)));
+        if self.may_be_empty(&site.path) {
+            return Some(format!("nothing has to stand behind the colon: `- {key}:`"));
+        }
+        if is_element && let Some(text) = &site.read.scalar {
+            let word = text.split([':', ' ', '{']).next().unwrap_or_default();
+            let path = site.path.join(word);
+            if self.has(&site.path, word) {
+                return Some(match text[word.len()..].trim_start_matches(':').trim() {
+                    "" if self.may_be_empty(&path) => format!("write `- {word}:`"),
+                    "" => format!("write `- {word}: {}`", self.example(&path).map(written).unwrap_or("…".to_owned())),
+                    rest => format!("write `- {word}: {rest}`"),
+                });
+            }
+        }
+        let of_list = if is_element { site.path.parent()? } else { site.path.clone() };
+        let example = self.example(&of_list)?;
+        let holds_mappings = example.get(0).is_some_and(Value::is_object);
+        match expected {
+            "a list" if holds_mappings && site.read.first_key.is_some() => {
+                let first = site.read.first_key.as_deref()?;
+                Some(format!("each of them begins with a dash: `- {first}: …`"))
+            }
+            _ if holds_mappings || example.is_object() || site.read.scalar.is_none() && !site.read.is_nothing => {
+                Some(format!("such as `{key}: {}`", written(example)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A step has no condition of its own.
+fn of_a_step(complaint: Complaint, name: &str, key: &str) -> Complaint {
+    if name != "Step" || !matches!(key, "if" | "when" | "unless" | "only" | "backend" | "backends") {
+        return complaint;
+    }
+    let complaint = Complaint { help: Vec::new(), ..complaint };
+    complaint.help("a step runs on all backends of its case: make a case of its own with `backends: […]`")
+}
+
+/// A value as an author writes it, on one line.
+fn written(value: &Value) -> String {
+    let list = |values: Vec<String>| values.join(", ");
+    match value {
+        Value::Object(entries) => {
+            format!("{{ {} }}", list(entries.iter().map(|(key, value)| format!("{key}: {}", written(value))).collect()))
+        }
+        Value::Array(values) => format!("[{}]", list(values.iter().map(written).collect())),
+        Value::String(text) if text.contains(['{', '*', '#', ',']) || text.contains(": ") => format!("\"{text}\""),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
