@@ -8,7 +8,7 @@ use super::diagnostic::{Diagnostic, Target};
 use super::fault::{Kind, Site, complained, place};
 use super::node::{Node, shorten};
 use super::path::{Path, Segment};
-use super::suggest;
+use super::{suggest, syntax};
 
 /// Longer lists of keys help nobody who has mistyped one.
 const MANY: usize = 24;
@@ -78,10 +78,15 @@ impl Shape {
         let place = place(name);
         let at = |complaint: Complaint| Some(complained(path.clone(), Target::Key, &complaint));
         let unknown = || Complaint::new(format_args!("unknown key `{key}` in {place}")).code("unknown-key").at_key(key);
+        if let Some(space) = key.chars().next().and_then(syntax::foreign) {
+            let complaint =
+                Complaint::new(format_args!("{space} indents this line")).code("tab-indentation").at_key(key);
+            return at(complaint.expected("a space").help(syntax::PLAIN_SPACES));
+        }
         // `- map { region: buffer }`
-        let (verb, rest) = key.split_at(key.find([' ', '{', '[']).unwrap_or(key.len()));
+        let (verb, rest) = key.split_at(key.find([' ', ':', '{', '[']).unwrap_or(key.len()));
         if !rest.is_empty() && known.contains(&verb) {
-            let written = format!("{verb}: {}: {value}", rest.trim_start());
+            let written = format!("{verb}: {}: {value}", rest.trim_start_matches([' ', ':']));
             return at(unknown()
                 .expected(format_args!("a `:` behind `{verb}`"))
                 .help(format_args!("write `{}`", shorten(&written))));
@@ -148,6 +153,10 @@ impl Shape {
 
     /// Adds what the schema knows to what is said of a value.
     pub fn advise(self, problem: &mut Diagnostic, site: &Site, kind: &Kind) {
+        if let Some(help) = site.read.scalar.as_deref().and_then(syntax::foreign_value) {
+            problem.help = vec![help];
+            return;
+        }
         match kind {
             Kind::Type { expected } => {
                 if let Some(help) = self.form(site, expected) {

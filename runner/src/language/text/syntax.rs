@@ -1,6 +1,7 @@
 //! What is wrong with a text that is no YAML, or YAML that no scenario uses, in words for people who write scenarios.
 
 use super::diagnostic::Diagnostic;
+use super::node::shorten;
 use super::path::Path;
 
 /// How to begin a file.
@@ -111,7 +112,123 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
             .label("expected spaces")
             .help("YAML indents with spaces only: two for each level");
     }
+    if let Some(problem) = foreign_space(text, here).or_else(|| foreign_sign(text, here)) {
+        return problem;
+    }
     syntax(text, &message, here)
+}
+
+/// What a space is called that looks like one and is none to YAML.
+pub(in crate::language) fn foreign(c: char) -> Option<String> {
+    match c {
+        '\u{a0}' => Some("a non-breaking space".to_owned()),
+        _ if !c.is_ascii() && c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}') => {
+            Some(format!("a space that YAML does not know (U+{:04X})", u32::from(c)))
+        }
+        _ => None,
+    }
+}
+
+/// What to do about [`foreign()`] spaces.
+pub(in crate::language) const PLAIN_SPACES: &str =
+    "write plain spaces instead; texts copied from web pages have such characters in them";
+
+/// The nearest line at an error or above it that a foreign space indents, or that has one behind its key.
+fn foreign_space(text: &str, here: usize) -> Option<Diagnostic> {
+    let end = text[here..].find('\n').map_or(text.len(), |length| here + length);
+    text[..end].lines().rev().find_map(|line| {
+        let spaces = line.len() - line.trim_start().len();
+        let behind =
+            line.find(":").map(|colon| colon + 1).filter(|&at| line[at..].starts_with(|c| foreign(c).is_some()));
+        let at = line[..spaces].find(|c| foreign(c).is_some()).or(behind)?;
+        let (c, start) = (line[at..].chars().next()?, line.as_ptr() as usize - text.as_ptr() as usize + at);
+        let title = match at < spaces {
+            true => format!("{} indents this line", foreign(c)?),
+            false => format!("{} stands behind this colon", foreign(c)?),
+        };
+        Some(
+            self::at(start..start + c.len_utf8(), "tab-indentation", title)
+                .label("expected a space")
+                .help(PLAIN_SPACES),
+        )
+    })
+}
+
+/// On an error's line a sign at the beginning of a value that means something elsewhere: a typographic quote, or a shell's `$`.
+fn foreign_sign(text: &str, here: usize) -> Option<Diagnostic> {
+    let start = text[..here].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next()?;
+    let begins = |at: usize| line[..at].ends_with([' ', '[', '{', ',']);
+    line.char_indices().filter(|(at, _)| begins(*at)).find_map(|(at, c)| {
+        let help = foreign_value(&line[at..])?;
+        let title = if c == '$' { "`$` begins no expression".to_owned() } else { format!("`{c}` is no quote to YAML") };
+        let problem = self::at(start + at..start + at + c.len_utf8(), "syntax", title);
+        Some(problem.label("expected a value").help(help))
+    })
+}
+
+/// How a value is written that begins with a typographic quote or a shell's `$`.
+pub(in crate::language) fn foreign_value(text: &str) -> Option<String> {
+    let quotes = ['“', '”', '„', '‘', '’', '‚', '«', '»'];
+    if let Some(inner) = text.strip_prefix(quotes) {
+        return Some(match inner.split_once(quotes) {
+            Some((inner, _)) => format!("write \"{inner}\": YAML knows only straight quotes"),
+            None => "YAML knows only straight quotes: \" and '".to_owned(),
+        });
+    }
+    let inner = text.strip_prefix('$')?;
+    let name = inner.trim_start_matches('{');
+    let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(name.len());
+    let is_meant = length > 0 && !name.starts_with(|c: char| c.is_ascii_digit());
+    is_meant.then(|| format!("an expression stands in double braces and quotes: \"{{{{ {} }}}}\"", &name[..length]))
+}
+
+/// A line whose key has no space behind its colon, and how it is written.
+fn unspaced(text: &str, place: usize) -> Option<Diagnostic> {
+    let start = text[..place].rfind('\n').map_or(0, |at| at + 1);
+    let content = text[start..].lines().next()?.trim_end();
+    let content = content.trim_start_matches([' ', '-']);
+    let colon = content.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
+    let value = content[colon..].strip_prefix(':')?;
+    if colon == 0 || value.is_empty() || value.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let start = content.as_ptr() as usize - text.as_ptr() as usize;
+    let problem = at(start + colon..start + colon + 1, "syntax", "a space is missing behind this colon");
+    Some(problem.label("expected `key: value`").help(format!("write `{}: {}`", &content[..colon], shorten(value))))
+}
+
+/// A quote that begins a text of several lines, and ends just before an error: it was to end on its line.
+fn unclosed_quote(text: &str, here: usize) -> Option<Diagnostic> {
+    let mut open: Option<(usize, char)> = None;
+    let mut before = '\n';
+    let mut is_comment = false;
+    for (place, c) in text[..here].char_indices() {
+        match (c, open) {
+            ('\n', _) => is_comment = false,
+            _ if is_comment => {}
+            (c, Some((start, quote))) if c == quote && before != '\\' => {
+                let lines = text[start..place].matches('\n').count();
+                if lines > 0 && !text[place..here].contains('\n') {
+                    let line = text[..place].matches('\n').count() + 1;
+                    return Some(
+                        at(start..start + 1, "unclosed-quote", "this quote is not closed on its line")
+                            .label("expected a closing quote")
+                            .help(format!("the next quote, in line {line}, ends the text")),
+                    );
+                }
+                open = None;
+            }
+            (_, Some(_)) => {}
+            ('#', None) if before.is_whitespace() => is_comment = true,
+            ('"' | '\'', None) if before.is_whitespace() || matches!(before, '[' | '{' | ',') => {
+                open = Some((place, c))
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    None
 }
 
 fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
@@ -124,7 +241,13 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
             .label("expected a closing quote")
             .help("close it on the same line");
     }
+    if let Some(problem) = unclosed_quote(text, here) {
+        return problem;
+    }
     if says("mapping values are not allowed") {
+        if let Some(problem) = unspaced(text, here) {
+            return problem;
+        }
         if let Some((line, help)) = no_entry_above(text, here) {
             return at(line, "syntax", "this line is no `key: value`").label("expected a `:` and a space").help(help);
         }
@@ -150,7 +273,15 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
         return mark("this line is no item of the list above it").label("expected `- `").help(ALIGN);
     }
     if says("could not find expected ':'") || says("simple key") {
-        return mark("a key without `:` on this line or the one before").label("expected `key: value`").help(ALIGN);
+        let key = context(text, message).unwrap_or(here);
+        if let Some(problem) = unspaced(text, key) {
+            return problem;
+        }
+        let line = text[key..].lines().next().unwrap_or_default().trim_end();
+        let (word, value) = line.split_once(' ').unwrap_or((line, "…"));
+        return at(key..key + line.len().max(1), "syntax", "this line is no `key: value`")
+            .label("expected a `:` and a space")
+            .help(format!("write `{word}: {}`", shorten(value.trim())));
     }
     if says("expected ',' or ']'") {
         return unclosed(text, message, here, "this list is not closed before here", "expected `,` or `]`");
