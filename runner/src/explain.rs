@@ -143,7 +143,10 @@ impl Page {
     pub fn summary(&self) -> String {
         let text = self.text.split("\n```").next().unwrap_or_default().replace('\n', " ");
         let text = text.strip_prefix("At run time: ").unwrap_or(&text);
-        let end = [". ", ": ", "; "].iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
+        // What stands between backticks is one word.
+        let is_outside = |at: &usize| text[..*at].matches('`').count() % 2 == 0;
+        let ends = [". ", ": ", "; "].into_iter().flat_map(|end| text.match_indices(end)).map(|(at, _)| at);
+        let end = ends.filter(is_outside).min().unwrap_or(text.len());
         text[..end].trim().trim_end_matches('.').to_owned()
     }
 

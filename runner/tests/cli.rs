@@ -267,6 +267,7 @@ cases:
     result.trace =
         vec!["IOMMU_IOAS_UNMAP(size=24, ioas_id=2, iova=0x0, length=0x1000) = -1 EINVAL (invalid argument)".into()];
     planned.case = 1;
+    let twin = planned.clone();
     use vfiospec::event::Event;
     let events = [
         Event::RunStarted(vfiospec::event::RunStarted { format: vfiospec::event::FORMAT, ..Default::default() }),
@@ -287,6 +288,25 @@ cases:
     }
     for gone in ["spare", "matrix", "vfio_type1v2", "EINVAL\n"] {
         assert!(!text.split("name: ticket").nth(1).unwrap().contains(gone), "{gone} is in\n{text}");
+    }
+    // `other` has no result at all, and with a pass it is none that failed.
+    let passed =
+        vfiospec::event::CaseResult::new(0, vfiospec::event::Verdict::Passed, std::time::Duration::from_millis(1));
+    let more = serde_json::to_string(&Event::CaseFinished(passed)).unwrap() + "\n";
+    std::fs::write(&journal, lines.concat() + &more).unwrap();
+    let (_, stderr) = expect(&vfiospec(&["new", "case", "--from", from, "other", small.to_str().unwrap()]), 2);
+    assert!(stderr.contains("p.s.iommufd__edu.other did not go wrong in this run"), "{stderr}");
+    // Of several, it is said which one was taken.
+    let twin = vfiospec::event::PlannedCase { case: 2, backend: "vfio_type1v2_iommu".into(), ..twin };
+    let failed =
+        vfiospec::event::CaseResult::new(2, vfiospec::event::Verdict::Failed, std::time::Duration::from_millis(1));
+    let twin =
+        [Event::CasePlanned(twin), Event::CaseFinished(failed)].map(|e| serde_json::to_string(&e).unwrap() + "\n");
+    std::fs::write(&journal, lines.concat() + &twin.concat()).unwrap();
+    let second = folder.join("second.yaml");
+    let (_, stderr) = expect(&vfiospec(&["new", "case", "--from", from, "middle", second.to_str().unwrap()]), 0);
+    for said in ["one of 2 that went wrong", "p.s.vfio_type1v2_iommu__edu.middle[pages=4,tail=a,b]"] {
+        assert!(stderr.contains(said), "{stderr}");
     }
     let (_, stderr) = expect(&vfiospec(&["new", "case", "--from", from, "midle", small.to_str().unwrap()]), 2);
     assert!(stderr.contains("middle[pages=4"), "{stderr}");

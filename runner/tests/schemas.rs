@@ -323,9 +323,14 @@ fn code(value: &Value) -> String {
     format!("`{}`", flow(value))
 }
 
+/// Digits that YAML may take for a number, such as the ids of a device.
+fn is_id(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_hexdigit() || c == ':')
+}
+
 fn flow(value: &Value) -> String {
     match value {
-        Value::String(text) if text.contains("{{") => format!("\"{text}\""),
+        Value::String(text) if text.contains("{{") || is_id(text) => format!("\"{text}\""),
         Value::String(text) => text.clone(),
         Value::Array(list) => format!("[{}]", list.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(table) if table.is_empty() => "{}".to_owned(),

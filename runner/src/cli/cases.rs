@@ -127,7 +127,8 @@ fn explained(expression: &str, error: &ExpressionError) -> String {
     if let (Some(before), Some(meant)) = (expression.get(..error.range.start), expression.get(error.range.clone())) {
         text += &format!("  {}{} {}\n", " ".repeat(width(before)), "^".repeat(width(meant).max(1)), error.expected);
     }
-    error.help.iter().for_each(|help| text += &format!("  help: {help}\n"));
+    // A filter sets no variables.
+    error.help.iter().filter(|help| !help.contains("`vars`")).for_each(|help| text += &format!("  help: {help}\n"));
     text
 }
 

@@ -35,21 +35,23 @@ pub fn main(args: &Args) -> Exit {
 
 fn check(selection: &Selection) -> Exit {
     let outcome = selection.read().and_then(|texts| {
-        let files = texts.len();
+        let packs = texts.iter().filter(|text| text.is_manifest()).count();
+        let files = texts.len() - packs;
         let cases = match plan::count_distinct(&selection.load(&texts)?.0) {
             Some(cases) => cases,
             None => {
                 selection.plan(texts, vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }])?.0.cases.len()
             }
         };
-        Ok((cases, files))
+        Ok((cases, files, packs))
     });
     match outcome {
-        Ok((cases, files)) => {
+        Ok((cases, files, packs)) => {
             let count =
                 |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
             if selection.messages == MessageFormat::Human {
-                println!("{} in {}: no mistakes", count(cases, "case"), count(files, "file"));
+                let packs = if packs == 0 { String::new() } else { format!(" and {}", count(packs, "pack")) };
+                println!("{} in {}{packs}: no mistakes", count(cases, "case"), count(files, "file"));
             }
             Exit::Ok
         }

@@ -167,7 +167,13 @@ impl Selection {
             if !scenarios.iter().any(known) {
                 let message = format!("no scenario has a variable `{name}`, which --var sets");
                 let names: BTreeSet<&str> = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys()).collect();
+                let of_case = |loaded: &Loaded| loaded.scenario.cases.iter().any(|case| case.vars.get(name).is_some());
                 let help = match did_you_mean(name, names.iter().copied()) {
+                    _ if scenarios.iter().any(of_case) => {
+                        format!(
+                            "`{name}` is in the `vars` of a case, which --var does not set: move it to those of the file"
+                        )
+                    }
                     Some(near) => near,
                     None if names.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
                     None => format!("there is {}", join(names.iter().copied(), "and")),

@@ -26,7 +26,8 @@ enum Kind {
     NewlyFlaky,
     Fixed,
     FailsOtherwise,
-    KnownIssue,
+    KnownNow,
+    KnownNoMore,
     Skips,
     Slower,
     Faster,
@@ -35,13 +36,14 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::NewlyFailing,
         Self::NoVerdictAnyMore,
         Self::NewlyFlaky,
         Self::Fixed,
         Self::FailsOtherwise,
-        Self::KnownIssue,
+        Self::KnownNow,
+        Self::KnownNoMore,
         Self::Skips,
         Self::Slower,
         Self::Faster,
@@ -56,7 +58,8 @@ impl Kind {
             Self::NewlyFlaky => "newly flaky",
             Self::Fixed => "fixed",
             Self::FailsOtherwise => "failing for another reason",
-            Self::KnownIssue => "changed known issues",
+            Self::KnownNow => "known now",
+            Self::KnownNoMore => "known no more",
             Self::Skips => "changed skips",
             Self::Slower => "slower",
             Self::Faster => "faster",
@@ -188,7 +191,7 @@ impl<'a> Diff<'a> {
                 full.message.into_iter().chain(at).collect()
             }
             Kind::Fixed => either.take(1).collect(),
-            Kind::FailsOtherwise | Kind::KnownIssue | Kind::Skips => either.collect(),
+            Kind::FailsOtherwise | Kind::KnownNow | Kind::KnownNoMore | Kind::Skips => either.collect(),
             Kind::Slower | Kind::Faster => vec![format!("{}, then {}", ms(old), ms(new))],
             Kind::Vanished | Kind::Appeared => Vec::new(),
         })
@@ -209,7 +212,8 @@ fn kind(a: &Run, old: &Case, b: &Run, new: &Case) -> io::Result<Option<Kind>> {
         (_, Skipped) if new.state == State::NotRun => Some(Kind::NoVerdictAnyMore),
         (Skipped, _) | (_, Skipped) => Some(Kind::Skips),
         (KnownIssue, KnownIssue) => None,
-        (KnownIssue, _) | (_, KnownIssue) => Some(Kind::KnownIssue),
+        (_, KnownIssue) => Some(Kind::KnownNow),
+        (KnownIssue, _) => Some(Kind::KnownNoMore),
         (Failed | Error | Flaky, Passed) | (Failed | Error, Flaky) => Some(Kind::Fixed),
         (Passed, Flaky) => Some(Kind::NewlyFlaky),
         (Passed | Flaky, _) => match (old.micros, new.micros) {
@@ -287,7 +291,7 @@ mod tests {
             "\n1 newly flaky\n  ✓ → ~  kernel.s.iommufd__edu.wobbles\n",
             "\n1 fixed\n  ✗ → ✓  kernel.s.iommufd__edu.heals\n      A: map gave EINVAL\n",
             "\n1 failing for another reason\n  ✗ → ✗  kernel.s.iommufd__edu.fails\n      A: map gave EINVAL\n      B: map gave EPERM\n",
-            "\n1 changed known issues\n  ✓ → ≈  kernel.s.iommufd__edu.known\n      B: known issue: warns\n",
+            "\n1 known now\n  ✓ → ≈  kernel.s.iommufd__edu.known\n      B: known issue: warns\n",
             "\n2 changed skips\n  ✓ → –  kernel.s.iommufd__edu.skipped\n      B: no reset\n",
             "      A: no msix\n      B: no msi\n",
             "\n1 slower\n  ✓ → ✓  kernel.s.iommufd__edu.drags\n      182 ms, then 900 ms\n",

@@ -64,7 +64,7 @@ fn cases(events: Vec<Event>) -> Vec<Case> {
     cases
 }
 
-/// The case of the run that is meant: the first that went wrong, if several are called so.
+/// The case of the run that is meant: the first that went wrong, if several are called so, which is said.
 fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
     let ending = format!(".{name}");
     let is_meant = |case: &&Case| {
@@ -73,19 +73,36 @@ fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
     };
     let went_wrong = |case: &&Case| matches!(case.result.verdict, Verdict::Failed | Verdict::Error);
     let meant: Vec<&Case> = cases.iter().filter(is_meant).collect();
-    meant.iter().copied().find(|case| went_wrong(case)).or_else(|| meant.first().copied()).ok_or_else(|| {
-        eprintln!("vfiospec: the journal tells of no case `{}`", sanitize::line(name));
-        let wrong: Vec<String> = cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
-        match did_you_mean(name, cases.iter().map(|case| case.planned.name.as_str())) {
-            Some(near) => eprintln!("  help: {near}"),
-            None if wrong.is_empty() => eprintln!("  help: no case of this run went wrong"),
-            None => {
-                eprintln!("  help: these went wrong:");
-                wrong.iter().take(20).for_each(|id| eprintln!("    {}", sanitize::line(id)));
-            }
+    let mut wrong: Vec<&Case> = Vec::new();
+    for case in meant.iter().copied().filter(went_wrong) {
+        // Each attempt has a result.
+        if wrong.iter().all(|known| known.planned.case != case.planned.case) {
+            wrong.push(case);
         }
-        Exit::Usage
-    })
+    }
+    if let [taken, others @ ..] = wrong.as_slice() {
+        if !others.is_empty() {
+            eprintln!("vfiospec: took {}, one of {} that went wrong", sanitize::line(&taken.planned.id()), wrong.len());
+            eprintln!("  help: name another one by its id:");
+            others.iter().take(20).for_each(|case| eprintln!("    {}", sanitize::line(&case.planned.id())));
+        }
+        return Ok(taken);
+    }
+    if let Some(case) = meant.first() {
+        eprintln!("vfiospec: {} did not go wrong in this run", sanitize::line(&case.planned.id()));
+        return Err(Exit::Usage);
+    }
+    eprintln!("vfiospec: the journal tells of no case `{}`", sanitize::line(name));
+    let wrong: Vec<String> = cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
+    match did_you_mean(name, cases.iter().map(|case| case.planned.name.as_str())) {
+        Some(near) => eprintln!("  help: {near}"),
+        None if wrong.is_empty() => eprintln!("  help: no case of this run went wrong"),
+        None => {
+            eprintln!("  help: these went wrong:");
+            wrong.iter().take(20).for_each(|id| eprintln!("    {}", sanitize::line(id)));
+        }
+    }
+    Err(Exit::Usage)
 }
 
 /// A scenario with nothing but the case, on its backend, with its values of the matrix.

@@ -39,40 +39,74 @@ impl Checker<'_> {
         if found.is_empty() && callable.complete {
             self.unknown_procedure(path.join("call"), name);
         }
-        for (pack, procedure) in found {
+        for (pack, procedure) in &found {
             let of = format!("`{name}` of the pack `{pack}`");
             for (argument, value) in step.with.iter() {
-                let at = path.join("with").join(argument);
-                match procedure.parameters.get(argument) {
-                    Some(parameter) => self.argument(at, argument, parameter, value, &of, case),
-                    None => {
-                        let mut problem =
-                            Diagnostic::error("unknown-argument", at, format!("{of} takes no `{argument}`"))
-                                .at(Target::Key)
-                                .label(match procedure.parameters.is_empty() {
-                                    true => "expected nothing: it has no parameters".to_owned(),
-                                    false => suggest::expected_one_of(procedure.parameters.keys()),
-                                });
-                        problem.help.extend(suggest::did_you_mean(argument, procedure.parameters.keys()));
-                        self.say(problem);
-                    }
+                if let Some(parameter) = procedure.parameters.get(argument) {
+                    self.argument(path.join("with").join(argument), argument, parameter, value, &of, case);
                 }
             }
-            for (name, parameter) in procedure.parameters.iter() {
-                if parameter.default.is_none() && step.with.get(name).is_none() {
-                    self.say(
-                        Diagnostic::error("missing-argument", path.join("call"), format!("{of} needs `{name}`"))
-                            .label(format!("expected `with: {{ {name}: … }}`: {}", parameter.r#type.expected()))
-                            .help(format!("it is: {}", parameter.summary)),
-                    );
-                }
+        }
+        self.arguments(path, step, name, &found);
+    }
+
+    /// What a call gives that a procedure does not take, and what it needs and is not given: said once for all packs that have it.
+    fn arguments(&mut self, path: &Path, step: &Step, name: &Name, found: &[(&str, &Procedure)]) {
+        let of = |packs: &[&str]| {
+            let plural = if packs.len() == 1 { "" } else { "s" };
+            format!("`{name}` of the pack{plural} {}", suggest::join(packs.iter().copied(), "and"))
+        };
+        let mut known: Vec<&str> = Vec::new();
+        let parameters = found.iter().flat_map(|(_, procedure)| procedure.parameters.iter());
+        parameters.for_each(|(name, _)| {
+            if !known.contains(&name) {
+                known.push(name)
             }
+        });
+        let mut meant: Vec<&str> = Vec::new();
+        for argument in step.with.keys() {
+            let without = found.iter().filter(|(_, procedure)| procedure.parameters.get(argument).is_none());
+            let packs: Vec<&str> = without.map(|(pack, _)| *pack).collect();
+            if packs.is_empty() {
+                continue;
+            }
+            let title = format!("{} takes no `{argument}`", of(&packs));
+            let mut problem = Diagnostic::error("unknown-argument", path.join("with").join(argument), title)
+                .at(Target::Key)
+                .label(match known.is_empty() {
+                    true => "expected nothing: it has no parameters".to_owned(),
+                    false => suggest::expected_one_of(known.iter().copied()),
+                });
+            problem.help.extend(suggest::did_you_mean(argument, known.iter().copied()));
+            meant.extend(suggest::nearest(argument, known.iter().copied()));
+            self.say(problem);
+        }
+        // One that was mistyped is not missing too.
+        for missing in known.into_iter().filter(|name| step.with.get(name).is_none() && !meant.contains(name)) {
+            let needs = found.iter().filter_map(|(pack, procedure)| {
+                let parameter = procedure.parameters.get(missing).filter(|parameter| parameter.default.is_none());
+                Some((*pack, parameter?))
+            });
+            let (packs, parameters): (Vec<&str>, Vec<&Parameter>) = needs.unzip();
+            let Some(parameter) = parameters.first() else { continue };
+            self.say(
+                Diagnostic::error("missing-argument", path.join("call"), format!("{} needs `{missing}`", of(&packs)))
+                    .label(format!("expected `with: {{ {missing}: … }}`: {}", parameter.r#type.expected()))
+                    .help(format!("it is: {}", parameter.summary)),
+            );
         }
     }
 
     fn unknown_procedure(&mut self, path: Path, name: &Name) {
         let callable = self.callable;
-        let names = || callable.packs.iter().flat_map(|(_, pack)| pack.procedures.keys());
+        let mut known: Vec<&str> = Vec::new();
+        let all = callable.packs.iter().flat_map(|(_, pack)| pack.procedures.keys());
+        all.for_each(|name| {
+            if !known.contains(&name) {
+                known.push(name)
+            }
+        });
+        let names = || known.iter().copied();
         let mut problem = Diagnostic::error("unknown-procedure", path, format!("no procedure is called `{name}`"));
         problem = problem.label(match (names().next().is_some(), callable.own) {
             (true, _) => suggest::expected_one_of(names()),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inputs::{Columns, Inputs, Row};
+use super::regions::Fit;
 use super::written::{self, Kind, When, Written, names_in, steps_of};
 use super::{Checker, Path};
 use crate::backend;
@@ -306,7 +307,12 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
                 let title = format!("the expression gives {size} for `{}`", key(&expression.path));
                 Diagnostic::error("bad-size", expression.path.clone(), title).label(expected)
             }),
-            Err(error) => Some(wrong(error)),
+            Err(mut error) => {
+                if fit == Fit::Rounds {
+                    error.message = error.message.replace("not a size", "not a whole number");
+                }
+                Some(wrong(error))
+            }
         },
         Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),

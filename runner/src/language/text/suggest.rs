@@ -4,8 +4,8 @@
 const LONGEST: usize = 64;
 /// Shorter words are part of too many names.
 const SHORTEST_PART: usize = 4;
-/// Shorter words are too much like the beginnings of names.
-const SHORTEST_CUT: usize = 6;
+/// Shorter words abbreviate anything.
+const SHORTEST_CUT: usize = 3;
 /// More equally near names than this help nobody.
 const MOST: usize = 3;
 
@@ -21,7 +21,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let mut best = (length / 3).max(1);
     let mut found: Vec<&str> = Vec::new();
     let mut longer: Vec<&str> = Vec::new();
-    let mut cut: Vec<&str> = Vec::new();
+    let mut short: Vec<&str> = Vec::new();
     for candidate in candidates {
         if candidate.len() > 4 * LONGEST || found.contains(&candidate) {
             continue;
@@ -30,9 +30,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if length >= SHORTEST_PART && other.contains(&folded) && !longer.contains(&candidate) {
             longer.push(candidate);
         }
-        let begins: String = other.chars().take(length).collect();
-        if length >= SHORTEST_CUT && strsim::osa_distance(&folded, &begins) == 1 && !cut.contains(&candidate) {
-            cut.push(candidate);
+        if length >= SHORTEST_CUT && is_abbreviation(&folded, &other) && !short.contains(&candidate) {
+            short.push(candidate);
         }
         let distance = strsim::osa_distance(&folded, &other);
         if distance > best || (distance > 0 && distance >= length.max(other.chars().count())) {
@@ -46,7 +45,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     // A name cut short: `type1v2`.
     if found.is_empty() {
-        found = if longer.is_empty() { cut } else { longer };
+        found = if longer.is_empty() { short } else { longer };
     }
     found.truncate(MOST);
     found
@@ -79,6 +78,17 @@ pub fn expected_one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
             format!("expected one of {}", quoted.join(", "))
         }
     }
+}
+
+/// Whether a word is short for a name: `src` for `source`, or its beginning with a slip, `vfio_type2` for `vfio_type1_iommu`.
+fn is_abbreviation(word: &str, name: &str) -> bool {
+    const LONG: usize = 6;
+    let length = word.chars().count();
+    let mut rest = name.chars();
+    let is_within = word.chars().all(|c| rest.any(|other| other == c));
+    let begins: String = name.chars().take(length).collect();
+    let slips = length >= LONG && strsim::osa_distance(word, &begins) == 1;
+    slips || is_within && word.chars().next() == name.chars().next()
 }
 
 /// Case and the choice between `-` and `_` are no different names to a person.
