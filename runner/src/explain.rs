@@ -144,7 +144,7 @@ impl Page {
         let text = self.text.split("\n```").next().unwrap_or_default().replace('\n', " ");
         let text = text.strip_prefix("At run time: ").unwrap_or(&text);
         // What stands between backticks is one word.
-        let is_outside = |at: &usize| text[..*at].matches('`').count() % 2 == 0;
+        let is_outside = |at: &usize| text[..*at].matches('`').count().is_multiple_of(2);
         let ends = [". ", ": ", "; "].into_iter().flat_map(|end| text.match_indices(end)).map(|(at, _)| at);
         let end = ends.filter(is_outside).min().unwrap_or(text.len());
         text[..end].trim().trim_end_matches('.').to_owned()
