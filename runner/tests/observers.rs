@@ -35,7 +35,8 @@ cases:
     let Some(ran) = run("named", text, &[]) else { return };
     ran.expect(0);
     for (result, counts) in events(&ran, "case_finished").iter().zip([true, false]) {
-        for observer in ["kernel_log", "taint", "leaves", "locked_memory", "pinned_memory", "huge_pages", "open_files"]
+        for observer in
+            ["kernel_log", "taint", "leaves", "locked_memory", "pinned_memory", "huge_pages", "open_files", "page_pins"]
         {
             assert_eq!(seen(result, observer), "held", "{result}");
         }

@@ -6,6 +6,7 @@ use super::log;
 use crate::{
     event::{Observation, Observed},
     host::facts::{self, ProcessMemory},
+    lab,
     language::Size,
 };
 
@@ -17,12 +18,18 @@ pub struct Baseline {
     memory: Option<ProcessMemory>,
     huge_pages: BTreeMap<u64, u64>,
     files: Option<usize>,
+    page_pins: Option<i64>,
 }
 
 impl Baseline {
     /// How it is now. `kept` are the bytes of huge pages that the engine keeps for later cases, by page size.
     pub fn take(kept: &BTreeMap<u64, u64>) -> Baseline {
-        Baseline { memory: facts::process_memory(), huge_pages: huge_pages(kept), files: facts::open_files() }
+        Baseline {
+            memory: facts::process_memory(),
+            huge_pages: huge_pages(kept),
+            files: facts::open_files(),
+            page_pins: page_pins(),
+        }
     }
 
     /// What has changed since.
@@ -56,6 +63,15 @@ impl Baseline {
             }
             _ => unchecked("open_files", "/proc/self/fd cannot be read".into()),
         });
+        seen.push(match self.page_pins {
+            Some(before) => match more_pins(before) {
+                0 => held("page_pins"),
+                more => {
+                    broken("page_pins", format!("{more} pages that were pinned for a device have not been let go of"))
+                }
+            },
+            None => unchecked("page_pins", "it is told for the whole host, where others may pin pages, too".into()),
+        });
         seen
     }
 
@@ -73,6 +89,23 @@ impl Baseline {
             thread::sleep(PATIENCE);
             missing()
         })
+    }
+}
+
+/// How many times pages are pinned, where nobody else pins any.
+fn page_pins() -> Option<i64> {
+    if lab::is_guest() { facts::page_pins() } else { None }
+}
+
+/// How many more pins there are than before.
+fn more_pins(before: i64) -> i64 {
+    let more = || page_pins().map_or(0, |now| now.wrapping_sub(before).max(0));
+    match more() {
+        0 => 0,
+        _ => {
+            thread::sleep(PATIENCE);
+            more()
+        }
     }
 }
 
@@ -156,13 +189,15 @@ mod tests {
         let kept = BTreeMap::new();
         let mut before = Baseline::take(&kept);
         let states = |before: &Baseline| before.compare(&kept).iter().map(|seen| seen.state).collect::<Vec<_>>();
-        assert_eq!(states(&before), [Observed::Held; 4]);
+        // Pins are told for the whole host, and this is none of the lab's.
+        let (held, blind) = (Observed::Held, Observed::Unchecked);
+        assert_eq!(states(&before), [held, held, held, held, blind]);
         let file = std::fs::File::open("/dev/null").unwrap();
-        let told = before.compare(&kept).pop().unwrap();
+        let told = before.compare(&kept).remove(3);
         assert_eq!((told.observer.as_str(), told.state), ("open_files", Observed::Broken));
         drop(file);
         before.memory = before.memory.map(|memory| ProcessMemory { pinned: memory.pinned + 4096, ..memory });
         before.huge_pages.insert(1 << 40, 1);
-        assert_eq!(states(&before), [Observed::Held, Observed::Broken, Observed::Broken, Observed::Held]);
+        assert_eq!(states(&before), [held, Observed::Broken, Observed::Broken, held, blind]);
     }
 }

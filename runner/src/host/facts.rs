@@ -101,6 +101,16 @@ pub fn process_memory() -> Option<ProcessMemory> {
     Some(ProcessMemory { locked: field("VmLck:")?, pinned: field("VmPin:")? })
 }
 
+/// How many times pages are pinned for devices on the whole host, from `/proc/vmstat`; only root can have it told exactly.
+pub fn page_pins() -> Option<i64> {
+    let root = Root::default();
+    // Each processor counts a while by itself; reading this has all of them tell (`Documentation/admin-guide/sysctl/vm.rst`).
+    root.text("proc/sys/vm/stat_refresh")?;
+    let told = root.text("proc/vmstat")?;
+    let field = |name: &str| told.lines().find_map(|line| line.strip_prefix(name))?.trim().parse::<i64>().ok();
+    Some(field("nr_foll_pin_acquired ")?.wrapping_sub(field("nr_foll_pin_released ")?))
+}
+
 /// How many files this process has open.
 pub fn open_files() -> Option<usize> {
     // The folder itself is open meanwhile, every time.
