@@ -127,6 +127,7 @@ pages![
     "unreachable",
     "unreadable",
     "unused-region",
+    "unused-value",
     "virtual-functions",
     "wrong-argument",
     "wrong-length",

@@ -245,7 +245,7 @@ cases:
       - unmap: { iova: \"{{ m.iova }}\", size: 4KiB }
         expect: { \"vfio*\": EINVAL, \"*\": ENOENT }
       - map: { region: spare }
-    covers: [ticket-1]
+    covers: [ticket-1, \"{{ tail }}\"]
 ";
     std::fs::write(&scenario, text).unwrap();
     let journal = folder.join("journal.jsonl");

@@ -251,7 +251,9 @@ fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() {
 
 /// Many quick cases, some of which do not pass.
 fn many() -> String {
-    let quick = |name: &str| format!("{}    matrix: {{ number: [1, 2, 3, 4] }}\n", fine(name, ""));
+    let quick = |name: &str| {
+        format!("{}    matrix: {{ number: [1, 2, 3, 4] }}\n    covers: [\"{{{{ number }}}}\"]\n", fine(name, ""))
+    };
     let fails = "  - name: fails\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: EINVAL }\n";
     let skips = fine("skips", "    requires: [{ that: \"{{ false }}\", because: it never applies }]\n");
     format!("name: many\nbackends: all\ncases:\n{}{}{fails}{skips}{}", quick("one"), quick("two"), quick("three"))

@@ -1,8 +1,9 @@
 //! From a text to a scenario that is known to be right.
 
 use super::{
-    Case, Diagnostic, ExpressionError, Node, Ordered, Packs, Path, Problems, Scalar, Scenario, Scope, Source, Target,
-    Template, check, eval, expression::scan, parse, render, schema::known_schema, text::decode::salvage, undeclared,
+    Case, Diagnostic, ExpressionError, Node, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope, Source,
+    Target, Template, check, did_you_mean, eval, expected_one_of, expression::scan, parse, render,
+    schema::known_schema, text::decode::salvage, undeclared,
 };
 use crate::backend;
 
@@ -45,6 +46,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         let mut missing = !says_backends;
         if let Some(manifest) = packs.get(&pack) {
             scenario.inherit(&manifest.pack.defaults, says_backends);
+            problems.extend(mistyped_device(&scenario, &manifest.pack));
             missing &= manifest.pack.defaults.backends.is_none();
         }
         if missing {
@@ -62,6 +64,20 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         Some(scenario) => Ok(Loaded { source, pack, scenario }),
         None => Err(Invalid { source, diagnostics: problems.into_vec() }),
     }
+}
+
+/// The complaint about a device that is none of its pack's and called nearly as one. Any other name is one that a user gives on the command
+/// line, and so is that of the second of several: `card2`.
+fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
+    let name = scenario.device.as_ref()?.0.as_str();
+    let plain = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    if name == "any" || pack.devices.keys().any(|role| plain(role) == plain(name)) {
+        return None;
+    }
+    let near = did_you_mean(name, pack.devices.keys())?;
+    let title = format!("the pack `{}` knows no device `{name}`", pack.name);
+    let problem = Diagnostic::error("unknown-role", Path::root().join("device"), title);
+    Some(problem.label(expected_one_of(pack.devices.keys())).help(near))
 }
 
 /// The complaint about a scenario without backends.

@@ -8,11 +8,12 @@ use super::written::{self, Kind, When, Written, names_in, steps_of};
 use super::{Checker, Path};
 use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
+use crate::language::expression::scan;
 use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
-    Target, eval_as, names, undeclared,
+    Step, Target, eval_as, names, undeclared,
 };
 
 /// Names that an expression may use, and those that get a value too late for it.
@@ -102,13 +103,20 @@ impl<'a> Checker<'a> {
         let inputs = Inputs::of(scenario, case, command_line);
         let late = self.variables(path, case, &inputs);
         let steps = steps_of(path, case);
+        let fields = self.fields(&steps);
+        let told = self.problems.len();
         let mut known: BTreeMap<When, Known> = BTreeMap::new();
         for expression in &all {
             // The expressions of one time within the steps are those of one step.
             let known = known
                 .entry(expression.when)
                 .or_insert_with(|| Known::of(expression, scenario, case, self.procedure, &steps, &late));
-            self.undeclared(&expression.path, expression.source, known);
+            self.undeclared(&expression.path, expression.source, known, &fields);
+            self.fraction(expression, &inputs);
+        }
+        // A name that is not known may be meant for one of the matrix.
+        if self.problems.len() == told {
+            self.unused_values(path, case, &all);
         }
         // What cannot be known before the run needs no evaluation, and what does not depend on a value only one.
         let may_be_known = |name: &Needed| inputs.has(&name.name) && !late.contains(name.name.as_str());
@@ -171,7 +179,7 @@ impl<'a> Checker<'a> {
             if let Scalar::Text(source) = value
                 && source.contains("{{")
             {
-                self.undeclared(path, source, &known);
+                self.undeclared(path, source, &known, &Fields::new());
                 let is_late =
                     |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
                 if names_in(source).iter().any(is_late) {
@@ -231,13 +239,24 @@ impl<'a> Checker<'a> {
         self.say(problem);
     }
 
-    fn undeclared(&mut self, path: &Path, source: &str, known: &Known) {
+    fn undeclared(&mut self, path: &Path, source: &str, known: &Known, fields: &Fields) {
         let needed = match undeclared(source) {
             Ok(needed) => needed,
             Err(error) => return self.say(error.diagnostic(path.clone())),
         };
-        for Needed { name, range } in needed.iter() {
+        for Needed { name, range, field } in needed.iter() {
             if known.names.contains(name.as_str()) {
+                if let (Some((field, range)), Some((all, saved))) = (field, fields.get(name.as_str()))
+                    && !all.contains(&field.as_str())
+                {
+                    let title = format!("`{name}` has no `{field}`");
+                    let mut problem = Diagnostic::error("unknown-field", path.clone(), title)
+                        .label(suggest::expected_one_of(all.iter().copied()))
+                        .note(saved.clone(), Target::Value, "it is the result of this step");
+                    problem.inside = Some(range.clone());
+                    problem.help.extend(suggest::did_you_mean(field, all.iter().copied()));
+                    self.say(problem);
+                }
                 continue;
             }
             let mut problem = Diagnostic::error("unknown-name", path.clone(), format!("`{name}` is not known here"));
@@ -279,6 +298,84 @@ impl<'a> Checker<'a> {
                 }
             }
             self.say(problem);
+        }
+    }
+}
+
+/// What the results of steps have, by the names that they are saved under, and where the last one is saved.
+type Fields<'a> = BTreeMap<&'a str, (Vec<&'a str>, Path)>;
+
+impl<'a> Checker<'a> {
+    /// What is known of the results of a case's steps. A result of which not all is known is none of them.
+    fn fields<'c>(&self, steps: &[Placed<'c>]) -> Fields<'c>
+    where
+        'a: 'c,
+    {
+        let mut fields = Fields::new();
+        let mut open: BTreeSet<&str> = BTreeSet::new();
+        for Placed { step, path, .. } in steps {
+            let Some(name) = &step.save else { continue };
+            let of_call = |name: &str| -> Option<Vec<&'c str>> {
+                let callable = self.callable;
+                let found: Vec<&'c Procedure> =
+                    callable.packs.iter().filter_map(|(_, pack)| pack.procedures.get(name)).collect();
+                let is_known = callable.complete && !found.is_empty();
+                is_known.then(|| found.iter().flat_map(|procedure| procedure.gives.keys()).collect())
+            };
+            let all: Option<Vec<&str>> = match (&step.ioctl, &step.call) {
+                (Some(ioctl), _) => {
+                    let of_request = ioctl.request.request().fields.iter().map(|field| field.name);
+                    Some(["result"].into_iter().chain(of_request).collect())
+                }
+                (None, Some(call)) => of_call(&call.0),
+                (None, None) => step.verbs().first().and_then(|verb| Step::fields(verb)).map(<[_]>::to_vec),
+            };
+            match all {
+                Some(all) => {
+                    let (known, saved) = fields.entry(name.0.as_str()).or_insert_with(|| (Vec::new(), Path::root()));
+                    all.into_iter().for_each(|field| {
+                        if !known.contains(&field) {
+                            known.push(field)
+                        }
+                    });
+                    *saved = path.join("save");
+                }
+                None => drop(open.insert(name.0.as_str())),
+            }
+        }
+        fields.retain(|name, _| !open.contains(name));
+        fields
+    }
+
+    /// `/` gives a fraction whatever it divides, and a size is none: so where its operands are not known before the run, too.
+    fn fraction(&mut self, expression: &Written, inputs: &Inputs) {
+        if !matches!(expression.kind, Kind::Size(_)) || expression.names.iter().all(|name| inputs.has(&name.name)) {
+            return; // evaluated
+        }
+        let Some(range) = scan::last_division(expression.source) else { return };
+        let mut problem = Diagnostic::error("expression", expression.path.clone(), "`/` gives a fraction, and no size")
+            .label("expected `//`, whole division")
+            .help("a size is a whole number of bytes; use // for whole division");
+        problem.inside = Some(range);
+        self.say(problem);
+    }
+
+    /// A name of the matrix that nothing depends on makes cases that are all the same.
+    fn unused_values(&mut self, path: &Path, case: &Case, all: &[Written]) {
+        for (name, values) in case.matrix.iter().filter(|(_, values)| values.len() > 1) {
+            let in_variable = |value: &Scalar| matches!(value, Scalar::Text(source) if names_in(source).iter().any(|needed| needed.name == name));
+            let is_used = all.iter().any(|expression| expression.names.iter().any(|needed| needed.name == name))
+                || case.vars.iter().any(|(_, value)| in_variable(value));
+            if !is_used {
+                let title = format!("nothing uses `{name}`, so its {} cases are all the same", values.len());
+                self.say(
+                    Diagnostic::error("unused-value", path.join("matrix").join(name), title)
+                        .at(Target::Key)
+                        .label("expected an expression with it")
+                        .help(format!("write \"{{{{ {name} }}}}\" where it counts, or remove it"))
+                        .help("`--repeat` of `run` runs the same case several times"),
+                );
+            }
         }
     }
 }

@@ -228,6 +228,14 @@ impl Checker<'_> {
                 );
             }
         }
+        for (verb, key, value) in verb.starts_with("mmio_").then(|| step.sizes()).into_iter().flatten() {
+            if let Dynamic::Is(size) = value
+                && let Some(expected) = Fit::of_step(step, verb, key).refuses(*size)
+            {
+                let title = format!("`{key}` is {size}");
+                self.say(Diagnostic::error("bad-size", path.join(verb).join(key), title).label(expected));
+            }
+        }
         self.objects(path, case, step, verb, backends);
         self.devices(path, case, step, verb);
         self.files(path, case, step, verb);

@@ -1,7 +1,7 @@
 //! What a region says fits its memory.
 
 use super::Checker;
-use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Size, Target, expected_one_of};
+use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Size, Step, Target, expected_one_of};
 
 /// What a size has to be beyond a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,28 @@ pub(super) enum Fit {
     Byte,
     /// A page or an alignment.
     PowerOfTwo,
+    /// The number of a BAR.
+    Bar,
+    /// Where a register of so many bytes is.
+    Register(u64),
 }
 
 impl Fit {
+    /// What a verb's key has to be.
+    pub fn of_step(step: &Step, verb: &str, key: &str) -> Fit {
+        let mmio = (step.mmio_read.as_ref().map(|verb| verb.bits))
+            .or(step.mmio_write.as_ref().map(|verb| verb.bits))
+            .or(step.mmio_poll.as_ref().map(|verb| verb.bits));
+        match (verb, key, mmio) {
+            ("repeat" | "parallel", ..) => Fit::Rounds,
+            ("fill" | "compare", "size", _) => Fit::NotZero,
+            ("fill" | "compare", "value", _) => Fit::Byte,
+            ("mmio_read" | "mmio_write" | "mmio_poll", "bar", _) => Fit::Bar,
+            ("mmio_read" | "mmio_write" | "mmio_poll", "offset", Some(bits)) => Fit::Register(u64::from(bits.0) / 8),
+            _ => Fit::Any,
+        }
+    }
+
     /// What every region's key of this name has to be.
     pub fn of(key: &str) -> Fit {
         match key {
@@ -35,6 +54,10 @@ impl Fit {
             Fit::Byte if size.0 > 0xff => Some("expected at most 0xff, the largest value of a byte"),
             Fit::PowerOfTwo if !size.0.is_power_of_two() || size.0 < 4096 => {
                 Some("expected a power of two of at least 4KiB")
+            }
+            Fit::Bar if size.0 > 5 => Some("expected 0 to 5: a device has six BARs at most"),
+            Fit::Register(bytes) if !size.0.is_multiple_of(bytes) => {
+                Some("expected a multiple of the register's width, which `bits` says: 32 unless given")
             }
             _ => None,
         }

@@ -106,12 +106,7 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
     for (index, Placed { step, path, .. }) in steps_of(path, case).into_iter().enumerate() {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
-            let fit = match (verb, key) {
-                ("repeat" | "parallel", _) => Fit::Rounds,
-                ("fill" | "compare" | "mmap", "size") => Fit::NotZero,
-                ("fill" | "compare", "value") => Fit::Byte,
-                _ => Fit::Any,
-            };
+            let fit = Fit::of_step(step, verb, key);
             all.fitting(path.join(verb).join(key), value, fit, when);
         }
         for (name, value) in step.with.iter() {

@@ -296,6 +296,8 @@ pub struct Name {
     pub name: String,
     /// The bytes of the text that was given.
     pub range: Range<usize>,
+    /// The first attribute asked of it, and its bytes.
+    pub field: Option<(String, Range<usize>)>,
 }
 
 impl Name {
@@ -337,8 +339,9 @@ fn names_needed(source: &str) -> Result<Vec<Name>, ExpressionError> {
         }
         for Chain { words } in scan::chains(expression) {
             if let Some(root) = words.first().filter(|root| !BUILTINS.contains(&root.text)) {
-                let range = root.range();
-                names.push(Name { name: root.text.to_owned(), range: range.start + start..range.end + start });
+                let shifted = |range: Range<usize>| range.start + start..range.end + start;
+                let field = words.get(1).map(|field| (field.text.to_owned(), shifted(field.range())));
+                names.push(Name { name: root.text.to_owned(), range: shifted(root.range()), field });
             }
         }
     }

@@ -116,6 +116,25 @@ pub(in crate::language) fn chains(source: &str) -> Vec<Chain<'_>> {
     chains
 }
 
+/// The last `/` of an expression that makes a fraction of the whole: outside of brackets, where no filter, function or condition makes
+/// another value of it.
+pub(in crate::language) fn last_division(source: &str) -> Option<Range<usize>> {
+    let inner = whole(source)?;
+    let words: Vec<Word> = Words::of(&source[inner.clone()]).collect();
+    let mut depth = 0_usize;
+    let mut last = None;
+    for word in &words {
+        match word.text {
+            "(" | "[" => depth += 1,
+            ")" | "]" => depth = depth.saturating_sub(1),
+            "//" | "%" | "|" | "if" | "is" | "in" | "and" | "or" | "not" | "<" | ">" | "==" | "~" => return None,
+            "/" if depth == 0 => last = Some(word.range()),
+            _ => {}
+        }
+    }
+    last.map(|range| range.start + inner.start..range.end + inner.start)
+}
+
 /// The filters and tests that an expression names.
 pub(in crate::language) fn filters_and_tests(source: &str) -> (Vec<Word<'_>>, Vec<Word<'_>>) {
     let words: Vec<Word> = Words::of(source).collect();

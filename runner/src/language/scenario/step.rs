@@ -395,6 +395,31 @@ impl Step {
         matches!(verb, "call" | "parallel") || Step::is_call(verb)
     }
 
+    /// What the result of a verb has, where that is the same for all of its steps; nothing of one that gives a list.
+    pub fn fields(verb: &str) -> Option<&'static [&'static str]> {
+        Some(match verb {
+            "map" => &["iova", "size", "vaddr"],
+            "map_file" | "copy" => &["iova", "size"],
+            "unmap" | "unmap_all" | "pwrite" => &["bytes"],
+            "info" => &["page_sizes", "dma_avail", "iova_alignment"],
+            "accounting" => &["locked", "pinned"],
+            "ioas" | "hwpt" | "attach" => &["id"],
+            "option" | "config_read" | "mmio_read" | "mmio_poll" | "memory_read" | "memory_poll" => &["value"],
+            "hw_info" => &["type", "capabilities", "dirty_tracking", "pasid_bits"],
+            "dirty_bitmap" => &["pages", "dirty"],
+            "device_info" => &["regions", "irqs", "resets"],
+            "region_info" => &["size", "offset", "readable", "writable", "mappable"],
+            "irq_info" => &["count", "maskable"],
+            "irq_wait" => &["count"],
+            "device_open" => &["intx", "msi", "msix", "resets"],
+            "open" => &["fd"],
+            "pread" => &["bytes", "value"],
+            "mmap" => &["mapped", "value"],
+            "parallel" => &["micros", "each"],
+            _ => return None,
+        })
+    }
+
     /// Whether the verb is a call whose outcome can be expected; the others check by themselves.
     pub fn is_call(verb: &str) -> bool {
         !matches!(verb, "pagesize" | "gone" | "check" | "fill" | "compare" | "call" | "repeat" | "parallel")
@@ -626,5 +651,22 @@ impl Step {
         let wait = self.irq_wait.as_ref().map(|verb| ("irq_wait", &verb.index));
         let disable = self.irq_disable.as_ref().map(|verb| ("irq_disable", &verb.index));
         info.or(enable).or(trigger).or(wait).or(disable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_verb_gives_is_told_where_it_is_explained() {
+        let schema = crate::language::schema();
+        let keys = &schema["definitions"]["Step"]["properties"];
+        for verb in Step::VERBS {
+            let told = keys[verb]["description"].as_str().unwrap();
+            for field in Step::fields(verb).unwrap_or_default() {
+                assert!(told.contains(&format!("`{field}`")), "{verb} gives `{field}`: {told}");
+            }
+        }
     }
 }

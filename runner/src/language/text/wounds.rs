@@ -65,7 +65,7 @@ impl Wounds {
                 self.list.iter().any(|(wound, _)| wound.starts_with(&backends)) || self.is_beside(path)
             }
             // Whatever could not be read may have used it.
-            "unused-region" => {
+            "unused-region" | "unused-value" => {
                 let case = path.parent().and_then(|regions| regions.parent());
                 case.is_some_and(|case| self.list.iter().any(|(wound, _)| wound.starts_with(&case)))
             }
