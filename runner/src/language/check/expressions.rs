@@ -349,7 +349,8 @@ impl<'a> Checker<'a> {
 
     /// `/` gives a fraction whatever it divides, and a size is none: so where its operands are not known before the run, too.
     fn fraction(&mut self, expression: &Written, inputs: &Inputs) {
-        if !matches!(expression.kind, Kind::Size(_)) || expression.names.iter().all(|name| inputs.has(&name.name)) {
+        let divides = matches!(expression.kind, Kind::Size(_)) && expression.source.contains('/');
+        if !divides || expression.names.iter().all(|name| inputs.has(&name.name)) {
             return; // evaluated
         }
         let Some(range) = scan::last_division(expression.source) else { return };

@@ -140,15 +140,9 @@ impl Checker<'_> {
         if self.procedure.is_some() {
             return; // its regions are the pack's
         }
-        // A name that no region has may be meant for this one.
-        let names = self.region_names(case);
-        let is_known = |region: &Name| names.iter().any(|name| *name == region.0);
-        let taken = every_step(steps, path);
-        if !taken.iter().flat_map(|placed| placed.step.regions()).all(|(_, _, region)| is_known(region)) {
-            return;
-        }
         for name in case.regions.keys() {
-            if !self.uses_region(path, case, name) {
+            // A name that no region has may be meant for this one.
+            if !self.uses_region(path, case, name) && self.knows_regions(steps, path, case) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -158,6 +152,14 @@ impl Checker<'_> {
                 );
             }
         }
+    }
+
+    /// Whether every region that a step takes is there.
+    fn knows_regions(&self, steps: &[Step], path: &Path, case: &Case) -> bool {
+        let names = self.region_names(case);
+        let all = every_step(steps, path);
+        let mut taken = all.iter().flat_map(|placed| placed.step.regions());
+        taken.all(|(_, _, region)| names.iter().any(|name| *name == region.0))
     }
 
     /// Whether a step of a case takes the region, or an expression its address.

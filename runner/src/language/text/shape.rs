@@ -129,6 +129,11 @@ impl Shape {
                 return at(of_a_step(complaint, name, key));
             }
         }
+        // A key of an element of a list: `steps` beside the `cases`.
+        if let Some(list) = known.iter().find(|list| self.has(&path.join(**list).join(0), key)) {
+            let help = format!("`{key}` is a key of each of the `{list}`: write it in one of them");
+            return at(unknown().expected(format_args!("a key of {place}")).help(help));
+        }
         let complaint = match known.len() > MANY {
             false => Complaint::unknown_key(key, &place, known),
             true => {
@@ -145,10 +150,11 @@ impl Shape {
         at(of_a_step(complaint, name, key))
     }
 
-    /// Whether a key that is missing was written beside the mapping that needs it.
+    /// Whether a key that is missing was written beside the mapping that needs it, which is told as that of an unknown key.
     pub fn is_beside(self, site: &Site, key: &str, parent: &Node) -> bool {
-        let above = site.path.parent();
-        site.read.is_nothing && parent.get(key).is_some() && above.is_some_and(|above| !self.has(&above, key))
+        // Where names are the author's own, none is unknown.
+        let known = site.path.parent().map(|above| self.keys(&above)).unwrap_or_default();
+        parent.get(key).is_some() && !known.is_empty() && !known.contains(&key)
     }
 
     /// Adds what the schema knows to what is said of a value.

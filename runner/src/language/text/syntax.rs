@@ -136,7 +136,7 @@ pub(in crate::language) const PLAIN_SPACES: &str =
 /// The nearest line at an error or above it that a foreign space indents, or that has one behind its key.
 fn foreign_space(text: &str, here: usize) -> Option<Diagnostic> {
     let end = text[here..].find('\n').map_or(text.len(), |length| here + length);
-    text[..end].lines().rev().find_map(|line| {
+    text[..end].lines().rev().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
         let spaces = line.len() - line.trim_start().len();
         let behind =
             line.find(":").map(|colon| colon + 1).filter(|&at| line[at..].starts_with(|c| foreign(c).is_some()));
