@@ -22,7 +22,10 @@ use super::{
     scenarios::Selection,
 };
 use crate::{
-    engine::{self, Left, Schedule, worker::Text},
+    engine::{
+        self, Left, Schedule,
+        worker::{Setup, Text},
+    },
     event::{DeviceUsed, FORMAT, RunStarted},
     host::facts,
     report::journal,
@@ -79,8 +82,8 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
         return in_guest(args, texts, &from_host(schedule)?, events);
     }
     // Checked before any device is touched.
-    args.selection.load(&texts)?;
-    let (plan, mut setup) = args.selection.plan(texts, devices::named(&args.devices)?)?;
+    let loaded = args.selection.load(&texts)?;
+    let (plan, mut setup) = args.selection.plan_of(loaded, texts, devices::named(&args.devices)?)?;
     let selected = args.cases.select(&plan, &args.outputs.journal)?;
     let resumed = resume::read(&args.course, &plan, &selected, &setup.fingerprint())?;
     let (mut schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
@@ -117,7 +120,12 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
 fn in_guest(args: &Args, texts: Vec<Text>, schedule: &Schedule, events: &Path) -> Result<Exit, Exit> {
     let interrupt = interrupt::flag();
     let devices = devices::bind(&args.devices)?;
-    let (plan, setup) = args.selection.plan(texts, devices.used.clone())?;
+    let setup = Setup { scenarios: texts, vars: args.selection.vars.clone(), devices: devices.used.clone() };
+    // The host has checked it.
+    let plan = setup.plan().map_err(|wrong| {
+        eprint!("{wrong}");
+        Exit::Usage
+    })?;
     let started = RunStarted { scenarios: setup.fingerprint(), ..started(&devices.used) };
     let failed = |error: io::Error| {
         let _ = writeln!(io::stderr(), "vfiospec: failed to write {}: {error}", events.display());

@@ -77,16 +77,24 @@ impl Selection {
             self.messages.say("no-scenario", &paths, &format!("no scenario (*.yaml, *.yml) below {paths}"), &help);
             return Err(Exit::Usage);
         }
-        let mut found = self.further_packs()?;
+        let mut found = self.named_packs()?;
         let (manifests, scenarios): (Vec<PathBuf>, Vec<PathBuf>) =
             files.into_iter().partition(|file| file.file_name().is_some_and(|name| name == MANIFEST));
         for file in manifests {
             found.add(file);
         }
         let belongs: Vec<Option<usize>> = scenarios.iter().map(|file| found.of(file)).collect();
+        let scenarios: Vec<_> = scenarios.into_iter().map(|file| (read(&file), file)).collect();
+        // The packs in `scenarios/` are there to be called, and take longer to read than many a scenario.
+        if scenarios.iter().any(|(text, _)| text.as_ref().is_ok_and(|text| may_call(text))) {
+            self.packs_below(Path::new("scenarios"), false, &mut found)?;
+        }
         let mut texts = Vec::new();
         let mut unreadable = false;
-        let mut add = |file: &Path, pack: &dyn Fn(&str) -> String, manifest: Option<String>| match read(file) {
+        let mut add = |file: &Path,
+                       text: Result<String, Unread>,
+                       pack: &dyn Fn(&str) -> String,
+                       manifest: Option<String>| match text {
             Ok(text) => {
                 let pack = pack(&text);
                 texts.push(Text { pack: pack.clone(), name: file.display().to_string(), text, manifest });
@@ -106,11 +114,11 @@ impl Selection {
         let mut packs = Vec::new();
         for (file, _) in &found.files {
             let name = |text: &str| packs::name(text).unwrap_or_else(|| pack(file));
-            packs.push(add(file, &name, Some(file.display().to_string())));
+            packs.push(add(file, read(file), &name, Some(file.display().to_string())));
         }
-        for (file, manifest) in scenarios.iter().zip(belongs) {
-            let name = |_: &str| manifest.map_or_else(|| pack(file), |index| packs[index].clone());
-            add(file, &name, manifest.map(|index| found.files[index].0.display().to_string()));
+        for ((text, file), manifest) in scenarios.into_iter().zip(belongs) {
+            let name = |_: &str| manifest.map_or_else(|| pack(&file), |index| packs[index].clone());
+            add(&file, text, &name, manifest.map(|index| found.files[index].0.display().to_string()));
         }
         if unreadable {
             let _ = self.load(&texts); // what is wrong with the others is said in the same go
@@ -119,32 +127,37 @@ impl Selection {
         Ok(texts)
     }
 
-    /// The packs that are looked for besides those among the paths.
-    fn further_packs(&self) -> Result<Manifests, Exit> {
+    /// The packs of `--pack`.
+    fn named_packs(&self) -> Result<Manifests, Exit> {
         let mut found = Manifests::default();
-        let ours = Path::new("scenarios");
-        for (folder, named) in self.pack_folders.iter().map(|folder| (folder.as_path(), true)).chain([(ours, false)]) {
-            if !named && !folder.is_dir() {
-                continue;
-            }
-            let mut files = Vec::new();
-            collect(folder, &mut files).map_err(|(path, error)| {
-                let file = path.display().to_string();
-                self.messages.say("unreadable", &file, &format!("failed to read {file}: {error}"), &[]);
-                Exit::Usage
-            })?;
-            files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
-            if named && files.is_empty() {
-                let folder = sanitize::line(&folder.to_string_lossy());
-                let help = format!("a pack is a folder with a {MANIFEST} in it");
-                self.messages.say("no-pack", &folder, &format!("there is no pack in {folder}"), &[&help]);
-                return Err(Exit::Usage);
-            }
-            for file in files {
-                found.add(file);
-            }
+        for folder in &self.pack_folders {
+            self.packs_below(folder, true, &mut found)?;
         }
         Ok(found)
+    }
+
+    /// Adds the packs below a folder; of one that was `named` it is said if there are none.
+    fn packs_below(&self, folder: &Path, named: bool, found: &mut Manifests) -> Result<(), Exit> {
+        if !named && !folder.is_dir() {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        collect(folder, &mut files).map_err(|(path, error)| {
+            let file = path.display().to_string();
+            self.messages.say("unreadable", &file, &format!("failed to read {file}: {error}"), &[]);
+            Exit::Usage
+        })?;
+        files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
+        if named && files.is_empty() {
+            let folder = sanitize::line(&folder.to_string_lossy());
+            let help = format!("a pack is a folder with a {MANIFEST} in it");
+            self.messages.say("no-pack", &folder, &format!("there is no pack in {folder}"), &[&help]);
+            return Err(Exit::Usage);
+        }
+        for file in files {
+            found.add(file);
+        }
+        Ok(())
     }
 
     /// Reads and checks; says on standard error everything that is wrong, of all files in one go.
@@ -185,9 +198,19 @@ impl Selection {
         Ok((scenarios, packs))
     }
 
-    /// Plans for devices of these names; says on standard error which cases collide.
+    /// Reads, checks and plans for devices of these names; says on standard error what is wrong.
     pub fn plan(&self, texts: Vec<Text>, devices: Vec<DeviceUsed>) -> Result<(Plan, Setup), Exit> {
-        let (scenarios, packs) = self.load(&texts)?;
+        let loaded = self.load(&texts)?;
+        self.plan_of(loaded, texts, devices)
+    }
+
+    /// Plans what these texts say for devices of these names; says on standard error which cases collide.
+    pub fn plan_of(
+        &self,
+        (scenarios, packs): (Vec<Loaded>, Packs),
+        texts: Vec<Text>,
+        devices: Vec<DeviceUsed>,
+    ) -> Result<(Plan, Setup), Exit> {
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
         match crate::plan::expand(scenarios, packs, &devices, &vars) {
             Ok(plan) => Ok((plan, Setup { scenarios: texts, vars: self.vars.clone(), devices })),
@@ -243,6 +266,14 @@ fn leaves_its_folder(link: &Path) -> bool {
     let target = link.canonicalize().ok();
     let folder = link.parent().and_then(|folder| folder.canonicalize().ok());
     target.is_some_and(|target| folder.is_none_or(|folder| !target.starts_with(folder)))
+}
+
+/// Whether a key `call` may be in a scenario's text. A false alarm only takes time.
+fn may_call(text: &str) -> bool {
+    text.match_indices("call").any(|(at, call)| {
+        let behind = text[at + call.len()..].trim_start_matches(['"', '\'', ' ', '\t', '\r', '\n']);
+        behind.starts_with(':')
+    })
 }
 
 /// Why a file gives no text.

@@ -14,6 +14,7 @@ mod fixture;
 mod iommufd;
 mod iova;
 mod known_issue;
+mod last_step;
 mod log;
 mod mappings;
 mod object;

@@ -3,23 +3,27 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{self, BufRead, BufReader, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
+    io::{self, Read, Write},
+    os::{
+        fd::AsFd,
+        unix::process::{CommandExt, ExitStatusExt},
     },
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use super::worker::{FromWorker, Setup, ToWorker};
+use super::{
+    last_step::LastStep,
+    worker::{FromWorker, Setup, ToWorker},
+};
 use crate::event::CaseResult;
 
 /// How long a worker may take to end its case by itself once it was interrupted.
@@ -57,7 +61,9 @@ pub struct TimedOut {
 pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
-    output: Receiver<String>,
+    output: Lines,
+    /// What it is doing.
+    last_step: LastStep,
     /// A case was begun and has not ended.
     busy: bool,
     /// It was killed and stays.
@@ -67,6 +73,7 @@ pub struct Worker {
 impl Worker {
     /// Starts one.
     pub fn start(setup: &Setup) -> io::Result<Worker> {
+        let last_step = LastStep::new()?;
         let mut child = Command::new("/proc/self/exe")
             .arg0("vfiospec")
             .arg("worker")
@@ -74,19 +81,10 @@ impl Worker {
             .stdout(Stdio::piped())
             .process_group(0) // Ctrl-C is for the runner, which then decides
             .spawn()?;
-        let stdout = child.stdout.take().expect("it is piped");
-        let (sender, output) = mpsc::channel();
-        // Ends with the worker's output.
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
+        let output = Lines { pipe: child.stdout.take().expect("it is piped"), read: Vec::new() };
         let input = child.stdin.take();
-        let mut worker = Worker { child, input, output, busy: false, stuck: false };
-        worker.say(&ToWorker::Setup(setup.clone()))?;
+        let mut worker = Worker { child, input, output, last_step, busy: false, stuck: false };
+        worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number() })?;
         Ok(worker)
     }
 
@@ -96,56 +94,62 @@ impl Worker {
         self.input.as_mut().expect("open until the worker is dropped").write_all(&line)
     }
 
-    /// Has it run a case.
-    pub fn run(&mut self, case: u32, timeout: Duration, interrupt: &AtomicBool) -> Outcome {
+    /// Has it run a case: the one of this number, which is `at` in what it was set up with.
+    pub fn run(&mut self, case: u32, at: u32, timeout: Duration, interrupt: &AtomicBool) -> Outcome {
+        self.last_step.say("");
         // If it cannot be told, it is dead: the loop below finds out and says how.
-        let _ = self.say(&ToWorker::Run { case });
+        let _ = self.say(&ToWorker::Run { case, at });
         self.busy = true;
         let deadline = Instant::now() + timeout;
-        // Set once the worker was interrupted: when to kill it, and what its processor time was.
-        let mut late: Option<(Instant, Times)> = None;
-        let mut step = None;
+        // Set once the worker was interrupted: when to kill it, what its processor time was, and what it was doing. Behind the
+        // interrupt come steps that tidy up.
+        let mut late: Option<(Instant, Times, Option<String>)> = None;
         loop {
-            match self.output.recv_timeout(TICK) {
-                Ok(line) => match serde_json::from_str(&line) {
-                    // Behind the interrupt come steps that tidy up.
-                    Ok(FromWorker::Step { what }) => step = if late.is_none() { Some(what) } else { step },
-                    Ok(FromWorker::Finished(result)) if result.case == case => {
-                        self.busy = false;
-                        return Outcome::Finished(result);
+            match self.output.next(TICK) {
+                Next::Line(line) => {
+                    let told = serde_json::from_slice(&line);
+                    match told {
+                        Ok(FromWorker::Finished(result)) if result.case == case => {
+                            self.busy = false;
+                            return Outcome::Finished(result);
+                        }
+                        Ok(FromWorker::Interrupted { result, ours }) if result.case == case => {
+                            self.busy = false;
+                            let step = late.and_then(|(_, _, step)| step);
+                            return Outcome::TimedOut(TimedOut { step, told: Some(result), ours, stuck: None });
+                        }
+                        Ok(FromWorker::Finished(result) | FromWorker::Interrupted { result, .. }) => {
+                            let other = result.case;
+                            return self.lost(format!("the worker gave a result of case {other} for case {case}"));
+                        }
+                        Err(error) => {
+                            let line = String::from_utf8_lossy(&line);
+                            return self.lost(format!("failed to understand the worker: {error}: {line}"));
+                        }
                     }
-                    Ok(FromWorker::Interrupted { result, ours }) if result.case == case => {
-                        self.busy = false;
-                        return Outcome::TimedOut(TimedOut { step, told: Some(result), ours, stuck: None });
-                    }
-                    Ok(FromWorker::Finished(result) | FromWorker::Interrupted { result, .. }) => {
-                        let other = result.case;
-                        return self.lost(format!("the worker gave a result of case {other} for case {case}"));
-                    }
-                    Err(error) => return self.lost(format!("failed to understand the worker: {error}: {line}")),
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
+                }
+                Next::Nothing => {}
+                Next::End => {
+                    let step = late.map_or_else(|| self.last_step.last(), |(_, _, step)| step);
                     let place = step.map(|step| format!(" in {step}")).unwrap_or_default();
                     let status = self.kill(true).map_or("and cannot be waited for".to_owned(), ended);
                     return Outcome::Lost(format!("the worker died{place}: {status}"));
                 }
             }
-            // After each word, too, and not in pauses only: quick steps leave none.
             if interrupt.load(Ordering::Relaxed) {
                 return Outcome::Interrupted;
             }
             let now = Instant::now();
             match &late {
                 None if now >= deadline => {
-                    late = Some((now + GRACE, Times::of(self.child.id()).unwrap_or_default()));
+                    late = Some((now + GRACE, Times::of(self.child.id()).unwrap_or_default(), self.last_step.last()));
                     self.interrupt();
                 }
-                Some((until, before)) if now >= *until => {
+                Some((until, before, step)) if now >= *until => {
                     let ours = !in_kernel(self.child.id(), before);
                     let stack = kernel_stack(self.child.id());
                     let stuck = self.kill(false).is_none().then_some(stack);
-                    return Outcome::TimedOut(TimedOut { step, told: None, ours, stuck });
+                    return Outcome::TimedOut(TimedOut { step: step.clone(), told: None, ours, stuck });
                 }
                 _ => {}
             }
@@ -206,6 +210,45 @@ impl Drop for Worker {
             }
         }
         self.kill(false);
+    }
+}
+
+/// What a worker says, line by line.
+struct Lines {
+    pipe: ChildStdout,
+    /// What was read and is no whole line yet.
+    read: Vec<u8>,
+}
+
+/// What came from a worker.
+enum Next {
+    Line(Vec<u8>),
+    /// Nothing in time.
+    Nothing,
+    /// It will say nothing any more.
+    End,
+}
+
+impl Lines {
+    fn next(&mut self, patience: Duration) -> Next {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let rest = self.read.split_off(end + 1);
+                return Next::Line(std::mem::replace(&mut self.read, rest));
+            }
+            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            let mut pipe = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut pipe, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => return Next::Nothing,
+                _ => {}
+            }
+            let mut piece = [0; 16 << 10];
+            match self.pipe.read(&mut piece) {
+                Ok(0) | Err(_) => return Next::End,
+                Ok(length) => self.read.extend(&piece[..length]),
+            }
+        }
     }
 }
 

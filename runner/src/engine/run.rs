@@ -53,10 +53,12 @@ pub fn run(
         sink(Event::CaseFinished(result.clone()))?;
     }
     let without_functions = without_functions(&setup.devices);
+    let (for_worker, numbers) = setup.narrowed(plan, &schedule.order);
     let mut runner = Runner {
         without_functions,
         plan,
-        setup,
+        setup: for_worker,
+        numbers,
         interrupt,
         worker: None,
         left: Left { given_up: vec![false; setup.devices.len()] },
@@ -110,7 +112,10 @@ struct Runner<'a> {
     /// Those that had no virtual functions when the run began.
     without_functions: Vec<Bdf>,
     plan: &'a Plan,
-    setup: &'a Setup,
+    /// What a worker gets.
+    setup: Setup,
+    /// The number of each case in the plan that a worker makes of it.
+    numbers: Vec<u32>,
     interrupt: &'a AtomicBool,
     worker: Option<Worker>,
     left: Left,
@@ -132,10 +137,11 @@ impl Runner<'_> {
         let begin = Instant::now();
         // A worker that dies takes its own look at the kernel's log with it.
         let mut log = Window::look();
+        let at = self.numbers[case as usize];
         let outcome = match &mut self.worker {
-            Some(worker) => worker.run(case, planned.timeout, self.interrupt),
-            None => match Worker::start(self.setup) {
-                Ok(worker) => self.worker.insert(worker).run(case, planned.timeout, self.interrupt),
+            Some(worker) => worker.run(case, at, planned.timeout, self.interrupt),
+            None => match Worker::start(&self.setup) {
+                Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
         };

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, last_step::LastStep};
 use crate::{
     event::{CaseResult, DeviceUsed},
     language::{self, Invalid, Loaded, Packs, Scalar, Source},
-    plan,
+    plan::{self, Plan, Planned},
     uapi::signal,
 };
 
@@ -23,11 +23,18 @@ use crate::{
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToWorker {
     /// First: what to plan from. The texts rather than their files, so that both plan the same.
-    Setup(Setup),
-    /// Run the case of this number.
+    Setup {
+        /// What to plan from.
+        setup: Setup,
+        /// The number of the file that takes what the worker is doing.
+        last_step: i32,
+    },
+    /// Run a case.
     Run {
-        /// The case's number in the plan.
+        /// The case's number in the run.
         case: u32,
+        /// Its number in the worker's plan, which has no more scenarios than the run needs.
+        at: u32,
     },
 }
 
@@ -62,13 +69,27 @@ impl Text {
         self.manifest.as_ref() == Some(&self.name)
     }
 
+    /// Reads packs, then scenarios, that were checked before.
+    pub fn read_all(texts: &[Text]) -> Result<(Vec<Loaded>, Packs), Invalid> {
+        let (manifests, scenarios): (Vec<&Text>, Vec<&Text>) = texts.iter().partition(|text| text.is_manifest());
+        let mut packs = Packs::default();
+        for text in manifests {
+            packs.add_checked(text.source())?;
+        }
+        let read = |text: &Text| language::read(text.source(), text.pack.clone(), &packs);
+        Ok((scenarios.into_iter().map(read).collect::<Result<_, _>>()?, packs))
+    }
+
+    fn source(&self) -> Source {
+        Source::new(self.name.clone(), self.text.clone())
+    }
+
     /// Reads and checks packs, then scenarios; what is wrong with some keeps nobody from the others.
     pub fn load_all(texts: &[Text], vars: &[(String, Scalar)]) -> (Vec<Loaded>, Packs, Vec<Invalid>) {
         let (manifests, scenarios): (Vec<&Text>, Vec<&Text>) = texts.iter().partition(|text| text.is_manifest());
         let (mut packs, mut loaded, mut invalid) = (Packs::default(), Vec::new(), Vec::new());
-        let source = |text: &Text| Source::new(text.name.clone(), text.text.clone());
         for text in manifests {
-            invalid.extend(packs.add(source(text)).err());
+            invalid.extend(packs.add(text.source()).err());
         }
         let wrong: BTreeSet<String> = invalid.iter().map(|pack| pack.source.name.clone()).collect();
         for text in scenarios {
@@ -76,7 +97,7 @@ impl Text {
             if text.manifest.as_ref().is_some_and(|manifest| wrong.contains(manifest)) {
                 continue;
             }
-            match language::load(source(text), text.pack.clone(), &packs, vars) {
+            match language::load(text.source(), text.pack.clone(), &packs, vars) {
                 Ok(scenario) => loaded.push(scenario),
                 Err(problems) => invalid.push(problems),
             }
@@ -89,11 +110,6 @@ impl Text {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FromWorker {
-    /// A step begins: if the worker is not heard of again, it was this one.
-    Step {
-        /// What and where, such as `unmap at scenarios/kernel/dma_mapping.yaml:31`.
-        what: String,
-    },
     /// A case was ended by the runner's interrupt.
     Interrupted {
         /// What is known of it; its verdict and its reason are the runner's to say.
@@ -120,15 +136,17 @@ pub fn main() -> Result<(), String> {
             .map(Some)
             .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
-    let Some(ToWorker::Setup(setup)) = next()? else {
+    let Some(ToWorker::Setup { setup, last_step }) = next()? else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());
     };
+    let last_step = LastStep::of_runner(last_step)
+        .map_err(|error| format!("failed to open what the runner left for us: {error}"))?;
     let mut engine = Engine::new(setup.plan()?, setup.devices);
     while let Some(message) = next()? {
-        let ToWorker::Run { case } = message else { return Err("the runner sent a second setup".into()) };
+        let ToWorker::Run { case, at } = message else { return Err("the runner sent a second setup".into()) };
         signal::forget();
         let begin = Instant::now();
-        let result = Box::new(engine.run(case, &mut |what| say(&FromWorker::Step { what })));
+        let result = Box::new(CaseResult { case, ..engine.run(at, &mut |what| last_step.say(&what)) });
         say(&match signal::interrupted() {
             None => FromWorker::Finished(result),
             Some(at) => FromWorker::Interrupted { result, ours: !at.waiting && signal::waited() * 2 < begin.elapsed() },
@@ -156,14 +174,80 @@ impl Setup {
         format!("{hash:016x}")
     }
 
-    /// The plan, the same in the runner and in its workers.
-    pub fn plan(&self) -> Result<plan::Plan, String> {
+    /// No more than a worker needs for these cases of the plan, and the number in its plan of each case.
+    pub fn narrowed(&self, plan: &Plan, cases: &[u32]) -> (Setup, Vec<u32>) {
+        let mut needed = vec![false; plan.scenarios.len()];
+        cases.iter().for_each(|case| needed[plan.cases[*case as usize].scenario] = true);
+        let mut before = 0;
+        let number = |planned: &Planned| {
+            before += u32::from(needed[planned.scenario]);
+            before.saturating_sub(1)
+        };
+        let numbers = plan.cases.iter().map(number).collect();
+        let needed = || plan.scenarios.iter().zip(&needed).filter_map(|(loaded, needed)| needed.then_some(loaded));
+        let (mut files, mut packs) = (BTreeSet::new(), BTreeSet::new());
+        for loaded in needed() {
+            files.insert(&loaded.source.name);
+            packs.insert(&loaded.pack);
+        }
+        let all_packs = needed().any(|loaded| loaded.scenario.calls());
+        let wanted = |text: &&Text| match text.is_manifest() {
+            true => all_packs || packs.contains(&text.pack),
+            false => files.contains(&text.name),
+        };
+        let scenarios = self.scenarios.iter().filter(wanted).cloned().collect();
+        (Setup { scenarios, vars: self.vars.clone(), devices: self.devices.clone() }, numbers)
+    }
+
+    /// Plans what was checked before: in the runner, and the same in its workers and in the lab's guest.
+    pub fn plan(&self) -> Result<Plan, String> {
         let vars: Vec<(String, Scalar)> =
             self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
-        let (loaded, packs, invalid) = Text::load_all(&self.scenarios, &vars);
-        if let Some(invalid) = invalid.first() {
-            return Err(invalid.render(false));
-        }
+        let (loaded, packs) = Text::read_all(&self.scenarios).map_err(|invalid| invalid.render(false))?;
         plan::expand(loaded, packs, &self.devices, &vars).map_err(|collisions| format!("cases collide: {collisions:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(name: &str, pack: &str, manifest: Option<&str>, text: &str) -> Text {
+        let manifest = manifest.map(|folder| format!("{folder}/pack.yaml"));
+        Text { name: name.into(), pack: pack.into(), text: text.into(), manifest }
+    }
+
+    #[test]
+    fn a_worker_gets_what_its_cases_need_and_numbers_them_as_it_plans_them() {
+        let cases =
+            "backends: [iommufd]\ncases:\n- { name: one, steps: [{ info: }] }\n- { name: two, steps: [{ info: }] }\n";
+        let calls =
+            "backends: [iommufd]\ncases: [{ name: one, steps: [{ repeat: { times: 2, steps: [{ call: act }] } }] }]\n";
+        let pack = "name: card\nversion: 1.0.0\nengine: 0.1.0\nsummary: A card.\nvendor: V\n\
+                    procedures: { act: { summary: It acts., steps: [{ info: }] } }\n";
+        let setup = Setup {
+            scenarios: vec![
+                text("card/pack.yaml", "card", Some("card"), pack),
+                text("a.yaml", "p", None, &format!("name: a\n{cases}")),
+                text("b.yaml", "p", None, &format!("name: b\n{calls}")),
+                text("c.yaml", "p", None, &format!("name: c\n{cases}")),
+            ],
+            vars: Vec::new(),
+            devices: vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }],
+        };
+        let plan = setup.plan().unwrap();
+        let ids = |plan: &Plan| plan.cases.iter().map(|case| case.id.id()).collect::<Vec<_>>();
+        let narrowed = |cases: &[u32]| {
+            let (narrow, numbers) = setup.narrowed(&plan, cases);
+            let its = ids(&narrow.plan().unwrap());
+            for case in cases {
+                assert_eq!(its[numbers[*case as usize] as usize], ids(&plan)[*case as usize]);
+            }
+            narrow.scenarios.into_iter().map(|text| text.name).collect::<Vec<_>>()
+        };
+        assert_eq!(narrowed(&[4]), ["c.yaml"]);
+        assert_eq!(narrowed(&[1, 3]), ["a.yaml", "c.yaml"]);
+        assert_eq!(narrowed(&[2]), ["card/pack.yaml", "b.yaml"], "what it calls may be in any pack");
+        assert_eq!(narrowed(&[0, 1, 2, 3, 4]).len(), 4);
     }
 }

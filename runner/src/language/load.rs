@@ -2,8 +2,12 @@
 
 use super::{
     Case, Diagnostic, ExpressionError, Node, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope, Source,
-    Target, Template, check, did_you_mean, eval, expected_one_of, expression::scan, parse, render,
-    schema::known_schema, text::decode::salvage, undeclared,
+    Target, Template, check, did_you_mean, eval, expected_one_of,
+    expression::scan,
+    parse, render,
+    schema::known_schema,
+    text::decode::{decode, salvage},
+    undeclared,
 };
 use crate::backend;
 
@@ -78,6 +82,24 @@ fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
     let title = format!("the pack `{}` knows no device `{name}`", pack.name);
     let problem = Diagnostic::error("unknown-role", Path::root().join("device"), title);
     Some(problem.label(expected_one_of(pack.devices.keys())).help(near))
+}
+
+/// Reads a scenario that was checked before.
+pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Invalid> {
+    let node = match parse(&source.text) {
+        Ok(node) => node,
+        Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+    };
+    let mut problems = Problems::new();
+    match decode::<Scenario>(&node, &mut problems) {
+        Some(mut scenario) => {
+            if let Some(manifest) = packs.get(&pack) {
+                scenario.inherit(&manifest.pack.defaults, node.get("backends").is_some());
+            }
+            Ok(Loaded { source, pack, scenario })
+        }
+        None => Err(Invalid { source, diagnostics: problems.into_vec() }),
+    }
 }
 
 /// The complaint about a scenario without backends.

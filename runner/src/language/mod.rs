@@ -20,7 +20,7 @@ pub use expression::dynamic::{Dynamic, Template};
 pub use expression::eval::{ExpressionError, Scope, eval, eval_as, undeclared};
 pub use expression::functions::BUILTINS;
 pub use load::computed;
-pub use load::{Invalid, Loaded, combinations, late_variables, load, static_scope};
+pub use load::{Invalid, Loaded, combinations, late_variables, load, read, static_scope};
 pub use names::{RUN_TIME, readable};
 pub use packs::{LoadedPack, Packs};
 pub use quantity::{Duration, Size};

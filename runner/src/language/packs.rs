@@ -1,8 +1,10 @@
 //! The packs of a run: where scenarios find their defaults, and calls their procedures.
 
 use super::{
-    Diagnostic, Invalid, Pack, Problems, Source, Target, check, parse, schema::known_pack_schema,
-    text::decode::salvage, text::path::Path,
+    Diagnostic, Invalid, Pack, Problems, Source, Target, check, parse,
+    schema::known_pack_schema,
+    text::decode::{decode, salvage},
+    text::path::Path,
 };
 
 /// A pack and the text that it was read from.
@@ -46,6 +48,20 @@ impl Packs {
         }
         self.complete &= found.is_ok();
         self.list.push(found?);
+        Ok(())
+    }
+
+    /// Adds the pack of this text, which was checked before.
+    pub fn add_checked(&mut self, source: Source) -> Result<(), Invalid> {
+        let mut problems = Problems::new();
+        let pack = match parse(&source.text) {
+            Ok(node) => decode::<Pack>(&node, &mut problems),
+            Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+        };
+        match pack {
+            Some(pack) => self.list.push(LoadedPack { source, pack }),
+            None => return Err(Invalid { source, diagnostics: problems.into_vec() }),
+        }
         Ok(())
     }
 

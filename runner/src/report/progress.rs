@@ -18,6 +18,8 @@ pub struct Progress<W = Stderr> {
     terminal: Terminal,
     verbose: bool,
     bar: ProgressBar,
+    /// Whether the bar's clock runs, in a thread of its own.
+    ticks: bool,
     ids: HashMap<u32, String>,
     counts: Counts,
 }
@@ -38,7 +40,7 @@ impl<W: Write> Progress<W> {
             true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal)),
             false => ProgressBar::hidden(),
         };
-        Self { out, terminal, verbose, bar, ids: HashMap::new(), counts: Counts::default() }
+        Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default() }
     }
 
     /// Shows one event.
@@ -96,7 +98,9 @@ impl<W: Write> Progress<W> {
     }
 
     fn start(&mut self, case: u32) {
-        self.bar.enable_steady_tick(Duration::from_millis(100)); // The clock goes on while a case hangs.
+        if self.terminal.live && !std::mem::replace(&mut self.ticks, true) {
+            self.bar.enable_steady_tick(Duration::from_millis(100)); // The clock goes on while a case hangs.
+        }
         self.bar.set_message(format!("{}{}", self.tally(), self.id(case)));
     }
 

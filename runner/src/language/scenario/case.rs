@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
 use crate::language::{
-    Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Pattern, Region, Scalar,
-    Size, Step, TableValue, Template,
+    Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path, Pattern, Region,
+    Scalar, Size, Step, TableValue, Template, every_step,
 };
 
 /// One case, or one for each combination of its matrix; on every backend and device of the scenario.
@@ -96,6 +96,16 @@ impl Scenario {
         let all = serde_json::json!({ "name": "any", "backends": "all", "cases": [{ "name": "any" }] });
         let scenario: Scenario = serde_json::from_value(all).expect("a scenario needs no more than these");
         Scenario { name: Name(name.to_owned()), cases: Vec::new(), ..scenario }
+    }
+
+    /// Whether any case calls a procedure of a pack.
+    pub fn calls(&self) -> bool {
+        let steps = |case: &'_ Case| {
+            every_step(case.steps.as_deref().unwrap_or_default(), &Path::root())
+                .iter()
+                .any(|placed| placed.step.call.is_some())
+        };
+        self.cases.iter().any(steps)
     }
 
     /// Takes from its pack what it does not say itself; `backends` tells whether it says which ones.
