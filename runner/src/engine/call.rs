@@ -258,7 +258,12 @@ impl<'a> Execution<'a> {
         }
         match found.as_slice() {
             [only] => Ok(*only),
-            [] => Err(End::Skipped(format!("no pack has a procedure `{name}` for this device, {ids}"))),
+            [] => Err(End::Skipped(match plan.packs.list.iter().find(|loaded| loaded.pack.is_for(&ids, class)) {
+                None => format!("no pack has a procedure `{name}` for this device, {ids}"),
+                Some(known) => {
+                    format!("the pack `{}`, for this device, {ids}, has no procedure `{name}`", known.pack.name)
+                }
+            })),
             [(first, _), (second, _), ..] => {
                 let title = format!(
                     "both the packs `{}` and `{}` have a procedure `{name}` for this device, {ids}",

@@ -54,6 +54,11 @@ pub struct Pack {
 }
 
 impl Pack {
+    /// Whether one of its devices has these ids and class.
+    pub fn is_for(&self, ids: &str, class: u32) -> bool {
+        self.devices.iter().any(|(_, device)| device.matches(ids, class))
+    }
+
     /// The procedure of this name for a device of these ids and class.
     pub fn procedure_for(&self, name: &str, ids: &str, class: u32) -> Option<&Procedure> {
         let procedure = self.procedures.get(name)?;
