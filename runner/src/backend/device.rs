@@ -65,6 +65,12 @@ impl Device {
         self.region(PCI_CONFIG)
     }
 
+    /// All that the configuration space holds.
+    pub fn config_space(&self) -> Result<Vec<u8>, Errno> {
+        let region = self.config()?;
+        access::region_bytes(self.fd(), &region, &self.tracer)
+    }
+
     /// The BARs that the device has, in order; those of size 0 are left out.
     pub fn regions(&self) -> Result<Vec<Region>, Errno> {
         let mut bars = Vec::new();

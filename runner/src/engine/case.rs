@@ -7,6 +7,7 @@ use minijinja::Value;
 use super::{
     call::{Kept, Prepared},
     checks::amount,
+    device::{self, Changed},
     devices::{Devices, Opened, cannot_open, needs_open},
     failure::{End, Problem},
     faults::Faults,
@@ -57,9 +58,9 @@ pub struct Execution<'a> {
     /// How many steps it has run.
     pub steps_run: u64,
     /// What it holds of the device that the step is on.
-    pub device: super::device::Held,
+    pub device: device::Held,
     /// What it holds of the others, by their numbers.
-    pub others: BTreeMap<usize, super::device::Held>,
+    pub others: BTreeMap<usize, device::Held>,
     /// The files that it opened.
     pub files: Files,
     /// What it made and moved on the open device's IOMMUFD.
@@ -133,7 +134,7 @@ impl<'a> Execution<'a> {
             trace: Vec::new(),
             tracer,
             steps_run: 0,
-            device: super::device::Held::default(),
+            device: device::Held::default(),
             others: BTreeMap::new(),
             files: Files::new(),
             objects: Objects::default(),
@@ -169,8 +170,8 @@ impl<'a> Execution<'a> {
         }
         self.files.clear();
         // Taken and dropped here: a device is closed only once nothing of it is mapped.
-        let mut changed = std::mem::take(&mut self.device).changed;
-        changed |= std::mem::take(&mut self.others).into_values().any(|held| held.changed);
+        let mut changed = std::mem::take(&mut self.device).changed > Changed::No;
+        changed |= std::mem::take(&mut self.others).into_values().any(|held| held.changed > Changed::No);
         self.opened.clear();
         let mut end = self.observe(end, &path, pool);
         if fresh || changed || has_functions || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
@@ -248,6 +249,10 @@ impl<'a> Execution<'a> {
         if end.is_err() {
             self.trace = self.tracer.take();
         }
+        // A reset at each opening and closing takes some devices long, and is not needed where it would restore nothing.
+        if end.is_ok() && self.device.is_as_before(open) {
+            self.device.changed = Changed::No;
+        }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
         step(format!("unmapping what is left of {}", self.planned.id.name));
         let clean = self.take_back(open);
@@ -257,7 +262,7 @@ impl<'a> Execution<'a> {
                 pool.put_back(held);
             }
             // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
-            Err(_) => self.device.changed = true,
+            Err(_) => self.device.changed = Changed::More,
         }
         self.tell_leaves(open);
         if let Err(Unclean::Left(observer, what)) = &clean {

@@ -38,8 +38,22 @@ pub struct Held {
     bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
     events: BTreeMap<(Index, u32), Arc<EventFd>>,
-    /// Whether the case changed the device's state, which closing and opening it restores.
-    pub changed: bool,
+    /// Whether the case changed the device's state.
+    pub changed: Changed,
+    /// The configuration space before the first step that changed something in it.
+    before: Option<Vec<u8>>,
+}
+
+/// Whether a case changed a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changed {
+    /// It did not.
+    #[default]
+    No,
+    /// Only what the configuration space shows: where that is as it was, so is the device.
+    Shown,
+    /// More than can be seen: only closing and opening it restores it.
+    More,
 }
 
 impl Held {
@@ -53,7 +67,31 @@ impl Held {
     pub fn take_over(&mut self, other: Held) {
         self.bars.extend(other.bars);
         self.events.extend(other.events);
-        self.changed |= other.changed;
+        // What was there before a thread began has not been kept.
+        if other.changed > Changed::No {
+            self.changed = Changed::More;
+        }
+    }
+
+    /// A step is about to change something that the configuration space shows.
+    fn changes(&mut self, open: &Open) {
+        if self.changed == Changed::No {
+            self.before = open.session.device().config_space().ok();
+            self.changed = Changed::Shown;
+        }
+    }
+
+    /// Whether the device is as it was before the case: it was not changed, or its configuration space is the same as before and no
+    /// interrupt is enabled.
+    pub fn is_as_before(&self, open: &Open) -> bool {
+        match self.changed {
+            Changed::No => true,
+            Changed::Shown => {
+                let now = || open.session.device().config_space().ok();
+                self.events.is_empty() && self.before.is_some() && self.before == now()
+            }
+            Changed::More => false,
+        }
     }
 }
 
@@ -92,7 +130,7 @@ impl Execution<'_> {
                 (None, device.set_irqs(number(index), 0, IrqAction::Trigger, IrqData::None(0)))
             })
         } else if step.reset.is_some() {
-            self.device.changed = true;
+            self.device.changes(open);
             Ok((None, open.session.device().reset()))
         } else {
             return None;
@@ -148,7 +186,7 @@ impl Execution<'_> {
     ) -> Result<Told, End> {
         let offset = self.size(offset, &at.join("offset"))?;
         let value = self.fitting(value, bits, &at.join("value"))?;
-        self.device.changed = true;
+        self.device.changes(open);
         let device = open.session.device();
         let got = device.config().and_then(|region| device.write(&region, offset, width(bits), value));
         Ok((None, got))
@@ -177,7 +215,7 @@ impl Execution<'_> {
     ) -> Result<Told, End> {
         let value = self.fitting(value, bits, &at.join("value"))?;
         let (bar, offset) = self.register(bar, offset, bits, at, open)?;
-        self.device.changed = true;
+        self.device.changed = Changed::More;
         Ok((None, self.device.bars[&bar].mmio_write(offset, width(bits), value)))
     }
 
@@ -215,7 +253,7 @@ impl Execution<'_> {
             |errno| End::Error(Problem::new("eventfd", at.clone(), format!("failed to make an event: {errno}")));
         let made: Result<Vec<EventFd>, Errno> = (0..count).map(|_| EventFd::new(self.tracer)).collect();
         let events = made.map_err(broken)?;
-        self.device.changed = true;
+        self.device.changes(open);
         let fds: Vec<_> = events.iter().map(|event| Some(event.as_fd())).collect();
         let device = open.session.device();
         let got = device.set_irqs(number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds));

@@ -9,6 +9,7 @@ use minijinja::Value;
 
 use super::{
     case::Execution,
+    device::Changed,
     failure::{End, Problem},
     fixture::{CannotOpen, Member, Open},
 };
@@ -43,6 +44,19 @@ struct Device {
     /// The name that reports know it by.
     used: String,
     bdf: Bdf,
+    /// The ids of vendor and device, and its class, if there is such a device.
+    ids: Option<[u32; 3]>,
+}
+
+/// What sysfs says of a device, which was asked when the run began.
+fn known_ids(used: &DeviceUsed) -> Option<[u32; 3]> {
+    let (vendor, device) = used.ids.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    Some([number(vendor)?, number(device)?, Some(used.class).filter(|class| *class != 0)?])
+}
+
+fn read_ids(bdf: Bdf) -> Option<[u32; 3]> {
+    PciDevice::read(bdf).map(|found| [found.vendor.into(), found.device.into(), found.class])
 }
 
 impl Devices {
@@ -53,10 +67,10 @@ impl Devices {
 
     /// The devices that a case runs on, of those that were given; its virtual functions are made here.
     pub fn of(planned: &Planned, given: &[DeviceUsed], at: &Path) -> Result<Devices, End> {
-        let device = |name: &str, used: &DeviceUsed| Device {
-            name: name.to_owned(),
-            used: used.name.clone(),
-            bdf: used.bdf.parse().expect("the runner names devices by valid addresses"),
+        let device = |name: &str, used: &DeviceUsed| {
+            let bdf = used.bdf.parse().expect("the runner names devices by valid addresses");
+            let ids = known_ids(used).or_else(|| read_ids(bdf));
+            Device { name: name.to_owned(), used: used.name.clone(), bdf, ids }
         };
         let own = &given[planned.device.expect("the runner keeps cases without a device")];
         let mut all = vec![device("device", own)];
@@ -68,11 +82,10 @@ impl Devices {
         for Further { name, which } in &planned.further {
             all.push(match which {
                 Which::Given(index) => device(name, &given[*index]),
-                Which::Function(number) => Device {
-                    name: name.clone(),
-                    used: format!("{}_vf{number}", own.name),
-                    bdf: functions.as_ref().expect("made above").bdfs[*number as usize],
-                },
+                Which::Function(number) => {
+                    let bdf = functions.as_ref().expect("made above").bdfs[*number as usize];
+                    Device { name: name.clone(), used: format!("{}_vf{number}", own.name), bdf, ids: read_ids(bdf) }
+                }
                 Which::Missing(why) => return Err(End::Skipped(why.clone())),
             });
         }
@@ -114,14 +127,13 @@ impl Devices {
     /// What expressions know of a device.
     pub fn facts(&self, number: usize, open: Option<&Open>) -> Value {
         let device = &self.all[number];
-        let found = PciDevice::read(device.bdf);
-        let id = |field: fn(&PciDevice) -> u64| Value::from(found.as_ref().map(field));
+        let id = |at: usize| Value::from(device.ids.map(|ids| ids[at]));
         let mut facts = vec![
             ("name", Value::from(device.used.clone())),
             ("bdf", Value::from(device.bdf.to_string())),
-            ("vendor", id(|device| device.vendor.into())),
-            ("device", id(|device| device.device.into())),
-            ("class", id(|device| device.class.into())),
+            ("vendor", id(0)),
+            ("device", id(1)),
+            ("class", id(2)),
         ];
         facts.extend(open.into_iter().flat_map(abilities));
         if let Some(open) = open {
@@ -218,7 +230,7 @@ impl Execution<'_> {
             let Some(open) = open else { return Some(Err(not_open(at))) };
             Some(self.token(&set.token, &at.join("token")).and_then(|token| {
                 let token = token.ok_or_else(|| no_token("", &at.join("token")))?;
-                self.device.changed = true;
+                self.device.changed = Changed::More;
                 self.compare("vf_token", planned, open.session.device().set_vf_token(&token).map(|()| None))
             }))
         }

@@ -6,6 +6,7 @@ use minijinja::Value;
 
 use super::{
     case::{Execution, Got, access},
+    device::Changed,
     failure::{End, Problem},
     fixture::{Open, Unclean},
     iova::IovaAllocator,
@@ -255,7 +256,9 @@ impl Execution<'_> {
             let start = self.size(&range.start, &at.join("start"))?;
             ranges.push(IovaRange { start, last: self.size(&range.last, &at.join("last"))? });
         }
-        self.device.changed |= ioas == own.id();
+        if ioas == own.id() {
+            self.device.changed = Changed::More;
+        }
         Ok((None, iommufd::ioas_allow_iovas(own.fd(), ioas, &ranges, self.tracer)))
     }
 
@@ -288,7 +291,9 @@ impl Execution<'_> {
             self.objects.made.retain(|made| *made != object);
             let is_own = object == own.id();
             self.objects.homeless |= is_own;
-            self.device.changed |= is_own;
+            if is_own {
+                self.device.changed = Changed::More;
+            }
         }
         Ok((None, got))
     }
@@ -304,7 +309,9 @@ impl Execution<'_> {
         let got = match self.optional(&option.set, &at.join("set"))? {
             None => iommufd::get_option(own.fd(), option_id, object, self.tracer),
             Some(value) => {
-                self.device.changed |= object == own.id() || object == 0;
+                if object == own.id() || object == 0 {
+                    self.device.changed = Changed::More;
+                }
                 iommufd::set_option(own.fd(), option_id, object, value, self.tracer).map(|()| value)
             }
         };
@@ -329,7 +336,7 @@ impl Execution<'_> {
         let hwpt = self.id(tracking.hwpt.as_ref(), &at.join("hwpt"))?;
         let got = match (open.session.container(), hwpt) {
             (Some(container), _) => {
-                self.device.changed = true;
+                self.device.changed = Changed::More;
                 dirty::type1_set_dirty_tracking(container.fd(), tracking.enable, self.tracer)
             }
             (None, Some(hwpt)) => {

@@ -221,6 +221,8 @@ impl Mappings {
             | "VFIO_DEVICE_GET_REGION_INFO"
             | "VFIO_DEVICE_GET_IRQ_INFO"
             | "VFIO_GROUP_GET_STATUS" => {}
+            // It is bound as it was.
+            "VFIO_DEVICE_BIND_IOMMUFD" if got.is_err() => {}
             "IOMMU_IOAS_COPY" if got.is_ok() && ioas.is_some_and(|id| u64::from(id) == given("dst_ioas_id")) => {
                 let access = Access { read: flags & 4 != 0, write: flags & 2 != 0 };
                 match given("src_ioas_id") == given("dst_ioas_id") {

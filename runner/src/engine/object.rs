@@ -11,7 +11,7 @@ use minijinja::Value;
 use super::{
     case::{Execution, Got},
     checks::amount,
-    device::width,
+    device::{Changed, width},
     failure::{End, Problem},
     fixture::Open,
     regions::{Held, prot},
@@ -107,7 +107,9 @@ impl Execution<'_> {
         bytes[..first.len()].copy_from_slice(first);
         let (file, of_fixture) = self.file(&write.on, &at.join("on"), open)?;
         let got = access::write_at(file, offset, &bytes, self.tracer);
-        self.device.changed |= of_fixture;
+        if of_fixture {
+            self.device.changed = Changed::More;
+        }
         let saved = got.map(|written| Value::from_pairs([("bytes", written)]));
         self.save(planned, || saved.unwrap_or(Value::UNDEFINED));
         self.compare("pwrite", planned, got.map(|written| Some(written as u64)))
@@ -188,7 +190,9 @@ impl Execution<'_> {
             let ioas = open.session.ioas().map(|ioas| ioas.id());
             let followed = self.mappings.request(open.session.true_name(), ioas, request.name, got, &given, &written);
             // Whatever else was done to the open device, the next case is not to find it so.
-            self.device.changed |= followed != Ok(true);
+            if followed != Ok(true) {
+                self.device.changed = Changed::More;
+            }
             outcome?;
             return self.reported(followed.map(drop), planned);
         }

@@ -85,14 +85,14 @@ impl Plan {
         })
     }
 
-    /// The order to run in: device by device and backend by backend, so that each is opened once; `slow` cases last, so that
-    /// the others' results are there early.
+    /// The order to run in: device by device and backend by backend, so that each is opened once, with the cases behind that open it
+    /// by themselves; `slow` cases last, so that the others' results are there early.
     pub fn order(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
         order.sort_by_key(|&case| {
             let planned = &self.cases[case as usize];
             let slow = planned.tags.iter().any(|tag| tag == "slow");
-            (slow, planned.device, planned.backend, !planned.further.is_empty())
+            (slow, planned.device, planned.backend, !planned.further.is_empty(), planned.fixture == Fixture::None)
         });
         order
     }

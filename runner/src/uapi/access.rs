@@ -68,6 +68,19 @@ pub fn region_read(
     tracer.call("pread", fields, run, |value| format!("{} {{value={value:#x}}}", width.bytes()))
 }
 
+/// Reads a whole region, as [`region_read`] does; of no more than 64 KiB.
+pub fn region_bytes(device: BorrowedFd, region: &RegionInfo, tracer: &Tracer) -> Result<Vec<u8>, Errno> {
+    let at = file_offset(region, 0)?;
+    let mut bytes = vec![0; region.size.min(64 << 10) as usize];
+    let run = || match pread(device, &mut bytes, at)? {
+        length if length == bytes.len() => Ok(()),
+        _ => Err(Errno(libc::EIO)),
+    };
+    let fields = format!("region={}, offset=0x0, {} bytes", region.index, region.size);
+    tracer.call("pread", fields, run, |()| region.size.to_string())?;
+    Ok(bytes)
+}
+
 /// Writes a little-endian value to `offset` bytes into a region, by pwrite(2) on the device's file.
 ///
 /// `EINVAL` for a value that does not fit the width; otherwise as [`region_read`].
