@@ -32,7 +32,8 @@ impl Checker<'_> {
     /// A `parallel` has two branches or more, and holds no other.
     pub(super) fn parallel(&mut self, path: &Path, case: &Case, parallel: &Parallel) {
         let Parallel { branches, times, r#as, on, steps } = parallel;
-        let within = path.segments().iter().filter(|segment| matches!(segment, Segment::Key(key) if key == "parallel"));
+        let within =
+            path.segments().iter().filter(|segment| matches!(segment, Segment::Key(key) if **key == *"parallel"));
         if within.count() > 1 {
             self.say(
                 Diagnostic::error("too-deep", path.clone(), "a `parallel` within a `parallel`")

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::inputs::{Columns, Inputs, Row};
 use super::regions::Fit;
-use super::written::{self, Kind, When, Written, names_in, steps_of};
+use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
 use crate::backend;
 use crate::language::expression::eval::{self, Name as Needed};
@@ -94,23 +94,22 @@ struct Combination<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn expressions(&mut self, path: &Path, case: &Case, backends: &[backend::Name]) {
-        let mut all = written::expressions(path, case);
+    pub(super) fn expressions(&mut self, path: &Path, case: &Case, steps: &[Placed], backends: &[backend::Name]) {
+        let mut all = written::expressions(path, case, steps);
         let gives = self.procedure.map(|procedure| &procedure.gives);
         all.extend(gives.into_iter().flat_map(|gives| written::given(path, case, gives)));
         all.extend(written::requirements(&Path::root().join("requires"), &self.scenario.requires));
         let (scenario, command_line) = (self.scenario, self.command_line);
         let inputs = Inputs::of(scenario, case, command_line);
         let late = self.variables(path, case, &inputs);
-        let steps = steps_of(path, case);
-        let fields = self.fields(&steps);
+        let fields = self.fields(steps);
         let told = self.problems.len();
         let mut known: BTreeMap<When, Known> = BTreeMap::new();
         for expression in &all {
             // The expressions of one time within the steps are those of one step.
             let known = known
                 .entry(expression.when)
-                .or_insert_with(|| Known::of(expression, scenario, case, self.procedure, &steps, &late));
+                .or_insert_with(|| Known::of(expression, scenario, case, self.procedure, steps, &late));
             self.undeclared(&expression.path, expression.source, known, &fields);
             self.fraction(expression, &inputs);
         }
@@ -385,7 +384,7 @@ impl<'a> Checker<'a> {
 fn beside(one: &Path, other: &Path) -> bool {
     let (one, other) = (one.segments(), other.segments());
     let parts = one.iter().zip(other).position(|(one, other)| one != other);
-    parts.is_some_and(|at| matches!(one[..at].last(), Some(Segment::Key(key)) if key == "branches"))
+    parts.is_some_and(|at| matches!(one[..at].last(), Some(Segment::Key(key)) if **key == *"branches"))
 }
 
 /// The key that a path ends with.

@@ -164,14 +164,15 @@ impl Checker<'_> {
 
     /// Whether a step of a case takes the region, or an expression its address.
     pub(super) fn uses_region(&self, path: &Path, case: &Case, name: &str) -> bool {
+        let steps = steps_of(path, case);
         let takes = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
-        steps_of(path, case).iter().any(takes)
+        steps.iter().any(takes)
             || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
             || Checker::hands_on(path, case, name)
-            || written::expressions(path, case).iter().any(|e| e.names.iter().any(|n| n.name == name))
+            || written::expressions(path, case, &steps).iter().any(|e| e.names.iter().any(|n| n.name == name))
     }
 
-    pub(super) fn step(&mut self, placed: &Placed, case: &Case, backends: &[backend::Name]) {
+    pub(super) fn step(&mut self, placed: &Placed, case: &Case, steps: &[Placed], backends: &[backend::Name]) {
         let Placed { step, path, depth } = placed;
         let verb = match step.verbs().as_slice() {
             [verb] => *verb,
@@ -238,9 +239,9 @@ impl Checker<'_> {
                 self.say(Diagnostic::error("bad-size", path.join(verb).join(key), title).label(expected));
             }
         }
-        self.objects(path, case, step, verb, backends);
+        self.objects(placed, case, steps, verb, backends);
         self.devices(path, case, step, verb);
-        self.files(path, case, step, verb);
+        self.files(placed, case, steps, verb);
         if Step::is_call(verb) {
             if let Some(expect) = &step.expect {
                 self.outcomes(&path.join("expect"), expect, backends, Step::reports_bytes(verb));
@@ -334,7 +335,7 @@ impl Checker<'_> {
     }
 
     /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
-    fn files(&mut self, path: &Path, case: &Case, step: &Step, verb: &str) {
+    fn files(&mut self, Placed { step, path, .. }: &Placed, case: &Case, steps: &[Placed], verb: &str) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
         const WITHOUT_A_DEVICE: [&str; 15] = [
             "open",
@@ -353,8 +354,8 @@ impl Checker<'_> {
             "memory_write",
             "memory_poll",
         ];
-        let opens = written::steps_of(&Path::root(), case).iter().any(|placed| placed.step.device_open.is_some());
-        if alone && !opens && !WITHOUT_A_DEVICE.contains(&verb) {
+        let opens = || steps.iter().any(|placed| placed.step.device_open.is_some());
+        if alone && !WITHOUT_A_DEVICE.contains(&verb) && !opens() {
             self.say(
                 Diagnostic::error(
                     "misplaced-key",
@@ -383,9 +384,8 @@ impl Checker<'_> {
         let close = step.close.as_ref().map(|close| (path.join("close").join("file"), &close.file, false));
         let on = step.file().map(|(verb, name)| (path.join(verb).join("on"), name, !alone));
         if let Some((at, name, of_fixture)) = close.or(on) {
-            let all = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
             // An `ioctl` may make a file, which then is known by the name of its result.
-            let opened = all.iter().filter(|placed| placed.step.open.is_some() || placed.step.ioctl.is_some());
+            let opened = steps.iter().filter(|placed| placed.step.open.is_some() || placed.step.ioctl.is_some());
             let mut known: Vec<&str> =
                 opened.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect();
             if of_fixture {

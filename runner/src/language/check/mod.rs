@@ -89,9 +89,10 @@ impl<'a> Checker<'a> {
 
     fn case(&mut self, path: &Path, case: &Case) {
         let backends = self.case_backends(path, case);
+        let steps = written::steps_of(path, case);
         self.form(path, case);
         self.matrix(path, case);
-        self.names(path, case);
+        self.names(path, case, &steps);
         if let Some(region) = &case.region {
             self.region(&path.join("region"), region);
         }
@@ -113,11 +114,11 @@ impl<'a> Checker<'a> {
             }
             self.after_map(&path, expect, &backends);
         }
-        for placed in written::steps_of(path, case) {
-            self.step(&placed, case, &backends);
+        for placed in &steps {
+            self.step(placed, case, &steps, &backends);
         }
         if combinations(case) <= MOST_COMBINATIONS {
-            self.expressions(path, case, &backends);
+            self.expressions(path, case, &steps, &backends);
         }
     }
 }

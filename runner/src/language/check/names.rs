@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, MOST_COMBINATIONS, combinations, written::steps_of};
+use super::{Checker, MOST_COMBINATIONS, combinations};
 use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, names};
 
 /// Something with a name, and where it gets it.
@@ -17,7 +17,7 @@ const RESULT: &str = "a result";
 const COUNT: &str = "a count";
 
 impl Checker<'_> {
-    pub(super) fn names(&mut self, path: &Path, case: &Case) {
+    pub(super) fn names(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
         let key = |path: Path, name, what| Given { path, target: Target::Key, name, what };
         let mut given: Vec<Given> = Vec::new();
         given.extend(case.matrix.keys().map(|n| key(path.join("matrix").join(n), n, "a value of the matrix")));
@@ -27,7 +27,7 @@ impl Checker<'_> {
         given.extend(case.regions.keys().map(|n| key(of_regions.join(n), n, "a region")));
         let parameters = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys());
         given.extend(parameters.map(|n| key(path.join("parameters").join(n), n, "a parameter")));
-        for Placed { step, path, .. } in steps_of(path, case) {
+        for Placed { step, path, .. } in steps {
             if let Some(name) = &step.save {
                 given.push(Given { path: path.join("save"), target: Target::Value, name: &name.0, what: RESULT });
             }

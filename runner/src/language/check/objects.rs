@@ -3,15 +3,15 @@
 use super::Checker;
 use crate::{
     backend,
-    language::{Case, Diagnostic, Object, Path, Step, Target, Where, every_step, expected_one_of, join, text::suggest},
+    language::{Case, Diagnostic, Object, Placed, Step, Target, Where, expected_one_of, join, text::suggest},
 };
 
 impl Checker<'_> {
     pub(super) fn objects(
         &mut self,
-        path: &Path,
+        Placed { step, path, .. }: &Placed,
         case: &Case,
-        step: &Step,
+        steps: &[Placed],
         verb: &'static str,
         backends: &[backend::Name],
     ) {
@@ -20,10 +20,8 @@ impl Checker<'_> {
             true => Some((path.join(verb), Target::Key, format!("`{verb}`"))),
             false => None,
         };
-        let ids = step
-            .objects()
-            .into_iter()
-            .map(|(verb, key, _)| (path.join(verb).join(key), Target::Key, format!("`{key}`")));
+        let objects = step.objects();
+        let ids = objects.iter().map(|(verb, key, _)| (path.join(*verb).join(*key), Target::Key, format!("`{key}`")));
         let kernel = kernel.map(|(verb, _)| (path.join(verb).join("iova"), Target::Value, "`iova: kernel`".to_owned()));
         let others =
             backends.iter().filter(|&&backend| backend != backend::Name::Iommufd).map(|backend| backend.as_str());
@@ -51,13 +49,11 @@ impl Checker<'_> {
                 );
             }
         }
-        let all = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
-        let made = all.iter().map(|placed| placed.step).filter(|step| step.makes_object());
-        let made: Vec<&str> = made.filter_map(|step| step.save.as_ref()).map(|name| name.0.as_str()).collect();
-        for (verb, key, object) in step.objects() {
-            if let Object::Named(name) = object
-                && !made.contains(&name.0.as_str())
-            {
+        for (verb, key, object) in objects {
+            let Object::Named(name) = object else { continue };
+            let made = steps.iter().map(|placed| placed.step).filter(|step| step.makes_object());
+            let made: Vec<&str> = made.filter_map(|step| step.save.as_ref()).map(|name| name.0.as_str()).collect();
+            if !made.contains(&name.0.as_str()) {
                 let expected = match made.is_empty() {
                     true => "expected the name that an `ioas`, `hwpt` or `attach` was saved under, and there is none"
                         .to_owned(),

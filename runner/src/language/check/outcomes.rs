@@ -16,6 +16,9 @@ impl Checker<'_> {
         reports: bool,
     ) {
         self.table(path, outcomes, backends);
+        if reports {
+            return;
+        }
         let entries: Vec<(Path, &Outcome)> = match outcomes {
             ByBackend::All(outcome) => vec![(path.clone(), outcome)],
             ByBackend::Table(table) => {
@@ -23,7 +26,7 @@ impl Checker<'_> {
             }
         };
         for (path, outcome) in entries {
-            if !reports && matches!(outcome, Outcome::Bytes(_)) {
+            if matches!(outcome, Outcome::Bytes(_)) {
                 self.say(
                     Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes")
                         .at(Target::Key)
@@ -74,18 +77,22 @@ impl Checker<'_> {
             );
         }
         for (index, (pattern, _)) in table.iter().enumerate() {
-            let path = path.join(pattern.0.as_str());
+            let path = || path.join(pattern.0.as_str());
             if !pattern.matches_any() {
-                self.unknown_backend(path, Target::Key, pattern);
+                self.unknown_backend(path(), Target::Key, pattern);
                 continue;
             }
             let meant: Vec<_> = backends.iter().filter(|&&backend| pattern.matches(backend)).collect();
             if meant.is_empty() {
                 self.say(
-                    Diagnostic::error("unreachable", path, format!("`{}` matches no backend of this case", pattern.0))
-                        .at(Target::Key)
-                        .label(suggest::expected_one_of(backends.iter().map(|name| name.as_str())))
-                        .help("remove the key, or add the backend to `backends`"),
+                    Diagnostic::error(
+                        "unreachable",
+                        path(),
+                        format!("`{}` matches no backend of this case", pattern.0),
+                    )
+                    .at(Target::Key)
+                    .label(suggest::expected_one_of(backends.iter().map(|name| name.as_str())))
+                    .help("remove the key, or add the backend to `backends`"),
                 );
                 continue;
             }
@@ -112,7 +119,7 @@ impl Checker<'_> {
             };
             let above = suggest::join(earlier.iter().copied(), "and");
             self.say(
-                Diagnostic::error("unreachable", path.clone(), format!("`{}` is never reached", pattern.0))
+                Diagnostic::error("unreachable", path(), format!("`{}` is never reached", pattern.0))
                     .at(Target::Key)
                     .label(format!(
                         "expected a backend that {above} above {} not match",

@@ -58,7 +58,7 @@ pub(super) fn names_in(source: &str) -> Rc<[Name]> {
 }
 
 /// All expressions of a case but those of its variables.
-pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
+pub(super) fn expressions<'a>(path: &Path, case: &'a Case, steps: &[Placed<'a>]) -> Vec<Written<'a>> {
     let mut all = Expressions(Vec::new());
     for (index, template) in case.covers.iter().enumerate() {
         all.text(path.join("covers").join(index), template, When::PLANNED);
@@ -103,7 +103,7 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case) -> Vec<Written<'a>> {
             None => {}
         }
     }
-    for (index, Placed { step, path, .. }) in steps_of(path, case).into_iter().enumerate() {
+    for (index, Placed { step, path, .. }) in steps.iter().enumerate() {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
             let fit = Fit::of_step(step, verb, key);

@@ -204,8 +204,12 @@ fn closing(expression: &str) -> Option<usize> {
 
 /// The range between the braces of a text that is wholly one expression.
 pub(in crate::language) fn whole(text: &str) -> Option<Range<usize>> {
-    if !text.trim_start().starts_with("{{") {
-        return None;
+    let begin = text.len() - text.trim_start().len();
+    let end = text.trim_end().len();
+    let inside = text.get(begin..end)?.strip_prefix("{{")?;
+    // Nearly always the first braces that close are the last.
+    if inside.find("}}").is_some_and(|close| close + 2 == inside.len()) {
+        return Some(begin + 2..end - 2);
     }
     let mut expressions = Vec::new();
     for piece in pieces(text).ok()? {

@@ -1,25 +1,25 @@
 //! Where in a document a value stands, as the author would say it: `cases[0].steps[2].map.iova`.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// One step down from a mapping or a sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Segment {
-    /// The value of this key of a mapping.
-    Key(String),
+    /// The value of this key of a mapping. Shared, since a path is copied with every step further down.
+    Key(Arc<str>),
     /// The element at this index (from 0) of a sequence.
     Index(usize),
 }
 
 impl From<&str> for Segment {
     fn from(key: &str) -> Self {
-        Segment::Key(key.to_owned())
+        Segment::Key(key.into())
     }
 }
 
 impl From<String> for Segment {
     fn from(key: String) -> Self {
-        Segment::Key(key)
+        Segment::Key(key.into())
     }
 }
 

@@ -38,7 +38,7 @@ impl Shape {
                     Segment::Index(_) => schema.get("items"),
                     Segment::Key(key) => schema
                         .get("properties")
-                        .and_then(|keys| keys.get(key))
+                        .and_then(|keys| keys.get(&**key))
                         .or_else(|| schema.get("additionalProperties").filter(|values| values.is_object())),
                 })
                 .collect()
@@ -120,7 +120,7 @@ impl Shape {
             {
                 let owner = match below.segments() {
                     [] => "the file".to_owned(),
-                    [.., Segment::Key(list), Segment::Index(_)] if list == "cases" => "the case".to_owned(),
+                    [.., Segment::Key(list), Segment::Index(_)] if **list == *"cases" => "the case".to_owned(),
                     [.., Segment::Index(_)] => "the step".to_owned(),
                     [.., Segment::Key(key)] => format!("`{key}`"),
                 };
@@ -181,7 +181,7 @@ impl Shape {
     /// How a value of another form is written.
     fn form(self, site: &Site, expected: &str) -> Option<String> {
         let key = site.path.segments().iter().rev().find_map(|segment| match segment {
-            Segment::Key(key) => Some(key.as_str()),
+            Segment::Key(key) => Some(key),
             Segment::Index(_) => None,
         })?;
         let is_element = matches!(site.path.last(), Some(Segment::Index(_)));

@@ -31,7 +31,7 @@ impl Wounds {
             for segment in problem.path.segments() {
                 node = match (node, segment) {
                     (Some(node), Segment::Key(key)) => {
-                        mentioned.insert(key.clone());
+                        mentioned.insert(key.to_string());
                         node.get(key)
                     }
                     (Some(Node::Sequence(elements)), Segment::Index(index)) => elements.get(*index),
@@ -76,7 +76,7 @@ impl Wounds {
     /// Whether something beside a path could not be read that may have changed what is expected there.
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
-            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&key.as_str()) || Step::VERBS.contains(&key.as_str()));
+            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Step::VERBS.contains(&&**key));
             wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key" | "merge-key"))
         })
     }
