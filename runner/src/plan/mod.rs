@@ -34,6 +34,8 @@ pub struct Plan {
     pub cases: Vec<Planned>,
     /// The variables of the command line.
     pub command_line: Vec<(String, Scalar)>,
+    /// The devices that were given, for messages: their names and ids.
+    given: Vec<String>,
 }
 
 /// One case on one backend and one device.
@@ -75,6 +77,14 @@ impl Plan {
     pub fn missing(&self, planned: &Planned) -> Option<String> {
         if planned.device.is_none() {
             let name = &planned.id.device;
+            let pack = &self.scenarios[planned.scenario].pack;
+            if let Some(role) = self.packs.get(pack).and_then(|manifest| manifest.pack.devices.get(name)) {
+                return Some(format!(
+                    "no device is the `{name}` of the pack `{pack}`, which has {}; given: {}; name one with --device",
+                    role.wanted(),
+                    self.given.join(", ")
+                ));
+            }
             return Some(format!(
                 "no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}"
             ));
@@ -211,7 +221,10 @@ pub fn expand(
         }
     }
     match collisions.is_empty() {
-        true => Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec() }),
+        true => {
+            let given = devices.iter().map(|device| format!("{} ({})", device.name, device.ids)).collect();
+            Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given })
+        }
         false => Err(collisions),
     }
 }
@@ -247,5 +260,29 @@ pub fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
     match values.is_empty() {
         true => case.name.0.clone(),
         false => format!("{}[{}]", case.name, values.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Source, load};
+
+    #[test]
+    fn a_role_that_no_device_has_is_told_with_what_it_takes_and_what_was_given() {
+        let mut packs = Packs::default();
+        let manifest = "name: acme\nsummary: Cards.\ndevices: { nic: { ids: [\"8086:10c9\"] } }\n";
+        packs.add(Source::new("acme/pack.yaml", manifest)).expect("a pack");
+        let text = "name: s\ndevice: nic\nbackends: [iommufd]\ncases:\n- name: c\n  region: { memory: anonymous, size: 4KiB }\n  expect: { map: ok }\n";
+        let loaded = load(Source::new("acme/s.yaml", text), "acme".into(), &packs, &[]).expect("a scenario");
+        let edu = DeviceUsed { name: "edu".into(), ids: "1234:11e8".into(), ..DeviceUsed::default() };
+        let plan = expand(vec![loaded], packs, &[edu], &[]).expect("no collision");
+        assert_eq!(
+            plan.missing(&plan.cases[0]).as_deref(),
+            Some(
+                "no device is the `nic` of the pack `acme`, which has the ids 8086:10c9; given: edu (1234:11e8); \
+                 name one with --device"
+            )
+        );
     }
 }

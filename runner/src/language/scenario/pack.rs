@@ -108,6 +108,16 @@ impl Role {
         self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == ids))
             && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == class))
     }
+
+    /// What a device has to have to be meant, for a sentence: `the ids 8086:10c9`.
+    pub fn wanted(&self) -> String {
+        let ids = self.ids.iter().map(|ids| ids.iter().map(|ids| ids.0.clone()).collect::<Vec<_>>());
+        let class = self.class.iter().map(|class| class.iter().map(|class| format!("{:06x}", class.0)).collect());
+        let said = ids.map(|ids| format!("the ids {}", ids.join(" or ")));
+        said.chain(class.map(|class: Vec<String>| format!("the class {}", class.join(" or "))))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    }
 }
 
 /// A procedure: steps that do one thing with a device of the pack.
@@ -385,5 +395,7 @@ mod tests {
         assert!(!role(&["8086:10c9"], &[0x010802]).matches("8086:10c9", 0x020000));
         assert!(role(&[], &[0x010802]).matches("1b36:0010", 0x010802));
         assert!(!role(&[], &[0x010802]).matches("", 0));
+        let wanted = role(&["8086:10c9", "8086:1526"], &[0x010802]).wanted();
+        assert_eq!(wanted, "the ids 8086:10c9 or 8086:1526 and the class 010802");
     }
 }
