@@ -30,6 +30,10 @@ use crate::lab::{self, Guest, JOURNAL_PORT, Job, LabError, Next};
 
 /// The folder in the guest that everything is added to, and that the command starts in.
 const WORK: &str = "/work";
+/// How often the guest tells that it is there.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long it may tell nothing before it counts as hung.
+const SILENCE: Duration = Duration::from_secs(120);
 /// How long the command's output is waited for after the command has ended.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -69,6 +73,8 @@ pub struct Inside {
 enum Said {
     /// The devices are bound.
     Started,
+    /// The guest is there.
+    Alive,
     Out(String),
     Err(String),
 }
@@ -81,7 +87,7 @@ impl Said {
     fn print(&self) -> io::Result<()> {
         let bytes = |text: &str| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect::<Vec<_>>();
         match self {
-            Said::Started => Ok(()),
+            Said::Started | Said::Alive => Ok(()),
             Said::Out(text) => {
                 let mut out = io::stdout().lock();
                 out.write_all(&bytes(text)).and_then(|()| out.flush())
@@ -101,11 +107,13 @@ pub fn main(args: &Args) -> Result<u8, Stop> {
     }
     let mut guest = Guest::boot(&prepared, &job, &interrupt)?;
     let mut started = false;
+    let mut heard = Instant::now();
     loop {
         match guest.next_line(TICK) {
             Next::Line(line) => match serde_json::from_str::<Said>(&line) {
                 Ok(said) => {
                     started = true;
+                    heard = Instant::now();
                     if said.print().is_err() {
                         return Ok(Exit::ReportNotWritten as u8); // nobody reads it any more
                     }
@@ -125,6 +133,14 @@ pub fn main(args: &Args) -> Result<u8, Stop> {
             }
             Next::Died { console_tail } => {
                 eprintln!("vfiospec: the guest died; its console says:\n{}", indent(&console_tail));
+                return Ok(Exit::NoVerdict as u8);
+            }
+            Next::TimedOut if heard.elapsed() > SILENCE => {
+                let seconds = heard.elapsed().as_secs();
+                eprintln!(
+                    "vfiospec: nothing was heard of the guest for {seconds} s; its console says:\n{}",
+                    indent(&guest.last_words())
+                );
                 return Ok(Exit::NoVerdict as u8);
             }
             Next::TimedOut => {}
@@ -253,7 +269,12 @@ fn run(args: &Inside) -> io::Result<u8> {
         read(err, Said::Err, sender);
     }
     let mut ended: Option<(ExitStatus, Instant)> = None;
+    let mut beat = Instant::now();
     loop {
+        if beat.elapsed() > BEAT {
+            beat = Instant::now();
+            tell(&mut port, &Said::Alive)?;
+        }
         match said.recv_timeout(Duration::from_millis(20)) {
             Ok(said) => tell(&mut port, &said)?,
             Err(RecvTimeoutError::Disconnected) => break,
