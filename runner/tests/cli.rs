@@ -71,6 +71,10 @@ fn filters_select_cases_and_say_when_there_are_none() {
     );
     let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", "no/such.jsonl"]), 2);
     assert!(stderr.contains("no/such.jsonl") && stderr.contains("help: "), "{stderr}");
+    let torn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torn.jsonl");
+    std::fs::write(&torn, "{\"event\":\"run_st").unwrap();
+    let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", torn.to_str().unwrap()]), 2);
+    assert!(stderr.contains("there is no run in the journal") && stderr.contains("help: "), "{stderr}");
 }
 
 #[test]

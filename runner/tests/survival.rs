@@ -310,6 +310,29 @@ fn undisturbed(name: &str) -> Option<(String, Run, usize)> {
     Some((file, run_of(&ran.journal), lines))
 }
 
+/// Looks at what a run that was killed has told; gives how many cases were running.
+fn left_behind(told: &[Event], finished: &BTreeMap<u32, &CaseResult>, whole: &Run, killed: bool) -> usize {
+    let run = Run::from_events(told.to_vec());
+    let mut running = 0;
+    for ((case, Full { planned, result }), undisturbed) in run.cases.iter().zip(full(&run)).zip(full(whole)) {
+        assert_eq!(planned, undisturbed.planned, "nothing is invented");
+        match finished.get(&planned.case) {
+            Some(told) => {
+                assert_eq!((case.state, &&result), (State::Finished, told), "every finished case is there");
+                assert_eq!(result.verdict, undisturbed.result.verdict, "{}", planned.id());
+            }
+            None if case.state == State::Died => {
+                running += 1;
+                assert_eq!(result.verdict, Verdict::Error);
+            }
+            None => assert_eq!((case.state, result.verdict), (State::NotRun, Verdict::Skipped)),
+        }
+    }
+    assert!(running <= 1, "at most one was running: {running}");
+    assert!(!killed || !told_its_end(&run) || finished.len() == whole.cases.len(), "it told no end that was none");
+    running
+}
+
 /// Kills a run at a moment, looks at what it left, and has it go on to its end. Gives how many results there were, and how many
 /// cases were running, when it was killed.
 fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, delay: Duration) -> (usize, usize) {
@@ -329,24 +352,7 @@ fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, dela
             _ => None,
         })
         .collect();
-    let run = Run::from_events(told.clone());
-    let mut running = 0;
-    for ((case, Full { planned, result }), undisturbed) in run.cases.iter().zip(full(&run)).zip(full(whole)) {
-        assert_eq!(planned, undisturbed.planned, "nothing is invented");
-        match finished.get(&planned.case) {
-            Some(told) => {
-                assert_eq!((case.state, &&result), (State::Finished, told), "every finished case is there");
-                assert_eq!(result.verdict, undisturbed.result.verdict, "{}", planned.id());
-            }
-            None if case.state == State::Died => {
-                running += 1;
-                assert_eq!(result.verdict, Verdict::Error);
-            }
-            None => assert_eq!((case.state, result.verdict), (State::NotRun, Verdict::Skipped)),
-        }
-    }
-    assert!(running <= 1, "at most one was running: {running}");
-    assert!(!killed || !told_its_end(&run) || finished.len() == whole.cases.len(), "it told no end that was none");
+    let running = if told.is_empty() { 0 } else { left_behind(&told, &finished, whole, killed) };
 
     let mut child = start("--resume", &journal, &junit, file);
     let status = child.wait().expect("it ends");

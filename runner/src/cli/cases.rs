@@ -100,8 +100,14 @@ impl Cases {
 
 /// The ids of the cases that ended so.
 fn ended(how: Rerun, journal: &Path) -> Result<HashSet<String>, Exit> {
-    let run =
-        Run::from_events(read(journal, "--rerun runs the cases of an earlier run again; --from names its journal")?);
+    const HELP: &str = "--rerun runs the cases of an earlier run again; --from names its journal";
+    let events = read(journal, HELP)?;
+    if events.is_empty() {
+        // Killed before it had said a word.
+        eprintln!("vfiospec: there is no run in the journal {}\n  help: {HELP}", journal.display());
+        return Err(Exit::Usage);
+    }
+    let run = Run::from_events(events);
     let meant = |verdict| match how {
         Rerun::Failed => matches!(verdict, Verdict::Failed | Verdict::Error),
         Rerun::Flaky => verdict == Verdict::Flaky,
