@@ -36,6 +36,13 @@ pub enum Event {
     /// A case was tried, and is going to be tried again (`--repeat`, `--retries`): not its result yet, which
     /// [`Event::CaseFinished`] sums up from all attempts.
     CaseAttempted(CaseResult),
+    /// With `--trace`: the case that runs has made a call. It goes to the terminal only, and no journal has it.
+    Called {
+        /// [`PlannedCase::case`]
+        case: u32,
+        /// The call, decoded.
+        call: String,
+    },
 }
 
 /// Where and with what a run happens.

@@ -122,6 +122,18 @@ fn page_sizes_are_seen_where_they_are_promised_and_left_out_where_they_are_not()
 }
 
 #[test]
+fn a_trace_shows_each_call_of_a_case_as_it_is_made_and_the_journal_none() {
+    let arguments = ["--trace", "--backend", "iommufd", "--filter", "case == 'exact'", "scenarios/uapi/unmap.yaml"];
+    let Some(ran) = lab_run("trace", &arguments) else { return };
+    ran.expect(0);
+    let said = ran.stderr();
+    let (_, calls) = said.split_once("uapi.unmap.iommufd__edu.exact:\n").expect("the case comes first");
+    let call = |name: &str| calls.find(&format!("\n  {name}(")).unwrap_or_else(|| panic!("no {name} in\n{said}"));
+    assert!(call("IOMMU_IOAS_MAP") < call("IOMMU_IOAS_UNMAP"), "{said}");
+    assert!(events(&ran, "called").is_empty());
+}
+
+#[test]
 fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() {
     let pack = folder("wrong-expectation").join("kernel");
     fs::create_dir_all(&pack).unwrap();

@@ -157,6 +157,10 @@ pub struct Course {
     #[arg(long, requires = "retries", help_heading = "How they run")]
     fail_on_flaky: bool,
 
+    /// Show each call of the running case as it is made
+    #[arg(long, help_heading = "How they run")]
+    trace: bool,
+
     /// Stop at the first case that fails or has no verdict
     #[arg(long, help_heading = "How they run")]
     fail_fast: bool,
@@ -201,6 +205,7 @@ impl Course {
             repeat: self.repeat.map_or(1, NonZeroU32::get),
             retries: self.retries.unwrap_or(0),
             fail_fast: self.fail_fast,
+            trace: self.trace,
             ..Schedule::default()
         };
         (schedule, seed)

@@ -231,11 +231,16 @@ impl Output {
         })
     }
 
-    /// One event, to the journal first.
+    /// One event, to the journal first; a call that was made is only shown.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
-        self.journal.on(&event)?;
+        let is_kept = !matches!(event, Event::Called { .. });
+        if is_kept {
+            self.journal.on(&event)?;
+        }
         let _ = self.progress.on(&event); // a terminal that is gone stops nothing
-        self.events.push(without_texts(event));
+        if is_kept {
+            self.events.push(without_texts(event));
+        }
         Ok(())
     }
 

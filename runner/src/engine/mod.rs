@@ -36,7 +36,7 @@ use crate::{
     host::{facts, kmsg::Window},
     language::Logged,
     plan::Plan,
-    uapi::Tracer,
+    uapi::{Call, Tracer},
 };
 use case::Execution;
 use failure::{End, Problem};
@@ -61,6 +61,11 @@ impl Engine {
         let tracer = Tracer::new();
         let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
         Engine { plan, devices, fixtures, pool, faults: Faults::new(), tracer }
+    }
+
+    /// From now on each call is also told at once.
+    pub fn trace(&self, live: fn(&Call)) {
+        self.tracer.tell(live);
     }
 
     /// Runs one case; `step` hears of each step before it begins.

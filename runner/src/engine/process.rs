@@ -72,7 +72,7 @@ pub struct Worker {
 
 impl Worker {
     /// Starts one.
-    pub fn start(setup: &Setup) -> io::Result<Worker> {
+    pub fn start(setup: &Setup, trace: bool) -> io::Result<Worker> {
         let last_step = LastStep::new()?;
         let mut child = Command::new("/proc/self/exe")
             .arg0("vfiospec")
@@ -84,7 +84,7 @@ impl Worker {
         let output = Lines { pipe: child.stdout.take().expect("it is piped"), read: Vec::new() };
         let input = child.stdin.take();
         let mut worker = Worker { child, input, output, last_step, busy: false, stuck: false };
-        worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number() })?;
+        worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number(), trace })?;
         Ok(worker)
     }
 
@@ -94,8 +94,16 @@ impl Worker {
         self.input.as_mut().expect("open until the worker is dropped").write_all(&line)
     }
 
-    /// Has it run a case: the one of this number, which is `at` in what it was set up with.
-    pub fn run(&mut self, case: u32, at: u32, timeout: Duration, interrupt: &AtomicBool) -> Outcome {
+    /// Has it run a case: the one of this number, which is `at` in what it was set up with. `called` hears of its calls, if it was
+    /// started to tell them.
+    pub fn run(
+        &mut self,
+        case: u32,
+        at: u32,
+        timeout: Duration,
+        interrupt: &AtomicBool,
+        called: &mut dyn FnMut(String),
+    ) -> Outcome {
         self.last_step.say("");
         // If it cannot be told, it is dead: the loop below finds out and says how.
         let _ = self.say(&ToWorker::Run { case, at });
@@ -109,6 +117,7 @@ impl Worker {
                 Next::Line(line) => {
                     let told = serde_json::from_slice(&line);
                     match told {
+                        Ok(FromWorker::Called { call }) => called(call),
                         Ok(FromWorker::Finished(result)) if result.case == case => {
                             self.busy = false;
                             return Outcome::Finished(result);

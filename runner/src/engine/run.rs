@@ -60,6 +60,7 @@ pub fn run(
         setup: for_worker,
         numbers,
         interrupt,
+        trace: schedule.trace,
         worker: None,
         left: Left { given_up: vec![false; setup.devices.len()] },
     };
@@ -75,7 +76,8 @@ pub fn run(
             attempts.push(attempt.clone());
         }
         let last = loop {
-            let Some(result) = runner.attempt(case) else { break None };
+            let mut called = |call| sink(Event::Called { case, call });
+            let Some(result) = runner.attempt(case, &mut called) else { break None };
             if !schedule.again(attempts.len(), result.verdict) || interrupt.load(Ordering::Relaxed) {
                 break Some(result);
             }
@@ -117,13 +119,15 @@ struct Runner<'a> {
     /// The number of each case in the plan that a worker makes of it.
     numbers: Vec<u32>,
     interrupt: &'a AtomicBool,
+    /// Whether workers tell of each call.
+    trace: bool,
     worker: Option<Worker>,
     left: Left,
 }
 
 impl Runner<'_> {
     /// Runs a case once; `None` if the run is to stop.
-    fn attempt(&mut self, case: u32) -> Option<CaseResult> {
+    fn attempt(&mut self, case: u32, sink: &mut dyn FnMut(String) -> io::Result<()>) -> Option<CaseResult> {
         let planned = &self.plan.cases[case as usize];
         let skipped = |message: String| {
             Some(CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Skipped, Duration::ZERO) })
@@ -138,10 +142,12 @@ impl Runner<'_> {
         // A worker that dies takes its own look at the kernel's log with it.
         let mut log = Window::look();
         let at = self.numbers[case as usize];
+        // Where it cannot be told, the next event cannot either, and ends the run.
+        let mut called = |call| drop(sink(call));
         let outcome = match &mut self.worker {
-            Some(worker) => worker.run(case, at, planned.timeout, self.interrupt),
-            None => match Worker::start(&self.setup) {
-                Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt),
+            Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut called),
+            None => match Worker::start(&self.setup, self.trace) {
+                Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt, &mut called),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
         };

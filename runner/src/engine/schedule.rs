@@ -20,6 +20,9 @@ pub struct Schedule {
     pub retries: u32,
     /// The first case that fails or has no verdict is the last.
     pub fail_fast: bool,
+    /// Each call is told at once.
+    #[serde(default)]
+    pub trace: bool,
     /// The run goes on from a journal, where its beginning and its plan are told.
     pub resumes: bool,
     /// Attempts at the first of the cases that were made before.
@@ -129,7 +132,7 @@ impl Past {
                         false => past.died.remove(&result.case),
                     };
                 }
-                Event::RunFinished(_) => {}
+                Event::RunFinished(_) | Event::Called { .. } => {}
             }
         }
         past.attempts = attempts.into_values().flatten().collect();

@@ -28,6 +28,8 @@ pub enum ToWorker {
         setup: Setup,
         /// The number of the file that takes what the worker is doing.
         last_step: i32,
+        /// Whether to tell of each call.
+        trace: bool,
     },
     /// Run a case.
     Run {
@@ -117,6 +119,11 @@ pub enum FromWorker {
         /// Neither kernel nor device was waited for.
         ours: bool,
     },
+    /// A call was made.
+    Called {
+        /// Decoded, as in a trace.
+        call: String,
+    },
     /// A case has its result.
     Finished(Box<CaseResult>),
 }
@@ -136,12 +143,15 @@ pub fn main() -> Result<(), String> {
             .map(Some)
             .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
-    let Some(ToWorker::Setup { setup, last_step }) = next()? else {
+    let Some(ToWorker::Setup { setup, last_step, trace }) = next()? else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());
     };
     let last_step = LastStep::of_runner(last_step)
         .map_err(|error| format!("failed to open what the runner left for us: {error}"))?;
     let mut engine = Engine::new(setup.plan()?, setup.devices);
+    if trace {
+        engine.trace(|call| say(&FromWorker::Called { call: call.to_string() }));
+    }
     while let Some(message) = next()? {
         let ToWorker::Run { case, at } = message else { return Err("the runner sent a second setup".into()) };
         signal::forget();

@@ -92,7 +92,7 @@ impl Writer {
         line.push(b'\n');
         self.file.write_all(&line)?;
         match event {
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) => Ok(()),
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => Ok(()),
             Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::CaseFinished(_) | Event::RunFinished(_) => {
                 self.sync()
             }

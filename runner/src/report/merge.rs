@@ -151,7 +151,7 @@ impl Merge {
                     millis_before = new.finished.take().map_or(new.micros / 1000, |finished| finished.millis);
                 }
                 // Its result sums it up.
-                Event::CaseAttempted(_) => {}
+                Event::CaseAttempted(_) | Event::Called { .. } => {}
             }
         })?;
         for progress in progress.into_values().filter(|progress| progress.begun && progress.result.is_none()) {

@@ -22,6 +22,8 @@ pub struct Progress<W = Stderr> {
     ticks: bool,
     ids: HashMap<u32, String>,
     counts: Counts,
+    /// The case whose calls are shown.
+    traced: Option<u32>,
 }
 
 impl Progress {
@@ -40,7 +42,7 @@ impl<W: Write> Progress<W> {
             true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal)),
             false => ProgressBar::hidden(),
         };
-        Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default() }
+        Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default(), traced: None }
     }
 
     /// Shows one event.
@@ -59,6 +61,13 @@ impl<W: Write> Progress<W> {
                 Ok(())
             }
             Event::CaseFinished(result) => self.finish(result),
+            Event::Called { case, call } => {
+                if self.traced.replace(*case) != Some(*case) {
+                    self.say(&format!("{}:", self.id(*case)));
+                }
+                self.say(&format!("  {}", sanitize::line(call)));
+                Ok(())
+            }
             Event::RunFinished(_) => {
                 self.clear();
                 Ok(())

@@ -44,12 +44,19 @@ struct Record {
     dropped: u64,
     /// The number of the first call that is kept, counted from the first one ever.
     first: u64,
+    /// Who hears of each call at once.
+    live: Option<fn(&Call)>,
 }
 
 impl Tracer {
     /// An empty record.
     pub fn new() -> Tracer {
         Tracer::default()
+    }
+
+    /// From now on each call is also told at once.
+    pub fn tell(&self, live: fn(&Call)) {
+        self.record_now().live = Some(live);
     }
 
     /// Makes a call and records it: `fields` is what goes in, `shown` turns what came out into `0 {size=0x1000}`.
@@ -81,6 +88,9 @@ impl Tracer {
     /// Records a call that was made elsewhere.
     pub fn record(&self, call: Call) {
         let mut record = self.record_now();
+        if let Some(live) = record.live {
+            live(&call);
+        }
         if record.calls.len() == KEPT {
             record.calls.pop_front();
             record.dropped += 1;
@@ -106,7 +116,8 @@ impl Tracer {
     pub fn take(&self) -> Vec<String> {
         let mut current = self.record_now();
         let first = current.first + current.calls.len() as u64;
-        let mut record = std::mem::replace(&mut *current, Record { first, ..Record::default() });
+        let anew = Record { first, live: current.live, ..Record::default() };
+        let mut record = std::mem::replace(&mut *current, anew);
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
         let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);
         let lines = record.calls.make_contiguous().chunk_by(same).map(|calls| match calls {
