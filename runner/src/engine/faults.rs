@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::{failure::Problem, log};
-use crate::{event::Unchecked, host::kmsg::Window, language::Path};
+use crate::{
+    event::Unchecked,
+    host::{facts, kmsg::Window},
+    language::Path,
+};
 
 /// How long the kernel counts what it logs of faults (`DEFAULT_RATELIMIT_INTERVAL` in include/linux/ratelimit_types.h), and some more.
 const INTERVAL: Duration = Duration::from_millis(5100);
@@ -20,10 +24,16 @@ const ONE: u32 = 3;
 const LATE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(5);
 
+/// How long ago that was, by the kernel's ticks.
+fn since(moment: Duration) -> Duration {
+    facts::ticked().saturating_sub(moment)
+}
+
 /// What this process has seen the kernel log of faults.
 pub struct Faults {
-    begin: Instant,
-    seen: VecDeque<(Instant, u32)>,
+    /// When it began, by the kernel's ticks, as all times here.
+    begin: Duration,
+    seen: VecDeque<(Duration, u32)>,
     /// The cases that have waited, by the numbers of their scenarios, their own, and their devices.
     waited: BTreeSet<(usize, usize, Option<usize>)>,
     /// Whether the kernel was certain to log a fault when the case began.
@@ -33,7 +43,7 @@ pub struct Faults {
 impl Faults {
     /// Nothing seen yet.
     pub fn new() -> Faults {
-        Faults { begin: Instant::now(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
+        Faults { begin: facts::ticked(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
     }
 
     /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all the same,
@@ -48,19 +58,19 @@ impl Faults {
     }
 
     fn is_certain(&self) -> bool {
-        let lines = self.seen.iter().filter(|(at, _)| at.elapsed() < INTERVAL).map(|(_, lines)| lines);
-        let knows_before = self.begin.elapsed() >= INTERVAL || !self.seen.is_empty();
+        let lines = self.seen.iter().filter(|(at, _)| since(*at) < INTERVAL).map(|(_, lines)| lines);
+        let knows_before = since(self.begin) >= INTERVAL || !self.seen.is_empty();
         knows_before && lines.sum::<u32>() + ONE <= BURST
     }
 
     fn wait_for_it(&mut self, say: &mut dyn FnMut(String)) {
         // What the kernel logged before this process began is not known.
-        if let Some(rest) = INTERVAL.checked_sub(self.begin.elapsed()).filter(|_| self.seen.is_empty()) {
+        while let Some(rest) = INTERVAL.checked_sub(since(self.begin)).filter(|_| self.seen.is_empty()) {
             say("waiting until the kernel is certain to log faults".to_owned());
             thread::sleep(rest);
         }
         while let Some((oldest, _)) = self.seen.front() {
-            let age = oldest.elapsed();
+            let age = since(*oldest);
             if age >= INTERVAL {
                 self.seen.pop_front();
                 continue;
@@ -77,7 +87,7 @@ impl Faults {
     pub fn remember(&mut self, lines: &[String]) {
         let count: u32 = lines.iter().map(|line| log::costs(line)).sum();
         if count > 0 {
-            self.seen.push_back((Instant::now(), count));
+            self.seen.push_back((facts::ticked(), count));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::pci::{PciDevice, attribute};
 use super::{Bdf, Root};
@@ -70,6 +71,34 @@ pub fn boot() -> String {
     Root::default().text("proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
+/// The time as the kernel counts it by its ticks, since it began or some time before.
+///
+/// It is behind where ticks are lost, as in emulation on a busy host, and the kernel makes nothing up for them (`tick_handle_periodic` in
+/// kernel/time/tick-common.c): limits that it has in jiffies last longer then. Where ticks make up for what was lost, or nothing tells of
+/// them, it is the time since boot.
+pub fn ticked() -> Duration {
+    let root = Root::default();
+    let counted = root.text("proc/timer_list").and_then(|text| ticks_in(&text));
+    let since_boot = || root.text("proc/uptime")?.split(' ').next()?.parse().ok();
+    counted.unwrap_or_else(|| Duration::from_secs_f64(since_boot().unwrap_or(0.0)))
+}
+
+/// What `/proc/timer_list` says of them: how many, and how long one is where timers have no better resolution.
+fn ticks_in(timer_list: &str) -> Option<Duration> {
+    let field =
+        |name: &str| timer_list.lines().find_map(|line| line.trim_start().strip_prefix(name))?.trim().parse().ok();
+    let nanoseconds: u64 = timer_list
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix(".resolution:"))?
+        .trim()
+        .strip_suffix("nsecs")?
+        .trim()
+        .parse()
+        .ok()?;
+    let ticks: u64 = field("jiffies:")?;
+    (nanoseconds > 1).then(|| Duration::from_nanos(ticks.wrapping_mul(nanoseconds)))
+}
+
 /// How many huge pages are free, by their size in bytes.
 pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     let root = Root::default();
@@ -126,6 +155,19 @@ pub fn taint() -> Option<u64> {
 mod tests {
     use super::super::use_of::tests::Tree;
     use super::*;
+
+    #[test]
+    fn ticks_are_counted_where_they_are_the_only_clock() {
+        let told = |resolution: u32| {
+            format!(
+                "Timer List Version: v0.10\nHRTIMER_MAX_CLOCK_BASES: 8\nnow at 21 nsecs\n\ncpu: 0\n clock 0:\n  .base:       0\n  \
+                 .index:      0\n  .resolution: {resolution} nsecs\n  .get_time:   ktime_get\njiffies: 4294892749\njiffies: 7\n"
+            )
+        };
+        assert_eq!(ticks_in(&told(4_000_000)), Some(Duration::from_millis(4 * 4_294_892_749)));
+        assert_eq!(ticks_in(&told(1)), None, "others make up for what was lost");
+        assert!(ticked() > Duration::ZERO);
+    }
 
     #[test]
     fn the_iommu_is_known_by_the_devices_link() {
