@@ -13,8 +13,8 @@ use crate::report::{diff::Diff, run::Run, terminal::Terminal};
 
 /// Compare two runs: two kernels, two firmwares, two days
 ///
-/// Says which cases fail newly, are fixed, are known issues now or no more, are skipped for other reasons, take at least twice or at most half the time (and 100 ms more
-/// or less), and which are only in one of the two.
+/// Says which cases fail newly, are fixed, are known issues now or no more, are skipped for other reasons, take at least twice or at most
+/// half the time (and 100 ms more or less), and which are only in one of the two.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT)]
 pub struct Args {

@@ -46,8 +46,8 @@ impl Faults {
         Faults { begin: facts::ticked(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
     }
 
-    /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all the same,
-    /// but to wait again for what is the same on each would take minutes.
+    /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all
+    /// the same, but to wait again for what is the same on each would take minutes.
     pub fn wait(&mut self, case: (usize, usize, Option<usize>), say: &mut dyn FnMut(String)) {
         let is_first = self.waited.insert(case);
         self.certain = self.is_certain();

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, os::fd::AsFd};
 use minijinja::Value;
 
 use super::{
-    case::{Execution, Got, access},
+    address_space::access,
+    case::{Execution, Got},
     device::Changed,
     failure::{End, Problem},
     fixture::{Open, Unclean},

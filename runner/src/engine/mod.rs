@@ -1,5 +1,6 @@
 //! Runs cases on this host: [`run`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
 
+mod address_space;
 mod call;
 mod case;
 mod checks;

@@ -148,8 +148,8 @@ fn kernel_command_line(options: &Options) -> String {
         IommuModel::None => "intel_iommu=off",
     };
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
-    // nohz=off, highres=off: a tick that software emulation loses on a busy host is followed by the next one; without ticks that come by
-    // themselves, every sleep in the guest would then last for ever.
+    // nohz=off, highres=off: ticks come by themselves, so that a sleep does not depend on one timer alone. It does not help where emulation
+    // keeps the timer's interrupt of a processor in service for ever, as QEMU 10.0 now and then does: that guest is silent, and given up.
     // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(

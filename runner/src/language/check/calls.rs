@@ -117,8 +117,10 @@ impl Checker<'_> {
         problem = match callable.own {
             true => problem.help("a procedure calls those of its own pack"),
             false => {
-                problem.help("packs are looked for in the given paths, in the folder `scenarios` here, and in each `--pack FOLDER`; from elsewhere, \
-                     name those of the clone with `--pack CLONE/scenarios/vendor`")
+                problem.help(
+                    "packs are looked for in the given paths, in the folder `scenarios` here, and in each `--pack FOLDER`; from \
+                     elsewhere, name those of the clone with `--pack CLONE/scenarios/vendor`",
+                )
             }
         };
         self.say(problem);
@@ -160,6 +162,17 @@ impl Checker<'_> {
         }
         let Some(value) = &parameter.default else { return };
         let at = path.join("default");
+        let number = match value {
+            Scalar::Integer(number) => u64::try_from(*number).ok(),
+            Scalar::Text(text) => text.parse::<Size>().ok().map(|size| size.0),
+            _ => None,
+        };
+        if let Some(bounds) = number.filter(|_| kind.is_number()).and_then(|number| parameter.bounds_against(number)) {
+            self.say(
+                Diagnostic::error("wrong-argument", at.clone(), format!("`{name}` cannot be `{value}`"))
+                    .label(format!("expected {bounds}")),
+            );
+        }
         if parameter.r#type == Type::Region {
             self.say(
                 Diagnostic::error("misplaced-key", at, format!("region `{name}` has a default"))

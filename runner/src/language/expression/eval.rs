@@ -186,7 +186,7 @@ fn compile(
     }
     if expression.len() > LONGEST {
         let message = format!("the expression has {} bytes; at most {LONGEST} are allowed", expression.len());
-        return Err(ExpressionError::new(message, 0..LONGEST.min(40)));
+        return Err(ExpressionError::new(message, 0..expression.floor_char_boundary(40)));
     }
     let shape = limits::Shape::of(expression);
     if !shape.is_arithmetic(scope) {
@@ -498,6 +498,14 @@ mod tests {
                 let _ = eval(&scope(), &source);
                 let _ = undeclared(&source);
             }
+        }
+    }
+
+    #[test]
+    fn a_long_expression_is_pointed_at_in_whole_characters() {
+        let source = format!("{{{{ x{} }}}}", "ü".repeat(LONGEST));
+        for error in [eval(&scope(), &source).unwrap_err(), undeclared(&source).unwrap_err()] {
+            assert!(source.get(error.range.clone()).is_some(), "{error:?}");
         }
     }
 

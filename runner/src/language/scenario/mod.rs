@@ -15,3 +15,4 @@ pub(in crate::language) mod pack;
 pub(in crate::language) mod region;
 pub(in crate::language) mod scalar;
 pub(in crate::language) mod step;
+pub(in crate::language) mod verb;

@@ -183,8 +183,8 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// What it may be, such as `60 to 1KiB`; `None` where it has no bounds or this number is within them.
-    pub fn bounds_without(&self, number: u64) -> Option<String> {
+    /// What it may be, such as `60 to 1KiB`, where this number is out of its bounds.
+    pub fn bounds_against(&self, number: u64) -> Option<String> {
         let (least, most) = (self.least.map_or(0, |size| size.0), self.most.map_or(u64::MAX, |size| size.0));
         if (least..=most).contains(&number) {
             return None;
