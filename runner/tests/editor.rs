@@ -67,7 +67,8 @@ impl Server {
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut server = Server { child, input, output, requests: 0, diagnostics: Vec::new() };
         let capabilities = json!({
-            "textDocument": { "completion": { "completionItem": { "snippetSupport": true } }, "hover": { "contentFormat": ["markdown"] } },
+            "textDocument": { "completion": { "completionItem": { "snippetSupport": true } }, "hover": { "contentFormat": ["markdown"] },
+                "documentSymbol": { "hierarchicalDocumentSymbolSupport": true } },
             "workspace": { "configuration": true },
         });
         server.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": capabilities }));
@@ -141,6 +142,24 @@ impl Server {
         self.tell("textDocument/didOpen", json!({ "textDocument": document }));
     }
 
+    /// The keys of a document, each with the path to it and its place.
+    fn keys(&mut self, uri: &str) -> Vec<(Vec<String>, (usize, usize))> {
+        fn collect(symbols: &Value, above: &[String], keys: &mut Vec<(Vec<String>, (usize, usize))>) {
+            for symbol in symbols.as_array().into_iter().flatten() {
+                let mut path = above.to_vec();
+                path.push(symbol["name"].as_str().expect("a name").to_owned());
+                let start = &symbol["selectionRange"]["start"];
+                let number = |key: &str| usize::try_from(start[key].as_u64().expect("a number")).expect("small");
+                collect(&symbol["children"], &path, keys);
+                keys.push((path, (number("line"), number("character"))));
+            }
+        }
+        let symbols = self.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
+        let mut keys = Vec::new();
+        collect(&symbols, &[], &mut keys);
+        keys
+    }
+
     fn at(&mut self, method: &str, uri: &str, position: (usize, usize)) -> Value {
         let position = json!({ "line": position.0, "character": position.1 });
         self.ask(method, json!({ "textDocument": { "uri": uri }, "position": position }))
@@ -188,21 +207,93 @@ fn place(word: &str) -> (usize, usize) {
     found.unwrap_or_else(|| panic!("{word} is not in the scenario"))
 }
 
+/// Scenarios and a pack that use most of the language.
+const WHOLE: [&str; 8] = [
+    "scenarios/kernel/dma_mapping.yaml",
+    "scenarios/kernel/iommufd_file.yaml",
+    "scenarios/kernel/pci_sriov_uapi.yaml",
+    "scenarios/uapi/dma.yaml",
+    "scenarios/uapi/interrupts.yaml",
+    "scenarios/uapi/iommufd_requests.yaml",
+    "scenarios/uapi/unmap.yaml",
+    "scenarios/vendor/intel-82576/pack.yaml",
+];
+
+/// The schema of a file.
+fn schema_of(file: &str) -> Value {
+    match file.ends_with("pack.yaml") {
+        true => vfiospec::language::pack_schema(),
+        false => vfiospec::language::schema(),
+    }
+}
+
+/// What the schema says of the key that a path leads to; nothing of an element of a list, and of what an author named.
+fn told<'s>(schema: &'s Value, path: &[String]) -> Option<&'s Value> {
+    fn choices<'s>(all: &'s Value, schema: &'s Value) -> Vec<&'s Value> {
+        let referred = schema["$ref"].as_str().and_then(|name| all["definitions"].get(name.rsplit('/').next()?));
+        let within = ["allOf", "anyOf"].iter().filter_map(|of| schema[of].as_array()).flatten();
+        std::iter::once(schema).chain(referred.into_iter().chain(within).flat_map(|one| choices(all, one))).collect()
+    }
+    let found = path.iter().fold(vec![schema], |here, name| {
+        let all = here.into_iter().flat_map(|one| choices(schema, one));
+        let inside = all.filter_map(|one| match name.parse::<usize>() {
+            Ok(_) => one.get("items"),
+            Err(_) => {
+                one["properties"].get(name).or_else(|| one.get("additionalProperties").filter(|it| it.is_object()))
+            }
+        });
+        inside.collect()
+    });
+    found.into_iter().find(|key| key["description"].is_string())
+}
+
+/// The same for all places of a key in a file.
+fn shape(file: &str, path: &[String]) -> String {
+    let names: Vec<&str> = path.iter().map(String::as_str).filter(|name| name.parse::<usize>().is_err()).collect();
+    format!("{file} {}", names.join("."))
+}
+
 #[test]
-fn a_key_is_explained_where_the_pointer_rests_on_it() {
-    with_scenario(|server, uri| {
-        for (word, says) in [
-            ("matrix:", "every combination is a case of its own"),
-            ("region:", "A region of address space"),
-            ("skip_pagesize:", "Do not check page sizes"),
-            ("covers:", "What it covers"),
-        ] {
-            let (line, column) = place(word);
-            let hover = server.at("textDocument/hover", uri, (line, column + word.len() - 2));
-            let shown = hover["contents"]["value"].as_str().unwrap_or_default().to_owned();
-            let plain = shown.replace('\\', "");
-            assert!(plain.contains(says), "{word} {hover}");
-            assert!(plain.contains("Example") || word == "skip_pagesize:", "{word} has no example: {shown}");
+fn of_every_key_its_own_text_an_example_and_its_default_are_shown() {
+    with_scenario(|server, _| {
+        let top = scenario().ancestors().nth(3).expect("the repository").to_owned();
+        let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        for file in WHOLE {
+            let (text, schema) = (fs::read_to_string(top.join(file)).expect("readable"), schema_of(file));
+            let uri = format!("file://{}", top.join(file).display());
+            server.open(&uri, &text);
+            for (path, (line, column)) in server.keys(&uri) {
+                let Some(key) = told(&schema, &path) else { continue };
+                if !seen.insert(shape(file, &path)) {
+                    continue;
+                }
+                // Where the last key ends is where the first one begins, so not there.
+                let hover = server.at("textDocument/hover", &uri, (line, column + 1));
+                let shown = hover["contents"]["value"].as_str().unwrap_or_default().replace('\\', "");
+                let is_its_own = shown.starts_with(key["description"].as_str().unwrap_or_default());
+                let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let default = key.get("default").map(|value| format!("Default: `{}`", text(value)));
+                if !is_its_own || !default.is_none_or(|told| shown.contains(&told)) || !shown.contains("Example:") {
+                    wrong.push(format!("{file}:{}:{} {}\n{shown}", line + 1, column + 1, path.join(".")));
+                }
+            }
+        }
+        assert!(seen.len() > 200, "{seen:#?}");
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), seen.len(), wrong.join("\n\n"));
+    });
+}
+
+#[test]
+fn a_key_is_explained_whatever_stands_behind_it() {
+    with_scenario(|server, _| {
+        for (number, value) in ["16KiB", "4096", "2M", "\"{{ page }}\"", "\"{{ page\"", "", "[1]"].iter().enumerate() {
+            let uri = format!("file://{}", scenario().with_file_name(format!("value{number}.yaml")).display());
+            let (line, column) = place("size: \"{{ page }}\"");
+            server.open(&uri, &text().replacen("size: \"{{ page }}\"", &format!("size: {value}"), 1));
+            let hover = server.at("textDocument/hover", &uri, (line, column + 1));
+            let shown = hover["contents"]["value"].as_str().unwrap_or_default();
+            assert!(shown.starts_with("The region's length in bytes"), "{value}: {hover}");
+            assert!(shown.contains("Example"), "{value}: {hover}");
         }
     });
 }
@@ -229,6 +320,47 @@ fn keys_and_values_are_offered_where_they_fit() {
         assert!(!keys.contains(&"cases".to_owned()), "{keys:?}");
         let values = offered(server, "    fixture: ", "values.yaml");
         assert!(values.contains(&"shared".to_owned()) && values.contains(&"fresh".to_owned()), "{values:?}");
+    });
+}
+
+#[test]
+fn every_key_is_offered_with_its_text_where_it_stands() {
+    with_scenario(|server, _| {
+        let top = scenario().ancestors().nth(3).expect("the repository").to_owned();
+        let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        for file in WHOLE {
+            let (text, schema) = (fs::read_to_string(top.join(file)).expect("readable"), schema_of(file));
+            let uri = format!("file://{}", top.join(file).display());
+            server.open(&uri, &text);
+            for (path, (line, column)) in server.keys(&uri) {
+                let Some(key) = told(&schema, &path) else { continue };
+                let lines: Vec<&str> = text.lines().collect();
+                let before = &lines[line][..column];
+                // In a flow mapping the server offers little.
+                if before.contains(['{', '[', '#']) || !seen.insert(shape(file, &path)) {
+                    continue;
+                }
+                // The file as it is while the key's first letter is typed.
+                let name = path.last().expect("a name");
+                let typed = format!("{before}{}", &name[..1]);
+                let as_typed = format!("{}\n{typed}\n", lines[..line].join("\n"));
+                let uri =
+                    format!("file://{}", top.join(file).with_file_name(format!("typed{}.yaml", seen.len())).display());
+                server.open(&uri, &as_typed);
+                let list = server.at("textDocument/completion", &uri, (line, typed.len()));
+                let items = list["items"].as_array().or(list.as_array()).cloned().unwrap_or_default();
+                let text = items.iter().find(|item| item["label"] == **name).map(|item| match &item["documentation"] {
+                    Value::String(text) => text.clone(),
+                    markup => markup["value"].as_str().unwrap_or_default().to_owned(),
+                });
+                let description = key["description"].as_str().unwrap_or_default();
+                if !text.as_ref().is_some_and(|text| text.replace('\\', "").starts_with(description)) {
+                    wrong.push(format!("{file}:{}:{} {} {text:?}", line + 1, column + 1, path.join(".")));
+                }
+            }
+        }
+        assert!(seen.len() > 50, "{seen:#?}");
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), seen.len(), wrong.join("\n"));
     });
 }
 

@@ -43,9 +43,10 @@ fn assert_current(file: &str, text: String) {
 
 #[test]
 fn the_schema_is_what_the_types_say() {
-    let schema = serde_json::to_string_pretty(&language::schema()).expect("a schema is JSON");
+    let schema = serde_json::to_string_pretty(&language::for_editors(language::schema())).expect("a schema is JSON");
     assert_current("schemas/scenario.schema.json", schema + "\n");
-    let schema = serde_json::to_string_pretty(&language::pack_schema()).expect("a schema is JSON");
+    let schema =
+        serde_json::to_string_pretty(&language::for_editors(language::pack_schema())).expect("a schema is JSON");
     assert_current("schemas/pack.schema.json", schema + "\n");
 }
 
@@ -122,8 +123,8 @@ fn a_key_that_may_be_left_out_says_what_then_holds() {
 
 #[test]
 fn every_scenario_names_the_schema_and_keeps_to_it() {
-    let of_scenarios = jsonschema::validator_for(&language::schema()).expect("a schema");
-    let of_packs = jsonschema::validator_for(&language::pack_schema()).expect("a schema");
+    let validator = |schema| jsonschema::validator_for(&language::for_editors(schema)).expect("a schema");
+    let (of_scenarios, of_packs) = (validator(language::schema()), validator(language::pack_schema()));
     let files = scenarios();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
@@ -144,7 +145,7 @@ fn every_scenario_names_the_schema_and_keeps_to_it() {
 
 #[test]
 fn the_schema_and_the_check_refuse_the_same_shapes() {
-    let validator = jsonschema::validator_for(&language::schema()).expect("a schema");
+    let validator = jsonschema::validator_for(&language::for_editors(language::schema())).expect("a schema");
     let good = "name: a\nbackends: all\ncases:\n  - name: b\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
     let both = |text: &str| {
         let source = language::Source::new("a.yaml", text);
@@ -214,7 +215,7 @@ Keys in **bold** have to be there.
     let mut all = known.clone();
     // A pack's types that no scenario has.
     all.extend(types("Pack", pack).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
-    let mut types = all;
+    let mut types: Vec<_> = all.iter().copied().filter(|(name, _)| !is_either(name)).collect();
     // Tables of keys first, in the order in which one meets them; what stands in their values after them.
     let has_keys = |definition: &Value| definition["properties"].is_object();
     let order = [
@@ -250,7 +251,7 @@ Keys in **bold** have to be there.
                     let default = value.get("default").map(code).unwrap_or_default();
                     let description = cell(value["description"].as_str().unwrap_or_default());
                     let examples = examples(value);
-                    let kind = kind(value);
+                    let kind = kind(value, &all);
                     writeln!(text, "| {key} | {kind} | {default} | {description}{examples} |").unwrap();
                 }
             }
@@ -262,19 +263,28 @@ Keys in **bold** have to be there.
                 }
             }
             (None, None) => {
-                writeln!(text, "\nIt is {}.{}", kind(definition), examples(definition)).unwrap();
+                writeln!(text, "\nIt is {}.{}", kind(definition, &all), examples(definition)).unwrap();
             }
         }
     }
     text
 }
 
-/// What a value may be, in words.
-fn kind(schema: &Value) -> String {
+/// Whether a type is only another one or an expression, which is told where it stands.
+fn is_either(name: &str) -> bool {
+    name.ends_with("OrExpression")
+}
+
+/// What a value may be, in words, by the types that have a section of their own.
+fn kind(schema: &Value, all: &[(&str, &Value)]) -> String {
     let of = |key: &str| schema.get(key);
+    let kind = |schema: &Value| kind(schema, all);
     if let Some(reference) = of("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().expect("a name");
-        return format!("[{name}](#{})", name.to_lowercase());
+        return match all.iter().find(|(known, _)| *known == name && is_either(known)) {
+            Some((_, either)) => kind(either),
+            None => format!("[{name}](#{})", name.to_lowercase()),
+        };
     }
     if let Some(only) = of("allOf").and_then(|list| list.get(0)) {
         return kind(only);
@@ -314,7 +324,9 @@ fn kind(schema: &Value) -> String {
 }
 
 fn examples(schema: &Value) -> String {
-    let examples: Vec<_> = schema["examples"].as_array().into_iter().flatten().map(code).collect();
+    // Of a verb that needs nothing behind its colon, the type says so.
+    let examples = schema["examples"].as_array().into_iter().flatten().filter(|example| !example.is_null());
+    let examples: Vec<_> = examples.map(code).collect();
     if examples.is_empty() { String::new() } else { format!(" Such as {}.", examples.join(", ")) }
 }
 

@@ -4,6 +4,7 @@
 //! known without a device is checked by [`load()`].
 
 mod check;
+mod editor;
 mod expression;
 #[cfg(test)]
 mod fuzz;
@@ -15,6 +16,7 @@ mod scenario;
 mod schema;
 mod text;
 
+pub use editor::for_editors;
 pub use expression::convert::FromValue;
 pub use expression::dynamic::{Dynamic, Template};
 pub use expression::eval::{ExpressionError, Scope, eval, eval_as, undeclared};

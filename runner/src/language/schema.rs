@@ -127,14 +127,18 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-fn optional_is_not_null(key: &mut Value) {
-    let Value::Object(key) = key else { return };
-    let is_empty = |default: &Value| match default {
+/// Whether a default says nothing.
+fn is_empty(default: &Value) -> bool {
+    match default {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),
-        Value::Object(table) => table.is_empty(),
+        Value::Object(table) => table.values().all(is_empty),
         _ => false,
-    };
+    }
+}
+
+fn optional_is_not_null(key: &mut Value) {
+    let Value::Object(key) = key else { return };
     if key.get("default").is_some_and(is_empty) {
         key.remove("default");
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::{file, scenario};
-use crate::{cli::Exit, language};
+use crate::{
+    cli::Exit,
+    language::{for_editors, pack_schema, schema},
+};
 
 /// Write a pack: a folder with its `pack.yaml`, a first scenario, and the schemas that make editors complete their keys
 #[derive(Debug, ClapArgs)]
@@ -27,9 +30,9 @@ pub fn main(args: &Args) -> Result<(), Exit> {
     let near = file::modeline(&first);
     let modeline = match near.is_empty() {
         true => {
-            let schema = serde_json::to_string_pretty(&language::schema()).expect("a schema is JSON");
+            let schema = serde_json::to_string_pretty(&for_editors(schema())).expect("a schema is JSON");
             file::create(&folder.join("scenario.schema.json"), &(schema + "\n"))?;
-            let schema = serde_json::to_string_pretty(&language::pack_schema()).expect("a schema is JSON");
+            let schema = serde_json::to_string_pretty(&for_editors(pack_schema())).expect("a schema is JSON");
             file::create(&folder.join("pack.schema.json"), &(schema + "\n"))?;
             file::modeline(&first)
         }

@@ -153,14 +153,10 @@ impl<T: JsonSchema> JsonSchema for Dynamic<T> {
         format!("{}OrExpression", T::schema_name()).into()
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let literal = generator.subschema_for::<T>();
         let expression = generator.subschema_for::<Expression>();
-        json_schema!({ "anyOf": [literal, expression] })
+        json_schema!({ "description": "The value itself, or an expression that gives it.", "anyOf": [literal, expression] })
     }
 }
 
@@ -291,7 +287,7 @@ mod tests {
     #[test]
     fn the_schema_allows_both() {
         let schema = schemars::schema_for!(Map).to_value().to_string();
-        assert!(schema.contains(r##"{"anyOf":[{"$ref":"#/$defs/Size"},{"$ref":"#/$defs/Expression"}]"##), "{schema}");
+        assert!(schema.contains(r##""anyOf":[{"$ref":"#/$defs/Size"},{"$ref":"#/$defs/Expression"}]"##), "{schema}");
     }
 
     #[test]

@@ -39,10 +39,10 @@ pub struct Case {
     #[serde(default)]
     #[schemars(example = ["iommufd*"])]
     pub backends: Option<Vec<Pattern>>,
-    /// The declarative form's memory.
+    /// The memory that the short form maps, looks at and unmaps. Beside `expect`, in place of `steps`.
     #[serde(default)]
     pub region: Option<Region>,
-    /// The declarative form's outcomes.
+    /// What the short form's calls give, on each backend where they differ. Beside `region`, in place of `steps`.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "map": "ok" }))]
     pub expect: Option<Expect>,

@@ -127,7 +127,7 @@ pub struct RegionInfo {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interrupts {
-    /// The kind.
+    /// The kind of interrupt.
     #[schemars(example = &"msi", example = &"{{ index }}")]
     pub index: Dynamic<Index>,
 }
@@ -136,7 +136,7 @@ pub struct Interrupts {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IrqEnable {
-    /// The kind.
+    /// The kind of interrupt.
     #[schemars(example = &"msi", example = &"{{ index }}")]
     pub index: Dynamic<Index>,
     /// How many vectors, from vector 0 on.
@@ -149,7 +149,7 @@ pub struct IrqEnable {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IrqTrigger {
-    /// The kind.
+    /// The kind of interrupt.
     #[schemars(example = &"msi", example = &"{{ index }}")]
     pub index: Dynamic<Index>,
     /// Which vector.
@@ -162,7 +162,7 @@ pub struct IrqTrigger {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IrqWait {
-    /// The kind.
+    /// The kind of interrupt.
     #[schemars(example = &"msi", example = &"{{ index }}")]
     pub index: Dynamic<Index>,
     /// Which vector.

@@ -261,7 +261,7 @@ pub struct Attach {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Destroy {
-    /// The object.
+    /// The object to destroy.
     #[schemars(example = &"other", example = &"{{ device.ioas }}")]
     pub object: Object,
 }
@@ -270,7 +270,7 @@ pub struct Destroy {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IommuOption {
-    /// Which one.
+    /// The option.
     pub name: OptionName,
     /// The address space that `huge_pages` is of; the device's own unless given. `rlimit_mode` is of the whole IOMMUFD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -350,5 +350,6 @@ pub struct DirtyBitmap {
     pub hwpt: Option<Object>,
     /// Whether dirty pages stay dirty; backend iommufd only. Else all are clean once they are told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub keep: bool,
 }

@@ -129,6 +129,7 @@ pub struct Mmap {
     pub protection: Option<Protection>,
     /// Whether the mapping is this process' own (MAP_PRIVATE), and not shared with the device.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub private: bool,
     /// Read a register of so many bits at the start of what was mapped; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

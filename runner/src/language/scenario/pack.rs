@@ -50,6 +50,7 @@ pub struct Pack {
     pub regions: Ordered<Region>,
     /// How to do things with its devices: steps that any scenario may `call`.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } }))]
     pub procedures: Ordered<Procedure>,
 }
 

@@ -34,13 +34,16 @@ pub struct Step {
     pub unmap: Option<Unmap>,
     /// Unmap everything in one call. Gives `bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::Value::Null, example = serde_json::json!({ "ioas": "other" }))]
     pub unmap_all: Option<InIoas>,
     /// Ask which IOVAs may be used. Gives a list of `start` and `last`, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::Value::Null, example = serde_json::json!({ "ioas": "other" }))]
     pub iova_ranges: Option<InIoas>,
     /// Ask what the IOMMU offers. Gives `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` (none where
     /// not told).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::Value::Null, example = serde_json::json!({ "ioas": "other" }))]
     pub info: Option<InIoas>,
     /// Map a region's file rather than its address: of a `memfd`, a `file` or a `dmabuf`. Gives `iova` and `size`. Linux 6.13.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,9 +176,11 @@ pub struct Step {
     pub check: Option<Dynamic<bool>>,
     /// Fill memory with a pattern or a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "region": "buffer", "pattern": "sent" }))]
     pub fill: Option<Fill>,
     /// Check that memory holds a pattern, a value, or what another region holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "region": "buffer", "pattern": "sent" }))]
     pub compare: Option<Compare>,
     /// Read a number from memory. Gives `value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
