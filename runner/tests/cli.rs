@@ -1,7 +1,7 @@
 //! What the verbs promise on a machine without any device, root or kernel module.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -106,6 +106,64 @@ fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
     );
 }
 
+/// What a good run left: a journal and a report, and the folder that they are in.
+fn earlier_run(name: &str) -> (PathBuf, String, String) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (junit, journal) = (file("junit.xml"), file("journal.jsonl"));
+    std::fs::write(&journal, "an earlier run\n").unwrap();
+    std::fs::write(&junit, "an earlier report\n").unwrap();
+    (folder, junit, journal)
+}
+
+#[test]
+fn what_cannot_be_written_is_found_before_anything_is_changed() {
+    let (folder, junit, journal) = earlier_run("unwritable");
+    let scenario = "scenarios/kernel/dma_mapping.yaml";
+    let taken = folder.to_str().unwrap();
+    for (code, wrong, words) in [
+        (5, ["--html", "/proc/x.html"], "name another file with --html"),
+        (5, ["--junit", taken], "name another file with --junit"),
+        (5, ["--journal", taken], "name another file with --journal"),
+        (2, ["--journal", "-"], "the journal cannot go to the standard output"),
+        (2, ["--tap", scenario], "looks like a scenario, and would be overwritten"),
+    ] {
+        for verb in [&["lab", "run"][..], &["run", "--device", "ffff:ff:1f.7"]] {
+            let mut arguments = [verb, &["--cache", "/proc/none", scenario][..]].concat();
+            if verb[0] == "run" {
+                arguments = [verb, &[scenario]].concat();
+            }
+            let given = [("--junit", junit.as_str()), ("--journal", journal.as_str())];
+            let others = given.into_iter().filter(|(option, _)| *option != wrong[0]);
+            arguments.extend(others.flat_map(|(option, file)| [option, file]).chain(wrong));
+            let (_, stderr) = expect(&vfiospec(&arguments), code);
+            assert!(stderr.contains(words), "{words} is not in\n{stderr}");
+            assert_eq!(std::fs::read_to_string(&journal).unwrap(), "an earlier run\n", "{wrong:?}");
+            assert_eq!(std::fs::read_to_string(&junit).unwrap(), "an earlier report\n", "{wrong:?}");
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "and nothing stays beside them");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_loses_no_journal_and_its_report_says_so() {
+    for verb in [&["lab", "run", "--cache", "/proc/none"][..], &["run", "--device", "ffff:ff:1f.7"]] {
+        let (_, junit, journal) = earlier_run("not-begun");
+        let more = ["--junit", &junit, "--journal", &journal, "--json", "-", "scenarios/kernel/dma_mapping.yaml"];
+        let (stdout, stderr) = expect(&vfiospec(&[verb, &more].concat()), 3);
+        assert!(stderr.contains("is of an earlier run, and stays as it is"), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&journal).unwrap(), "an earlier run\n");
+        let xml = std::fs::read_to_string(&junit).unwrap();
+        let cases = xml.matches("<testcase ").count();
+        assert!(cases >= 30, "every case that was planned: {xml}");
+        assert_eq!(xml.matches("not run: the run did not begin: ").count(), cases, "{xml}");
+        let json: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+        assert_eq!(json["exit_code"], 3);
+    }
+}
+
 #[test]
 fn show_writes_out_what_the_declarative_form_stands_for() {
     let (stdout, _) = expect(&vfiospec(&["show", "bar"]), 2);
@@ -126,7 +184,10 @@ fn a_run_without_a_device_says_how_to_get_one_and_is_no_success() {
 
 #[test]
 fn a_run_on_a_device_that_does_not_exist_is_no_success() {
-    let (_, stderr) = expect(&vfiospec(&["run", "--device", "ffff:ff:1f.7", "scenarios/"]), 3);
+    let (_, junit, journal) = earlier_run("no-such-device");
+    let outputs = ["--junit", &junit, "--journal", &journal];
+    let (_, stderr) =
+        expect(&vfiospec(&[&["run", "--device", "ffff:ff:1f.7", "scenarios/"], &outputs[..]].concat()), 3);
     assert!(stderr.contains("ffff:ff:1f.7"), "{stderr}");
 }
 

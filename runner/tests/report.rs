@@ -230,6 +230,8 @@ fn a_journal_may_come_through_a_pipe() {
     assert!(roxmltree::Document::parse(&stdout).is_ok());
 }
 
+const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/kernel/dma_mapping.yaml");
+
 #[test]
 fn what_is_no_journal_is_refused_with_its_name() {
     let folder = folder("report-refused");
@@ -238,6 +240,8 @@ fn what_is_no_journal_is_refused_with_its_name() {
         stderr.contains("failed to read the journal no/such.jsonl: No such file") && stderr.contains("--journal"),
         "{stderr}"
     );
+    let (_, stderr) = expect(&vfiospec(&["report", SCENARIO]), 2);
+    assert!(stderr.contains("is no journal: it looks like a scenario") && stderr.contains("--journal"), "{stderr}");
     let text = folder.join("notes.jsonl");
     fs::write(&text, "hello\nworld\n").expect("written");
     let (_, stderr) = expect(&vfiospec(&["report", text.to_str().expect("UTF-8")]), 3);

@@ -426,6 +426,28 @@ fn an_interrupted_run_ends_in_good_order_and_goes_on() {
 }
 
 #[test]
+fn a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run_before() {
+    let Some((file, whole, _)) = undisturbed("booting") else { return };
+    let _guard = alone();
+    let folder = folder("booting-runs");
+    let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
+    let before = fs::read(folder.with_file_name("booting-undisturbed").join("journal.jsonl")).unwrap();
+    fs::write(&journal, &before).unwrap();
+    fs::write(&junit, "of the run before").unwrap();
+    let mut child = start("--journal", &journal, &junit, &file);
+    let begin = Instant::now();
+    while qemu_of(&child).is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no guest is started");
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read(&journal).unwrap(), before);
+    let xml = fs::read_to_string(&junit).unwrap();
+    assert_eq!(xml.matches("not run: the run was interrupted").count(), whole.cases.len(), "{xml}");
+}
+
+#[test]
 fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() {
     let Some((file, whole, lines)) = undisturbed("at-once") else { return };
     let _guard = alone();

@@ -7,7 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Exit, cases::Course, lab::Stop, output::Output, resume::Resumed};
+use super::{
+    Exit,
+    cases::Course,
+    lab::Stop,
+    output::{Begun, Output},
+    resume::Resumed,
+};
 use crate::{
     engine::{
         Schedule,
@@ -51,6 +57,8 @@ pub struct Run<'a> {
     pub interrupt: &'a AtomicBool,
     /// When the case that is running began.
     pub begun: Instant,
+    /// Why the run has not begun, as long as it has not.
+    pub why: Option<String>,
 }
 
 /// How a guest's run ended.
@@ -66,8 +74,8 @@ enum End {
 }
 
 impl Run<'_> {
-    /// Runs to the end, in as many guests as it takes, and gives the exit code.
-    pub fn run(mut self, course: &Course) -> Result<ExitCode, Stop> {
+    /// Runs to the end, in as many guests as it takes, and gives the exit code; `begun` is what it begins with.
+    pub fn run(mut self, begun: Begun, course: &Course) -> Result<ExitCode, Stop> {
         let ended = self.guests(course.retry_died);
         let end = match ended {
             Ok(end) => end,
@@ -80,9 +88,18 @@ impl Run<'_> {
                 eprintln!("vfiospec: {error}");
                 Some(error.exit_code())
             }
-            Err(Broken::Stop(stop)) => return Err(stop),
+            Err(Broken::Stop(stop)) => {
+                match &stop {
+                    Stop::Said(_) => {} // it does not go on where it is another run, and changes nothing
+                    Stop::Lab(error) => self.output.not_begun(begun, error.reason()),
+                }
+                return Err(stop);
+            }
         };
         if self.output.is_empty() {
+            let why = self.why.as_deref().unwrap_or("the guest ended early");
+            let interrupted = end == Some(Exit::Interrupted as u8);
+            self.output.not_begun(begun, (!interrupted).then_some(why));
             return Ok(end.unwrap_or(Exit::NoVerdict as u8).into());
         }
         let exit = self.output.finish(course);
@@ -121,13 +138,14 @@ impl Run<'_> {
             let (why, console) = match end {
                 End::Finished(_) if self.output.is_finished() => return Ok(None),
                 End::Finished(code) => {
-                    eprintln!(
-                        "vfiospec: the run in the guest ended early; its console says:\n{}",
-                        indent(&guest.last_words())
-                    );
+                    let words = guest.last_words();
+                    let ours = words.find("vfiospec: ").map_or(words.as_str(), |at| &words[at..]);
+                    eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(ours));
+                    self.why = ours.lines().next().map(|line| line.trim_start_matches("vfiospec: ").to_owned());
                     return Ok(Some(if self.output.is_empty() { code } else { Exit::NoVerdict as u8 }));
                 }
                 End::Refused(exit) => return Err(Stop::Said(exit).into()),
+                End::Interrupted if self.output.is_empty() => return Ok(Some(Exit::Interrupted as u8)),
                 End::Interrupted => {
                     // A guest is not asked to end: it is taken away, and its run ends here.
                     self.output.on(Event::RunFinished(RunFinished { millis, interrupted: true, stopped: None }))?;
@@ -169,6 +187,7 @@ impl Run<'_> {
                 }
             };
             if self.output.is_empty() {
+                self.why = stopped;
                 return Ok(None);
             }
             if let Some(why) = &stopped {

@@ -8,7 +8,7 @@ use super::{
     Exit,
     cases::{Cases, Course},
     exec, guests, interrupt,
-    output::{self, Output, Outputs},
+    output::{self, Begun, Output, Outputs},
     resume,
     scenarios::Selection,
     watch,
@@ -17,7 +17,10 @@ use crate::{
     engine::worker::Setup,
     event::{DeviceUsed, RunStarted},
     host::facts,
-    lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, Options, Prepared},
+    lab::{
+        self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, LabErrorKind, Options,
+        Prepared,
+    },
     language,
     plan::Plan,
 };
@@ -230,18 +233,38 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     let resumed = resume::read(&args.course, &plan, &selected, &scenarios)?;
     let (schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
     let outputs = args.outputs.with_journal(args.course.resume.as_deref());
+    let lab_iommu = Some(args.choice.iommu.name().to_owned());
+    // What only the guest can tell is left out.
+    let started = RunStarted {
+        scenarios,
+        shuffle,
+        lab_iommu,
+        kernel: String::new(),
+        iommu: String::new(),
+        ..super::run::started(&setup.devices)
+    };
     if schedule.order.is_empty() {
-        let started = RunStarted { scenarios, shuffle, ..super::run::started(&setup.devices) };
         return Ok(output::nothing(&outputs, started, &args.course)?.into());
     }
-    let interrupt = interrupt::flag();
-    let prepared = args.choice.prepare(&interrupt)?;
     let output = Output::create(&outputs, resumed.as_ref())?;
-    let lab_iommu = Some(args.choice.iommu.name().to_owned());
-    let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, ..RunStarted::default() };
+    let host =
+        RunStarted { boot: facts::boot(), shuffle, lab_iommu: started.lab_iommu.clone(), ..RunStarted::default() };
+    let begun = Begun::new(started, &plan, &schedule);
+    let interrupt = interrupt::flag();
+    let prepared = match args.choice.prepare(&interrupt) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // Options that do not fit together are a slip, which changes nothing.
+            if error.kind != LabErrorKind::Usage {
+                output.not_begun(begun, error.reason());
+            }
+            return Err(error.into());
+        }
+    };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
-    let (silence, begun) = (args.silence.0, Instant::now());
-    guests::Run { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun }.run(&args.course)
+    let (silence, at) = (args.silence.0, Instant::now());
+    guests::Run { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun: at, why: None }
+        .run(begun, &args.course)
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {

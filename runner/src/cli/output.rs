@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    iter,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,8 +11,18 @@ use clap::Args;
 
 use super::{Exit, cases::Course, resume::Resumed};
 use crate::{
-    event::{CaseResult, Event, RunFinished, RunStarted},
-    report::{file::write_atomic, format::Format, journal, progress::Progress, run::Run, summary, terminal::Terminal},
+    engine::Schedule,
+    event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted},
+    plan::Plan,
+    report::{
+        file::{self, write_atomic},
+        format::Format,
+        journal,
+        progress::Progress,
+        run::Run,
+        summary,
+        terminal::Terminal,
+    },
 };
 
 /// Prints what a verb was asked for.
@@ -96,24 +107,14 @@ impl Reports {
             }
             named.push((format.option(), path));
         }
-        for (_, file) in &named {
-            if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                eprintln!("vfiospec: {} looks like a scenario, and would be overwritten", file.display());
-                eprintln!("  help: a report ends in .xml, .html, .tap or .json, a journal in .jsonl");
-                return Err(Exit::Usage);
-            }
-        }
+        reports.iter().try_for_each(|(_, path)| no_scenario(path))?;
         Ok(Reports(reports))
     }
 
-    /// Finds out whether each can be written; an older report there is taken away, so that nobody takes it for the new one.
-    pub fn probe(&self) -> Result<(), Exit> {
-        for (format, path) in &self.0 {
-            let is_special = path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
-            if path.as_os_str() == "-" || is_special {
-                continue;
-            }
-            if let Err(error) = write_atomic(path, |_| Ok(())).map(|()| std::fs::remove_file(path)) {
+    /// Finds out whether each can be written, and changes nothing that is there.
+    fn probe(&self) -> Result<(), Exit> {
+        for (format, path) in self.files() {
+            if let Err(error) = file::probe(path) {
                 eprintln!("vfiospec: {error}");
                 eprintln!("  help: name another file with {}", format.option());
                 return Err(Exit::ReportNotWritten);
@@ -122,21 +123,32 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes the reports, prints the summary and gives the exit code that `judge` finds for the run.
-    pub fn finish(&self, run: Arc<Run>, journals: &[&Path], judge: impl FnOnce(&Run) -> Exit) -> Exit {
+    /// Takes away what an earlier run left, so that nobody takes it for the new one's, should that be killed.
+    fn remove_earlier(&self) {
+        for (_, path) in self.files().filter(|(_, path)| path.is_file()) {
+            let _ = std::fs::remove_file(path); // it is written over at the end
+        }
+    }
+
+    /// Those that are no standard output.
+    fn files(&self) -> impl Iterator<Item = (&Format, &Path)> {
+        let all = self.0.iter().map(|(format, path)| (format, path.as_path()));
+        all.filter(|(_, path)| path.as_os_str() != "-")
+    }
+
+    /// Writes them; gives the files that were written, and whether all were.
+    fn write(&self, run: &Arc<Run>) -> (Vec<(&'static str, &Path)>, Exit) {
         let mut files: Vec<(&str, &Path)> = Vec::new();
         let mut written = Exit::Ok;
-        let mut stdout_is_taken = false;
         for (format, path) in &self.0 {
             if path.as_os_str() == "-" {
-                stdout_is_taken = true;
-                let exit = to_stdout(&mut |out| format.write(&run, out));
+                let exit = to_stdout(&mut |out| format.write(run, out));
                 if exit != Exit::Ok {
                     written = exit;
                 }
                 continue;
             }
-            match write_atomic(path, |out| format.write(&run, out)) {
+            match write_atomic(path, |out| format.write(run, out)) {
                 Ok(()) => files.push((format.name(), path)),
                 Err(error) => {
                     eprintln!("vfiospec: {error}");
@@ -144,6 +156,13 @@ impl Reports {
                 }
             }
         }
+        (files, written)
+    }
+
+    /// Writes the reports, prints the summary and gives the exit code that `judge` finds for the run.
+    pub fn finish(&self, run: Arc<Run>, journals: &[&Path], judge: impl FnOnce(&Run) -> Exit) -> Exit {
+        let (mut files, written) = self.write(&run);
+        let stdout_is_taken = self.files().count() < self.0.len();
         files.extend(journals.iter().map(|path| ("journal", *path)));
         // What is read by another program is kept clean: the summary goes beside it.
         let terminal = if stdout_is_taken { Terminal::detect(&io::stderr()) } else { Terminal::detect(&io::stdout()) };
@@ -170,16 +189,47 @@ impl Outputs {
     pub fn with_journal(&self, resumed: Option<&Path>) -> Outputs {
         Outputs { journal: resumed.map_or_else(|| self.journal.clone(), Path::to_owned), ..self.clone() }
     }
+
+    /// The reports, once it is known that they and the journal can be written: found before an hour's run rather than after it. Says on
+    /// standard error what cannot. Nothing that is there is changed: it is of an earlier run, and a mistake is no reason to lose it.
+    fn reports(&self) -> Result<Reports, Exit> {
+        if self.journal.as_os_str() == "-" {
+            eprintln!(
+                "vfiospec: the journal cannot go to the standard output: the reports are made of what is read back from it"
+            );
+            eprintln!("  help: name a file with --journal; `--json -` prints the results for a program");
+            return Err(Exit::Usage);
+        }
+        no_scenario(&self.journal)?;
+        let reports = Reports::new(Some(&self.junit), &self.more, &[&self.journal])?;
+        if let Err(error) = journal::Writer::probe(&self.journal) {
+            eprintln!("vfiospec: {error}");
+            eprintln!("  help: name another file with --journal");
+            return Err(Exit::ReportNotWritten);
+        }
+        reports.probe()?;
+        Ok(reports)
+    }
+}
+
+/// Refuses to write over a scenario.
+fn no_scenario(file: &Path) -> Result<(), Exit> {
+    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        eprintln!("vfiospec: {} looks like a scenario, and would be overwritten", file.display());
+        eprintln!("  help: a report ends in .xml, .html, .tap or .json, a journal in .jsonl");
+        return Err(Exit::Usage);
+    }
+    Ok(())
 }
 
 /// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
 /// stays, since a mistake in a filter is no reason to lose what is known.
 pub fn nothing(outputs: &Outputs, started: RunStarted, course: &Course) -> Result<Exit, Exit> {
-    let reports = Reports::new(Some(&outputs.junit), &outputs.more, &[&outputs.journal])?;
+    let reports = outputs.reports()?;
     let events = [Event::RunStarted(started), Event::RunFinished(RunFinished::default())];
     let mut journals = Vec::new();
     if outputs.journal.exists() {
-        eprintln!("vfiospec: {} is of an earlier run, and stays as it is", outputs.journal.display());
+        eprintln!("{}", stays(&outputs.journal));
     } else {
         let told = journal::Writer::create(&outputs.journal);
         if let Err(error) = told.and_then(|mut journal| events.iter().try_for_each(|event| journal.on(event))) {
@@ -188,15 +238,23 @@ pub fn nothing(outputs: &Outputs, started: RunStarted, course: &Course) -> Resul
         }
         journals.push(outputs.journal.as_path());
     }
-    reports.probe()?;
     Ok(reports.finish(Arc::new(Run::from_events(events.to_vec())), &journals, |_| course.exit(Exit::NothingRan, 0)))
+}
+
+/// What becomes of an earlier run's journal where this one has nothing to write into it.
+fn stays(journal: &Path) -> String {
+    format!(
+        "vfiospec: {0} is of an earlier run, and stays as it is; `vfiospec report {0}` reports on that",
+        journal.display()
+    )
 }
 
 /// Takes the events of one run.
 pub struct Output {
     journal_path: PathBuf,
     reports: Reports,
-    journal: journal::Writer,
+    /// Opened with the first event: until then what an earlier run left stays.
+    journal: Option<journal::Writer>,
     progress: Progress,
     /// What happened, without the texts of results: those are in the journal.
     events: Vec<Event>,
@@ -205,26 +263,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Begins the journal; says on standard error if it cannot be written.
+    /// Takes note of where everything goes; says on standard error what cannot be written. Files change with the first event only.
     pub fn create(outputs: &Outputs, resumed: Option<&Resumed>) -> Result<Output, Exit> {
-        let reports = Reports::new(Some(&outputs.junit), &outputs.more, &[&outputs.journal])?;
-        let journal = match resumed {
-            Some(_) => journal::Writer::go_on(&outputs.journal),
-            None => journal::Writer::create(&outputs.journal),
-        };
-        let journal = journal.map_err(|error| {
-            eprintln!("vfiospec: {error}");
-            Exit::ReportNotWritten
-        })?;
-        // Found before an hour's run rather than after it.
-        reports.probe()?;
+        let reports = outputs.reports()?;
         let mut progress = Progress::stderr(outputs.verbose);
         let past = resumed.map(|resumed| resumed.events.as_slice()).unwrap_or_default();
         past.iter().for_each(|event| progress.recall(event));
         Ok(Output {
             journal_path: outputs.journal.clone(),
             reports,
-            journal,
+            journal: None,
             progress,
             before: past.len(),
             events: past.iter().cloned().map(without_texts).collect(),
@@ -235,13 +283,26 @@ impl Output {
     pub fn on(&mut self, event: Event) -> io::Result<()> {
         let is_kept = !matches!(event, Event::Called { .. });
         if is_kept {
-            self.journal.on(&event)?;
+            self.journal()?.on(&event)?;
         }
         let _ = self.progress.on(&event); // a terminal that is gone stops nothing
         if is_kept {
             self.events.push(without_texts(event));
         }
         Ok(())
+    }
+
+    /// The journal, which takes the place of an earlier run's now, or goes on.
+    fn journal(&mut self) -> io::Result<&mut journal::Writer> {
+        if self.journal.is_none() {
+            self.reports.remove_earlier();
+            let opened = match self.before {
+                0 => journal::Writer::create(&self.journal_path),
+                _ => journal::Writer::go_on(&self.journal_path),
+            };
+            self.journal = Some(opened?);
+        }
+        Ok(self.journal.as_mut().expect("opened just now"))
     }
 
     /// A line for the person who watches.
@@ -284,7 +345,11 @@ impl Output {
     /// Makes the reports of what the journal holds, prints the summary and gives the exit code of the run.
     pub fn finish(self, course: &Course) -> Exit {
         self.progress.clear();
-        match Run::of(self.journal.into_text()) {
+        let text = match self.journal {
+            Some(journal) => Ok(journal.into_text()),
+            None => journal::Text::open(&self.journal_path),
+        };
+        match text.and_then(Run::of) {
             Ok(run) => {
                 let judge = |run: &Run| course.exit(Exit::of(run), run.counts().flaky);
                 self.reports.finish(Arc::new(run), &[&self.journal_path], judge)
@@ -294,6 +359,49 @@ impl Output {
                 Exit::ReportNotWritten
             }
         }
+    }
+}
+
+impl Output {
+    /// A run came to its end without an event, for this reason or by Ctrl-C. The reports say that none of its cases ran: whoever reads
+    /// them, such as Jenkins, is not to take an earlier run's for this one's. The journal of an earlier run stays. Of a run that was to go
+    /// on, the reports say how far it had come.
+    pub fn not_begun(self, begun: Begun, why: Option<&str>) {
+        self.progress.clear();
+        let stopped = why.map(|why| format!("the run did not begin: {why}"));
+        let end = Event::RunFinished(RunFinished { millis: 0, interrupted: stopped.is_none(), stopped });
+        let planned = begun.planned.into_iter().map(Event::CasePlanned);
+        let run = match self.before {
+            0 => Ok(Run::from_events(iter::once(Event::RunStarted(begun.started)).chain(planned).chain([end]))),
+            _ => journal::Text::open(&self.journal_path).and_then(Run::of),
+        };
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => return eprintln!("vfiospec: {error}"),
+        };
+        for (format, path) in self.reports.write(&Arc::new(run)).0 {
+            eprintln!("vfiospec: the {format} says that nothing was run now: {}", path.display());
+        }
+        if self.before == 0 && self.journal_path.exists() {
+            eprintln!("{}", stays(&self.journal_path));
+        }
+    }
+}
+
+/// What a run would have begun with.
+pub struct Begun {
+    /// With what and where.
+    pub started: RunStarted,
+    /// Its cases.
+    pub planned: Vec<PlannedCase>,
+}
+
+impl Begun {
+    /// The cases of a schedule, in the order of the plan.
+    pub fn new(started: RunStarted, plan: &Plan, schedule: &Schedule) -> Begun {
+        let mut order = schedule.order.clone();
+        order.sort_unstable();
+        Begun { started, planned: order.into_iter().map(|case| plan.cases[case as usize].id.clone()).collect() }
     }
 }
 

@@ -72,15 +72,26 @@ impl Named {
 
 /// Says why journals cannot be read.
 pub fn unreadable(error: &ReadError) -> Exit {
-    eprintln!("vfiospec: {error}");
+    let is_scenario = [".yaml", ".yml"].iter().any(|end| error.journal.ends_with(end));
     match error.reason {
-        Reason::Io(_) => {
-            eprintln!("  help: a run leaves its journal in reports/out/journal.jsonl, or where --journal says");
+        Reason::Line { .. } | Reason::Empty if is_scenario => {
+            eprintln!("vfiospec: {} is no journal: it looks like a scenario", error.journal);
+            eprintln!("  help: {LEAVES}");
             Exit::Usage
         }
-        Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => Exit::NoVerdict,
+        Reason::Io(_) => {
+            eprintln!("vfiospec: {error}\n  help: {LEAVES}");
+            Exit::Usage
+        }
+        Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => {
+            eprintln!("vfiospec: {error}");
+            Exit::NoVerdict
+        }
     }
 }
+
+/// Where journals are.
+const LEAVES: &str = "a run leaves its journal in reports/out/journal.jsonl, or where --journal says";
 
 /// Writes the reports and gives the exit code that the run had.
 pub fn main(args: &Args) -> Exit {

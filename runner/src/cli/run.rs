@@ -17,7 +17,7 @@ use super::{
     cases::{Cases, Course},
     devices::{self, Devices, Named},
     interrupt,
-    output::{self, Output, Outputs},
+    output::{self, Begun, Output, Outputs},
     resume,
     scenarios::Selection,
 };
@@ -91,18 +91,26 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     if schedule.order.is_empty() {
         return output::nothing(&args.outputs, started, &args.course);
     }
+    let outputs = args.outputs.with_journal(args.course.resume.as_deref());
+    let mut output = Output::create(&outputs, resumed.as_ref())?;
     // Before the devices are: whoever stops us now gets them back, too.
     let interrupt = interrupt::flag();
-    let mut devices = devices::bind(&args.devices)?;
+    let mut devices = match devices::bind(&args.devices) {
+        Ok(devices) => devices,
+        Err(exit) => {
+            if exit != Exit::Usage {
+                output.not_begun(Begun::new(started, &plan, &schedule), Some("a device cannot be had"));
+            }
+            return Err(exit);
+        }
+    };
     setup.devices.clone_from(&devices.used);
     if let Some(resumed) = &resumed {
         resumed.same_machine(&started, &devices.used)?;
         devices.belonged_to(&resumed.past.started.devices);
     }
     let started = RunStarted { devices: devices.used.clone(), iommu: iommu(&devices.used), ..started };
-    let outputs = args.outputs.with_journal(args.course.resume.as_deref());
     // From here on a failure gives the devices back by dropping them.
-    let mut output = Output::create(&outputs, resumed.as_ref())?;
     let boot = facts::boot();
     let blamed =
         resumed.map(|mut resumed| resumed.go_on(&mut schedule, &boot, args.course.retry_died)).unwrap_or_default();

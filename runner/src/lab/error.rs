@@ -80,6 +80,11 @@ impl LabError {
         self
     }
 
+    /// Why there is no lab, in one line; `None` for an interrupt.
+    pub fn reason(&self) -> Option<&str> {
+        (self.kind != LabErrorKind::Interrupted).then_some(&self.what)
+    }
+
     /// The process's exit code: 2 for wrong options, 3 for the machine, 130 for an interrupt.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

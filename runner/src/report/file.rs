@@ -37,14 +37,36 @@ pub fn write_atomic(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Res
     write(path, content).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
+/// Finds out whether [`write_atomic`] can write a file there, with the folders above it. What is there stays.
+///
+/// # Errors
+/// Names the path and the errno.
+pub fn probe(path: &Path) -> Result<(), WriteError> {
+    let try_it = || match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::Error::from_raw_os_error(libc::EISDIR)),
+        Ok(there) if !there.is_file() => Ok(()), // a pipe may have no reader yet
+        _ => {
+            let beside = beside(path)?;
+            File::create(&beside)?;
+            fs::remove_file(&beside)
+        }
+    };
+    try_it().map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+/// The name that a file has until it is whole, in a folder that is there.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder)?;
+    Ok(folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id())))
+}
+
 fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         return write_to(&File::options().write(true).open(path)?, content);
     }
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(folder)?;
-    let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let beside = beside(path)?;
     let written = File::create(&beside)
         .and_then(|file| write_to(&file, content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));

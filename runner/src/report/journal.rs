@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::event::{Event, FORMAT, RunStarted};
-use crate::report::sanitize;
+use crate::report::{file, sanitize};
 
 /// Appends events to a journal.
 #[derive(Debug)]
@@ -35,12 +35,24 @@ impl Writer {
             // Reports are made of what is read back from it.
             match file.metadata()?.is_file() {
                 true => Ok(file),
-                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+                false => Err(not_regular()),
             }
         };
-        let file = create()
-            .map_err(|e| io::Error::new(e.kind(), format!("failed to create the journal {}: {e}", path.display())))?;
+        let file = create().map_err(|error| creating(path, &error))?;
         Ok(Self { name: path.display().to_string(), file })
+    }
+
+    /// Finds out whether [`Writer::create`] can work at `path`. A journal that is there stays as it is.
+    ///
+    /// # Errors
+    /// Names the path and the errno.
+    pub fn probe(path: &Path) -> io::Result<()> {
+        let try_it = || match path.metadata() {
+            Ok(there) if there.is_file() => File::options().read(true).write(true).open(path).map(drop),
+            Ok(there) if !there.is_dir() => Err(not_regular()),
+            _ => file::probe(path).map_err(|error| error.source),
+        };
+        try_it().map_err(|error| creating(path, &error))
     }
 
     /// Goes on with the journal at `path`: behind its last whole line, where a kill may have torn one.
@@ -106,6 +118,14 @@ impl Writer {
             other => other,
         }
     }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+fn creating(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("failed to create the journal {}: {error}", path.display()))
 }
 
 /// Why a journal could not be read.

@@ -123,8 +123,10 @@ fn bare(case: &Case) -> TestCase {
 
 fn place(started: &RunStarted) -> String {
     let RunStarted { tool, hostname, kernel, iommu, .. } = started;
-    let mut text = format!("vfiospec {tool}\nhost {hostname}\nkernel {kernel}\niommu {iommu}\n");
-    for device in &started.devices {
+    let known = [("vfiospec", tool), ("host", hostname), ("kernel", kernel), ("iommu", iommu)];
+    let known = known.into_iter().filter(|(_, value)| !value.is_empty());
+    let mut text: String = known.map(|(what, value)| format!("{what} {value}\n")).collect();
+    for device in started.devices.iter().filter(|device| !device.bdf.is_empty()) {
         text += &format!("device {} is {} at {}\n", device.name, device.ids, device.bdf);
     }
     if let Some(lab) = &started.lab {
