@@ -14,8 +14,9 @@ use minijinja::value::{Object, ValueKind};
 
 use super::convert::{self, FromValue};
 use super::explain::explain;
-use super::functions::{BUILTINS, FILTERS, TESTS, environment};
+use super::functions::{BUILTINS, FILTERS, TESTS};
 use super::limits;
+use super::parse::parse;
 use super::scan::{self, Chain, Piece};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::diagnostic::Diagnostic;
@@ -192,7 +193,7 @@ fn compile(
     if !shape.is_arithmetic(scope) {
         limits::no_repeats(scope, expression)?;
     }
-    let compiled = environment().compile_expression_owned(expression.to_owned()).map_err(explain)?;
+    let compiled = parse(expression).map_err(explain)?;
     let compiled = Rc::new(Compiled { expression: compiled, shape });
     COMPILED.with_borrow_mut(|known| known.insert(expression, compiled.clone()));
     Ok(compiled)

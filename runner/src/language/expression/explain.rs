@@ -62,6 +62,9 @@ fn syntax(expression: &str, range: Range<usize>, detail: &str) -> ExpressionErro
         return says(&format!("`{}` is never closed", bracket.text), bracket.range())
             .expected(format!("a `{closing}`"));
     }
+    if let Some([_, second]) = words.windows(2).find(|pair| pair.iter().all(|word| word.kind == Kind::Text)) {
+        return says("two texts stand side by side", second.range()).expected("an operator").help("`~` joins texts");
+    }
     if detail.contains("unexpected end of input") {
         return says("it ends too early", range).expected("a value behind this");
     }
@@ -71,9 +74,11 @@ fn syntax(expression: &str, range: Range<usize>, detail: &str) -> ExpressionErro
         ("<" | ">", Some(Word { text, .. })) if *text == word.text => here("there are no shifts")
             .expected("an operator")
             .help("write 2 ** 12 or pow2(12), and // for a shift right"),
-        ("&" | "^" | "!" | "|" | "?", _) => here(&format!("`{}` is no operator here", word.text))
-            .expected("an operator such as + - * // % ** ~ == < and or not")
-            .help("write `and`, `or` and `not` for conditions, `A if CONDITION else B` for a choice"),
+        ("&" | "^" | "!" | "|" | "?" | ";" | "#" | "$" | "@" | "`" | "\\", _) => {
+            here(&format!("`{}` is no operator here", word.text))
+                .expected("an operator such as + - * // % ** ~ == < and or not")
+                .help("write `and`, `or` and `not` for conditions, `A if CONDITION else B` for a choice")
+        }
         ("=", _) => {
             here("`=` gives no value a name").expected("`==`, which compares").help("variables are set in `vars`")
         }
