@@ -10,6 +10,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::{Capability, Kind};
+
 /// The version of the journal's format; a reader refuses a newer one.
 pub const FORMAT: u32 = 1;
 
@@ -79,9 +81,9 @@ pub struct RunStarted {
     pub lab_iommu: Option<String>,
 }
 
-/// Whether a class of devices is not known.
-fn is_unknown(class: &u32) -> bool {
-    *class == 0
+/// Whether a number is 0: not known.
+fn is_unknown<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// A device under test.
@@ -96,9 +98,33 @@ pub struct DeviceUsed {
     /// Its class, subclass and programming interface, such as 0x010802; 0 where they are not known.
     #[serde(default, skip_serializing_if = "is_unknown")]
     pub class: u32,
+    /// What it can do, as its configuration space says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
+    /// The size of its largest BAR of memory, in bytes; 0 where there is none, or it is not known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub largest_bar: u64,
     /// The driver that it was taken from, and goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+}
+
+impl DeviceUsed {
+    /// The same device, known to be of this kind.
+    pub fn of_kind(self, kind: Kind) -> DeviceUsed {
+        let Kind { ids, class, capabilities, largest_bar } = kind;
+        DeviceUsed { ids, class, capabilities, largest_bar, ..self }
+    }
+
+    /// What roles of packs are matched with.
+    pub fn kind(&self) -> Kind {
+        Kind {
+            ids: self.ids.clone(),
+            class: self.class,
+            capabilities: self.capabilities.clone(),
+            largest_bar: self.largest_bar,
+        }
+    }
 }
 
 /// A case of the plan: what identifies it, the same from run to run.

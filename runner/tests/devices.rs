@@ -74,7 +74,7 @@ fn a_device_that_is_not_there_is_a_skip_that_says_so() {
     let results = results(&ran);
     for (case, why) in [
         ("second", "the case needs one more device, as `second`"),
-        ("named", "no device is called `igb`"),
+        ("named", "no device is called `igb`; given: edu (1234:11e8); `run` takes"),
         ("function", "the device has no SR-IOV"),
     ] {
         assert_eq!(results[case]["verdict"], "skipped", "{}", results[case]);

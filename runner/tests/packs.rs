@@ -9,7 +9,10 @@ use std::{
     process::{Command, Output},
 };
 
-use common::lab::{lab_is_there, lab_run, results, top};
+use clap::ValueEnum;
+use vfiospec::{event::DeviceUsed, lab::DeviceModel};
+
+use common::lab::{events, lab_is_there, lab_run, results, top};
 
 /// An empty folder for one test, outside of the repository.
 fn folder(name: &str) -> PathBuf {
@@ -136,6 +139,86 @@ fn procedures_run_on_the_device_and_what_fails_in_one_is_found() {
     let line = 1 + wrong.lines().position(|line| line.contains("id.value == 0")).unwrap();
     assert!(said.contains(&format!("pack.yaml:{line}:")), "{said}");
     assert!(said.contains("in `fails`, called at card/more.yaml:6"), "{said}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest() {
+    let folder = folder("kinds");
+    let file = folder.join("kinds.yaml");
+    fs::write(&file, "name: kinds\nbackends: [iommufd]\ncases: [{ name: a, steps: [{ device_info: }] }]\n").unwrap();
+    let models = DeviceModel::value_variants();
+    let devices = models.iter().flat_map(|model| ["--device", model.name()]);
+    let arguments: Vec<&str> = std::iter::once(file.to_str().unwrap()).chain(devices).collect();
+    let Some(ran) = lab_run("kinds-run", &arguments) else { return };
+    ran.expect(0);
+    let told = events(&ran, "run_started")[0]["devices"].clone();
+    let told: Vec<DeviceUsed> = serde_json::from_value(told).unwrap();
+    let told: Vec<_> = told.iter().map(|device| (device.name.clone(), device.kind())).collect();
+    let known: Vec<_> = models.iter().map(|model| (model.used().name, model.kind())).collect();
+    assert_eq!(told, known);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_role_is_every_device_that_can_do_what_it_says() {
+    let folder = folder("roles");
+    let manifest = "name: roles\ndevices:\n  interrupting: { capabilities: [intx] }\n  resettable: { capabilities: [flr, msix] }\n  \
+        large: { bar: 1MiB }\n  with_functions: { class: [\"020000\"], capabilities: [sriov] }\n";
+    fs::write(folder.join("pack.yaml"), manifest).unwrap();
+    // In this order each is behind one that more than one device has.
+    for (role, name) in [
+        ("interrupting", "{{ device.name in ['edu', 'nvme'] and 'intx' in device.capabilities }}"),
+        ("large", "{{ device.name == 'edu' and 'flr' not in device.capabilities }}"),
+        ("resettable", "{{ device.name == 'nvme' and device.resets }}"),
+        ("with_functions", "{{ false }}"),
+    ] {
+        let text = format!(
+            "name: {role}\ndevice: {role}\nbackends: [iommufd]\ncases:\n  - name: {role}\n    steps: [{{ check: \"{name}\" }}]\n  \
+             - name: {role}_and_another\n    devices: {{ other: resettable }}\n    steps: [{{ check: \"{{{{ other.name == 'nvme' }}}}\" }}]\n"
+        );
+        fs::write(folder.join(format!("{role}.yaml")), text).unwrap();
+    }
+    let arguments = [folder.to_str().unwrap(), "--device", "edu", "--device", "nvme"];
+    let Some(ran) = lab_run("roles-run", &arguments) else { return };
+    ran.expect(0);
+    let found: Vec<String> = events(&ran, "case_planned")
+        .into_iter()
+        .map(|case| {
+            let result = events(&ran, "case_finished").into_iter().find(|result| result["case"] == case["case"]);
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let result = result.expect("a result");
+            format!(
+                "{} on {}: {} {}",
+                text(&case["name"]),
+                text(&case["device"]),
+                text(&result["verdict"]),
+                text(&result["message"])
+            )
+        })
+        .collect();
+    let had = "given: edu (1234:11e8; intx and msi), nvme (1b36:0010; intx and pm and msix and pcie and flr)";
+    let alone = format!(
+        "skipped the case needs one more `resettable` of the pack `roles`, with the capabilities flr and msix, beside its own; {had}"
+    );
+    let none = "skipped no device is the `with_functions` of the pack `roles`, which has the class 020000, and the capability sriov; \
+        given: edu (1234:11e8; class 00ff00; intx and msi), nvme (1b36:0010; class 010802; intx and pm and msix and pcie and flr); \
+        name one with --device";
+    assert_eq!(
+        found,
+        [
+            "interrupting on edu: passed ".to_owned(),
+            "interrupting_and_another on edu: passed ".to_owned(),
+            "interrupting on nvme: passed ".to_owned(),
+            format!("interrupting_and_another on nvme: {alone}"),
+            "large on edu: passed ".to_owned(),
+            "large_and_another on edu: passed ".to_owned(),
+            "resettable on nvme: passed ".to_owned(),
+            format!("resettable_and_another on nvme: {alone}"),
+            format!("with_functions on with_functions: {none}"),
+            format!("with_functions_and_another on with_functions: {none}"),
+        ]
+    );
     fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, str::FromStr};
 use super::Exit;
 use crate::{
     event::DeviceUsed,
-    host::{Bdf, bind::Binding, pci::PciDevice},
+    host::{Bdf, Kind, bind::Binding, pci::PciDevice},
     language::Name,
     uapi::system,
 };
@@ -55,7 +55,7 @@ pub struct Devices {
     bindings: Vec<Binding>,
 }
 
-/// The devices by their names alone, before anything is touched; says on standard error if none is named.
+/// The devices by what sysfs says of them, before anything is touched; says on standard error if none is named.
 pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Exit> {
     if named.is_empty() {
         eprint!("{}", none_named());
@@ -63,7 +63,8 @@ pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Exit> {
     }
     let used = |device: &Named| DeviceUsed {
         name: device.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
-        ..DeviceUsed::default()
+        bdf: device.bdf.to_string(),
+        ..DeviceUsed::default().of_kind(Kind::of(device.bdf))
     };
     Ok(named.iter().map(used).collect())
 }
@@ -89,13 +90,20 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
         })?;
         let driver = binding.previous_driver().map(str::to_owned);
         devices.bindings.push(binding);
-        let (ids, class) = PciDevice::read(*bdf).map(|device| (device.ids(), device.class)).unwrap_or_default();
-        devices.used.push(DeviceUsed { name, bdf: bdf.to_string(), ids, class, driver });
+        let used = DeviceUsed { name, bdf: bdf.to_string(), driver, ..DeviceUsed::default() };
+        devices.used.push(used.of_kind(Kind::of(*bdf)));
     }
     Ok(devices)
 }
 
 impl Devices {
+    /// Takes them for what the cases were planned for: what a case is called by depends on it.
+    pub fn planned_as(&mut self, planned: &[DeviceUsed]) {
+        for (used, planned) in self.used.iter_mut().zip(planned) {
+            *used = std::mem::take(used).of_kind(planned.kind());
+        }
+    }
+
     /// A run that was killed gave nothing back: what it noted is where its devices go when this one ends.
     pub fn belonged_to(&mut self, before: &[DeviceUsed]) {
         for (binding, used) in self.bindings.iter_mut().zip(&mut self.used) {

@@ -134,8 +134,7 @@ impl Choice {
     }
 
     fn devices_used(&self) -> Vec<DeviceUsed> {
-        let used = |model: &DeviceModel| DeviceUsed { name: model.name().replace('-', "_"), ..DeviceUsed::default() };
-        self.models().iter().map(used).collect()
+        self.models().into_iter().map(DeviceModel::used).collect()
     }
 
     /// In an order of their own, so that the same options are the same kernel.

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use serde::de::DeserializeOwned;
 
@@ -28,6 +28,7 @@ use crate::{
     },
     event::{DeviceUsed, FORMAT, RunStarted},
     host::facts,
+    lab::DeviceModel,
     report::journal,
 };
 
@@ -104,6 +105,7 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
             return Err(exit);
         }
     };
+    devices.planned_as(&setup.devices);
     setup.devices.clone_from(&devices.used);
     if let Some(resumed) = &resumed {
         resumed.same_machine(&started, &devices.used)?;
@@ -124,17 +126,24 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     }
 }
 
-/// Runs what the lab's host says, and writes events to it alone: it judges.
+/// Runs what the lab's host says, and writes events to it alone: it judges. Cases have the numbers that they have there, so what the
+/// devices are is what it takes them for.
 fn in_guest(args: &Args, texts: Vec<Text>, schedule: &Schedule, events: &Path) -> Result<Exit, Exit> {
     let interrupt = interrupt::flag();
     let devices = devices::bind(&args.devices)?;
-    let setup = Setup { scenarios: texts, vars: args.selection.vars.clone(), devices: devices.used.clone() };
+    let started = started(&devices.used);
+    let mut planned = devices.used.clone();
+    for device in &mut planned {
+        let model = DeviceModel::value_variants().iter().find(|model| model.used().name == device.name);
+        *device = std::mem::take(device).of_kind(model.expect("the lab names its devices").kind());
+    }
+    let setup = Setup { scenarios: texts, vars: args.selection.vars.clone(), devices: planned };
     // The host has checked it.
     let plan = setup.plan().map_err(|wrong| {
         eprint!("{wrong}");
         Exit::Usage
     })?;
-    let started = RunStarted { scenarios: setup.fingerprint(), ..started(&devices.used) };
+    let started = RunStarted { scenarios: setup.fingerprint(), ..started };
     let failed = |error: io::Error| {
         let _ = writeln!(io::stderr(), "vfiospec: failed to write {}: {error}", events.display());
         Exit::ReportNotWritten

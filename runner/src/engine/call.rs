@@ -10,7 +10,6 @@ use super::{
     regions::{Around, Held},
 };
 use crate::{
-    host::pci::PciDevice,
     language::{
         self, FromValue, LoadedPack, Name, Parameter, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
         is_computed, region_named,
@@ -244,13 +243,13 @@ impl<'a> Execution<'a> {
             let procedure = own.pack.procedures.get(&name.0).expect("the check knows the procedures of a pack");
             return Ok((own, procedure));
         }
-        let (ids, class) =
-            PciDevice::read(self.devices.bdf(device)).map_or_else(Default::default, |found| (found.ids(), found.class));
+        let kind = self.devices.kind(device);
+        let ids = &kind.ids;
         let found: Vec<_> = plan
             .packs
             .list
             .iter()
-            .filter_map(|loaded| Some((loaded, loaded.pack.procedure_for(&name.0, &ids, class)?)))
+            .filter_map(|loaded| Some((loaded, loaded.pack.procedure_for(&name.0, kind)?)))
             .collect();
         let of_own = &plan.scenarios[self.planned.scenario].pack;
         if let Some(own) = found.iter().find(|(loaded, _)| loaded.pack.name.0 == *of_own) {
@@ -258,7 +257,7 @@ impl<'a> Execution<'a> {
         }
         match found.as_slice() {
             [only] => Ok(*only),
-            [] => Err(End::Skipped(match plan.packs.list.iter().find(|loaded| loaded.pack.is_for(&ids, class)) {
+            [] => Err(End::Skipped(match plan.packs.list.iter().find(|loaded| loaded.pack.is_for(kind)) {
                 None => format!("no pack has a procedure `{name}` for this device, {ids}"),
                 Some(known) => {
                     format!("the pack `{}`, for this device, {ids}, has no procedure `{name}`", known.pack.name)

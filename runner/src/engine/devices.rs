@@ -17,8 +17,7 @@ use crate::{
     backend::{self, OpenError, Space},
     event::DeviceUsed,
     host::{
-        Bdf,
-        pci::PciDevice,
+        Bdf, Kind,
         sriov::{Functions, SriovError},
     },
     language::{self, Path, Template},
@@ -44,19 +43,8 @@ struct Device {
     /// The name that reports know it by.
     used: String,
     bdf: Bdf,
-    /// The ids of vendor and device, and its class, if there is such a device.
-    ids: Option<[u32; 3]>,
-}
-
-/// What sysfs says of a device, which was asked when the run began.
-fn known_ids(used: &DeviceUsed) -> Option<[u32; 3]> {
-    let (vendor, device) = used.ids.split_once(':')?;
-    let number = |text| u32::from_str_radix(text, 16).ok();
-    Some([number(vendor)?, number(device)?, Some(used.class).filter(|class| *class != 0)?])
-}
-
-fn read_ids(bdf: Bdf) -> Option<[u32; 3]> {
-    PciDevice::read(bdf).map(|found| [found.vendor.into(), found.device.into(), found.class])
+    /// What sysfs says of it.
+    kind: Kind,
 }
 
 impl Devices {
@@ -69,8 +57,9 @@ impl Devices {
     pub fn of(planned: &Planned, given: &[DeviceUsed], at: &Path) -> Result<Devices, End> {
         let device = |name: &str, used: &DeviceUsed| {
             let bdf = used.bdf.parse().expect("the runner names devices by valid addresses");
-            let ids = known_ids(used).or_else(|| read_ids(bdf));
-            Device { name: name.to_owned(), used: used.name.clone(), bdf, ids }
+            // It was asked when the run began.
+            let kind = if used.ids.is_empty() { Kind::of(bdf) } else { used.kind() };
+            Device { name: name.to_owned(), used: used.name.clone(), bdf, kind }
         };
         let own = &given[planned.device.expect("the runner keeps cases without a device")];
         let mut all = vec![device("device", own)];
@@ -84,7 +73,8 @@ impl Devices {
                 Which::Given(index) => device(name, &given[*index]),
                 Which::Function(number) => {
                     let bdf = functions.as_ref().expect("made above").bdfs[*number as usize];
-                    Device { name: name.clone(), used: format!("{}_vf{number}", own.name), bdf, ids: read_ids(bdf) }
+                    let used = format!("{}_vf{number}", own.name);
+                    Device { name: name.clone(), used, bdf, kind: Kind::of(bdf) }
                 }
                 Which::Missing(why) => return Err(End::Skipped(why.clone())),
             });
@@ -108,6 +98,11 @@ impl Devices {
         self.all[number].bdf
     }
 
+    /// What kind of device it is.
+    pub fn kind(&self, number: usize) -> &Kind {
+        &self.all[number].kind
+    }
+
     /// What a fixture is to open.
     pub fn members(&self) -> Vec<Member> {
         let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,13 +122,16 @@ impl Devices {
     /// What expressions know of a device.
     pub fn facts(&self, number: usize, open: Option<&Open>) -> Value {
         let device = &self.all[number];
-        let id = |at: usize| Value::from(device.ids.map(|ids| ids[at]));
+        let kind = &device.kind;
+        let ids = kind.ids.split_once(':');
+        let number = |text| Value::from(u32::from_str_radix(text, 16).ok());
         let mut facts = vec![
             ("name", Value::from(device.used.clone())),
             ("bdf", Value::from(device.bdf.to_string())),
-            ("vendor", id(0)),
-            ("device", id(1)),
-            ("class", id(2)),
+            ("vendor", ids.map_or(Value::from(()), |(vendor, _)| number(vendor))),
+            ("device", ids.map_or(Value::from(()), |(_, device)| number(device))),
+            ("class", Value::from(Some(kind.class).filter(|_| ids.is_some()))),
+            ("capabilities", kind.capabilities.iter().map(|capability| capability.as_str()).collect()),
         ];
         facts.extend(open.into_iter().flat_map(abilities));
         if let Some(open) = open {

@@ -1,6 +1,7 @@
 //! The host: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
 
 pub mod bind;
+mod capability;
 pub mod facts;
 pub mod kmsg;
 pub mod leaves;
@@ -10,6 +11,7 @@ mod root;
 pub mod sriov;
 mod use_of;
 
+pub use capability::{Capability, Kind};
 pub use pci::Bdf;
 pub use root::Root;
 pub use use_of::Use;

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::version::Version;
+use crate::event::DeviceUsed;
+use crate::host::{Capability, Kind};
 
 /// Everything that decides which kernel boots where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +199,26 @@ impl DeviceModel {
             Self::Nvme => 7,
             Self::E1000e => 8,
         }
+    }
+
+    /// What kind of device it is, which a run has to know before there is a guest: the cases of a role are those of each device that it
+    /// means. As QEMU 10.0 has it; `tests/packs.rs` holds it against what guests see.
+    pub fn kind(self) -> Kind {
+        use Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
+        let (ids, class, capabilities, largest_bar): (_, _, &[Capability], u64) = match self {
+            Self::Edu => ("1234:11e8", 0x00ff00, &[Intx, Msi], 1 << 20),
+            Self::PciTestdev => ("1b36:0005", 0x00ff00, &[], 2 << 30),
+            Self::Ivshmem => ("1af4:1110", 0x050000, &[], 64 << 20),
+            Self::Igb => ("8086:10c9", 0x020000, &[Intx, Pm, Msi, Msix, Pcie, Flr, Aer, Ari, Sriov], 128 << 10),
+            Self::Nvme => ("1b36:0010", 0x010802, &[Intx, Pm, Msix, Pcie, Flr], 16 << 10),
+            Self::E1000e => ("8086:10d3", 0x020000, &[Intx, Pm, Msi, Msix, Pcie, Aer], 128 << 10),
+        };
+        Kind { ids: ids.to_owned(), class, capabilities: capabilities.to_vec(), largest_bar }
+    }
+
+    /// As runs know it, under a name that scenarios can write.
+    pub fn used(self) -> DeviceUsed {
+        DeviceUsed { name: self.name().replace('-', "_"), ..DeviceUsed::default() }.of_kind(self.kind())
     }
 
     /// Its PCI address in the guest, such as `0000:00:03.0`.

@@ -43,10 +43,9 @@ pub use scenario::known_issue::{Date, KnownIssue};
 pub use scenario::name::Name;
 pub use scenario::object::{Close, File, Ioctl, Mmap, Open, Pread, Pwrite, RequestName, Tail};
 pub use scenario::outcome::Outcome;
-pub use scenario::pack::{
-    Class, Defaults, Ids, Pack, Parameter, Procedure, Role, Type, Version, is_computed, region_named,
-};
+pub use scenario::pack::{Defaults, Pack, Parameter, Procedure, Type, Version, is_computed, region_named};
 pub use scenario::region::{Bar, Memory, Protection, Region};
+pub use scenario::role::{Class, Ids, Role};
 pub use scenario::scalar::Scalar;
 pub use scenario::step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap};
 pub use schema::{pack_schema, schema};

@@ -1,6 +1,9 @@
 //! Which of the given devices are the further ones of a case.
 
-use crate::language::Case;
+use crate::{
+    host::Kind,
+    language::{Case, Ordered, Packs, Role},
+};
 
 /// A further device of a case, by the name that the case knows it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +25,71 @@ pub enum Which {
     Missing(String),
 }
 
-/// The further devices of a case on the device of index `own`, of so many that were given; `is` knows whether one is what a role means.
-pub(super) fn further(case: &Case, own: usize, given: usize, is: &dyn Fn(&str, usize) -> bool) -> Vec<Further> {
+/// What the scenarios of a pack call devices, and the devices that were given.
+pub(super) struct Roles<'a> {
+    pack: &'a str,
+    roles: Option<&'a Ordered<Role>>,
+    given: &'a [(String, Kind)],
+}
+
+impl<'a> Roles<'a> {
+    /// What the scenarios of this pack call them.
+    pub fn new(packs: &'a Packs, pack: &'a str, given: &'a [(String, Kind)]) -> Roles<'a> {
+        Roles { pack, roles: packs.get(pack).map(|loaded| &loaded.pack.devices), given }
+    }
+
+    fn role(&self, wanted: &str) -> Option<&'a Role> {
+        self.roles.and_then(|roles| roles.get(wanted))
+    }
+
+    /// Whether the device of this index is meant: one of the pack's devices, else the one that was named so.
+    pub fn is(&self, wanted: &str, index: usize) -> bool {
+        let (name, kind) = &self.given[index];
+        self.role(wanted).map_or(wanted == name, |role| role.matches(kind))
+    }
+
+    /// What is said where no device is meant: what was asked for, and which devices there are.
+    pub fn missing(&self, wanted: &str) -> String {
+        let pack = self.pack;
+        match self.role(wanted) {
+            Some(role) => format!(
+                "no device is the `{wanted}` of the pack `{pack}`, which has {}; given: {}; name one with --device",
+                role.wanted(),
+                self.those_given(wanted)
+            ),
+            None => format!(
+                "no device is called `{wanted}`; given: {}; `run` takes --device {wanted}=ADDRESS, `lab run` --device {wanted}",
+                self.those_given(wanted)
+            ),
+        }
+    }
+
+    /// What is said where only the case's own device is meant.
+    fn same(&self, wanted: &str) -> String {
+        let which = match self.role(wanted) {
+            Some(role) => format!("`{wanted}` of the pack `{}`, with {}", self.pack, role.wanted()),
+            None => format!("device `{wanted}`"),
+        };
+        format!("the case needs one more {which}, beside its own; given: {}", self.those_given(wanted))
+    }
+
+    /// The devices that were given, with what they have of what is wanted.
+    fn those_given(&self, wanted: &str) -> String {
+        let role = self.role(wanted);
+        let had = |kind: &Kind| role.map_or(kind.ids.clone(), |role| role.had(kind));
+        let all = self.given.iter().map(|(name, kind)| match had(kind) {
+            none if none.is_empty() => name.clone(),
+            had => format!("{name} ({had})"),
+        });
+        all.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The further devices of a case on the device of index `own`.
+pub(super) fn further(case: &Case, own: usize, roles: &Roles<'_>) -> Vec<Further> {
+    let given = roles.given.len();
     // Named ones first, so that `any` is none of them.
-    let named = |role: &str| (0..given).find(|index| *index != own && is(role, *index));
+    let named = |role: &str| (0..given).find(|index| *index != own && roles.is(role, *index));
     let mut taken: Vec<usize> = case.devices.iter().filter_map(|(_, role)| named(&role.0)).collect();
     let mut functions = 0;
     let mut all = Vec::new();
@@ -50,19 +114,14 @@ pub(super) fn further(case: &Case, own: usize, given: usize, is: &dyn Fn(&str, u
                 }
             }
             "all" => (0..given).filter(|index| *index != own).for_each(|index| add(Which::Given(index))),
-            wanted => add(named(wanted).map_or_else(|| Which::Missing(missing(wanted, is(wanted, own))), Which::Given)),
+            wanted => add(match named(wanted) {
+                Some(index) => Which::Given(index),
+                None if roles.is(wanted, own) => Which::Missing(roles.same(wanted)),
+                None => Which::Missing(roles.missing(wanted)),
+            }),
         }
     }
     all
-}
-
-fn missing(wanted: &str, is_own: bool) -> String {
-    match is_own {
-        true => format!("the case needs the device `{wanted}` beside its own, which is the same one"),
-        false => format!(
-            "no device is called `{wanted}`; `run` takes --device {wanted}=ADDRESS, `lab run` --device {wanted}"
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -79,14 +138,16 @@ mod tests {
     }
 
     fn found(devices: &[(&str, &str)], own: usize, given: &[&str]) -> Vec<(String, Result<usize, String>)> {
-        let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+        let given: Vec<_> = given.iter().map(|name| ((*name).to_owned(), Kind::default())).collect();
         let which = |further: Further| match further.which {
             Which::Given(index) => (further.name, Ok(index)),
             Which::Function(number) => (further.name, Err(format!("function {number}"))),
             Which::Missing(why) => (further.name, Err(why)),
         };
-        let is = |role: &str, index: usize| given[index] == role;
-        super::further(&case(devices), own, given.len(), &is).into_iter().map(which).collect()
+        super::further(&case(devices), own, &Roles { pack: "p", roles: None, given: &given })
+            .into_iter()
+            .map(which)
+            .collect()
     }
 
     #[test]
@@ -103,9 +164,9 @@ mod tests {
     #[test]
     fn what_is_not_there_says_how_to_give_it() {
         let why = found(&[("nic", "igb")], 0, &["edu"]).remove(0).1.unwrap_err();
-        assert!(why.contains("no device is called `igb`"), "{why}");
+        assert!(why.contains("no device is called `igb`; given: edu; "), "{why}");
         let why = found(&[("nic", "igb")], 0, &["igb"]).remove(0).1.unwrap_err();
-        assert!(why.contains("the same one"), "{why}");
+        assert_eq!(why, "the case needs one more device `igb`, beside its own; given: igb");
     }
 
     #[test]

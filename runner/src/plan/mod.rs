@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use devices::Roles;
 pub use devices::{Further, Which};
 pub use select::{Filter, Partition, shuffle};
 pub use steps::{PlannedStep, assertions, planned};
@@ -16,6 +17,7 @@ pub use steps::{PlannedStep, assertions, planned};
 use crate::{
     backend,
     event::{DeviceUsed, PlannedCase},
+    host::Kind,
     language::{
         BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, combinations, readable, static_scope,
     },
@@ -34,8 +36,8 @@ pub struct Plan {
     pub cases: Vec<Planned>,
     /// The variables of the command line.
     pub command_line: Vec<(String, Scalar)>,
-    /// The devices that were given, for messages: their names and ids.
-    given: Vec<String>,
+    /// The devices that were given, by their names.
+    given: Vec<(String, Kind)>,
 }
 
 /// One case on one backend and one device.
@@ -76,18 +78,8 @@ impl Plan {
     /// Why a case cannot run on the devices that were given, if it cannot.
     pub fn missing(&self, planned: &Planned) -> Option<String> {
         if planned.device.is_none() {
-            let name = &planned.id.device;
             let pack = &self.scenarios[planned.scenario].pack;
-            if let Some(role) = self.packs.get(pack).and_then(|manifest| manifest.pack.devices.get(name)) {
-                return Some(format!(
-                    "no device is the `{name}` of the pack `{pack}`, which has {}; given: {}; name one with --device",
-                    role.wanted(),
-                    self.given.join(", ")
-                ));
-            }
-            return Some(format!(
-                "no device is called `{name}`; `run` takes --device {name}=ADDRESS, `lab run` --device {name}"
-            ));
+            return Some(Roles::new(&self.packs, pack, &self.given).missing(&planned.id.device));
         }
         planned.further.iter().find_map(|further| match &further.which {
             Which::Missing(why) => Some(why.clone()),
@@ -139,6 +131,7 @@ pub fn expand(
     devices: &[DeviceUsed],
     command_line: &[(String, Scalar)],
 ) -> Result<Plan, Vec<Collision>> {
+    let given: Vec<_> = devices.iter().map(|device| (device.name.clone(), device.kind())).collect();
     let mut cases = Vec::new();
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut collisions = Vec::new();
@@ -152,25 +145,15 @@ pub fn expand(
             })
             .collect();
         let mut roles: Vec<(Option<usize>, &str)> = Vec::new();
-        let role = packs.get(&loaded.pack).and_then(|manifest| manifest.pack.devices.get(wanted));
+        let known = Roles::new(&packs, &loaded.pack, &given);
         for (device, used) in devices.iter().enumerate() {
-            let meant = match role {
-                Some(role) => role.matches(&used.ids, used.class),
-                None => wanted == "any" || wanted == used.name,
-            };
-            if meant {
+            if wanted == "any" || known.is(wanted, device) {
                 roles.push((Some(device), &used.name));
             }
         }
         if roles.is_empty() {
             roles.push((None, wanted));
         }
-        let of_pack = packs.get(&loaded.pack).map(|manifest| &manifest.pack.devices);
-        let is = |role: &str, device: usize| {
-            let used = &devices[device];
-            let known = of_pack.and_then(|roles| roles.get(role));
-            known.map_or(role == used.name, |known| known.matches(&used.ids, used.class))
-        };
         for (device, device_name) in roles {
             for &(backend, options) in &scenario.backends.0 {
                 for (case_index, case) in scenario.cases.iter().enumerate() {
@@ -208,8 +191,7 @@ pub fn expand(
                             options,
                             device,
                             combination,
-                            further: device
-                                .map_or_else(Vec::new, |own| devices::further(case, own, devices.len(), &is)),
+                            further: device.map_or_else(Vec::new, |own| devices::further(case, own, &known)),
                             scope,
                             timeout,
                             fixture: case.fixture.or(scenario.fixture).unwrap_or_default(),
@@ -221,10 +203,7 @@ pub fn expand(
         }
     }
     match collisions.is_empty() {
-        true => {
-            let given = devices.iter().map(|device| format!("{} ({})", device.name, device.ids)).collect();
-            Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given })
-        }
+        true => Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given }),
         false => Err(collisions),
     }
 }

@@ -57,8 +57,7 @@ pub fn started() -> Event {
             name: "edu".into(),
             bdf: "0000:00:03.0".into(),
             ids: "1234:11e8".into(),
-            driver: None,
-            class: 0,
+            ..DeviceUsed::default()
         }],
         ..RunStarted::default()
     })

@@ -8,7 +8,7 @@ use super::{
     written::{names_in, steps_of},
 };
 use crate::language::{
-    Case, DEEPEST, Diagnostic, Name, Pack, Path, Procedure, Scenario, Target, Version, every_step, is_computed,
+    Case, DEEPEST, Diagnostic, Name, Pack, Path, Procedure, Role, Scenario, Target, Version, every_step, is_computed,
     text::suggest,
 };
 
@@ -58,7 +58,7 @@ impl Checker<'_> {
         for name in pack.vars.keys() {
             self.not_reserved(&root.join("vars").join(name), name, Target::Key);
         }
-        let mut taken: BTreeMap<(&str, Option<u32>), &str> = BTreeMap::new();
+        let mut taken: BTreeMap<_, &str> = BTreeMap::new();
         for (name, role) in pack.devices.iter() {
             let path = root.join("devices").join(name);
             self.not_reserved(&path, name, Target::Key);
@@ -70,7 +70,11 @@ impl Checker<'_> {
                         .help("`any` means every device"),
                 );
             }
-            let lists = [("ids", role.ids.as_ref().map(Vec::len)), ("class", role.class.as_ref().map(Vec::len))];
+            let lists = [
+                ("ids", role.ids.as_ref().map(Vec::len)),
+                ("class", role.class.as_ref().map(Vec::len)),
+                ("capabilities", role.capabilities.as_ref().map(Vec::len)),
+            ];
             for (key, length) in lists {
                 if length == Some(0) {
                     self.say(
@@ -79,11 +83,11 @@ impl Checker<'_> {
                     );
                 }
             }
-            if role.ids.is_none() && role.class.is_none() {
+            if *role == (Role { summary: role.summary.clone(), ..Role::default() }) {
                 self.say(
                     Diagnostic::error("matches-everything", path.clone(), format!("every device is a `{name}`"))
                         .at(Target::Key)
-                        .label("expected `ids` or `class` in it")
+                        .label("expected `ids`, `class`, `capabilities` or `bar` in it")
                         .help("a device's ids are what `lspci -n` shows: ids: [\"8086:10c9\"]"),
                 );
             }
@@ -91,9 +95,14 @@ impl Checker<'_> {
                 Some(classes) => classes.iter().map(|class| Some(class.0)).collect(),
                 None => vec![None],
             };
+            // Of the same ids one may be told from the other by what it can do, as a virtual function is.
+            let mut capabilities = role.capabilities.clone().unwrap_or_default();
+            capabilities.sort_unstable();
             for (index, ids) in role.ids.iter().flatten().enumerate() {
                 for class in &classes {
-                    let Some(first) = taken.insert((&ids.0, *class), name) else { continue };
+                    let Some(first) = taken.insert((&ids.0, *class, capabilities.clone(), role.bar), name) else {
+                        continue;
+                    };
                     self.say(
                         Diagnostic::error(
                             "duplicate-role",

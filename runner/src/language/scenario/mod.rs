@@ -13,6 +13,7 @@ pub(in crate::language) mod object;
 pub(in crate::language) mod outcome;
 pub(in crate::language) mod pack;
 pub(in crate::language) mod region;
+pub(in crate::language) mod role;
 pub(in crate::language) mod scalar;
 pub(in crate::language) mod step;
 pub(in crate::language) mod verb;

@@ -5,8 +5,12 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::language::{
-    Backends, Case, Complaint, Duration, Name, Ordered, Region, Scalar, Scenario, Size, Step, text::node::shorten,
+use crate::{
+    host::Kind,
+    language::{
+        Backends, Case, Complaint, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
+        text::node::shorten,
+    },
 };
 
 /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
@@ -55,16 +59,16 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Whether one of its devices has these ids and class.
-    pub fn is_for(&self, ids: &str, class: u32) -> bool {
-        self.devices.iter().any(|(_, device)| device.matches(ids, class))
+    /// Whether it knows a device of this kind.
+    pub fn is_for(&self, kind: &Kind) -> bool {
+        self.devices.iter().any(|(_, device)| device.matches(kind))
     }
 
-    /// The procedure of this name for a device of these ids and class.
-    pub fn procedure_for(&self, name: &str, ids: &str, class: u32) -> Option<&Procedure> {
+    /// The procedure of this name for a device of this kind.
+    pub fn procedure_for(&self, name: &str, kind: &Kind) -> Option<&Procedure> {
         let procedure = self.procedures.get(name)?;
         let meant = |role: &str| procedure.devices.as_ref().is_none_or(|names| names.iter().any(|n| n.0 == role));
-        self.devices.iter().any(|(role, device)| meant(role) && device.matches(ids, class)).then_some(procedure)
+        self.devices.iter().any(|(role, device)| meant(role) && device.matches(kind)).then_some(procedure)
     }
 }
 
@@ -83,42 +87,6 @@ pub struct Defaults {
     #[serde(default)]
     #[schemars(example = "10s")]
     pub timeout: Option<Duration>,
-}
-
-/// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, where these are given.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Role {
-    /// What it is, in a sentence.
-    #[serde(default)]
-    #[schemars(example = &"The physical function of an 82576.")]
-    pub summary: Option<String>,
-    /// Its ids, of vendor and device.
-    #[serde(default)]
-    #[schemars(example = ["8086:10c9"])]
-    pub ids: Option<Vec<Ids>>,
-    /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
-    #[serde(default)]
-    #[schemars(example = ["010802"])]
-    pub class: Option<Vec<Class>>,
-}
-
-impl Role {
-    /// Whether a device of these ids (such as `8086:10c9`) and class is meant.
-    pub fn matches(&self, ids: &str, class: u32) -> bool {
-        self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == ids))
-            && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == class))
-    }
-
-    /// What a device has to have to be meant, for a sentence: `the ids 8086:10c9`.
-    pub fn wanted(&self) -> String {
-        let ids = self.ids.iter().map(|ids| ids.iter().map(|ids| ids.0.clone()).collect::<Vec<_>>());
-        let class = self.class.iter().map(|class| class.iter().map(|class| format!("{:06x}", class.0)).collect());
-        let said = ids.map(|ids| format!("the ids {}", ids.join(" or ")));
-        said.chain(class.map(|class: Vec<String>| format!("the class {}", class.join(" or "))))
-            .collect::<Vec<_>>()
-            .join(" and ")
-    }
 }
 
 /// A procedure: steps that do one thing with a device of the pack.
@@ -292,69 +260,6 @@ impl JsonSchema for Version {
     }
 }
 
-/// The ids of a device, such as `8086:10c9`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ids(pub String);
-
-impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match text.split_once(':') {
-            Some((vendor, device)) if is_hex(vendor) && is_hex(device) => Ok(Ids(text.to_ascii_lowercase())),
-            _ => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
-                .code("invalid-ids")
-                .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
-                .raise()),
-        }
-    }
-}
-
-impl JsonSchema for Ids {
-    fn schema_name() -> Cow<'static, str> {
-        "Ids".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The ids of vendor and device, in four hexadecimal digits each.",
-            "type": "string",
-            "pattern": "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$",
-            "examples": ["8086:10c9"],
-        })
-    }
-}
-
-/// The class of a device: class, subclass and programming interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Class(pub u32);
-
-impl<'de> Deserialize<'de> for Class {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        u32::from_str_radix(&text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
-            Complaint::new(format_args!("`{}` is no class of devices", shorten(&text)))
-                .code("invalid-class")
-                .expected("six hexadecimal digits in quotes, such as \"010802\"")
-                .raise()
-        })
-    }
-}
-
-impl JsonSchema for Class {
-    fn schema_name() -> Cow<'static, str> {
-        "Class".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The class of a device in six hexadecimal digits, quoted.",
-            "type": "string",
-            "pattern": "^[0-9A-Fa-f]{6}$",
-            "examples": ["010802"],
-        })
-    }
-}
-
 /// The text that a name of a region is, in a call.
 pub fn region_named(value: &Scalar) -> Option<&str> {
     match value {
@@ -383,20 +288,5 @@ mod tests {
         for text in ["", "1.", "1.2.3.4", "v1", "1.2-rc1", "+1", "99999999999"] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_device_has_to_be_all_that_its_role_says() {
-        let role = |ids: &[&str], class: &[u32]| Role {
-            summary: None,
-            ids: (!ids.is_empty()).then(|| ids.iter().map(|ids| Ids((*ids).into())).collect()),
-            class: (!class.is_empty()).then(|| class.iter().copied().map(Class).collect()),
-        };
-        assert!(role(&["8086:10c9"], &[]).matches("8086:10c9", 0x020000));
-        assert!(!role(&["8086:10c9"], &[0x010802]).matches("8086:10c9", 0x020000));
-        assert!(role(&[], &[0x010802]).matches("1b36:0010", 0x010802));
-        assert!(!role(&[], &[0x010802]).matches("", 0));
-        let wanted = role(&["8086:10c9", "8086:1526"], &[0x010802]).wanted();
-        assert_eq!(wanted, "the ids 8086:10c9 or 8086:1526 and the class 010802");
     }
 }

@@ -1,0 +1,215 @@
+//! What a PCI device can do, as its configuration space says.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Bdf, Root,
+    pci::{PciDevice, attribute},
+};
+
+/// A capability of a PCI device, as its configuration space says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// The legacy interrupt line: an interrupt pin.
+    Intx,
+    /// Power management.
+    Pm,
+    /// Message signalled interrupts.
+    Msi,
+    /// Message signalled interrupts, each with an address of its own.
+    Msix,
+    /// PCI Express.
+    Pcie,
+    /// The function level reset, of PCI Express or of Advanced Features.
+    Flr,
+    /// Advanced error reporting.
+    Aer,
+    /// Access control services.
+    Acs,
+    /// Alternative routing: more than eight functions.
+    Ari,
+    /// Address translation services: it asks the IOMMU ahead, and keeps what it is told.
+    Ats,
+    /// Virtual functions (SR-IOV).
+    Sriov,
+    /// Page requests: it asks for pages that are not there.
+    Pri,
+    /// BARs whose size can be set.
+    Rebar,
+    /// Process address spaces: several in one device.
+    Pasid,
+}
+
+impl Capability {
+    /// As scenarios and packs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Capability::Intx => "intx",
+            Capability::Pm => "pm",
+            Capability::Msi => "msi",
+            Capability::Msix => "msix",
+            Capability::Pcie => "pcie",
+            Capability::Flr => "flr",
+            Capability::Aer => "aer",
+            Capability::Acs => "acs",
+            Capability::Ari => "ari",
+            Capability::Ats => "ats",
+            Capability::Sriov => "sriov",
+            Capability::Pri => "pri",
+            Capability::Rebar => "rebar",
+            Capability::Pasid => "pasid",
+        }
+    }
+}
+
+/// What kind of device it is: what a role of a pack is matched with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// Vendor and device, such as `8086:10c9`; empty where they are not known.
+    pub ids: String,
+    /// Class, subclass and programming interface; 0 where they are not known.
+    pub class: u32,
+    /// Its capabilities, sorted.
+    pub capabilities: Vec<Capability>,
+    /// The size of its largest BAR of memory, in bytes; 0 without one.
+    pub largest_bar: u64,
+}
+
+impl Kind {
+    /// What sysfs says of a device; what is not known of one that is not there.
+    pub fn of(bdf: Bdf) -> Kind {
+        Kind::of_in(&Root::default(), bdf)
+    }
+
+    fn of_in(root: &Root, bdf: Bdf) -> Kind {
+        let Some(device) = PciDevice::read_in(root, bdf) else { return Kind::default() };
+        let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
+        let resources = root.text(attribute(bdf, "resource")).unwrap_or_default();
+        Kind {
+            ids: device.ids(),
+            class: device.class,
+            capabilities: capabilities(&config),
+            largest_bar: largest_bar(&resources),
+        }
+    }
+}
+
+/// The capabilities that a configuration space lists (`include/uapi/linux/pci_regs.h`), of which those who are not root see 64 bytes.
+fn capabilities(config: &[u8]) -> Vec<Capability> {
+    let byte = |at: usize| config.get(at).copied().unwrap_or(0);
+    let word = |at: usize| u16::from_le_bytes([byte(at), byte(at + 1)]);
+    let double = |at: usize| u32::from_le_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
+    let mut found = Vec::new();
+    let mut add = |is_there: bool, capability| {
+        if is_there && !found.contains(&capability) {
+            found.push(capability);
+        }
+    };
+    add(byte(0x3d) != 0, Capability::Intx);
+    // A list of at most so many as there is room for, so that a broken one ends.
+    let mut next = if word(0x6) & 0x10 != 0 { byte(0x34) } else { 0 };
+    for _ in 0..48 {
+        let at = usize::from(next & !3);
+        if at < 0x40 {
+            break;
+        }
+        match byte(at) {
+            0x01 => add(true, Capability::Pm),
+            0x05 => add(true, Capability::Msi),
+            0x10 => {
+                add(true, Capability::Pcie);
+                add(double(at + 4) & (1 << 28) != 0, Capability::Flr);
+            }
+            0x11 => add(true, Capability::Msix),
+            0x13 => add(byte(at + 3) & 2 != 0, Capability::Flr),
+            _ => {}
+        }
+        next = byte(at + 1);
+    }
+    let mut at = 0x100;
+    for _ in 0..480 {
+        let header = double(at);
+        match header & 0xffff {
+            0x01 => add(true, Capability::Aer),
+            0x0d => add(true, Capability::Acs),
+            0x0e => add(true, Capability::Ari),
+            0x0f => add(true, Capability::Ats),
+            0x10 => add(true, Capability::Sriov),
+            0x13 => add(true, Capability::Pri),
+            0x15 => add(true, Capability::Rebar),
+            0x1b => add(true, Capability::Pasid),
+            _ => {}
+        }
+        at = (header >> 20) as usize & !3;
+        if at < 0x100 {
+            break;
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The largest BAR of memory that `resource` lists: a line each with start, end and flags, the six BARs first.
+fn largest_bar(resources: &str) -> u64 {
+    const IORESOURCE_MEM: u64 = 0x200;
+    let size = |line: &str| {
+        let mut numbers = line.split(' ').map(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+        let (start, end, flags) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        (flags & IORESOURCE_MEM != 0 && end > start).then(|| (end - start).saturating_add(1))
+    };
+    resources.lines().take(6).filter_map(size).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A configuration space with these bytes in it.
+    fn config(parts: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut config = vec![0; 4096];
+        parts.iter().for_each(|(at, bytes)| config[*at..*at + bytes.len()].copy_from_slice(bytes));
+        config
+    }
+
+    #[test]
+    fn capabilities_are_found_along_both_lists() {
+        let parts: &[(usize, &[u8])] = &[
+            (0x06, &[0x10]),
+            (0x34, &[0x40]),
+            (0x3d, &[1]),
+            (0x40, &[0x01, 0x50]),
+            (0x50, &[0x11, 0xa0]),
+            (0xa0, &[0x10, 0x00, 0x02, 0x00, 0, 0, 0, 0x10]),
+            (0x100, &[0x01, 0x00, 0x01, 0x15]),
+            (0x150, &[0x10, 0x00, 0x01, 0x00]),
+        ];
+        let all = capabilities(&config(parts));
+        let names: Vec<_> = all.iter().map(|capability| capability.as_str()).collect();
+        assert_eq!(names, ["intx", "pm", "msix", "pcie", "flr", "aer", "sriov"]);
+        // Those who are not root see less, and nobody more than there is.
+        assert_eq!(capabilities(&config(parts)[..0x40]), [Capability::Intx]);
+        assert_eq!(capabilities(&[]), []);
+    }
+
+    #[test]
+    fn a_list_that_never_ends_is_left() {
+        let circle: &[(usize, &[u8])] =
+            &[(0x06, &[0x10]), (0x34, &[0x40]), (0x40, &[0x05, 0x40]), (0x100, &[0x0f, 0, 0x01, 0x10])];
+        assert_eq!(capabilities(&config(circle)), [Capability::Msi, Capability::Ats]);
+    }
+
+    #[test]
+    fn only_bars_of_memory_count() {
+        let igb = "0x00000000febc0000 0x00000000febdffff 0x0000000000040200\n\
+            0x00000000feba0000 0x00000000febbffff 0x0000000000040200\n\
+            0x000000000000c000 0x00000000fc000000 0x0000000000040101\n\
+            0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+            0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+            0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+            0x00000000fe000000 0x00000000feffffff 0x0000000000046200";
+        assert_eq!(largest_bar(igb), 128 << 10);
+        assert_eq!(largest_bar(""), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! The roles of devices: which devices a pack knows, by what their configuration spaces say.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use crate::{
+    host::{Capability, Kind},
+    language::{Complaint, Size, text::node::shorten},
+};
+
+/// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
+/// `capabilities` and the `bar`, where these are given.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// What it is, in a sentence.
+    #[serde(default)]
+    #[schemars(example = &"The physical function of an 82576.")]
+    pub summary: Option<String>,
+    /// Its ids, of vendor and device.
+    #[serde(default)]
+    #[schemars(example = ["8086:10c9"])]
+    pub ids: Option<Vec<Ids>>,
+    /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
+    #[serde(default)]
+    #[schemars(example = ["010802"])]
+    pub class: Option<Vec<Class>>,
+    /// What it can do: all of these.
+    #[serde(default)]
+    #[schemars(example = ["flr", "msix"])]
+    pub capabilities: Option<Vec<Capability>>,
+    /// It has a BAR of memory of at least so many bytes.
+    #[serde(default)]
+    #[schemars(example = "1MiB")]
+    pub bar: Option<Size>,
+}
+
+impl Role {
+    /// Whether a device of this kind is meant.
+    pub fn matches(&self, kind: &Kind) -> bool {
+        self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.ids))
+            && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.class))
+            && self.capabilities.iter().flatten().all(|wanted| kind.capabilities.contains(wanted))
+            && self.bar.is_none_or(|wanted| kind.largest_bar >= wanted.0)
+    }
+
+    /// What a device has to have to be meant, for a sentence: `the ids 8086:10c9 and the capability flr`.
+    pub fn wanted(&self) -> String {
+        let mut wanted = Vec::new();
+        if let Some(ids) = &self.ids {
+            let ids: Vec<&str> = ids.iter().map(|ids| ids.0.as_str()).collect();
+            wanted.push(format!("the ids {}", ids.join(" or ")));
+        }
+        if let Some(class) = &self.class {
+            let class: Vec<String> = class.iter().map(|class| format!("{:06x}", class.0)).collect();
+            wanted.push(format!("the class {}", class.join(" or ")));
+        }
+        if let Some(capabilities) = &self.capabilities {
+            let plural = if capabilities.len() == 1 { "y" } else { "ies" };
+            wanted.push(format!("the capabilit{plural} {}", names(capabilities)));
+        }
+        if let Some(size) = self.bar {
+            wanted.push(format!("a BAR of {size} or more"));
+        }
+        wanted.join(", and ")
+    }
+
+    /// What a device of this kind has of what is asked for, for a sentence: `8086:10c9` or `8086:10c9, pm and msix`.
+    pub fn had(&self, kind: &Kind) -> String {
+        let mut had = vec![kind.ids.clone()];
+        if self.class.is_some() {
+            had.push(format!("class {:06x}", kind.class));
+        }
+        if self.capabilities.is_some() {
+            had.push(match kind.capabilities.is_empty() {
+                true => "no capability".to_owned(),
+                false => names(&kind.capabilities),
+            });
+        }
+        if self.bar.is_some() {
+            had.push(match kind.largest_bar {
+                0 => "no BAR of memory".to_owned(),
+                size => format!("largest BAR {}", Size(size)),
+            });
+        }
+        had.join("; ")
+    }
+}
+
+fn names(capabilities: &[Capability]) -> String {
+    capabilities.iter().map(|capability| capability.as_str()).collect::<Vec<_>>().join(" and ")
+}
+
+/// The ids of a device, such as `8086:10c9`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids(pub String);
+
+impl<'de> Deserialize<'de> for Ids {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match text.split_once(':') {
+            Some((vendor, device)) if is_hex(vendor) && is_hex(device) => Ok(Ids(text.to_ascii_lowercase())),
+            _ => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
+                .code("invalid-ids")
+                .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
+                .raise()),
+        }
+    }
+}
+
+impl JsonSchema for Ids {
+    fn schema_name() -> Cow<'static, str> {
+        "Ids".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The ids of vendor and device, in four hexadecimal digits each.",
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$",
+            "examples": ["8086:10c9"],
+        })
+    }
+}
+
+/// The class of a device: class, subclass and programming interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Class(pub u32);
+
+impl<'de> Deserialize<'de> for Class {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u32::from_str_radix(&text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
+            Complaint::new(format_args!("`{}` is no class of devices", shorten(&text)))
+                .code("invalid-class")
+                .expected("six hexadecimal digits in quotes, such as \"010802\"")
+                .raise()
+        })
+    }
+}
+
+impl JsonSchema for Class {
+    fn schema_name() -> Cow<'static, str> {
+        "Class".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The class of a device in six hexadecimal digits, quoted.",
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f]{6}$",
+            "examples": ["010802"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Problems, decode, parse};
+
+    fn kind(ids: &str, class: u32, capabilities: &[Capability], largest_bar: u64) -> Kind {
+        Kind { ids: ids.into(), class, capabilities: capabilities.to_vec(), largest_bar }
+    }
+
+    fn role(text: &str) -> Role {
+        let mut problems = Problems::new();
+        decode(&parse(text).unwrap(), &mut problems).unwrap_or_else(|| panic!("{:?}", problems.as_slice()))
+    }
+
+    #[test]
+    fn a_device_has_to_be_all_that_its_role_says() {
+        let igb = kind("8086:10c9", 0x020000, &[Capability::Msix, Capability::Flr], 128 << 10);
+        for (text, is_meant) in [
+            ("{ ids: ['8086:10C9', '8086:1526'] }", true),
+            ("{ ids: ['8086:10c9'], class: ['010802'] }", false),
+            ("{ class: ['010802', '020000'] }", true),
+            ("{ capabilities: [flr] }", true),
+            ("{ capabilities: [flr, sriov] }", false),
+            ("{ class: ['020000'], capabilities: [msix, flr], bar: 128KiB }", true),
+            ("{ bar: 1MiB }", false),
+        ] {
+            assert_eq!(role(text).matches(&igb), is_meant, "{text}");
+        }
+        assert!(!role("{ class: ['010802'] }").matches(&Kind::default()));
+        assert!(!role("{ bar: 1 }").matches(&Kind::default()));
+    }
+
+    #[test]
+    fn what_is_asked_for_and_what_a_device_has_are_said_alike() {
+        let all = role("{ ids: ['8086:10c9', '8086:1526'], class: ['010802'], capabilities: [msi, flr], bar: 1MiB }");
+        assert_eq!(
+            all.wanted(),
+            "the ids 8086:10c9 or 8086:1526, and the class 010802, and the capabilities msi and flr, and a BAR of 1MiB or more"
+        );
+        let edu = kind("1234:11e8", 0x00ff00, &[Capability::Intx, Capability::Msi], 1 << 20);
+        assert_eq!(all.had(&edu), "1234:11e8; class 00ff00; intx and msi; largest BAR 1MiB");
+        assert_eq!(role("{ capabilities: [flr] }").had(&kind("1234:11e8", 0, &[], 0)), "1234:11e8; no capability");
+    }
+}
