@@ -2,8 +2,8 @@
 //!
 //! A new code needs a page in `explain/` and a line below; `tests/explain.rs` says so, and tries the examples.
 
-/// One page: its code, and its text in Markdown. Whole scenarios stand in blocks of `yaml wrong` and `yaml right`, parts in
-/// `yaml fragment`.
+/// One page: its code, and its text in Markdown. Scenarios stand in blocks of `yaml wrong` and `yaml right`, a `pack.yaml` in `yaml wrong
+/// pack` and `yaml right pack`, and in `yaml pack` one that lies beside the scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// The code, such as `unknown-key`.
@@ -162,8 +162,10 @@ impl Page {
                     is_code = true;
                     plain += match info {
                         "yaml wrong" => "Wrong:\n\n",
-                        "yaml fragment" => "Such as:\n\n",
-                        _ => "Right:\n\n",
+                        "yaml right" => "Right:\n\n",
+                        "yaml wrong pack" => "Wrong, in a pack.yaml:\n\n",
+                        "yaml right pack" => "Right, in a pack.yaml:\n\n",
+                        _ => "Where this is a pack.yaml:\n\n",
                     };
                 }
                 None if is_code && !line.is_empty() => plain += &format!("    {line}\n"),
@@ -173,7 +175,7 @@ impl Page {
         plain
     }
 
-    /// The examples of a kind: `wrong`, `right` or `fragment`.
+    /// The examples of a kind: `wrong`, `right`, `wrong pack`, `right pack` or `pack`.
     pub fn examples(&self, kind: &str) -> Vec<String> {
         let opening = format!("```yaml {kind}\n");
         self.text

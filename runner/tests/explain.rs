@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use common::lab::{events, folder, lab_run};
 use vfiospec::{
     explain::{PAGES, Page},
     language::{self, Packs, Source},
@@ -46,24 +47,89 @@ fn every_code_has_a_page_and_every_page_a_code() {
     assert!(PAGES.is_sorted_by_key(|page| page.code), "the list is in alphabetical order");
 }
 
+/// The packs that a page's scenarios find, and the name of theirs.
+fn packs(page: &Page) -> (Packs, String) {
+    let mut packs = Packs::default();
+    for text in page.examples("pack") {
+        let added = packs.add(Source::new("pack.yaml", text)).map_err(|invalid| invalid.render(false));
+        assert_eq!(added, Ok(()), "the pack of {}", page.code);
+    }
+    let name = packs.list.first().map_or("pack", |loaded| loaded.pack.name.0.as_str()).to_owned();
+    (packs, name)
+}
+
+/// The codes of what is wrong with a scenario of a page, or a pack, and how it is told.
+fn wrong(page: &Page, text: &str, is_pack: bool) -> (Vec<&'static str>, String) {
+    let (mut packs, name) = packs(page);
+    let source = Source::new(page.code, text);
+    let read = match is_pack {
+        true => packs.add(source),
+        false => language::load(source, name, &packs, &[]).map(drop),
+    };
+    let told = |invalid: language::Invalid| {
+        let codes = invalid.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        (codes, invalid.render(false))
+    };
+    read.err().map(told).unwrap_or_default()
+}
+
 #[test]
 fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_is_right() {
     let checked: BTreeSet<String> = common::codes_of_check().into_keys().collect();
     for page in PAGES {
-        let load = |text: &str| language::load(Source::new(page.code, text), "pack".to_owned(), &Packs::default(), &[]);
-        for text in page.examples("right") {
-            let wrong = load(&text).err().map(|invalid| invalid.render(false));
-            assert_eq!(wrong, None, "the right example of {}", page.code);
+        let blocks = common::blocks(page.text);
+        for (line, info, text) in &blocks {
+            let at = format!("{}.md:{line}", page.code);
+            let kind = info.strip_prefix("yaml ").unwrap_or_else(|| panic!("{at}: a block of {info:?}"));
+            let is_pack = kind.ends_with("pack");
+            let (codes, told) = wrong(page, text, is_pack);
+            match kind {
+                // Beside scenarios; loading them reads it.
+                "pack" => {
+                    assert!(blocks.iter().any(|(_, info, _)| info == "yaml wrong" || info == "yaml wrong pack"), "{at}")
+                }
+                "right" | "right pack" => assert_eq!(told, "", "{at}"),
+                // The case looks at nothing, which only a run finds.
+                "wrong" if !checked.contains(page.code) => assert_eq!(told, "", "{at}"),
+                "wrong" | "wrong pack" => assert_eq!(codes, [page.code], "{at}: {told}"),
+                _ => panic!("{at}: a block of {info:?}"),
+            }
         }
-        let wrong = page.examples("wrong");
-        let is_exempt = WITHOUT_WRONG.iter().any(|(code, _)| *code == page.code);
-        // What is no whole scenario, such as a part of a pack's manifest, is shown as a fragment.
-        let is_shown = !wrong.is_empty() && !page.examples("right").is_empty() || !page.examples("fragment").is_empty();
-        assert!(is_shown || is_exempt || !checked.contains(page.code), "{} shows nothing wrong and right", page.code);
-        for text in wrong {
-            let invalid = load(&text).err().unwrap_or_else(|| panic!("{}: this is right:\n{text}", page.code));
-            let codes: Vec<&str> = invalid.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-            assert_eq!(codes, [page.code], "{}", invalid.render(false));
+        let has = |what: &str| blocks.iter().any(|(_, info, _)| info.contains(what));
+        let is_exempt = WITHOUT_WRONG.iter().any(|(code, _)| *code == page.code) || !checked.contains(page.code);
+        assert!(is_exempt || has("wrong") && has("right"), "{} shows nothing wrong and right", page.code);
+    }
+}
+
+#[test]
+fn what_only_a_run_finds_is_told_in_a_run() {
+    let checked: BTreeSet<String> = common::codes_of_check().into_keys().collect();
+    let folder = folder("explained");
+    let mut expected = Vec::new();
+    for page in PAGES.iter().filter(|page| !checked.contains(page.code)) {
+        for kind in ["wrong", "right"] {
+            for text in page.examples(kind) {
+                let name = format!("{}_{kind}", page.code.replace('-', "_"));
+                let text = text.replacen("name: example\n", &format!("name: {name}\n"), 1);
+                fs::write(folder.join(&name).with_extension("yaml"), text).expect("writable");
+                expected.push((name, (kind == "wrong").then_some(page.code)));
+            }
+        }
+    }
+    assert!(expected.len() >= 2, "{expected:?}");
+    let Some(ran) = lab_run("explained-run", &[folder.to_str().expect("UTF-8")]) else { return };
+    let planned = events(&ran, "case_planned");
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), planned.len(), "{}", ran.stderr());
+    for (case, result) in planned
+        .iter()
+        .map(|case| (case, results.iter().find(|result| result["case"] == case["case"]).expect("a result of each")))
+    {
+        let code = expected.iter().find(|(name, _)| case["scenario"] == **name).expect("planned of these").1;
+        let detail = result["detail"].as_str().unwrap_or_default();
+        match code {
+            None => assert_eq!(result["verdict"], "passed", "{result:#}"),
+            Some(code) => assert!(detail.contains(&format!("error[{code}]")), "{code}: {result:#}"),
         }
     }
 }
