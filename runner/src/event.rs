@@ -76,6 +76,9 @@ pub struct RunStarted {
     /// The seed of the order that the cases run in, with `--shuffle`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<u64>,
+    /// The command that begins it once more, without its choice of cases and reports: with `--case ID` behind it, it runs one of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub again: String,
     /// The lab's IOMMU model, such as `intel-scalable`; `None` on a host of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab_iommu: Option<String>,
@@ -148,12 +151,22 @@ pub struct PlannedCase {
     pub line: u32,
     /// What the case says it covers: requirements, tickets, upstream tests.
     pub covers: Vec<String>,
+    /// What the case says it is about, or else its scenario.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
 }
 
 impl PlannedCase {
     /// The case's suite, such as `kernel.dma_mapping.iommufd__edu`: JUnit's `classname`.
     pub fn suite(&self) -> String {
         format!("{}.{}.{}__{}", self.pack, self.scenario, self.backend, self.device)
+    }
+
+    /// Whether a person means it by this: its id, the end of it, or either without the values of the matrix.
+    pub fn is_called(&self, name: &str) -> bool {
+        let whole = format!(".{}", self.id());
+        let ending = format!(".{name}");
+        whole.ends_with(&ending) || whole.split('[').next().is_some_and(|short| short.ends_with(&ending))
     }
 
     /// The whole identity, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`.
@@ -235,6 +248,10 @@ pub struct CaseResult {
     pub at: Option<String>,
     /// The case's ioctls, decoded, one a line; kept for failures and errors, empty for a pass.
     pub trace: Vec<String>,
+    /// Calls of earlier cases that opened and made what this one was given: the device, and memory that is kept. They come before those
+    /// of `trace`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
     /// Lines that the kernel logged meanwhile.
     pub kernel_log: Vec<String>,
     /// Checks that were planned and not made.
@@ -280,6 +297,7 @@ impl CaseResult {
             detail: None,
             at: None,
             trace: Vec::new(),
+            before: Vec::new(),
             kernel_log: Vec::new(),
             unchecked: Vec::new(),
             checks: 0,
@@ -289,6 +307,14 @@ impl CaseResult {
             attempts: Vec::new(),
             died: false,
         }
+    }
+
+    /// All calls, with a line between those of earlier cases and its own.
+    pub fn calls(&self) -> Vec<&str> {
+        const BEGINS: &str = "--- so far earlier cases, to open what this one uses; here it begins ---";
+        let before = self.before.iter().map(String::as_str);
+        let begins = (!self.before.is_empty()).then_some(BEGINS);
+        before.chain(begins).chain(self.trace.iter().map(String::as_str)).collect()
     }
 
     /// What this attempt comes to among others.

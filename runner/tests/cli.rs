@@ -169,6 +169,13 @@ fn show_writes_out_what_the_declarative_form_stands_for() {
     let (stdout, _) = expect(&vfiospec(&["show", "bar"]), 2);
     assert_eq!(stdout, "", "a name is whole: `bar` ends other names, and is none");
     let (stdout, _) = expect(&vfiospec(&["show", "kernel.dma_mapping_mmio.iommufd__any.map_full_bar"]), 0);
+    let id = "kernel.dma_mapping_mmio.iommufd__edu.map_full_bar";
+    let (of_a_run, _) = expect(&vfiospec(&["show", id]), 0);
+    assert_eq!(of_a_run, stdout.replace("iommufd__any", "iommufd__edu"), "as a failure in the lab prints it");
+    assert_eq!(expect(&vfiospec(&["list", "--case", id]), 0).0, format!("{id}\n"));
+    assert_eq!(expect(&vfiospec(&["list", "--case", "map_full_bar"]), 0).0.lines().count(), 5);
+    let (_, stderr) = expect(&vfiospec(&["list", "--case", "map_ful_bar"]), 2);
+    assert!(stderr.contains("no case is called `map_ful_bar`") && stderr.contains("did you mean"), "{stderr}");
     let steps = stdout.split("steps:").nth(1).expect("there are steps");
     assert!(steps.contains("expect: EFAULT") && steps.contains("gone:") && !steps.contains("unmap:"), "{steps}");
 }

@@ -371,3 +371,46 @@ cases:
     assert!(junit.contains("\\u{1b}"), "what XML forbids is made visible:\n{junit}");
     assert!(!ran.stdout().contains('\u{1b}'), "and does not reach the terminal either");
 }
+
+#[test]
+fn a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again() {
+    let case = |name: &str, expect: &str| {
+        let region = "{ memory: hugetlb, size: 2MiB }";
+        format!("  - {{ name: {name}, region: {region}, expect: {{ map: {expect} }} }}\n")
+    };
+    let text = format!(
+        "name: alone\nsummary: A page is mapped.\nbackends: [vfio_type1v2_iommu, iommufd]\ncases:\n{}{}",
+        case("passes", "ok"),
+        case("fails", "EEXIST")
+    );
+    let file = folder("alone").join("alone.yaml");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let Some(ran) = lab_run("alone-run", &[file]) else { return };
+    ran.expect(1);
+    let planned = events(&ran, "case_planned");
+    let failed: Vec<_> = events(&ran, "case_finished").into_iter().filter(|of| of["verdict"] == "failed").collect();
+    let opened = [["VFIO_SET_IOMMU(fd=", "/dev/vfio/vfio"], ["VFIO_DEVICE_ATTACH_IOMMUFD_PT(fd=", "/dev/iommu"]];
+    for (result, opened) in failed.iter().zip(opened) {
+        let lines = |of: &str| {
+            result[of].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+        };
+        let (before, own) = (lines("before"), lines("trace"));
+        for words in opened.into_iter().chain(["MAP_HUGETLB"]) {
+            assert!(before.contains(words) && !own.contains(words), "{words}:\n{before}\n---\n{own}");
+        }
+        assert!(own.contains("_MAP"), "{own}");
+        let ioctls = own.lines().filter(|line| line.starts_with("VFIO_") || line.starts_with("IOMMU_"));
+        assert!(ioctls.clone().count() > 0 && ioctls.clone().all(|line| line.contains("(fd=")), "{own}");
+        let planned = planned.iter().find(|planned| planned["case"] == result["case"]).unwrap();
+        let id = format!("alone.alone.{}__edu.fails", planned["backend"].as_str().unwrap());
+        let again = format!("vfiospec lab run {file} --case {id}\n");
+        assert!(ran.stdout().contains(&format!("  again: {again}")), "{}", ran.stdout());
+        assert!(ran.junit().contains(&format!("to run it again: {again}")), "{}", ran.junit());
+        let (_, calls) = ran.junit().split_once("\ncalls:\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert!(calls.contains("--- so far earlier cases, to open what this one uses; here it begins ---"), "{calls}");
+    }
+    assert_eq!(failed.len(), 2);
+    assert!(ran.stdout().contains("fails\n  A page is mapped.\n"), "{}", ran.stdout());
+    assert!(ran.junit().contains("summary: A page is mapped."));
+}

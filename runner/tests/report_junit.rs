@@ -206,6 +206,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
         scenarios: s(),
         shuffle: Some(u64::MAX),
         lab_iommu: Some(s()),
+        again: s(),
     })];
     let verdicts = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
     events.extend((0..4).map(|case| {
@@ -219,6 +220,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
             file: s(),
             line: 1,
             covers: vec![s()],
+            summary: s(),
         })
     }));
     events.extend((0..).zip(verdicts).map(|(case, verdict)| {
@@ -230,6 +232,7 @@ fn run_full_of(text: &str) -> Vec<Event> {
             detail: Some(s()),
             at: Some(s()),
             trace: vec![s()],
+            before: vec![s()],
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,

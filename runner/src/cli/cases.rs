@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::Exit;
 use crate::{
     engine::Schedule,
-    event::{Event, RunStarted, Verdict},
+    event::{Event, PlannedCase, RunStarted, Verdict},
     language::{ExpressionError, Pattern},
     plan::{Filter, Partition, Plan, shuffle},
     report::{
@@ -41,6 +41,10 @@ pub struct Cases {
     /// Only cases on this backend, or on those that a pattern such as `iommufd*` matches; may be given several times
     #[arg(long = "backend", value_name = "BACKEND", value_parser = pattern, help_heading = "Which cases")]
     backends: Vec<Pattern>,
+
+    /// Only this case: an id as failures print it, or its end, such as `map_unmap[page=2MiB]`; may be given several times
+    #[arg(long = "case", value_name = "CASE", help_heading = "Which cases")]
+    named: Vec<String>,
 
     /// Of the cases that are selected, only the Mth of N shares: disjoint, together complete, and the same each time
     #[arg(long, value_name = "M/N", help_heading = "Which cases")]
@@ -78,7 +82,11 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 impl Cases {
     /// The numbers of the selected cases, in the order to run them; says on standard error what is wrong, and why none is selected.
     pub fn select(&self, plan: &Plan, last: &Path) -> Result<Vec<u32>, Exit> {
-        let ids = self.rerun.map(|how| ended(how, self.from.as_deref().unwrap_or(last))).transpose()?;
+        let mut ids = self.rerun.map(|how| ended(how, self.from.as_deref().unwrap_or(last))).transpose()?;
+        if !self.named.is_empty() {
+            let named = self.named(plan)?;
+            ids = Some(ids.map_or(named.clone(), |ids| ids.intersection(&named).cloned().collect()));
+        }
         let filter = Filter {
             expression: self.filter.clone(),
             tags: self.tags.clone(),
@@ -96,6 +104,53 @@ impl Cases {
         }
         Ok(selected)
     }
+}
+
+impl Cases {
+    /// The ids of the cases that `--case` names; says on standard error which one there is not.
+    fn named(&self, plan: &Plan) -> Result<HashSet<String>, Exit> {
+        let mut ids = HashSet::new();
+        for name in &self.named {
+            let before = ids.len();
+            ids.extend(
+                plan.cases.iter().map(|planned| &planned.id).filter(|id| id.is_called(name)).map(PlannedCase::id),
+            );
+            if ids.len() == before {
+                return Err(no_case(name, plan));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The devices that are meant, each once: those of the ids of `--case`, or those of the run that `--rerun` is about.
+    pub fn devices(&self, last: &Path) -> Vec<String> {
+        let mut devices: Vec<String> = self.named.iter().filter_map(|id| device_of(id)).map(str::to_owned).collect();
+        if devices.is_empty() && self.rerun.is_some() {
+            let journal = journal::Text::open(self.from.as_deref().unwrap_or(last));
+            let started = journal.and_then(|text| text.started()).unwrap_or_default();
+            devices.extend(started.devices.into_iter().map(|device| device.name));
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        devices
+    }
+}
+
+/// Says that no case is called so, and what is near.
+pub fn no_case(name: &str, plan: &Plan) -> Exit {
+    eprintln!("vfiospec: no case is called `{}`", sanitize::line(name));
+    let names = plan.cases.iter().map(|planned| planned.id.name.as_str());
+    let near = crate::language::did_you_mean(name, names);
+    eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec list` prints them all"));
+    Exit::Usage
+}
+
+/// The device that an id names, as in `pack.scenario.iommufd__edu.case`: that of a run, where `list` has `any`.
+pub fn device_of(id: &str) -> Option<&str> {
+    let suite = id.split('[').next()?;
+    let mut names = crate::backend::Name::ALL.into_iter();
+    let behind = names.find_map(|backend| Some(suite.split_once(&format!("{backend}__"))?.1))?;
+    behind.split('.').next()
 }
 
 /// The ids of the cases that ended so.

@@ -1,6 +1,9 @@
 //! The devices that the user names, and what to say when there are none.
 
-use std::{fmt::Write, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use super::Exit;
 use crate::{
@@ -24,6 +27,13 @@ impl Named {
     /// Its PCI address.
     pub fn bdf(&self) -> Bdf {
         self.bdf
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.iter().try_for_each(|name| write!(f, "{name}="))?;
+        self.bdf.fmt(f)
     }
 }
 

@@ -247,8 +247,8 @@ impl Run<'_> {
 
     /// A guest has begun: the first one begins the run, or goes on with an earlier one, and the others go on.
     fn begin(&mut self, started: RunStarted, lab: &str, blamed: &mut Vec<CaseResult>) -> io::Result<Option<Exit>> {
-        let RunStarted { boot, shuffle, lab_iommu, .. } = self.host.clone();
-        let started = RunStarted { lab: Some(lab.to_owned()), lab_iommu, boot, shuffle, ..started };
+        let RunStarted { boot, shuffle, lab_iommu, again, .. } = self.host.clone();
+        let started = RunStarted { lab: Some(lab.to_owned()), lab_iommu, boot, shuffle, again, ..started };
         if !self.output.is_empty() {
             return self.output.on(Event::RunResumed(started)).map(|()| None);
         }

@@ -133,6 +133,26 @@ impl Choice {
         lab::prepare(&self.options()?, lab::Progress::new(false), interrupt)
     }
 
+    /// What of it is not as it is unless given, as it was given; not where things are kept.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        match &self.kernel {
+            KernelChoice::Newest => {}
+            KernelChoice::Version(version) => say("--kernel", version.to_string()),
+            KernelChoice::Image(path) => say("--kernel", path.display().to_string()),
+        }
+        self.kernel_config.iter().for_each(|option| say("--kernel-config", option.to_string()));
+        if self.iommu != IommuModel::default() {
+            say("--iommu", self.iommu.name().to_owned());
+        }
+        let devices = self.models();
+        if devices != [DeviceModel::Edu] {
+            devices.iter().for_each(|model| say("--device", model.name().to_owned()));
+        }
+        words
+    }
+
     fn devices_used(&self) -> Vec<DeviceUsed> {
         self.models().into_iter().map(DeviceModel::used).collect()
     }
@@ -238,6 +258,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
         scenarios,
         shuffle,
         lab_iommu,
+        again: args.selection.again("lab run", args.choice.words()),
         kernel: String::new(),
         iommu: String::new(),
         ..super::run::started(&setup.devices)
@@ -246,8 +267,13 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
         return Ok(output::nothing(&outputs, started, &args.course)?.into());
     }
     let output = Output::create(&outputs, resumed.as_ref())?;
-    let host =
-        RunStarted { boot: facts::boot(), shuffle, lab_iommu: started.lab_iommu.clone(), ..RunStarted::default() };
+    let host = RunStarted {
+        boot: facts::boot(),
+        shuffle,
+        lab_iommu: started.lab_iommu.clone(),
+        again: started.again.clone(),
+        ..RunStarted::default()
+    };
     let begun = Begun::new(started, &plan, &schedule);
     let interrupt = interrupt::flag();
     let prepared = match args.choice.prepare(&interrupt) {

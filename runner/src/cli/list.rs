@@ -32,7 +32,13 @@ pub struct Args {
 
 /// Prints a case a line.
 pub fn main(args: &Args) -> Exit {
-    let names = if args.devices.is_empty() { vec!["any".to_owned()] } else { args.devices.clone() };
+    let mut names = match args.devices.as_slice() {
+        [] => args.cases.devices(Path::new(output::JOURNAL)),
+        given => given.to_vec(),
+    };
+    if names.is_empty() {
+        names.push("any".to_owned());
+    }
     let devices = names.into_iter().map(|name| DeviceUsed { name, ..DeviceUsed::default() }).collect();
     let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
         Ok((plan, _)) => plan,

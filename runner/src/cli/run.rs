@@ -88,7 +88,9 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     let selected = args.cases.select(&plan, &args.outputs.journal)?;
     let resumed = resume::read(&args.course, &plan, &selected, &setup.fingerprint())?;
     let (mut schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
-    let started = RunStarted { scenarios: setup.fingerprint(), shuffle, ..started(&setup.devices) };
+    let again =
+        args.selection.again("run", args.devices.iter().flat_map(|device| ["--device".into(), device.to_string()]));
+    let started = RunStarted { scenarios: setup.fingerprint(), shuffle, again, ..started(&setup.devices) };
     if schedule.order.is_empty() {
         return output::nothing(&args.outputs, started, &args.course);
     }

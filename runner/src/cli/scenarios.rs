@@ -21,6 +21,8 @@ use crate::{
     report::sanitize,
 };
 
+/// Where scenarios are unless the user says otherwise.
+const PATH: &str = "scenarios";
 /// The largest file that is read as a scenario, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
@@ -28,7 +30,7 @@ const MOST_BYTES: u64 = 8 << 20;
 #[derive(Debug, Clone, Args)]
 pub struct Selection {
     /// Scenario files, or folders of them
-    #[arg(value_name = "PATH", default_value = "scenarios")]
+    #[arg(value_name = "PATH", default_value = PATH)]
     pub paths: Vec<PathBuf>,
 
     /// A pack besides those among the paths and in `scenarios`: its folder
@@ -125,6 +127,20 @@ impl Selection {
             return Err(Exit::Usage);
         }
         Ok(texts)
+    }
+
+    /// The command that does it once more with the same scenarios: the verb, these words of its own, and what was selected here.
+    pub fn again(&self, verb: &str, words: impl IntoIterator<Item = String>) -> String {
+        let mut again = format!("vfiospec {verb}");
+        let folders = self.pack_folders.iter().flat_map(|folder| ["--pack".to_owned(), folder.display().to_string()]);
+        let vars = self.vars.iter().flat_map(|(name, value)| ["--var".to_owned(), format!("{name}={value}")]);
+        let paths = self.paths.iter().map(|path| path.display().to_string());
+        let paths = paths.filter(|_| self.paths != [Path::new(PATH)]);
+        for word in words.into_iter().chain(folders).chain(vars).chain(paths) {
+            again.push(' ');
+            again.push_str(&sanitize::word(&word));
+        }
+        again
     }
 
     /// The packs of `--pack`.

@@ -2,10 +2,15 @@
 
 use clap::Args as ClapArgs;
 
-use super::{Exit, output::print, scenarios::Selection};
+use super::{
+    Exit,
+    cases::{device_of, no_case},
+    output::print,
+    scenarios::Selection,
+};
 use crate::{
-    event::{DeviceUsed, PlannedCase},
-    language::{Duration, Fixture, Locator, Path, Size, Target, did_you_mean, eval, undeclared},
+    event::DeviceUsed,
+    language::{Duration, Fixture, Locator, Path, Size, Target, eval, undeclared},
     plan::{self, Plan, Planned},
     report::sanitize::line,
 };
@@ -13,7 +18,7 @@ use crate::{
 /// Show what a case stands for on each backend: its values, its regions and its steps, with the lines they come from
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The case: an id as `list` prints it, or its end, such as `map_unmap[page=2MiB]`, or `map_unmap` for all of its matrix
+    /// The case: an id as `list` and failures print it, or its end, such as `map_unmap[page=2MiB]`, or `map_unmap` for all of its matrix
     case: String,
 
     #[command(flatten)]
@@ -22,29 +27,21 @@ pub struct Args {
 
 /// Prints the case as YAML, once for each backend.
 pub fn main(args: &Args) -> Exit {
-    let devices = vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }];
+    let name = device_of(&args.case).unwrap_or("any").to_owned();
+    let devices = vec![DeviceUsed { name, ..DeviceUsed::default() }];
     let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
-    let ending = format!(".{}", args.case);
-    let meant = |id: &PlannedCase| {
-        let whole = format!(".{}", id.id());
-        let without_matrix = whole.split('[').next().unwrap_or(&whole);
-        whole.ends_with(&ending) || without_matrix.ends_with(&ending)
-    };
     let mut shown = String::new();
-    for planned in plan.cases.iter().filter(|planned| meant(&planned.id)) {
+    for planned in plan.cases.iter().filter(|planned| planned.id.is_called(&args.case)) {
         let case = Shown { planned, plan: &plan, locator: plan.scenarios[planned.scenario].source.locator() };
         shown += &format!("{}{}\n", case.head(), case.body());
     }
     if !shown.is_empty() {
         return print(&shown);
     }
-    eprintln!("vfiospec: no case is called `{}`", args.case);
-    let near = did_you_mean(&args.case, plan.cases.iter().map(|planned| planned.id.name.as_str()));
-    eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec list` prints them all"));
-    Exit::Usage
+    no_case(&args.case, &plan)
 }
 
 /// A case that is written out.

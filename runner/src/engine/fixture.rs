@@ -16,8 +16,18 @@ use super::{observers::held, regions::largest_bar};
 
 /// One case's devices are open at a time, on one backend.
 pub struct Fixtures {
-    open: Option<(Vec<Member>, Open)>,
+    open: Option<Kept>,
+    /// The calls of an earlier case that opened what the running one was given.
+    pub before: Vec<String>,
     tracer: Tracer,
+}
+
+/// What is open.
+struct Kept {
+    members: Vec<Member>,
+    device: Open,
+    /// The calls that opened it.
+    calls: Vec<String>,
 }
 
 /// A device to open, and the VF token to open it with.
@@ -64,24 +74,27 @@ pub enum Unclean {
 impl Fixtures {
     /// Nothing is open.
     pub fn new(tracer: &Tracer) -> Fixtures {
-        Fixtures { open: None, tracer: tracer.clone() }
+        Fixtures { open: None, before: Vec::new(), tracer: tracer.clone() }
     }
 
     /// The devices on the backend, in one address space: those that are open, if they are the same and need not be fresh, or new ones.
     pub fn get(&mut self, members: &[Member], backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
-        let same = |(open, device): &(Vec<Member>, Open)| open == members && device.session.name() == backend;
-        if fresh || !self.open.as_ref().is_some_and(same) {
+        let same = |kept: &Kept| kept.members == members && kept.device.session.name() == backend;
+        if !fresh && let Some(kept) = self.open.as_ref().filter(|kept| same(kept)) {
+            self.before.clone_from(&kept.calls);
+        } else {
             self.close();
+            let mark = self.tracer.mark();
             let space = Space::new(backend, members[0].0, &self.tracer).map_err(CannotOpen::Open)?;
             // All of them before anything is asked: each takes something from the IOVAs that may be used.
             let open = |(bdf, token): &Member| space.open(*bdf, token.as_ref()).map_err(CannotOpen::Open);
             let sessions: Vec<Session> = members.iter().map(open).collect::<Result<_, _>>()?;
             let mut all = sessions.into_iter().map(|session| Open::new(session, &self.tracer));
             let own = all.next().expect("a case has a device")?;
-            let own = Open { further: all.collect::<Result<_, _>>()?, ..own };
-            self.open = Some((members.to_vec(), own));
+            let device = Open { further: all.collect::<Result<_, _>>()?, ..own };
+            self.open = Some(Kept { members: members.to_vec(), device, calls: self.tracer.lines_since(mark) });
         }
-        Ok(self.open.as_mut().map(|(_, open)| open).expect("opened just now"))
+        Ok(self.open.as_mut().map(|kept| &mut kept.device).expect("opened just now"))
     }
 
     /// Closes what is open.

@@ -77,6 +77,8 @@ impl Engine {
         let mut window = Window::open(&planned.id.id()).ok();
         let taint = facts::taint();
         self.tracer.take();
+        self.fixtures.before.clear();
+        self.pool.before.clear();
         let mut execution = Execution::new(&self.plan, planned, &self.devices, &self.tracer);
         execution.faults = Some(&mut self.faults);
         let end = execution.run(&mut self.fixtures, &mut self.pool, step);
@@ -166,7 +168,13 @@ impl Engine {
             }
         }
         let message = problem.as_ref().map(|problem| problem.title.clone());
+        let mut before = Vec::new();
+        if !trace.is_empty() {
+            before.append(&mut self.fixtures.before);
+            before.append(&mut self.pool.before);
+        }
         CaseResult {
+            before,
             // Of a skip or a known issue the reason is said rather than what came of it.
             message: skipped.or(message),
             detail: problem.as_ref().map(|problem| problem.render(source)),

@@ -23,8 +23,16 @@ const GIB: u64 = 1 << 30;
 
 /// Huge pages that no case uses now.
 pub struct Pool {
-    idle: Vec<(Anonymous, Mapping)>,
+    idle: Vec<(Made, Mapping)>,
+    /// The calls of earlier cases that made the memory which the running one was given.
+    pub before: Vec<String>,
     tracer: Tracer,
+}
+
+/// What memory was made from, and by which calls.
+struct Made {
+    what: Anonymous,
+    calls: Vec<String>,
 }
 
 /// A region of the running case.
@@ -38,7 +46,7 @@ pub struct Held {
     /// The size of its pages, where it was asked for.
     page: Option<u64>,
     /// What it was made from, if it may be kept.
-    kept_as: Option<Anonymous>,
+    kept_as: Option<Made>,
 }
 
 impl Held {
@@ -59,14 +67,14 @@ impl Held {
 impl Pool {
     /// Nothing kept yet.
     pub fn new(tracer: &Tracer) -> Pool {
-        Pool { idle: Vec::new(), tracer: tracer.clone() }
+        Pool { idle: Vec::new(), before: Vec::new(), tracer: tracer.clone() }
     }
 
     /// Gives memory back for later cases.
     pub fn put_back(&mut self, held: Vec<Held>) {
         for Held { mapping, kept_as, .. } in held {
-            if let Some(what) = kept_as {
-                self.idle.extend(Arc::into_inner(mapping).map(|mapping| (what, mapping)));
+            if let Some(made) = kept_as {
+                self.idle.extend(Arc::into_inner(mapping).map(|mapping| (made, mapping)));
             }
         }
     }
@@ -74,7 +82,7 @@ impl Pool {
     /// The bytes of huge pages that are kept, by page size.
     pub fn kept(&self) -> BTreeMap<u64, u64> {
         let mut kept = BTreeMap::new();
-        for (what, _) in &self.idle {
+        for (Made { what, .. }, _) in &self.idle {
             // What the process may not touch has no pages behind it.
             if let Some(page) = what.hugetlb.filter(|_| what.prot != Prot::None) {
                 *kept.entry(page).or_default() += what.size.next_multiple_of(page);
@@ -83,18 +91,22 @@ impl Pool {
         kept
     }
 
-    fn take(&mut self, what: Anonymous) -> Result<Mapping, Errno> {
-        if let Some(index) = self.idle.iter().position(|(kept, _)| *kept == what) {
-            return Ok(self.idle.swap_remove(index).1);
+    fn take(&mut self, what: Anonymous) -> Result<(Mapping, Made), Errno> {
+        if let Some(index) = self.idle.iter().position(|(kept, _)| kept.what == what) {
+            let (made, mapping) = self.idle.swap_remove(index);
+            self.before.extend(made.calls.iter().cloned());
+            return Ok((mapping, made));
         }
+        let mark = self.tracer.mark();
         let make = |tracer| Mapping::anonymous(&what, tracer).and_then(|mapping| mapping.populate().map(|()| mapping));
-        match make(&self.tracer) {
+        let mapping = match make(&self.tracer) {
             Err(Errno(libc::ENOMEM)) if !self.idle.is_empty() => {
                 self.idle.clear(); // they may be the pages that are missing
                 make(&self.tracer)
             }
             other => other,
-        }
+        };
+        Ok((mapping?, Made { what, calls: self.tracer.lines_since(mark) }))
     }
 
     /// Makes a region; `at` is where it is described.
@@ -123,15 +135,15 @@ impl Pool {
         Ok(Held { name: name.to_owned(), mapping, file, page: wish.page, kept_as })
     }
 
-    fn anonymous(&mut self, wish: &Wish, huge: bool) -> Result<(Mapping, Option<Anonymous>), End> {
+    fn anonymous(&mut self, wish: &Wish, huge: bool) -> Result<(Mapping, Option<Made>), End> {
         let page = wish.page.unwrap_or(if huge { 2 * MIB } else { page_size() });
         let hugetlb = (page > page_size()).then_some(page);
         let what = Anonymous { size: wish.size()?, hugetlb, prot: wish.prot, placement: wish.placement(page) };
-        let mapping = self.take(what).map_err(|errno| wish.no_memory(errno, hugetlb))?;
+        let (mapping, made) = self.take(what).map_err(|errno| wish.no_memory(errno, hugetlb))?;
         if let Some(hole) = wish.hole {
             mapping.punch(hole).map_err(|errno| wish.failed("make a hole", errno))?;
         }
-        Ok((mapping, hugetlb.is_some().then_some(what)))
+        Ok((mapping, hugetlb.is_some().then_some(made)))
     }
 
     /// A file that is made for the case, and a mapping of it.

@@ -176,6 +176,7 @@ pub fn expand(
                             file: loaded.source.name.clone(),
                             line: lines[case_index],
                             covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
+                            summary: case.summary.clone().or_else(|| scenario.summary.clone()).unwrap_or_default(),
                         };
                         let here = format!("{}:{}", id.file, id.line);
                         if let Some(first) = taken.insert(readable(&id.id()), here.clone()) {

@@ -28,6 +28,7 @@ pub fn passed(case: u32) -> CaseResult {
         detail: None,
         at: None,
         trace: vec![],
+        before: vec![],
         kernel_log: vec![],
         unchecked: vec![],
         checks: 3,
@@ -79,6 +80,7 @@ pub fn planned(case: u32, scenario: &str, backend: &str, name: &str) -> PlannedC
         name: name.into(),
         file: format!("scenarios/kernel/{scenario}.yaml"),
         line: 12,
+        summary: String::new(),
         covers: vec![],
     }
 }

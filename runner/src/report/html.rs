@@ -13,7 +13,7 @@ use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 use crate::cli::Exit;
 use crate::event::{RunStarted, Verdict};
 use crate::report::junit::attempt_line;
-use crate::report::run::{Case, Counts, Full, Note, NoteKind, Part, Run, State};
+use crate::report::run::{Case, Counts, Full, Note, NoteKind, Part, Run, State, backend_rank};
 use crate::report::sanitize::{line, text};
 use crate::report::summary::{count, notes, skip_reasons};
 
@@ -229,14 +229,17 @@ impl Matrix {
                 columns.push(column);
             }
         }
-        // Backends keep the order of the plan; devices and environments stay together.
+        // Devices and environments stay together, and backends have an order of their own, whatever came first.
         let mut devices: Vec<Arc<str>> = Vec::new();
         for column in &columns {
             if !devices.contains(&column.device) {
                 devices.push(column.device.clone());
             }
         }
-        columns.sort_by_key(|column| (column.environment, devices.iter().position(|device| *device == column.device)));
+        columns.sort_by_key(|column| {
+            let device = devices.iter().position(|device| *device == column.device);
+            (column.environment, device, backend_rank(&column.backend))
+        });
         for at in 0..columns.len() {
             let before = at.checked_sub(1).map(|before| (columns[before].environment, &columns[before].device));
             let first = before != Some((columns[at].environment, &columns[at].device));
@@ -366,7 +369,7 @@ fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
     lazy((run.clone(), verdict), |(run, verdict)| {
         let of = run.cases.iter().enumerate().filter(|(_, case)| case.verdict == *verdict);
         Box::new(of.map(|(number, case)| match run.full(case) {
-            Ok(full) => article(&run.id(case), number, &full),
+            Ok(full) => article(run, case, number, &full),
             Err(error) => {
                 minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into()
             }
@@ -374,16 +377,17 @@ fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
     })
 }
 
-fn article(id: &str, number: usize, Full { planned, result }: &Full) -> Value {
-    let lines = |lines: &[String]| lines.iter().map(|l| line(l)).collect::<Vec<_>>();
-    let calls = lines(&result.trace).into_iter().map(|l| (if l.contains(" = -1 ") { "bad" } else { "" }, l));
+fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Full) -> Value {
+    let calls = result.calls().into_iter().map(line).map(|l| (if l.contains(" = -1 ") { "bad" } else { "" }, l));
     let detail = result.detail.as_deref().map(text).unwrap_or_default();
     let detail = detail.trim_end().lines().map(|l| (detail_class(l), l.to_owned()));
     let styled = |lines: Vec<(&'static str, String)>| {
         lines.into_iter().map(|(class, text)| context! { class, text }).collect::<Vec<_>>()
     };
     context! {
-        id => line(id),
+        id => line(&run.id(case)),
+        summary => line(&planned.summary),
+        again => run.again(case, planned),
         number,
         symbol => result.verdict.symbol(),
         meaning => result.verdict.meaning(),

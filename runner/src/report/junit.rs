@@ -143,8 +143,12 @@ fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
         name: line(&case.name),
         result: match case.verdict {
             Verdict::Passed => TestResult::Success,
-            Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: Some(text(&full)) },
-            Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(&full)) },
+            Verdict::Failed => {
+                TestResult::Failure { type_: "failed".into(), message, cause: Some(text(run, case, &full)) }
+            }
+            Verdict::Error => {
+                TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(run, case, &full)) }
+            }
             Verdict::Skipped => skipped("skipped", message),
             // Jenkins has no third colour: a failure would be news every day, and a pass would be a lie.
             Verdict::KnownIssue => skipped("known_issue", message),
@@ -157,7 +161,7 @@ fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
 }
 
 /// What stands inside of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.
-fn text(Full { planned, result, .. }: &Full) -> String {
+fn text(run: &Run, case: &Case, Full { planned, result, .. }: &Full) -> String {
     let detail = result.detail.as_deref().or(result.message.as_deref()).unwrap_or_default();
     let mut text = cap(detail, PART_LIMIT).into_owned();
     match &result.at {
@@ -168,7 +172,14 @@ fn text(Full { planned, result, .. }: &Full) -> String {
         }
         None => {}
     }
-    for (title, lines) in [("calls", &result.trace), ("kernel log", &result.kernel_log)] {
+    if !planned.summary.is_empty() {
+        text += &format!("\n\nsummary: {}", line(&planned.summary));
+    }
+    if let Some(again) = run.again(case, planned) {
+        text += &format!("\n\nto run it again: {again}");
+    }
+    let log = result.kernel_log.iter().map(String::as_str).collect();
+    for (title, lines) in [("calls", result.calls()), ("kernel log", log)] {
         if !lines.is_empty() {
             text += &format!("\n\n{title}:\n{}", cap(&lines.join("\n"), PART_LIMIT));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::event::{Attempt, CaseResult, Event, Observed, PlannedCase, RunFinished, RunStarted, Verdict};
 use crate::report::journal::{Place, Text};
+use crate::report::sanitize::{line, word};
 
 /// One run, or several that were merged; made by [`Run::read`](crate::report::merge).
 #[derive(Debug, Default)]
@@ -194,6 +195,12 @@ impl Note {
     }
 }
 
+/// The place of a backend's column among others, which does not depend on the scenarios that ran.
+pub fn backend_rank(name: &str) -> usize {
+    let all = crate::backend::Name::ALL;
+    all.iter().position(|known| known.as_str() == name).unwrap_or(all.len())
+}
+
 /// How many of what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Counts {
@@ -303,6 +310,12 @@ impl Run {
             "" => id,
             label => format!("{label}: {id}"),
         }
+    }
+
+    /// The command that runs this case alone once more, where the journal says how the run was begun.
+    pub fn again(&self, case: &Case, planned: &PlannedCase) -> Option<String> {
+        let again = &self.environment(case).parts[case.part].started.again;
+        (!again.is_empty()).then(|| line(&format!("{again} --case {}", word(&planned.id()))))
     }
 
     /// What somebody has to look at: all that failed, then all without a verdict, then the flaky ones.

@@ -42,6 +42,15 @@ pub fn cdata(raw: &str) -> String {
     text(raw).replace("[[ATTACHMENT|", "[[ATTACHMENT |").replace("]]>", "]]]]><![CDATA[>")
 }
 
+/// `raw` as one word of a shell's command line.
+pub fn word(raw: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%".contains(c);
+    match !raw.is_empty() && raw.chars().all(plain) {
+        true => raw.to_owned(),
+        false => format!("'{}'", raw.replace('\'', r"'\''")),
+    }
+}
+
 /// `raw` with every character outside of `[A-Za-z0-9_]` as `_`.
 pub fn identifier(raw: &str) -> String {
     raw.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
@@ -118,5 +127,13 @@ mod tests {
             let left_out: usize = kept.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
             assert_eq!(kept.len() - format!("\n[… {left_out} bytes left out …]\n").len() + left_out, long.len());
         }
+    }
+
+    #[test]
+    fn a_word_for_the_shell_is_quoted_where_it_has_to_be() {
+        assert_eq!(word("kernel.s.iommufd__edu.c"), "kernel.s.iommufd__edu.c");
+        assert_eq!(word("map[page=2MiB]"), "'map[page=2MiB]'");
+        assert_eq!(word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(word(""), "''");
     }
 }

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::event::{RunStarted, Verdict};
-use crate::report::run::{Case, Counts, Full, Note, Run};
+use crate::report::run::{Case, Counts, Full, Note, Run, backend_rank};
 use crate::report::sanitize::{line, text};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark};
 
@@ -102,7 +102,7 @@ impl Page<'_> {
                 columns.push(column);
             }
         }
-        columns.sort_by_key(|(environment, _)| *environment);
+        columns.sort_by_key(|(environment, backend)| (*environment, backend_rank(backend)));
         let text: Vec<_> = if 2 * columns.len() <= self.terminal.width / 2 {
             vec![self.matrix(&columns)]
         } else {
@@ -205,9 +205,16 @@ impl Page<'_> {
         Ok(blocks.trim_end_matches('\n').lines().map(|line| format!("{line}\n")).collect())
     }
 
-    fn failure(&self, case: &Case, Full { result, .. }: &Full, in_full: bool) -> String {
+    fn failure(&self, case: &Case, Full { planned, result }: &Full, in_full: bool) -> String {
         let id = self.terminal.paint(BOLD, line(&self.run.id(case)));
         let mut block = format!("{} {id}\n", mark(self.terminal, case.verdict));
+        let dimmed = |text: &str| -> String {
+            let lines = self.wrapped(&line(text), 2);
+            lines.iter().map(|l| format!("  {}\n", self.terminal.paint(DIM, l))).collect()
+        };
+        if in_full && !planned.summary.is_empty() {
+            block += &dimmed(&planned.summary);
+        }
         let message = result.message.as_deref().unwrap_or("no reason given");
         match &result.detail {
             // Its carets stand under what they mean: never wrapped.
@@ -215,15 +222,19 @@ impl Page<'_> {
             _ => block.extend(self.wrapped(&line(message), 2).iter().map(|l| format!("  {l}\n"))),
         }
         if in_full {
-            block += &self.last("calls", &result.trace);
-            block += &self.last("kernel log", &result.kernel_log);
+            block += &self.last("calls", &result.calls());
+            let log = result.kernel_log.iter().map(String::as_str).filter(|line| !is_routine(line));
+            block += &self.last("kernel log", &log.collect::<Vec<_>>());
+            // In one line, however long: it is there to be copied.
+            let again = self.run.again(case, planned).map(|again| format!("again: {again}"));
+            block.extend(again.map(|again| format!("  {}\n", self.terminal.paint(DIM, again))));
             block.push('\n');
         }
         block
     }
 
     /// The last of some lines under a title; nothing where there are none.
-    fn last(&self, title: &str, lines: &[String]) -> String {
+    fn last(&self, title: &str, lines: &[&str]) -> String {
         let hidden = lines.len().saturating_sub(LAST_LINES);
         let title = match hidden {
             _ if lines.is_empty() => return String::new(),
@@ -306,6 +317,12 @@ impl Page<'_> {
     fn wrapped(&self, text: &str, indent: usize) -> Vec<String> {
         wrapped(text, self.terminal.width, indent)
     }
+}
+
+/// Whether a line of the kernel's log says no more than that a device was opened and closed: the journal has it.
+fn is_routine(line: &str) -> bool {
+    let of_device = ["resetting", "reset done", "enabling device"].iter().any(|what| line.contains(what));
+    (line.contains("vfio-pci ") && of_device) || (line.contains("ACPI: ") && line.contains("Enabled at IRQ"))
 }
 
 /// `text` in lines that fit beside an indent, broken after spaces and commas; further lines hang by 2.

@@ -50,14 +50,14 @@ fn point(run: &Run, number: usize, case: &Case, out: &mut dyn Write) -> io::Resu
         writeln!(out, "# {}", line(&note.line()))?;
     }
     if !matches!(case.verdict, Verdict::Passed | Verdict::Skipped) {
-        diagnostics(&full, out)?;
+        diagnostics(&full, run.again(case, &full.planned), out)?;
     }
     Ok(())
 }
 
 /// A YAML block under a test point, and the longer texts as comments. `prove` reads only a part of YAML: quoted strings, as JSON has
 /// them, and no text of several lines with blank ones among them.
-fn diagnostics(Full { planned, result }: &Full, out: &mut dyn Write) -> io::Result<()> {
+fn diagnostics(Full { planned, result }: &Full, again: Option<String>, out: &mut dyn Write) -> io::Result<()> {
     let severity = match result.verdict {
         Verdict::Failed => "fail",
         Verdict::Error => "error",
@@ -73,9 +73,15 @@ fn diagnostics(Full { planned, result }: &Full, out: &mut dyn Write) -> io::Resu
     writeln!(out, "  ...")?;
     let attempts: Vec<_> = (1..).zip(&result.attempts).map(|(number, attempt)| attempt_line(number, attempt)).collect();
     let detail: Vec<_> = result.detail.iter().cloned().collect();
-    for (title, texts) in
-        [("", &detail), ("attempts:", &attempts), ("calls:", &result.trace), ("kernel log:", &result.kernel_log)]
-    {
+    let calls: Vec<_> = result.calls().into_iter().map(str::to_owned).collect();
+    let again: Vec<_> = again.into_iter().collect();
+    for (title, texts) in [
+        ("", &detail),
+        ("attempts:", &attempts),
+        ("calls:", &calls),
+        ("kernel log:", &result.kernel_log),
+        ("to run it again:", &again),
+    ] {
         if !title.is_empty() && !texts.is_empty() {
             writeln!(out, "# {title}")?;
         }

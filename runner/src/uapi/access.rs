@@ -64,7 +64,8 @@ pub fn region_read(
         whole(pread(device, &mut bytes[..width.bytes()], at)?, width)?;
         Ok(u64::from_le_bytes(bytes))
     };
-    let fields = format!("region={}, offset={offset:#x}, {} bits", region.index, width.bits());
+    let fields =
+        format!("fd={}, region={}, offset={offset:#x}, {} bits", device.as_raw_fd(), region.index, width.bits());
     tracer.call("pread", fields, run, |value| format!("{} {{value={value:#x}}}", width.bytes()))
 }
 
@@ -76,7 +77,7 @@ pub fn region_bytes(device: BorrowedFd, region: &RegionInfo, tracer: &Tracer) ->
         length if length == bytes.len() => Ok(()),
         _ => Err(Errno(libc::EIO)),
     };
-    let fields = format!("region={}, offset=0x0, {} bytes", region.index, region.size);
+    let fields = format!("fd={}, region={}, offset=0x0, {} bytes", device.as_raw_fd(), region.index, region.size);
     tracer.call("pread", fields, run, |()| region.size.to_string())?;
     Ok(bytes)
 }
@@ -98,7 +99,12 @@ pub fn region_write(
     }
     let bytes = &value.to_le_bytes()[..width.bytes()];
     let run = || whole(pwrite(device, bytes, at)?, width);
-    let fields = format!("region={}, offset={offset:#x}, {} bits, value={value:#x}", region.index, width.bits());
+    let fields = format!(
+        "fd={}, region={}, offset={offset:#x}, {} bits, value={value:#x}",
+        device.as_raw_fd(),
+        region.index,
+        width.bits()
+    );
     tracer.call("pwrite", fields, run, |()| width.bytes().to_string())
 }
 
@@ -204,10 +210,8 @@ mod tests {
         assert_eq!(bar.mmio_read(8, Width::W32), Ok(0x4433_22ff));
         let lines = tracer.take();
         assert_eq!(lines.last().unwrap(), "mmio_read(offset=0x8, 32 bits) = 0x443322ff");
-        assert!(
-            lines.contains(&"pread(region=0, offset=0x2, 32 bits) = 4 {value=0xaaaa4433}".to_string()),
-            "{lines:#?}"
-        );
+        let line = format!("pread(fd={}, region=0, offset=0x2, 32 bits) = 4 {{value=0xaaaa4433}}", file.as_raw_fd());
+        assert!(lines.contains(&line), "{lines:#?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn hwpt_set_dirty_tracking(iommufd: BorrowedFd, hwpt: u32, enable: bool, tra
     let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_HWPT_SET_DIRTY_TRACKING), &mut arg) };
     let shown = if enable { "ENABLE" } else { "0" };
     let fields = format!("size={size}, flags={shown}, hwpt_id={hwpt}");
-    tracer.call("IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, |_| "0".into()).map(drop)
+    tracer.ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, |_| "0".into()).map(drop)
 }
 
 /// The pages that devices dirtied, from an iova on.
@@ -86,7 +86,7 @@ pub fn hwpt_dirty_bitmap(
     let fields = format!(
         "size={size}, hwpt_id={hwpt}, flags={kept}, iova={iova:#x}, length={length:#x}, page_size={page_size:#x}"
     );
-    tracer.call("IOMMU_HWPT_GET_DIRTY_BITMAP", fields, run, shown)
+    tracer.ioctl(iommufd, "IOMMU_HWPT_GET_DIRTY_BITMAP", fields, run, shown)
 }
 
 /// `VFIO_IOMMU_DIRTY_PAGES` on a container: begins or ends to note the pages that devices dirty; `ENOTTY` where IOMMUFD plays it.
@@ -99,7 +99,9 @@ pub fn type1_set_dirty_tracking(container: BorrowedFd, enable: bool, tracer: &Tr
     let mut words = [argsz, flags];
     // SAFETY: the request takes a struct of these two words, and with these flags nothing behind it.
     let run = || unsafe { with_struct(container, request(17), &mut words) };
-    tracer.call("VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, |_| "0".into()).map(drop)
+    tracer
+        .ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, |_| "0".into())
+        .map(drop)
 }
 
 /// `VFIO_IOMMU_DIRTY_PAGES` with `GET_BITMAP`: the pages of `page_size` bytes that devices dirtied in a range of whole mappings;
@@ -126,7 +128,7 @@ pub fn type1_dirty_bitmap(
     };
     let fields =
         format!("argsz={argsz}, flags=GET_BITMAP, iova={iova:#x}, size={size:#x}, pgsize={page_size:#x}, size={bytes}");
-    tracer.call("VFIO_IOMMU_DIRTY_PAGES", fields, run, shown)
+    tracer.ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", fields, run, shown)
 }
 
 /// Words for a bitmap of a range, and how many pages it tells of.

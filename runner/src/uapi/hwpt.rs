@@ -25,7 +25,7 @@ pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, trac
         Ok(arg.out_hwpt_id)
     };
     let fields = format!("size={size}, flags={flags:#x}, dev_id={dev_id}, pt_id={pt_id}, data_type=NONE");
-    tracer.call("IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
+    tracer.ioctl(iommufd, "IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
 }
 
 /// What `IOMMU_GET_HW_INFO` says of the IOMMU in front of a device.
@@ -70,5 +70,5 @@ pub fn hw_info(iommufd: BorrowedFd, dev_id: u32, tracer: &Tracer) -> Result<HwIn
         format!("0 {{out_data_type={kind}, out_capabilities={capabilities:#x}, data={data:02x?}}}")
     };
     let fields = format!("size={size}, flags=0, dev_id={dev_id}, data_len={data_len}");
-    tracer.call("IOMMU_GET_HW_INFO", fields, run, shown)
+    tracer.ioctl(iommufd, "IOMMU_GET_HW_INFO", fields, run, shown)
 }

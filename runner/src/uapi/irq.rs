@@ -80,7 +80,9 @@ pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqIn
         Ok(IrqInfo { index, flags: arg.flags, count: arg.count })
     };
     let fields = format!("argsz={argsz}, index={}", shown_index(index));
-    tracer.call("VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| format!("0 {{flags={:#x}, count={}}}", i.flags, i.count))
+    tracer.ioctl(device, "VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| {
+        format!("0 {{flags={:#x}, count={}}}", i.flags, i.count)
+    })
 }
 
 /// What to do with interrupts.
@@ -163,7 +165,7 @@ pub fn set_irqs(
         format!("argsz={argsz}, flags={kind_name}|{action_name}, index={}, start={start}, {data}", shown_index(index));
     // SAFETY: the request reads a vfio_irq_set and the data behind it, argsz bytes, which are all there, and writes nothing.
     let run = || unsafe { with_struct(device, request(10), words.as_mut_slice()) };
-    tracer.call("VFIO_DEVICE_SET_IRQS", fields, run, |_| "0".into()).map(drop)
+    tracer.ioctl(device, "VFIO_DEVICE_SET_IRQS", fields, run, |_| "0".into()).map(drop)
 }
 
 /// An event that the kernel counts and this process waits for; closed when dropped.
@@ -264,13 +266,15 @@ mod tests {
         assert_eq!(
             tracer.take()[1..],
             [
-                format!("VFIO_DEVICE_SET_IRQS(argsz=20, flags=NONE|TRIGGER, index=MSI, start=1, count=0) = {refused}"),
                 format!(
-                    "VFIO_DEVICE_SET_IRQS(argsz=22, flags=BOOL|TRIGGER, index=MSI, start=1, count=2, data=[1, 0]) = \
+                    "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=20, flags=NONE|TRIGGER, index=MSI, start=1, count=0) = {refused}"
+                ),
+                format!(
+                    "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=22, flags=BOOL|TRIGGER, index=MSI, start=1, count=2, data=[1, 0]) = \
                      {refused}"
                 ),
                 format!(
-                    "VFIO_DEVICE_SET_IRQS(argsz=28, flags=EVENTFD|TRIGGER, index=MSI, start=1, count=2, data=[{fd}, \
+                    "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=28, flags=EVENTFD|TRIGGER, index=MSI, start=1, count=2, data=[{fd}, \
                      -1]) = {refused}"
                 ),
             ]

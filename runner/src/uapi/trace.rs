@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -80,6 +81,19 @@ impl Tracer {
         outcome
     }
 
+    /// Makes an ioctl and records it, as [`Tracer::call`] does, with the file that it is on.
+    pub fn ioctl<T>(
+        &self,
+        fd: BorrowedFd,
+        name: &'static str,
+        fields: String,
+        run: impl FnOnce() -> Result<T, Errno>,
+        shown: impl FnOnce(&T) -> String,
+    ) -> Result<T, Errno> {
+        let comma = if fields.is_empty() { "" } else { ", " };
+        self.call(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), run, shown)
+    }
+
     /// A thread that panicked leaves whole calls behind.
     fn record_now(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,21 +125,30 @@ impl Tracer {
         record.calls.iter().skip(mark.0.saturating_sub(record.first) as usize).cloned().collect()
     }
 
-    /// All lines so far, and starts anew. If calls were dropped, the first line says how many; the same line many times over, as
-    /// polling gives it, is one that says how often.
+    /// The lines of the calls after a mark that are still kept.
+    pub fn lines_since(&self, mark: Mark) -> Vec<String> {
+        lines(&self.since(mark))
+    }
+
+    /// All lines so far, and starts anew. If calls were dropped, the first line says how many.
     pub fn take(&self) -> Vec<String> {
         let mut current = self.record_now();
         let first = current.first + current.calls.len() as u64;
         let anew = Record { first, live: current.live, ..Record::default() };
         let mut record = std::mem::replace(&mut *current, anew);
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
-        let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);
-        let lines = record.calls.make_contiguous().chunk_by(same).map(|calls| match calls {
-            [only] => only.to_string(),
-            _ => format!("{} ({} times)", calls[0], calls.len()),
-        });
-        head.into_iter().chain(lines).collect()
+        head.into_iter().chain(lines(record.calls.make_contiguous())).collect()
     }
+}
+
+/// A line for each call; the same one many times over, as polling gives it, is one that says how often.
+fn lines(calls: &[Call]) -> Vec<String> {
+    let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);
+    let lines = calls.chunk_by(same).map(|calls| match calls {
+        [only] => only.to_string(),
+        _ => format!("{} ({} times)", calls[0], calls.len()),
+    });
+    lines.collect()
 }
 
 #[cfg(test)]

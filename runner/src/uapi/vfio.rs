@@ -34,7 +34,13 @@ fn number<T: Display>(value: &T) -> String {
 /// `VFIO_GET_API_VERSION` on a container: [`API_VERSION`] unless the world has changed.
 pub fn api_version(container: BorrowedFd, tracer: &Tracer) -> Result<i32, Errno> {
     // SAFETY: the request takes no argument.
-    tracer.call("VFIO_GET_API_VERSION", String::new(), || unsafe { with_value(container, request(0), 0) }, number)
+    tracer.ioctl(
+        container,
+        "VFIO_GET_API_VERSION",
+        String::new(),
+        || unsafe { with_value(container, request(0), 0) },
+        number,
+    )
 }
 
 /// `VFIO_CHECK_EXTENSION` on a container: whether it has one; a number above 1 is how much of it.
@@ -48,7 +54,7 @@ pub fn check_extension(container: BorrowedFd, extension: u32, tracer: &Tracer) -
     };
     // SAFETY: the argument is the number of an extension.
     let run = || unsafe { with_value(container, request(1), extension.into()) };
-    tracer.call("VFIO_CHECK_EXTENSION", fields, run, number)
+    tracer.ioctl(container, "VFIO_CHECK_EXTENSION", fields, run, number)
 }
 
 /// `VFIO_SET_IOMMU` on a container with a group in it: [`TYPE1`] or [`TYPE1V2`].
@@ -60,7 +66,7 @@ pub fn set_iommu(container: BorrowedFd, kind: u32, tracer: &Tracer) -> Result<()
     };
     // SAFETY: the argument is the number of an IOMMU type.
     let run = || unsafe { with_value(container, request(2), kind.into()) };
-    tracer.call("VFIO_SET_IOMMU", fields, run, number).map(drop)
+    tracer.ioctl(container, "VFIO_SET_IOMMU", fields, run, number).map(drop)
 }
 
 /// What `VFIO_IOMMU_GET_INFO` says.
@@ -94,7 +100,7 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
             let avail = info.dma_avail.map(|avail| format!(", dma_avail={avail}")).unwrap_or_default();
             format!("0 {{iova_pgsizes={:#x}, iova_ranges={ranges}{avail}}}", info.page_sizes)
         };
-        tracer.call("VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
+        tracer.ioctl(container, "VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
     };
     // The first answer's argsz says how much room the capabilities need.
     let (needed, info) = ask(HEAD)?;
@@ -169,7 +175,7 @@ pub fn map_dma(
     // SAFETY: the request takes this struct of argsz bytes. The kernel pins what is at vaddr, or fails with EFAULT;
     // a device that then writes there can reach only memory that its caller named, which Mapping never lends as a reference.
     let run = || unsafe { with_struct(container, request(13), &mut arg) };
-    tracer.call("VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
+    tracer.ioctl(container, "VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
 }
 
 /// `VFIO_IOMMU_UNMAP_DMA` on a container: gives the bytes that the kernel says it unmapped.
@@ -198,7 +204,7 @@ fn unmap(
         unsafe { with_struct(container, request(14), &mut arg) }?;
         Ok(arg.size)
     };
-    tracer.call("VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
+    tracer.ioctl(container, "VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
 }
 
 /// What `VFIO_GROUP_GET_STATUS` says.
@@ -219,8 +225,8 @@ pub fn group_status(group: BorrowedFd, tracer: &Tracer) -> Result<GroupStatus, E
         unsafe { with_struct(group, request(3), &mut arg) }?;
         Ok(arg.flags)
     };
-    let flags =
-        tracer.call("VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| format!("0 {{flags={f:#x}}}"))?;
+    let flags = tracer
+        .ioctl(group, "VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| format!("0 {{flags={f:#x}}}"))?;
     Ok(GroupStatus {
         viable: flags & sys::VFIO_GROUP_FLAGS_VIABLE != 0,
         container_set: flags & sys::VFIO_GROUP_FLAGS_CONTAINER_SET != 0,
@@ -232,14 +238,14 @@ pub fn group_set_container(group: BorrowedFd, container: BorrowedFd, tracer: &Tr
     let mut fd = container.as_raw_fd();
     // SAFETY: the request reads one 32-bit file descriptor.
     let run = || unsafe { with_struct(group, request(4), &mut fd) };
-    tracer.call("VFIO_GROUP_SET_CONTAINER", format!("container={}", container.as_raw_fd()), run, zero).map(drop)
+    tracer.ioctl(group, "VFIO_GROUP_SET_CONTAINER", format!("container={}", container.as_raw_fd()), run, zero).map(drop)
 }
 
 /// `VFIO_GROUP_UNSET_CONTAINER` on a group: takes it out; `EBUSY` while a device of it is open.
 pub fn group_unset_container(group: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
     // SAFETY: the request takes no argument.
     let run = || unsafe { with_value(group, request(5), 0) };
-    tracer.call("VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
+    tracer.ioctl(group, "VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
 }
 
 /// `VFIO_GROUP_GET_DEVICE_FD` on a group: opens the device of that name, for PCI its address such as `0000:00:03.0`, and behind it
@@ -253,7 +259,7 @@ pub fn group_device_fd(group: BorrowedFd, device: &str, tracer: &Tracer) -> Resu
         // SAFETY: the kernel just made this file descriptor for us; nobody else has it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     };
-    tracer.call("VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
+    tracer.ioctl(group, "VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
 }
 
 /// What `VFIO_DEVICE_GET_INFO` says.
@@ -284,7 +290,7 @@ pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Er
         Ok(DeviceInfo { flags: arg.flags, regions: arg.num_regions, irqs: arg.num_irqs })
     };
     let shown = |i: &DeviceInfo| format!("0 {{flags={:#x}, num_regions={}, num_irqs={}}}", i.flags, i.regions, i.irqs);
-    tracer.call("VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
+    tracer.ioctl(device, "VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
 }
 
 /// What `VFIO_DEVICE_GET_REGION_INFO` says of one region.
@@ -327,13 +333,15 @@ pub fn region_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<Re
         Ok(RegionInfo { index, flags: arg.flags, size: arg.size, offset: arg.offset })
     };
     let shown = |r: &RegionInfo| format!("0 {{flags={:#x}, size={:#x}, offset={:#x}}}", r.flags, r.size, r.offset);
-    tracer.call("VFIO_DEVICE_GET_REGION_INFO", format!("argsz={argsz}, index={index}"), run, shown)
+    tracer.ioctl(device, "VFIO_DEVICE_GET_REGION_INFO", format!("argsz={argsz}, index={index}"), run, shown)
 }
 
 /// `VFIO_DEVICE_RESET` on a device; `EINVAL` if it knows no reset of its own.
 pub fn device_reset(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
     // SAFETY: the request takes no argument.
-    tracer.call("VFIO_DEVICE_RESET", String::new(), || unsafe { with_value(device, request(11), 0) }, zero).map(drop)
+    tracer
+        .ioctl(device, "VFIO_DEVICE_RESET", String::new(), || unsafe { with_value(device, request(11), 0) }, zero)
+        .map(drop)
 }
 
 /// `VFIO_DEVICE_BIND_IOMMUFD` on a device's own file: gives the id that the IOMMUFD knows the device by.
@@ -358,7 +366,7 @@ pub fn bind_iommufd(
         unsafe { with_struct(device, request(18), &mut arg) }?;
         Ok(arg.out_devid)
     };
-    tracer.call("VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
+    tracer.ioctl(device, "VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
 }
 
 /// A UUID that whoever opens the virtual functions of an SR-IOV device has to know (`vfio_pci_core_match_token_uuid` in the kernel's
@@ -424,7 +432,7 @@ pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, tracer: &Tracer) -> Result
         Ok(arg.pt_id)
     };
     let fields = format!("argsz={argsz}, flags=0, pt_id={pt}");
-    tracer.call("VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
+    tracer.ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
 }
 
 /// `VFIO_DEVICE_DETACH_IOMMUFD_PT` on a bound device: takes its address space away.
@@ -433,7 +441,7 @@ pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errn
     let mut arg = sys::vfio_device_detach_iommufd_pt { argsz, ..Default::default() };
     // SAFETY: the request takes this struct of argsz bytes.
     let run = || unsafe { with_struct(device, request(20), &mut arg) };
-    tracer.call("VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
+    tracer.ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
 }
 
 #[cfg(test)]

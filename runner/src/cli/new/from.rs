@@ -66,11 +66,7 @@ fn cases(events: Vec<Event>) -> Vec<Case> {
 
 /// The case of the run that is meant: the first that went wrong, if several are called so, which is said.
 fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
-    let ending = format!(".{name}");
-    let is_meant = |case: &&Case| {
-        let id = format!(".{}", case.planned.id());
-        id.ends_with(&ending) || id.split('[').next().is_some_and(|short| short.ends_with(&ending))
-    };
+    let is_meant = |case: &&Case| case.planned.is_called(name);
     let went_wrong = |case: &&Case| matches!(case.result.verdict, Verdict::Failed | Verdict::Error);
     let meant: Vec<&Case> = cases.iter().filter(is_meant).collect();
     let mut wrong: Vec<&Case> = Vec::new();
@@ -194,7 +190,7 @@ fn text(node: &Node, found: &Case, to: &FilePath) -> String {
     let mut text = file::modeline(to);
     text += &comment(&format!("From {} at {}:{}.", found.planned.id(), found.planned.file, found.planned.line));
     text += &found.result.message.as_ref().map(|message| comment(&format!("It gave: {message}"))).unwrap_or_default();
-    let trace = &found.result.trace;
+    let trace = found.result.calls();
     if !trace.is_empty() {
         let last = &trace[trace.len().saturating_sub(MOST_CALLS)..];
         text += &comment(&format!("The calls that led there, the last {} of {}:", last.len(), trace.len()));

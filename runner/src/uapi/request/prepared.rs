@@ -174,7 +174,7 @@ impl Prepared<'_> {
                 .collect();
             if fields.is_empty() { value.to_string() } else { format!("{value} {{{}}}", fields.join(", ")) }
         };
-        let value = tracer.call(self.request.name, self.shown.clone(), run, shown);
+        let value = tracer.ioctl(fd, self.request.name, self.shown.clone(), run, shown);
         let bytes = after.into_inner();
         let fields = self.written(&bytes).map(|(field, value)| (field.name, value)).collect();
         let mut answer = Answer { value, fields, bytes, files: Vec::new() };
@@ -366,8 +366,11 @@ mod tests {
         let values = [("flags", 1 << 30), ("ioas_id", 3)];
         let prepared = find("IOMMU_IOAS_MAP").unwrap().prepare(&values, Some(39), &[0, 1], &[]).unwrap();
         prepared.call(file.as_fd(), &tracer).unwrap().value.unwrap_err();
-        let line = "IOMMU_IOAS_MAP(size=39, flags=0x40000000, ioas_id=3, tail=[00, 01]) = -1 ENOTTY (inappropriate \
-                    ioctl for device)";
+        let line = format!(
+            "IOMMU_IOAS_MAP(fd={}, size=39, flags=0x40000000, ioas_id=3, tail=[00, 01]) = -1 ENOTTY (inappropriate \
+             ioctl for device)",
+            std::os::fd::AsRawFd::as_raw_fd(&file)
+        );
         assert_eq!(tracer.take(), [line]);
     }
 }
