@@ -88,7 +88,7 @@ impl Guest {
         let mut at = 0;
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
             let files = Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console) };
-            let arguments = qemu::arguments(options, engine, &files);
+            let arguments = qemu::arguments(options, engine, qemu, &files);
             cache::write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;
             let description = options.describe(qemu, engine.name(), &kernel.name);

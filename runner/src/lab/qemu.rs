@@ -25,6 +25,13 @@ impl Engine {
     }
 }
 
+/// The first version that emulates an x2APIC.
+const X2APIC: &str = "9.0";
+
+fn since(version: &str) -> Version {
+    version.parse().expect("a constant is a version")
+}
+
 /// The version of the QEMU on the `PATH`.
 pub(super) fn version() -> Result<Version, LabError> {
     let output = Command::new(tools::QEMU).arg("--version").output();
@@ -50,8 +57,8 @@ pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError
     if options.devices.contains(&DeviceModel::Igb) {
         needs.push(("the device igb".to_owned(), "8.0"));
     }
-    for (what, since) in needs {
-        let since = since.parse::<Version>().expect("a constant is a version");
+    for (what, first) in needs {
+        let since = since(first);
         if *version < since {
             return Err(LabError::usage(format!(
                 "failed to emulate {what} with QEMU {version}: it needs {since} or later"
@@ -86,20 +93,28 @@ pub(super) struct Files<'a> {
 }
 
 /// QEMU's arguments. With a console file, the journal's port is QEMU's standard output.
-pub(super) fn arguments(options: &Options, engine: Engine, files: &Files<'_>) -> Vec<String> {
+pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, files: &Files<'_>) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut add = |words: &str| arguments.extend(words.split(' ').map(str::to_owned));
     add("-machine q35,kernel-irqchip=split -nodefaults -no-user-config -display none -no-reboot");
+    // Where the kernel drives the interrupt controller through memory, emulation loses the end of an interrupt when another processor moves
+    // a BAR at that moment, as every reset does, and the first one gets no tick ever after. MSRs (x2APIC) are free of that, but need the
+    // IOMMU's extended interrupt mode, which KVM sets by itself; without it the processors take turns.
+    let x2apic = !matches!(options.iommu, IommuModel::Virtio | IommuModel::None) && *version >= since(X2APIC);
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
-        Engine::Tcg => add("-accel tcg,thread=multi -cpu max,-erms"),
+        Engine::Tcg if x2apic => add("-accel tcg,thread=multi -cpu max,-erms"),
+        Engine::Tcg => add("-accel tcg,thread=single -cpu max,-erms"),
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
+    let eim = if engine == Engine::Tcg && x2apic { ",eim=on" } else { "" };
     match options.iommu {
-        IommuModel::Intel => add("-device intel-iommu,intremap=on"),
-        IommuModel::IntelScalable => add("-device intel-iommu,intremap=on,x-scalable-mode=on"),
-        IommuModel::IntelFirstStage => add("-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on"),
+        IommuModel::Intel => add(&format!("-device intel-iommu,intremap=on{eim}")),
+        IommuModel::IntelScalable => add(&format!("-device intel-iommu,intremap=on{eim},x-scalable-mode=on")),
+        IommuModel::IntelFirstStage => {
+            add(&format!("-device intel-iommu,intremap=on{eim},x-scalable-mode=on,x-flts=on"));
+        }
         IommuModel::Virtio => add("-device virtio-iommu-pci,addr=01.0"),
         IommuModel::None => {}
     }
@@ -148,12 +163,10 @@ fn kernel_command_line(options: &Options) -> String {
         IommuModel::None => "intel_iommu=off",
     };
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
-    // nohz=off, highres=off: ticks come by themselves, so that a sleep does not depend on one timer alone. It does not help where emulation
-    // keeps the timer's interrupt of a processor in service for ever, as QEMU 10.0 now and then does: that guest is silent, and given up.
     // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
-        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check nohz=off highres=off 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
          hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}"
     )
 }
@@ -186,7 +199,32 @@ mod tests {
         change(&mut options);
         let path = Path::new("/c/x");
         let files = Files { image: path, initramfs: path, console: Some(path) };
-        as_line(&arguments(&options, Engine::Tcg, &files))
+        as_line(&arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
+    }
+
+    #[test]
+    fn processors_run_at_once_where_interrupts_end_by_msr() {
+        let line = |engine, version, iommu| {
+            let options = Options { iommu, ..Options::new("/c".into()) };
+            let path = Path::new("/c/x");
+            as_line(&arguments(
+                &options,
+                engine,
+                &since(version),
+                &Files { image: path, initramfs: path, console: Some(path) },
+            ))
+        };
+        use IommuModel::{Intel, Virtio};
+        for (engine, version, iommu, eim, thread) in [
+            (Engine::Tcg, "10.0.2", Intel, true, "tcg,thread=multi"),
+            (Engine::Tcg, "8.2.2", Intel, false, "tcg,thread=single"),
+            (Engine::Tcg, "10.0.2", Virtio, false, "tcg,thread=single"),
+            (Engine::Kvm, "10.0.2", Intel, false, "kvm"),
+        ] {
+            let line = line(engine, version, iommu);
+            assert_eq!(line.contains(",eim=on"), eim, "{line}");
+            assert!(line.contains(&format!("-accel {thread} ")), "{line}");
+        }
     }
 
     #[test]
