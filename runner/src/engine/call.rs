@@ -178,7 +178,7 @@ impl<'a> Execution<'a> {
             End::Error(Problem::new("wrong-argument", at, title).label(format!("expected {expected}")))
         };
         let Ok(fits) = fits else { return Err(wrong(kind.expected().to_owned())) };
-        match u64::from_value(&fits).ok().and_then(|number| parameter.bounds_against(number)) {
+        match i128::try_from(fits.clone()).ok().and_then(|number| parameter.bounds_against(number)) {
             Some(bounds) if kind.is_number() => Err(wrong(bounds)),
             _ => Ok(fits),
         }

@@ -57,7 +57,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
             problems.push(no_backends(&node));
             scenario.backends = Scenario::named("all").backends;
         }
-        let mut found = check::check(&scenario, packs, command_line);
+        let mut found = check::check(&scenario, &pack, packs, command_line);
         // On which backends what is expected is not known then.
         found.retain(|problem| !(missing && matches!(problem.code, "unmatched-backend" | "unreachable")));
         found.iter_mut().for_each(|problem| wounds.place(problem));

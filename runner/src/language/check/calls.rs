@@ -2,8 +2,8 @@
 
 use super::Checker;
 use crate::language::{
-    Case, Diagnostic, Name, Parameter, Path, Procedure, Scalar, Size, Step, Target, Type, is_computed, region_named,
-    text::suggest,
+    Case, Diagnostic, Name, Pack, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
+    region_named, text::suggest,
 };
 
 /// The procedures that calls may mean.
@@ -15,6 +15,8 @@ pub(super) struct Callable<'a> {
     pub complete: bool,
     /// Whether they are those of the pack that the call stands in.
     pub own: bool,
+    /// The pack of the scenario that calls, whose procedures go before those of others.
+    pub home: &'a str,
 }
 
 impl Checker<'_> {
@@ -39,6 +41,7 @@ impl Checker<'_> {
         if found.is_empty() && callable.complete {
             self.unknown_procedure(path.join("call"), name);
         }
+        self.ambiguous(path, step, name);
         for (pack, procedure) in &found {
             let of = format!("`{name}` of the pack `{pack}`");
             for (argument, value) in step.with.iter() {
@@ -48,6 +51,63 @@ impl Checker<'_> {
             }
         }
         self.arguments(path, step, name, &found);
+        self.bounds(path, step, name, &found);
+    }
+
+    /// A procedure that two packs have for the same device, and not that of the scenario.
+    fn ambiguous(&mut self, path: &Path, step: &Step, name: &Name) {
+        let Callable { packs, own, home, .. } = self.callable;
+        let device = self.scenario.device.as_ref().map_or("any", |device| &device.0);
+        let home = packs.iter().find(|(pack, _)| *pack == home).map(|(_, pack)| *pack);
+        let role = home.and_then(|pack| pack.devices.get(device));
+        let is_known = device == "any" || role.is_some();
+        if own || !is_known || step.device.is_some() || home.is_some_and(|pack| pack.procedures.get(&name.0).is_some())
+        {
+            return;
+        }
+        for (index, (first, pack)) in packs.iter().enumerate() {
+            for (second, other) in &packs[index + 1..] {
+                let others = roles_of(other, name);
+                let pairs =
+                    roles_of(pack, name).into_iter().flat_map(|one| others.iter().map(move |other| (one, *other)));
+                let mut both = pairs.filter_map(|(one, other)| match role {
+                    Some(role) => same(&same(one, other)?, role),
+                    None => same(one, other),
+                });
+                let Some(both) = both.next() else { continue };
+                let title = format!("both the packs `{first}` and `{second}` have a procedure `{name}` for one device");
+                return self.say(
+                    Diagnostic::error("ambiguous", path.join("call"), title)
+                        .label(format!("expected only one for {}", both.wanted()))
+                        .help("leave one of the packs out, or call it from a scenario of the pack that is meant"),
+                );
+            }
+        }
+    }
+
+    /// A number that is written out and that no pack takes; one may take what another does not, each for its devices.
+    fn bounds(&mut self, path: &Path, step: &Step, name: &Name, found: &[(&str, &Procedure)]) {
+        for (argument, value) in step.with.iter() {
+            let Some(number) = number_written(value) else { continue };
+            let parameters =
+                found.iter().filter_map(|(pack, procedure)| Some((pack, procedure.parameters.get(argument)?)));
+            let bounds: Vec<_> = parameters
+                .map(|(pack, parameter)| {
+                    let kind = parameter.r#type;
+                    (pack, parameter.bounds_against(number).filter(|_| kind.is_number() && is_of(value, kind)))
+                })
+                .collect();
+            if bounds.iter().any(|(_, bounds)| bounds.is_none()) {
+                continue;
+            }
+            for (pack, bounds) in bounds {
+                let title = format!("`{argument}` of `{name}` of the pack `{pack}` cannot be `{value}`");
+                self.say(
+                    Diagnostic::error("wrong-argument", path.join("with").join(argument), title)
+                        .label(format!("expected {}", bounds.unwrap_or_default())),
+                );
+            }
+        }
     }
 
     /// What a call gives that a procedure does not take, and what it needs and is not given: said once for all packs that have it.
@@ -130,7 +190,13 @@ impl Checker<'_> {
         if parameter.r#type == Type::Region {
             return match region_named(value) {
                 Some(region) => self.known_region(at, &Name(region.to_owned()), case),
-                None => self.say(wrong(at, name, parameter.r#type, value, of)),
+                None => {
+                    let problem = wrong(at, name, parameter.r#type, value, of);
+                    self.say(match is_computed(value).and_then(Name::in_braces) {
+                        Some(region) => problem.help(format!("write it without braces: `{name}: {region}`")),
+                        None => problem,
+                    });
+                }
             };
         }
         if is_computed(value).is_none() && !is_of(value, parameter.r#type) {
@@ -162,12 +228,8 @@ impl Checker<'_> {
         }
         let Some(value) = &parameter.default else { return };
         let at = path.join("default");
-        let number = match value {
-            Scalar::Integer(number) => u64::try_from(*number).ok(),
-            Scalar::Text(text) => text.parse::<Size>().ok().map(|size| size.0),
-            _ => None,
-        };
-        if let Some(bounds) = number.filter(|_| kind.is_number()).and_then(|number| parameter.bounds_against(number)) {
+        let number = number_written(value).filter(|_| kind.is_number());
+        if let Some(bounds) = number.and_then(|number| parameter.bounds_against(number)) {
             self.say(
                 Diagnostic::error("wrong-argument", at.clone(), format!("`{name}` cannot be `{value}`"))
                     .label(format!("expected {bounds}")),
@@ -189,9 +251,37 @@ impl Checker<'_> {
     }
 }
 
+/// The devices that a pack's procedure is for.
+fn roles_of<'p>(pack: &'p Pack, name: &Name) -> Vec<&'p Role> {
+    let Some(procedure) = pack.procedures.get(&name.0) else { return Vec::new() };
+    let meant = |role: &str| procedure.devices.as_ref().is_none_or(|names| names.iter().any(|name| name.0 == role));
+    pack.devices.iter().filter(|(role, _)| meant(role)).map(|(_, role)| role).collect()
+}
+
+/// The devices that are both, where there can be no doubt that there are some: all but their ids is the same.
+fn same(one: &Role, other: &Role) -> Option<Role> {
+    let without_ids = |role: &Role| Role { summary: None, ids: None, ..role.clone() };
+    let ids = match (&one.ids, &other.ids) {
+        (Some(one), Some(other)) => Some(one.iter().filter(|ids| other.contains(ids)).cloned().collect::<Vec<_>>()),
+        (None, None) => None,
+        _ => return None,
+    };
+    let is_some_device = without_ids(one) == without_ids(other) && ids.as_ref().is_none_or(|ids| !ids.is_empty());
+    is_some_device.then(|| Role { ids, ..without_ids(one) })
+}
+
 fn wrong(at: Path, name: &str, kind: Type, value: &Scalar, of: &str) -> Diagnostic {
     let problem = Diagnostic::error("wrong-argument", at, format!("`{name}` of {of} cannot be `{value}`"));
     problem.label(format!("expected {}", kind.expected()))
+}
+
+/// The number that is written out.
+fn number_written(value: &Scalar) -> Option<i128> {
+    match value {
+        Scalar::Integer(number) => Some(*number),
+        Scalar::Text(text) => text.parse::<Size>().ok().map(|size| size.0.into()),
+        Scalar::Bool(_) => None,
+    }
 }
 
 /// Whether a value that is written out is of a type.

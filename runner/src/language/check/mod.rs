@@ -25,11 +25,11 @@ pub use pack::pack;
 /// More combinations than this are a mistake.
 const MOST_COMBINATIONS: usize = 10_000;
 
-/// Everything that is wrong with the scenario.
-pub fn check(scenario: &Scenario, packs: &Packs, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
+/// Everything that is wrong with the scenario, whose pack is `home`.
+pub fn check(scenario: &Scenario, home: &str, packs: &Packs, command_line: &[(String, Scalar)]) -> Vec<Diagnostic> {
     let known: Vec<(&str, &Pack)> =
         packs.list.iter().map(|loaded| (loaded.pack.name.0.as_str(), &loaded.pack)).collect();
-    let callable = Callable { packs: &known, complete: packs.complete, own: false };
+    let callable = Callable { packs: &known, complete: packs.complete, own: false, home };
     let (problems, seen) = (Vec::new(), BTreeSet::new());
     let mut checker = Checker { scenario, command_line, callable, procedure: None, problems, seen };
     checker.scenario();

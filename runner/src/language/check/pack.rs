@@ -15,7 +15,7 @@ use crate::language::{
 /// Everything that is wrong with the pack.
 pub fn pack(pack: &Pack) -> Vec<Diagnostic> {
     let packs = [(pack.name.0.as_str(), pack)];
-    let callable = Callable { packs: &packs, complete: true, own: true };
+    let callable = Callable { packs: &packs, complete: true, own: true, home: &pack.name.0 };
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
     // What belongs to no procedure is said in the name of one that does nothing.

@@ -31,6 +31,12 @@ impl Name {
         let says_something = text.is_ascii() && plain.chars().any(|c| c.is_ascii_alphanumeric());
         (says_something && Name::is_valid(&plain)).then_some(plain)
     }
+
+    /// The name that an expression is, and nothing else.
+    pub(in crate::language) fn in_braces(text: &str) -> Option<&str> {
+        let name = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+        Name::is_valid(name).then_some(name)
+    }
 }
 
 impl fmt::Display for Name {
@@ -58,7 +64,10 @@ impl<'de> Deserialize<'de> for Name {
                             Some((name, comment)) => {
                                 Some(format!("a comment needs a space before it: `{name} #{comment}`"))
                             }
-                            None => Name::nearest(text).map(|name| format!("write {name}")),
+                            None => match Name::in_braces(text) {
+                                Some(name) => Some(format!("no expression goes here: write {name}, without braces")),
+                                None => Name::nearest(text).map(|name| format!("write {name}")),
+                            },
                         });
                         Err(complaint.raise())
                     }

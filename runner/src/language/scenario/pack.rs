@@ -141,7 +141,8 @@ pub struct Parameter {
     #[serde(default)]
     #[schemars(example = "4KiB")]
     pub default: Option<Scalar>,
-    /// The least that it may be, of a size, an IOVA or a whole number; a call with less has no verdict.
+    /// The least that it may be, of a size, an IOVA or a whole number. A call with less is a mistake; where that is known only as the case
+    /// runs, the case has no verdict.
     #[serde(default)]
     #[schemars(example = 60)]
     pub least: Option<Size>,
@@ -153,9 +154,10 @@ pub struct Parameter {
 
 impl Parameter {
     /// What it may be, such as `60 to 1KiB`, where this number is out of its bounds.
-    pub fn bounds_against(&self, number: u64) -> Option<String> {
-        let (least, most) = (self.least.map_or(0, |size| size.0), self.most.map_or(u64::MAX, |size| size.0));
-        if (least..=most).contains(&number) {
+    pub fn bounds_against(&self, number: i128) -> Option<String> {
+        let is_below = self.least.is_some_and(|least| number < least.0.into());
+        let is_above = self.most.is_some_and(|most| number > most.0.into());
+        if !is_below && !is_above {
             return None;
         }
         Some(match (self.least, self.most) {

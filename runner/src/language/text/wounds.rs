@@ -56,6 +56,12 @@ impl Wounds {
                 let name = problem.title.split('`').nth(1).unwrap_or_default();
                 self.mentioned.contains(name)
             }
+            // What was given could not be read.
+            "missing-argument" => {
+                let name = problem.title.rsplit('`').nth(1).unwrap_or_default();
+                let with = path.parent().unwrap_or_default().join("with");
+                self.list.iter().any(|(wound, _)| *wound == with || *wound == with.join(name))
+            }
             "expression" | "bad-size" => false,
             "unmatched-backend" | "unreachable" if self.list.iter().any(|(wound, _)| wound.segments().len() <= 1) => {
                 true
