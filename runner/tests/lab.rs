@@ -130,6 +130,8 @@ fn a_trace_shows_each_call_of_a_case_as_it_is_made_and_the_journal_none() {
     let (_, calls) = said.split_once("uapi.unmap.iommufd__edu.exact:\n").expect("the case comes first");
     let call = |name: &str| calls.find(&format!("\n  {name}(")).unwrap_or_else(|| panic!("no {name} in\n{said}"));
     assert!(call("IOMMU_IOAS_MAP") < call("IOMMU_IOAS_UNMAP"), "{said}");
+    let step = |verb: &str| calls.find(&format!("\n  # {verb} at scenarios/uapi/unmap.yaml:")).expect("its step");
+    assert!(step("map") < call("IOMMU_IOAS_MAP") && call("IOMMU_IOAS_MAP") < call("page_table"), "{said}");
     assert!(events(&ran, "called").is_empty());
 }
 
@@ -413,4 +415,46 @@ fn a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again
     assert_eq!(failed.len(), 2);
     assert!(ran.stdout().contains("fails\n  A page is mapped.\n"), "{}", ran.stdout());
     assert!(ran.junit().contains("summary: A page is mapped."));
+}
+
+#[test]
+fn without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped() {
+    let text = "name: none\nbackends: [vfio_type1v2_iommu, iommufd]\ncases:\n\
+                - name: opens\n  fixture: none\n  backends: [iommufd]\n  steps:\n  \
+                - { open: { file: iommufd }, save: own }\n  - { ioctl: { request: IOMMU_IOAS_ALLOC, on: own } }\n\
+                - { name: maps, region: { memory: anonymous, size: 4KiB }, expect: { map: ok } }\n";
+    let file = folder("none").join("none.yaml");
+    fs::write(&file, text).unwrap();
+    let Some(ran) = lab_run("none-run", &["--iommu", "none", file.to_str().unwrap()]) else { return };
+    ran.expect(0);
+    assert!(ran.stdout().contains("iommu none"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("3 cases: 1 passed, 2 skipped"), "{}", ran.stdout());
+    let why = "2 skipped: no IOMMU is in front of the device, and VFIO opens none without\n";
+    assert!(ran.stdout().contains(why), "{}", ran.stdout());
+}
+
+#[test]
+fn a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex() {
+    let steps = |name: &str, steps: &[&str]| format!("  - {{ name: {name}, steps: [{}] }}\n", steps.join(", "));
+    let enable = "{ irq_enable: { index: msi } }";
+    let text = "name: waits\nbackends: [iommufd]\ncases:\n".to_owned()
+        + &steps("silent", &[enable, "{ irq_wait: { index: msi, timeout: 100ms } }"])
+        + &steps("too_many", &["{ irq_enable: { index: msi, count: 200 } }"])
+        + &steps("polls", &["{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 10ms } }"])
+        + &steps("checks", &["{ mmio_read: { bar: 0, offset: 0x0 }, save: id }", "{ check: \"{{ id.value == 1 }}\" }"]);
+    let file = folder("waits").join("waits.yaml");
+    fs::write(&file, text).unwrap();
+    let Some(ran) = lab_run("waits-run", &[file.to_str().unwrap()]) else { return };
+    ran.expect(1);
+    let results = results(&ran);
+    let of = |case: &str, key: &str| results[case][key].as_str().unwrap().to_owned();
+    assert_eq!(of("silent", "message"), "irq_wait: no interrupt on msi vector 0 within 100ms");
+    let had = "the device has 1 vector of msi, and the step asks for 200";
+    assert!(of("too_many", "detail").contains(had), "{}", of("too_many", "detail"));
+    let longest =
+        results["too_many"]["trace"].as_array().unwrap().iter().map(|call| call.as_str().unwrap().len()).max();
+    assert!(longest < Some(250), "{longest:?}");
+    let still = "mmio_poll: the register at 0x0 of BAR 0 was still 0x10000ed after 10ms, expected 0x1234";
+    assert_eq!(of("polls", "message"), still);
+    assert!(of("checks", "detail").contains("id is {value: 0x10000ed}"), "{}", of("checks", "detail"));
 }

@@ -11,6 +11,9 @@ const NO_CDEVS: &str = "find the VFIO device";
 /// This one has none, as it is not vfio-pci's.
 const NOT_BOUND: &str = "find the device on vfio-pci";
 
+/// There is none, as no IOMMU is in front of it: nothing of VFIO works with it.
+const NO_IOMMU: &str = "find an IOMMU in front of the device";
+
 /// A device could not be opened: the step that failed, on which file, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
@@ -27,6 +30,7 @@ pub struct OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
+            NO_IOMMU => return write!(f, "no IOMMU is in front of the device, and VFIO opens none without"),
             "open" => write!(f, "failed to open {}", self.path.display())?,
             step if self.errno.is_some() => write!(f, "failed to call {step} on {}", self.path.display())?,
             step => write!(f, "failed to {step} at {}", self.path.display())?,
@@ -50,7 +54,7 @@ impl OpenError {
         match (self.step, self.errno) {
             ("open", Some(Errno(libc::ENOENT | libc::ENODEV))) => backend,
             ("VFIO_CHECK_EXTENSION", Some(Errno(libc::EOPNOTSUPP))) => true,
-            (NO_CDEVS, None) => true,
+            (NO_CDEVS | NO_IOMMU, None) => true,
             _ => false,
         }
     }
@@ -62,15 +66,17 @@ impl OpenError {
 
     pub(super) fn no_group(bdf: Bdf) -> OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/iommu_group"));
-        let help = if path.parent().is_some_and(Path::exists) {
-            format!("no IOMMU is in front of {bdf}: switch it on in the firmware and boot with intel_iommu=on")
-        } else {
-            format!("there is no PCI device {bdf}")
-        };
-        OpenError { step: "find the IOMMU group", path, errno: None, help: Some(help) }
+        if path.parent().is_some_and(Path::exists) {
+            return OpenError { step: NO_IOMMU, path, errno: None, help: None };
+        }
+        let help = Some(format!("there is no PCI device {bdf}"));
+        OpenError { step: "find the IOMMU group", path, errno: None, help }
     }
 
     pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
+        if pci::group(bdf).is_none() {
+            return OpenError::no_group(bdf);
+        }
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
         // Only where the device is on vfio-pci is it the kernel that has no such files. Else the device was taken away.
         let (step, help) = match pci::driver(bdf).as_deref() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use minijinja::{Value, value::ValueKind};
+
 use super::{
     case::{Execution, Got},
     failure::{End, Problem},
@@ -10,9 +12,10 @@ use super::{
 };
 use crate::{
     event::Unchecked,
-    host::leaves::Leaf,
+    host::leaves::{Leaf, Observer},
     language::{self, Dynamic, Outcome, Pagesize, Path, Range, Size},
     plan::PlannedStep,
+    uapi::Call,
 };
 
 impl Execution<'_> {
@@ -106,15 +109,25 @@ impl Execution<'_> {
     /// The leaves behind a range; `None` and a note where nothing shows them.
     fn leaves(&mut self, what: &str, iova: u64, size: u64, open: &Open, at: &Path) -> Result<Option<Vec<Leaf>>, End> {
         match &open.observer {
-            Ok(observer) => observer
-                .leaves(iova, size)
-                .map(Some)
-                .map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string()))),
+            Ok(observer) => self.looked(observer, iova, size, at).map(Some),
             Err(reason) => {
                 self.unchecked.push(Unchecked { what: what.into(), reason: reason.clone(), by_choice: false });
                 Ok(None)
             }
         }
+    }
+
+    /// Looks at the IOMMU's page table.
+    fn looked(&self, observer: &Observer, iova: u64, size: u64, at: &Path) -> Result<Vec<Leaf>, End> {
+        let leaves = observer.leaves(iova, size);
+        let leaves = leaves.map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string())))?;
+        self.tracer.show(|| Call {
+            name: "page_table",
+            fields: format!("iova={iova:#x}, size={size:#x}"),
+            result: entries(&leaves),
+            micros: 0,
+        });
+        Ok(leaves)
     }
 
     /// Holds the IOMMU's page table against what is mapped, if anything has changed since it was last looked at.
@@ -124,9 +137,7 @@ impl Execution<'_> {
             return Ok(());
         }
         // From 0 to the top: what was not asked for counts too.
-        let leaves = observer
-            .leaves(0, u64::MAX)
-            .map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string())))?;
+        let leaves = self.looked(observer, 0, u64::MAX, at)?;
         self.mappings.hold(&leaves, &open.iova_ranges).map_err(|wrong| {
             self.observers.push(broken("leaves", wrong.clone()));
             let problem = Problem::new("leaves", at.clone(), wrong).label("after this");
@@ -168,7 +179,7 @@ impl Execution<'_> {
             let names = language::undeclared(source).unwrap_or_default();
             for name in names.iter().map(|name| name.name.as_str()).collect::<BTreeSet<_>>() {
                 if let Some(value) = self.scope.get(name) {
-                    problem = problem.help(format!("{name} is {value}"));
+                    problem = problem.help(format!("{name} is {}", readable(value)));
                 }
             }
         }
@@ -176,11 +187,56 @@ impl Execution<'_> {
     }
 }
 
+/// A value as people who know its register or its address would write it: numbers from 4096 on in hex, and small ones in decimal.
+pub fn readable(value: &Value) -> String {
+    let list = |items: Vec<String>, [open, close]: [&str; 2]| {
+        let rest = items.len().saturating_sub(MOST_SHOWN);
+        let mut text = items.into_iter().take(MOST_SHOWN).collect::<Vec<_>>().join(", ");
+        if rest > 0 {
+            text += &format!(", and {rest} more");
+        }
+        format!("{open}{text}{close}")
+    };
+    match value.kind() {
+        ValueKind::Number => match u64::try_from(value.clone()) {
+            Ok(number) if number >= 4096 => format!("{number:#x}"),
+            _ => value.to_string(),
+        },
+        ValueKind::String => format!("'{value}'"),
+        ValueKind::Map => {
+            let entry = |key: Value| {
+                let value = value.get_item(&key).unwrap_or(Value::UNDEFINED);
+                format!("{key}: {}", readable(&value))
+            };
+            list(value.try_iter().into_iter().flatten().map(entry).collect(), ["{", "}"])
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            list(value.try_iter().into_iter().flatten().map(|item| readable(&item)).collect(), ["[", "]"])
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// So many elements of a value are shown.
+const MOST_SHOWN: usize = 16;
+
 /// How many bytes, readable and exact.
 pub fn amount(bytes: u64) -> String {
     match bytes {
         0..4096 => format!("{bytes} bytes"),
         _ => Size(bytes).to_string(),
+    }
+}
+
+/// Entries of a page table in one line.
+fn entries(leaves: &[Leaf]) -> String {
+    let shown = leaves.iter().take(MOST_SHOWN).map(|leaf| format!("{:#x}: {}", leaf.iova, Size(leaf.page_size)));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match leaves.len() {
+        0 => "no entry".to_owned(),
+        1 => format!("1 entry {{{shown}}}"),
+        count if count <= MOST_SHOWN => format!("{count} entries {{{shown}}}"),
+        count => format!("{count} entries {{{shown}, …}}"),
     }
 }
 
@@ -198,5 +254,22 @@ fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
                 .label("expected at least one byte"),
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_is_shown_in_hex_and_a_count_in_decimal() {
+        let read = Value::from_pairs([("value", 0x8100_0000_u64), ("count", 7)]);
+        assert_eq!(readable(&read), "{count: 7, value: 0x81000000}");
+        assert_eq!(readable(&Value::from(u64::MAX)), "0xffffffffffffffff");
+        assert_eq!(readable(&Value::from(-5)), "-5");
+        assert_eq!(readable(&Value::from("edu")), "'edu'");
+        assert_eq!(readable(&Value::from(vec![4096_u64, 1])), "[0x1000, 1]");
+        assert!(readable(&Value::from(vec![1; 200])).ends_with(", 1, and 184 more]"));
+        assert_eq!(readable(&Value::from(true)), "true");
     }
 }

@@ -186,8 +186,18 @@ impl Execution<'_> {
         };
         let is_late = got.is_ok_and(|value| value & mask != wanted);
         self.save(planned, || got.map_or(Value::UNDEFINED, |value| Value::from_pairs([("value", value)])));
+        let last = got.unwrap_or_default();
         let got = if is_late { Err(Errno(libc::ETIMEDOUT)) } else { got };
-        self.compare("memory_poll", planned, got.map(|_| None) as Got)
+        self.compare("memory_poll", planned, got.map(|_| None) as Got).map_err(|end| match end {
+            End::Failed(problem) if is_late => {
+                let within = poll.timeout.unwrap_or(language::Duration(PATIENCE));
+                let (region, offset) = (part.name, part.offset);
+                End::Failed(problem.title(format!(
+                    "memory_poll: region `{region}` still held {last:#x} at {offset:#x} after {within}, expected {wanted:#x}"
+                )))
+            }
+            end => end,
+        })
     }
 
     fn keep_number(&mut self, planned: &PlannedStep, got: Result<u64, Errno>, verb: &str) -> Result<(), End> {

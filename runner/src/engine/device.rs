@@ -136,9 +136,14 @@ impl Execution<'_> {
             return None;
         };
         Some(result.and_then(|(value, got)| {
+            let told = self.in_words(step, &at, value.as_ref(), got, open)?;
             // Of a call that failed nothing is known, least of all what an earlier call gave under the same name.
             self.save(planned, || value.unwrap_or(Value::UNDEFINED));
-            self.compare(verb, planned, got.map(|()| None) as Got)
+            self.compare(verb, planned, got.map(|()| None) as Got).map_err(|end| match (end, told) {
+                (End::Failed(problem), Some(told)) if told.instead => End::Failed(problem.title(told.text)),
+                (End::Failed(problem), Some(told)) => End::Failed(problem.help(told.text)),
+                (end, _) => end,
+            })
         }))
     }
 
@@ -346,7 +351,7 @@ impl Execution<'_> {
         Ok(index)
     }
 
-    fn index(&self, index: &Dynamic<Index>, at: &Path) -> Result<Index, End> {
+    pub(super) fn index(&self, index: &Dynamic<Index>, at: &Path) -> Result<Index, End> {
         index.resolve(&self.scope).map_err(|error| End::Error(Problem::expression(at.join("index"), &error)))
     }
 

@@ -46,6 +46,13 @@ impl Problem {
         })
     }
 
+    /// Says it in other words.
+    #[must_use]
+    pub fn title(mut self: Box<Self>, title: impl Into<String>) -> Box<Self> {
+        self.title = title.into();
+        self
+    }
+
     /// Sets the text beside the caret.
     #[must_use]
     pub fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {

@@ -12,6 +12,7 @@ mod failure;
 mod fault;
 mod faults;
 mod fixture;
+mod in_words;
 mod iommufd;
 mod iova;
 mod known_issue;

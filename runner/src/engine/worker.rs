@@ -152,11 +152,17 @@ pub fn main() -> Result<(), String> {
     if trace {
         engine.trace(|call| say(&FromWorker::Called { call: call.to_string() }));
     }
+    let mut step = |what: String| {
+        if trace {
+            say(&FromWorker::Called { call: format!("# {what}") });
+        }
+        last_step.say(&what);
+    };
     while let Some(message) = next()? {
         let ToWorker::Run { case, at } = message else { return Err("the runner sent a second setup".into()) };
         signal::forget();
         let begin = Instant::now();
-        let result = Box::new(CaseResult { case, ..engine.run(at, &mut |what| last_step.say(&what)) });
+        let result = Box::new(CaseResult { case, ..engine.run(at, &mut step) });
         say(&match signal::interrupted() {
             None => FromWorker::Finished(result),
             Some(at) => FromWorker::Interrupted { result, ours: !at.waiting && signal::waited() * 2 < begin.elapsed() },

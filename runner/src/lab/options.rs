@@ -142,7 +142,7 @@ pub enum IommuModel {
     IntelFirstStage,
     /// virtio-iommu: no page-table dump, no interrupt remapping
     Virtio,
-    /// no IOMMU: only what needs none
+    /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
     None,
 }
 

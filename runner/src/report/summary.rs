@@ -432,6 +432,33 @@ mod tests {
     }
 
     #[test]
+    fn backends_have_their_order_whatever_ran_first() {
+        let mut events = vec![started()];
+        let cases = [(0, "iommufd"), (1, "vfio_type1v2_iommu"), (2, "vfio_type1_iommu")];
+        events.extend(cases.map(|(case, backend)| Event::CasePlanned(planned(case, "s", backend, "c"))));
+        events.extend(cases.map(|(case, _)| Event::CaseFinished(passed(case))));
+        events.push(finished(false));
+        let text = shown(events, &UNICODE);
+        assert!(text.contains("┌ vfio_type1_iommu\n│ ┌ vfio_type1v2_iommu\n│ │ ┌ iommufd\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_shows_of_the_kernels_log_what_says_something() {
+        let text = shown(
+            run_of_45(|planned, result| {
+                if planned.case == 2 {
+                    *result = with_reason(2, Verdict::Failed, "map gave EFAULT, expected success");
+                    let log =
+                        ["vfio-pci 0000:00:06.0: resetting", "vfio-pci 0000:00:06.0: reset done", "DMAR: a fault"];
+                    result.kernel_log = log.map(str::to_owned).to_vec();
+                }
+            }),
+            &UNICODE,
+        );
+        assert!(text.contains("  kernel log:\n    DMAR: a fault\n\n"), "{text}");
+    }
+
+    #[test]
     fn what_went_wrong_is_told_with_its_reason() {
         let text = shown(mixed(), &UNICODE);
         for part in [

@@ -107,10 +107,17 @@ pub enum IrqData<'a> {
     EventFds(&'a [Option<BorrowedFd<'a>>]),
 }
 
+/// So many numbers of a list are shown.
+const MOST_SHOWN: usize = 8;
+
 impl fmt::Display for IrqData<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |values: &mut dyn Iterator<Item = i32>| {
-            values.map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
+        // A device may have 2048 vectors.
+        let list = |values: &mut dyn ExactSizeIterator<Item = i32>| {
+            let rest = values.len().saturating_sub(MOST_SHOWN);
+            let shown: Vec<_> = values.take(MOST_SHOWN).map(|value| value.to_string()).collect();
+            let more = if rest > 0 { format!(", … {rest} more") } else { String::new() };
+            shown.join(", ") + &more
         };
         match self {
             IrqData::None(count) => write!(f, "count={count}"),

@@ -94,6 +94,14 @@ impl Tracer {
         self.call(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), run, shown)
     }
 
+    /// Tells of something that is no call, where calls are told at once; no record has it.
+    pub fn show(&self, what: impl FnOnce() -> Call) {
+        let live = self.record_now().live;
+        if let Some(live) = live {
+            live(&what());
+        }
+    }
+
     /// A thread that panicked leaves whole calls behind.
     fn record_now(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
