@@ -202,6 +202,7 @@ pub fn readable(value: &Value) -> String {
             Ok(number) if number >= 4096 => format!("{number:#x}"),
             _ => value.to_string(),
         },
+        ValueKind::Bool => value.is_true().to_string(),
         ValueKind::String => format!("'{value}'"),
         ValueKind::Map => {
             let entry = |key: Value| {
