@@ -1,4 +1,4 @@
-//! What each code of a diagnostic and of a failure means, with a wrong and a right example: the pages of `vfiospec explain`.
+//! What each code of a diagnostic and of a failure means, with a wrong and a right example of what `check` tells: the pages of `vfiospec explain`.
 //!
 //! A new code needs a page in `explain/` and a line below; `tests/explain.rs` says so, and tries the examples.
 

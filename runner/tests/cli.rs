@@ -69,6 +69,25 @@ fn filters_select_cases_and_say_when_there_are_none() {
         stderr,
         "vfiospec: `tag` is not defined in --filter\n  'slow' in tag\n            ^^^ \n  help: did you mean `tags`?\n"
     );
+    let (_, stderr) = expect(&vfiospec(&["list", "--filter", ""]), 2);
+    assert!(stderr.starts_with("vfiospec: there is no expression in --filter\n"), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["list", "--filter", "backend == 'iommfud'"]), 4);
+    assert!(
+        stderr.contains("selected by the filters: there is no `iommfud` in `backend`; did you mean `iommufd`?"),
+        "{stderr}"
+    );
+    let (_, stderr) = expect(&vfiospec(&["list", "--filter", "tags == 'slow'"]), 2);
+    assert_eq!(
+        stderr,
+        "vfiospec: `tags` is a list, and no text is equal to it in --filter\n  tags == 'slow'\n  ^^^^^^^^^^^^^^ \n  \
+         help: write `'slow' in tags`\n"
+    );
+    // Mistakes in files do not hide one in the filter.
+    for verb in [&["list"][..], &["run", "--device", "ffff:ff:1f.7"], &["lab", "run"]] {
+        let wrong = "runner/tests/diagnostics/unknown-key.yaml";
+        let (_, stderr) = expect(&vfiospec(&[verb, &["--filter", "'slow' in tag", wrong]].concat()), 2);
+        assert!(stderr.contains("`tag` is not defined in --filter") && stderr.contains("[unknown-key]"), "{stderr}");
+    }
     let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", "no/such.jsonl"]), 2);
     assert!(stderr.contains("no/such.jsonl") && stderr.contains("help: "), "{stderr}");
     let torn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torn.jsonl");
@@ -408,6 +427,36 @@ fn check_with_watch_checks_again_when_a_file_changes_until_it_is_interrupted() {
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_mistyped_verb_is_told_with_the_nearest() {
+    for (words, tip) in [
+        (&["chek"][..], "'check'"),
+        (&["rnu"], "'run'"),
+        (&["lab", "rnu"], "'run'"),
+        (&["lab", "exce", "--", "rnu"], "'exec'"),
+        (&["new", "sceanrio"], "'scenario'"),
+    ] {
+        let (_, stderr) = expect(&vfiospec(words), 2);
+        assert!(stderr.contains("a similar subcommand exists") && stderr.contains(tip), "{words:?}: {stderr}");
+    }
+    let (_, stderr) = expect(&vfiospec(&["lab", "frobnicate"]), 2);
+    assert!(!stderr.contains("similar"), "{stderr}");
+}
+
+#[test]
+fn completions_offer_codes_and_backends_and_take_what_they_do_not_offer() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (script, _) = expect(&vfiospec(&["completions", shell]), 0);
+        assert!(script.contains("iommufd_compat_type1v2"), "{shell}");
+        // For fish only the values of options are written.
+        assert!(shell == "fish" || script.contains("unknown-key") && script.contains("kernel-log"), "{shell}");
+    }
+    expect(&vfiospec(&["explain", "error[unknown-key]"]), 0);
+    expect(&vfiospec(&["list", "--backend", "iommufd*"]), 0);
+    let (help, _) = expect(&vfiospec(&["explain", "--help"]), 0);
+    assert!(!help.contains("kernel-log"), "`vfiospec explain` lists them, with what they mean: {help}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::Exit;
+use super::{Exit, offered::Offered};
 use crate::{
     engine::Schedule,
     event::{Event, PlannedCase, RunStarted, Verdict},
@@ -39,7 +39,7 @@ pub struct Cases {
     packs: Vec<String>,
 
     /// Only cases on this backend, or on those that a pattern such as `iommufd*` matches; may be given several times
-    #[arg(long = "backend", value_name = "BACKEND", value_parser = pattern, help_heading = "Which cases")]
+    #[arg(long = "backend", value_name = "BACKEND", value_parser = Offered(pattern, names), help_heading = "Which cases")]
     backends: Vec<Pattern>,
 
     /// Only this case: an id as failures print it, or its end, such as `map_unmap[page=2MiB]`; may be given several times
@@ -68,18 +68,31 @@ enum Rerun {
     Flaky,
 }
 
+fn names() -> Vec<&'static str> {
+    crate::backend::Name::ALL.map(crate::backend::Name::as_str).to_vec()
+}
+
 fn pattern(text: &str) -> Result<Pattern, String> {
     let pattern = Pattern(text.to_owned());
-    let names = crate::backend::Name::ALL;
-    if names.into_iter().any(|name| pattern.matches(name)) {
+    if crate::backend::Name::ALL.into_iter().any(|name| pattern.matches(name)) {
         return Ok(pattern);
     }
-    let names = names.map(crate::backend::Name::as_str);
-    let near = crate::language::did_you_mean(text, names).unwrap_or_else(|| format!("there are {}", names.join(", ")));
+    let names = names();
+    let near = crate::language::did_you_mean(text, names.iter().copied())
+        .unwrap_or_else(|| format!("there are {}", names.join(", ")));
     Err(format!("no backend is called so; {near}"))
 }
 
 impl Cases {
+    /// Looks at the expression of `--filter`; says on standard error what is wrong with it, also where scenarios cannot be read.
+    pub fn check(&self) -> Result<(), Exit> {
+        let Some(expression) = &self.filter else { return Ok(()) };
+        Filter::check(expression).map_err(|error| {
+            eprint!("{}", explained(expression, &error));
+            Exit::Usage
+        })
+    }
+
     /// The numbers of the selected cases, in the order to run them; says on standard error what is wrong, and why none is selected.
     pub fn select(&self, plan: &Plan, last: &Path) -> Result<Vec<u32>, Exit> {
         let mut ids = self.rerun.map(|how| ended(how, self.from.as_deref().unwrap_or(last))).transpose()?;

@@ -1,18 +1,23 @@
 //! `vfiospec explain`
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, builder::StringValueParser};
 
-use super::{Exit, output::print};
+use super::{Exit, offered::Offered, output::print};
 use crate::{
     explain::{PAGES, Page},
     language::did_you_mean,
 };
 
-/// Explain the code of a message, such as `unknown-key`: what it means, with a wrong and a right example
+/// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The code, as it stands in brackets behind `error`; without one, all are listed
+    #[arg(hide_possible_values = true, value_parser = Offered(StringValueParser::new(), codes))]
     code: Option<String>,
+}
+
+fn codes() -> Vec<&'static str> {
+    PAGES.iter().map(|page| page.code).collect()
 }
 
 /// Prints the page of the code, or what there is.

@@ -246,7 +246,9 @@ fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Plan, Setup), Exi
 }
 
 fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
+    let checked = args.cases.check();
     let (job, plan, setup) = job(&args.selection, &args.choice)?;
+    checked?;
     let selected = args.cases.select(&plan, &args.outputs.journal)?;
     let scenarios = setup.fingerprint();
     let resumed = resume::read(&args.course, &plan, &selected, &scenarios)?;

@@ -40,8 +40,10 @@ pub fn main(args: &Args) -> Exit {
         names.push("any".to_owned());
     }
     let devices = names.into_iter().map(|name| DeviceUsed { name, ..DeviceUsed::default() }).collect();
+    let checked = args.cases.check();
     let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
-        Ok((plan, _)) => plan,
+        Ok((plan, _)) if checked.is_ok() => plan,
+        Ok(_) => return Exit::Usage,
         Err(exit) => return exit,
     };
     let mut selected = match args.cases.select(&plan, Path::new(output::JOURNAL)) {

@@ -13,7 +13,9 @@ mod interrupt;
 mod lab;
 mod list;
 mod messages;
+mod mistyped;
 mod new;
+mod offered;
 mod output;
 mod packs;
 mod report;
@@ -67,7 +69,8 @@ pub fn main() -> ExitCode {
     if crate::lab::is_guest_init() {
         crate::lab::guest_main();
     }
-    let cli = Cli::parse(); // exits with 2 where the command line is wrong
+    // Exits with 2 where the command line is wrong.
+    let cli = Cli::try_parse().unwrap_or_else(|error| mistyped::with_tip(error, &Cli::command()).exit());
     match cli.verb {
         Verb::Run(args) => run::main(&args).into(),
         Verb::Lab(verb) => lab::main(&verb),

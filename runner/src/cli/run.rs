@@ -75,6 +75,7 @@ pub fn main(args: &Args) -> Exit {
 }
 
 fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
+    let checked = args.cases.check();
     let texts: Vec<Text> = match &args.scenarios {
         Some(file) => from_host(file)?,
         None => args.selection.read()?,
@@ -84,6 +85,7 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     }
     // Checked before any device is touched.
     let loaded = args.selection.load(&texts)?;
+    checked?;
     let (plan, mut setup) = args.selection.plan_of(loaded, texts, devices::named(&args.devices)?)?;
     let selected = args.cases.select(&plan, &args.outputs.journal)?;
     let resumed = resume::read(&args.course, &plan, &selected, &setup.fingerprint())?;

@@ -17,6 +17,7 @@ mod schema;
 mod text;
 
 pub use editor::for_editors;
+pub use expression::compared::{Compared, compared};
 pub use expression::convert::FromValue;
 pub use expression::dynamic::{Dynamic, Template};
 pub use expression::eval::{ExpressionError, Scope, eval, eval_as, undeclared};

@@ -1,11 +1,24 @@
 //! Which cases of a plan run: filters, a share of them, and in which order.
 
-use std::{collections::HashSet, num::NonZeroU32, str::FromStr};
+use std::{
+    collections::{BTreeSet, HashSet},
+    num::NonZeroU32,
+    str::FromStr,
+};
 
 use minijinja::Value;
 
 use super::{Plan, Planned};
-use crate::language::{ExpressionError, Pattern, Scope, did_you_mean, eval_as};
+use crate::language::{
+    Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
+};
+
+/// What a filter's expression knows of a case: texts, and behind them lists of texts.
+const TEXTS: [&str; 7] = ["id", "pack", "scenario", "case", "name", "backend", "device"];
+const LISTS: [&str; 2] = ["tags", "covers"];
+
+/// More values than these are not listed in a message.
+const MOST_LISTED: usize = 12;
 
 /// What a case has to be to be selected; an empty list asks for nothing.
 #[derive(Debug, Clone, Default)]
@@ -85,12 +98,67 @@ impl Plan {
         }
         match &filter.ids {
             Some(ids) if ids.is_empty() => "nothing to run again: no case of that run ended so".to_owned(),
-            _ => format!("{cases} is selected by the filters"),
+            _ => match self.misspelt(filter.expression.as_deref().unwrap_or_default()) {
+                Some(why) => format!("{cases} is selected by the filters: {why}"),
+                None => format!("{cases} is selected by the filters"),
+            },
         }
+    }
+
+    /// The first text of an expression that its name is for no case, and what the name is.
+    fn misspelt(&self, expression: &str) -> Option<String> {
+        compared(expression).into_iter().find_map(|Compared { name, text, within, .. }| {
+            if within && TEXTS.contains(&name.as_str()) {
+                return None;
+            }
+            let scopes: Vec<Scope> = self.cases.iter().map(known).collect();
+            let values = scopes.iter().filter_map(|scope| scope.get(&name));
+            let known: BTreeSet<String> = match within {
+                true => {
+                    values.filter_map(|list| list.try_iter().ok()).flatten().map(|value| value.to_string()).collect()
+                }
+                false => values.map(Value::to_string).collect(),
+            };
+            if known.contains(&text) {
+                return None;
+            }
+            let names = || known.iter().map(String::as_str);
+            let near = did_you_mean(&text, names());
+            let listed = || (1..=MOST_LISTED).contains(&known.len()).then(|| expected_one_of(names()));
+            let help = near.or_else(listed).map(|help| format!("; {help}")).unwrap_or_default();
+            Some(format!("there is no `{text}` in `{name}`{help}"))
+        })
     }
 }
 
 impl Filter {
+    /// Looks at an expression without a case: whether it is one, of what is known of cases, and compares no list with a text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(expression: &str) -> Result<(), ExpressionError> {
+        let wrong = |message: String, range, help: String| {
+            Err(ExpressionError { message, range, expected: String::new(), help: vec![help] })
+        };
+        if expression.trim().is_empty() {
+            let help = "write one, such as \"backend == 'iommufd' and 'slow' not in tags\"".to_owned();
+            return wrong("there is no expression".to_owned(), 0..0, help);
+        }
+        for name in undeclared(expression)?.iter() {
+            if !TEXTS.iter().chain(&LISTS).any(|known| *known == name.name) {
+                return Err(name.unknown(TEXTS.into_iter().chain(LISTS)));
+            }
+        }
+        match compared(expression).into_iter().find(|found| !found.within && LISTS.contains(&found.name.as_str())) {
+            Some(Compared { name, text, range, .. }) => wrong(
+                format!("`{name}` is a list, and no text is equal to it"),
+                range,
+                format!("write `'{text}' in {name}`"),
+            ),
+            None => Ok(()),
+        }
+    }
+
     fn takes(&self, planned: &Planned) -> Result<bool, ExpressionError> {
         let id = &planned.id;
         let any = |asked: &[String], has: &dyn Fn(&String) -> bool| asked.is_empty() || asked.iter().any(has);
@@ -195,10 +263,50 @@ mod tests {
     }
 
     #[test]
+    fn what_an_expression_knows_is_what_a_case_has() {
+        let plan = plan();
+        let mut names: Vec<&str> = TEXTS.into_iter().chain(LISTS).collect();
+        names.sort_unstable();
+        assert_eq!(known(&plan.cases[0]).names().collect::<Vec<_>>(), names);
+    }
+
+    #[test]
+    fn a_wrong_expression_is_found_without_a_case() {
+        for (expression, says, help) in [
+            ("  ", "there is no expression", "write one, such as \"backend == 'iommufd' and 'slow' not in tags\""),
+            ("'slow' in tag", "`tag` is not defined", "did you mean `tags`?"),
+            (
+                "'a' in covers and tags == 'slow'",
+                "`tags` is a list, and no text is equal to it",
+                "write `'slow' in tags`",
+            ),
+            ("'a' != covers", "`covers` is a list, and no text is equal to it", "write `'a' in covers`"),
+        ] {
+            let error = Filter::check(expression).unwrap_err();
+            assert_eq!((error.message.as_str(), error.help.as_slice()), (says, &[help.to_owned()][..]));
+        }
+        assert_eq!(Filter::check("tags[0] == 'slow' or backend is startingwith 'vfio' and 'a' in name"), Ok(()));
+    }
+
+    #[test]
     fn nothing_selected_is_explained() {
         let filter = Filter { tags: vec!["slwo".into()], ..Filter::default() };
         assert_eq!(plan().nothing(&filter), "none of 20 cases has the tag `slwo`; did you mean `slow`?");
         assert_eq!(plan().nothing(&by("false")), "none of 20 cases is selected by the filters");
+        for (expression, why) in [
+            ("backend == 'iommfud'", ": there is no `iommfud` in `backend`; did you mean `iommufd`?"),
+            ("'kernal' == pack", ": there is no `kernal` in `pack`; did you mean `kernel`?"),
+            ("device == 'nvme'", ": there is no `nvme` in `device`; expected `edu`"),
+            (
+                "scenario == 's' and case == 'overlap'",
+                ": there is no `overlap` in `case`; expected one of `map`, `other`",
+            ),
+            ("'slwo' in tags", ": there is no `slwo` in `tags`; did you mean `slow`?"),
+            ("'elsewhere' in id", ""),
+            ("'slow' in tags and case == 'other'", ""),
+        ] {
+            assert_eq!(plan().nothing(&by(expression)), format!("none of 20 cases is selected by the filters{why}"));
+        }
         let rerun = Filter { ids: Some(HashSet::new()), ..Filter::default() };
         assert_eq!(plan().nothing(&rerun), "nothing to run again: no case of that run ended so");
     }

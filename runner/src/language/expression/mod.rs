@@ -1,5 +1,6 @@
 //! What stands between `{{` and `}}`: minijinja expressions that keep their types, with a place for every mistake.
 
+pub(in crate::language) mod compared;
 pub(in crate::language) mod convert;
 pub(in crate::language) mod dynamic;
 pub(in crate::language) mod eval;
