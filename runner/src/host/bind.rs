@@ -91,7 +91,10 @@ impl Binding {
             let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
             return Ok(Binding { root, bdf, before: None, had_functions });
         }
-        if !root.join(attribute(bdf, "iommu_group")).exists() {
+        // Before Linux 6.15 an IOMMU that the firmware describes by VIOT, IORT or a device tree gives a device its group only when a driver
+        // is bound to it (its commit bcb81ac6ae3c).
+        let no_group = |root: &Root| !root.join(attribute(bdf, "iommu_group")).exists();
+        if driver.is_some() && no_group(&root) {
             return Err(BindError::NoIommu(bdf));
         }
         if let Some(found) = use_of::find(&root, bdf) {
@@ -109,6 +112,7 @@ impl Binding {
         binding.probe()?;
         match driver_in(&binding.root, bdf) {
             Some(driver) if driver == VFIO => Ok(binding),
+            None if no_group(&binding.root) => Err(BindError::NoIommu(bdf)),
             other => Err(BindError::OtherDriver(bdf, VFIO, other)),
         }
     }
@@ -249,6 +253,15 @@ mod tests {
         let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
         assert_eq!(error, BindError::NoIommu(tree.bdf()));
         assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/unbind"), "");
+    }
+
+    #[test]
+    fn a_device_without_a_driver_may_get_its_group_by_being_bound() {
+        let tree = Tree::new("late-iommu").without("sys/kernel/iommu_groups");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        // The tree's files do nothing when written: it got none.
+        assert_eq!(error, BindError::NoIommu(tree.bdf()));
+        assert_eq!(tree.read("sys/bus/pci/drivers_probe"), tree.bdf().to_string());
     }
 
     #[test]
