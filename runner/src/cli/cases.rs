@@ -201,8 +201,7 @@ fn explained(expression: &str, error: &ExpressionError) -> String {
     if let (Some(before), Some(meant)) = (expression.get(..error.range.start), expression.get(error.range.clone())) {
         text += &format!("  {}{} {}\n", " ".repeat(width(before)), "^".repeat(width(meant).max(1)), error.expected);
     }
-    // A filter sets no variables.
-    error.help.iter().filter(|help| !help.contains("`vars`")).for_each(|help| text += &format!("  help: {help}\n"));
+    error.help.iter().for_each(|help| text += &format!("  help: {help}\n"));
     text
 }
 

@@ -4,6 +4,7 @@
 //! known without a device is checked by [`load()`].
 
 mod check;
+mod duration;
 mod editor;
 mod expression;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod scenario;
 mod schema;
 mod text;
 
+pub use duration::Duration;
 pub use editor::for_editors;
 pub use expression::compared::{Compared, compared};
 pub use expression::convert::FromValue;
@@ -26,7 +28,7 @@ pub use load::computed;
 pub use load::{Invalid, Loaded, combinations, late_variables, load, read, static_scope};
 pub use names::{RUN_TIME, readable};
 pub use packs::{LoadedPack, Packs};
-pub use quantity::{Duration, Size};
+pub use quantity::Size;
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Logged, Requirement, Scenario};
 pub use scenario::control::{DEEPEST, MOST_STEPS, Parallel, Placed, Repeat, every_step, steps_run};

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inputs::{Columns, Inputs, Row};
-use super::regions::Fit;
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
 use crate::backend;
@@ -353,9 +352,9 @@ impl<'a> Checker<'a> {
             return; // evaluated
         }
         let Some(range) = scan::last_division(expression.source) else { return };
-        let mut problem = Diagnostic::error("expression", expression.path.clone(), "`/` gives a fraction, and no size")
-            .label("expected `//`, whole division")
-            .help("a size is a whole number of bytes; use // for whole division");
+        let mut problem =
+            Diagnostic::error("expression", expression.path.clone(), "`/` gives a fraction, not a whole number")
+                .label("expected `//`, whole division");
         problem.inside = Some(range);
         self.say(problem);
     }
@@ -404,12 +403,7 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
                 let title = format!("the expression gives {size} for `{}`", key(&expression.path));
                 Diagnostic::error("bad-size", expression.path.clone(), title).label(expected)
             }),
-            Err(mut error) => {
-                if fit == Fit::Rounds {
-                    error.message = error.message.replace("not a size", "not a whole number");
-                }
-                Some(wrong(error))
-            }
+            Err(error) => Some(wrong(error)),
         },
         Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),

@@ -233,7 +233,9 @@ impl Checker<'_> {
     pub(super) fn region_names<'c>(&'c self, case: &'c Case) -> Vec<&'c str> {
         let given = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.iter());
         let given = given.filter(|(_, parameter)| parameter.r#type == crate::language::Type::Region);
-        case.regions.keys().chain(given.map(|(name, _)| name)).collect()
+        // One that is called like a region is told of as such.
+        let given = given.map(|(name, _)| name).filter(|name| case.regions.get(name).is_none());
+        case.regions.keys().chain(given).collect()
     }
 
     /// Whether a step hands the region on to a procedure.

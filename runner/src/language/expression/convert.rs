@@ -4,9 +4,9 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use super::functions::{in_hex, integer};
-use crate::language::quantity::{Duration, Size};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::node::shorten;
+use crate::language::{Duration, Size};
 
 /// A type that an expression's value can become.
 pub trait FromValue: Sized {
@@ -39,7 +39,7 @@ fn refused(value: &Value, expected: &str) -> Complaint {
 /// A whole number between two bounds.
 fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128, Complaint> {
     if value.kind() == ValueKind::Number && !value.is_integer() {
-        return Err(refused(value, expected).help("a size is a whole number of bytes; use // for whole division"));
+        return Err(refused(value, expected).help("use // for whole division"));
     }
     if value.kind() == ValueKind::String
         && let Some(text) = value.as_str()
@@ -90,8 +90,7 @@ whole_numbers!(u8, u16, u32, u64, i32, i64);
 
 impl FromValue for Size {
     fn from_value(value: &Value) -> Result<Self, Complaint> {
-        within(value, 0, u64::MAX.into(), "a size")
-            .and_then(|number| u64::try_from(number).map(Size).map_err(|_| refused(value, "a size")))
+        u64::from_value(value).map(Size)
     }
 }
 

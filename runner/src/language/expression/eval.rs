@@ -373,7 +373,7 @@ pub(in crate::language) fn render(scope: &Scope, text: &str) -> Result<String, E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::quantity::{Duration, Size};
+    use crate::language::{Duration, Size};
 
     fn scope() -> Scope {
         Scope::new()
@@ -421,10 +421,10 @@ mod tests {
             ("{{ page_size - 4097 }}", "gives -1 (-0x1), below 0"),
             ("{{ U64_MAX + 1 }}", "gives 18446744073709551616 (0x10000000000000000), more than 64 bits"),
             ("{{ 2**127 }}", "more than 128 bits can hold"),
-            ("{{ true }}", "gives the boolean true, not a size"),
-            ("{{ backend }}", "gives the text `iommufd`, not a size"),
-            ("{{ ranges }}", "gives a list, not a size"),
-            ("{{ none }}", "gives nothing, not a size"),
+            ("{{ true }}", "gives the boolean true, not a whole number"),
+            ("{{ backend }}", "gives the text `iommufd`, not a whole number"),
+            ("{{ ranges }}", "gives a list, not a whole number"),
+            ("{{ none }}", "gives nothing, not a whole number"),
             ("{{ '2MB' }}", "write 2MiB"),
             ("{{ 1 // 0 }}", "1 // 0 divides by zero"),
             ("{{ pow2(65) }}", "pow2 takes 0 to 64"),

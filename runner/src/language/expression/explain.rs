@@ -79,9 +79,7 @@ fn syntax(expression: &str, range: Range<usize>, detail: &str) -> ExpressionErro
                 .expected("an operator such as + - * // % ** ~ == < and or not")
                 .help("write `and`, `or` and `not` for conditions, `A if CONDITION else B` for a choice")
         }
-        ("=", _) => {
-            here("`=` gives no value a name").expected("`==`, which compares").help("variables are set in `vars`")
-        }
+        ("=", _) => here("`=` gives no value a name").expected("`==`, which compares"),
         (unit @ ("KiB" | "MiB" | "GiB" | "TiB"), Some(number)) if number.kind == Kind::Number => {
             here(&format!("`{unit}` follows a number"))
                 .expected("an operator")

@@ -1,5 +1,6 @@
 //! Steps that hold other steps, and a case's steps one after the other, wherever they stand.
 
+use crate::language::quantity::{Number, as_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub const DEEPEST: usize = 8;
 pub struct Repeat {
     /// How many times, at least once; a case runs at most 1000000 steps in all.
     #[schemars(example = 16, example = "{{ count }}")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub times: Dynamic<Size>,
     /// The name by which expressions inside know how many rounds are done: 0 in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +39,8 @@ pub struct Parallel {
     /// How often to run `steps` at the same time: 1 to 64 times; once on each device of `on` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = 4)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub times: Option<Dynamic<Size>>,
     /// The name by which expressions inside know which of the `times` it is, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]

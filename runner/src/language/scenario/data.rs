@@ -1,5 +1,6 @@
 //! Steps on the content of memory.
 
+use crate::language::quantity::{Number, Offset, as_number, as_offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub struct Fill {
     /// Where in the region to begin, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
     /// How many bytes; by default the whole region from `offset` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +31,8 @@ pub struct Fill {
     /// What every byte becomes, 0 to 0xff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "0xa5")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Option<Dynamic<Size>>,
 }
 
@@ -41,6 +46,8 @@ pub struct Compare {
     /// Where in the region to begin, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
     /// How many bytes; by default the whole region from `offset` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +60,8 @@ pub struct Compare {
     /// Where in the other region to begin, in bytes; by default as far in as in this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub with_offset: Option<Dynamic<Size>>,
     /// The text that it was filled by, from `offset` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +70,8 @@ pub struct Compare {
     /// What every byte has to be, 0 to 0xff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "0xa5")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Option<Dynamic<Size>>,
 }
 
@@ -73,6 +84,8 @@ pub struct MemoryRead {
     pub region: Name,
     /// Where in the region it is, in bytes.
     #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
@@ -88,12 +101,16 @@ pub struct MemoryWrite {
     pub region: Name,
     /// Where in the region it goes, in bytes.
     #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
     pub bits: Bits,
     /// What to write; it has to fit.
     #[schemars(example = "{{ source }}")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Dynamic<Size>,
 }
 
@@ -106,6 +123,8 @@ pub struct MemoryPoll {
     pub region: Name,
     /// Where in the region it is, in bytes.
     #[schemars(example = "0xc")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
@@ -113,9 +132,13 @@ pub struct MemoryPoll {
     /// Which of its bits are looked at; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "0x1")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub mask: Option<Dynamic<Size>>,
     /// The value that these bits are to have.
     #[schemars(example = "0x1")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub is: Dynamic<Size>,
     /// How long to wait for it, after which the step gives ETIMEDOUT.
     #[serde(default, skip_serializing_if = "Option::is_none")]

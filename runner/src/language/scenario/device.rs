@@ -1,5 +1,6 @@
 //! Steps on the device itself: its configuration space, its registers, its interrupts.
 
+use crate::language::quantity::{Number, Offset, as_number, as_offset};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -13,6 +14,8 @@ use crate::language::{Complaint, Duration, Dynamic, FromValue, Size, Template};
 pub struct ConfigRead {
     /// Where it is, in bytes.
     #[schemars(example = "0x4")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
@@ -25,12 +28,16 @@ pub struct ConfigRead {
 pub struct ConfigWrite {
     /// Where it is, in bytes.
     #[schemars(example = "0x4")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
     pub bits: Bits,
     /// What to write; it has to fit.
     #[schemars(example = "0x6")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Dynamic<Size>,
 }
 
@@ -40,9 +47,13 @@ pub struct ConfigWrite {
 pub struct MmioRead {
     /// The BAR's number, 0 to 5.
     #[schemars(example = 0)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub bar: Dynamic<Size>,
     /// Where the register is in it, in bytes: a multiple of its width.
     #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
@@ -55,15 +66,21 @@ pub struct MmioRead {
 pub struct MmioWrite {
     /// The BAR's number, 0 to 5.
     #[schemars(example = 0)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub bar: Dynamic<Size>,
     /// Where the register is in it, in bytes: a multiple of its width.
     #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
     pub bits: Bits,
     /// What to write; it has to fit.
     #[schemars(example = "0x1")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Dynamic<Size>,
 }
 
@@ -73,9 +90,13 @@ pub struct MmioWrite {
 pub struct MmioPoll {
     /// The BAR's number, 0 to 5.
     #[schemars(example = 0)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub bar: Dynamic<Size>,
     /// Where the register is in it, in bytes: a multiple of its width.
     #[schemars(example = "0x98")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How wide it is.
     #[serde(default)]
@@ -83,9 +104,13 @@ pub struct MmioPoll {
     /// Which of its bits are looked at; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "0x1")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub mask: Option<Dynamic<Size>>,
     /// The value that these bits are to have.
     #[schemars(example = "0x0")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub is: Dynamic<Size>,
     /// How long to wait for it, after which the step gives ETIMEDOUT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +145,8 @@ pub struct VfToken {
 pub struct RegionInfo {
     /// Its number: 0 to 5 are the BARs, 6 is the ROM, 7 the configuration space, 8 the VGA memory.
     #[schemars(example = 7)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub region: Dynamic<Size>,
 }
 
@@ -142,6 +169,8 @@ pub struct IrqEnable {
     /// How many vectors, from vector 0 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 4, extend("default" = 1))]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub count: Option<Dynamic<Size>>,
 }
 
@@ -155,6 +184,8 @@ pub struct IrqTrigger {
     /// Which vector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 0, extend("default" = 0))]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub vector: Option<Dynamic<Size>>,
 }
 
@@ -168,6 +199,8 @@ pub struct IrqWait {
     /// Which vector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 0, extend("default" = 0))]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub vector: Option<Dynamic<Size>>,
     /// How long to wait for it, after which the step gives ETIMEDOUT; `0s` only looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +210,7 @@ pub struct IrqWait {
 
 /// A kind of interrupt, as VFIO numbers them for PCI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", expecting = "a kind of interrupt: intx, msi, msix, err or req")]
 pub enum Index {
     /// The legacy interrupt line.
     Intx,

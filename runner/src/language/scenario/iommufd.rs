@@ -1,5 +1,6 @@
 //! Steps on what IOMMUFD keeps: address spaces, page tables, what is mapped in them, and what devices wrote.
 
+use crate::language::quantity::{Iova, Number, Offset, as_iova, as_number, as_offset};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -43,7 +44,7 @@ impl<'de> Deserialize<'de> for Object {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Object, E> {
                 match Name::is_valid(text) {
                     true => Ok(Object::Named(Name(text.to_owned()))),
-                    false => Dynamic::deserialize(text.into_deserializer()).map(Object::Id),
+                    false => as_number(text.into_deserializer()).map(Object::Id),
                 }
             }
         }
@@ -66,7 +67,7 @@ impl JsonSchema for Object {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let name = generator.subschema_for::<Name>();
-        let id = generator.subschema_for::<Dynamic<Size>>();
+        let id = generator.subschema_for::<Dynamic<Number>>();
         json_schema!({
             "description": "The name that an `ioas`, `hwpt` or `attach` step saved, or an id.",
             "anyOf": [name, id],
@@ -103,13 +104,13 @@ impl<'de> Deserialize<'de> for Where {
                 f.write_str("an IOVA such as 0x100000, or `kernel` for one that the kernel chooses")
             }
             fn visit_u64<E: de::Error>(self, iova: u64) -> Result<Where, E> {
-                Dynamic::deserialize(iova.into_deserializer()).map(Where::At)
+                as_iova(iova.into_deserializer()).map(Where::At)
             }
             fn visit_i64<E: de::Error>(self, iova: i64) -> Result<Where, E> {
-                Dynamic::deserialize(iova.into_deserializer()).map(Where::At)
+                as_iova(iova.into_deserializer()).map(Where::At)
             }
             fn visit_f64<E: de::Error>(self, iova: f64) -> Result<Where, E> {
-                Dynamic::deserialize(iova.into_deserializer()).map(Where::At)
+                as_iova(iova.into_deserializer()).map(Where::At)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Where, E> {
                 match text {
@@ -122,7 +123,7 @@ impl<'de> Deserialize<'de> for Where {
                         complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));
                         Err(complaint.raise())
                     }
-                    _ => Dynamic::deserialize(text.into_deserializer()).map(Where::At),
+                    _ => as_iova(text.into_deserializer()).map(Where::At),
                 }
             }
         }
@@ -144,7 +145,7 @@ impl JsonSchema for Where {
         "Where".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let iova = generator.subschema_for::<Dynamic<Size>>();
+        let iova = generator.subschema_for::<Dynamic<Iova>>();
         json_schema!({
             "description": "An IOVA, or `kernel`: one that the kernel chooses, on the backend iommufd.",
             "anyOf": [{ "const": "kernel" }, iova],
@@ -181,6 +182,8 @@ pub struct MapFile {
     /// Where in the region's file to begin, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
     /// What the device may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +201,8 @@ pub struct MapFile {
 pub struct IoasCopy {
     /// The IOVA that the memory is mapped at already.
     #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub from_iova: Dynamic<Size>,
     /// The address space that it is mapped in; the device's own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,6 +284,8 @@ pub struct IommuOption {
     /// The value to give it; without, it is only asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 0)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub set: Option<Dynamic<Size>>,
 }
 
@@ -311,9 +318,13 @@ pub struct AllowIovas {
 pub struct AllowedRange {
     /// The first IOVA.
     #[schemars(example = "1GiB")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub start: Dynamic<Size>,
     /// The last IOVA, which is part of it.
     #[schemars(example = "{{ 2 * GiB - 1 }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub last: Dynamic<Size>,
 }
 
@@ -336,6 +347,8 @@ pub struct DirtyTracking {
 pub struct DirtyBitmap {
     /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub iova: Dynamic<Size>,
     /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]

@@ -1,5 +1,6 @@
 //! Steps on the kernel's files: opening them, and any request by its name.
 
+use crate::language::quantity::{Number, Offset, as_number, as_offset};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -86,6 +87,8 @@ pub struct Pread {
     pub on: Name,
     /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
     #[schemars(example = "{{ config.offset }}")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How many bytes, up to 1MiB.
     #[schemars(example = 4)]
@@ -101,12 +104,16 @@ pub struct Pwrite {
     pub on: Name,
     /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
     #[schemars(example = "{{ config.offset + 4 }}")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How many bytes, up to 1MiB.
     #[schemars(example = 2)]
     pub size: Dynamic<Size>,
     /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
     #[schemars(example = "0x6")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
     pub value: Dynamic<Size>,
 }
 
@@ -119,6 +126,8 @@ pub struct Mmap {
     pub on: Name,
     /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
     #[schemars(example = "{{ bar0.offset }}")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Dynamic<Size>,
     /// How many bytes.
     #[schemars(example = "4KiB")]

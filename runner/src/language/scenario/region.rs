@@ -1,5 +1,6 @@
 //! The memory that a case maps.
 
+use crate::language::quantity::{Offset, as_offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub struct Region {
     /// Where one page of it has nothing behind it, in bytes from its start; for memory in pages of 4KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "8KiB")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub hole: Option<Dynamic<Size>>,
     /// What the CPU may do with it. Not for `reserved` memory, with which it may do nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +51,8 @@ pub struct Region {
     /// Where the region begins, in bytes: in the BAR, for `memory: bar` and `dmabuf`; in the other region, for `memory: shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
     /// The region above that it is the same memory as, for `memory: shared`: a `memfd` or a `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

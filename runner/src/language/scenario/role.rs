@@ -97,13 +97,20 @@ fn names(capabilities: &[Capability]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids(pub String);
 
+impl Ids {
+    /// Whether a text is one.
+    pub fn is_valid(text: &str) -> bool {
+        let is_hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        text.split_once(':').is_some_and(|(vendor, device)| is_hex(vendor) && is_hex(device))
+    }
+}
+
 impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let is_hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match text.split_once(':') {
-            Some((vendor, device)) if is_hex(vendor) && is_hex(device) => Ok(Ids(text.to_ascii_lowercase())),
-            _ => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
+        match Ids::is_valid(&text) {
+            true => Ok(Ids(text.to_ascii_lowercase())),
+            false => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
                 .code("invalid-ids")
                 .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
                 .raise()),

@@ -1,5 +1,6 @@
 //! The steps of a case.
 
+use crate::language::quantity::{Iova, Offset, as_iova, as_offset};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -238,6 +239,8 @@ pub struct Map {
     /// Where in the region to begin, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
     /// What the device may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -269,6 +272,8 @@ pub enum Access {
 pub struct Unmap {
     /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub iova: Dynamic<Size>,
     /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
@@ -285,6 +290,8 @@ pub struct Unmap {
 pub struct Range {
     /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub iova: Dynamic<Size>,
     /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]
@@ -297,6 +304,8 @@ pub struct Range {
 pub struct Pagesize {
     /// The first IOVA of the range.
     #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
     pub iova: Dynamic<Size>,
     /// The length of the range in bytes.
     #[schemars(example = "{{ m.size }}")]

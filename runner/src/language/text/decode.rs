@@ -239,9 +239,9 @@ impl<T: JsonSchema> JsonSchema for Ordered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::quantity::{Duration, Size};
     use crate::language::text::node::parse;
     use crate::language::text::{diagnostic::Source, render::render};
+    use crate::language::{Duration, Size};
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Scenario {
