@@ -3,11 +3,13 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use serde_json::Value;
 use vfiospec::event::Event;
 
 const GUIDES: [&str; 5] =
@@ -176,4 +178,53 @@ fn the_journals_example_is_what_is_written() {
         }
     }
     assert_eq!(seen, ["run_started", "case_planned", "case_started", "case_finished", "run_finished"]);
+}
+
+/// The code spans of a text.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_tables_of_steps_have_every_verb() {
+    let schema = vfiospec::language::schema();
+    let beside = ["device", "expect", "save", "with"];
+    let keys = schema["definitions"]["Step"]["properties"].as_object().expect("the keys of a step");
+    let verbs: BTreeSet<&str> = keys.keys().map(String::as_str).filter(|key| !beside.contains(key)).collect();
+    let guide = read("scenarios/README.md");
+    let told = guide.split("| verb |").skip(1).flat_map(|table| {
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+        rows.flat_map(|row| spans(row.trim_start_matches("| ").split(" | ").next().unwrap_or_default()))
+    });
+    let told: BTreeSet<&str> = told.filter_map(|span| Some(span.split_once(':')?.0)).collect();
+    assert_eq!(told, verbs, "the tables in scenarios/README.md, and the schema");
+}
+
+#[test]
+fn the_list_of_keys_without_expressions_is_that_of_the_schema() {
+    /// The definitions that a part of the schema names.
+    fn named<'s>(part: &str, schema: &'s Value) -> Vec<(String, &'s Value)> {
+        let names = part.split("\"#/definitions/").skip(1).filter_map(|rest| rest.split('"').next());
+        names.map(|name| (name.to_owned(), &schema["definitions"][name])).collect()
+    }
+    /// Whether an expression may stand there, or keys, which are looked at by themselves.
+    fn takes(part: &Value, schema: &Value) -> bool {
+        named(&part.to_string(), schema).into_iter().any(|(name, definition)| {
+            ["Expression", "Template", "Scalar", "Tail", "NoArguments"].contains(&name.as_str())
+                || definition["properties"].is_object()
+                || takes(definition, schema)
+        })
+    }
+    let schema = vfiospec::language::schema();
+    let definitions = schema["definitions"].as_object().expect("definitions").values();
+    let keys = [&schema].into_iter().chain(definitions).filter_map(|part| part["properties"].as_object()).flatten();
+    let mut without: BTreeSet<&str> =
+        keys.filter(|(_, value)| !takes(value, &schema)).map(|(key, _)| key.as_str()).collect();
+    // Its values have the form of those of `vars`, and are taken as they are written.
+    without.insert("matrix");
+    let guide = read("scenarios/README.md");
+    let (_, table) = guide.split_once("| no expression in |").expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+    let told: BTreeSet<&str> = rows.flat_map(|row| spans(row.rsplit(" | ").next().unwrap_or_default())).collect();
+    assert_eq!(told, without, "the table in scenarios/README.md, and the schema");
 }

@@ -4,7 +4,7 @@ use super::{
     Case, Diagnostic, ExpressionError, Node, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope, Source,
     Target, Template, check, did_you_mean, eval, expected_one_of,
     expression::scan,
-    parse, render,
+    is_computed, parse, render,
     schema::known_schema,
     text::decode::{decode, salvage},
     undeclared,
@@ -161,7 +161,8 @@ pub(in crate::language) fn known_scope<'a>(
         let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
         wrong.extend(variable(&mut scope, name, value).err());
     }
-    for (name, value) in combination {
+    // A mistake of its own, and no value.
+    for (name, value) in combination.filter(|(_, value)| is_computed(value).is_none()) {
         scope.set(name, value.value());
     }
     for (name, value) in case.vars.iter() {

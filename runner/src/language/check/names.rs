@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, MOST_COMBINATIONS, combinations};
-use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, names};
+use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, is_computed, names};
 
 /// Something with a name, and where it gets it.
 struct Given<'a> {
@@ -105,6 +105,17 @@ impl Checker<'_> {
             let mut seen: BTreeMap<String, (usize, &Scalar)> = BTreeMap::new();
             let mut said = BTreeSet::new();
             for (index, value) in values.iter().enumerate() {
+                if is_computed(value).is_some() {
+                    self.say(
+                        Diagnostic::error(
+                            "expression",
+                            path.join(index),
+                            format!("`{name}` has an expression for a value"),
+                        )
+                        .label("expected a value that is written out: it is part of the case's name")
+                        .help("compute it where it is used, or in `vars`"),
+                    );
+                }
                 let readable = names::readable(&value.to_string());
                 let Some((first, earlier)) = seen.get(&readable) else {
                     seen.insert(readable, (index, value));
