@@ -226,7 +226,7 @@ fn read(text: &str) -> Result<(), TestCaseError> {
         Err(wrong) => wrong.0,
     };
     match language::load(source, "pack".to_owned(), &Packs::default(), &[]) {
-        Ok(loaded) => drop(plan::count_distinct(&[loaded])),
+        Ok(loaded) => plan::Count::default().add(&loaded),
         Err(invalid) => {
             let drawn = invalid.render(false);
             prop_assert!(!drawn.is_empty());

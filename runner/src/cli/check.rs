@@ -37,7 +37,9 @@ fn check(selection: &Selection) -> Exit {
     let outcome = selection.read().and_then(|texts| {
         let packs = texts.iter().filter(|text| text.is_manifest()).count();
         let files = texts.len() - packs;
-        let cases = match plan::count_distinct(&selection.load(&texts)?.0) {
+        let mut count = plan::Count::default();
+        selection.load_each(&texts, |loaded| count.add(&loaded))?;
+        let cases = match count.distinct() {
             Some(cases) => cases,
             None => {
                 selection.plan(texts, vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }])?.0.cases.len()

@@ -178,8 +178,22 @@ impl Selection {
 
     /// Reads and checks; says on standard error everything that is wrong, of all files in one go.
     pub fn load(&self, texts: &[Text]) -> Result<(Vec<Loaded>, Packs), Exit> {
+        let mut scenarios = Vec::new();
+        let packs = self.load_each(texts, |loaded| scenarios.push(loaded))?;
+        Ok((scenarios, packs))
+    }
+
+    /// [`load()`](Self::load) that keeps no scenario but hands out one after the other.
+    pub fn load_each(&self, texts: &[Text], mut take: impl FnMut(Loaded)) -> Result<Packs, Exit> {
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
-        let (scenarios, packs, invalid) = Text::load_all(texts, &vars);
+        let (mut of_files, mut of_cases) = (BTreeSet::new(), BTreeSet::new());
+        let (packs, invalid) = Text::load_each(texts, &vars, |loaded| {
+            if !vars.is_empty() {
+                of_files.extend(loaded.scenario.vars.keys().map(str::to_owned));
+                of_cases.extend(loaded.scenario.cases.iter().flat_map(|case| case.vars.keys()).map(str::to_owned));
+            }
+            take(loaded);
+        });
         let errors: usize = invalid.iter().map(|problems| problems.diagnostics.len()).sum();
         for problems in &invalid {
             self.messages.diagnostics(&problems.source, &problems.diagnostics);
@@ -192,26 +206,24 @@ impl Selection {
             return Err(Exit::Usage);
         }
         for (name, _) in &self.vars {
-            let known = |loaded: &Loaded| loaded.scenario.vars.iter().any(|(known, _)| known == name);
-            if !scenarios.iter().any(known) {
+            if !of_files.contains(name) {
                 let message = format!("no scenario has a variable `{name}`, which --var sets");
-                let names: BTreeSet<&str> = scenarios.iter().flat_map(|loaded| loaded.scenario.vars.keys()).collect();
-                let of_case = |loaded: &Loaded| loaded.scenario.cases.iter().any(|case| case.vars.get(name).is_some());
-                let help = match did_you_mean(name, names.iter().copied()) {
-                    _ if scenarios.iter().any(of_case) => {
+                let names = || of_files.iter().map(String::as_str);
+                let help = match did_you_mean(name, names()) {
+                    _ if of_cases.contains(name) => {
                         format!(
                             "`{name}` is in the `vars` of a case, which --var does not set: move it to those of the file"
                         )
                     }
                     Some(near) => near,
-                    None if names.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
-                    None => format!("there is {}", join(names.iter().copied(), "and")),
+                    None if of_files.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
+                    None => format!("there is {}", join(names(), "and")),
                 };
                 self.messages.say("unknown-variable", "", &message, &[&help]);
                 return Err(Exit::Usage);
             }
         }
-        Ok((scenarios, packs))
+        Ok(packs)
     }
 
     /// Reads, checks and plans for devices of these names; says on standard error what is wrong.

@@ -31,11 +31,11 @@ impl Execution<'_> {
             self.map(map, planned, open, iovas, held)
         } else if let Some(unmap) = &step.unmap {
             self.unmap(unmap, planned, open)
-        } else if let Some(InIoas { ioas }) = &step.unmap_all {
+        } else if let Some(InIoas { ioas }) = step.unmap_all.as_deref() {
             self.unmap_all(ioas.as_ref(), planned, open)
-        } else if let Some(InIoas { ioas }) = &step.iova_ranges {
+        } else if let Some(InIoas { ioas }) = step.iova_ranges.as_deref() {
             self.iova_ranges(ioas.as_ref(), planned, open)
-        } else if let Some(InIoas { ioas }) = &step.info {
+        } else if let Some(InIoas { ioas }) = step.info.as_deref() {
             self.info(ioas.as_ref(), planned, open)
         } else if let Some(pagesize) = &step.pagesize {
             self.pagesize(pagesize, planned, open)

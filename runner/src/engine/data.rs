@@ -64,7 +64,7 @@ impl Execution<'_> {
             Some(self.fill(fill, &at, held))
         } else if let Some(compare) = &step.compare {
             Some(self.compare_memory(compare, &at, held))
-        } else if let Some(language::MemoryRead { region, offset, bits }) = &step.memory_read {
+        } else if let Some(language::MemoryRead { region, offset, bits }) = step.memory_read.as_deref() {
             Some(self.memory_read(region, offset, *bits, planned, held))
         } else if let Some(write) = &step.memory_write {
             Some(self.memory_write(write, planned, held))

@@ -105,25 +105,25 @@ impl Execution<'_> {
             Ok(self.device_info(open))
         } else if let Some(info) = &step.region_info {
             self.region_info(info, &at, open)
-        } else if let Some(language::ConfigRead { offset, bits }) = &step.config_read {
+        } else if let Some(language::ConfigRead { offset, bits }) = step.config_read.as_deref() {
             self.config_read(offset, *bits, &at, open)
-        } else if let Some(language::ConfigWrite { offset, bits, value }) = &step.config_write {
+        } else if let Some(language::ConfigWrite { offset, bits, value }) = step.config_write.as_deref() {
             self.config_write(offset, *bits, value, &at, open)
-        } else if let Some(language::MmioRead { bar, offset, bits }) = &step.mmio_read {
+        } else if let Some(language::MmioRead { bar, offset, bits }) = step.mmio_read.as_deref() {
             self.mmio_read(bar, offset, *bits, &at, open)
-        } else if let Some(language::MmioWrite { bar, offset, bits, value }) = &step.mmio_write {
+        } else if let Some(language::MmioWrite { bar, offset, bits, value }) = step.mmio_write.as_deref() {
             self.mmio_write((bar, offset), *bits, value, &at, open)
         } else if let Some(poll) = &step.mmio_poll {
             self.mmio_poll(poll, &at, open)
-        } else if let Some(language::Interrupts { index }) = &step.irq_info {
+        } else if let Some(language::Interrupts { index }) = step.irq_info.as_deref() {
             self.index(index, &at).map(|index| irq_info(index, open))
-        } else if let Some(language::IrqEnable { index, count }) = &step.irq_enable {
+        } else if let Some(language::IrqEnable { index, count }) = step.irq_enable.as_deref() {
             self.index(index, &at).and_then(|index| self.irq_enable(index, count.as_ref(), &at, open))
-        } else if let Some(language::IrqTrigger { index, vector }) = &step.irq_trigger {
+        } else if let Some(language::IrqTrigger { index, vector }) = step.irq_trigger.as_deref() {
             self.index(index, &at).and_then(|index| self.irq_trigger(index, vector.as_ref(), &at, open))
-        } else if let Some(language::IrqWait { index, vector, timeout }) = &step.irq_wait {
+        } else if let Some(language::IrqWait { index, vector, timeout }) = step.irq_wait.as_deref() {
             self.index(index, &at).and_then(|index| self.irq_wait(index, vector.as_ref(), *timeout, &at))
-        } else if let Some(language::Interrupts { index }) = &step.irq_disable {
+        } else if let Some(language::Interrupts { index }) = step.irq_disable.as_deref() {
             self.index(index, &at).map(|index| {
                 self.device.events.retain(|(kind, _), _| *kind != index);
                 let device = open.session.device();

@@ -29,7 +29,7 @@ impl Execution<'_> {
         let late = got == Err(Errno(libc::ETIMEDOUT));
         let within = |timeout: Option<language::Duration>| timeout.unwrap_or(language::Duration(PATIENCE));
         let instead = |text| Ok(Some(Words { text, instead: true }));
-        if let Some(language::IrqWait { index, vector, timeout }) = &step.irq_wait {
+        if let Some(language::IrqWait { index, vector, timeout }) = step.irq_wait.as_deref() {
             let (kind, within) = (self.index(index, at)?.as_str(), within(*timeout));
             let vector = vector.as_ref().map_or(Ok(0), |vector| self.small(vector, &at.join("vector")))?;
             return match got {
@@ -50,7 +50,7 @@ impl Execution<'_> {
                 "mmio_poll: the register at {offset:#x} of BAR {bar} was still {last:#x} after {within}, expected {wanted:#x}{mask}"
             ));
         }
-        if let (Some(language::IrqEnable { index, count }), Err(_)) = (&step.irq_enable, got) {
+        if let (Some(language::IrqEnable { index, count }), Err(_)) = (step.irq_enable.as_deref(), got) {
             let kind = self.index(index, at)?;
             let [intx, msi, msix] = open.vectors;
             let has = match kind {

@@ -86,10 +86,10 @@ impl Text {
         Source::new(self.name.clone(), self.text.clone())
     }
 
-    /// Reads and checks packs, then scenarios; what is wrong with some keeps nobody from the others.
-    pub fn load_all(texts: &[Text], vars: &[(String, Scalar)]) -> (Vec<Loaded>, Packs, Vec<Invalid>) {
+    /// Reads and checks packs, then scenarios, which are handed out one by one; what is wrong with some keeps nobody from the others.
+    pub fn load_each(texts: &[Text], vars: &[(String, Scalar)], mut take: impl FnMut(Loaded)) -> (Packs, Vec<Invalid>) {
         let (manifests, scenarios): (Vec<&Text>, Vec<&Text>) = texts.iter().partition(|text| text.is_manifest());
-        let (mut packs, mut loaded, mut invalid) = (Packs::default(), Vec::new(), Vec::new());
+        let (mut packs, mut invalid) = (Packs::default(), Vec::new());
         for text in manifests {
             invalid.extend(packs.add(text.source()).err());
         }
@@ -100,11 +100,11 @@ impl Text {
                 continue;
             }
             match language::load(text.source(), text.pack.clone(), &packs, vars) {
-                Ok(scenario) => loaded.push(scenario),
+                Ok(scenario) => take(scenario),
                 Err(problems) => invalid.push(problems),
             }
         }
-        (loaded, packs, invalid)
+        (packs, invalid)
     }
 }
 

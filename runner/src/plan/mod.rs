@@ -6,6 +6,7 @@ mod steps;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt::Write,
     time::Duration,
 };
 
@@ -209,38 +210,49 @@ pub fn expand(
     }
 }
 
-/// How many cases the scenarios stand for on one device, where it is certain that no two are called the same: without their ids, which
-/// take longer to write down than the scenarios to check. `None` means that [`expand`] has to look.
-pub fn count_distinct(scenarios: &[Loaded]) -> Option<usize> {
-    // The parts of an id before the case's name are identifiers, so that two ids are the same only where the suites are.
-    let mut suites = HashSet::new();
-    let mut count = 0;
-    for Loaded { pack, scenario, .. } in scenarios {
-        if !suites.insert((pack, &scenario.name)) {
-            return None;
-        }
+/// How many cases scenarios stand for on one device, counted without their ids, which take longer to write down than the scenarios to check.
+#[derive(Default)]
+pub struct Count {
+    suites: HashSet<(String, String)>,
+    cases: usize,
+    may_collide: bool,
+}
+
+impl Count {
+    /// Counts those of one more scenario.
+    pub fn add(&mut self, Loaded { pack, scenario, .. }: &Loaded) {
+        // The parts of an id before the case's name are identifiers, so that two ids are the same only where the suites are.
+        self.may_collide |= !self.suites.insert((pack.clone(), scenario.name.0.clone()));
         let mut names = HashSet::new();
         for case in &scenario.cases {
             let combinations = combinations(&case.matrix);
-            if !combinations.iter().all(|combination| names.insert(readable(&case_name(case, combination)))) {
-                return None;
+            for combination in &combinations {
+                self.may_collide |= !names.insert(readable(&case_name(case, combination)));
             }
             let is_meant = |&&(backend, _): &&(backend::Name, BackendOptions)| {
                 case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
             };
-            count += combinations.len() * scenario.backends.0.iter().filter(is_meant).count();
+            self.cases += combinations.len() * scenario.backends.0.iter().filter(is_meant).count();
         }
     }
-    Some(count)
+
+    /// How many there are, where it is certain that no two are called the same. `None` means that [`expand`] has to look.
+    pub fn distinct(&self) -> Option<usize> {
+        (!self.may_collide).then_some(self.cases)
+    }
 }
 
 /// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
 pub fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
-    let values: Vec<_> = combination.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    match values.is_empty() {
-        true => case.name.0.clone(),
-        false => format!("{}[{}]", case.name, values.join(",")),
+    let mut full = case.name.0.clone();
+    for (index, (name, value)) in combination.iter().enumerate() {
+        let before = if index == 0 { '[' } else { ',' };
+        write!(full, "{before}{name}={value}").expect("memory takes all");
     }
+    if !combination.is_empty() {
+        full.push(']');
+    }
+    full
 }
 
 #[cfg(test)]

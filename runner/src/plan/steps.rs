@@ -24,7 +24,7 @@ pub struct PlannedStep {
 
 /// The regions and steps of a case on a backend; of the declarative form, those that it stands for.
 pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String, Region, Path)>, Vec<PlannedStep>) {
-    if let Some(region) = &case.region {
+    if let Some(region) = case.region.as_deref() {
         let regions = vec![("region".to_owned(), region.clone(), path.join("region"))];
         return (regions, declarative(case, path, backend));
     }
@@ -125,14 +125,14 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     let succeeds = map == Outcome::Ok;
     let mut steps = vec![plan(
         Step {
-            map: Some(Map {
+            map: Some(Box::new(Map {
                 region: Name("region".into()),
                 iova: None,
                 size: None,
                 offset: None,
                 access: None,
                 ioas: None,
-            }),
+            })),
             save: Some(Name("mapping".into())),
             expect: expect.map.as_ref().map(|_| ByBackend::All(map.clone())),
             ..Step::default()
@@ -141,7 +141,7 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
         map_at,
     )];
     let (iova, size) = range();
-    let gone = Step { gone: Some(Range { iova, size }), ..Step::default() };
+    let gone = Step { gone: Some(Box::new(Range { iova, size })), ..Step::default() };
     if !succeeds {
         let written = steps[0].outcome_at.clone();
         steps.push(plan(gone, Outcome::Ok, written));
@@ -150,7 +150,7 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     if let Some(pagesize) = &expect.pagesize {
         let (is, written): (Dynamic<Size>, Path) = resolve(pagesize, at.join("pagesize"), backend);
         let (iova, size) = range();
-        let step = Step { pagesize: Some(Pagesize { iova, size, is }), ..Step::default() };
+        let step = Step { pagesize: Some(Box::new(Pagesize { iova, size, is })), ..Step::default() };
         steps.push(plan(step, Outcome::Ok, written));
     }
     let (unmap, unmap_at) = match &expect.unmap {
@@ -160,7 +160,7 @@ fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedS
     let unmaps = matches!(unmap, Outcome::Ok | Outcome::Bytes(_));
     let (iova, size) = range();
     let step = Step {
-        unmap: Some(Unmap { iova, size, ioas: None }),
+        unmap: Some(Box::new(Unmap { iova, size, ioas: None })),
         expect: Some(ByBackend::All(unmap.clone())),
         ..Step::default()
     };

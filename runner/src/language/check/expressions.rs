@@ -12,77 +12,83 @@ use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
-    Step, Target, eval_as, names, undeclared,
+    Step, Target, eval_as, is_computed, names, undeclared,
 };
 
-/// Names that an expression may use, and those that get a value too late for it.
+/// The names that a case has, in the order in which it gives them, and how each gets its value. One may be given several times.
 #[derive(Default)]
-struct Known<'a> {
-    names: BTreeSet<&'a str>,
-    later: BTreeMap<&'a str, Later>,
+struct Known<'a>(BTreeMap<(&'a str, usize), Given<'a>>);
+
+/// How a name gets its value.
+enum Given<'a> {
+    /// By itself, at this time.
+    At(When),
+    /// By the step at this path, which saves it then.
+    Saved(When, &'a Path),
+    /// By the variable at this path, which is computed then.
+    Computed(When, &'a Path),
+    /// By the verb at this path, for the steps that it counts.
+    Counted(Path),
 }
 
-/// When a name gets its value.
-enum Later {
-    /// Once the device is open.
-    AtRunTime,
-    /// By a step that saves it.
-    Saved(Path),
-    /// By a variable further down.
-    Below(Path),
-    /// Within the steps that it counts alone.
-    Inside(Path),
+impl Given<'_> {
+    /// Whether the name has its value for what stands at this path and is evaluated at this time.
+    fn is_known(&self, path: &dyn Fn() -> Path, when: When) -> bool {
+        match self {
+            Given::At(since) | Given::Computed(since, _) => when >= *since,
+            Given::Saved(since, step) => when >= *since && !beside(step, &path()),
+            Given::Counted(verb) => path().starts_with(&verb.join("steps")),
+        }
+    }
 }
 
 impl<'a> Known<'a> {
-    fn add(&mut self, name: &'a str, is_known: bool, later: impl FnOnce() -> Later) {
-        if is_known {
-            self.names.insert(name);
-        } else {
-            self.later.entry(name).or_insert_with(later);
-        }
+    fn add(&mut self, name: &'a str, given: Given<'a>) {
+        self.0.insert((name, self.0.len()), given);
     }
 
-    /// The names for an expression of the case.
+    /// The names of a case; `late` are those of its variables that are only computed at run time.
     fn of(
-        expression: &Written,
         scenario: &'a Scenario,
         case: &'a Case,
         procedure: Option<&'a Procedure>,
-        steps: &[Placed<'a>],
+        steps: &'a [Placed],
         late: &BTreeSet<&str>,
     ) -> Known<'a> {
-        let when = expression.when;
         let mut known = Known::default();
-        for name in names::STATIC {
-            known.add(name, true, || Later::AtRunTime);
-        }
         for name in scenario.vars.keys().chain(case.vars.keys()).chain(case.matrix.keys()) {
-            known.add(name, when >= When::OPEN || !late.contains(name), || Later::AtRunTime);
+            known.add(name, Given::At(if late.contains(name) { When::OPEN } else { When::PLANNED }));
         }
-        for name in names::RUN_TIME {
-            known.add(name, when >= When::OPEN, || Later::AtRunTime);
-        }
-        for name in case.devices.keys() {
-            known.add(name, when >= When::OPEN, || Later::AtRunTime);
-        }
-        for name in case.regions.keys() {
-            known.add(name, when >= When::step(0), || Later::AtRunTime);
-        }
-        for name in procedure.into_iter().flat_map(|procedure| procedure.parameters.keys()) {
-            known.add(name, when >= When::OPEN, || Later::AtRunTime);
-        }
+        case.devices.keys().for_each(|name| known.add(name, Given::At(When::OPEN)));
+        case.regions.keys().for_each(|name| known.add(name, Given::At(When::step(0))));
+        let parameters = procedure.into_iter().flat_map(|procedure| procedure.parameters.keys());
+        parameters.for_each(|name| known.add(name, Given::At(When::OPEN)));
         for (index, placed) in steps.iter().enumerate() {
             if let Some(name) = &placed.step.save {
-                let is_known = when >= When::outcome(index) && !beside(&placed.path, &expression.path);
-                known.add(&name.0, is_known, || Later::Saved(placed.path.join("save")));
+                known.add(&name.0, Given::Saved(When::outcome(index), &placed.path));
             }
             if let Some((verb, name)) = placed.step.counts() {
-                let at = placed.path.join(verb);
-                known.add(&name.0, expression.path.starts_with(&at.join("steps")), || Later::Inside(at.join("as")));
+                known.add(&name.0, Given::Counted(placed.path.join(verb)));
             }
         }
         known
+    }
+
+    fn given<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'n Given<'n>> {
+        self.0.range((name, 0)..).take_while(move |((given, _), _)| *given == name).map(|(_, given)| given)
+    }
+
+    /// Whether an expression at this path that is evaluated at this time may use the name.
+    fn has(&self, name: &str, path: &dyn Fn() -> Path, when: When) -> bool {
+        names::STATIC.contains(&name)
+            || names::RUN_TIME.contains(&name) && when >= When::OPEN
+            || self.given(name).any(|given| given.is_known(path, when))
+    }
+
+    /// All names that it may use.
+    fn all(&self, path: &dyn Fn() -> Path, when: When) -> BTreeSet<&'a str> {
+        let given = self.0.keys().map(|(name, _)| *name).chain(names::STATIC.iter().chain(names::RUN_TIME).copied());
+        given.filter(|name| self.has(name, path, when)).collect()
     }
 }
 
@@ -103,13 +109,12 @@ impl<'a> Checker<'a> {
         let late = self.variables(path, case, &inputs);
         let fields = self.fields(steps);
         let told = self.problems.len();
-        let mut known: BTreeMap<When, Known> = BTreeMap::new();
+        let known = Known::of(scenario, case, self.procedure, steps, &late);
         for expression in &all {
-            // The expressions of one time within the steps are those of one step.
-            let known = known
-                .entry(expression.when)
-                .or_insert_with(|| Known::of(expression, scenario, case, self.procedure, steps, &late));
-            self.undeclared(&expression.path, expression.source, known, &fields);
+            match &expression.needed {
+                Ok(needed) => self.undeclared(&|| expression.path(), needed, expression.when, &known, &fields),
+                Err(error) => self.say(error.diagnostic(expression.path())),
+            }
             self.fraction(expression, &inputs);
         }
         // A name that is not known may be meant for one of the matrix.
@@ -120,8 +125,8 @@ impl<'a> Checker<'a> {
         let may_be_known = |name: &Needed| inputs.has(&name.name) && !late.contains(name.name.as_str());
         let mut all: Vec<(Written, Columns)> = all
             .into_iter()
-            .filter(|expression| expression.names.iter().all(may_be_known))
-            .map(|expression| (inputs.of_names(&expression.names), expression))
+            .filter(|expression| expression.names().iter().all(may_be_known))
+            .map(|expression| (inputs.of_names(expression.names()), expression))
             .map(|(columns, expression)| (expression, columns))
             .collect();
         for row in Row::all(&case.matrix) {
@@ -135,13 +140,13 @@ impl<'a> Checker<'a> {
                 all.retain(|(expression, columns)| {
                     let problem = match columns.are_new(&row, index) {
                         // A variable whose own expression fails is said by `variables`.
-                        true if expression.names.iter().all(|name| scope.get(&name.name).is_some()) => {
+                        true if expression.names().iter().all(|name| scope.get(&name.name).is_some()) => {
                             problem(expression, &scope)
                         }
                         _ => None,
                     };
                     let is_right = problem.is_none();
-                    wrong.extend(problem.map(|problem| (problem, expression.names.clone())));
+                    wrong.extend(problem.map(|problem| (problem, expression.names().to_vec())));
                     is_right
                 });
                 for (problem, names) in wrong {
@@ -162,29 +167,32 @@ impl<'a> Checker<'a> {
         if scenario.vars.is_empty() && case.vars.is_empty() {
             return late;
         }
-        let mut known = Known::default();
-        known.names.extend(names::STATIC.iter().chain(names::RUN_TIME));
         let of_scenario = scenario.vars.iter().map(|(name, value)| (Path::root().join("vars").join(name), name, value));
         let of_case = case.vars.iter().map(|(name, value)| (path.join("vars").join(name), name, value));
         let all: Vec<_> = of_scenario.chain(of_case).collect();
-        for (path, name, _) in &all {
-            known.add(name, false, || Later::Below(path.clone()));
+        // They are computed one after the other, as steps are run.
+        let mut known = Known::default();
+        for (index, (path, name, _)) in all.iter().enumerate() {
+            known.add(name, Given::Computed(When::outcome(index), path));
         }
         for (index, (path, name, value)) in all.iter().enumerate() {
             if index == scenario.vars.len() {
-                known.names.extend(case.matrix.keys());
+                case.matrix.keys().for_each(|name| known.add(name, Given::At(When::PLANNED)));
             }
-            if let Scalar::Text(source) = value
-                && source.contains("{{")
-            {
-                self.undeclared(path, source, &known, &Fields::new());
-                let is_late =
-                    |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
-                if names_in(source).iter().any(is_late) {
-                    late.insert(*name);
+            let Some(source) = is_computed(value) else { continue };
+            let needed = match undeclared(source) {
+                Ok(needed) => needed,
+                Err(error) => {
+                    self.say(error.diagnostic(path.clone()));
+                    continue;
                 }
+            };
+            self.undeclared(&|| path.clone(), &needed, When::step(index), &known, &Fields::new());
+            let is_late =
+                |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
+            if needed.iter().any(is_late) {
+                late.insert(*name);
             }
-            known.names.insert(name);
         }
         let mut wrong = BTreeSet::new();
         let columns = inputs.of_variables(scenario, case);
@@ -237,18 +245,15 @@ impl<'a> Checker<'a> {
         self.say(problem);
     }
 
-    fn undeclared(&mut self, path: &Path, source: &str, known: &Known, fields: &Fields) {
-        let needed = match undeclared(source) {
-            Ok(needed) => needed,
-            Err(error) => return self.say(error.diagnostic(path.clone())),
-        };
-        for Needed { name, range, field } in needed.iter() {
-            if known.names.contains(name.as_str()) {
+    /// Says which names an expression has that have no value when it is evaluated.
+    fn undeclared(&mut self, path: &dyn Fn() -> Path, needed: &[Needed], when: When, known: &Known, fields: &Fields) {
+        for Needed { name, range, field } in needed {
+            if known.has(name, path, when) {
                 if let (Some((field, range)), Some((all, saved))) = (field, fields.get(name.as_str()))
                     && !all.contains(&field.as_str())
                 {
                     let title = format!("`{name}` has no `{field}`");
-                    let mut problem = Diagnostic::error("unknown-field", path.clone(), title)
+                    let mut problem = Diagnostic::error("unknown-field", path(), title)
                         .label(suggest::expected_one_of(all.iter().copied()))
                         .note(saved.clone(), Target::Value, "it is the result of this step");
                     problem.inside = Some(range.clone());
@@ -257,41 +262,43 @@ impl<'a> Checker<'a> {
                 }
                 continue;
             }
-            let mut problem = Diagnostic::error("unknown-name", path.clone(), format!("`{name}` is not known here"));
+            let mut problem = Diagnostic::error("unknown-name", path(), format!("`{name}` is not known here"));
             problem.inside = Some(range.clone());
-            let all = || known.names.iter().copied();
-            match known.later.get(name.as_str()) {
-                None => {
+            let all = known.all(path, when);
+            let all = || all.iter().copied();
+            let is_of_device = names::RUN_TIME.contains(&name.as_str());
+            match known.given(name).next() {
+                None if !is_of_device => {
                     problem = problem.label(suggest::expected_one_of(all()));
                     problem.help.extend(suggest::did_you_mean(name, all().chain(BUILTINS)));
                 }
-                Some(Later::AtRunTime) => {
+                None | Some(Given::At(_)) => {
                     problem.title = format!("`{name}` is not known before the run");
                     problem = problem
                         .label(suggest::expected_one_of(all()))
                         .help("reports name a case by this, and a name must not depend on the machine");
                 }
-                Some(Later::Saved(step)) => {
+                Some(Given::Saved(_, step)) => {
                     problem.title = format!("`{name}` is not known yet here");
                     problem = problem.label("expected the result of an earlier step").note(
-                        step.clone(),
+                        step.join("save"),
                         Target::Value,
                         "it gets its value here, once this step is done",
                     );
                 }
-                Some(Later::Inside(count)) => {
+                Some(Given::Counted(verb)) => {
                     problem.title = format!("`{name}` is not known outside of the steps that it counts");
                     problem = problem.label(suggest::expected_one_of(all())).note(
-                        count.clone(),
+                        verb.join("as"),
                         Target::Value,
                         "it counts these",
                     );
                 }
-                Some(Later::Below(variable)) => {
+                Some(Given::Computed(_, variable)) => {
                     problem.title = format!("`{name}` is not known yet here");
                     problem = problem
                         .label("expected a variable from further up")
-                        .note(variable.clone(), Target::Key, "it gets its value here")
+                        .note((*variable).clone(), Target::Key, "it gets its value here")
                         .help(format!("move `{name}` above its use"));
                 }
             }
@@ -348,12 +355,12 @@ impl<'a> Checker<'a> {
     /// `/` gives a fraction whatever it divides, and a size is none: so where its operands are not known before the run, too.
     fn fraction(&mut self, expression: &Written, inputs: &Inputs) {
         let divides = matches!(expression.kind, Kind::Size(_)) && expression.source.contains('/');
-        if !divides || expression.names.iter().all(|name| inputs.has(&name.name)) {
+        if !divides || expression.names().iter().all(|name| inputs.has(&name.name)) {
             return; // evaluated
         }
         let Some(range) = scan::last_division(expression.source) else { return };
         let mut problem =
-            Diagnostic::error("expression", expression.path.clone(), "`/` gives a fraction, not a whole number")
+            Diagnostic::error("expression", expression.path(), "`/` gives a fraction, not a whole number")
                 .label("expected `//`, whole division");
         problem.inside = Some(range);
         self.say(problem);
@@ -363,7 +370,7 @@ impl<'a> Checker<'a> {
     fn unused_values(&mut self, path: &Path, case: &Case, all: &[Written]) {
         for (name, values) in case.matrix.iter().filter(|(_, values)| values.len() > 1) {
             let in_variable = |value: &Scalar| matches!(value, Scalar::Text(source) if names_in(source).iter().any(|needed| needed.name == name));
-            let is_used = all.iter().any(|expression| expression.names.iter().any(|needed| needed.name == name))
+            let is_used = all.iter().any(|expression| expression.names().iter().any(|needed| needed.name == name))
                 || case.vars.iter().any(|(_, value)| in_variable(value));
             if !is_used {
                 let title = format!("nothing uses `{name}`, so its {} cases are all the same", values.len());
@@ -396,12 +403,12 @@ fn key(path: &Path) -> &str {
 
 /// What is wrong with what an expression gives.
 fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
-    let wrong = |error: ExpressionError| error.diagnostic(expression.path.clone());
+    let wrong = |error: ExpressionError| error.diagnostic(expression.path());
     match expression.kind {
         Kind::Size(fit) => match eval_as::<Size>(scope, expression.source) {
             Ok(size) => fit.refuses(size).map(|expected| {
-                let title = format!("the expression gives {size} for `{}`", key(&expression.path));
-                Diagnostic::error("bad-size", expression.path.clone(), title).label(expected)
+                let title = format!("the expression gives {size} for `{}`", key(&expression.path()));
+                Diagnostic::error("bad-size", expression.path(), title).label(expected)
             }),
             Err(error) => Some(wrong(error)),
         },

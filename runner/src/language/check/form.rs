@@ -1,22 +1,18 @@
 //! A case is declarative or has steps, and a step has one verb.
 
-use super::{
-    Checker,
-    regions::Fit,
-    written::{self, steps_of},
-};
+use super::{Checker, regions::Fit, written};
 use crate::{
     backend,
     language::{
         Case, Compare, DEEPEST, Diagnostic, Dynamic, Fill, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar,
-        Segment, Size, Step, Target, every_step, steps_run, text::suggest,
+        Segment, Size, Step, Target, steps_run, text::suggest,
     },
 };
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
 
 impl Checker<'_> {
-    pub(super) fn form(&mut self, path: &Path, case: &Case) {
+    pub(super) fn form(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
         if alone && case.region.is_some() {
             self.say(
@@ -35,7 +31,9 @@ impl Checker<'_> {
             }
         }
         if self.procedure.is_some() {
-            case.steps.iter().for_each(|steps| self.steps(path, case, steps));
+            if case.steps.is_some() {
+                self.steps(path, case, steps);
+            }
             return;
         }
         match (case.region.is_some() || case.expect.is_some(), &case.steps) {
@@ -59,7 +57,7 @@ impl Checker<'_> {
                     .help("the least is `region: { memory: anonymous, size: 4KiB }` and `expect: { map: ok }`"),
             ),
             (true, None) => self.declarative(path, case),
-            (false, Some(steps)) => self.steps(path, case, steps),
+            (false, Some(_)) => self.steps(path, case, steps),
         }
     }
 
@@ -102,7 +100,7 @@ impl Checker<'_> {
         }
     }
 
-    fn steps(&mut self, path: &Path, case: &Case, steps: &[Step]) {
+    fn steps(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
         if steps.is_empty() {
             self.say(
                 Diagnostic::error("nothing-to-do", path.join("steps"), format!("case `{}` does nothing", case.name))
@@ -112,8 +110,8 @@ impl Checker<'_> {
             );
             return;
         }
-        let verbs = || every_step(steps, path).into_iter().map(|placed| placed.step.verbs());
-        if verbs().all(|verbs| verbs.len() == 1) && !verbs().flatten().any(Step::asserts) {
+        let verbs: Vec<Vec<&str>> = steps.iter().map(|placed| placed.step.verbs()).collect();
+        if verbs.iter().all(|verbs| verbs.len() == 1) && !verbs.iter().flatten().any(|verb| Step::asserts(verb)) {
             self.say(
                 Diagnostic::error(
                     "asserts-nothing",
@@ -125,7 +123,7 @@ impl Checker<'_> {
                 .help("a case that cannot fail says nothing of the kernel: add a `check`"),
             );
         }
-        if steps_run(steps) > MOST_STEPS {
+        if case.steps.as_deref().is_some_and(|steps| steps_run(steps) > MOST_STEPS) {
             self.say(
                 Diagnostic::error(
                     "too-many-steps",
@@ -142,7 +140,7 @@ impl Checker<'_> {
         }
         for name in case.regions.keys() {
             // A name that no region has may be meant for this one.
-            if !self.uses_region(path, case, name) && self.knows_regions(steps, path, case) {
+            if !self.uses_region(path, case, steps, name) && self.knows_regions(case, steps) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
@@ -155,21 +153,19 @@ impl Checker<'_> {
     }
 
     /// Whether every region that a step takes is there.
-    fn knows_regions(&self, steps: &[Step], path: &Path, case: &Case) -> bool {
+    fn knows_regions(&self, case: &Case, steps: &[Placed]) -> bool {
         let names = self.region_names(case);
-        let all = every_step(steps, path);
-        let mut taken = all.iter().flat_map(|placed| placed.step.regions());
+        let mut taken = steps.iter().flat_map(|placed| placed.step.regions());
         taken.all(|(_, _, region)| names.iter().any(|name| *name == region.0))
     }
 
     /// Whether a step of a case takes the region, or an expression its address.
-    pub(super) fn uses_region(&self, path: &Path, case: &Case, name: &str) -> bool {
-        let steps = steps_of(path, case);
+    pub(super) fn uses_region(&self, path: &Path, case: &Case, steps: &[Placed], name: &str) -> bool {
         let takes = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
         steps.iter().any(takes)
             || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
-            || Checker::hands_on(path, case, name)
-            || written::expressions(path, case, &steps).iter().any(|e| e.names.iter().any(|n| n.name == name))
+            || Checker::hands_on(steps, name)
+            || written::expressions(path, case, steps).iter().any(|e| e.names().iter().any(|n| n.name == name))
     }
 
     pub(super) fn step(&mut self, placed: &Placed, case: &Case, steps: &[Placed], backends: &[backend::Name]) {
@@ -214,11 +210,11 @@ impl Checker<'_> {
         if let Some(parallel) = &step.parallel {
             self.parallel(&path.join("parallel"), case, parallel);
         }
-        if let Some(Fill { size, pattern, value, .. }) = &step.fill {
+        if let Some(Fill { size, pattern, value, .. }) = step.fill.as_deref() {
             self.content(&path.join("fill"), &[("pattern", pattern.is_some()), ("value", value.is_some())]);
             self.sized(&path.join("fill"), size.as_ref(), value.as_ref());
         }
-        if let Some(Compare { size, with, with_offset, pattern, value, .. }) = &step.compare {
+        if let Some(Compare { size, with, with_offset, pattern, value, .. }) = step.compare.as_deref() {
             let path = path.join("compare");
             let given = [("with", with.is_some()), ("pattern", pattern.is_some()), ("value", value.is_some())];
             self.content(&path, &given);

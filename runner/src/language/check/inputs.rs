@@ -1,13 +1,13 @@
 //! What an expression depends on before the run, so that it is evaluated once for each value that makes a difference, and not once for
 //! every case of its matrix on every backend.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::language::expression::eval::Name;
 use crate::language::{Case, Ordered, Scalar, Scenario, undeclared};
 
 /// The names that are known before the run, each with what it depends on.
-pub(super) struct Inputs<'a>(HashMap<&'a str, Columns>);
+pub(super) struct Inputs<'a>(BTreeMap<&'a str, Columns>);
 
 /// The backend, and columns of the matrix by their position.
 #[derive(Clone, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Columns {
 
 impl<'a> Inputs<'a> {
     pub fn of(scenario: &'a Scenario, case: &'a Case, command_line: &'a [(String, Scalar)]) -> Inputs<'a> {
-        let mut inputs = Inputs(HashMap::from([("backend", Columns { backend: true, matrix: Vec::new() })]));
+        let mut inputs = Inputs(BTreeMap::from([("backend", Columns { backend: true, matrix: Vec::new() })]));
         for (name, value) in scenario.vars.iter() {
             let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
             inputs.variable(name, value);

@@ -64,7 +64,7 @@ impl<'a> Checker<'a> {
         let scenario = self.scenario;
         self.scenario_backends();
         for (name, _) in scenario.vars.iter() {
-            self.not_reserved(&Path::root().join("vars").join(name), name, Target::Key);
+            self.not_reserved(|| Path::root().join("vars").join(name), name, Target::Key);
         }
         let mut first: HashMap<&Name, Path> = HashMap::new();
         for (index, case) in scenario.cases.iter().enumerate() {
@@ -90,7 +90,7 @@ impl<'a> Checker<'a> {
     fn case(&mut self, path: &Path, case: &Case) {
         let backends = self.case_backends(path, case);
         let steps = written::steps_of(path, case);
-        self.form(path, case);
+        self.form(path, case, &steps);
         self.matrix(path, case);
         self.names(path, case, &steps);
         if let Some(region) = &case.region {

@@ -7,10 +7,28 @@ use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Ta
 
 /// Something with a name, and where it gets it.
 struct Given<'a> {
-    path: Path,
-    target: Target,
+    /// The case, the step or another place that gives it.
+    giver: &'a Path,
+    /// The key there.
+    key: &'static str,
+    /// What is below that key: the name itself, in a mapping of names.
+    below: Option<&'a str>,
     name: &'a str,
     what: &'static str,
+}
+
+impl Given<'_> {
+    fn path(&self) -> Path {
+        let path = self.giver.join(self.key);
+        self.below.map(|below| path.join(below)).unwrap_or(path)
+    }
+
+    fn target(&self) -> Target {
+        match self.what {
+            RESULT | COUNT => Target::Value,
+            _ => Target::Key,
+        }
+    }
 }
 
 const RESULT: &str = "a result";
@@ -18,48 +36,45 @@ const COUNT: &str = "a count";
 
 impl Checker<'_> {
     pub(super) fn names(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
-        let key = |path: Path, name, what| Given { path, target: Target::Key, name, what };
+        fn named<'a>(giver: &'a Path, key: &'static str, name: &'a str, what: &'static str) -> Given<'a> {
+            Given { giver, key, below: Some(name), name, what }
+        }
+        let root = Path::root();
         let mut given: Vec<Given> = Vec::new();
-        given.extend(case.matrix.keys().map(|n| key(path.join("matrix").join(n), n, "a value of the matrix")));
-        given.extend(case.vars.keys().map(|n| key(path.join("vars").join(n), n, "a variable")));
-        given.extend(case.devices.keys().map(|n| key(path.join("devices").join(n), n, "a device")));
-        let of_regions = if self.procedure.is_some() { Path::root() } else { path.clone() }.join("regions");
-        given.extend(case.regions.keys().map(|n| key(of_regions.join(n), n, "a region")));
+        given.extend(case.matrix.keys().map(|name| named(path, "matrix", name, "a value of the matrix")));
+        given.extend(case.vars.keys().map(|name| named(path, "vars", name, "a variable")));
+        given.extend(case.devices.keys().map(|name| named(path, "devices", name, "a device")));
+        let of_regions = if self.procedure.is_some() { &root } else { path };
+        given.extend(case.regions.keys().map(|name| named(of_regions, "regions", name, "a region")));
         let parameters = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.keys());
-        given.extend(parameters.map(|n| key(path.join("parameters").join(n), n, "a parameter")));
+        given.extend(parameters.map(|name| named(path, "parameters", name, "a parameter")));
         for Placed { step, path, .. } in steps {
             if let Some(name) = &step.save {
-                given.push(Given { path: path.join("save"), target: Target::Value, name: &name.0, what: RESULT });
+                given.push(Given { giver: path, key: "save", below: None, name: &name.0, what: RESULT });
             }
             if let Some((verb, name)) = step.counts() {
-                let path = path.join(verb).join("as");
-                given.push(Given { path, target: Target::Value, name: &name.0, what: COUNT });
+                given.push(Given { giver: path, key: verb, below: Some("as"), name: &name.0, what: COUNT });
             }
         }
         let scenario = self.scenario;
         let mut taken: BTreeMap<&str, Given> = BTreeMap::new();
         for name in scenario.vars.keys() {
-            let path = Path::root().join("vars").join(name);
-            taken.insert(name, key(path, name, "a variable of the scenario"));
+            taken.insert(name, named(&root, "vars", name, "a variable of the scenario"));
         }
         for here in given {
-            self.not_reserved(&here.path, here.name, here.target);
+            self.not_reserved(|| here.path(), here.name, here.target());
             // A result may replace an earlier result, as a variable does in most languages, and the next `repeat` count anew.
             let again = |first: &Given| match (first.what, here.what) {
                 (RESULT, RESULT) => true,
-                (COUNT, COUNT) => first.path.parent().is_none_or(|repeat| !here.path.starts_with(&repeat)),
+                (COUNT, COUNT) => !here.giver.starts_with(&first.giver.join(first.key)),
                 _ => false,
             };
             if let Some(first) = taken.get(here.name).filter(|first| !again(first)) {
                 self.say(
-                    Diagnostic::error(
-                        "name-taken",
-                        here.path.clone(),
-                        format!("`{}` is already {}", here.name, first.what),
-                    )
-                    .at(here.target)
-                    .label(format!("expected another name for {}", here.what))
-                    .note(first.path.clone(), first.target, "first given here"),
+                    Diagnostic::error("name-taken", here.path(), format!("`{}` is already {}", here.name, first.what))
+                        .at(here.target())
+                        .label(format!("expected another name for {}", here.what))
+                        .note(first.path(), first.target(), "first given here"),
                 );
             }
             match taken.get(here.name) {
@@ -70,7 +85,7 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn not_reserved(&mut self, path: &Path, name: &str, target: Target) {
+    pub(super) fn not_reserved(&mut self, path: impl FnOnce() -> Path, name: &str, target: Target) {
         if names::is_reserved(name) {
             let meaning = match name {
                 _ if names::STATIC.contains(&name) => "is the backend that the case runs on",
@@ -79,13 +94,13 @@ impl Checker<'_> {
                 _ => "is what the short form calls its own",
             };
             self.say(
-                Diagnostic::error("reserved-name", path.clone(), format!("the name `{name}` is reserved"))
+                Diagnostic::error("reserved-name", path(), format!("the name `{name}` is reserved"))
                     .at(target)
                     .label("expected another name")
                     .help(format!("`{name}` {meaning}")),
             );
         } else if !Name::is_valid(name) {
-            let mut problem = Diagnostic::error("invalid-name", path.clone(), format!("`{name}` is no name"))
+            let mut problem = Diagnostic::error("invalid-name", path(), format!("`{name}` is no name"))
                 .at(target)
                 .label("expected letters, digits and `_`, not starting with a digit");
             problem.help.extend(Name::nearest(name).map(|name| format!("write {name}")));
@@ -95,10 +110,10 @@ impl Checker<'_> {
 
     pub(super) fn matrix(&mut self, path: &Path, case: &Case) {
         for (name, values) in case.matrix.iter() {
-            let path = path.join("matrix").join(name);
+            let path = || path.join("matrix").join(name);
             if values.is_empty() {
                 self.say(
-                    Diagnostic::error("empty-matrix", path.clone(), format!("`{name}` has no values"))
+                    Diagnostic::error("empty-matrix", path(), format!("`{name}` has no values"))
                         .label("expected at least one: without any there would be no case"),
                 );
             }
@@ -129,9 +144,9 @@ impl Checker<'_> {
                     false => format!("`{earlier}` and `{value}` look the same in reports"),
                 };
                 self.say(
-                    Diagnostic::error("duplicate-value", path.join(index), title)
+                    Diagnostic::error("duplicate-value", path().join(index), title)
                         .label("expected another value: it makes the case's name in every report")
-                        .note(path.join(*first), Target::Value, "the first one"),
+                        .note(path().join(*first), Target::Value, "the first one"),
                 );
             }
         }

@@ -19,21 +19,21 @@ impl Checker<'_> {
         if reports {
             return;
         }
-        let entries: Vec<(Path, &Outcome)> = match outcomes {
-            ByBackend::All(outcome) => vec![(path.clone(), outcome)],
+        let misplaced: Vec<Path> = match outcomes {
+            ByBackend::All(Outcome::Bytes(_)) => vec![path.join("bytes")],
+            ByBackend::All(_) => Vec::new(),
             ByBackend::Table(table) => {
-                table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect()
+                let bytes = table.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Bytes(_)));
+                bytes.map(|(key, _)| path.join(key.0.as_str()).join("bytes")).collect()
             }
         };
-        for (path, outcome) in entries {
-            if matches!(outcome, Outcome::Bytes(_)) {
-                self.say(
-                    Diagnostic::error("misplaced-key", path.join("bytes"), "this call reports no bytes")
-                        .at(Target::Key)
-                        .label("expected only of `unmap`, `unmap_all`, `pread` and `pwrite`")
-                        .help("write `ok` for success"),
-                );
-            }
+        for at in misplaced {
+            self.say(
+                Diagnostic::error("misplaced-key", at, "this call reports no bytes")
+                    .at(Target::Key)
+                    .label("expected only of `unmap`, `unmap_all`, `pread` and `pwrite`")
+                    .help("write `ok` for success"),
+            );
         }
     }
 
@@ -59,8 +59,11 @@ impl Checker<'_> {
 
     pub(super) fn table<T>(&mut self, path: &Path, values: &ByBackend<T>, backends: &[backend::Name]) {
         let ByBackend::Table(table) = values else { return };
-        let missing: Vec<&str> =
-            backends.iter().filter(|&&backend| values.get(backend).is_none()).map(|backend| backend.as_str()).collect();
+        // For each backend the key that counts.
+        let first = |&backend: &backend::Name| table.iter().position(|(pattern, _)| pattern.matches(backend));
+        let counts: Vec<Option<usize>> = backends.iter().map(first).collect();
+        let missing = backends.iter().zip(&counts).filter(|(_, counts)| counts.is_none());
+        let missing: Vec<&str> = missing.map(|(backend, _)| backend.as_str()).collect();
         if !missing.is_empty() {
             self.say(
                 Diagnostic::error(
@@ -77,13 +80,15 @@ impl Checker<'_> {
             );
         }
         for (index, (pattern, _)) in table.iter().enumerate() {
+            if counts.contains(&Some(index)) {
+                continue;
+            }
             let path = || path.join(pattern.0.as_str());
             if !pattern.matches_any() {
                 self.unknown_backend(path(), Target::Key, pattern);
                 continue;
             }
-            let meant: Vec<_> = backends.iter().filter(|&&backend| pattern.matches(backend)).collect();
-            if meant.is_empty() {
+            if !backends.iter().any(|&backend| pattern.matches(backend)) {
                 self.say(
                     Diagnostic::error(
                         "unreachable",
@@ -96,20 +101,13 @@ impl Checker<'_> {
                 );
                 continue;
             }
+            // The keys above that count for what it means.
             let mut earlier: Vec<&str> = Vec::new();
-            let first = |backend| table[..index].iter().find(|(pattern, _)| pattern.matches(backend));
-            for found in meant.iter().map(|&&backend| first(backend)) {
-                match found {
-                    Some((pattern, _)) if earlier.contains(&pattern.0.as_str()) => {}
-                    Some((pattern, _)) => earlier.push(&pattern.0),
-                    None => {
-                        earlier.clear();
-                        break;
-                    }
+            let meant = backends.iter().zip(&counts).filter(|(backend, _)| pattern.matches(**backend));
+            for (above, _) in meant.filter_map(|(_, counts)| counts.map(|counts| &table[counts])) {
+                if !earlier.contains(&above.0.as_str()) {
+                    earlier.push(&above.0);
                 }
-            }
-            if earlier.is_empty() {
-                continue;
             }
             let help = match earlier.as_slice() {
                 [only] if *only != pattern.0 => {

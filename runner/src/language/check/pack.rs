@@ -8,8 +8,8 @@ use super::{
     written::{names_in, steps_of},
 };
 use crate::language::{
-    Case, DEEPEST, Diagnostic, Name, Pack, Path, Procedure, Role, Scenario, Target, Version, every_step, is_computed,
-    text::suggest,
+    Case, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scenario, Target, Version, every_step,
+    is_computed, text::suggest,
 };
 
 /// Everything that is wrong with the pack.
@@ -56,12 +56,12 @@ impl Checker<'_> {
             self.backends(&root.join("defaults").join("backends"), &backends.0);
         }
         for name in pack.vars.keys() {
-            self.not_reserved(&root.join("vars").join(name), name, Target::Key);
+            self.not_reserved(|| root.join("vars").join(name), name, Target::Key);
         }
         let mut taken: BTreeMap<_, &str> = BTreeMap::new();
         for (name, role) in pack.devices.iter() {
             let path = root.join("devices").join(name);
-            self.not_reserved(&path, name, Target::Key);
+            self.not_reserved(|| path.clone(), name, Target::Key);
             if name == "any" {
                 self.say(
                     Diagnostic::error("reserved-name", path.clone(), "the name `any` is reserved")
@@ -122,7 +122,7 @@ impl Checker<'_> {
             let used = |(at, procedure): (&str, &Procedure)| {
                 let (_, case) = procedure.as_case(at, pack);
                 let path = root.join("procedures").join(at);
-                self.uses_region(&path, &case, name)
+                self.uses_region(&path, &case, &steps_of(&path, &case), name)
                     || procedure.gives.iter().any(|(_, value)| {
                         is_computed(value).is_some_and(|s| names_in(s).iter().any(|n| n.name == name))
                     })
@@ -140,7 +140,7 @@ impl Checker<'_> {
     }
 
     fn procedure(&mut self, path: &Path, name: &str, procedure: &Procedure, pack: &Pack) {
-        self.not_reserved(path, name, Target::Key);
+        self.not_reserved(|| path.clone(), name, Target::Key);
         for (index, role) in procedure.devices.iter().flatten().enumerate() {
             self.role(path.join("devices").join(index), role, pack);
         }
@@ -239,10 +239,10 @@ impl Checker<'_> {
     }
 
     /// Whether a step hands the region on to a procedure.
-    pub(super) fn hands_on(path: &Path, case: &Case, region: &str) -> bool {
+    pub(super) fn hands_on(steps: &[Placed], region: &str) -> bool {
         let values = |with: &crate::language::Ordered<crate::language::Scalar>| {
             with.iter().any(|(_, value)| matches!(value, crate::language::Scalar::Text(text) if text == region))
         };
-        steps_of(path, case).iter().any(|placed| values(&placed.step.with))
+        steps.iter().any(|placed| values(&placed.step.with))
     }
 }

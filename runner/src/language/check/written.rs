@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::regions::Fit;
 use crate::language::expression::eval::Name;
 use crate::language::{
-    ByBackend, Case, Dynamic, Ioctl, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Tail, Template,
-    every_step, is_computed, undeclared,
+    ByBackend, Case, Dynamic, ExpressionError, Ioctl, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Tail,
+    Template, every_step, is_computed, undeclared,
 };
 
 /// What an expression has to give.
@@ -23,12 +23,40 @@ pub(super) enum Kind {
 
 /// An expression of a case, and where it stands.
 pub(super) struct Written<'a> {
-    pub path: Path,
+    place: Place<'a>,
     pub source: &'a str,
     pub kind: Kind,
     pub when: When,
-    /// The variables that it needs.
-    pub names: Rc<[Name]>,
+    /// The variables that it needs, or why it is none.
+    pub needed: Result<Rc<[Name]>, ExpressionError>,
+}
+
+impl Written<'_> {
+    pub fn path(&self) -> Path {
+        match &self.place {
+            Place::Made(path) => path.clone(),
+            Place::Below(above, keys) => keys.iter().flatten().fold((*above).clone(), |path, key| path.join(*key)),
+        }
+    }
+
+    /// The variables that it needs; none where it is no expression.
+    pub fn names(&self) -> &[Name] {
+        self.needed.as_deref().unwrap_or_default()
+    }
+}
+
+/// Where an expression stands. Few have anything said of them, and only these need a path.
+enum Place<'a> {
+    Made(Path),
+    Below(&'a Path, [Option<&'a str>; 4]),
+}
+
+impl<'a> Place<'a> {
+    fn below<const N: usize>(above: &'a Path, keys: [&'a str; N]) -> Place<'a> {
+        let mut all = [None; 4];
+        all.iter_mut().zip(keys).for_each(|(place, key)| *place = Some(key));
+        Place::Below(above, all)
+    }
 }
 
 /// When an expression is evaluated, which decides what it may refer to.
@@ -58,25 +86,24 @@ pub(super) fn names_in(source: &str) -> Rc<[Name]> {
 }
 
 /// All expressions of a case but those of its variables.
-pub(super) fn expressions<'a>(path: &Path, case: &'a Case, steps: &[Placed<'a>]) -> Vec<Written<'a>> {
+pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed<'a>]) -> Vec<Written<'a>> {
     let mut all = Expressions(Vec::new());
     for (index, template) in case.covers.iter().enumerate() {
-        all.text(path.join("covers").join(index), template, When::PLANNED);
+        all.text(|| Place::Made(path.join("covers").join(index)), template, When::PLANNED);
     }
     all.requirements(&path.join("requires"), &case.requires);
     if let Some(known) = &case.known_issue {
-        let path = path.join("known_issue");
         if let Some(Dynamic::Expression(source)) = &known.when {
-            all.add(path.join("when"), source, Kind::Bool, When::OPEN);
+            all.add(Place::below(path, ["known_issue", "when"]), source, Kind::Bool, When::OPEN);
         }
-        all.text(path.join("reason"), &known.reason, When::OPEN);
+        all.text(|| Place::below(path, ["known_issue", "reason"]), &known.reason, When::OPEN);
     }
     if let Some(memlock) = &case.limits.memlock {
-        all.size(path.join("limits").join("memlock"), memlock, When::OPEN);
+        all.size(Place::below(path, ["limits", "memlock"]), memlock, When::OPEN);
     }
-    let unnamed = case.region.iter().map(|region| (path.join("region"), region));
-    let named = case.regions.iter().map(|(name, region)| (path.join("regions").join(name), region));
-    for (path, region) in unnamed.chain(named) {
+    let unnamed = case.region.iter().map(|region| (None, region.as_ref()));
+    let named = case.regions.iter().map(|(name, region)| (Some(name), region));
+    for (name, region) in unnamed.chain(named) {
         for (key, value) in [
             ("size", &region.size),
             ("page", &region.page),
@@ -85,20 +112,23 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case, steps: &[Placed<'a>])
             ("offset", &region.offset),
             ("hole", &region.hole),
         ] {
-            if let Some(value) = value {
-                all.fitting(path.join(key), value, Fit::of(key), When::OPEN);
-            }
+            let Some(value) = value else { continue };
+            let place = match name {
+                Some(name) => Place::below(path, ["regions", name, key]),
+                None => Place::below(path, ["region", key]),
+            };
+            all.fitting(place, value, Fit::of(key), When::OPEN);
         }
     }
     if let Some(expect) = &case.expect {
-        let path = path.join("expect");
-        all.outcomes(&path.join("map"), expect.map.as_ref(), When::OPEN);
-        all.outcomes(&path.join("unmap"), expect.unmap.as_ref(), When::OPEN);
-        let path = path.join("pagesize");
+        all.outcomes(path, Some("map"), expect.map.as_ref(), When::OPEN);
+        all.outcomes(path, Some("unmap"), expect.unmap.as_ref(), When::OPEN);
         match &expect.pagesize {
-            Some(ByBackend::All(size)) => all.size(path, size, When::OPEN),
+            Some(ByBackend::All(size)) => all.size(Place::below(path, ["expect", "pagesize"]), size, When::OPEN),
             Some(ByBackend::Table(table)) => {
-                table.iter().for_each(|(key, size)| all.size(path.join(key.0.as_str()), size, When::OPEN));
+                for (key, size) in table {
+                    all.size(Place::below(path, ["expect", "pagesize", &key.0]), size, When::OPEN);
+                }
             }
             None => {}
         }
@@ -106,38 +136,35 @@ pub(super) fn expressions<'a>(path: &Path, case: &'a Case, steps: &[Placed<'a>])
     for (index, Placed { step, path, .. }) in steps.iter().enumerate() {
         let when = When::step(index);
         for (verb, key, value) in step.sizes() {
-            let fit = Fit::of_step(step, verb, key);
-            all.fitting(path.join(verb).join(key), value, fit, when);
+            all.fitting(Place::below(path, [verb, key]), value, Fit::of_step(step, verb, key), when);
         }
         for (name, value) in step.with.iter() {
             if let Some(source) = is_computed(value) {
-                all.add(path.join("with").join(name), source, Kind::Number, when);
+                all.add(Place::below(path, ["with", name]), source, Kind::Number, when);
             }
         }
         for (verb, key, text) in step.texts() {
-            all.text(path.join(verb).join(key), text, when);
+            all.text(|| Place::below(path, [verb, key]), text, when);
         }
         if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
-            all.add(path.join(verb).join("index"), source, Kind::Interrupt, when);
+            all.add(Place::below(path, [verb, "index"]), source, Kind::Interrupt, when);
         }
         for (index, range) in step.allowed_ranges().iter().enumerate() {
-            let path = path.join("allow_iovas").join("ranges").join(index);
-            all.size(path.join("start"), &range.start, when);
-            all.size(path.join("last"), &range.last, when);
+            let at = path.join("allow_iovas").join("ranges").join(index);
+            all.size(Place::Made(at.join("start")), &range.start, when);
+            all.size(Place::Made(at.join("last")), &range.last, when);
         }
         for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
-            if let Scalar::Text(source) = value
-                && source.contains("{{")
-            {
-                all.add(path.join("ioctl").join("fields").join(field), source, Kind::Number, when);
+            if let Some(source) = is_computed(value) {
+                all.add(Place::below(path, ["ioctl", "fields", field]), source, Kind::Number, when);
             }
         }
-        if let Some(Ioctl { tail: Tail::Text(text), .. }) = &step.ioctl {
-            all.text(path.join("ioctl").join("tail"), text, when);
+        if let Some(Ioctl { tail: Tail::Text(text), .. }) = step.ioctl.as_deref() {
+            all.text(|| Place::below(path, ["ioctl", "tail"]), text, when);
         }
-        all.outcomes(&path.join("expect"), step.expect.as_ref(), When::outcome(index));
+        all.outcomes(path, None, step.expect.as_ref(), When::outcome(index));
         if let Some(Dynamic::Expression(source)) = &step.check {
-            all.add(path.join("check"), source, Kind::Bool, when);
+            all.add(Place::below(path, ["check"]), source, Kind::Bool, when);
         }
     }
     all.0
@@ -149,7 +176,7 @@ pub(super) fn given<'a>(path: &Path, case: &'a Case, gives: &'a Ordered<Scalar>)
     let when = When::outcome(steps_of(path, case).len());
     for (name, value) in gives.iter() {
         if let Some(source) = is_computed(value) {
-            all.add(path.join("gives").join(name), source, Kind::Number, when);
+            all.add(Place::Made(path.join("gives").join(name)), source, Kind::Number, when);
         }
     }
     all.0
@@ -170,24 +197,24 @@ pub(super) fn requirements<'a>(path: &Path, requirements: &'a [Requirement]) -> 
 struct Expressions<'a>(Vec<Written<'a>>);
 
 impl<'a> Expressions<'a> {
-    fn add(&mut self, path: Path, source: &'a str, kind: Kind, when: When) {
-        self.0.push(Written { path, source, kind, when, names: names_in(source) });
+    fn add(&mut self, place: Place<'a>, source: &'a str, kind: Kind, when: When) {
+        self.0.push(Written { place, source, kind, when, needed: undeclared(source) });
     }
 
-    fn size(&mut self, path: Path, size: &'a Dynamic<Size>, when: When) {
-        self.fitting(path, size, Fit::Any, when);
+    fn size(&mut self, place: Place<'a>, size: &'a Dynamic<Size>, when: When) {
+        self.fitting(place, size, Fit::Any, when);
     }
 
-    fn fitting(&mut self, path: Path, size: &'a Dynamic<Size>, fit: Fit, when: When) {
+    fn fitting(&mut self, place: Place<'a>, size: &'a Dynamic<Size>, fit: Fit, when: When) {
         if let Dynamic::Expression(source) = size {
-            self.add(path, source, Kind::Size(fit), when);
+            self.add(place, source, Kind::Size(fit), when);
         }
     }
 
     /// A text, if it has expressions in it.
-    fn text(&mut self, path: Path, template: &'a Template, when: When) {
+    fn text(&mut self, place: impl FnOnce() -> Place<'a>, template: &'a Template, when: When) {
         if !template.is_literal() {
-            self.add(path, template.as_str(), Kind::Text, when);
+            self.add(place(), template.as_str(), Kind::Text, when);
         }
     }
 
@@ -195,25 +222,25 @@ impl<'a> Expressions<'a> {
         for (index, requirement) in requirements.iter().enumerate() {
             let path = path.join(index);
             if let Dynamic::Expression(source) = &requirement.that {
-                self.add(path.join("that"), source, Kind::Bool, When::OPEN);
+                self.add(Place::Made(path.join("that")), source, Kind::Bool, When::OPEN);
             }
-            self.text(path.join("because"), &requirement.because, When::OPEN);
+            self.text(|| Place::Made(path.join("because")), &requirement.because, When::OPEN);
         }
     }
 
-    /// The sizes in a table of outcomes.
-    fn outcomes(&mut self, path: &Path, outcomes: Option<&'a ByBackend<Outcome>>, when: When) {
-        let entries: Vec<(Path, &Outcome)> = match outcomes {
-            Some(ByBackend::All(outcome)) => vec![(path.clone(), outcome)],
+    /// The sizes that the `expect` at a path has, in its own table of outcomes or in that of a key.
+    fn outcomes(&mut self, path: &'a Path, key: Option<&'a str>, outcomes: Option<&'a ByBackend<Outcome>>, when: When) {
+        let place = |backend| Place::Below(path, [Some("expect"), key, backend, Some("bytes")]);
+        match outcomes {
+            Some(ByBackend::All(Outcome::Bytes(size))) => self.size(place(None), size, when),
             Some(ByBackend::Table(table)) => {
-                table.iter().map(|(key, outcome)| (path.join(key.0.as_str()), outcome)).collect()
+                for (backend, outcome) in table {
+                    if let Outcome::Bytes(size) = outcome {
+                        self.size(place(Some(&backend.0)), size, when);
+                    }
+                }
             }
-            None => Vec::new(),
-        };
-        for (path, outcome) in entries {
-            if let Outcome::Bytes(size) = outcome {
-                self.size(path.join("bytes"), size, when);
-            }
+            _ => {}
         }
     }
 }

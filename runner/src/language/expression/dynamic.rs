@@ -125,7 +125,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
             expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
             return Ok(Dynamic::Expression(text.to_owned()));
         }
-        if scan::pieces(text).is_err() {
+        if text.contains("{{") && scan::pieces(text).is_err() {
             expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
         }
         let literal: value::StrDeserializer<'_, E> = text.into_deserializer();

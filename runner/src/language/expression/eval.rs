@@ -162,6 +162,9 @@ pub fn eval_as<T: FromValue>(scope: &Scope, source: &str) -> Result<T, Expressio
 fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
     let explain = |error: minijinja::Error| explain(scope, expression, &error);
     let compiled = compile(scope, expression, explain)?;
+    if let Some(value) = scope.get(expression).filter(|_| compiled.shape.is_name()) {
+        return limits::bounded(value, expression).map(|()| value.clone());
+    }
     let value = compiled.expression.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
     limits::bounded(&value, expression)?;
     if value.is_undefined() {
@@ -220,8 +223,8 @@ impl<T> Default for Memory<T> {
 }
 
 impl<T: Clone> Memory<T> {
-    /// A file has some hundred expressions; beyond this nothing is kept, so that files from strangers cost no memory.
-    const MOST: usize = 1000;
+    /// A file has some hundred expressions, and one that is compiled takes ten kilobytes or more.
+    const MOST: usize = 256;
 
     fn get(&self, text: &str) -> Option<T> {
         self.0.get(text).cloned()

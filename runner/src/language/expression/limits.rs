@@ -21,6 +21,8 @@ pub(super) struct Shape {
     without_products: bool,
     /// It is made of numbers, names and operators alone.
     plain: bool,
+    /// It is one name and nothing else.
+    name: bool,
     /// The names in it, each with its attributes.
     chains: Vec<Vec<String>>,
 }
@@ -28,11 +30,18 @@ pub(super) struct Shape {
 impl Shape {
     pub fn of(expression: &str) -> Shape {
         let owned = |chain: scan::Chain| chain.words.iter().map(|word| word.text.to_owned()).collect();
+        let chains: Vec<Vec<String>> = scan::chains(expression).into_iter().map(owned).collect();
         Shape {
             without_products: !expression.contains('*'),
             plain: !expression.contains(['"', '\'', '[', '{', '|', '~', ',']),
-            chains: scan::chains(expression).into_iter().map(owned).collect(),
+            name: matches!(chains.as_slice(), [chain] if *chain == [expression]),
+            chains,
         }
+    }
+
+    /// Whether it is one name and nothing else, and so gives what the name stands for.
+    pub fn is_name(&self) -> bool {
+        self.name
     }
 
     /// Whether nothing in it can be multiplied but numbers: its names are numbers, or unknown, which fails by itself.

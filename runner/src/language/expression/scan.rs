@@ -206,9 +206,9 @@ fn closing(expression: &str) -> Option<usize> {
 pub(in crate::language) fn whole(text: &str) -> Option<Range<usize>> {
     let begin = text.len() - text.trim_start().len();
     let end = text.trim_end().len();
-    let inside = text.get(begin..end)?.strip_prefix("{{")?;
+    let inside = text.get(begin..end)?.strip_prefix("{{")?.strip_suffix("}}")?;
     // Nearly always the first braces that close are the last.
-    if inside.find("}}").is_some_and(|close| close + 2 == inside.len()) {
+    if !inside.contains('}') {
         return Some(begin + 2..end - 2);
     }
     let mut expressions = Vec::new();

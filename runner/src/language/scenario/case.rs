@@ -41,11 +41,11 @@ pub struct Case {
     pub backends: Option<Vec<Pattern>>,
     /// The memory that the short form maps, looks at and unmaps. Beside `expect`, in place of `steps`.
     #[serde(default)]
-    pub region: Option<Region>,
+    pub region: Option<Box<Region>>,
     /// What the short form's calls give, on each backend where they differ. Beside `region`, in place of `steps`.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "map": "ok" }))]
-    pub expect: Option<Expect>,
+    pub expect: Option<Box<Expect>>,
     /// Memory by name, for `steps`.
     #[serde(default)]
     pub regions: Ordered<Region>,
@@ -75,7 +75,7 @@ pub struct Case {
     pub limits: Limits,
     /// Why it fails here, where that is known. The case says what is right all the same.
     #[serde(default)]
-    pub known_issue: Option<KnownIssue>,
+    pub known_issue: Option<Box<KnownIssue>>,
     /// Whether the device is opened anew for it. Unless given, the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,

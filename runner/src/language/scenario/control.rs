@@ -123,7 +123,8 @@ mod tests {
     }
 
     fn repeat(times: u64, steps: Vec<Step>) -> Step {
-        Step { repeat: Some(Repeat { times: Dynamic::Is(Size(times)), r#as: None, steps }), ..Step::default() }
+        let repeat = Repeat { times: Dynamic::Is(Size(times)), r#as: None, steps };
+        Step { repeat: Some(Box::new(repeat)), ..Step::default() }
     }
 
     #[test]

@@ -106,98 +106,98 @@ impl Step {
         let mut add = |verb, keys: &[(&'static str, Option<&'a Dynamic<Size>>)]| {
             all.extend(keys.iter().filter_map(|(key, value)| Some((verb, *key, (*value)?))));
         };
-        if let Some(Map { iova, size, offset, .. }) = &self.map {
+        if let Some(Map { iova, size, offset, .. }) = self.map.as_deref() {
             add(
                 "map",
                 &[("iova", iova.as_ref().and_then(Where::at)), ("size", size.as_ref()), ("offset", offset.as_ref())],
             );
         }
-        if let Some(Unmap { iova, size, .. }) = &self.unmap {
+        if let Some(Unmap { iova, size, .. }) = self.unmap.as_deref() {
             add("unmap", &[("iova", Some(iova)), ("size", Some(size))]);
         }
-        if let Some(MapFile { iova, size, offset, .. }) = &self.map_file {
+        if let Some(MapFile { iova, size, offset, .. }) = self.map_file.as_deref() {
             let iova = iova.as_ref().and_then(Where::at);
             add("map_file", &[("iova", iova), ("size", size.as_ref()), ("offset", offset.as_ref())]);
         }
-        if let Some(IoasCopy { from_iova, size, iova, .. }) = &self.copy {
+        if let Some(IoasCopy { from_iova, size, iova, .. }) = self.copy.as_deref() {
             let iova = iova.as_ref().and_then(Where::at);
             add("copy", &[("from_iova", Some(from_iova)), ("size", Some(size)), ("iova", iova)]);
         }
-        if let Some(IommuOption { set, .. }) = &self.option {
+        if let Some(IommuOption { set, .. }) = self.option.as_deref() {
             add("option", &[("set", set.as_ref())]);
         }
-        if let Some(DirtyBitmap { iova, size, page, .. }) = &self.dirty_bitmap {
+        if let Some(DirtyBitmap { iova, size, page, .. }) = self.dirty_bitmap.as_deref() {
             add("dirty_bitmap", &[("iova", Some(iova)), ("size", Some(size)), ("page", page.as_ref())]);
         }
         for (verb, key, object) in self.objects() {
             add(verb, &[(key, object.id())]);
         }
-        if let Some(Range { iova, size }) = &self.gone {
+        if let Some(Range { iova, size }) = self.gone.as_deref() {
             add("gone", &[("iova", Some(iova)), ("size", Some(size))]);
         }
-        if let Some(Pagesize { iova, size, is }) = &self.pagesize {
+        if let Some(Pagesize { iova, size, is }) = self.pagesize.as_deref() {
             add("pagesize", &[("iova", Some(iova)), ("size", Some(size)), ("is", Some(is))]);
         }
-        if let Some(Ioctl { size, .. }) = &self.ioctl {
+        if let Some(Ioctl { size, .. }) = self.ioctl.as_deref() {
             add("ioctl", &[("size", size.as_ref())]);
         }
-        if let Some(Pread { offset, size, .. }) = &self.pread {
+        if let Some(Pread { offset, size, .. }) = self.pread.as_deref() {
             add("pread", &[("offset", Some(offset)), ("size", Some(size))]);
         }
-        if let Some(Pwrite { offset, size, value, .. }) = &self.pwrite {
+        if let Some(Pwrite { offset, size, value, .. }) = self.pwrite.as_deref() {
             add("pwrite", &[("offset", Some(offset)), ("size", Some(size)), ("value", Some(value))]);
         }
-        if let Some(Mmap { offset, size, .. }) = &self.mmap {
+        if let Some(Mmap { offset, size, .. }) = self.mmap.as_deref() {
             add("mmap", &[("offset", Some(offset)), ("size", Some(size))]);
         }
-        if let Some(Fill { offset, size, value, .. }) = &self.fill {
+        if let Some(Fill { offset, size, value, .. }) = self.fill.as_deref() {
             add("fill", &[("offset", offset.as_ref()), ("size", size.as_ref()), ("value", value.as_ref())]);
         }
-        if let Some(Compare { offset, size, with_offset, value, .. }) = &self.compare {
+        if let Some(Compare { offset, size, with_offset, value, .. }) = self.compare.as_deref() {
             add("compare", &[("offset", offset.as_ref()), ("size", size.as_ref()), ("value", value.as_ref())]);
             add("compare", &[("with_offset", with_offset.as_ref())]);
         }
-        if let Some(MemoryRead { offset, .. }) = &self.memory_read {
+        if let Some(MemoryRead { offset, .. }) = self.memory_read.as_deref() {
             add("memory_read", &[("offset", Some(offset))]);
         }
-        if let Some(MemoryWrite { offset, value, .. }) = &self.memory_write {
+        if let Some(MemoryWrite { offset, value, .. }) = self.memory_write.as_deref() {
             add("memory_write", &[("offset", Some(offset)), ("value", Some(value))]);
         }
-        if let Some(MemoryPoll { offset, mask, is, .. }) = &self.memory_poll {
+        if let Some(MemoryPoll { offset, mask, is, .. }) = self.memory_poll.as_deref() {
             add("memory_poll", &[("offset", Some(offset)), ("mask", mask.as_ref()), ("is", Some(is))]);
         }
-        if let Some(Repeat { times, .. }) = &self.repeat {
+        if let Some(Repeat { times, .. }) = self.repeat.as_deref() {
             add("repeat", &[("times", Some(times))]);
         }
-        if let Some(Parallel { times, .. }) = &self.parallel {
+        if let Some(Parallel { times, .. }) = self.parallel.as_deref() {
             add("parallel", &[("times", times.as_ref())]);
         }
-        if let Some(RegionInfo { region }) = &self.region_info {
+        if let Some(RegionInfo { region }) = self.region_info.as_deref() {
             add("region_info", &[("region", Some(region))]);
         }
-        if let Some(ConfigRead { offset, .. }) = &self.config_read {
+        if let Some(ConfigRead { offset, .. }) = self.config_read.as_deref() {
             add("config_read", &[("offset", Some(offset))]);
         }
-        if let Some(ConfigWrite { offset, value, .. }) = &self.config_write {
+        if let Some(ConfigWrite { offset, value, .. }) = self.config_write.as_deref() {
             add("config_write", &[("offset", Some(offset)), ("value", Some(value))]);
         }
-        if let Some(MmioRead { bar, offset, .. }) = &self.mmio_read {
+        if let Some(MmioRead { bar, offset, .. }) = self.mmio_read.as_deref() {
             add("mmio_read", &[("bar", Some(bar)), ("offset", Some(offset))]);
         }
-        if let Some(MmioWrite { bar, offset, value, .. }) = &self.mmio_write {
+        if let Some(MmioWrite { bar, offset, value, .. }) = self.mmio_write.as_deref() {
             add("mmio_write", &[("bar", Some(bar)), ("offset", Some(offset)), ("value", Some(value))]);
         }
-        if let Some(MmioPoll { bar, offset, mask, is, .. }) = &self.mmio_poll {
+        if let Some(MmioPoll { bar, offset, mask, is, .. }) = self.mmio_poll.as_deref() {
             let keys = [("bar", Some(bar)), ("offset", Some(offset)), ("mask", mask.as_ref()), ("is", Some(is))];
             add("mmio_poll", &keys);
         }
-        if let Some(IrqEnable { count, .. }) = &self.irq_enable {
+        if let Some(IrqEnable { count, .. }) = self.irq_enable.as_deref() {
             add("irq_enable", &[("count", count.as_ref())]);
         }
-        if let Some(IrqTrigger { vector, .. }) = &self.irq_trigger {
+        if let Some(IrqTrigger { vector, .. }) = self.irq_trigger.as_deref() {
             add("irq_trigger", &[("vector", vector.as_ref())]);
         }
-        if let Some(IrqWait { vector, .. }) = &self.irq_wait {
+        if let Some(IrqWait { vector, .. }) = self.irq_wait.as_deref() {
             add("irq_wait", &[("vector", vector.as_ref())]);
         }
         all
@@ -234,7 +234,7 @@ impl Step {
 
     /// The objects of IOMMUFD that its verb names, with the verb and the key that each stands under.
     pub fn objects(&self) -> Vec<(&'static str, &'static str, &Object)> {
-        fn of(taken: &Option<InIoas>) -> Option<&Object> {
+        fn of(taken: &Option<Box<InIoas>>) -> Option<&Object> {
             taken.as_ref().and_then(|taken| taken.ioas.as_ref())
         }
         let all = [

@@ -5,7 +5,6 @@
 //! Visitors written by hand raise a [`Complaint`](super::Complaint).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -205,16 +204,20 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-                let mut entries: Vec<(String, T)> = Vec::new();
-                let mut names = HashSet::new();
-                while let Some((key, value)) = access.next_entry::<String, T>()? {
-                    // The decoder reports repeated keys itself; this is for other formats.
-                    if !names.insert(key.clone()) {
-                        return Err(serde::de::Error::custom(format_args!("the key `{key}` is written twice")));
-                    }
-                    entries.push((key, value));
+                let mut entries: Vec<(String, T)> = Vec::with_capacity(access.size_hint().unwrap_or(0));
+                while let Some(entry) = access.next_entry()? {
+                    entries.push(entry);
                 }
-                Ok(Ordered(entries))
+                // The decoder reports repeated keys itself; this is for other formats.
+                let mut names: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();
+                names.sort_unstable();
+                match names.windows(2).find(|pair| pair[0] == pair[1]) {
+                    Some(pair) => {
+                        let key = pair[0];
+                        Err(serde::de::Error::custom(format_args!("the key `{key}` is written twice")))
+                    }
+                    None => Ok(Ordered(entries)),
+                }
             }
         }
 

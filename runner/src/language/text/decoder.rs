@@ -213,6 +213,10 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         }
         Ok(None)
     }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.elements.len().saturating_sub(self.next))
+    }
 }
 
 fn stand_in<'de, T: DeserializeSeed<'de>>(
@@ -348,6 +352,10 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 }
             }
         }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len().saturating_sub(self.next))
     }
 }
 
