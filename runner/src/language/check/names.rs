@@ -124,7 +124,7 @@ impl Checker<'_> {
                     self.say(
                         Diagnostic::error(
                             "expression",
-                            path.join(index),
+                            path().join(index),
                             format!("`{name}` has an expression for a value"),
                         )
                         .label("expected a value that is written out: it is part of the case's name")
