@@ -223,14 +223,14 @@ fn a_role_is_every_device_that_can_do_what_it_says() {
 }
 
 #[test]
-fn a_call_outside_of_a_parameters_bounds_has_no_verdict() {
+fn a_call_that_is_found_outside_of_a_parameters_bounds_in_a_run_has_no_verdict() {
     let folder = folder("bounds");
     let file = folder.join("bounds.yaml");
     let case = |name: &str, size: &str| {
         let with = format!("{{ source: 0x1000, destination: 0x2000, size: {size} }}");
         format!("  - name: {name}\n    steps: [{{ call: dma_start }}, {{ call: dma_copy, with: {with} }}]\n")
     };
-    let cases = case("too_much", "8KiB") + &case("nothing", "\"{{ 1 - 1 }}\"");
+    let cases = case("too_much", "\"{{ 8 * KiB }}\"") + &case("nothing", "\"{{ 1 - 1 }}\"");
     fs::write(&file, format!("name: bounds\nbackends: [iommufd]\ncases:\n{cases}")).unwrap();
     let Some(ran) = lab_run("bounds-run", &["--pack", "scenarios/vendor/qemu-edu", file.to_str().unwrap()]) else {
         return;
