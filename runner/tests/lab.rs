@@ -448,13 +448,13 @@ fn a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex() {
     ran.expect(1);
     let results = results(&ran);
     let of = |case: &str, key: &str| results[case][key].as_str().unwrap().to_owned();
-    assert_eq!(of("silent", "message"), "irq_wait: no interrupt on msi vector 0 within 100ms");
+    assert_eq!(of("silent", "message"), "irq_wait: no interrupt on msi vector 0 within 100ms (ETIMEDOUT)");
     let had = "the device has 1 vector of msi, and the step asks for 200";
     assert!(of("too_many", "detail").contains(had), "{}", of("too_many", "detail"));
     let longest =
         results["too_many"]["trace"].as_array().unwrap().iter().map(|call| call.as_str().unwrap().len()).max();
     assert!(longest < Some(250), "{longest:?}");
-    let still = "mmio_poll: the register at 0x0 of BAR 0 was still 0x10000ed after 10ms, expected 0x1234";
+    let still = "mmio_poll: the register at 0x0 of BAR 0 was still 0x10000ed after 10ms, expected 0x1234 (ETIMEDOUT)";
     assert_eq!(of("polls", "message"), still);
     assert!(of("checks", "detail").contains("id is {value: 0x10000ed}"), "{}", of("checks", "detail"));
 }

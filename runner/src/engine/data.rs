@@ -193,7 +193,7 @@ impl Execution<'_> {
                 let within = poll.timeout.unwrap_or(language::Duration(PATIENCE));
                 let (region, offset) = (part.name, part.offset);
                 End::Failed(problem.title(format!(
-                    "memory_poll: region `{region}` still held {last:#x} at {offset:#x} after {within}, expected {wanted:#x}"
+                    "memory_poll: region `{region}` still held {last:#x} at {offset:#x} after {within}, expected {wanted:#x} (ETIMEDOUT)"
                 )))
             }
             end => end,

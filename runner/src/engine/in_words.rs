@@ -33,7 +33,9 @@ impl Execution<'_> {
             let (kind, within) = (self.index(index, at)?.as_str(), within(*timeout));
             let vector = vector.as_ref().map_or(Ok(0), |vector| self.small(vector, &at.join("vector")))?;
             return match got {
-                Err(_) if late => instead(format!("irq_wait: no interrupt on {kind} vector {vector} within {within}")),
+                Err(_) if late => {
+                    instead(format!("irq_wait: no interrupt on {kind} vector {vector} within {within} (ETIMEDOUT)"))
+                }
                 Ok(()) => instead(format!("irq_wait: an interrupt came on {kind} vector {vector}, expected none")),
                 Err(_) => Ok(None),
             };
@@ -47,7 +49,7 @@ impl Execution<'_> {
                 None => String::new(),
             };
             return instead(format!(
-                "mmio_poll: the register at {offset:#x} of BAR {bar} was still {last:#x} after {within}, expected {wanted:#x}{mask}"
+                "mmio_poll: the register at {offset:#x} of BAR {bar} was still {last:#x} after {within}, expected {wanted:#x}{mask} (ETIMEDOUT)"
             ));
         }
         if let (Some(language::IrqEnable { index, count }), Err(_)) = (step.irq_enable.as_deref(), got) {
