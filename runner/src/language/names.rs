@@ -6,6 +6,27 @@ pub const STATIC: &[&str] = &["backend"];
 /// Known once the device is open: see the table in `scenarios/README.md`.
 pub const RUN_TIME: &[&str] = &["device", "bar", "iova_ranges", "page_size", "kernel", "iommu"];
 
+/// What is known of a device.
+pub const DEVICE: &[&str] = &[
+    "name",
+    "bdf",
+    "vendor",
+    "device",
+    "class",
+    "capabilities",
+    "resets",
+    "intx",
+    "msi",
+    "msix",
+    "dirty_tracking",
+    "id",
+    "ioas",
+    "pasid_bits",
+];
+
+/// What is known of the largest BAR.
+pub const BAR: &[&str] = &["index", "size"];
+
 /// What the declarative form calls its region and its mapping; `show` prints them.
 pub const DECLARATIVE: &[&str] = &["region", "mapping"];
 
@@ -30,6 +51,9 @@ mod tests {
         for name in [STATIC, RUN_TIME, &BUILTINS, &FILTERS, &TESTS].concat() {
             let told = [format!("`{name}`"), format!("`{name}("), format!("`{name}."), format!("`{name}[")];
             assert!(told.iter().any(|told| guide.contains(told)), "scenarios/README.md does not tell of `{name}`");
+        }
+        for name in [DEVICE, BAR].concat() {
+            assert!(guide.contains(&format!("`.{name}`")), "scenarios/README.md does not tell of `.{name}`");
         }
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Checker<'a> {
         let (scenario, command_line) = (self.scenario, self.command_line);
         let inputs = Inputs::of(scenario, case, command_line);
         let late = self.variables(path, case, &inputs);
-        let fields = self.fields(steps);
+        let fields = self.fields(case, steps);
         let told = self.problems.len();
         let known = Known::of(scenario, case, self.procedure, steps, &late);
         for expression in &all {
@@ -116,6 +116,7 @@ impl<'a> Checker<'a> {
                 Err(error) => self.say(error.diagnostic(expression.path())),
             }
             self.fraction(expression, &inputs);
+            self.bare_version(expression);
         }
         // A name that is not known may be meant for one of the matrix.
         if self.problems.len() == told {
@@ -249,13 +250,21 @@ impl<'a> Checker<'a> {
     fn undeclared(&mut self, path: &dyn Fn() -> Path, needed: &[Needed], when: When, known: &Known, fields: &Fields) {
         for Needed { name, range, field } in needed {
             if known.has(name, path, when) {
-                if let (Some((field, range)), Some((all, saved))) = (field, fields.get(name.as_str()))
+                let (all, saved): (&[&str], _) = match (name.as_str(), fields.get(name.as_str())) {
+                    (_, Some((all, saved))) => (all, saved.as_ref()),
+                    ("device", None) => (names::DEVICE, None),
+                    ("bar", None) => (names::BAR, None),
+                    _ => continue,
+                };
+                if let Some((field, range)) = field
                     && !all.contains(&field.as_str())
                 {
                     let title = format!("`{name}` has no `{field}`");
                     let mut problem = Diagnostic::error("unknown-field", path(), title)
-                        .label(suggest::expected_one_of(all.iter().copied()))
-                        .note(saved.clone(), Target::Value, "it is the result of this step");
+                        .label(suggest::expected_one_of(all.iter().copied()));
+                    if let Some(saved) = saved {
+                        problem = problem.note(saved.clone(), Target::Value, "it is the result of this step");
+                    }
                     problem.inside = Some(range.clone());
                     problem.help.extend(suggest::did_you_mean(field, all.iter().copied()));
                     self.say(problem);
@@ -307,12 +316,12 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What the results of steps have, by the names that they are saved under, and where the last one is saved.
-type Fields<'a> = BTreeMap<&'a str, (Vec<&'a str>, Path)>;
+/// What the case's further devices have, and the results of steps, by the names that they are saved under, and where the last one is saved.
+type Fields<'a> = BTreeMap<&'a str, (Vec<&'a str>, Option<Path>)>;
 
 impl<'a> Checker<'a> {
     /// What is known of the results of a case's steps. A result of which not all is known is none of them.
-    fn fields<'c>(&self, steps: &[Placed<'c>]) -> Fields<'c>
+    fn fields<'c>(&self, case: &'c Case, steps: &[Placed<'c>]) -> Fields<'c>
     where
         'a: 'c,
     {
@@ -337,18 +346,21 @@ impl<'a> Checker<'a> {
             };
             match all {
                 Some(all) => {
-                    let (known, saved) = fields.entry(name.0.as_str()).or_insert_with(|| (Vec::new(), Path::root()));
+                    let (known, saved) = fields.entry(name.0.as_str()).or_insert_with(|| (Vec::new(), None));
                     all.into_iter().for_each(|field| {
                         if !known.contains(&field) {
                             known.push(field)
                         }
                     });
-                    *saved = path.join("save");
+                    *saved = Some(path.join("save"));
                 }
                 None => drop(open.insert(name.0.as_str())),
             }
         }
         fields.retain(|name, _| !open.contains(name));
+        for (name, _) in case.devices.iter().filter(|(_, role)| role.0 != "all") {
+            fields.insert(name, (names::DEVICE.to_vec(), None));
+        }
         fields
     }
 
@@ -362,6 +374,21 @@ impl<'a> Checker<'a> {
         let mut problem =
             Diagnostic::error("expression", expression.path(), "`/` gives a fraction, not a whole number")
                 .label("expected `//`, whole division");
+        problem.inside = Some(range);
+        self.say(problem);
+    }
+
+    /// A version is text.
+    fn bare_version(&mut self, expression: &Written) {
+        if !expression.source.contains("version_at_least") {
+            return;
+        }
+        let Some(range) = scan::bare_version(expression.source) else { return };
+        let written = &expression.source[range.clone()];
+        let title = format!("{written} is a number, and no version");
+        let mut problem = Diagnostic::error("expression", expression.path(), title)
+            .label(format!("expected '{written}', in quotes"))
+            .help("as numbers 6.10 and 6.1 are the same");
         problem.inside = Some(range);
         self.say(problem);
     }

@@ -202,6 +202,9 @@ pub(in crate::language) fn in_hex(value: i128) -> String {
 
 /// Compares versions by their numbers; what follows them, such as `-rc3`, does not count.
 fn version_at_least(version: Value, least: Value) -> Result<bool, Error> {
+    if let Some(number) = [&version, &least].into_iter().find(|value| value.kind() == ValueKind::Number) {
+        return Err(refuse(format!("the number {number} is no version: put it in quotes, for 6.10 is 6.1 without")));
+    }
     let (version, least) = (version.to_string(), least.to_string());
     let parts = |text: &str| -> Result<Vec<u64>, Error> {
         let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());

@@ -135,6 +135,20 @@ pub(in crate::language) fn last_division(source: &str) -> Option<Range<usize>> {
     last.map(|range| range.start + inner.start..range.end + inner.start)
 }
 
+/// The number that stands where `version_at_least` takes a version: to YAML and to expressions, 6.10 is 6.1.
+pub(in crate::language) fn bare_version(source: &str) -> Option<Range<usize>> {
+    let inner = whole(source)?;
+    let words: Vec<Word> = Words::of(&source[inner.clone()]).collect();
+    let calls = words.iter().enumerate().filter(|(_, word)| word.text == "version_at_least");
+    let bare = |at: usize| {
+        let end = at + words[at..].iter().position(|word| word.is(")"))?;
+        let comma = at + words[at..end].iter().position(|word| word.is(","))?;
+        let first = words.get(comma + 1).filter(|word| word.kind == Kind::Number)?;
+        Some(first.start + inner.start..words[end - 1].range().end + inner.start)
+    };
+    calls.map(|(at, _)| at).find_map(bare)
+}
+
 /// The filters and tests that an expression names.
 pub(in crate::language) fn filters_and_tests(source: &str) -> (Vec<Word<'_>>, Vec<Word<'_>>) {
     let words: Vec<Word> = Words::of(source).collect();

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::language::{Complaint, text::node::shorten};
+use crate::language::{Complaint, Ids, text::node::shorten};
 
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.
 ///
@@ -60,6 +60,12 @@ impl<'de> Deserialize<'de> for Name {
                         let mut complaint = Complaint::new(format_args!("`{}` is no name", shorten(text)))
                             .code("invalid-name")
                             .expected("letters, digits and `_`, not starting with a digit");
+                        if Ids::is_valid(text) {
+                            let help = format!(
+                                "a pack gives devices names by their ids: `devices: {{ nic: {{ ids: [\"{text}\"] }} }}`"
+                            );
+                            return Err(complaint.help(help).raise());
+                        }
                         complaint.help.extend(match text.split_once('#').filter(|(name, _)| Name::is_valid(name)) {
                             Some((name, comment)) => {
                                 Some(format!("a comment needs a space before it: `{name} #{comment}`"))
