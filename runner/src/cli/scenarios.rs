@@ -58,18 +58,15 @@ impl Selection {
     pub fn read(&self) -> Result<Vec<Text>, Exit> {
         let mut files = Vec::new();
         for path in &self.paths {
-            collect(path, &mut files).map_err(|(path, error)| {
-                let reason = match error.kind() {
-                    io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-                    _ => error.to_string(),
-                };
-                let file = path.display().to_string();
-                let help: &[&str] = match error.kind() {
-                    io::ErrorKind::NotFound => &["name a scenario file or a folder with some, such as `scenarios/`"],
-                    _ => &[],
-                };
-                self.messages.say("unreadable", &file, &format!("failed to read {file}: {reason}"), help);
-                Exit::Usage
+            collect(path, &mut files).map_err(|(at, error)| {
+                self.unreadable(
+                    &at,
+                    &error,
+                    match *path == Path::new(PATH) {
+                        true => "name a scenario file or a folder with some: `.` is this folder",
+                        false => "name a scenario file or a folder with some, such as `scenarios/`",
+                    },
+                )
             })?;
         }
         if files.is_empty() {
@@ -152,17 +149,25 @@ impl Selection {
         Ok(found)
     }
 
+    /// Says that a file or folder cannot be read, and which would do.
+    fn unreadable(&self, at: &Path, error: &io::Error, other: &str) -> Exit {
+        let file = at.display().to_string();
+        let (reason, help): (String, &[&str]) = match error.kind() {
+            io::ErrorKind::NotFound => ("there is no such file or folder".to_owned(), &[other]),
+            _ => (error.to_string(), &[]),
+        };
+        self.messages.say("unreadable", &file, &format!("failed to read {file}: {reason}"), help);
+        Exit::Usage
+    }
+
     /// Adds the packs below a folder; of one that was `named` it is said if there are none.
     fn packs_below(&self, folder: &Path, named: bool, found: &mut Manifests) -> Result<(), Exit> {
         if !named && !folder.is_dir() {
             return Ok(());
         }
         let mut files = Vec::new();
-        collect(folder, &mut files).map_err(|(path, error)| {
-            let file = path.display().to_string();
-            self.messages.say("unreadable", &file, &format!("failed to read {file}: {error}"), &[]);
-            Exit::Usage
-        })?;
+        collect(folder, &mut files)
+            .map_err(|(at, error)| self.unreadable(&at, &error, "name a pack's folder, or one with packs in it"))?;
         files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
         if named && files.is_empty() {
             let folder = sanitize::line(&folder.to_string_lossy());

@@ -124,11 +124,12 @@ impl Checker<'_> {
             );
         }
         if case.steps.as_deref().is_some_and(|steps| steps_run(steps) > MOST_STEPS) {
+            let which = if self.procedure.is_some() { "procedure" } else { "case" };
             self.say(
                 Diagnostic::error(
                     "too-many-steps",
                     path.join("steps"),
-                    format!("case `{}` has no end in sight", case.name),
+                    format!("{which} `{}` has no end in sight", case.name),
                 )
                 .at(Target::Key)
                 .label(format!("expected at most {MOST_STEPS} steps, with every round of a `repeat`"))
