@@ -25,7 +25,16 @@ pub const DEVICE: &[&str] = &[
 ];
 
 /// What is known of the largest BAR.
-pub const BAR: &[&str] = &["index", "size"];
+const BAR: &[&str] = &["index", "size"];
+
+/// What is known of one of the names that every expression knows, where that is the same for all.
+pub fn fields(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "device" => Some(DEVICE),
+        "bar" => Some(BAR),
+        _ => None,
+    }
+}
 
 /// What the declarative form calls its region and its mapping; `show` prints them.
 pub const DECLARATIVE: &[&str] = &["region", "mapping"];

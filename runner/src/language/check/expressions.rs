@@ -250,13 +250,10 @@ impl<'a> Checker<'a> {
     fn undeclared(&mut self, path: &dyn Fn() -> Path, needed: &[Needed], when: When, known: &Known, fields: &Fields) {
         for Needed { name, range, field } in needed {
             if known.has(name, path, when) {
-                let (all, saved): (&[&str], _) = match (name.as_str(), fields.get(name.as_str())) {
-                    (_, Some((all, saved))) => (all, saved.as_ref()),
-                    ("device", None) => (names::DEVICE, None),
-                    ("bar", None) => (names::BAR, None),
-                    _ => continue,
-                };
-                if let Some((field, range)) = field
+                let of_result = fields.get(name.as_str());
+                let saved = of_result.and_then(|(_, saved)| saved.as_ref());
+                let all = of_result.map(|(all, _)| all.as_slice()).or_else(|| names::fields(name));
+                if let (Some((field, range)), Some(all)) = (field, all)
                     && !all.contains(&field.as_str())
                 {
                     let title = format!("`{name}` has no `{field}`");
