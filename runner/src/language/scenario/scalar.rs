@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::language::{Size, expression::functions::number};
 
 /// A value by name: text, a number, or true or false. A text such as `2MiB` is the number in expressions and keeps its spelling
-/// in names; a text that is wholly `{{ … }}` is computed.
+/// in names; a text that is wholly `{{ … }}` is computed, but in a `matrix`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)] // only for writing
 pub enum Scalar {
@@ -78,7 +78,7 @@ impl JsonSchema for Scalar {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A text, a whole number, true or false. `2MiB` counts as the number in expressions; `{{ … }}` is computed.",
+            "description": "A text, a whole number, true or false. `2MiB` counts as the number in expressions; `{{ … }}` is computed, but in a `matrix`.",
             "type": ["string", "integer", "boolean"],
             "examples": ["2MiB", 4096, "{{ page // 2 }}"],
         })
