@@ -117,9 +117,7 @@ impl Cases {
         }
         Ok(selected)
     }
-}
 
-impl Cases {
     /// The ids of the cases that `--case` names; says on standard error which one there is not.
     fn named(&self, plan: &Plan) -> Result<HashSet<String>, Exit> {
         let mut ids = HashSet::new();

@@ -35,6 +35,14 @@ impl Named {
     }
 }
 
+impl Named {
+    /// What is known of it without taking it.
+    fn used(&self) -> DeviceUsed {
+        let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
+        DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(Kind::of(self.bdf))
+    }
+}
+
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name.iter().try_for_each(|name| write!(f, "{name}="))?;
@@ -70,36 +78,38 @@ pub struct Devices {
     bindings: Vec<Binding>,
 }
 
-/// The devices by what sysfs says of them, before anything is touched; says on standard error if none is named.
+/// The devices by what sysfs says of them, before anything is touched; says on standard error if none is named, or one twice.
 pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Exit> {
     if named.is_empty() {
         eprint!("{}", none_named());
         return Err(Exit::NoVerdict);
     }
-    let used = |device: &Named| DeviceUsed {
-        name: device.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
-        bdf: device.bdf.to_string(),
-        ..DeviceUsed::default().of_kind(Kind::of(device.bdf))
-    };
-    Ok(named.iter().map(used).collect())
-}
-
-/// Binds the devices. Says on standard error what is missing, and how to get it.
-pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
-    let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
-    for Named { name, bdf } in named {
-        let name = name.clone().unwrap_or_else(|| UNNAMED.to_owned());
-        if let Some(twice) = devices.used.iter().find(|used| used.bdf == bdf.to_string()) {
+    let mut all: Vec<DeviceUsed> = Vec::new();
+    for device in named {
+        let DeviceUsed { name, bdf, .. } = &device.used();
+        if let Some(twice) = all.iter().find(|used| used.bdf == *bdf) {
             eprintln!("vfiospec: {bdf} is named twice, as `{}` and as `{name}`", twice.name);
             eprintln!("  help: name each device once");
             return Err(Exit::Usage);
         }
-        if devices.used.iter().any(|used| used.name == name) {
+        if all.iter().any(|used| used.name == *name) {
             eprintln!("vfiospec: two devices are called `{name}`");
             eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");
             return Err(Exit::Usage);
         }
-        let driver = match Binding::to_vfio(*bdf) {
+        all.push(device.used());
+    }
+    Ok(all)
+}
+
+/// Binds the devices, as [`named`] found them to be different ones.
+///
+/// # Errors
+/// The first that cannot be had; the others are given back.
+pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
+    let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
+    for device in named {
+        let driver = match Binding::to_vfio(device.bdf) {
             Ok(binding) => {
                 let driver = binding.previous_driver().map(str::to_owned);
                 devices.bindings.push(binding);
@@ -107,15 +117,17 @@ pub fn bind(named: &[Named]) -> Result<Devices, Exit> {
             }
             // It was asked for, with `--iommu none`: of all devices, and cases that need none of them run.
             Err(BindError::NoIommu(_)) if lab::is_guest() => None,
-            Err(error) => {
-                eprintln!("vfiospec: {error}");
-                return Err(Exit::NoVerdict);
-            }
+            Err(error) => return Err(error),
         };
-        let used = DeviceUsed { name, bdf: bdf.to_string(), driver, ..DeviceUsed::default() };
-        devices.used.push(used.of_kind(Kind::of(*bdf)));
+        devices.used.push(DeviceUsed { driver, ..device.used() });
     }
     Ok(devices)
+}
+
+/// Says why a device cannot be had.
+pub fn not_bound(error: &BindError) -> Exit {
+    eprintln!("vfiospec: {error}");
+    Exit::NoVerdict
 }
 
 impl Devices {

@@ -239,7 +239,7 @@ pub fn inside(args: &Inside) -> u8 {
 fn run(args: &Inside) -> io::Result<u8> {
     let _devices = match devices::bind(&args.devices) {
         Ok(devices) => devices,
-        Err(exit) => return Ok(exit as u8), // it has said why
+        Err(error) => return Ok(devices::not_bound(&error) as u8),
     };
     let mut port = fs::OpenOptions::new().write(true).open(JOURNAL_PORT)?;
     tell(&mut port, &Said::Started)?;

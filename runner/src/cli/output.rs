@@ -360,9 +360,7 @@ impl Output {
             }
         }
     }
-}
 
-impl Output {
     /// A run came to its end without an event, for this reason or by Ctrl-C. The reports say that none of its cases ran: whoever reads
     /// them, such as Jenkins, is not to take an earlier run's for this one's. The journal of an earlier run stays. Of a run that was to go
     /// on, the reports say how far it had come.

@@ -102,11 +102,9 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
     let interrupt = interrupt::flag();
     let mut devices = match devices::bind(&args.devices) {
         Ok(devices) => devices,
-        Err(exit) => {
-            if exit != Exit::Usage {
-                output.not_begun(Begun::new(started, &plan, &schedule), Some("a device cannot be had"));
-            }
-            return Err(exit);
+        Err(error) => {
+            output.not_begun(Begun::new(started, &plan, &schedule), Some(&error.to_string()));
+            return Err(devices::not_bound(&error));
         }
     };
     devices.planned_as(&setup.devices);
@@ -134,7 +132,7 @@ fn prepare_and_run(args: &Args) -> Result<Exit, Exit> {
 /// devices are is what it takes them for.
 fn in_guest(args: &Args, texts: Vec<Text>, schedule: &Schedule, events: &Path) -> Result<Exit, Exit> {
     let interrupt = interrupt::flag();
-    let devices = devices::bind(&args.devices)?;
+    let devices = devices::bind(&args.devices).map_err(|error| devices::not_bound(&error))?;
     let started = started(&devices.used);
     let mut planned = devices.used.clone();
     for device in &mut planned {
