@@ -150,6 +150,10 @@ impl Choice {
         if devices != [DeviceModel::Edu] {
             devices.iter().for_each(|model| say("--device", model.name().to_owned()));
         }
+        if self.accel != Accel::default() {
+            let name = clap::ValueEnum::to_possible_value(&self.accel).expect("all can be given");
+            say("--accel", name.get_name().to_owned());
+        }
         words
     }
 

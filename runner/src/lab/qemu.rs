@@ -8,6 +8,7 @@ use super::options::{DeviceModel, IommuModel, Options};
 use super::protocol::{KERNEL_MARK, PORT_NAME};
 use super::tools;
 use super::version::Version;
+use crate::report::sanitize;
 
 /// How a guest is really executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub(super) fn check_memory(options: &Options, meminfo: &str) -> Result<(), LabEr
             "failed to give the guest {} MiB: {mib} MiB are available here",
             options.memory_mib
         ))
-        .help("close other programs, or give the guest less with --memory (below 3584 MiB it may have no 1 GiB page)")),
+        .help("close other programs: the guest needs that much, for a page of 1 GiB among others")),
         _ => Ok(()),
     }
 }
@@ -173,9 +174,12 @@ fn kernel_command_line(options: &Options) -> String {
 
 /// The command as one line that a person can run again.
 pub(super) fn as_line(arguments: &[String]) -> String {
-    let plain = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=.,:/+".contains(c));
-    let quote = |word: &String| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) };
-    [tools::QEMU.to_owned()].into_iter().chain(arguments.iter().map(quote)).collect::<Vec<_>>().join(" ")
+    [tools::QEMU]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str))
+        .map(sanitize::word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A folder for QEMU's files cannot have commas: they separate its options.
