@@ -34,13 +34,22 @@ impl Baseline {
 
     /// What has changed since.
     pub fn compare(&self, kept: &BTreeMap<u64, u64>) -> Vec<Observation> {
+        let mut now = Baseline::take(kept);
+        if self.missing_huge_pages(&now).is_some() || self.more_pins(&now).is_some_and(|more| more > 0) {
+            thread::sleep(PATIENCE);
+            let Baseline { huge_pages, page_pins, .. } = Baseline::take(kept);
+            now = Baseline { huge_pages, page_pins, ..now };
+        }
+        self.against(&now)
+    }
+
+    fn against(&self, now: &Baseline) -> Vec<Observation> {
         let mut seen = Vec::new();
-        let now = facts::process_memory();
         for (observer, field, of) in [
             ("locked_memory", "VmLck", (|memory| memory.locked) as fn(ProcessMemory) -> u64),
             ("pinned_memory", "VmPin", |memory| memory.pinned),
         ] {
-            seen.push(match (self.memory.map(of), now.map(of)) {
+            seen.push(match (self.memory.map(of), now.memory.map(of)) {
                 (Some(before), Some(after)) if before == after => held(observer),
                 (Some(before), Some(after)) => broken(
                     observer,
@@ -49,64 +58,48 @@ impl Baseline {
                 _ => unchecked(observer, format!("/proc/self/status has no {field}")),
             });
         }
-        seen.push(match self.missing_huge_pages(kept) {
+        seen.push(match self.missing_huge_pages(now) {
             None => held("huge_pages"),
             Some((page, missing)) => broken(
                 "huge_pages",
                 format!("{missing} huge pages of {} are no longer free that were before the case", Size(page)),
             ),
         });
-        seen.push(match (self.files, facts::open_files()) {
+        seen.push(match (self.files, now.files) {
             (Some(before), Some(after)) if before == after => held("open_files"),
             (Some(before), Some(after)) => {
                 broken("open_files", format!("{after} files are open, and {before} were before the case"))
             }
             _ => unchecked("open_files", "/proc/self/fd cannot be read".into()),
         });
-        seen.push(match self.page_pins {
-            Some(before) => match more_pins(before) {
-                0 => held("page_pins"),
-                more => {
-                    broken("page_pins", format!("{more} pages that were pinned for a device have not been let go of"))
-                }
-            },
+        seen.push(match self.more_pins(now) {
+            Some(0) => held("page_pins"),
+            Some(more) => {
+                broken("page_pins", format!("{more} pages that were pinned for a device have not been let go of"))
+            }
             None => unchecked("page_pins", "it is told for the whole host, where others may pin pages, too".into()),
         });
         seen
     }
 
     /// Huge pages that did not come back, the smallest size first. Others may free some meanwhile, and that is no news.
-    fn missing_huge_pages(&self, kept: &BTreeMap<u64, u64>) -> Option<(u64, u64)> {
-        let missing = || {
-            let now = huge_pages(kept);
-            let fewer = |(page, before): (&u64, &u64)| {
-                let after = now.get(page).copied().unwrap_or(0);
-                before.checked_sub(after).filter(|missing| *missing > 0).map(|missing| (*page, missing))
-            };
-            self.huge_pages.iter().find_map(fewer)
+    fn missing_huge_pages(&self, now: &Baseline) -> Option<(u64, u64)> {
+        let fewer = |(page, before): (&u64, &u64)| {
+            let after = now.huge_pages.get(page).copied().unwrap_or(0);
+            before.checked_sub(after).filter(|missing| *missing > 0).map(|missing| (*page, missing))
         };
-        missing().and_then(|_| {
-            thread::sleep(PATIENCE);
-            missing()
-        })
+        self.huge_pages.iter().find_map(fewer)
+    }
+
+    /// How many more pins there are than before.
+    fn more_pins(&self, now: &Baseline) -> Option<i64> {
+        Some(now.page_pins?.wrapping_sub(self.page_pins?).max(0))
     }
 }
 
 /// How many times pages are pinned, where nobody else pins any.
 fn page_pins() -> Option<i64> {
     if lab::is_guest() { facts::page_pins() } else { None }
-}
-
-/// How many more pins there are than before.
-fn more_pins(before: i64) -> i64 {
-    let more = || page_pins().map_or(0, |now| now.wrapping_sub(before).max(0));
-    match more() {
-        0 => 0,
-        _ => {
-            thread::sleep(PATIENCE);
-            more()
-        }
-    }
 }
 
 /// Huge pages that are free or ours to give, by their size.
@@ -186,18 +179,28 @@ mod tests {
 
     #[test]
     fn what_is_as_before_is_held_and_what_is_not_is_broken() {
-        let kept = BTreeMap::new();
-        let mut before = Baseline::take(&kept);
-        let states = |before: &Baseline| before.compare(&kept).iter().map(|seen| seen.state).collect::<Vec<_>>();
+        let (held, broken, blind) = (Observed::Held, Observed::Broken, Observed::Unchecked);
+        let states =
+            |before: &Baseline, now: &Baseline| before.against(now).iter().map(|seen| seen.state).collect::<Vec<_>>();
         // Pins are told for the whole host, and this is none of the lab's.
-        let (held, blind) = (Observed::Held, Observed::Unchecked);
-        assert_eq!(states(&before), [held, held, held, held, blind]);
-        let file = std::fs::File::open("/dev/null").unwrap();
-        let told = before.compare(&kept).remove(3);
-        assert_eq!((told.observer.as_str(), told.state), ("open_files", Observed::Broken));
-        drop(file);
-        before.memory = before.memory.map(|memory| ProcessMemory { pinned: memory.pinned + 4096, ..memory });
-        before.huge_pages.insert(1 << 40, 1);
-        assert_eq!(states(&before), [held, Observed::Broken, Observed::Broken, held, blind]);
+        let before = Baseline::take(&BTreeMap::new());
+        assert_eq!(states(&before, &before), [held, held, held, held, blind]);
+        let more = |memory: ProcessMemory| ProcessMemory { locked: memory.locked, pinned: memory.pinned + 4096 };
+        let now = Baseline {
+            memory: before.memory.map(more),
+            huge_pages: BTreeMap::new(),
+            files: before.files.map(|n| n + 1),
+            page_pins: Some(1),
+        };
+        let before = Baseline { huge_pages: BTreeMap::from([(1 << 30, 1)]), page_pins: Some(0), ..before };
+        assert_eq!(states(&before, &now), [held, broken, broken, broken, broken]);
+        // What was freed or let go of by others is no news.
+        let now = Baseline {
+            huge_pages: BTreeMap::from([(1 << 30, 2)]),
+            page_pins: Some(-1),
+            ..Baseline::take(&BTreeMap::new())
+        };
+        let seen = states(&before, &now);
+        assert_eq!([seen[2], seen[4]], [held, held]);
     }
 }
