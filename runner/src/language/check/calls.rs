@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::language::{
-    Case, Diagnostic, Name, Pack, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
+    Case, Diagnostic, Name, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
     region_named, text::suggest,
 };
 
@@ -67,9 +67,8 @@ impl Checker<'_> {
         }
         for (index, (first, pack)) in packs.iter().enumerate() {
             for (second, other) in &packs[index + 1..] {
-                let others = roles_of(other, name);
                 let pairs =
-                    roles_of(pack, name).into_iter().flat_map(|one| others.iter().map(move |other| (one, *other)));
+                    pack.roles_with(&name.0).flat_map(|one| other.roles_with(&name.0).map(move |other| (one, other)));
                 let mut both = pairs.filter_map(|(one, other)| match role {
                     Some(role) => same(&same(one, other)?, role),
                     None => same(one, other),
@@ -249,13 +248,6 @@ impl Checker<'_> {
             );
         }
     }
-}
-
-/// The devices that a pack's procedure is for.
-fn roles_of<'p>(pack: &'p Pack, name: &Name) -> Vec<&'p Role> {
-    let Some(procedure) = pack.procedures.get(&name.0) else { return Vec::new() };
-    let meant = |role: &str| procedure.devices.as_ref().is_none_or(|names| names.iter().any(|name| name.0 == role));
-    pack.devices.iter().filter(|(role, _)| meant(role)).map(|(_, role)| role).collect()
 }
 
 /// The devices that are both, where there can be no doubt that there are some: all but their ids is the same.

@@ -66,9 +66,16 @@ impl Pack {
 
     /// The procedure of this name for a device of this kind.
     pub fn procedure_for(&self, name: &str, kind: &Kind) -> Option<&Procedure> {
-        let procedure = self.procedures.get(name)?;
-        let meant = |role: &str| procedure.devices.as_ref().is_none_or(|names| names.iter().any(|n| n.0 == role));
-        self.devices.iter().any(|(role, device)| meant(role) && device.matches(kind)).then_some(procedure)
+        self.roles_with(name).any(|device| device.matches(kind)).then(|| self.procedures.get(name))?
+    }
+
+    /// The devices that its procedure of this name is for; none without one.
+    pub fn roles_with(&self, name: &str) -> impl Iterator<Item = &Role> {
+        let procedure = self.procedures.get(name);
+        let meant = move |role: &str| {
+            procedure.is_some_and(|it| it.devices.as_ref().is_none_or(|names| names.iter().any(|n| n.0 == role)))
+        };
+        self.devices.iter().filter(move |(role, _)| meant(role)).map(|(_, device)| device)
     }
 }
 
