@@ -222,7 +222,14 @@ impl Page<'_> {
             _ => block.extend(self.wrapped(&line(message), 2).iter().map(|l| format!("  {l}\n"))),
         }
         if in_full {
-            block += &self.last("calls", &result.calls());
+            let calls: Vec<&str> = result.trace.iter().map(String::as_str).collect();
+            block += &self.last(
+                &match result.before.len() {
+                    0 => "calls".to_owned(),
+                    before => format!("calls, behind {before} of earlier cases that opened what it uses"),
+                },
+                &calls,
+            );
             let log = result.kernel_log.iter().map(String::as_str).filter(|line| !is_routine(line));
             block += &self.last("kernel log", &log.collect::<Vec<_>>());
             // In one line, however long: it is there to be copied.
