@@ -4,6 +4,7 @@
 //! they checked nothing.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -188,8 +189,12 @@ fn with_scenario(test: impl FnOnce(&mut Server, &str)) {
     test(&mut server, &uri());
 }
 
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+}
+
 fn scenario() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").join("scenarios/kernel/dma_mapping.yaml")
+    top().join("scenarios/kernel/dma_mapping.yaml")
 }
 
 fn uri() -> String {
@@ -247,34 +252,64 @@ fn told<'s>(schema: &'s Value, path: &[String]) -> Option<&'s Value> {
     found.into_iter().find(|key| key["description"].is_string())
 }
 
-/// The same for all places of a key in a file.
-fn shape(file: &str, path: &[String]) -> String {
-    let names: Vec<&str> = path.iter().map(String::as_str).filter(|name| name.parse::<usize>().is_err()).collect();
-    format!("{file} {}", names.join("."))
+/// A key that the schema tells of, where it stands in a file.
+struct Key {
+    file: &'static str,
+    path: Vec<String>,
+    line: usize,
+    column: usize,
+    told: Value,
+}
+
+impl Key {
+    /// The same for all places of the key in its file.
+    fn shape(&self) -> String {
+        let names = self.path.iter().map(String::as_str).filter(|name| name.parse::<usize>().is_err());
+        format!("{} {}", self.file, names.collect::<Vec<_>>().join("."))
+    }
+
+    /// Whether what an editor shows begins with the key's own text.
+    fn is_told_in(&self, shown: &str) -> bool {
+        shown.replace('\\', "").starts_with(self.told["description"].as_str().unwrap_or_default())
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}:{} {}", self.file, self.line + 1, self.column + 1, self.path.join("."))
+    }
+}
+
+/// The file's address, its text, and the keys that the schema tells of.
+fn whole(server: &mut Server, file: &'static str) -> (String, String, Vec<Key>) {
+    let path = top().join(file);
+    let (text, schema) = (fs::read_to_string(&path).expect("readable"), schema_of(file));
+    let uri = format!("file://{}", path.display());
+    server.open(&uri, &text);
+    let keys = server.keys(&uri).into_iter().filter_map(|(path, (line, column))| {
+        let told = told(&schema, &path)?.clone();
+        Some(Key { file, path, line, column, told })
+    });
+    let keys = keys.collect();
+    (uri, text, keys)
 }
 
 #[test]
 fn of_every_key_its_own_text_an_example_and_its_default_are_shown() {
     with_scenario(|server, _| {
-        let top = scenario().ancestors().nth(3).expect("the repository").to_owned();
-        let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
         for file in WHOLE {
-            let (text, schema) = (fs::read_to_string(top.join(file)).expect("readable"), schema_of(file));
-            let uri = format!("file://{}", top.join(file).display());
-            server.open(&uri, &text);
-            for (path, (line, column)) in server.keys(&uri) {
-                let Some(key) = told(&schema, &path) else { continue };
-                if !seen.insert(shape(file, &path)) {
+            let (uri, _, keys) = whole(server, file);
+            for key in keys {
+                if !seen.insert(key.shape()) {
                     continue;
                 }
                 // Where the last key ends is where the first one begins, so not there.
-                let hover = server.at("textDocument/hover", &uri, (line, column + 1));
-                let shown = hover["contents"]["value"].as_str().unwrap_or_default().replace('\\', "");
-                let is_its_own = shown.starts_with(key["description"].as_str().unwrap_or_default());
+                let hover = server.at("textDocument/hover", &uri, (key.line, key.column + 1));
+                let shown = hover["contents"]["value"].as_str().unwrap_or_default();
                 let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let default = key.get("default").map(|value| format!("Default: `{}`", text(value)));
-                if !is_its_own || !default.is_none_or(|told| shown.contains(&told)) || !shown.contains("Example:") {
-                    wrong.push(format!("{file}:{}:{} {}\n{shown}", line + 1, column + 1, path.join(".")));
+                let default = key.told.get("default").map(|value| format!("Default: `{}`", text(value)));
+                let has_default = default.is_none_or(|told| shown.replace('\\', "").contains(&told));
+                if !key.is_told_in(shown) || !has_default || !shown.contains("Example:") {
+                    wrong.push(format!("{}\n{shown}", key.place()));
                 }
             }
         }
@@ -326,36 +361,32 @@ fn keys_and_values_are_offered_where_they_fit() {
 #[test]
 fn every_key_is_offered_with_its_text_where_it_stands() {
     with_scenario(|server, _| {
-        let top = scenario().ancestors().nth(3).expect("the repository").to_owned();
-        let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
         for file in WHOLE {
-            let (text, schema) = (fs::read_to_string(top.join(file)).expect("readable"), schema_of(file));
-            let uri = format!("file://{}", top.join(file).display());
-            server.open(&uri, &text);
-            for (path, (line, column)) in server.keys(&uri) {
-                let Some(key) = told(&schema, &path) else { continue };
-                let lines: Vec<&str> = text.lines().collect();
-                let before = &lines[line][..column];
+            let (_, text, keys) = whole(server, file);
+            let lines: Vec<&str> = text.lines().collect();
+            for key in keys {
+                let before = &lines[key.line][..key.column];
                 // In a flow mapping the server offers little.
-                if before.contains(['{', '[', '#']) || !seen.insert(shape(file, &path)) {
+                if before.contains(['{', '[', '#']) || !seen.insert(key.shape()) {
                     continue;
                 }
                 // The file as it is while the key's first letter is typed.
-                let name = path.last().expect("a name");
+                let name = key.path.last().expect("a name");
                 let typed = format!("{before}{}", &name[..1]);
-                let as_typed = format!("{}\n{typed}\n", lines[..line].join("\n"));
-                let uri =
-                    format!("file://{}", top.join(file).with_file_name(format!("typed{}.yaml", seen.len())).display());
+                let as_typed = format!("{}\n{typed}\n", lines[..key.line].join("\n"));
+                let here = top().join(file).with_file_name(format!("typed{}.yaml", seen.len()));
+                let uri = format!("file://{}", here.display());
                 server.open(&uri, &as_typed);
-                let list = server.at("textDocument/completion", &uri, (line, typed.len()));
+                let list = server.at("textDocument/completion", &uri, (key.line, typed.len()));
                 let items = list["items"].as_array().or(list.as_array()).cloned().unwrap_or_default();
-                let text = items.iter().find(|item| item["label"] == **name).map(|item| match &item["documentation"] {
+                let item = items.iter().find(|item| item["label"] == **name);
+                let text = item.map(|item| match &item["documentation"] {
                     Value::String(text) => text.clone(),
                     markup => markup["value"].as_str().unwrap_or_default().to_owned(),
                 });
-                let description = key["description"].as_str().unwrap_or_default();
-                if !text.as_ref().is_some_and(|text| text.replace('\\', "").starts_with(description)) {
-                    wrong.push(format!("{file}:{}:{} {} {text:?}", line + 1, column + 1, path.join(".")));
+                if !text.as_ref().is_some_and(|text| key.is_told_in(text)) {
+                    wrong.push(format!("{} {text:?}", key.place()));
                 }
             }
         }
