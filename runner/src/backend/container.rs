@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Access, Info, Iommu, IovaRange};
+use super::{Access, Info, Iommu, IovaRange, error::OpenCall};
 use crate::uapi::{self, Errno, Tracer, vfio};
 
 /// A container with its groups: `/dev/vfio/vfio`, or `/dev/iommu` in that part.
@@ -37,8 +37,7 @@ pub struct Group {
 
 /// A call on the way of a group into its container, and what it failed with.
 pub(super) enum NoGroup {
-    Open(Errno),
-    Call(&'static str, Errno),
+    Call(OpenCall, Errno),
     NotViable,
 }
 
@@ -70,17 +69,17 @@ impl Container {
             std::thread::yield_now();
         };
         let tracer = &self.tracer;
-        let fd = uapi::open(path, tracer).map_err(NoGroup::Open)?;
         let failed = |call| move |errno| NoGroup::Call(call, errno);
-        let status = vfio::group_status(fd.as_fd(), tracer).map_err(failed("VFIO_GROUP_GET_STATUS"))?;
+        let fd = uapi::open(path, tracer).map_err(failed(OpenCall::Open))?;
+        let status = vfio::group_status(fd.as_fd(), tracer).map_err(failed(OpenCall::GroupStatus))?;
         if !status.viable {
             return Err(NoGroup::NotViable);
         }
-        vfio::group_set_container(fd.as_fd(), self.fd(), tracer).map_err(failed("VFIO_GROUP_SET_CONTAINER"))?;
+        vfio::group_set_container(fd.as_fd(), self.fd(), tracer).map_err(failed(OpenCall::SetContainer))?;
         if !groups.set {
             if let Err(errno) = vfio::set_iommu(self.fd(), self.kind, tracer) {
                 leave(fd, tracer);
-                return Err(NoGroup::Call("VFIO_SET_IOMMU", errno));
+                return Err(NoGroup::Call(OpenCall::SetIommu, errno));
             }
             groups.set = true;
         }

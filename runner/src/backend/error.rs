@@ -6,37 +6,77 @@ use std::path::{Path, PathBuf};
 use crate::host::{Bdf, pci};
 use crate::uapi::Errno;
 
-/// No device of this kernel has a VFIO file.
-const NO_CDEVS: &str = "find the VFIO device";
-/// This one has none, as it is not vfio-pci's.
-const NOT_BOUND: &str = "find the device on vfio-pci";
+/// A call on the way to an open device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 
-/// There is none, as no IOMMU is in front of it: nothing of VFIO works with it.
-const NO_IOMMU: &str = "find an IOMMU in front of the device";
+pub(super) enum OpenCall {
+    Open,
+    ApiVersion,
+    CheckExtension,
+    GroupStatus,
+    SetContainer,
+    SetIommu,
+    DeviceFd,
+    IoasAlloc,
+    Bind,
+    Attach,
+}
 
-/// A device could not be opened: the step that failed, on which file, and what helps.
+impl OpenCall {
+    fn name(self) -> &'static str {
+        match self {
+            OpenCall::Open => "open",
+            OpenCall::ApiVersion => "VFIO_GET_API_VERSION",
+            OpenCall::CheckExtension => "VFIO_CHECK_EXTENSION",
+            OpenCall::GroupStatus => "VFIO_GROUP_GET_STATUS",
+            OpenCall::SetContainer => "VFIO_GROUP_SET_CONTAINER",
+            OpenCall::SetIommu => "VFIO_SET_IOMMU",
+            OpenCall::DeviceFd => "VFIO_GROUP_GET_DEVICE_FD",
+            OpenCall::IoasAlloc => "IOMMU_IOAS_ALLOC",
+            OpenCall::Bind => "VFIO_DEVICE_BIND_IOMMUFD",
+            OpenCall::Attach => "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+        }
+    }
+}
+
+/// What kept a device from being opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// A call failed.
+    Call(OpenCall, Errno),
+    /// No IOMMU is in front of the device, so nothing of VFIO works with it.
+    NoIommu,
+    /// There is no such PCI device.
+    NoDevice,
+    /// No device of this kernel has a VFIO file.
+    NoCdevs,
+    /// The device has no VFIO file, as it is not bound to vfio-pci.
+    NotBound,
+    /// Other drivers have devices of its group.
+    NotViable,
+}
+
+/// A device could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
-    /// The call, such as `open` or `VFIO_SET_IOMMU`; what was to be done where no call was made.
-    pub step: &'static str,
-    /// The file that it was made on.
-    pub path: PathBuf,
-    /// What it failed with; `None` where something was missing before any call.
-    pub errno: Option<Errno>,
+    obstacle: Obstacle,
+    /// The file that was called or looked for.
+    path: PathBuf,
     /// What to do, in one sentence; `None` where we know nothing better than the errno.
-    pub help: Option<String>,
+    help: Option<String>,
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            NO_IOMMU => return write!(f, "no IOMMU is in front of the device, and VFIO opens none without"),
-            "open" => write!(f, "failed to open {}", self.path.display())?,
-            step if self.errno.is_some() => write!(f, "failed to call {step} on {}", self.path.display())?,
-            step => write!(f, "failed to {step} at {}", self.path.display())?,
-        }
-        if let Some(errno) = self.errno {
-            write!(f, ": {errno}")?;
+        let path = self.path.display();
+        match self.obstacle {
+            Obstacle::Call(OpenCall::Open, errno) => write!(f, "failed to open {path}: {errno}")?,
+            Obstacle::Call(call, errno) => write!(f, "failed to call {} on {path}: {errno}", call.name())?,
+            Obstacle::NoIommu => f.write_str("no IOMMU is in front of the device, and VFIO opens none without")?,
+            Obstacle::NoDevice => write!(f, "failed to find the IOMMU group at {path}")?,
+            Obstacle::NoCdevs => write!(f, "failed to find the VFIO device at {path}")?,
+            Obstacle::NotBound => write!(f, "failed to find the device on vfio-pci at {path}")?,
+            Obstacle::NotViable => write!(f, "failed to use the group at {path}")?,
         }
         match &self.help {
             Some(help) => write!(f, "; {help}"),
@@ -48,29 +88,37 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl OpenError {
-    /// Whether this kernel does not have the backend at all, or not loaded: nothing is broken, there is nothing to test.
+    /// Whether this kernel lacks the backend, or has not loaded it: nothing is broken, there is nothing to test.
     pub fn is_missing(&self) -> bool {
-        let backend = self.path == Path::new("/dev/iommu") || self.path == Path::new("/dev/vfio/vfio");
-        match (self.step, self.errno) {
-            ("open", Some(Errno(libc::ENOENT | libc::ENODEV))) => backend,
-            ("VFIO_CHECK_EXTENSION", Some(Errno(libc::EOPNOTSUPP))) => true,
-            (NO_CDEVS | NO_IOMMU, None) => true,
-            _ => false,
+        match self.obstacle {
+            Obstacle::Call(OpenCall::Open, Errno(libc::ENOENT | libc::ENODEV)) => {
+                self.path == Path::new("/dev/iommu") || self.path == Path::new("/dev/vfio/vfio")
+            }
+            Obstacle::Call(OpenCall::CheckExtension, Errno(libc::EOPNOTSUPP)) => true,
+            Obstacle::NoCdevs | Obstacle::NoIommu => true,
+            Obstacle::Call(..) | Obstacle::NoDevice | Obstacle::NotBound | Obstacle::NotViable => false,
         }
     }
 
-    pub(super) fn new(step: &'static str, path: &Path, errno: Errno, bdf: Bdf) -> OpenError {
-        let help = help(step, path, errno, bdf);
-        OpenError { step, path: path.into(), errno: Some(errno), help }
+    /// What the call failed with; `None` where something was missing before any call.
+    pub fn errno(&self) -> Option<Errno> {
+        match self.obstacle {
+            Obstacle::Call(_, errno) => Some(errno),
+            _ => None,
+        }
+    }
+
+    pub(super) fn call(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> OpenError {
+        let help = help(call, path, errno, bdf);
+        OpenError { obstacle: Obstacle::Call(call, errno), path: path.into(), help }
     }
 
     pub(super) fn no_group(bdf: Bdf) -> OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/iommu_group"));
         if path.parent().is_some_and(Path::exists) {
-            return OpenError { step: NO_IOMMU, path, errno: None, help: None };
+            return OpenError { obstacle: Obstacle::NoIommu, path, help: None };
         }
-        let help = Some(format!("there is no PCI device {bdf}"));
-        OpenError { step: "find the IOMMU group", path, errno: None, help }
+        OpenError { obstacle: Obstacle::NoDevice, path, help: Some(format!("there is no PCI device {bdf}")) }
     }
 
     pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
@@ -78,25 +126,32 @@ impl OpenError {
             return OpenError::no_group(bdf);
         }
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
-        // Only where the device is on vfio-pci is it the kernel that has no such files. Else the device was taken away.
-        let (step, help) = match pci::driver(bdf).as_deref() {
-            Some("vfio-pci") => {
-                (NO_CDEVS, "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into())
-            }
-            Some(driver) => (NOT_BOUND, format!("{bdf} is bound to {driver}, not to vfio-pci")),
-            None => (NOT_BOUND, format!("{bdf} is not bound to vfio-pci")),
+        // The kernel has no such files only if the device is on vfio-pci. Otherwise the device was taken away.
+        let (obstacle, help) = match pci::driver(bdf).as_deref() {
+            Some("vfio-pci") => (
+                Obstacle::NoCdevs,
+                "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into(),
+            ),
+            _ => (Obstacle::NotBound, not_bound_help(bdf)),
         };
-        OpenError { step, path, errno: None, help: Some(help) }
+        OpenError { obstacle, path, help: Some(help) }
     }
 
     pub(super) fn not_viable(path: &Path, bdf: Bdf) -> OpenError {
-        OpenError { step: "use the group", path: path.into(), errno: None, help: Some(not_viable_help(bdf)) }
+        OpenError { obstacle: Obstacle::NotViable, path: path.into(), help: Some(not_viable_help(bdf)) }
+    }
+}
+
+fn not_bound_help(bdf: Bdf) -> String {
+    match pci::driver(bdf) {
+        Some(driver) => format!("{bdf} is bound to {driver}, not to vfio-pci"),
+        None => format!("{bdf} is not bound to vfio-pci"),
     }
 }
 
 /// The devices of the group that keep it from being viable, with their drivers.
 ///
-/// A bridge's driver (pcieport) manages no DMA of its own, and is no obstacle.
+/// A bridge's driver (pcieport) manages no DMA of its own, and does not get in the way.
 fn in_the_way(bdf: Bdf) -> Vec<(Bdf, String)> {
     let others = pci::group_members(bdf).into_iter().filter(|other| *other != bdf);
     let bound = others.filter_map(|other| pci::driver(other).map(|driver| (other, driver)));
@@ -119,41 +174,37 @@ fn unsafe_interrupts_help(module: &str) -> String {
     )
 }
 
-fn help(step: &str, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
+fn help(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
+    use OpenCall::{Attach, Bind, CheckExtension, DeviceFd, Open, SetContainer, SetIommu};
     let file = path.to_str().unwrap_or_default();
-    Some(match (step, file, errno.0) {
-        ("open", "/dev/iommu", libc::ENOENT) => {
+    Some(match (call, file, errno.0) {
+        (Open, "/dev/iommu", libc::ENOENT) => {
             "the kernel is built without CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd".into()
         }
-        ("open", "/dev/vfio/vfio", libc::ENOENT) => {
+        (Open, "/dev/vfio/vfio", libc::ENOENT) => {
             "the kernel is built without CONFIG_VFIO_CONTAINER, or its module is not loaded: modprobe vfio".into()
         }
-        ("open", "/dev/vfio/vfio", libc::ENODEV) => "modprobe vfio_iommu_type1".into(),
-        ("open", _, libc::ENOENT) => match pci::driver(bdf).as_deref() {
-            Some("vfio-pci") => "the kernel is built without CONFIG_VFIO_GROUP, or /dev is not kept by devtmpfs".into(),
-            Some(driver) => format!("{bdf} is bound to {driver}, not to vfio-pci"),
-            None => format!("{bdf} is not bound to vfio-pci"),
-        },
-        ("open", _, libc::EBUSY) => format!("another process has {bdf} or its group open"),
-        ("open", _, libc::EACCES | libc::EPERM) => "run it as root, or give the file to your user".into(),
-        ("VFIO_GROUP_SET_CONTAINER", _, libc::ENODEV | libc::EINVAL | libc::ENOTTY) => {
+        (Open, "/dev/vfio/vfio", libc::ENODEV) => "modprobe vfio_iommu_type1".into(),
+        (Open, _, libc::ENOENT) if pci::driver(bdf).as_deref() == Some("vfio-pci") => {
+            "the kernel is built without CONFIG_VFIO_GROUP, or /dev is not kept by devtmpfs".into()
+        }
+        (Open, _, libc::ENOENT) => not_bound_help(bdf),
+        (Open, _, libc::EACCES | libc::EPERM) => "run it as root, or give the file to your user".into(),
+        (SetContainer, _, libc::ENODEV | libc::EINVAL | libc::ENOTTY) => {
             "the kernel cannot put a VFIO group into this container: is CONFIG_VFIO_GROUP there?".into()
         }
-        ("VFIO_CHECK_EXTENSION", "/dev/vfio/vfio", libc::EOPNOTSUPP) => {
+        (CheckExtension, "/dev/vfio/vfio", libc::EOPNOTSUPP) => {
             "the kernel has no TYPE1 driver loaded: modprobe vfio_iommu_type1".into()
         }
-        ("VFIO_SET_IOMMU", _, libc::EPERM) => unsafe_interrupts_help("vfio_iommu_type1"),
-        // For either of two reasons.
-        ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EPERM) if !in_the_way(bdf).is_empty() => not_viable_help(bdf),
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT", _, libc::EPERM) => {
-            unsafe_interrupts_help("iommufd")
-        }
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EACCES) => {
+        (SetIommu, _, libc::EPERM) => unsafe_interrupts_help("vfio_iommu_type1"),
+        // The kernel has two reasons for EPERM here.
+        (Bind, _, libc::EPERM) if !in_the_way(bdf).is_empty() => not_viable_help(bdf),
+        (DeviceFd | Bind | Attach, _, libc::EPERM) => unsafe_interrupts_help("iommufd"),
+        (DeviceFd | Bind, _, libc::EACCES) => {
             format!("{bdf} needs the VF token that its SR-IOV device was opened with")
         }
         // EBUSY where it is open through its group, EINVAL where it is bound to another IOMMUFD.
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", _, libc::EBUSY)
-        | ("VFIO_DEVICE_BIND_IOMMUFD", _, libc::EINVAL) => {
+        (Open | DeviceFd | Bind, _, libc::EBUSY) | (Bind, _, libc::EINVAL) => {
             format!("another process has {bdf} or its group open")
         }
         _ => return None,
@@ -167,24 +218,24 @@ mod tests {
     /// No machine has this one.
     const BDF: Bdf = Bdf { domain: 0xffff, bus: 0xff, device: 0x1f, function: 7 };
 
-    fn text(step: &'static str, path: &str, errno: i32) -> String {
-        OpenError::new(step, Path::new(path), Errno(errno), BDF).to_string()
+    fn text(call: OpenCall, path: &str, errno: i32) -> String {
+        OpenError::call(call, Path::new(path), Errno(errno), BDF).to_string()
     }
 
     #[test]
     fn an_error_says_what_failed_and_what_helps() {
         assert_eq!(
-            text("open", "/dev/iommu", libc::ENOENT),
+            text(OpenCall::Open, "/dev/iommu", libc::ENOENT),
             "failed to open /dev/iommu: ENOENT (no such file or directory); the kernel is built without \
              CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd"
         );
         assert_eq!(
-            text("open", "/dev/vfio/12", libc::EBUSY),
+            text(OpenCall::Open, "/dev/vfio/12", libc::EBUSY),
             "failed to open /dev/vfio/12: EBUSY (device or resource busy); another process has ffff:ff:1f.7 or its \
              group open"
         );
         assert_eq!(
-            text("VFIO_SET_IOMMU", "/dev/vfio/12", libc::ENODEV),
+            text(OpenCall::SetIommu, "/dev/vfio/12", libc::ENODEV),
             "failed to call VFIO_SET_IOMMU on /dev/vfio/12: ENODEV (no such device)"
         );
     }
@@ -193,7 +244,7 @@ mod tests {
     fn a_device_that_was_taken_away_is_no_missing_backend() {
         let error = OpenError::no_cdev(BDF);
         assert!(!error.is_missing(), "a skip would hide it: {error}");
-        let kernel = OpenError { step: NO_CDEVS, ..error };
+        let kernel = OpenError { obstacle: Obstacle::NoCdevs, ..error };
         assert!(kernel.is_missing());
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::{Group, NoGroup};
-use super::{Container, Device, Ioas, Iommu, Name, OpenError};
+use super::{Container, Device, Ioas, Iommu, Name, OpenError, error::OpenCall};
 use crate::host::{Bdf, pci};
 use crate::uapi::{self, Errno, Tracer, VfToken, iommufd, vfio};
 
@@ -96,19 +96,19 @@ impl Space {
                 let path = Path::new("/dev/iommu");
                 let iommufd = open_file(path, bdf, tracer)?;
                 let ioas = Ioas::alloc(iommufd, tracer);
-                let ioas = ioas.map_err(|errno| OpenError::new("IOMMU_IOAS_ALLOC", path, errno, bdf))?;
+                let ioas = ioas.map_err(|errno| OpenError::call(OpenCall::IoasAlloc, path, errno, bdf))?;
                 return Ok(Space { behind: Behind::Ioas(Arc::new(ioas)), name, tracer: tracer.clone() });
             }
         };
         let path = Path::new(path);
         let container = open_file(path, bdf, tracer)?;
-        let step = |what| move |errno| OpenError::new(what, path, errno, bdf);
-        let version = vfio::api_version(container.as_fd(), tracer).map_err(step("VFIO_GET_API_VERSION"))?;
+        let step = |what| move |errno| OpenError::call(what, path, errno, bdf);
+        let version = vfio::api_version(container.as_fd(), tracer).map_err(step(OpenCall::ApiVersion))?;
         if version != vfio::API_VERSION {
-            return Err(step("VFIO_GET_API_VERSION")(Errno(libc::EPROTO)));
+            return Err(step(OpenCall::ApiVersion)(Errno(libc::EPROTO)));
         }
-        if vfio::check_extension(container.as_fd(), kind, tracer).map_err(step("VFIO_CHECK_EXTENSION"))? == 0 {
-            return Err(step("VFIO_CHECK_EXTENSION")(Errno(libc::EOPNOTSUPP)));
+        if vfio::check_extension(container.as_fd(), kind, tracer).map_err(step(OpenCall::CheckExtension))? == 0 {
+            return Err(step(OpenCall::CheckExtension)(Errno(libc::EOPNOTSUPP)));
         }
         let container = Container::new(container, kind, tracer);
         Ok(Space { behind: Behind::Container(Arc::new(container)), name, tracer: tracer.clone() })
@@ -133,10 +133,9 @@ impl Space {
         let path = PathBuf::from(format!("/dev/vfio/{number}"));
         let step = |what| {
             let path = path.clone();
-            move |errno| OpenError::new(what, &path, errno, bdf)
+            move |errno| OpenError::call(what, &path, errno, bdf)
         };
         let group = container.group(number, &path).map_err(|no_group| match no_group {
-            NoGroup::Open(errno) => step("open")(errno),
             NoGroup::Call(call, errno) => step(call)(errno),
             NoGroup::NotViable => OpenError::not_viable(&path, bdf),
         })?;
@@ -144,9 +143,9 @@ impl Space {
             Some(token) => format!("{bdf} vf_token={token}"),
             None => bdf.to_string(),
         };
-        let fd = vfio::group_device_fd(group.fd(), &name, &self.tracer).map_err(step("VFIO_GROUP_GET_DEVICE_FD"))?;
+        let fd = vfio::group_device_fd(group.fd(), &name, &self.tracer).map_err(step(OpenCall::DeviceFd))?;
         let device = Device::new(fd, bdf, &self.tracer);
-        let real = container.is_real_type1().map_err(step("VFIO_CHECK_EXTENSION"))?;
+        let real = container.is_real_type1().map_err(step(OpenCall::CheckExtension))?;
         let true_name = match self.name {
             Name::VfioType1 if !real => Name::CompatType1,
             Name::VfioType1v2 if !real => Name::CompatType1v2,
@@ -161,10 +160,10 @@ impl Space {
         let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
         let step = |what| {
             let path = path.clone();
-            move |errno| OpenError::new(what, &path, errno, bdf)
+            move |errno| OpenError::call(what, &path, errno, bdf)
         };
-        device.bind(ioas.fd(), token).map_err(step("VFIO_DEVICE_BIND_IOMMUFD"))?;
-        device.attach(ioas.id()).map_err(step("VFIO_DEVICE_ATTACH_IOMMUFD_PT"))?;
+        device.bind(ioas.fd(), token).map_err(step(OpenCall::Bind))?;
+        device.attach(ioas.id()).map_err(step(OpenCall::Attach))?;
         Ok(Session { device, _group: None, space: self.clone(), true_name: self.name })
     }
 }
@@ -184,5 +183,5 @@ pub fn disguised(name: Name, tracer: &Tracer) -> Option<Name> {
 }
 
 fn open_file(path: &Path, bdf: Bdf, tracer: &Tracer) -> Result<OwnedFd, OpenError> {
-    uapi::open(path, tracer).map_err(|errno| OpenError::new("open", path, errno, bdf))
+    uapi::open(path, tracer).map_err(|errno| OpenError::call(OpenCall::Open, path, errno, bdf))
 }

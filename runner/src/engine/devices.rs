@@ -257,7 +257,7 @@ impl Execution<'_> {
                 }
                 drop(inner);
                 self.save(planned, || Value::UNDEFINED);
-                return match error.errno {
+                return match error.errno() {
                     Some(errno) => self.compare("device_open", planned, Err(errno)),
                     None => Err(End::Error(Problem::new("open", at, error.to_string()))),
                 };

@@ -61,11 +61,13 @@ pub struct TimedOut {
 pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
-    output: Lines,
+    output: Lines<ChildStdout>,
     /// What it is doing.
     last_step: LastStep,
     /// A case was begun and has not ended.
     busy: bool,
+    /// The text and the place of its first panic.
+    panicked: Option<String>,
     /// It was killed and stays.
     stuck: bool,
 }
@@ -73,19 +75,18 @@ pub struct Worker {
 impl Worker {
     /// Starts one.
     pub fn start(setup: &Setup, trace: bool) -> io::Result<Worker> {
-        let last_step = LastStep::new()?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("vfiospec")
-            .arg("worker")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0) // Ctrl-C is for the runner, which then decides
-            .spawn()?;
-        let output = Lines { pipe: child.stdout.take().expect("it is piped"), read: Vec::new() };
-        let input = child.stdin.take();
-        let mut worker = Worker { child, input, output, last_step, busy: false, stuck: false };
+        let mut worker = Worker::spawn(Command::new("/proc/self/exe").arg0("vfiospec").arg("worker"))?;
         worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number(), trace })?;
         Ok(worker)
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Worker> {
+        let last_step = LastStep::new()?;
+        // Ctrl-C is for the runner, which then decides: the worker gets a process group of its own.
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+        let output = Lines::new(child.stdout.take().expect("it is piped"));
+        let input = child.stdin.take();
+        Ok(Worker { child, input, output, last_step, busy: false, panicked: None, stuck: false })
     }
 
     fn say(&mut self, message: &ToWorker) -> io::Result<()> {
@@ -118,6 +119,8 @@ impl Worker {
                     let told = serde_json::from_slice(&line);
                     match told {
                         Ok(FromWorker::Called { call }) => called(call),
+                        // It ends now. A panic of one thread makes others panic.
+                        Ok(FromWorker::Panicked { what }) => _ = self.panicked.get_or_insert(what),
                         Ok(FromWorker::Finished(result)) if result.case == case => {
                             self.busy = false;
                             return Outcome::Finished(result);
@@ -142,7 +145,8 @@ impl Worker {
                     let step = late.map_or_else(|| self.last_step.last(), |(_, _, step)| step);
                     let place = step.map(|step| format!(" in {step}")).unwrap_or_default();
                     let status = self.kill(true).map_or("and cannot be waited for".to_owned(), ended);
-                    return Outcome::Lost(format!("the worker died{place}: {status}"));
+                    let panic = self.panicked.take().map(|what| format!(": {what}")).unwrap_or_default();
+                    return Outcome::Lost(format!("the worker died{place}: {status}{panic}"));
                 }
             }
             if interrupt.load(Ordering::Relaxed) {
@@ -223,10 +227,12 @@ impl Drop for Worker {
 }
 
 /// What a worker says, line by line.
-struct Lines {
-    pipe: ChildStdout,
-    /// What was read and is no whole line yet.
+struct Lines<R> {
+    pipe: R,
+    /// What was read and is not yet handed out.
     read: Vec<u8>,
+    /// How many of these bytes are known to hold no end of a line.
+    searched: usize,
 }
 
 /// What came from a worker.
@@ -238,14 +244,20 @@ enum Next {
     End,
 }
 
-impl Lines {
+impl<R: Read + AsFd> Lines<R> {
+    fn new(pipe: R) -> Lines<R> {
+        Lines { pipe, read: Vec::new(), searched: 0 }
+    }
+
     fn next(&mut self, patience: Duration) -> Next {
         let until = Instant::now() + patience;
         loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let rest = self.read.split_off(end + 1);
+            if let Some(end) = self.read[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.read.split_off(self.searched + end + 1);
+                self.searched = 0;
                 return Next::Line(std::mem::replace(&mut self.read, rest));
             }
+            self.searched = self.read.len();
             let left = until.saturating_duration_since(Instant::now()).as_millis();
             let mut pipe = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
             match poll(&mut pipe, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
@@ -344,6 +356,39 @@ mod tests {
         assert_eq!(Times::parse(stat), Some(Times { user: 150, kernel: 25 }));
         assert_eq!(Times::parse("nothing"), None);
         assert!(Times::of(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_panic_shows_its_text_and_its_place() {
+        let what = "index out of bounds at runner/src/engine/a.rs:7:9".to_owned();
+        let line = serde_json::to_string(&FromWorker::Panicked { what }).unwrap();
+        let mut worker = Worker::spawn(Command::new("sh").args(["-c", &format!("echo '{line}'; exit 101")])).unwrap();
+        worker.last_step.say("map at a.yaml:7");
+        let outcome = worker.run(0, 0, Duration::from_secs(60), &AtomicBool::new(false), &mut drop);
+        let Outcome::Lost(message) = outcome else { panic!("it ended without a result") };
+        assert!(
+            message.ends_with(
+                "it panicked, which is a bug in vfiospec: index out of bounds at runner/src/engine/a.rs:7:9"
+            ),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn lines_are_handed_out_one_by_one_however_they_arrive() {
+        let (pipe, mut end) = std::io::pipe().unwrap();
+        let mut lines = Lines::new(pipe);
+        let mut next = || match lines.next(Duration::ZERO) {
+            Next::Line(line) => String::from_utf8(line).unwrap(),
+            Next::Nothing => "nothing".into(),
+            Next::End => "end".into(),
+        };
+        end.write_all(b"a\nb").unwrap();
+        assert_eq!([next(), next()], ["a\n", "nothing"]);
+        end.write_all(b"c\n\nd").unwrap();
+        assert_eq!([next(), next(), next()], ["bc\n", "\n", "nothing"]);
+        drop(end);
+        assert_eq!(next(), "end");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, Write};
+use std::panic;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,11 @@ pub enum FromWorker {
         /// Decoded, as in a trace.
         call: String,
     },
+    /// The worker panicked and ends; which is a bug in vfiospec.
+    Panicked {
+        /// The text, and where in our source it happened.
+        what: String,
+    },
     /// A case has its result.
     Finished(Box<CaseResult>),
 }
@@ -134,6 +140,12 @@ pub fn main() -> Result<(), String> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     // A runner that is killed leaves no worker at work on its device.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    // The runner puts it into the case's result. A line on standard error would be lost among the runner's own.
+    panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("without a text");
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        say(&FromWorker::Panicked { what: format!("{text}{place}") });
+    }));
     signal::catch().map_err(|errno| format!("failed to catch interrupts: {errno}"))?;
     let mut lines = io::stdin().lock().lines();
     let mut next = || -> Result<Option<ToWorker>, String> {

@@ -107,7 +107,7 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
     if needed <= HEAD { Ok(info) } else { ask(needed).map(|(_, info)| info) }
 }
 
-fn pair(first: u32, second: u32) -> [u8; 8] {
+pub(super) fn pair(first: u32, second: u32) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&first.to_ne_bytes());
     bytes[4..].copy_from_slice(&second.to_ne_bytes());
@@ -416,9 +416,8 @@ pub fn set_vf_token(device: BorrowedFd, token: &VfToken, tracer: &Tracer) -> Res
     let mut arg = Feature { head, uuid: token.0 };
     // SAFETY: the request takes a vfio_device_feature with 16 bytes behind it, argsz in all.
     let run = || unsafe { with_struct(device, request(17), &mut arg) };
-    tracer
-        .call("VFIO_DEVICE_FEATURE", format!("argsz={argsz}, flags=SET|PCI_VF_TOKEN, token={token}"), run, zero)
-        .map(drop)
+    let fields = format!("argsz={argsz}, flags=SET|PCI_VF_TOKEN, token={token}");
+    tracer.ioctl(device, "VFIO_DEVICE_FEATURE", fields, run, zero).map(drop)
 }
 
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;
@@ -446,7 +445,21 @@ pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errn
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, os::fd::AsFd};
+
     use super::*;
+
+    #[test]
+    fn a_request_is_traced_with_the_file_that_it_is_on() {
+        let (null, tracer) = (File::open("/dev/null").unwrap(), Tracer::new());
+        let token = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97".parse().unwrap();
+        assert_eq!(set_vf_token(null.as_fd(), &token, &tracer), Err(Errno(libc::ENOTTY)));
+        let line = format!(
+            "VFIO_DEVICE_FEATURE(fd={}, argsz=24, flags=SET|PCI_VF_TOKEN, token={token}) = -1 ENOTTY",
+            null.as_raw_fd()
+        );
+        assert!(tracer.take()[0].starts_with(&line));
+    }
 
     /// The words of an answer, as bytes.
     fn answer(words: &[u32]) -> Vec<u8> {
