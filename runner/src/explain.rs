@@ -1,143 +1,26 @@
-//! What each code of a diagnostic and of a failure means, with a wrong and a right example of what `check` tells: the pages of `vfiospec explain`.
-//!
-//! A new code needs a page in `explain/` and a line below; `tests/explain.rs` says so, and tries the examples.
+//! The pages of `vfiospec explain`: what each code means, with a wrong and a right example where `check` finds the mistake.
 
-/// One page: its code, and its text in Markdown. Scenarios stand in blocks of `yaml wrong` and `yaml right`, a `pack.yaml` in `yaml wrong
-/// pack` and `yaml right pack`, and in `yaml pack` one that lies beside the scenarios.
+use crate::model::code::Code;
+
+/// The page of one code, in Markdown. Scenarios stand in blocks of `yaml wrong` and `yaml right`, a `pack.yaml` in `yaml wrong
+/// pack` and `yaml right pack`; a `yaml pack` is a pack that lies beside the scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// The code, such as `unknown-key`.
-    pub code: &'static str,
+    pub code: Code,
     /// The text.
     pub text: &'static str,
 }
 
-macro_rules! pages {
-    ($($code:literal,)*) => {
-        /// Every page, in alphabetical order.
-        pub const PAGES: &[Page] = &[$(Page { code: $code, text: include_str!(concat!("explain/", $code, ".md")) }),*];
-    };
-}
-
-pages![
-    "alias-bomb",
-    "ambiguous",
-    "asserts-nothing",
-    "bad-date",
-    "bad-size",
-    "bar",
-    "check",
-    "content",
-    "duplicate-backend",
-    "duplicate-case",
-    "duplicate-key",
-    "duplicate-pack",
-    "duplicate-role",
-    "duplicate-value",
-    "empty-file",
-    "empty-matrix",
-    "engine-too-new",
-    "eventfd",
-    "expression",
-    "fault",
-    "files",
-    "interrupted",
-    "invalid-class",
-    "invalid-field",
-    "invalid-ids",
-    "invalid-name",
-    "invalid-quantity",
-    "invalid-value",
-    "invalid-version",
-    "kernel-log",
-    "key-is-no-text",
-    "known-issue",
-    "leaves",
-    "left-behind",
-    "limit",
-    "matches-everything",
-    "matches-nothing",
-    "matrix-too-large",
-    "merge-key",
-    "misplaced-key",
-    "missing-argument",
-    "missing-expect",
-    "missing-key",
-    "missing-region",
-    "missing-value",
-    "mixed-outcome",
-    "name-taken",
-    "no-backend",
-    "no-device",
-    "no-fault",
-    "no-file",
-    "no-iova",
-    "no-object",
-    "no-pack",
-    "no-scenario",
-    "no-verb",
-    "not-enabled",
-    "not-gone",
-    "not-open",
-    "not-shareable",
-    "not-utf8",
-    "nothing-to-do",
-    "observer",
-    "only-in-the-lab",
-    "only-iommufd",
-    "open",
-    "out-of-range",
-    "outcome",
-    "pagesize",
-    "partial-expression",
-    "recursion",
-    "refused",
-    "region",
-    "reported",
-    "reserved-name",
-    "same-case",
-    "second-document",
-    "syntax",
-    "tab-indentation",
-    "tag",
-    "token",
-    "too-deep",
-    "too-large",
-    "too-many-steps",
-    "two-forms",
-    "two-verbs",
-    "unclosed-quote",
-    "unknown-argument",
-    "unknown-backend",
-    "unknown-device",
-    "unknown-field",
-    "unknown-file",
-    "unknown-key",
-    "unknown-name",
-    "unknown-object",
-    "unknown-outcome",
-    "unknown-procedure",
-    "unknown-region",
-    "unknown-request",
-    "unknown-role",
-    "unknown-value",
-    "unknown-variable",
-    "unmatched-backend",
-    "unquoted-expression",
-    "unreachable",
-    "unreadable",
-    "unused-region",
-    "unused-value",
-    "virtual-functions",
-    "wrong-argument",
-    "wrong-length",
-    "wrong-type",
-];
-
 impl Page {
-    /// The page of a code.
-    pub fn of(code: &str) -> Option<&'static Page> {
-        PAGES.iter().find(|page| page.code == code)
+    /// Every page, in alphabetical order of the codes.
+    pub fn all() -> impl Iterator<Item = Page> {
+        Code::ALL.iter().map(|&code| Page { code, text: code.page() })
+    }
+
+    /// The page of a code as messages show it.
+    pub fn of(code: &str) -> Option<Page> {
+        Page::all().find(|page| page.code.as_str() == code)
     }
 
     /// The first sentence.

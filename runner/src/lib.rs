@@ -5,7 +5,7 @@
 //! stable ids) → [`engine`] (runs one case on this host) → [`report`] (events to files and terminal).
 //! Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
 //! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a
-//! verb), [`explain`] (what each code of a message means).
+//! verb), [`explain`] (what each code of a message means). At the bottom: [`model`] (the vocabulary that all share).
 
 #![deny(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod explain;
 pub mod host;
 pub mod lab;
 pub mod language;
+pub mod model;
 pub mod plan;
 pub mod report;
 #[allow(unsafe_code)] // The one place: every block says why it is sound.

@@ -2,49 +2,33 @@
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use common::lab::{events, folder, lab_run};
 use vfiospec::{
-    explain::{PAGES, Page},
+    explain::Page,
     language::{self, Packs, Source},
+    model::code::{Code, Found},
 };
 
 /// Codes whose page cannot show a wrong file, and why.
-const WITHOUT_WRONG: [(&str, &str); 3] = [
-    ("not-utf8", "a page is UTF-8"),
-    ("too-large", "the file would have 16 MiB"),
-    ("invalid-value", "what a visitor raises that gives no code, and none does so"),
+const WITHOUT_WRONG: [(Code, &str); 3] = [
+    (Code::NotUtf8, "a page is UTF-8"),
+    (Code::TooLarge, "the file would have 16 MiB"),
+    (Code::InvalidValue, "what a visitor raises that gives no code, and none does so"),
 ];
 
-fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
 #[test]
-fn every_code_has_a_page_and_every_page_a_code() {
-    let known: BTreeSet<String> =
-        common::codes_of_check().into_keys().chain(common::codes_of_runs().into_keys()).collect();
-    let pages: BTreeSet<String> = PAGES.iter().map(|page| page.code.to_owned()).collect();
-    let missing: Vec<&String> = known.difference(&pages).collect();
-    assert!(
-        missing.is_empty(),
-        "these codes have no page for `vfiospec explain`: {missing:?}\n\
-         write runner/src/explain/CODE.md (what it means; for one that `check` tells a block of `yaml wrong` and one of \
-         `yaml right`) and add the code to the list in runner/src/explain.rs"
-    );
-    let left: Vec<&String> = pages.difference(&known).collect();
-    assert!(left.is_empty(), "the sources no longer have these codes: {left:?}");
-    let files: BTreeSet<String> = fs::read_dir(sources().join("explain"))
+fn every_page_has_its_code() {
+    let files: BTreeSet<String> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/explain"))
         .expect("the pages")
         .map(|entry| entry.expect("a page").path().file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
-    assert_eq!(files, pages, "runner/src/explain.rs lists every file of runner/src/explain");
-    assert!(PAGES.is_sorted_by_key(|page| page.code), "the list is in alphabetical order");
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert!(
+        files.iter().map(String::as_str).eq(codes.iter().copied()),
+        "Code::ALL has every page, in alphabetical order"
+    );
 }
 
 /// The packs that a page's scenarios find, and the name of theirs.
@@ -59,9 +43,9 @@ fn packs(page: &Page) -> (Packs, String) {
 }
 
 /// The codes of what is wrong with a scenario of a page, or a pack, and how it is told.
-fn wrong(page: &Page, text: &str, is_pack: bool) -> (Vec<&'static str>, String) {
+fn wrong(page: &Page, text: &str, is_pack: bool) -> (Vec<Code>, String) {
     let (mut packs, name) = packs(page);
-    let source = Source::new(page.code, text);
+    let source = Source::new(page.code.as_str(), text);
     let read = match is_pack {
         true => packs.add(source),
         false => language::load(source, name, &packs, &[]).map(drop),
@@ -75,14 +59,13 @@ fn wrong(page: &Page, text: &str, is_pack: bool) -> (Vec<&'static str>, String) 
 
 #[test]
 fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_is_right() {
-    let checked: BTreeSet<String> = common::codes_of_check().into_keys().collect();
-    for page in PAGES {
+    for page in Page::all() {
         let blocks = common::blocks(page.text);
         for (line, info, text) in &blocks {
             let at = format!("{}.md:{line}", page.code);
             let kind = info.strip_prefix("yaml ").unwrap_or_else(|| panic!("{at}: a block of {info:?}"));
             let is_pack = kind.ends_with("pack");
-            let (codes, told) = wrong(page, text, is_pack);
+            let (codes, told) = wrong(&page, text, is_pack);
             match kind {
                 // Beside scenarios; loading them reads it.
                 "pack" => {
@@ -90,26 +73,25 @@ fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_i
                 }
                 "right" | "right pack" => assert_eq!(told, "", "{at}"),
                 // The case looks at nothing, which only a run finds.
-                "wrong" if !checked.contains(page.code) => assert_eq!(told, "", "{at}"),
+                "wrong" if page.code.found() == Found::Run => assert_eq!(told, "", "{at}"),
                 "wrong" | "wrong pack" => assert_eq!(codes, [page.code], "{at}: {told}"),
                 _ => panic!("{at}: a block of {info:?}"),
             }
         }
         let has = |what: &str| blocks.iter().any(|(_, info, _)| info.contains(what));
-        let is_exempt = WITHOUT_WRONG.iter().any(|(code, _)| *code == page.code) || !checked.contains(page.code);
+        let is_exempt = WITHOUT_WRONG.iter().any(|(code, _)| *code == page.code) || page.code.found() == Found::Run;
         assert!(is_exempt || has("wrong") && has("right"), "{} shows nothing wrong and right", page.code);
     }
 }
 
 #[test]
 fn what_only_a_run_finds_is_told_in_a_run() {
-    let checked: BTreeSet<String> = common::codes_of_check().into_keys().collect();
     let folder = folder("explained");
     let mut expected = Vec::new();
-    for page in PAGES.iter().filter(|page| !checked.contains(page.code)) {
+    for page in Page::all().filter(|page| page.code.found() == Found::Run) {
         for kind in ["wrong", "right"] {
             for text in page.examples(kind) {
-                let name = format!("{}_{kind}", page.code.replace('-', "_"));
+                let name = format!("{}_{kind}", page.code.as_str().replace('-', "_"));
                 let text = text.replacen("name: example\n", &format!("name: {name}\n"), 1);
                 fs::write(folder.join(&name).with_extension("yaml"), text).expect("writable");
                 expected.push((name, (kind == "wrong").then_some(page.code)));
@@ -136,7 +118,7 @@ fn what_only_a_run_finds_is_told_in_a_run() {
 
 #[test]
 fn a_page_fits_on_a_terminal() {
-    for Page { code, text } in PAGES {
+    for Page { code, text } in Page::all() {
         assert!(text.lines().all(|line| line.chars().count() <= 150 || line.contains("[[")), "{code}");
         assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{code}");
     }

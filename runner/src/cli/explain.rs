@@ -3,10 +3,7 @@
 use clap::{Args as ClapArgs, builder::StringValueParser};
 
 use super::{Exit, offered::Offered, output::print};
-use crate::{
-    explain::{PAGES, Page},
-    language::did_you_mean,
-};
+use crate::{explain::Page, language::did_you_mean, model::code::Code};
 
 /// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
 #[derive(Debug, ClapArgs)]
@@ -17,14 +14,14 @@ pub struct Args {
 }
 
 fn codes() -> Vec<&'static str> {
-    PAGES.iter().map(|page| page.code).collect()
+    Code::ALL.iter().map(|code| code.as_str()).collect()
 }
 
 /// Prints the page of the code, or what there is.
 pub fn main(args: &Args) -> Exit {
     let Some(code) = &args.code else {
-        let longest = PAGES.iter().map(|page| page.code.len()).max().unwrap_or_default();
-        let list: String = PAGES.iter().map(|page| format!("{:longest$}  {}\n", page.code, page.summary())).collect();
+        let longest = codes().iter().map(|code| code.len()).max().unwrap_or_default();
+        let list: String = Page::all().map(|page| format!("{:longest$}  {}\n", page.code, page.summary())).collect();
         return print(&list);
     };
     // As it is copied from a message: `error[unknown-key]`.
@@ -33,7 +30,7 @@ pub fn main(args: &Args) -> Exit {
         Some(page) => print(&format!("{}\n\n{}", page.code, page.plain())),
         None => {
             eprintln!("vfiospec: there is no code `{code}`");
-            let near = did_you_mean(code, PAGES.iter().map(|page| page.code));
+            let near = did_you_mean(code, codes());
             eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec explain` lists them all"));
             Exit::Usage
         }

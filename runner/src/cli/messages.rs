@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::output::print;
 use crate::{
     language::{Diagnostic, Message, Severity, Source, json_lines, render},
+    model::code::Code,
     report::terminal::Terminal,
 };
 
@@ -32,7 +33,7 @@ impl MessageFormat {
     }
 
     /// Tells of a mistake that has no place in a file. Further lines of the message are indented.
-    pub fn say(self, code: &str, file: &str, message: &str, help: &[&str]) {
+    pub fn say(self, code: Code, file: &str, message: &str, help: &[&str]) {
         match self {
             MessageFormat::Human => {
                 eprintln!("vfiospec: {message}");

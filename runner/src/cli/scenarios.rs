@@ -13,6 +13,7 @@ use super::{
     messages::MessageFormat,
     packs::{self, MANIFEST, Manifests},
 };
+use crate::model::code::Code;
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
@@ -73,7 +74,7 @@ impl Selection {
             let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
             let paths = paths.join(", ");
             let help = ["`vfiospec new scenario FILE` writes one to start from"];
-            self.messages.say("no-scenario", &paths, &format!("no scenario (*.yaml, *.yml) below {paths}"), &help);
+            self.messages.say(Code::NoScenario, &paths, &format!("no scenario (*.yaml, *.yml) below {paths}"), &help);
             return Err(Exit::Usage);
         }
         let mut found = self.named_packs()?;
@@ -102,7 +103,7 @@ impl Selection {
             Err(unread) => {
                 match unread {
                     Unread::File(reason) => {
-                        self.messages.say("unreadable", &file.to_string_lossy(), &reason, &[]);
+                        self.messages.say(Code::Unreadable, &file.to_string_lossy(), &reason, &[]);
                     }
                     Unread::Text(wrong) => self.messages.diagnostics(&wrong.0, std::slice::from_ref(&wrong.1)),
                 }
@@ -156,7 +157,7 @@ impl Selection {
             io::ErrorKind::NotFound => ("there is no such file or folder".to_owned(), &[other]),
             _ => (error.to_string(), &[]),
         };
-        self.messages.say("unreadable", &file, &format!("failed to read {file}: {reason}"), help);
+        self.messages.say(Code::Unreadable, &file, &format!("failed to read {file}: {reason}"), help);
         Exit::Usage
     }
 
@@ -172,7 +173,7 @@ impl Selection {
         if named && files.is_empty() {
             let folder = sanitize::line(&folder.to_string_lossy());
             let help = format!("a pack is a folder with a {MANIFEST} in it");
-            self.messages.say("no-pack", &folder, &format!("there is no pack in {folder}"), &[&help]);
+            self.messages.say(Code::NoPack, &folder, &format!("there is no pack in {folder}"), &[&help]);
             return Err(Exit::Usage);
         }
         for file in files {
@@ -224,7 +225,7 @@ impl Selection {
                     None if of_files.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
                     None => format!("there is {}", join(names(), "and")),
                 };
-                self.messages.say("unknown-variable", "", &message, &[&help]);
+                self.messages.say(Code::UnknownVariable, "", &message, &[&help]);
                 return Err(Exit::Usage);
             }
         }
@@ -259,7 +260,7 @@ impl Selection {
                     let file = second.rsplit_once(':').map_or(second.as_str(), |(file, _)| file).to_owned();
                     let message = format!("two cases are called {id}\n  at {first} and at {second}");
                     let help = ["reports know a case by this name; rename the case, the scenario or its folder"];
-                    self.messages.say("same-case", &file, &message, &help);
+                    self.messages.say(Code::SameCase, &file, &message, &help);
                 }
                 Err(Exit::Usage)
             }

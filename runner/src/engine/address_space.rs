@@ -10,6 +10,7 @@ use super::{
     iova::IovaAllocator,
     regions::Held,
 };
+use crate::model::code::Code;
 use crate::{
     backend::Access,
     language::{self, Dynamic, InIoas, Map, Object, Path, Size, Unmap, Where},
@@ -142,7 +143,7 @@ impl Execution<'_> {
         // What lies beyond is not the case's, and a device could be made to write there.
         let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
             let title = format!("the offset {offset:#x} lies beyond the region `{region}`");
-            let problem = Problem::new("out-of-range", at.join("offset"), title);
+            let problem = Problem::new(Code::OutOfRange, at.join("offset"), title);
             End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
         })?;
         Ok((offset, self.optional(size, &at.join("size"))?.unwrap_or(rest)))
@@ -165,7 +166,7 @@ impl Execution<'_> {
             }
             None => iovas.allocate(size, system::page_size()).map(Some).ok_or_else(|| {
                 let title = format!("no room for {} among the IOVAs that the device may use", Size(size));
-                End::Error(Problem::new("no-iova", at.clone(), title))
+                End::Error(Problem::new(Code::NoIova, at.clone(), title))
             }),
         }
     }

@@ -9,6 +9,7 @@ use super::{
     failure::{End, Problem},
     regions::{Around, Held},
 };
+use crate::model::code::Code;
 use crate::{
     language::{
         self, FromValue, LoadedPack, Name, Parameter, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
@@ -175,7 +176,7 @@ impl<'a> Execution<'a> {
         };
         let wrong = |expected: String| {
             let title = format!("`{name}` of {} cannot be {computed}", of());
-            End::Error(Problem::new("wrong-argument", at, title).label(format!("expected {expected}")))
+            End::Error(Problem::new(Code::WrongArgument, at, title).label(format!("expected {expected}")))
         };
         let Ok(fits) = fits else { return Err(wrong(kind.expected().to_owned())) };
         match i128::try_from(fits.clone()).ok().and_then(|number| parameter.bounds_against(number)) {
@@ -268,7 +269,7 @@ impl<'a> Execution<'a> {
                     "both the packs `{}` and `{}` have a procedure `{name}` for this device, {ids}",
                     first.pack.name, second.pack.name
                 );
-                let problem = Problem::new("ambiguous", at.join("call"), title).label("expected only one");
+                let problem = Problem::new(Code::Ambiguous, at.join("call"), title).label("expected only one");
                 Err(End::Error(problem.help("leave one of the packs out")))
             }
         }

@@ -18,6 +18,7 @@ use super::{
     observers::{Baseline, broken, unchecked},
     regions::{Around, Held, Pool, no_bar},
 };
+use crate::model::code::Code;
 use crate::{
     backend,
     event::{DeviceUsed, Measured, Observation, Observed, Unchecked},
@@ -192,7 +193,7 @@ impl<'a> Execution<'a> {
         match (first, &end) {
             (Some(Observation { observer, detail, .. }), Ok(()) | Err(End::Skipped(_))) => {
                 let title = detail.clone().unwrap_or_default();
-                let problem = Problem::new("observer", path.join("name"), title);
+                let problem = Problem::new(Code::Observer, path.join("name"), title);
                 if self.trace.is_empty() {
                     self.trace = self.tracer.take();
                 }
@@ -271,14 +272,14 @@ impl<'a> Execution<'a> {
         end?;
         clean.map(drop).map_err(|unclean| match unclean {
             Unclean::Left(_, left) => End::Failed(
-                Problem::new("left-behind", name, format!("the case left something behind: {left}"))
+                Problem::new(Code::LeftBehind, name, format!("the case left something behind: {left}"))
                     .label("after this case")
                     .help("everything was unmapped after its last step, and should have been gone"),
             ),
             Unclean::Unknown(observer, why) => {
                 self.observers.push(unchecked(observer, why.clone()));
                 let title = format!("failed to look whether the case left something behind: {why}");
-                End::Error(Problem::new("observer", name, title).label("after this case"))
+                End::Error(Problem::new(Code::Observer, name, title).label("after this case"))
             }
         })
     }
@@ -345,7 +346,7 @@ impl<'a> Execution<'a> {
         let _limit = match self.optional(&case.limits.memlock, &at)? {
             None => None,
             Some(bytes) => Some(LockLimit::set(bytes, self.tracer).map_err(|errno| {
-                End::Error(Problem::new("limit", at, format!("failed to limit the memory to lock: {errno}")))
+                End::Error(Problem::new(Code::Limit, at, format!("failed to limit the memory to lock: {errno}")))
             })?),
         };
         self.sequence(steps, &mut frame, step)
@@ -362,7 +363,11 @@ impl<'a> Execution<'a> {
             say(format!("{} at {}", planned.step.verbs().join(" "), frame.place(&planned.at)));
             if signal::interrupted().is_some() {
                 // The runner knows why, and tells it.
-                return Err(End::Error(Problem::new("interrupted", planned.at.clone(), "the case was interrupted")));
+                return Err(End::Error(Problem::new(
+                    Code::Interrupted,
+                    planned.at.clone(),
+                    "the case was interrupted",
+                )));
             }
             self.count_step(&planned.at)?;
             if planned.step.accounting.is_some() {
@@ -398,7 +403,7 @@ impl<'a> Execution<'a> {
     fn accounting(&mut self, planned: &PlannedStep) -> Result<(), End> {
         let memory = facts::process_memory().ok_or_else(|| {
             let title = "/proc/self/status does not tell VmLck and VmPin";
-            End::Error(Problem::new("observer", planned.at.join("accounting"), title))
+            End::Error(Problem::new(Code::Observer, planned.at.join("accounting"), title))
         })?;
         self.save(planned, || Value::from_pairs([("locked", memory.locked), ("pinned", memory.pinned)]));
         Ok(())

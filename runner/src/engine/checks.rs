@@ -10,6 +10,7 @@ use super::{
     fixture::Open,
     observers::{broken, held, unchecked},
 };
+use crate::model::code::Code;
 use crate::{
     event::Unchecked,
     host::leaves::{Leaf, Observer},
@@ -47,7 +48,7 @@ impl Execution<'_> {
             Err(errno) => errno.to_string(),
         };
         let problem =
-            Problem::new("outcome", planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
+            Problem::new(Code::Outcome, planned.outcome_at.clone(), format!("{verb} gave {got}, expected {expected}"));
         Err(End::Failed(problem.label(format!("expected {expected} on {}", self.backend))))
     }
 
@@ -83,7 +84,7 @@ impl Execution<'_> {
             }
             None => return Ok(()),
         };
-        let problem = Problem::new("pagesize", planned.outcome_at.clone(), title);
+        let problem = Problem::new(Code::Pagesize, planned.outcome_at.clone(), title);
         Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.backend))))
     }
 
@@ -102,7 +103,7 @@ impl Execution<'_> {
             amount(size)
         );
         Err(End::Failed(
-            Problem::new("not-gone", planned.outcome_at.clone(), title).label("expected nothing mapped after this"),
+            Problem::new(Code::NotGone, planned.outcome_at.clone(), title).label("expected nothing mapped after this"),
         ))
     }
 
@@ -120,7 +121,7 @@ impl Execution<'_> {
     /// Looks at the IOMMU's page table.
     fn looked(&self, observer: &Observer, iova: u64, size: u64, at: &Path) -> Result<Vec<Leaf>, End> {
         let leaves = observer.leaves(iova, size);
-        let leaves = leaves.map_err(|error| End::Error(Problem::new("observer", at.clone(), error.to_string())))?;
+        let leaves = leaves.map_err(|error| End::Error(Problem::new(Code::Observer, at.clone(), error.to_string())))?;
         self.tracer.show(|| Call {
             name: "page_table",
             fields: format!("iova={iova:#x}, size={size:#x}"),
@@ -140,7 +141,7 @@ impl Execution<'_> {
         let leaves = self.looked(observer, 0, u64::MAX, at)?;
         self.mappings.hold(&leaves, &open.iova_ranges).map_err(|wrong| {
             self.observers.push(broken("leaves", wrong.clone()));
-            let problem = Problem::new("leaves", at.clone(), wrong).label("after this");
+            let problem = Problem::new(Code::Leaves, at.clone(), wrong).label("after this");
             End::Failed(
                 problem.help("after every map and unmap the page table has to show what is mapped, and nothing else"),
             )
@@ -163,7 +164,7 @@ impl Execution<'_> {
     pub fn reported(&mut self, reported: Result<(), String>, planned: &PlannedStep) -> Result<(), End> {
         reported.map_err(|wrong| {
             self.observers.push(broken("leaves", wrong.clone()));
-            End::Failed(Problem::new("reported", planned.outcome_at.clone(), wrong).label("of this call"))
+            End::Failed(Problem::new(Code::Reported, planned.outcome_at.clone(), wrong).label("of this call"))
         })
     }
 
@@ -174,7 +175,7 @@ impl Execution<'_> {
         if truth {
             return Ok(());
         }
-        let mut problem = Problem::new("check", at, "the check is not true").label("expected true");
+        let mut problem = Problem::new(Code::Check, at, "the check is not true").label("expected true");
         if let Dynamic::Expression(source) = check {
             let names = language::undeclared(source).unwrap_or_default();
             for name in names.iter().map(|name| name.name.as_str()).collect::<BTreeSet<_>>() {
@@ -251,7 +252,7 @@ fn overlap(leaf: u64, page_size: u64, iova: u64, size: u64) -> u64 {
 fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
     match size {
         0 => Err(End::Error(
-            Problem::new("out-of-range", at.join("size"), "a range of 0 bytes checks nothing")
+            Problem::new(Code::OutOfRange, at.join("size"), "a range of 0 bytes checks nothing")
                 .label("expected at least one byte"),
         )),
         _ => Ok(()),

@@ -6,6 +6,7 @@ use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
 };
+use crate::model::code::Code;
 use crate::{
     language::{MOST_STEPS, Path, Repeat},
     plan::PlannedStep,
@@ -18,7 +19,7 @@ impl<'a> Execution<'a> {
         match self.steps_run > MOST_STEPS {
             true => {
                 let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
-                Err(End::Error(Problem::new("too-many-steps", at.clone(), title)))
+                Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)))
             }
             false => Ok(()),
         }
@@ -35,7 +36,7 @@ impl<'a> Execution<'a> {
         let at = planned.at.join("repeat").join("times");
         let times = self.size(&repeat.times, &at)?;
         if times == 0 {
-            let problem = Problem::new("out-of-range", at, "0 rounds do nothing and check nothing");
+            let problem = Problem::new(Code::OutOfRange, at, "0 rounds do nothing and check nothing");
             return Err(End::Error(problem.label("expected at least 1")));
         }
         for round in 0..times {

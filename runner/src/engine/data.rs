@@ -14,6 +14,7 @@ use super::{
     failure::{End, Problem},
     regions::Held,
 };
+use crate::model::code::Code;
 use crate::{
     language::{self, Bits, Dynamic, Name, Path, Size, Template},
     plan::PlannedStep,
@@ -82,7 +83,8 @@ impl Execution<'_> {
             content.read(done, bytes).and_then(|()| part.memory.write(part.offset + done, bytes)).map_err(|errno| {
                 let title = format!("failed to write to region `{}`: {errno}", part.name);
                 End::Error(
-                    Problem::new("refused", at.join("region"), title).label("expected memory that the CPU may write"),
+                    Problem::new(Code::Refused, at.join("region"), title)
+                        .label("expected memory that the CPU may write"),
                 )
             })?;
         }
@@ -111,7 +113,7 @@ impl Execution<'_> {
             let (got, expected) = (&mut got[..length], &mut expected[..length]);
             let unreadable = |errno, name: &str| {
                 let title = format!("failed to read from region `{name}`: {errno}");
-                let problem = Problem::new("refused", at.clone(), title);
+                let problem = Problem::new(Code::Refused, at.clone(), title);
                 End::Error(problem.label("expected memory that the CPU may read"))
             };
             part.memory.read(part.offset + done, got).map_err(|errno| unreadable(errno, part.name))?;
@@ -138,7 +140,7 @@ impl Execution<'_> {
                 (Content::Byte(byte), _) => format!("expected {byte:#04x} in every byte"),
                 _ => "expected the pattern".to_owned(),
             };
-            return Err(End::Failed(Problem::new("content", at.clone(), title).label(what)));
+            return Err(End::Failed(Problem::new(Code::Content, at.clone(), title).label(what)));
         }
         Ok(())
     }
@@ -238,7 +240,7 @@ impl Execution<'_> {
             let at = at.join("value");
             let byte = self.size(value, &at)?;
             return u8::try_from(byte).map(Content::Byte).map_err(|_| {
-                let problem = Problem::new("out-of-range", at, format!("{byte:#x} does not fit a byte"));
+                let problem = Problem::new(Code::OutOfRange, at, format!("{byte:#x} does not fit a byte"));
                 End::Error(problem.label("expected at most 0xff"))
             });
         }
@@ -261,7 +263,7 @@ impl<'h> Part<'h> {
             _ => format!("region `{name}` does not hold {} from offset {offset:#x} on", amount(size)),
         };
         let label = format!("expected at least one byte within its {}", amount(memory.len()));
-        Err(End::Error(Problem::new("out-of-range", at.clone(), title).label(label)))
+        Err(End::Error(Problem::new(Code::OutOfRange, at.clone(), title).label(label)))
     }
 
     /// Its at most eight bytes as a number.

@@ -14,6 +14,7 @@ use super::{
     failure::{End, Problem},
     fixture::Open,
 };
+use crate::model::code::Code;
 use crate::{
     language::{self, Bits, Dynamic, Index, Path, Size},
     plan::PlannedStep,
@@ -252,10 +253,10 @@ impl Execution<'_> {
         let count = count.map_or(Ok(1), |count| self.size(count, &at))?;
         if !(1..=MOST_VECTORS).contains(&count) {
             let title = format!("{count} vectors cannot be enabled, expected 1 to {MOST_VECTORS}");
-            return Err(End::Error(Problem::new("out-of-range", at, title)));
+            return Err(End::Error(Problem::new(Code::OutOfRange, at, title)));
         }
         let broken =
-            |errno| End::Error(Problem::new("eventfd", at.clone(), format!("failed to make an event: {errno}")));
+            |errno| End::Error(Problem::new(Code::Eventfd, at.clone(), format!("failed to make an event: {errno}")));
         let made: Result<Vec<EventFd>, Errno> = (0..count).map(|_| EventFd::new(self.tracer)).collect();
         let events = made.map_err(broken)?;
         self.device.changes(open);
@@ -287,7 +288,7 @@ impl Execution<'_> {
         let Some(event) = self.device.events.get(&(index, vector)) else {
             let title = format!("vector {vector} of {} is not enabled", index.as_str());
             return Err(End::Error(
-                Problem::new("not-enabled", at.clone(), title).label("expected an `irq_enable` of it before"),
+                Problem::new(Code::NotEnabled, at.clone(), title).label("expected an `irq_enable` of it before"),
             ));
         };
         Ok(match event.wait(timeout.map_or(PATIENCE, |timeout| timeout.0)) {
@@ -315,7 +316,7 @@ impl Execution<'_> {
             false => {
                 let title = format!("BAR {bar} has no register of {} bits at {offset:#x}", bits.0);
                 let label = format!("expected a multiple of {bytes} below {size:#x}");
-                Err(End::Error(Problem::new("out-of-range", place, title).label(label)))
+                Err(End::Error(Problem::new(Code::OutOfRange, place, title).label(label)))
             }
         }
     }
@@ -329,13 +330,14 @@ impl Execution<'_> {
         }
         let cannot = |why: String| End::Skipped(format!("BAR {index} of the device cannot be mapped: {why}"));
         if index > 5 {
-            let problem = Problem::new("out-of-range", at, format!("there is no BAR {index}")).label("expected 0 to 5");
+            let problem =
+                Problem::new(Code::OutOfRange, at, format!("there is no BAR {index}")).label("expected 0 to 5");
             return Err(End::Error(problem));
         }
         let device = open.session.device();
         let region = device.region(index).map_err(|errno| {
             let title = format!("failed to ask for BAR {index}: {errno}");
-            End::Error(Problem::new("bar", at.clone(), title))
+            End::Error(Problem::new(Code::Bar, at.clone(), title))
         })?;
         if region.size == 0 {
             return Err(cannot("the device does not have it".into()));
@@ -346,7 +348,7 @@ impl Execution<'_> {
         let prot = if region.writable() { Prot::ReadWrite } else { Prot::Read };
         let mapping = device
             .map_region(&region, 0, region.size, prot, Placement::aligned(page_size()))
-            .map_err(|errno| End::Error(Problem::new("bar", at, format!("failed to map BAR {index}: {errno}"))))?;
+            .map_err(|errno| End::Error(Problem::new(Code::Bar, at, format!("failed to map BAR {index}: {errno}"))))?;
         self.device.bars.insert(index, Arc::new(mapping));
         Ok(index)
     }
@@ -363,7 +365,7 @@ impl Execution<'_> {
             false => {
                 let title = format!("{value:#x} does not fit a register of {} bits", bits.0);
                 let label = format!("expected at most {:#x}", width(bits).max());
-                Err(End::Error(Problem::new("out-of-range", at.clone(), title).label(label)))
+                Err(End::Error(Problem::new(Code::OutOfRange, at.clone(), title).label(label)))
             }
         }
     }
@@ -371,8 +373,9 @@ impl Execution<'_> {
     /// A number that the kernel takes in 32 bits.
     pub fn small(&self, value: &Dynamic<Size>, at: &Path) -> Result<u32, End> {
         let value = self.size(value, at)?;
-        u32::try_from(value)
-            .map_err(|_| End::Error(Problem::new("out-of-range", at.clone(), format!("{value} does not fit 32 bits"))))
+        u32::try_from(value).map_err(|_| {
+            End::Error(Problem::new(Code::OutOfRange, at.clone(), format!("{value} does not fit 32 bits")))
+        })
     }
 }
 

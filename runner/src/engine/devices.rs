@@ -13,6 +13,7 @@ use super::{
     failure::{End, Problem},
     fixture::{CannotOpen, Member, Open},
 };
+use crate::model::code::Code;
 use crate::{
     backend::{self, OpenError, Space},
     event::DeviceUsed,
@@ -163,7 +164,7 @@ fn abilities(open: &Open) -> [(&'static str, Value); 4] {
 fn no(error: &SriovError, at: &Path) -> End {
     match error.is_missing() {
         true => End::Skipped(error.to_string()),
-        false => End::Error(Problem::new("virtual-functions", at.join("name"), error.to_string())),
+        false => End::Error(Problem::new(Code::VirtualFunctions, at.join("name"), error.to_string())),
     }
 }
 
@@ -243,7 +244,7 @@ impl Execution<'_> {
         let bdf = self.devices.bdf(self.current);
         let opened = self.opened.clone();
         if opened.get(self.current).is_some() {
-            let problem = Problem::new("open", at, format!("{bdf} is open already"));
+            let problem = Problem::new(Code::Open, at, format!("{bdf} is open already"));
             return Err(End::Error(problem.label("expected a `device_close` before")));
         }
         let space = opened.space(self.planned.backend, bdf, self.tracer);
@@ -259,7 +260,7 @@ impl Execution<'_> {
                 self.save(planned, || Value::UNDEFINED);
                 return match error.errno() {
                     Some(errno) => self.compare("device_open", planned, Err(errno)),
-                    None => Err(End::Error(Problem::new("open", at, error.to_string()))),
+                    None => Err(End::Error(Problem::new(Code::Open, at, error.to_string()))),
                 };
             }
         };
@@ -289,15 +290,15 @@ impl Execution<'_> {
 pub fn cannot_open(error: CannotOpen, at: Path) -> End {
     match error {
         CannotOpen::Open(error) if error.is_missing() => End::Skipped(error.to_string()),
-        CannotOpen::Open(error) => End::Error(Problem::new("open", at, error.to_string())),
+        CannotOpen::Open(error) => End::Error(Problem::new(Code::Open, at, error.to_string())),
         CannotOpen::Ask(what, errno) => {
-            End::Error(Problem::new("open", at, format!("failed to ask for {what}: {errno}")))
+            End::Error(Problem::new(Code::Open, at, format!("failed to ask for {what}: {errno}")))
         }
     }
 }
 
 fn not_open(at: Path) -> End {
-    End::Error(Problem::new("not-open", at, "the device is not open").label("expected a `device_open` of it before"))
+    End::Error(Problem::new(Code::NotOpen, at, "the device is not open").label("expected a `device_open` of it before"))
 }
 
 /// Why a step on a device that is not open does nothing.
@@ -306,6 +307,6 @@ pub fn needs_open(planned: &PlannedStep) -> End {
 }
 
 fn no_token(text: &str, at: &Path) -> End {
-    let problem = Problem::new("token", at.clone(), format!("`{text}` is no VF token"));
+    let problem = Problem::new(Code::Token, at.clone(), format!("`{text}` is no VF token"));
     End::Error(problem.label("expected a UUID such as 52ac9bff-3a88-4fbd-901a-0d767c3b6c97"))
 }

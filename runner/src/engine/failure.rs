@@ -1,6 +1,7 @@
 //! How a case ends early, and how that is told: with the YAML line that did not come true.
 
 use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, locate, render};
+use crate::model::code::Code;
 
 /// The end of a case that did not pass.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Problem {
     /// In one line, such as `unmap gave ENOENT (no such file or directory), expected success and 4KiB`.
     pub title: String,
     /// A word for the kind, as for diagnostics.
-    pub code: &'static str,
+    pub code: Code,
     /// Beside the caret.
     pub label: String,
     /// What to do, or what else is known.
@@ -34,7 +35,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with what is written at `at`.
-    pub fn new(code: &'static str, at: Path, title: impl Into<String>) -> Box<Problem> {
+    pub fn new(code: Code, at: Path, title: impl Into<String>) -> Box<Problem> {
         Box::new(Problem {
             code,
             at,
@@ -69,7 +70,7 @@ impl Problem {
 
     /// As an expression's failure tells it.
     pub fn expression(at: Path, error: &ExpressionError) -> Box<Problem> {
-        let mut problem = Problem::new("expression", at, error.message.clone());
+        let mut problem = Problem::new(Code::Expression, at, error.message.clone());
         problem.help.clone_from(&error.help);
         problem.inside = Some(error.range.clone());
         problem

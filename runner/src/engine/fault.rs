@@ -6,6 +6,7 @@ use super::{
     case::Execution,
     failure::{End, Problem},
 };
+use crate::model::code::Code;
 use crate::{lab, language::LabFault, plan::PlannedStep, uapi::Errno};
 
 /// What is there once `fail_once` has failed.
@@ -17,11 +18,11 @@ impl Execution<'_> {
         let at = planned.at.join("lab_fault");
         if !lab::is_guest() {
             let problem =
-                Problem::new("only-in-the-lab", at, "this step breaks the machine, and is for the lab's guest only");
+                Problem::new(Code::OnlyInTheLab, at, "this step breaks the machine, and is for the lab's guest only");
             return Err(End::Error(problem.label("expected only in `vfiospec lab run`")));
         }
         let cannot = |what: &str, error: &dyn std::fmt::Display| {
-            End::Error(Problem::new("fault", at.clone(), format!("failed to {what}: {error}")))
+            End::Error(Problem::new(Code::Fault, at.clone(), format!("failed to {what}: {error}")))
         };
         match fault {
             LabFault::Panic => fs::write("/proc/sysrq-trigger", "c").map_err(|error| cannot("panic", &error))?,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{failure::Problem, log};
+use crate::model::code::Code;
 use crate::{
     event::Unchecked,
     host::{facts, kmsg::Window},
@@ -122,7 +123,7 @@ impl Faults {
             Some(_) if !self.certain => unknown(
                 "the kernel logs few faults in five seconds, and had logged as many just before; on another backend the case waited",
             ),
-            Some(_) => Some(Ok(Problem::new("no-fault", at, "the kernel logged no fault of the IOMMU")
+            Some(_) => Some(Ok(Problem::new(Code::NoFault, at, "the kernel logged no fault of the IOMMU")
                 .label("expected one while this case ran"))),
         }
     }

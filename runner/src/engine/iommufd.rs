@@ -13,6 +13,7 @@ use super::{
     iova::IovaAllocator,
     regions::Held,
 };
+use crate::model::code::Code;
 use crate::{
     backend::{Ioas, IoasRef, Iommu, IovaRange},
     event::Observation,
@@ -148,7 +149,7 @@ impl Execution<'_> {
     fn own<'o>(&self, at: &Path, open: &'o Open) -> Result<&'o Ioas, End> {
         open.session.ioas().ok_or_else(|| {
             let title = format!("{} has no objects of IOMMUFD", self.planned.backend);
-            let problem = Problem::new("only-iommufd", at.clone(), title);
+            let problem = Problem::new(Code::OnlyIommufd, at.clone(), title);
             End::Error(
                 problem.label("expected only on the backend iommufd").help("add `backends: [iommufd]` to the case"),
             )
@@ -166,7 +167,7 @@ impl Execution<'_> {
                 id.map(Some).ok_or_else(|| {
                     let title =
                         format!("`{name}` is no object: the step that was to make it failed, or was not reached");
-                    End::Error(Problem::new("no-object", at.clone(), title))
+                    End::Error(Problem::new(Code::NoObject, at.clone(), title))
                 })
             }
         }
@@ -196,7 +197,7 @@ impl Execution<'_> {
         // A procedure may have been given any region.
         let file = memory.file.as_ref().ok_or_else(|| {
             let problem =
-                Problem::new("no-file", at.join("region"), format!("region `{}` has no file to map", map.region));
+                Problem::new(Code::NoFile, at.join("region"), format!("region `{}` has no file to map", map.region));
             End::Error(problem.label("expected `memory: memfd`, `file` or `dmabuf`"))
         })?;
         let (offset, size) = self.stretch(&memory.mapping, &map.region, &map.offset, &map.size, &at)?;
@@ -355,7 +356,7 @@ impl Execution<'_> {
         let page = self.optional(&asked.page, &at.join("page"))?.unwrap_or(4096);
         if size / page.max(1) > MOST_PAGES {
             let title = format!("a range of {} pages is more than is told one by one", size / page.max(1));
-            let problem = Problem::new("out-of-range", at.join("size"), title);
+            let problem = Problem::new(Code::OutOfRange, at.join("size"), title);
             return Err(End::Error(problem.label(format!("expected at most {MOST_PAGES} pages"))));
         }
         let hwpt = self.id(asked.hwpt.as_ref(), &at.join("hwpt"))?;
@@ -386,7 +387,7 @@ fn device_id(open: &Open) -> u32 {
 
 fn no_hwpt(at: &Path) -> End {
     End::Error(
-        Problem::new("missing-key", at.clone(), "on iommufd it is a page table that notes what is written")
+        Problem::new(Code::MissingKey, at.clone(), "on iommufd it is a page table that notes what is written")
             .label("expected `hwpt` beside its other keys"),
     )
 }

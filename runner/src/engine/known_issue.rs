@@ -1,6 +1,7 @@
 //! A case that is known to fail: as known, in another way, no longer, or for too long.
 
 use super::failure::Problem;
+use crate::model::code::Code;
 use crate::{
     event::Verdict,
     language::{Date, KnownIssue, Path, Scope},
@@ -51,7 +52,7 @@ fn judge_on(
         reason.push_str(&format!(", see {link}"));
     }
     let Some(problem) = problem else {
-        let problem = Problem::new("known-issue", at.join("reason"), "the case passed, and is known to fail");
+        let problem = Problem::new(Code::KnownIssue, at.join("reason"), "the case passed, and is known to fail");
         let problem = problem.label("expected to fail for this reason");
         return Judged::As(
             Verdict::Failed,
@@ -88,7 +89,7 @@ mod tests {
         let mut scope = Scope::new();
         scope.set("iommu", "intel");
         let verdict = if failed.is_some() { Verdict::Failed } else { Verdict::Passed };
-        let problem = failed.map(|title| Problem::new("outcome", Path::root(), title));
+        let problem = failed.map(|title| Problem::new(Code::Outcome, Path::root(), title));
         match judge_on(today.parse().unwrap(), known, &Path::root(), &scope, verdict, problem) {
             Judged::Known(reason, _) => (Verdict::KnownIssue, reason),
             Judged::As(verdict, problem) => {

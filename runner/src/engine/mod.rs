@@ -33,6 +33,7 @@ use std::time::Instant;
 pub use run::{Left, run};
 pub use schedule::Schedule;
 
+use crate::model::code::Code;
 use crate::{
     event::{CaseResult, DeviceUsed, Observed, Unchecked, Verdict},
     host::{facts, kmsg::Window},
@@ -129,7 +130,7 @@ impl Engine {
             if seen.state == Observed::Broken && matches!(verdict, Verdict::Passed | Verdict::Skipped) {
                 verdict = Verdict::Failed;
                 let title = seen.detail.clone().unwrap_or_default();
-                let told = Problem::new("kernel-log", path.join("name"), title).label("while this case ran");
+                let told = Problem::new(Code::KernelLog, path.join("name"), title).label("while this case ran");
                 let told = match kernel_log.iter().any(|line| log::is_fault(line)) {
                     true => told.help(
                         "where the case wants the IOMMU to refuse, `kernel_log: { expect: iommu_fault }` on it says so",
@@ -153,7 +154,7 @@ impl Engine {
                 None => {
                     verdict = Verdict::Error;
                     let problem_of =
-                        Problem::new("asserts-nothing", path.join("name"), "the case has asserted nothing");
+                        Problem::new(Code::AssertsNothing, path.join("name"), "the case has asserted nothing");
                     problem = Some(problem_of.label("expected at least one call or check that can fail"));
                 }
             }

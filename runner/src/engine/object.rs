@@ -16,6 +16,7 @@ use super::{
     fixture::Open,
     regions::{Held, prot},
 };
+use crate::model::code::Code;
 use crate::{
     host::{Bdf, pci},
     language::{self, Dynamic, Name, Path, Scalar, Size, Tail, eval},
@@ -102,7 +103,7 @@ impl Execution<'_> {
         let (first, rest) = number.split_at(bytes.len().min(8));
         if rest.iter().any(|byte| *byte != 0) {
             let title = format!("{value:#x} does not fit into {}", amount(bytes.len() as u64));
-            return Err(End::Error(Problem::new("out-of-range", at.join("value"), title)));
+            return Err(End::Error(Problem::new(Code::OutOfRange, at.join("value"), title)));
         }
         bytes[..first.len()].copy_from_slice(first);
         let (file, of_fixture) = self.file(&write.on, &at.join("on"), open)?;
@@ -120,7 +121,7 @@ impl Execution<'_> {
         let size = self.size(size, at)?;
         usize::try_from(size).ok().filter(|size| *size <= MOST_BYTES).ok_or_else(|| {
             let title = format!("{} are too many at once", amount(size));
-            End::Error(Problem::new("out-of-range", at.clone(), title).label("expected at most 1MiB"))
+            End::Error(Problem::new(Code::OutOfRange, at.clone(), title).label("expected at most 1MiB"))
         })
     }
 
@@ -161,7 +162,7 @@ impl Execution<'_> {
             None => None,
         };
         let refused =
-            |error: &dyn std::fmt::Display| End::Error(Problem::new("refused", at.clone(), error.to_string()));
+            |error: &dyn std::fmt::Display| End::Error(Problem::new(Code::Refused, at.clone(), error.to_string()));
         let size = size.map(u32::try_from).transpose().map_err(|_| refused(&"the size does not fit 32 bits"))?;
         let memory: Vec<&Mapping> = held.iter().map(|held| &*held.mapping).collect();
         let tail = self.tail(&ioctl.tail, &at)?;
@@ -211,7 +212,7 @@ impl Execution<'_> {
         // A group may have other devices, which nobody named.
         if text.parse::<Bdf>().is_ok_and(|bdf| bdf != self.devices.bdf(self.current)) {
             let title = format!("`{text}` is not the device under test");
-            return Err(End::Error(Problem::new("refused", at, title).label("expected `{{ device.bdf }}`")));
+            return Err(End::Error(Problem::new(Code::Refused, at, title).label("expected `{{ device.bdf }}`")));
         }
         Ok(text.bytes().chain([0]).collect())
     }
@@ -249,14 +250,14 @@ impl Execution<'_> {
             |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
         number.and_then(fits).ok_or_else(|| {
             let title = format!("`{value}` is no number of 64 bits");
-            End::Error(Problem::new("out-of-range", at.clone(), title))
+            End::Error(Problem::new(Code::OutOfRange, at.clone(), title))
         })
     }
 }
 
 fn not_open(name: &Name, at: &Path) -> End {
     End::Error(
-        Problem::new("not-open", at.clone(), format!("no file is open as `{name}`"))
+        Problem::new(Code::NotOpen, at.clone(), format!("no file is open as `{name}`"))
             .label("expected `device`, `iommu`, or the name that an `open` was saved under"),
     )
 }

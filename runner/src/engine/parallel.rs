@@ -13,6 +13,7 @@ use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
 };
+use crate::model::code::Code;
 use crate::{
     event::Measured,
     language::{Name, Parallel, Path},
@@ -145,7 +146,7 @@ impl<'a> Execution<'a> {
             // The same open file by another number.
             let file = file.try_clone().map_err(|error| {
                 let title = format!("failed to give the file `{name}` to a thread: {error}");
-                End::Error(Problem::new("files", branch.steps[0].at.clone(), title))
+                End::Error(Problem::new(Code::Files, branch.steps[0].at.clone(), title))
             })?;
             fork.files.insert(name.clone(), file);
         }
@@ -241,7 +242,7 @@ fn few(count: u64, at: Path) -> Result<(), End> {
     if (1..=MOST_THREADS).contains(&count) {
         return Ok(());
     }
-    let problem = Problem::new("out-of-range", at, format!("{count} at the same time"));
+    let problem = Problem::new(Code::OutOfRange, at, format!("{count} at the same time"));
     Err(End::Error(problem.label(format!("expected 1 to {MOST_THREADS}"))))
 }
 

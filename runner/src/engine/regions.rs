@@ -9,6 +9,7 @@ use std::{
 
 use minijinja::Value;
 
+use crate::model::code::Code;
 use crate::{
     backend::{Device, Region as Bar},
     host::facts,
@@ -224,7 +225,7 @@ impl Wish<'_> {
     }
 
     fn broken(&self, title: String) -> End {
-        End::Error(Problem::new("region", self.at.join("memory"), title))
+        End::Error(Problem::new(Code::Region, self.at.join("memory"), title))
     }
 
     fn failed(&self, what: &str, errno: Errno) -> End {

@@ -15,6 +15,7 @@ use super::{
     schedule::Schedule,
     worker::Setup,
 };
+use crate::model::code::Code;
 use crate::{
     event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted, Verdict},
     host::{Bdf, kmsg::Window, sriov},
@@ -206,7 +207,7 @@ impl Runner<'_> {
             host_facts(&mut scope, bdf);
         }
         let title = result.message.take().unwrap_or_default();
-        let told = Problem::new("known-issue", path.join("name"), title);
+        let told = Problem::new(Code::KnownIssue, path.join("name"), title);
         match known_issue::judge(known, &path, &scope, result.verdict, Some(told)) {
             Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
             Judged::As(verdict, told) => {

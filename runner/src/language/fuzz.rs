@@ -230,8 +230,9 @@ fn diagnostics_are_drawn_wherever_they_point() {
         random.mutate(&mut text);
         let (a, b) = (random.below(text.len() + 40), random.below(text.len() + 40));
         let path = Path::root().join("cases").join(random.below(3)).join("regions").join("b").join("size");
-        let mut inside =
-            Diagnostic::error("x", path.clone(), "x").inside(a % 20..b % 40).note(path, super::Target::Key, "y");
+        let mut inside = Diagnostic::error(crate::model::code::Code::Syntax, path.clone(), "x")
+            .inside(a % 20..b % 40)
+            .note(path, super::Target::Key, "y");
         let source = Source::new("f", text);
         render(&source, std::slice::from_ref(&inside), true);
         inside.span = Some(a..b);

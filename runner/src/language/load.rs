@@ -10,6 +10,7 @@ use super::{
     undeclared,
 };
 use crate::backend;
+use crate::model::code::Code;
 
 /// A scenario and the text that it was read from.
 pub struct Loaded {
@@ -59,7 +60,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         }
         let mut found = check::check(&scenario, &pack, packs, command_line);
         // On which backends what is expected is not known then.
-        found.retain(|problem| !(missing && matches!(problem.code, "unmatched-backend" | "unreachable")));
+        found.retain(|problem| !(missing && matches!(problem.code, Code::UnmatchedBackend | Code::Unreachable)));
         found.iter_mut().for_each(|problem| wounds.place(problem));
         problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
         scenario
@@ -80,7 +81,7 @@ fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
     }
     let near = did_you_mean(name, pack.devices.keys())?;
     let title = format!("the pack `{}` knows no device `{name}`", pack.name);
-    let problem = Diagnostic::error("unknown-role", Path::root().join("device"), title);
+    let problem = Diagnostic::error(Code::UnknownRole, Path::root().join("device"), title);
     Some(problem.label(expected_one_of(pack.devices.keys())).help(near))
 }
 
@@ -109,7 +110,7 @@ fn no_backends(node: &Node) -> Diagnostic {
         _ => None,
     };
     let path = first.map_or_else(Path::root, |key| Path::root().join(key));
-    Diagnostic::error("missing-key", path, "missing key `backends` in a scenario")
+    Diagnostic::error(Code::MissingKey, path, "missing key `backends` in a scenario")
         .at(Target::Key)
         .label("`backends` is required here, or in the `defaults` of the scenario's pack")
 }

@@ -6,6 +6,7 @@ use super::{
     text::decode::{decode, salvage},
     text::path::Path,
 };
+use crate::model::code::Code;
 
 /// A pack and the text that it was read from.
 pub struct LoadedPack {
@@ -37,7 +38,7 @@ impl Packs {
             && let Some(first) = self.list.iter().find(|known| known.pack.name == pack.name)
         {
             let problem = Diagnostic::error(
-                "duplicate-pack",
+                Code::DuplicatePack,
                 Path::root().join("name"),
                 format!("two packs are called `{}`", pack.name),
             )

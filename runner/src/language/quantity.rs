@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::node::shorten;
 use crate::language::{Dynamic, Ids};
+use crate::model::code::Code;
 
 /// A number of bytes: `4096`, `0x1000`, `4KiB`, `1.5MiB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +83,7 @@ pub(super) enum Wrong {
 }
 
 pub(super) fn complaint(text: &str, why: impl fmt::Display, expected: &str) -> Complaint {
-    Complaint::new(format_args!("`{}` {why}", shorten(text))).code("invalid-quantity").expected(expected)
+    Complaint::new(format_args!("`{}` {why}", shorten(text))).code(Code::InvalidQuantity).expected(expected)
 }
 
 pub(super) fn names(units: &[Unit]) -> String {
@@ -102,7 +103,7 @@ impl Noun {
     fn of_integer(&self, value: i128) -> Result<Size, Complaint> {
         if value < 0 {
             return Err(Complaint::new(format_args!("the {} {value} is negative", self.name))
-                .code("invalid-quantity")
+                .code(Code::InvalidQuantity)
                 .expected(self.expected));
         }
         u64::try_from(value).map(Size).map_err(|_| too_large(&value.to_string()))

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path as FilePath};
 
 use super::file;
+use crate::model::code::Code;
 use crate::{
     cli::Exit,
     event::{CaseResult, Event, PlannedCase, Verdict},
@@ -174,7 +175,7 @@ fn for_backend(node: &mut Node, backend: &str) {
 fn without_unused_regions(scenario: &mut Node) {
     let text = serde_yaml::to_string(scenario).unwrap_or_default();
     let Err(invalid) = language::load(Source::new("", text), String::new(), &Packs::default(), &[]) else { return };
-    for unused in invalid.diagnostics.iter().filter(|diagnostic| diagnostic.code == "unused-region") {
+    for unused in invalid.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnusedRegion) {
         let Some(Segment::Key(name)) = unused.path.last() else { continue };
         if let Some(Node::Sequence(cases)) = entry(scenario, "cases")
             && let Some(regions) = cases.first_mut().and_then(|case| entry(case, "regions"))

@@ -1,6 +1,7 @@
 //! The backends that a scenario and its cases name.
 
 use super::Checker;
+use crate::model::code::Code;
 use crate::{
     backend,
     language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target, text::suggest},
@@ -16,7 +17,7 @@ impl Checker<'_> {
         for (index, (name, _)) in list.iter().enumerate() {
             if let Some(first) = list[..index].iter().position(|(earlier, _)| earlier == name) {
                 self.say(
-                    Diagnostic::error("duplicate-backend", path.join(index), format!("`{name}` is listed twice"))
+                    Diagnostic::error(Code::DuplicateBackend, path.join(index), format!("`{name}` is listed twice"))
                         .label("expected each backend once")
                         .note(path.join(first), Target::Value, "first listed here"),
                 );
@@ -24,7 +25,7 @@ impl Checker<'_> {
         }
         if list.is_empty() {
             self.say(
-                Diagnostic::error("no-backend", path.clone(), "no backend to run on")
+                Diagnostic::error(Code::NoBackend, path.clone(), "no backend to run on")
                     .label("expected `all`, or at least one backend")
                     .help(format!("the backends are {}", suggest::join(names(), "and"))),
             );
@@ -43,7 +44,7 @@ impl Checker<'_> {
         if patterns.is_empty() {
             self.say(
                 Diagnostic::error(
-                    "no-backend",
+                    Code::NoBackend,
                     path.join("backends"),
                     format!("case `{}` has no backend to run on", case.name),
                 )
@@ -58,7 +59,7 @@ impl Checker<'_> {
             } else if !all.iter().any(|&name| pattern.matches(name)) {
                 self.say(
                     Diagnostic::error(
-                        "unmatched-backend",
+                        Code::UnmatchedBackend,
                         path,
                         format!("`{}` matches none of the scenario's backends", pattern.0),
                     )
@@ -72,7 +73,7 @@ impl Checker<'_> {
 
     pub(super) fn unknown_backend(&mut self, path: Path, target: Target, pattern: &Pattern) {
         let mut problem =
-            Diagnostic::error("unknown-backend", path, format!("`{}` is no backend, and no glob of one", pattern.0))
+            Diagnostic::error(Code::UnknownBackend, path, format!("`{}` is no backend, and no glob of one", pattern.0))
                 .at(target)
                 .label(format!("{}, or a glob such as `iommufd*`", suggest::expected_one_of(names())));
         problem.help.extend(suggest::did_you_mean(&pattern.0, names()));

@@ -5,6 +5,7 @@ use crate::language::{
     Case, Diagnostic, Name, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
     region_named, text::suggest,
 };
+use crate::model::code::Code;
 
 /// The procedures that calls may mean.
 #[derive(Clone, Copy)]
@@ -25,7 +26,7 @@ impl Checker<'_> {
         let Some(name) = &step.call else {
             if !step.with.is_empty() {
                 self.say(
-                    Diagnostic::error("misplaced-key", path.join("with"), "`with` without `call`")
+                    Diagnostic::error(Code::MisplacedKey, path.join("with"), "`with` without `call`")
                         .at(Target::Key)
                         .label("expected only beside `call`: it is what a procedure takes"),
                 );
@@ -76,7 +77,7 @@ impl Checker<'_> {
                 let Some(both) = both.next() else { continue };
                 let title = format!("both the packs `{first}` and `{second}` have a procedure `{name}` for one device");
                 return self.say(
-                    Diagnostic::error("ambiguous", path.join("call"), title)
+                    Diagnostic::error(Code::Ambiguous, path.join("call"), title)
                         .label(format!("expected only one for {}", both.wanted()))
                         .help("leave one of the packs out, or call it from a scenario of the pack that is meant"),
                 );
@@ -102,7 +103,7 @@ impl Checker<'_> {
             for (pack, bounds) in bounds {
                 let title = format!("`{argument}` of `{name}` of the pack `{pack}` cannot be `{value}`");
                 self.say(
-                    Diagnostic::error("wrong-argument", path.join("with").join(argument), title)
+                    Diagnostic::error(Code::WrongArgument, path.join("with").join(argument), title)
                         .label(format!("expected {}", bounds.unwrap_or_default())),
                 );
             }
@@ -130,7 +131,7 @@ impl Checker<'_> {
                 continue;
             }
             let title = format!("{} takes no `{argument}`", of(&packs));
-            let mut problem = Diagnostic::error("unknown-argument", path.join("with").join(argument), title)
+            let mut problem = Diagnostic::error(Code::UnknownArgument, path.join("with").join(argument), title)
                 .at(Target::Key)
                 .label(match known.is_empty() {
                     true => "expected nothing: it has no parameters".to_owned(),
@@ -149,9 +150,13 @@ impl Checker<'_> {
             let (packs, parameters): (Vec<&str>, Vec<&Parameter>) = needs.unzip();
             let Some(parameter) = parameters.first() else { continue };
             self.say(
-                Diagnostic::error("missing-argument", path.join("call"), format!("{} needs `{missing}`", of(&packs)))
-                    .label(format!("expected `with: {{ {missing}: … }}`: {}", parameter.r#type.expected()))
-                    .help(format!("it is: {}", parameter.summary)),
+                Diagnostic::error(
+                    Code::MissingArgument,
+                    path.join("call"),
+                    format!("{} needs `{missing}`", of(&packs)),
+                )
+                .label(format!("expected `with: {{ {missing}: … }}`: {}", parameter.r#type.expected()))
+                .help(format!("it is: {}", parameter.summary)),
             );
         }
     }
@@ -166,7 +171,7 @@ impl Checker<'_> {
             }
         });
         let names = || known.iter().copied();
-        let mut problem = Diagnostic::error("unknown-procedure", path, format!("no procedure is called `{name}`"));
+        let mut problem = Diagnostic::error(Code::UnknownProcedure, path, format!("no procedure is called `{name}`"));
         problem = problem.label(match (names().next().is_some(), callable.own) {
             (true, _) => suggest::expected_one_of(names()),
             (false, true) => "expected one of the pack's procedures, and it has no others".to_owned(),
@@ -210,7 +215,7 @@ impl Checker<'_> {
             if bound.is_some() && !kind.is_number() {
                 self.say(
                     Diagnostic::error(
-                        "misplaced-key",
+                        Code::MisplacedKey,
                         path.join(key),
                         format!("`{name}` is no number, and has a bound"),
                     )
@@ -221,7 +226,7 @@ impl Checker<'_> {
         }
         if parameter.least > parameter.most && parameter.most.is_some() {
             self.say(
-                Diagnostic::error("wrong-argument", path.join("most"), format!("`{name}` can have no value"))
+                Diagnostic::error(Code::WrongArgument, path.join("most"), format!("`{name}` can have no value"))
                     .label(format!("expected {} or more, which is the least", parameter.least.unwrap_or_default())),
             );
         }
@@ -230,20 +235,20 @@ impl Checker<'_> {
         let number = number_written(value).filter(|_| kind.is_number());
         if let Some(bounds) = number.and_then(|number| parameter.bounds_against(number)) {
             self.say(
-                Diagnostic::error("wrong-argument", at.clone(), format!("`{name}` cannot be `{value}`"))
+                Diagnostic::error(Code::WrongArgument, at.clone(), format!("`{name}` cannot be `{value}`"))
                     .label(format!("expected {bounds}")),
             );
         }
         if parameter.r#type == Type::Region {
             self.say(
-                Diagnostic::error("misplaced-key", at, format!("region `{name}` has a default"))
+                Diagnostic::error(Code::MisplacedKey, at, format!("region `{name}` has a default"))
                     .at(Target::Key)
                     .label("expected a region from every call")
                     .help("memory that is the procedure's own belongs to the pack's `regions`"),
             );
         } else if is_computed(value).is_some() || !is_of(value, parameter.r#type) {
             self.say(
-                Diagnostic::error("wrong-argument", at, format!("`{name}` cannot be `{value}`"))
+                Diagnostic::error(Code::WrongArgument, at, format!("`{name}` cannot be `{value}`"))
                     .label(format!("expected {}, written out", parameter.r#type.expected())),
             );
         }
@@ -263,7 +268,7 @@ fn same(one: &Role, other: &Role) -> Option<Role> {
 }
 
 fn wrong(at: Path, name: &str, kind: Type, value: &Scalar, of: &str) -> Diagnostic {
-    let problem = Diagnostic::error("wrong-argument", at, format!("`{name}` of {of} cannot be `{value}`"));
+    let problem = Diagnostic::error(Code::WrongArgument, at, format!("`{name}` of {of} cannot be `{value}`"));
     problem.label(format!("expected {}", kind.expected()))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Checker, regions::Fit};
 use crate::language::{Case, Diagnostic, Name, Parallel, Path, Segment, Step, Target, text::suggest};
+use crate::model::code::Code;
 
 impl Checker<'_> {
     /// A step is on one of the case's devices.
@@ -10,7 +11,7 @@ impl Checker<'_> {
         let at = path.join("device");
         if !Step::takes_device(verb) {
             return self.say(
-                Diagnostic::error("misplaced-key", at, format!("`device` does not go with `{verb}`"))
+                Diagnostic::error(Code::MisplacedKey, at, format!("`device` does not go with `{verb}`"))
                     .at(Target::Key)
                     .label("expected beside a verb on one device")
                     .help("memory is mapped for all devices of a case"),
@@ -20,7 +21,7 @@ impl Checker<'_> {
         let known: Vec<&str> = single.chain(["device"]).collect();
         if case.devices.iter().any(|(all, role)| *all == name.0 && role.0 == "all") {
             self.say(
-                Diagnostic::error("unknown-device", at, format!("`{name}` is several devices"))
+                Diagnostic::error(Code::UnknownDevice, at, format!("`{name}` is several devices"))
                     .label(suggest::expected_one_of(known.iter().copied()))
                     .help(format!("`parallel: {{ on: [{name}], steps: […] }}` runs steps on each of them")),
             );
@@ -36,14 +37,14 @@ impl Checker<'_> {
             path.segments().iter().filter(|segment| matches!(segment, Segment::Key(key) if **key == *"parallel"));
         if within.count() > 1 {
             self.say(
-                Diagnostic::error("too-deep", path.clone(), "a `parallel` within a `parallel`")
+                Diagnostic::error(Code::TooDeep, path.clone(), "a `parallel` within a `parallel`")
                     .at(Target::Key)
                     .label("expected steps that run one after the other"),
             );
         }
         if steps.iter().chain(branches.iter().flatten()).any(calls) {
             self.say(
-                Diagnostic::error("too-deep", path.clone(), "a `call` within a `parallel`")
+                Diagnostic::error(Code::TooDeep, path.clone(), "a `call` within a `parallel`")
                     .at(Target::Key)
                     .label("expected steps of the case's own"),
             );
@@ -52,13 +53,13 @@ impl Checker<'_> {
         let written: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
         match written.as_slice() {
             [] => self.say(
-                Diagnostic::error("missing-key", path.clone(), "`parallel` does not say what runs at the same time")
+                Diagnostic::error(Code::MissingKey, path.clone(), "`parallel` does not say what runs at the same time")
                     .at(Target::Key)
                     .label("expected `branches`, or `steps` with `times` or `on`"),
             ),
             [_] => {}
             [first, second, ..] => self.say(
-                Diagnostic::error("two-forms", path.join(*second), format!("`{second}` beside `{first}`"))
+                Diagnostic::error(Code::TwoForms, path.join(*second), format!("`{second}` beside `{first}`"))
                     .at(Target::Key)
                     .label("expected one of `branches`, `times` and `on`")
                     .note(path.join(*first), Target::Key, "this says already what runs at the same time"),
@@ -70,7 +71,7 @@ impl Checker<'_> {
             if is_misplaced {
                 let beside = if key == "as" { "`times`" } else { "`times` or `on`" };
                 self.say(
-                    Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` goes only with {beside}"))
+                    Diagnostic::error(Code::MisplacedKey, path.join(key), format!("`{key}` goes only with {beside}"))
                         .at(Target::Key)
                         .label(format!("expected {beside} beside it")),
                 );
@@ -80,13 +81,13 @@ impl Checker<'_> {
         let empty = empty.or_else(|| (branches.is_empty() && steps.is_empty()).then(|| path.clone()));
         if let Some(at) = empty {
             self.say(
-                Diagnostic::error("nothing-to-do", at, "a `parallel` that does nothing")
+                Diagnostic::error(Code::NothingToDo, at, "a `parallel` that does nothing")
                     .label("expected at least one step"),
             );
         }
         if branches.len() == 1 {
             self.say(
-                Diagnostic::error("nothing-to-do", path.join("branches"), "one branch has nothing beside it")
+                Diagnostic::error(Code::NothingToDo, path.join("branches"), "one branch has nothing beside it")
                     .at(Target::Key)
                     .label("expected two or more"),
             );
@@ -94,7 +95,7 @@ impl Checker<'_> {
         if let Some(times) = times.as_ref().and_then(|times| times.literal())
             && let Some(expected) = Fit::Rounds.refuses(*times)
         {
-            self.say(Diagnostic::error("bad-size", path.join("times"), "`times` is 0").label(expected));
+            self.say(Diagnostic::error(Code::BadSize, path.join("times"), "`times` is 0").label(expected));
         }
         let known: Vec<&str> = case.devices.keys().chain(["device"]).collect();
         for (index, name) in on.iter().enumerate() {
@@ -105,7 +106,7 @@ impl Checker<'_> {
     }
 
     fn unknown_device(&mut self, at: Path, name: &Name, known: &[&str]) {
-        let mut problem = Diagnostic::error("unknown-device", at, format!("no device is called `{name}`"))
+        let mut problem = Diagnostic::error(Code::UnknownDevice, at, format!("no device is called `{name}`"))
             .label(suggest::expected_one_of(known.iter().copied()));
         problem.help.extend(suggest::did_you_mean(&name.0, known.iter().copied()));
         if problem.help.is_empty() {

@@ -14,6 +14,7 @@ use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
     Step, Target, eval_as, is_computed, names, undeclared,
 };
+use crate::model::code::Code;
 
 /// The names that a case has, in the order in which it gives them, and how each gets its value. One may be given several times.
 #[derive(Default)]
@@ -257,7 +258,7 @@ impl<'a> Checker<'a> {
                     && !all.contains(&field.as_str())
                 {
                     let title = format!("`{name}` has no `{field}`");
-                    let mut problem = Diagnostic::error("unknown-field", path(), title)
+                    let mut problem = Diagnostic::error(Code::UnknownField, path(), title)
                         .label(suggest::expected_one_of(all.iter().copied()));
                     if let Some(saved) = saved {
                         problem = problem.note(saved.clone(), Target::Value, "it is the result of this step");
@@ -268,7 +269,7 @@ impl<'a> Checker<'a> {
                 }
                 continue;
             }
-            let mut problem = Diagnostic::error("unknown-name", path(), format!("`{name}` is not known here"));
+            let mut problem = Diagnostic::error(Code::UnknownName, path(), format!("`{name}` is not known here"));
             problem.inside = Some(range.clone());
             let all = known.all(path, when);
             let all = || all.iter().copied();
@@ -369,7 +370,7 @@ impl<'a> Checker<'a> {
         }
         let Some(range) = scan::last_division(expression.source) else { return };
         let mut problem =
-            Diagnostic::error("expression", expression.path(), "`/` gives a fraction, not a whole number")
+            Diagnostic::error(Code::Expression, expression.path(), "`/` gives a fraction, not a whole number")
                 .label("expected `//`, whole division");
         problem.inside = Some(range);
         self.say(problem);
@@ -383,7 +384,7 @@ impl<'a> Checker<'a> {
         let Some(range) = scan::bare_version(expression.source) else { return };
         let written = &expression.source[range.clone()];
         let title = format!("{written} is a number, and no version");
-        let mut problem = Diagnostic::error("expression", expression.path(), title)
+        let mut problem = Diagnostic::error(Code::Expression, expression.path(), title)
             .label(format!("expected '{written}', in quotes"))
             .help("as numbers 6.10 and 6.1 are the same");
         problem.inside = Some(range);
@@ -399,7 +400,7 @@ impl<'a> Checker<'a> {
             if !is_used {
                 let title = format!("nothing uses `{name}`, so its {} cases are all the same", values.len());
                 self.say(
-                    Diagnostic::error("unused-value", path.join("matrix").join(name), title)
+                    Diagnostic::error(Code::UnusedValue, path.join("matrix").join(name), title)
                         .at(Target::Key)
                         .label("expected an expression with it")
                         .help(format!("write \"{{{{ {name} }}}}\" where it counts, or remove it"))
@@ -432,7 +433,7 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
         Kind::Size(fit) => match eval_as::<Size>(scope, expression.source) {
             Ok(size) => fit.refuses(size).map(|expected| {
                 let title = format!("the expression gives {size} for `{}`", key(&expression.path()));
-                Diagnostic::error("bad-size", expression.path(), title).label(expected)
+                Diagnostic::error(Code::BadSize, expression.path(), title).label(expected)
             }),
             Err(error) => Some(wrong(error)),
         },

@@ -1,6 +1,7 @@
 //! A case is declarative or has steps, and a step has one verb.
 
 use super::{Checker, regions::Fit, written};
+use crate::model::code::Code;
 use crate::{
     backend,
     language::{
@@ -16,7 +17,7 @@ impl Checker<'_> {
         let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
         if alone && case.region.is_some() {
             self.say(
-                Diagnostic::error("misplaced-key", path.join("region"), "`region` does not go with `fixture: none`")
+                Diagnostic::error(Code::MisplacedKey, path.join("region"), "`region` does not go with `fixture: none`")
                     .at(Target::Key)
                     .label("expected `regions` and `steps`: the device is not open"),
             );
@@ -25,7 +26,7 @@ impl Checker<'_> {
             if alone && region.memory.is_bar() {
                 let at = path.join("regions").join(name).join("memory");
                 self.say(
-                    Diagnostic::error("misplaced-key", at, "a BAR does not go with `fixture: none`")
+                    Diagnostic::error(Code::MisplacedKey, at, "a BAR does not go with `fixture: none`")
                         .label("expected memory of another kind: the device is not open"),
                 );
             }
@@ -41,7 +42,7 @@ impl Checker<'_> {
                 let other = if case.region.is_some() { "region" } else { "expect" };
                 self.say(
                     Diagnostic::error(
-                        "two-forms",
+                        Code::TwoForms,
                         path.join("steps"),
                         format!("case `{}` has both `steps` and `{other}`", case.name),
                     )
@@ -52,7 +53,7 @@ impl Checker<'_> {
                 );
             }
             (false, None) => self.say(
-                Diagnostic::error("nothing-to-do", path.join("name"), format!("case `{}` does nothing", case.name))
+                Diagnostic::error(Code::NothingToDo, path.join("name"), format!("case `{}` does nothing", case.name))
                     .label(FORMS)
                     .help("the least is `region: { memory: anonymous, size: 4KiB }` and `expect: { map: ok }`"),
             ),
@@ -65,7 +66,7 @@ impl Checker<'_> {
         if case.region.is_none() {
             self.say(
                 Diagnostic::error(
-                    "missing-region",
+                    Code::MissingRegion,
                     path.join("expect"),
                     format!("case `{}` expects something of a region that it does not describe", case.name),
                 )
@@ -77,7 +78,7 @@ impl Checker<'_> {
         if case.expect.is_none() {
             self.say(
                 Diagnostic::error(
-                    "missing-expect",
+                    Code::MissingExpect,
                     path.join("region"),
                     format!("case `{}` has a region and expects nothing of it", case.name),
                 )
@@ -89,7 +90,7 @@ impl Checker<'_> {
         if let Some((name, _)) = case.regions.iter().next() {
             self.say(
                 Diagnostic::error(
-                    "two-forms",
+                    Code::TwoForms,
                     path.join("regions").join(name),
                     format!("region `{name}` is for `steps`, and case `{}` has none", case.name),
                 )
@@ -103,7 +104,7 @@ impl Checker<'_> {
     fn steps(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
         if steps.is_empty() {
             self.say(
-                Diagnostic::error("nothing-to-do", path.join("steps"), format!("case `{}` does nothing", case.name))
+                Diagnostic::error(Code::NothingToDo, path.join("steps"), format!("case `{}` does nothing", case.name))
                     .at(Target::Key)
                     .label("expected at least one step")
                     .help(format!("a step is one of {}", suggest::join(Step::VERBS.iter().copied(), "or"))),
@@ -114,7 +115,7 @@ impl Checker<'_> {
         if verbs.iter().all(|verbs| verbs.len() == 1) && !verbs.iter().flatten().any(|verb| Step::asserts(verb)) {
             self.say(
                 Diagnostic::error(
-                    "asserts-nothing",
+                    Code::AssertsNothing,
                     path.join("steps"),
                     format!("case `{}` asserts nothing", case.name),
                 )
@@ -127,7 +128,7 @@ impl Checker<'_> {
             let which = if self.procedure.is_some() { "procedure" } else { "case" };
             self.say(
                 Diagnostic::error(
-                    "too-many-steps",
+                    Code::TooManySteps,
                     path.join("steps"),
                     format!("{which} `{}` has no end in sight", case.name),
                 )
@@ -144,7 +145,7 @@ impl Checker<'_> {
             if !self.uses_region(path, case, steps, name) && self.knows_regions(case, steps) {
                 let path = path.join("regions").join(name);
                 self.say(
-                    Diagnostic::error("unused-region", path, format!("no step uses region `{name}`"))
+                    Diagnostic::error(Code::UnusedRegion, path, format!("no step uses region `{name}`"))
                         .at(Target::Key)
                         .label("expected a step that maps it")
                         .help(format!("add `- map: {{ region: {name} }}`, or remove the region")),
@@ -175,7 +176,7 @@ impl Checker<'_> {
             [verb] => *verb,
             [] => {
                 return self.say(
-                    Diagnostic::error("no-verb", path.clone(), "a step that does nothing")
+                    Diagnostic::error(Code::NoVerb, path.clone(), "a step that does nothing")
                         .label(suggest::expected_one_of(Step::VERBS.iter().copied()))
                         .help("keys that belong to the step above stand in its column, without a `-` of their own"),
                 );
@@ -183,7 +184,7 @@ impl Checker<'_> {
             verbs @ [first, second, ..] => {
                 return self.say(
                     Diagnostic::error(
-                        "two-verbs",
+                        Code::TwoVerbs,
                         path.join(*second),
                         format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
                     )
@@ -199,7 +200,7 @@ impl Checker<'_> {
         }
         if *depth == DEEPEST {
             self.say(
-                Diagnostic::error("too-deep", path.join(verb), format!("a step that {DEEPEST} others hold"))
+                Diagnostic::error(Code::TooDeep, path.join(verb), format!("a step that {DEEPEST} others hold"))
                     .at(Target::Key)
                     .label(format!("expected steps within at most {} others", DEEPEST - 1)),
             );
@@ -222,7 +223,7 @@ impl Checker<'_> {
             self.sized(&path, size.as_ref(), value.as_ref());
             if with_offset.is_some() && with.is_none() {
                 self.say(
-                    Diagnostic::error("missing-key", path.join("with_offset"), "`with_offset` without `with`")
+                    Diagnostic::error(Code::MissingKey, path.join("with_offset"), "`with_offset` without `with`")
                         .at(Target::Key)
                         .label("expected `with: REGION` beside it"),
                 );
@@ -233,7 +234,7 @@ impl Checker<'_> {
                 && let Some(expected) = Fit::of_step(step, verb, key).refuses(*size)
             {
                 let title = format!("`{key}` is {size}");
-                self.say(Diagnostic::error("bad-size", path.join(verb).join(key), title).label(expected));
+                self.say(Diagnostic::error(Code::BadSize, path.join(verb).join(key), title).label(expected));
             }
         }
         self.objects(placed, case, steps, verb, backends);
@@ -251,7 +252,7 @@ impl Checker<'_> {
                 let takes = |verb: &str| if key == "save" { Step::gives(verb) } else { Step::is_call(verb) };
                 let others = Step::VERBS.iter().copied().filter(|verb| !takes(verb));
                 self.say(
-                    Diagnostic::error("misplaced-key", path.join(key), format!("`{key}` does not go with `{verb}`"))
+                    Diagnostic::error(Code::MisplacedKey, path.join(key), format!("`{key}` does not go with `{verb}`"))
                         .at(Target::Key)
                         .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
                         .help(match verb {
@@ -273,13 +274,13 @@ impl Checker<'_> {
         match written.as_slice() {
             [_] => {}
             [] => self.say(
-                Diagnostic::error("missing-key", path.clone(), format!("`{verb}` does not say what the content is"))
+                Diagnostic::error(Code::MissingKey, path.clone(), format!("`{verb}` does not say what the content is"))
                     .at(Target::Key)
                     .label(format!("expected {ways} in it"))
                     .help("any text makes a content of its own: `pattern: sent`"),
             ),
             [first, second, ..] => self.say(
-                Diagnostic::error("two-forms", path.join(*second), format!("`{second}` beside `{first}`"))
+                Diagnostic::error(Code::TwoForms, path.join(*second), format!("`{second}` beside `{first}`"))
                     .at(Target::Key)
                     .label(format!("expected one of {ways}"))
                     .note(path.join(*first), Target::Key, "this says already what the content is"),
@@ -293,7 +294,7 @@ impl Checker<'_> {
                 && let Some(expected) = fit.refuses(*size)
             {
                 let title = format!("`{key}` is {size}");
-                self.say(Diagnostic::error("bad-size", path.join(key), title).label(expected));
+                self.say(Diagnostic::error(Code::BadSize, path.join(key), title).label(expected));
             }
         }
     }
@@ -304,7 +305,7 @@ impl Checker<'_> {
         if names().any(|name| *name == region.0) {
             return;
         }
-        let mut problem = Diagnostic::error("unknown-region", path, format!("no region is called `{region}`"));
+        let mut problem = Diagnostic::error(Code::UnknownRegion, path, format!("no region is called `{region}`"));
         if names().len() == 0 {
             problem = problem
                 .label("expected one of the case's `regions`, and it has none")
@@ -319,7 +320,7 @@ impl Checker<'_> {
     fn repeat(&mut self, path: &Path, repeat: &Repeat) {
         if repeat.steps.is_empty() {
             self.say(
-                Diagnostic::error("nothing-to-do", path.join("steps"), "a `repeat` that does nothing")
+                Diagnostic::error(Code::NothingToDo, path.join("steps"), "a `repeat` that does nothing")
                     .at(Target::Key)
                     .label("expected at least one step"),
             );
@@ -327,7 +328,7 @@ impl Checker<'_> {
         if let Some(times) = repeat.times.literal()
             && let Some(expected) = Fit::Rounds.refuses(*times)
         {
-            self.say(Diagnostic::error("bad-size", path.join("times"), "`times` is 0").label(expected));
+            self.say(Diagnostic::error(Code::BadSize, path.join("times"), "`times` is 0").label(expected));
         }
     }
 
@@ -355,7 +356,7 @@ impl Checker<'_> {
         if alone && !WITHOUT_A_DEVICE.contains(&verb) && !opens() {
             self.say(
                 Diagnostic::error(
-                    "misplaced-key",
+                    Code::MisplacedKey,
                     path.join(verb),
                     format!("`{verb}` does not go with `fixture: none`"),
                 )
@@ -366,14 +367,18 @@ impl Checker<'_> {
         }
         if !alone && matches!(verb, "device_open" | "device_close") {
             self.say(
-                Diagnostic::error("misplaced-key", path.join(verb), format!("`{verb}` goes only with `fixture: none`"))
-                    .at(Target::Key)
-                    .label("expected on a device that is not open: here it is, from the first step to the last"),
+                Diagnostic::error(
+                    Code::MisplacedKey,
+                    path.join(verb),
+                    format!("`{verb}` goes only with `fixture: none`"),
+                )
+                .at(Target::Key)
+                .label("expected on a device that is not open: here it is, from the first step to the last"),
             );
         }
         if step.open.is_some() && step.save.is_none() {
             self.say(
-                Diagnostic::error("missing-key", path.join("open"), "`open` without `save`")
+                Diagnostic::error(Code::MissingKey, path.join("open"), "`open` without `save`")
                     .at(Target::Key)
                     .label("expected `save: NAME` beside it: later steps call the file by this name"),
             );
@@ -394,7 +399,7 @@ impl Checker<'_> {
                     false => suggest::expected_one_of(known.iter().copied()),
                 };
                 let mut problem =
-                    Diagnostic::error("unknown-file", at, format!("no file is called `{name}`")).label(expected);
+                    Diagnostic::error(Code::UnknownFile, at, format!("no file is called `{name}`")).label(expected);
                 problem.help.extend(suggest::did_you_mean(&name.0, known));
                 self.say(problem);
             }
@@ -409,7 +414,7 @@ impl Checker<'_> {
                 Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
             };
             if let Some(help) = why {
-                let mut problem = Diagnostic::error("invalid-field", at, format!("`{value}` is no number"))
+                let mut problem = Diagnostic::error(Code::InvalidField, at, format!("`{value}` is no number"))
                     .label("expected a number such as 7, -1, 0x1000 or 4KiB, or an expression for one");
                 problem.help = help;
                 self.say(problem);
@@ -419,7 +424,7 @@ impl Checker<'_> {
                 let known = || request.fields.iter().map(|field| field.name);
                 let at = path.join("ioctl").join("fields").join(field);
                 let title = format!("{} has no field `{field}`", request.name);
-                let mut problem = Diagnostic::error("unknown-field", at, title)
+                let mut problem = Diagnostic::error(Code::UnknownField, at, title)
                     .at(Target::Key)
                     .label(suggest::expected_one_of(known()));
                 problem.help.extend(suggest::did_you_mean(field, known()));

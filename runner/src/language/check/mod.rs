@@ -19,6 +19,7 @@ mod written;
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Case, Diagnostic, Name, Pack, Packs, Path, Procedure, Scalar, Scenario, Target};
+use crate::model::code::Code;
 use calls::Callable;
 pub use pack::pack;
 
@@ -72,7 +73,7 @@ impl<'a> Checker<'a> {
             if let Some(first) = first.get(&case.name) {
                 self.say(
                     Diagnostic::error(
-                        "duplicate-case",
+                        Code::DuplicateCase,
                         path.join("name"),
                         format!("two cases are called `{}`", case.name),
                     )

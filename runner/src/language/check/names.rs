@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, MOST_COMBINATIONS, combinations};
 use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, is_computed, names};
+use crate::model::code::Code;
 
 /// Something with a name, and where it gets it.
 struct Given<'a> {
@@ -71,10 +72,14 @@ impl Checker<'_> {
             };
             if let Some(first) = taken.get(here.name).filter(|first| !again(first)) {
                 self.say(
-                    Diagnostic::error("name-taken", here.path(), format!("`{}` is already {}", here.name, first.what))
-                        .at(here.target())
-                        .label(format!("expected another name for {}", here.what))
-                        .note(first.path(), first.target(), "first given here"),
+                    Diagnostic::error(
+                        Code::NameTaken,
+                        here.path(),
+                        format!("`{}` is already {}", here.name, first.what),
+                    )
+                    .at(here.target())
+                    .label(format!("expected another name for {}", here.what))
+                    .note(first.path(), first.target(), "first given here"),
                 );
             }
             match taken.get(here.name) {
@@ -94,13 +99,13 @@ impl Checker<'_> {
                 _ => "is what the short form calls its own",
             };
             self.say(
-                Diagnostic::error("reserved-name", path(), format!("the name `{name}` is reserved"))
+                Diagnostic::error(Code::ReservedName, path(), format!("the name `{name}` is reserved"))
                     .at(target)
                     .label("expected another name")
                     .help(format!("`{name}` {meaning}")),
             );
         } else if !Name::is_valid(name) {
-            let mut problem = Diagnostic::error("invalid-name", path(), format!("`{name}` is no name"))
+            let mut problem = Diagnostic::error(Code::InvalidName, path(), format!("`{name}` is no name"))
                 .at(target)
                 .label("expected letters, digits and `_`, not starting with a digit");
             problem.help.extend(Name::nearest(name).map(|name| format!("write {name}")));
@@ -113,7 +118,7 @@ impl Checker<'_> {
             let path = || path.join("matrix").join(name);
             if values.is_empty() {
                 self.say(
-                    Diagnostic::error("empty-matrix", path(), format!("`{name}` has no values"))
+                    Diagnostic::error(Code::EmptyMatrix, path(), format!("`{name}` has no values"))
                         .label("expected at least one: without any there would be no case"),
                 );
             }
@@ -123,7 +128,7 @@ impl Checker<'_> {
                 if is_computed(value).is_some() {
                     self.say(
                         Diagnostic::error(
-                            "expression",
+                            Code::Expression,
                             path().join(index),
                             format!("`{name}` has an expression for a value"),
                         )
@@ -144,7 +149,7 @@ impl Checker<'_> {
                     false => format!("`{earlier}` and `{value}` look the same in reports"),
                 };
                 self.say(
-                    Diagnostic::error("duplicate-value", path().join(index), title)
+                    Diagnostic::error(Code::DuplicateValue, path().join(index), title)
                         .label("expected another value: it makes the case's name in every report")
                         .note(path().join(*first), Target::Value, "the first one"),
                 );
@@ -155,7 +160,7 @@ impl Checker<'_> {
             let sizes: Vec<String> = case.matrix.iter().map(|(_, values)| values.len().to_string()).collect();
             self.say(
                 Diagnostic::error(
-                    "matrix-too-large",
+                    Code::MatrixTooLarge,
                     path.join("matrix"),
                     match count {
                         usize::MAX => "the matrix has more combinations than can be counted".to_owned(),

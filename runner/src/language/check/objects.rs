@@ -1,6 +1,7 @@
 //! The objects of IOMMUFD that a case names are made in it, and only the backend iommufd has them.
 
 use super::Checker;
+use crate::model::code::Code;
 use crate::{
     backend,
     language::{Case, Diagnostic, Object, Placed, Step, Target, Where, expected_one_of, join, text::suggest},
@@ -30,7 +31,7 @@ impl Checker<'_> {
             && let Some((at, target, what)) = only_iommufd.into_iter().chain(ids).chain(kernel).next()
         {
             self.say(
-                Diagnostic::error("only-iommufd", at, format!("{what} is only for the backend iommufd"))
+                Diagnostic::error(Code::OnlyIommufd, at, format!("{what} is only for the backend iommufd"))
                     .at(target)
                     .label(format!("expected a case of iommufd alone, and it runs on {} too", join(others, "and")))
                     .help("add `backends: [iommufd]` to the case"),
@@ -42,7 +43,7 @@ impl Checker<'_> {
         ] {
             if missing && backends.contains(&backend::Name::Iommufd) {
                 self.say(
-                    Diagnostic::error("missing-key", path.join(key), format!("`{key}` without `hwpt`"))
+                    Diagnostic::error(Code::MissingKey, path.join(key), format!("`{key}` without `hwpt`"))
                         .at(Target::Key)
                         .label("expected `hwpt` beside its other keys: on iommufd it is a page table that notes what is written")
                         .help("make one with `- hwpt: { flags: [dirty_tracking] }` and `save`"),
@@ -61,7 +62,7 @@ impl Checker<'_> {
                 };
                 let at = path.join(verb).join(key);
                 let mut problem =
-                    Diagnostic::error("unknown-object", at, format!("no object is called `{name}`")).label(expected);
+                    Diagnostic::error(Code::UnknownObject, at, format!("no object is called `{name}`")).label(expected);
                 problem.help.extend(suggest::did_you_mean(&name.0, made.iter().copied()));
                 self.say(problem);
             }
@@ -73,7 +74,7 @@ impl Checker<'_> {
             let at = path.join("map_file").join("region");
             let title = format!("region `{}` has no file to map", map.region);
             self.say(
-                Diagnostic::error("no-file", at, title)
+                Diagnostic::error(Code::NoFile, at, title)
                     .label(format!("expected `memory: memfd`, `file` or `dmabuf`, it is `{}`", region.memory.as_str()))
                     .help("memory without a file is mapped by its address, with `map`"),
             );

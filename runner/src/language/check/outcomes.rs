@@ -1,6 +1,7 @@
 //! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
 
 use super::Checker;
+use crate::model::code::Code;
 use crate::{
     backend,
     language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target, text::suggest},
@@ -29,7 +30,7 @@ impl Checker<'_> {
         };
         for at in misplaced {
             self.say(
-                Diagnostic::error("misplaced-key", at, "this call reports no bytes")
+                Diagnostic::error(Code::MisplacedKey, at, "this call reports no bytes")
                     .at(Target::Key)
                     .label("expected only of `unmap`, `unmap_all`, `pread` and `pwrite`")
                     .help("write `ok` for success"),
@@ -47,7 +48,7 @@ impl Checker<'_> {
         for (key, given) in [("pagesize", expect.pagesize.is_some()), ("unmap", expect.unmap.is_some())] {
             if given {
                 self.say(
-                    Diagnostic::error("unreachable", path.join(key), format!("`{key}` is never looked at"))
+                    Diagnostic::error(Code::Unreachable, path.join(key), format!("`{key}` is never looked at"))
                         .at(Target::Key)
                         .label("expected a `map` that succeeds on some backend")
                         .note(path.join("map"), Target::Key, "nothing is mapped after this")
@@ -67,7 +68,7 @@ impl Checker<'_> {
         if !missing.is_empty() {
             self.say(
                 Diagnostic::error(
-                    "unmatched-backend",
+                    Code::UnmatchedBackend,
                     path.clone(),
                     format!("nothing is said for {}", suggest::join(missing.iter().copied(), "and")),
                 )
@@ -91,7 +92,7 @@ impl Checker<'_> {
             if !backends.iter().any(|&backend| pattern.matches(backend)) {
                 self.say(
                     Diagnostic::error(
-                        "unreachable",
+                        Code::Unreachable,
                         path(),
                         format!("`{}` matches no backend of this case", pattern.0),
                     )
@@ -117,7 +118,7 @@ impl Checker<'_> {
             };
             let above = suggest::join(earlier.iter().copied(), "and");
             self.say(
-                Diagnostic::error("unreachable", path(), format!("`{}` is never reached", pattern.0))
+                Diagnostic::error(Code::Unreachable, path(), format!("`{}` is never reached", pattern.0))
                     .at(Target::Key)
                     .label(format!(
                         "expected a backend that {above} above {} not match",

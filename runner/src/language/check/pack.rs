@@ -11,6 +11,7 @@ use crate::language::{
     Case, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scenario, Target, Version, every_step,
     is_computed, text::suggest,
 };
+use crate::model::code::Code;
 
 /// Everything that is wrong with the pack.
 pub fn pack(pack: &Pack) -> Vec<Diagnostic> {
@@ -47,7 +48,7 @@ impl Checker<'_> {
         if let Some(engine) = pack.engine.filter(|engine| *engine > Version::ours()) {
             let title = format!("the pack `{}` needs vfiospec {engine}", pack.name);
             self.say(
-                Diagnostic::error("engine-too-new", root.join("engine"), title)
+                Diagnostic::error(Code::EngineTooNew, root.join("engine"), title)
                     .label(format!("expected at most {}, which this is", Version::ours()))
                     .help("run it with a newer vfiospec"),
             );
@@ -64,7 +65,7 @@ impl Checker<'_> {
             self.not_reserved(|| path.clone(), name, Target::Key);
             if name == "any" {
                 self.say(
-                    Diagnostic::error("reserved-name", path.clone(), "the name `any` is reserved")
+                    Diagnostic::error(Code::ReservedName, path.clone(), "the name `any` is reserved")
                         .at(Target::Key)
                         .label("expected another name")
                         .help("`any` means every device"),
@@ -78,14 +79,14 @@ impl Checker<'_> {
             for (key, length) in lists {
                 if length == Some(0) {
                     self.say(
-                        Diagnostic::error("matches-nothing", path.join(key), format!("no device is a `{name}`"))
+                        Diagnostic::error(Code::MatchesNothing, path.join(key), format!("no device is a `{name}`"))
                             .label("expected at least one"),
                     );
                 }
             }
             if *role == (Role { summary: role.summary.clone(), ..Role::default() }) {
                 self.say(
-                    Diagnostic::error("matches-everything", path.clone(), format!("every device is a `{name}`"))
+                    Diagnostic::error(Code::MatchesEverything, path.clone(), format!("every device is a `{name}`"))
                         .at(Target::Key)
                         .label("expected `ids`, `class`, `capabilities` or `bar` in it")
                         .help("a device's ids are what `lspci -n` shows: ids: [\"8086:10c9\"]"),
@@ -105,7 +106,7 @@ impl Checker<'_> {
                     };
                     self.say(
                         Diagnostic::error(
-                            "duplicate-role",
+                            Code::DuplicateRole,
                             path.join("ids").join(index),
                             format!("`{}` is already a `{first}`", ids.0),
                         )
@@ -129,7 +130,7 @@ impl Checker<'_> {
             };
             if !pack.procedures.iter().any(used) {
                 self.say(
-                    Diagnostic::error("unused-region", path, format!("no procedure uses region `{name}`"))
+                    Diagnostic::error(Code::UnusedRegion, path, format!("no procedure uses region `{name}`"))
                         .at(Target::Key)
                         .label("expected a step that maps it")
                         .help("remove the region, or use it"),
@@ -146,7 +147,7 @@ impl Checker<'_> {
         }
         if pack.devices.is_empty() {
             self.say(
-                Diagnostic::error("no-device", path.clone(), format!("`{name}` is for no device"))
+                Diagnostic::error(Code::NoDevice, path.clone(), format!("`{name}` is for no device"))
                     .at(Target::Key)
                     .label("expected `devices` in the pack: they say which ones its procedures are for"),
             );
@@ -157,7 +158,7 @@ impl Checker<'_> {
         }
         if procedure.steps.is_empty() && procedure.gives.is_empty() {
             self.say(
-                Diagnostic::error("nothing-to-do", path.clone(), format!("`{name}` does nothing and gives nothing"))
+                Diagnostic::error(Code::NothingToDo, path.clone(), format!("`{name}` does nothing and gives nothing"))
                     .at(Target::Key)
                     .label("expected `steps` or `gives` in it"),
             );
@@ -168,7 +169,7 @@ impl Checker<'_> {
         if pack.devices.get(&role.0).is_some() || pack.devices.is_empty() {
             return;
         }
-        let mut problem = Diagnostic::error("unknown-role", at, format!("no device of the pack is called `{role}`"))
+        let mut problem = Diagnostic::error(Code::UnknownRole, at, format!("no device of the pack is called `{role}`"))
             .label(suggest::expected_one_of(pack.devices.keys()));
         problem.help.extend(suggest::did_you_mean(&role.0, pack.devices.keys()));
         self.say(problem);
@@ -209,7 +210,7 @@ impl Checker<'_> {
                     false => format!("`{called}` calls itself, by way of {}", way.join(" and ")),
                 };
                 self.say(
-                    Diagnostic::error("recursion", at, title)
+                    Diagnostic::error(Code::Recursion, at, title)
                         .label("expected a call that comes to an end")
                         .help("to do something again, use `repeat`"),
                 );
@@ -218,7 +219,7 @@ impl Checker<'_> {
             let depth = 1 + self.depth(&called.0, pack, depths, callers);
             if depth == DEEPEST {
                 self.say(
-                    Diagnostic::error("too-deep", at, format!("`{name}` calls through {DEEPEST} others"))
+                    Diagnostic::error(Code::TooDeep, at, format!("`{name}` calls through {DEEPEST} others"))
                         .label(format!("expected at most {}", DEEPEST - 1)),
                 );
             }

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Size, Step, Target, expected_one_of};
+use crate::model::code::Code;
 
 /// What a size has to be beyond a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Checker<'_> {
             if misplaced {
                 self.say(
                     Diagnostic::error(
-                        "misplaced-key",
+                        Code::MisplacedKey,
                         path.join(key),
                         format!("`{key}` does not go with `memory: {memory}`"),
                     )
@@ -105,14 +106,14 @@ impl Checker<'_> {
         }
         if is_shared && region.of.is_none() {
             self.say(
-                Diagnostic::error("missing-key", path.join("memory"), "a shared region without `of`")
+                Diagnostic::error(Code::MissingKey, path.join("memory"), "a shared region without `of`")
                     .label("expected `of` beside it")
                     .help("say which region's memory it is, such as `of: buffer`"),
             );
         }
         if region.size.is_none() && !is_bar && !is_shared {
             self.say(
-                Diagnostic::error("missing-key", path.join("memory"), "a region without `size`")
+                Diagnostic::error(Code::MissingKey, path.join("memory"), "a region without `size`")
                     .label("expected `size` beside it")
                     .help("add the length in bytes, such as `size: 4KiB`"),
             );
@@ -121,18 +122,20 @@ impl Checker<'_> {
             if let Some(Dynamic::Is(size)) = value
                 && let Some(expected) = Fit::of(key).refuses(*size)
             {
-                self.say(Diagnostic::error("bad-size", path.join(key), format!("`{key}` is {size}")).label(expected));
+                self.say(
+                    Diagnostic::error(Code::BadSize, path.join(key), format!("`{key}` is {size}")).label(expected),
+                );
             }
         }
         match (&region.misalign, &region.align) {
             (Some(_), None) => self.say(
-                Diagnostic::error("missing-key", path.join("misalign"), "`misalign` without `align`")
+                Diagnostic::error(Code::MissingKey, path.join("misalign"), "`misalign` without `align`")
                     .at(Target::Key)
                     .label("expected `align` beside it")
                     .help("say what the address is not a multiple of, such as `align: 2MiB`"),
             ),
             (Some(Dynamic::Is(misalign)), Some(Dynamic::Is(align))) if misalign >= align => self.say(
-                Diagnostic::error("bad-size", path.join("misalign"), format!("`misalign` is {misalign}"))
+                Diagnostic::error(Code::BadSize, path.join("misalign"), format!("`misalign` is {misalign}"))
                     .label(format!("expected less than `align`, which is {align}"))
                     .note(path.join("align"), Target::Value, "the address is a multiple of this, plus `misalign`"),
             ),
@@ -149,7 +152,7 @@ impl Checker<'_> {
                 let problem = match above.iter().find(|(name, _)| *name == of.0) {
                     Some((_, memory)) if shareable(*memory) => None,
                     Some((_, memory)) => Some(
-                        Diagnostic::error("not-shareable", path, format!("region `{of}` cannot be shared"))
+                        Diagnostic::error(Code::NotShareable, path, format!("region `{of}` cannot be shared"))
                             .label(format!(
                                 "expected a region of `memory: memfd` or `file`, it is `{}`",
                                 memory.as_str()
@@ -162,7 +165,7 @@ impl Checker<'_> {
                             None => "expected a region above this one, of `memory: memfd` or `file`".to_owned(),
                         };
                         let mut problem =
-                            Diagnostic::error("unknown-region", path, format!("no region above is called `{of}`"))
+                            Diagnostic::error(Code::UnknownRegion, path, format!("no region above is called `{of}`"))
                                 .label(expected);
                         problem.help.extend(crate::language::did_you_mean(&of.0, possible()));
                         Some(problem)

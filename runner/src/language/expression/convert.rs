@@ -7,6 +7,7 @@ use super::functions::{in_hex, integer};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::node::shorten;
 use crate::language::{Duration, Size};
+use crate::model::code::Code;
 
 /// A type that an expression's value can become.
 pub trait FromValue: Sized {
@@ -33,7 +34,7 @@ fn refused(value: &Value, expected: &str) -> Complaint {
         ValueKind::Map => "a mapping".to_owned(),
         _ => "no plain value".to_owned(),
     };
-    Complaint::new(format_args!("the expression gives {what}, not {expected}")).code("expression")
+    Complaint::new(format_args!("the expression gives {what}, not {expected}")).code(Code::Expression)
 }
 
 /// A whole number between two bounds.
@@ -56,21 +57,21 @@ fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128
             return Err(Complaint::new(format_args!(
                 "the expression gives {value}, which is more than 128 bits can hold"
             ))
-            .code("expression"));
+            .code(Code::Expression));
         }
         None => return Err(refused(value, expected)),
     };
     let gives = || format!("the expression gives {number} ({})", in_hex(number));
     if number < least {
         let why = if least == 0 { "below 0".to_owned() } else { format!("below {least}") };
-        return Err(Complaint::new(format_args!("{}, {why}", gives())).code("expression"));
+        return Err(Complaint::new(format_args!("{}, {why}", gives())).code(Code::Expression));
     }
     if number > most {
         let why = match most == i128::from(u64::MAX) {
             true => "more than 64 bits can hold".to_owned(),
             false => format!("above {most}"),
         };
-        return Err(Complaint::new(format_args!("{}, {why}", gives())).code("expression"));
+        return Err(Complaint::new(format_args!("{}, {why}", gives())).code(Code::Expression));
     }
     Ok(number)
 }

@@ -15,6 +15,7 @@ use super::scan;
 use crate::language::schema::Expression;
 use crate::language::text::complaint::Complaint;
 use crate::language::text::node::shorten;
+use crate::model::code::Code;
 
 /// A literal value, or a text that is wholly one expression, `{{ … }}`, which gives such a value.
 ///
@@ -131,7 +132,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
         let literal: value::StrDeserializer<'_, E> = text.into_deserializer();
         T::deserialize(literal).map(Dynamic::Is).map_err(|error| match text.contains("{{") {
             true => Complaint::new(format_args!("`{}` is only partly an expression", shorten(text)))
-                .code("partial-expression")
+                .code(Code::PartialExpression)
                 .expected("an expression in double braces and nothing beside it")
                 .help("compute the whole value within one pair of double braces, such as \"{{ page * KiB }}\"")
                 .raise(),

@@ -23,6 +23,7 @@ use crate::language::text::diagnostic::Diagnostic;
 use crate::language::text::node::shorten;
 use crate::language::text::path::Path;
 use crate::language::text::suggest;
+use crate::model::code::Code;
 
 /// Longer expressions are no expressions; this also bounds how deeply one can be nested.
 const LONGEST: usize = 1024;
@@ -113,7 +114,7 @@ impl ExpressionError {
         Diagnostic {
             help: self.help.clone(),
             label: self.expected.clone(),
-            ..Diagnostic::error("expression", path, self.message.as_str()).inside(self.range.clone())
+            ..Diagnostic::error(Code::Expression, path, self.message.as_str()).inside(self.range.clone())
         }
     }
 }
@@ -129,7 +130,7 @@ impl std::error::Error for ExpressionError {}
 
 impl From<ExpressionError> for Complaint {
     fn from(error: ExpressionError) -> Self {
-        let complaint = Complaint::new(error.message).code("expression").inside(error.range);
+        let complaint = Complaint::new(error.message).code(Code::Expression).inside(error.range);
         Complaint { help: error.help, label: error.expected, ..complaint }
     }
 }

@@ -9,6 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use crate::model::code::Code;
 use crate::{
     backend,
     language::{
@@ -46,7 +47,7 @@ impl<'de> Deserialize<'de> for Backends {
                     }
                     _ if backend::Name::ALL.iter().any(|name| name.as_str() == text) => {
                         Err(Complaint::new(format_args!("`{text}` stands alone"))
-                            .code("wrong-type")
+                            .code(Code::WrongType)
                             .expected("`all`, a list of backends, or backends with their options")
                             .help(format_args!("a list of one backend is written [{text}]"))
                             .raise())
@@ -55,7 +56,7 @@ impl<'de> Deserialize<'de> for Backends {
                     _ => {
                         let names = || ["all"].into_iter().chain(backend::Name::ALL.iter().map(|name| name.as_str()));
                         let mut complaint = Complaint::new(format_args!("unknown backend `{}`", shorten(text)))
-                            .code("unknown-backend")
+                            .code(Code::UnknownBackend)
                             .expected("`all`, a list of backends, or backends with their options");
                         complaint.help.extend(suggest::did_you_mean(text, names()));
                         Err(complaint.raise())
@@ -94,7 +95,7 @@ impl<'de> Deserialize<'de> for Listed {
 /// The complaint about a text that is no backend in a scenario's list.
 fn unlisted(text: &str) -> Complaint {
     let names: Vec<&str> = backend::Name::ALL.iter().map(|name| name.as_str()).collect();
-    let complaint = Complaint::unknown_word("backend", &shorten(text), &names).code("unknown-backend");
+    let complaint = Complaint::unknown_word("backend", &shorten(text), &names).code(Code::UnknownBackend);
     let is_meant = |name: &&&str| text.contains('*') && matches(text.as_bytes(), name.as_bytes());
     let meant: Vec<&str> = names.iter().filter(is_meant).copied().collect();
     if meant.is_empty() {
@@ -235,7 +236,7 @@ impl<'de, T: Deserialize<'de> + TableValue> Deserialize<'de> for ByBackend<T> {
                     if T::OWN_KEYS.contains(&key.as_str()) {
                         if !table.is_empty() {
                             return Err(Complaint::new(format_args!("`{key}` stands among backends"))
-                                .code("mixed-outcome")
+                                .code(Code::MixedOutcome)
                                 .expected("an outcome for each backend, or one for all")
                                 .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
                                 .at_key(key)

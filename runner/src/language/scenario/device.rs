@@ -1,6 +1,7 @@
 //! Steps on the device itself: its configuration space, its registers, its interrupts.
 
 use crate::language::quantity::{Number, Offset, as_number, as_offset};
+use crate::model::code::Code;
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -242,7 +243,7 @@ impl FromValue for Index {
         let all = [Index::Intx, Index::Msi, Index::Msix, Index::Err, Index::Req];
         let text = value.to_string();
         all.into_iter().find(|index| index.as_str() == text).ok_or_else(|| {
-            Complaint::unknown_word("kind of interrupt", &text, &all.map(Index::as_str)).code("expression")
+            Complaint::unknown_word("kind of interrupt", &text, &all.map(Index::as_str)).code(Code::Expression)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Steps on what IOMMUFD keeps: address spaces, page tables, what is mapped in them, and what devices wrote.
 
 use crate::language::quantity::{Iova, Number, Offset, as_iova, as_number, as_offset};
+use crate::model::code::Code;
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -117,7 +118,7 @@ impl<'de> Deserialize<'de> for Where {
                     "kernel" => Ok(Where::Kernel),
                     _ if Name::is_valid(text) => {
                         let mut complaint = Complaint::new(format_args!("`{}` is no IOVA", shorten(text)))
-                            .code("invalid-quantity")
+                            .code(Code::InvalidQuantity)
                             .expected("an IOVA such as 0x100000, or `kernel` for one that the kernel chooses");
                         let variable = || Some(format!("the value of a variable is written \"{{{{ {text} }}}}\""));
                         complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{Month, OffsetDateTime};
 
 use crate::language::{Complaint, Dynamic, Template};
+use crate::model::code::Code;
 
 /// A failure that is known. The case still states what is right: failing as known is shown as a known issue, and is neither a pass
 /// nor a failure; passing is a failure, since then this is no longer true; and so is failing after `until`.
@@ -66,7 +67,7 @@ impl FromStr for Date {
             _ => None,
         };
         parsed.map(Date).ok_or_else(|| {
-            Complaint::new(format_args!("`{text}` is no date")).code("bad-date").expected("a day such as 2027-06-30")
+            Complaint::new(format_args!("`{text}` is no date")).code(Code::BadDate).expected("a day such as 2027-06-30")
         })
     }
 }

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::language::{Complaint, Ids, text::node::shorten};
+use crate::model::code::Code;
 
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.
 ///
@@ -58,7 +59,7 @@ impl<'de> Deserialize<'de> for Name {
                     true => Ok(Name(text.to_owned())),
                     false => {
                         let mut complaint = Complaint::new(format_args!("`{}` is no name", shorten(text)))
-                            .code("invalid-name")
+                            .code(Code::InvalidName)
                             .expected("letters, digits and `_`, not starting with a digit");
                         if Ids::is_valid(text) {
                             let help = format!(

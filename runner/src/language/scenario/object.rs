@@ -1,6 +1,7 @@
 //! Steps on the kernel's files: opening them, and any request by its name.
 
 use crate::language::quantity::{Number, Offset, as_number, as_offset};
+use crate::model::code::Code;
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -240,7 +241,7 @@ impl<'de> Deserialize<'de> for RequestName {
                 }
                 let known = request::all().map(|request| request.name);
                 let mut complaint = Complaint::new(format_args!("unknown request `{text}`"))
-                    .code("unknown-request")
+                    .code(Code::UnknownRequest)
                     .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
                 complaint.help.extend(crate::language::did_you_mean(text, known));
                 Err(complaint.raise())

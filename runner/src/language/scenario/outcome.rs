@@ -9,6 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use crate::model::code::Code;
 use crate::{
     language::{Complaint, Dynamic, Size, TableValue, text::suggest},
     uapi::Errno,
@@ -54,7 +55,7 @@ fn known(errno: Errno) -> &'static str {
 fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
     Errno::from_name(text).ok_or_else(|| {
         let mut complaint = Complaint::new(format_args!("unknown outcome `{text}`"))
-            .code("unknown-outcome")
+            .code(Code::UnknownOutcome)
             .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
         complaint.help.extend(match text {
             "success" | "succeeds" | "pass" | "passes" | "true" => Some("success is written `ok`".to_owned()),
@@ -79,7 +80,7 @@ impl<'de> Deserialize<'de> for Acceptable {
         let text = String::deserialize(deserializer)?;
         if matches!(text.as_str(), "ok" | "fails" | "either") {
             return Err(Complaint::new(format_args!("`{text}` stands in a list of errnos"))
-                .code("unknown-outcome")
+                .code(Code::UnknownOutcome)
                 .expected("the name of an errno")
                 .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone"))
                 .raise());
@@ -91,7 +92,7 @@ impl<'de> Deserialize<'de> for Acceptable {
 /// The complaint about an errno's number.
 fn number<E: de::Error>(number: i64) -> E {
     let mut complaint = Complaint::new(format_args!("unknown outcome {number}"))
-        .code("unknown-outcome")
+        .code(Code::UnknownOutcome)
         .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
     let errno = i32::try_from(number.unsigned_abs()).ok().and_then(|number| Errno(number).name());
     complaint.help.extend(errno.map(|name| format!("an errno is written by its name: {name}")));
@@ -157,7 +158,7 @@ impl TableValue for Outcome {
         match map.next_key::<String>()? {
             None => Ok(Outcome::Bytes(bytes)),
             Some(key) => Err(Complaint::new(format_args!("`{key}` stands beside `bytes`"))
-                .code("mixed-outcome")
+                .code(Code::MixedOutcome)
                 .expected("`bytes` alone, or an outcome for each backend")
                 .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
                 .at_key(key)

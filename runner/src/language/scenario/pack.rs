@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::model::code::Code;
 use crate::{
     host::Kind,
     language::{
@@ -248,7 +249,7 @@ impl<'de> Deserialize<'de> for Version {
         let text = String::deserialize(deserializer)?;
         Version::parse(&text).ok_or_else(|| {
             Complaint::new(format_args!("`{}` is no version", shorten(&text)))
-                .code("invalid-version")
+                .code(Code::InvalidVersion)
                 .expected("up to three numbers, such as 1.2.0")
                 .raise()
         })

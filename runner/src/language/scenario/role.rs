@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::model::code::Code;
 use crate::{
     host::{Capability, Kind},
     language::{Complaint, Size, text::node::shorten},
@@ -111,7 +112,7 @@ impl<'de> Deserialize<'de> for Ids {
         match Ids::is_valid(&text) {
             true => Ok(Ids(text.to_ascii_lowercase())),
             false => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
-                .code("invalid-ids")
+                .code(Code::InvalidIds)
                 .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
                 .raise()),
         }
@@ -142,7 +143,7 @@ impl<'de> Deserialize<'de> for Class {
         let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         u32::from_str_radix(&text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
             Complaint::new(format_args!("`{}` is no class of devices", shorten(&text)))
-                .code("invalid-class")
+                .code(Code::InvalidClass)
                 .expected("six hexadecimal digits in quotes, such as \"010802\"")
                 .raise()
         })

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::diagnostic::Target;
 use super::suggest;
+use crate::model::code::Code;
 
 /// A mistake in a value, raised with [`Complaint::raise`] by a visitor or by `Deserialize` itself.
 ///
@@ -15,7 +16,7 @@ use super::suggest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// Kebab-case; defaults to `invalid-value`.
-    pub code: &'static str,
+    pub code: Code,
     /// What is wrong, naming what was read.
     pub title: String,
     /// What was expected; stands beside the caret.
@@ -36,7 +37,7 @@ impl Complaint {
     /// A complaint with a title that names what was read.
     pub fn new(title: impl fmt::Display) -> Self {
         Complaint {
-            code: "invalid-value",
+            code: Code::InvalidValue,
             title: title.to_string(),
             label: String::new(),
             help: Vec::new(),
@@ -48,7 +49,7 @@ impl Complaint {
     /// The complaint about a key that a mapping does not have, pointing at it.
     pub fn unknown_key(key: &str, place: &str, known: &[&str]) -> Self {
         let mut complaint = Complaint::new(format_args!("unknown key `{key}` in {place}"))
-            .code("unknown-key")
+            .code(Code::UnknownKey)
             .expected_text(suggest::expected_one_of(known.iter().copied()))
             .at_key(key);
         complaint.help.extend(suggest::did_you_mean(key, known.iter().copied()));
@@ -61,7 +62,7 @@ impl Complaint {
     /// The complaint about a word that is none of those known.
     pub fn unknown_word(what: &str, read: &str, known: &[&str]) -> Self {
         let mut complaint = Complaint::new(format_args!("unknown {what} `{read}`"))
-            .code("unknown-value")
+            .code(Code::UnknownValue)
             .expected_text(suggest::expected_one_of(known.iter().copied()));
         complaint.help.extend(suggest::did_you_mean(read, known.iter().copied()));
         complaint
@@ -69,7 +70,7 @@ impl Complaint {
 
     /// Sets the code.
     #[must_use]
-    pub fn code(mut self, code: &'static str) -> Self {
+    pub fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }

@@ -17,6 +17,7 @@ use super::path::{Path, Segment};
 use super::session::{Session, Treatment, address};
 use super::stand_in::StandIn;
 use super::suggest;
+use crate::model::code::Code;
 
 /// The way from the root to a node, kept on the stack: a path is only made of it when something is wrong.
 pub(in crate::language) struct Trail<'d> {
@@ -80,15 +81,19 @@ impl<'d> Decoder<'d> {
     fn plain(mut self) -> Self {
         while let Node::Tagged(tagged) = self.node {
             self.session.report_once(self.node, || {
-                Diagnostic::error("tag", self.path(), format!("the tag `!{}` is not part of the language", tagged.0))
-                    .label("expected a value without a tag")
-                    .help("text that begins with `!` needs quotes")
+                Diagnostic::error(
+                    Code::Tag,
+                    self.path(),
+                    format!("the tag `!{}` is not part of the language", tagged.0),
+                )
+                .label("expected a value without a tag")
+                .help("text that begins with `!` needs quotes")
             });
             self.node = &tagged.1;
         }
         if let Node::Unquoted(text) = self.node {
             self.session.report_once(self.node, || {
-                Diagnostic::error("unquoted-expression", self.path(), "an expression needs quotes around it")
+                Diagnostic::error(Code::UnquotedExpression, self.path(), "an expression needs quotes around it")
                     .label("YAML reads the braces as a mapping")
                     .help(format!("quote it: \"{}\"", text.replace('"', "'")))
             });
@@ -276,7 +281,7 @@ impl<'d> Entries<'d> {
         let session = owner.session;
         if key == "<<" {
             session.report_once(node, || {
-                Diagnostic::error("merge-key", owner.path().join("<<"), "merge keys are not part of the language")
+                Diagnostic::error(Code::MergeKey, owner.path().join("<<"), "merge keys are not part of the language")
                     .at(Target::Key)
                     .label("expected a key")
                     .help("write the keys out; cases that differ in a value are one case with a `matrix`")
@@ -287,7 +292,7 @@ impl<'d> Entries<'d> {
             session.report_once(node, || {
                 let path = owner.path().join(key.as_str());
                 let times = entries[..index].iter().filter(|(earlier, _)| earlier == key).count();
-                Diagnostic::error("duplicate-key", path.clone(), format!("the key `{key}` is written twice"))
+                Diagnostic::error(Code::DuplicateKey, path.clone(), format!("the key `{key}` is written twice"))
                     .at(Target::Repeat(times))
                     .label("expected each key once")
                     .note(path, Target::Key, "first written here")

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::path::Path;
 use super::position::Locator;
+use crate::model::code::Code;
 
 /// Whether a file can be used all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -54,7 +55,7 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Kebab-case, such as `unknown-key`; stable, tests and documentation refer to it.
-    pub code: &'static str,
+    pub code: Code,
     /// Error or warning.
     pub severity: Severity,
     /// Where in the document.
@@ -77,7 +78,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at the value of `path`.
-    pub fn error(code: &'static str, path: Path, title: impl Into<String>) -> Self {
+    pub fn error(code: Code, path: Path, title: impl Into<String>) -> Self {
         Diagnostic {
             code,
             severity: Severity::Error,
@@ -93,7 +94,7 @@ impl Diagnostic {
     }
 
     /// A warning at the value of `path`.
-    pub fn warning(code: &'static str, path: Path, title: impl Into<String>) -> Self {
+    pub fn warning(code: Code, path: Path, title: impl Into<String>) -> Self {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, path, title) }
     }
 
@@ -174,7 +175,7 @@ impl Source {
             Some(byte) => format!("the file is not UTF-8: byte 0x{byte:02x}"),
             None => "the file is not UTF-8".to_owned(),
         };
-        let mut diagnostic = Diagnostic::error("not-utf8", Path::root(), title)
+        let mut diagnostic = Diagnostic::error(Code::NotUtf8, Path::root(), title)
             .label("expected UTF-8 from here on")
             .help("save the file as UTF-8");
         // The lossy text equals the bytes up to the first bad one, where a replacement character of three bytes stands.

@@ -10,6 +10,7 @@ use super::node::{Node, shorten};
 use super::path::{Path, Segment};
 use super::suggest;
 use super::syntax::BEGINNING;
+use crate::model::code::Code;
 
 /// Why decoding stopped, and where.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl de::Error for Fault {
             1 => "a list of one element does not fit here".to_owned(),
             length => format!("a list of {length} elements does not fit here"),
         };
-        let complaint = Complaint::new(title).code("wrong-length");
+        let complaint = Complaint::new(title).code(Code::WrongLength);
         Fault::new(Kind::Complaint(complaint.expected(plain_words(&expected.to_string()))))
     }
 
@@ -140,7 +141,7 @@ impl de::Error for Fault {
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        let complaint = Complaint::new(format_args!("`{key}` is given twice")).code("duplicate-key");
+        let complaint = Complaint::new(format_args!("`{key}` is given twice")).code(Code::DuplicateKey);
         Fault::new(Kind::Complaint(complaint.at_key(key)))
     }
 }
@@ -227,8 +228,8 @@ impl Site {
             Kind::Complaint(complaint) => complained(path, self.target, complaint),
             Kind::Type { expected } => {
                 let (code, title) = match self.read.is_nothing {
-                    true => ("missing-value", format!("{} has no value", self.subject())),
-                    false => ("wrong-type", format!("{} cannot be {}", self.subject(), self.read.description)),
+                    true => (Code::MissingValue, format!("{} has no value", self.subject())),
+                    false => (Code::WrongType, format!("{} cannot be {}", self.subject(), self.read.description)),
                 };
                 let mut diagnostic =
                     Diagnostic::error(code, path, title).at(self.target).label(format!("expected {expected}"));
@@ -242,7 +243,7 @@ impl Site {
                     }
                     _ => format!("unknown value `{}`", shorten(read)),
                 };
-                let mut diagnostic = Diagnostic::error("unknown-value", path, title)
+                let mut diagnostic = Diagnostic::error(Code::UnknownValue, path, title)
                     .at(self.target)
                     .label(suggest::expected_one_of(known.iter().copied()));
                 diagnostic.help.extend(match read.contains("{{") {
@@ -259,7 +260,7 @@ impl Site {
                     (_, Some(first)) => (path.join(first.as_str()), Target::Key),
                     _ => (path, Target::Value),
                 };
-                Diagnostic::error("missing-key", path, title).at(target).label(format!("`{key}` is required here"))
+                Diagnostic::error(Code::MissingKey, path, title).at(target).label(format!("`{key}` is required here"))
             }
             Kind::StandIn { .. } => return None,
         })

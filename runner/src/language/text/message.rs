@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::model::code::Code;
+
 use super::diagnostic::{Diagnostic, Location, Note, Severity, Source};
 use super::render::in_order;
 
@@ -9,7 +11,7 @@ use super::render::in_order;
 #[derive(Debug, Serialize)]
 pub struct Message<'a> {
     /// Kebab-case, such as `unknown-key`: what `vfiospec explain` explains.
-    pub code: &'a str,
+    pub code: Code,
     /// `error` or `warning`.
     pub severity: Severity,
     /// What is wrong, in one line.

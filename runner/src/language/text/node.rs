@@ -364,6 +364,7 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::code::Code;
 
     fn text(text: &str) -> Node {
         Node::Text(text.to_owned())
@@ -421,16 +422,16 @@ mod tests {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
             bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
         }
-        assert_eq!(parse(&bomb).unwrap_err().code, "alias-bomb");
+        assert_eq!(parse(&bomb).unwrap_err().code, Code::AliasBomb);
         // Few jumps, each to something large: serde_yaml's own limit does not see this one.
         let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(5000), "*a, ".repeat(5000));
-        assert_eq!(parse(&wide).unwrap_err().code, "alias-bomb");
+        assert_eq!(parse(&wide).unwrap_err().code, Code::AliasBomb);
     }
 
     #[test]
     fn deep_nesting_is_refused() {
         assert_eq!(parse(&"[".repeat(1000)).unwrap_err().severity, crate::language::Severity::Error);
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
-        assert_eq!(parse(&deep).unwrap_err().code, "too-deep");
+        assert_eq!(parse(&deep).unwrap_err().code, Code::TooDeep);
     }
 }

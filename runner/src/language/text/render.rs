@@ -86,7 +86,8 @@ fn draw(
     }
     let name = visible(&source.name).into_owned();
     let snippet = Snippet::source(excerpt).line_start(first).path(name).annotations(annotations);
-    let group = level.primary_title(visible(&diagnostic.title).into_owned()).id(diagnostic.code).element(snippet);
+    let group =
+        level.primary_title(visible(&diagnostic.title).into_owned()).id(diagnostic.code.as_str()).element(snippet);
     let help = diagnostic.help.iter().map(|sentence| Level::HELP.message(visible(sentence).into_owned()));
     renderer.render(&[group.elements(help)])
 }
@@ -149,6 +150,7 @@ mod tests {
     use super::*;
     use crate::language::text::diagnostic::Target;
     use crate::language::text::path::Path;
+    use crate::model::code::Code;
 
     fn case_path() -> Path {
         Path::root().join("cases").join(0)
@@ -157,10 +159,11 @@ mod tests {
     #[test]
     fn a_diagnostic_looks_like_a_compilers() {
         let source = Source::new("dir/a.yaml", "name: x\ncases:\n  - name: a\n    expct: ok\n");
-        let diagnostic = Diagnostic::error("unknown-key", case_path().join("expct"), "unknown key `expct` in a case")
-            .at(Target::Key)
-            .label("expected one of `name`, `expect`")
-            .help("did you mean `expect`?");
+        let diagnostic =
+            Diagnostic::error(Code::UnknownKey, case_path().join("expct"), "unknown key `expct` in a case")
+                .at(Target::Key)
+                .label("expected one of `name`, `expect`")
+                .help("did you mean `expect`?");
         let expected = "\
 error[unknown-key]: unknown key `expct` in a case
  --> dir/a.yaml:4:5
@@ -176,17 +179,17 @@ error[unknown-key]: unknown key `expct` in a case
     #[test]
     fn diagnostics_come_in_the_order_of_the_file() {
         let source = Source::new("a.yaml", "a: 1\nb: 2\n");
-        let later = Diagnostic::warning("later", Path::root().join("b"), "later");
-        let sooner = Diagnostic::error("sooner", Path::root().join("a"), "sooner");
+        let later = Diagnostic::warning(Code::UnusedValue, Path::root().join("b"), "later");
+        let sooner = Diagnostic::error(Code::UnknownKey, Path::root().join("a"), "sooner");
         let drawn = render(&source, &[later, sooner], false);
-        assert!(drawn.find("error[sooner]").unwrap() < drawn.find("warning[later]").unwrap(), "{drawn}");
+        assert!(drawn.find("error[unknown-key]").unwrap() < drawn.find("warning[unused-value]").unwrap(), "{drawn}");
     }
 
     #[test]
     fn a_second_place_is_shown_too() {
         let source = Source::new("a.yaml", "a: 1\nb: 2\nc: 3\nd: 4\ne: 5\na: 6\n");
         let path = Path::root().join("a");
-        let diagnostic = Diagnostic::error("duplicate-key", path.clone(), "`a` is written twice")
+        let diagnostic = Diagnostic::error(Code::DuplicateKey, path.clone(), "`a` is written twice")
             .at(Target::Repeat(1))
             .note(path, Target::Key, "first here");
         let drawn = render(&source, &[diagnostic], false);
@@ -197,7 +200,7 @@ error[unknown-key]: unknown key `expct` in a case
     fn hostile_text_reaches_no_terminal() {
         let hostile = "\u{1b}[31m\u{9b}2J\u{202e}\u{7}";
         let source = Source::new(format!("{hostile}.yaml"), format!("a: \"{hostile}\"\n"));
-        let diagnostic = Diagnostic::error("x", Path::root().join("a"), hostile).label(hostile).help(hostile);
+        let diagnostic = Diagnostic::error(Code::Syntax, Path::root().join("a"), hostile).label(hostile).help(hostile);
         let drawn = render(&source, &[diagnostic], false);
         assert!(drawn.chars().all(|c| c == '\n' || c == ' ' || picture(c).is_none()), "{drawn:?}");
     }
@@ -206,7 +209,7 @@ error[unknown-key]: unknown key `expct` in a case
     fn carets_stand_under_what_they_mean() {
         for (text, behind) in [("a: [ü, x]\r\n", 7), ("a: [\u{1b}, x]\n", 7), ("a: [🦀, x]\n", 8), ("a:\tx\n", 6)] {
             let source = Source::new("a.yaml", text);
-            let mut diagnostic = Diagnostic::error("x", Path::root(), "x");
+            let mut diagnostic = Diagnostic::error(Code::Syntax, Path::root(), "x");
             // A raw control character is no YAML, so there is no path to it.
             diagnostic.span = text.find('x').map(|at| at..at + 1);
             let drawn = render(&source, &[diagnostic], false);
@@ -219,7 +222,7 @@ error[unknown-key]: unknown key `expct` in a case
     fn long_lines_are_cut_around_the_caret() {
         let text = format!("{{ {}: 1, here: 2, {}: 3 }}", "a".repeat(100_000), "b".repeat(1_000_000));
         let source = Source::new("a.yaml", text);
-        let diagnostic = Diagnostic::error("x", Path::root().join("here"), "x").at(Target::Key);
+        let diagnostic = Diagnostic::error(Code::Syntax, Path::root().join("here"), "x").at(Target::Key);
         let drawn = render(&source, &[diagnostic], false);
         assert!(drawn.len() < 2000 && drawn.contains("here") && drawn.contains("a.yaml:1:100008"), "{drawn}");
     }
@@ -228,7 +231,7 @@ error[unknown-key]: unknown key `expct` in a case
     fn a_caret_behind_the_last_character_is_drawn() {
         for text in ["a: 1", "a: 1\n", ""] {
             let source = Source::new("a.yaml", text);
-            let mut diagnostic = Diagnostic::error("x", Path::root(), "unexpected end");
+            let mut diagnostic = Diagnostic::error(Code::Syntax, Path::root(), "unexpected end");
             diagnostic.span = Some(text.len()..text.len());
             assert!(render(&source, &[diagnostic], false).contains('^'));
         }

@@ -9,6 +9,7 @@ use super::node::Node;
 use super::path::{Path, Segment};
 use super::shape::Shape;
 use super::stand_in::ATTEMPTS;
+use crate::model::code::Code;
 
 /// A value that was reported is not decoded again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +209,8 @@ impl Session {
         let name = format!("`{key}`");
         self.found.borrow().iter().any(|found| {
             let means_it = match found.code {
-                "unknown-key" => found.help.iter().any(|sentence| sentence.contains(&name)),
-                code => code == "merge-key",
+                Code::UnknownKey => found.help.iter().any(|sentence| sentence.contains(&name)),
+                code => code == Code::MergeKey,
             };
             means_it && found.path.parent().as_ref() == Some(&site.path)
         })

@@ -9,6 +9,7 @@ use super::fault::{Kind, Site, complained, place};
 use super::node::{Node, shorten};
 use super::path::{Path, Segment};
 use super::{suggest, syntax};
+use crate::model::code::Code;
 
 /// Longer lists of keys help nobody who has mistyped one.
 const MANY: usize = 24;
@@ -77,10 +78,11 @@ impl Shape {
         let (key, value) = &entries[index];
         let place = place(name);
         let at = |complaint: Complaint| Some(complained(path.clone(), Target::Key, &complaint));
-        let unknown = || Complaint::new(format_args!("unknown key `{key}` in {place}")).code("unknown-key").at_key(key);
+        let unknown =
+            || Complaint::new(format_args!("unknown key `{key}` in {place}")).code(Code::UnknownKey).at_key(key);
         if let Some(space) = key.chars().next().and_then(syntax::foreign) {
             let complaint =
-                Complaint::new(format_args!("{space} indents this line")).code("tab-indentation").at_key(key);
+                Complaint::new(format_args!("{space} indents this line")).code(Code::TabIndentation).at_key(key);
             return at(complaint.expected("a space").help(syntax::PLAIN_SPACES));
         }
         // `- map { region: buffer }`

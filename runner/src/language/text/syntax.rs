@@ -3,6 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::node::shorten;
 use super::path::Path;
+use crate::model::code::Code;
 
 /// How to begin a file.
 pub(in crate::language) const BEGINNING: &str = "a scenario has a `name:`, its `backends:` and its `cases:`";
@@ -22,13 +23,13 @@ pub(in crate::language) fn is_blank(text: &str) -> bool {
 
 /// The diagnostic for [`is_blank`].
 pub(in crate::language) fn empty() -> Diagnostic {
-    at(0..0, "empty-file", "the file is empty").help(BEGINNING)
+    at(0..0, Code::EmptyFile, "the file is empty").help(BEGINNING)
 }
 
 /// The diagnostic for a text of more than `limit` bytes.
 pub(in crate::language) fn too_large(text: &str, limit: usize) -> Diagnostic {
     let title = format!("the file has {} bytes", text.len());
-    at(0..0, "too-large", title).label(format!("expected at most {limit} bytes"))
+    at(0..0, Code::TooLarge, title).label(format!("expected at most {limit} bytes"))
 }
 
 /// Where a text opens more brackets and braces than anybody reads without closing them. The YAML reader's time grows with the square of
@@ -68,10 +69,10 @@ pub(in crate::language) fn too_many_open(text: &str) -> Option<Diagnostic> {
 }
 
 fn deep(here: usize) -> Diagnostic {
-    at(here..here + 1, "too-deep", "values are nested too deeply here").label("expected fewer than 128 levels")
+    at(here..here + 1, Code::TooDeep, "values are nested too deeply here").label("expected fewer than 128 levels")
 }
 
-fn at(span: std::ops::Range<usize>, code: &'static str, title: impl Into<String>) -> Diagnostic {
+fn at(span: std::ops::Range<usize>, code: Code, title: impl Into<String>) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(code, Path::root(), title);
     diagnostic.span = Some(span);
     diagnostic
@@ -86,13 +87,13 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
     let says = |part: &str| message.contains(part);
     if says("more than one document") {
         let second = second_document(text);
-        return at(second..second + 3, "second-document", "a second document begins here")
+        return at(second..second + 3, Code::SecondDocument, "a second document begins here")
             .label("expected the file to end")
             .help("a file is one scenario: move the rest to a file of its own");
     }
     if says(TOO_MANY_ALIASES) || says("repetition limit") {
         let alias = first_alias(text).unwrap_or(here..here);
-        return at(alias, "alias-bomb", "aliases make this file far larger than its text")
+        return at(alias, Code::AliasBomb, "aliases make this file far larger than its text")
             .label("expected few aliases, of small values")
             .help("write the repeated parts out, or repeat them less often");
     }
@@ -101,17 +102,17 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
     }
     if let Some(brace) = unquoted_braces(text, line) {
         let expression = braced(&text[brace..]);
-        return at(brace..brace + expression.len(), "unquoted-expression", "an expression needs quotes around it")
+        return at(brace..brace + expression.len(), Code::UnquotedExpression, "an expression needs quotes around it")
             .label("YAML reads the braces as a mapping")
             .help(format!("quote it: \"{}\"", expression.replace('"', "'")));
     }
     if says(KEY_IS_NO_TEXT) {
-        return at(here..here + 1, "key-is-no-text", "a key is a list or a mapping here")
+        return at(here..here + 1, Code::KeyIsNoText, "a key is a list or a mapping here")
             .label("expected a name")
             .help("write an entry of its own for each name");
     }
     if let Some(tab) = indenting_tab(text, line) {
-        return at(tab..tab + 1, "tab-indentation", "a tab indents this line")
+        return at(tab..tab + 1, Code::TabIndentation, "a tab indents this line")
             .label("expected spaces")
             .help("YAML indents with spaces only: two for each level");
     }
@@ -150,7 +151,7 @@ fn foreign_space(text: &str, here: usize) -> Option<Diagnostic> {
             false => format!("{} stands behind this colon", foreign(c)?),
         };
         Some(
-            self::at(start..start + c.len_utf8(), "tab-indentation", title)
+            self::at(start..start + c.len_utf8(), Code::TabIndentation, title)
                 .label("expected a space")
                 .help(PLAIN_SPACES),
         )
@@ -165,7 +166,7 @@ fn foreign_sign(text: &str, here: usize) -> Option<Diagnostic> {
     line.char_indices().filter(|(at, _)| begins(*at)).find_map(|(at, c)| {
         let help = foreign_value(&line[at..])?;
         let title = if c == '$' { "`$` begins no expression".to_owned() } else { format!("`{c}` is no quote to YAML") };
-        let problem = self::at(start + at..start + at + c.len_utf8(), "syntax", title);
+        let problem = self::at(start + at..start + at + c.len_utf8(), Code::Syntax, title);
         Some(problem.label("expected a value").help(help))
     })
 }
@@ -197,7 +198,7 @@ fn unspaced(text: &str, place: usize) -> Option<Diagnostic> {
         return None;
     }
     let start = content.as_ptr() as usize - text.as_ptr() as usize;
-    let problem = at(start + colon..start + colon + 1, "syntax", "a space is missing behind this colon");
+    let problem = at(start + colon..start + colon + 1, Code::Syntax, "a space is missing behind this colon");
     Some(problem.label("expected `key: value`").help(format!("write `{}: {}`", &content[..colon], shorten(value))))
 }
 
@@ -215,7 +216,7 @@ fn unclosed_quote(text: &str, here: usize) -> Option<Diagnostic> {
                 if lines > 0 && !text[place..here].contains('\n') {
                     let line = text[..place].matches('\n').count() + 1;
                     return Some(
-                        at(start..start + 1, "unclosed-quote", "this quote is not closed on its line")
+                        at(start..start + 1, Code::UnclosedQuote, "this quote is not closed on its line")
                             .label("expected a closing quote")
                             .help(format!("the next quote, in line {line}, ends the text")),
                     );
@@ -236,11 +237,11 @@ fn unclosed_quote(text: &str, here: usize) -> Option<Diagnostic> {
 
 fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
     let says = |part: &str| message.contains(part);
-    let mark = |title: &str| at(here..here + 1, "syntax", title);
+    let mark = |title: &str| at(here..here + 1, Code::Syntax, title);
     let found = text.get(here..).and_then(|rest| rest.chars().next());
     if says("quoted scalar") && says("end of stream") || says("quoted scalar") && says("document indicator") {
         let open = context(text, message).unwrap_or(here);
-        return at(open..open + 1, "unclosed-quote", "this quote is never closed")
+        return at(open..open + 1, Code::UnclosedQuote, "this quote is never closed")
             .label("expected a closing quote")
             .help("close it on the same line");
     }
@@ -252,7 +253,9 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
             return problem;
         }
         if let Some((line, help)) = no_entry_above(text, here) {
-            return at(line, "syntax", "this line is no `key: value`").label("expected a `:` and a space").help(help);
+            return at(line, Code::Syntax, "this line is no `key: value`")
+                .label("expected a `:` and a space")
+                .help(help);
         }
         return mark("a second `:` on this line, or a line indented too far")
             .label("a `:` is not expected here")
@@ -282,7 +285,7 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
         }
         let line = text[key..].lines().next().unwrap_or_default().trim_end();
         let (word, value) = line.split_once(' ').unwrap_or((line, "…"));
-        return at(key..key + line.len().max(1), "syntax", "this line is no `key: value`")
+        return at(key..key + line.len().max(1), Code::Syntax, "this line is no `key: value`")
             .label("expected a `:` and a space")
             .help(format!("write `{word}: {}`", shorten(value.trim())));
     }
@@ -304,7 +307,7 @@ fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
         let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
         let (at_byte, c) = text.char_indices().find(|(_, c)| control(*c)).unwrap_or((here, ' '));
         let title = format!("a control character stands in the file: U+{:04X}", u32::from(c));
-        return at(at_byte..at_byte + 1, "syntax", title)
+        return at(at_byte..at_byte + 1, Code::Syntax, title)
             .label("expected text")
             .help(format!("remove it, or write \"\\x{:02x}\" in double quotes", u32::from(c)));
     }
@@ -358,7 +361,7 @@ const ALIGN: &str = "keys of one mapping, and dashes of one list, begin in one c
 
 fn unclosed(text: &str, message: &str, here: usize, title: &str, label: &str) -> Diagnostic {
     let open = context(text, message).unwrap_or(here);
-    at(here..here + 1, "syntax", title).label(label).help(match text[..open].matches('\n').count() + 1 {
+    at(here..here + 1, Code::Syntax, title).label(label).help(match text[..open].matches('\n').count() + 1 {
         line if open != here => format!("it begins in line {line}"),
         _ => "close it on the same line".to_owned(),
     })
@@ -440,42 +443,43 @@ fn second_document(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::Code;
     use crate::language::text::node::parse;
     use crate::language::text::{diagnostic::Source, render::render};
 
     /// The code, the line and column, and the whole drawing of a text's mistake.
-    fn read(text: &str) -> (String, String, String) {
+    fn read(text: &str) -> (Code, String, String) {
         let source = Source::new("f", text);
         let diagnostic = parse(text).expect_err(text);
         let drawn = render(&source, std::slice::from_ref(&diagnostic), false);
         let place = drawn.lines().find_map(|line| line.trim().strip_prefix("--> f:")).unwrap_or("none").to_owned();
-        (diagnostic.code.to_owned(), place, drawn)
+        (diagnostic.code, place, drawn)
     }
 
     #[test]
     fn each_slip_of_syntax_is_named_where_it_is() {
         for (text, code, place) in [
-            ("a:\n\tb: 1\n", "tab-indentation", "2:1"),
-            ("a: 1\nb: \"x\nc: 2\n", "unclosed-quote", "2:4"),
-            ("a: 'x\nb: 2\n", "unclosed-quote", "1:4"),
-            ("a: {{ m[0] }}\n", "unquoted-expression", "1:4"),
-            ("size: {{ page }}KiB\n", "unquoted-expression", "1:7"),
-            ("a: {{ page }}b\nc: 1\n", "unquoted-expression", "1:4"),
-            ("a: b: c\n", "syntax", "1:5"),
-            ("a: 1\n b: 2\n", "syntax", "2:3"),
-            ("a: @b\n", "syntax", "1:4"),
-            ("a: *b\n", "syntax", "1:4"),
-            ("a: [1, 2\nb: 3\n", "syntax", "2:2"),
-            ("a: \"\\q\"\n", "syntax", "1:5"),
-            ("a:\n  - 1\n  b: 2\n", "syntax", "3:3"),
-            ("a: 1\n---\nb: 2\n", "second-document", "2:1"),
-            ("---\na: 1\n---\nb: 2\n", "second-document", "3:1"),
-            ("? [a]\n: b\n", "key-is-no-text", "1:3"),
-            ("", "empty-file", "1:1"),
-            ("# nothing\n\n---\n", "empty-file", "1:1"),
+            ("a:\n\tb: 1\n", Code::TabIndentation, "2:1"),
+            ("a: 1\nb: \"x\nc: 2\n", Code::UnclosedQuote, "2:4"),
+            ("a: 'x\nb: 2\n", Code::UnclosedQuote, "1:4"),
+            ("a: {{ m[0] }}\n", Code::UnquotedExpression, "1:4"),
+            ("size: {{ page }}KiB\n", Code::UnquotedExpression, "1:7"),
+            ("a: {{ page }}b\nc: 1\n", Code::UnquotedExpression, "1:4"),
+            ("a: b: c\n", Code::Syntax, "1:5"),
+            ("a: 1\n b: 2\n", Code::Syntax, "2:3"),
+            ("a: @b\n", Code::Syntax, "1:4"),
+            ("a: *b\n", Code::Syntax, "1:4"),
+            ("a: [1, 2\nb: 3\n", Code::Syntax, "2:2"),
+            ("a: \"\\q\"\n", Code::Syntax, "1:5"),
+            ("a:\n  - 1\n  b: 2\n", Code::Syntax, "3:3"),
+            ("a: 1\n---\nb: 2\n", Code::SecondDocument, "2:1"),
+            ("---\na: 1\n---\nb: 2\n", Code::SecondDocument, "3:1"),
+            ("? [a]\n: b\n", Code::KeyIsNoText, "1:3"),
+            ("", Code::EmptyFile, "1:1"),
+            ("# nothing\n\n---\n", Code::EmptyFile, "1:1"),
         ] {
             let (found, at, drawn) = read(text);
-            assert_eq!((found.as_str(), at.as_str()), (code, place), "{text:?}\n{drawn}");
+            assert_eq!((found, at.as_str()), (code, place), "{text:?}\n{drawn}");
         }
     }
 

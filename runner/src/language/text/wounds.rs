@@ -10,13 +10,14 @@ use super::diagnostic::Diagnostic;
 use super::node::Node;
 use super::path::{Path, Segment};
 use crate::language::Step;
+use crate::model::code::Code;
 
 /// Keys whose presence decides what is expected beside them; a step's verbs are such too.
 const LEANED_ON: [&str; 9] = ["region", "expect", "regions", "steps", "memory", "size", "align", "name", "backends"];
 
 /// The mistakes of form of one file.
 pub(in crate::language) struct Wounds {
-    list: Vec<(Path, &'static str)>,
+    list: Vec<(Path, Code)>,
     /// List elements that were left out, by which the others have moved up.
     hidden: Vec<Path>,
     /// Every key and text in what could not be read.
@@ -41,7 +42,7 @@ impl Wounds {
             node.into_iter().for_each(|node| mention(node, &mut mentioned));
         }
         let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
-        let list = told.chain(made_up.into_iter().map(|path| (path, "missing-key"))).collect();
+        let list = told.chain(made_up.into_iter().map(|path| (path, Code::MissingKey))).collect();
         Wounds { list, hidden, mentioned }
     }
 
@@ -52,26 +53,28 @@ impl Wounds {
             return true;
         }
         match problem.code {
-            "unknown-name" | "unknown-region" | "unknown-procedure" | "unknown-role" => {
+            Code::UnknownName | Code::UnknownRegion | Code::UnknownProcedure | Code::UnknownRole => {
                 let name = problem.title.split('`').nth(1).unwrap_or_default();
                 self.mentioned.contains(name)
             }
             // What was given could not be read.
-            "missing-argument" => {
+            Code::MissingArgument => {
                 let name = problem.title.rsplit('`').nth(1).unwrap_or_default();
                 let with = path.parent().unwrap_or_default().join("with");
                 self.list.iter().any(|(wound, _)| *wound == with || *wound == with.join(name))
             }
-            "expression" | "bad-size" => false,
-            "unmatched-backend" | "unreachable" if self.list.iter().any(|(wound, _)| wound.segments().len() <= 1) => {
+            Code::Expression | Code::BadSize => false,
+            Code::UnmatchedBackend | Code::Unreachable
+                if self.list.iter().any(|(wound, _)| wound.segments().len() <= 1) =>
+            {
                 true
             }
-            "unmatched-backend" | "unreachable" => {
+            Code::UnmatchedBackend | Code::Unreachable => {
                 let backends = Path::root().join("backends");
                 self.list.iter().any(|(wound, _)| wound.starts_with(&backends)) || self.is_beside(path)
             }
             // Whatever could not be read may have used it.
-            "unused-region" | "unused-value" => {
+            Code::UnusedRegion | Code::UnusedValue => {
                 let case = path.parent().and_then(|regions| regions.parent());
                 case.is_some_and(|case| self.list.iter().any(|(wound, _)| wound.starts_with(&case)))
             }
@@ -83,7 +86,7 @@ impl Wounds {
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
             let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Step::VERBS.contains(&&**key));
-            wound.parent() == path.parent() && (leaned_on || matches!(*code, "unknown-key" | "missing-key" | "merge-key"))
+            wound.parent() == path.parent() && (leaned_on || matches!(code, Code::UnknownKey | Code::MissingKey | Code::MergeKey))
         })
     }
 

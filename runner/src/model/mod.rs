@@ -1,0 +1,3 @@
+//! The vocabulary that all rooms share. It imports nothing from them.
+
+pub mod code;
