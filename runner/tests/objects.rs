@@ -22,7 +22,7 @@ const SCENARIOS: [&str; 9] = [
 /// What the lab's kernel is too new for.
 const OLDER: &str = "the kernel knows these requests";
 const NO_DIRTY_TRACKING: &str =
-    "the IOMMU in front of the device does not note what is written (IOMMU_HW_CAP_DIRTY_TRACKING)";
+    "the IOMMU in front of the device does not record dirty pages (IOMMU_HW_CAP_DIRTY_TRACKING)";
 
 /// Every case that is planned passes, but for those that are skipped with one of these reasons, each of which has its cases.
 #[track_caller]
