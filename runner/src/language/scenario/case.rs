@@ -8,81 +8,81 @@ use crate::language::{
     Scalar, Size, Step, TableValue, Template, every_step,
 };
 
-/// One case, or one for each combination of its matrix; on every backend and device of the scenario.
+/// One case, or one for each combination of its matrix, on every backend and device of the scenario.
 ///
-/// It is either declarative (`region` and `expect`: map, check the page size, unmap, check that it is gone) or a list of `steps`.
+/// It has either the short form (`region` and `expect`: map, check the page size, unmap, check that nothing is left) or a list of `steps`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// The case's name, unique in its scenario.
     #[schemars(example = &"map_unmap")]
     pub name: Name,
-    /// What it is about, in a sentence.
+    /// What it tests, in one sentence.
     #[serde(default)]
     #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
     pub summary: Option<String>,
-    /// More devices for the case, by the name that it knows each by, which share the address space of its own one: `any` is another one
-    /// that the user named, `all` all others, a device's name that one, `virtual_function` one that is made of the case's own device and
-    /// goes with the case. Where one is not there, the case is skipped.
+    /// More devices in the same address space, each by the name that the case gives it. `any` is the next device that the user named, `all`
+    /// is all others, the name of a device is that device, and `virtual_function` is a virtual function of the case's own device, which is
+    /// removed after the case. If a device is missing, the case is skipped.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "second": "any" }))]
     pub devices: Ordered<Name>,
-    /// Values to run it with: every combination is a case of its own, with the values in its name.
+    /// Lists of values by name. Every combination is a case of its own, with the values in its name.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]
     pub matrix: Ordered<Vec<Scalar>>,
-    /// Values by name, for expressions; they may refer to the matrix, the backend and earlier ones.
+    /// Values by name, for expressions. They may use the matrix, the backend and earlier values.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "half": "{{ page // 2 }}" }))]
     pub vars: Ordered<Scalar>,
-    /// Only on these of the scenario's backends: names or globs.
+    /// Run only on these of the scenario's backends: names or globs.
     #[serde(default)]
     #[schemars(example = ["iommufd*"])]
     pub backends: Option<Vec<Pattern>>,
-    /// The memory that the short form maps, looks at and unmaps. Beside `expect`, in place of `steps`.
+    /// The memory that the short form maps, checks and unmaps. Together with `expect`, instead of `steps`.
     #[serde(default)]
     pub region: Option<Box<Region>>,
-    /// What the short form's calls give, on each backend where they differ. Beside `region`, in place of `steps`.
+    /// What the calls of the short form are expected to do. Together with `region`, instead of `steps`.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "map": "ok" }))]
     pub expect: Option<Box<Expect>>,
     /// Memory by name, for `steps`.
     #[serde(default)]
     pub regions: Ordered<Region>,
-    /// What to do, in order; the case ends at the first step that does not give what is expected.
+    /// What to do, in order. The case ends at the first step whose result is not the expected one.
     #[serde(default)]
     pub steps: Option<Vec<Step>>,
-    /// Words that say what kind of case it is. `slow` cases run after all others.
+    /// Words to select cases by. Cases tagged `slow` run after all others.
     #[serde(default)]
     #[schemars(example = ["slow"])]
     pub tags: Vec<Name>,
-    /// What it covers: requirements, tickets, tests elsewhere. Free text; expressions may use what is known before the run.
+    /// What it covers, such as requirements, tickets, or tests elsewhere. Free text; expressions may use what is known before the run.
     #[serde(default)]
     #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
     pub covers: Vec<Template>,
-    /// Conditions without which the case cannot apply; the first that does not hold is the reason of the skip.
+    /// Conditions for the case to apply. If one is false, the case is skipped, and the report shows the `because` of the first one.
     #[serde(default)]
     pub requires: Vec<Requirement>,
-    /// How long it may take; one that takes longer has failed. Unless given, the scenario's.
+    /// How long it may take. If it takes longer, it fails. The default is the scenario's.
     #[serde(default)]
     #[schemars(example = "10s")]
     pub timeout: Option<Duration>,
-    /// What the kernel may log meanwhile. Without this, a splat or an IOMMU fault in its log is a failure of the case.
+    /// What the kernel may log while the case runs. Without this, a WARNING, a BUG or an IOMMU fault in its log is a failure.
     #[serde(default)]
     pub kernel_log: KernelLog,
-    /// What the process may do meanwhile, less than it may otherwise.
+    /// Lower limits for the process while the case runs.
     #[serde(default)]
     pub limits: Limits,
-    /// Why it fails here, where that is known. The case says what is right all the same.
+    /// A known failure of this case. `expect` still says what is right.
     #[serde(default)]
     pub known_issue: Option<Box<KnownIssue>>,
-    /// Whether the device is opened anew for it. Unless given, the scenario's.
+    /// How the case gets its device. The default is the scenario's.
     #[serde(default)]
     pub fixture: Option<Fixture>,
 }
 
 impl Case {
-    /// A case that has nothing but its name, which may be none: that is told where it is written.
+    /// A case with nothing but a name. The name may be invalid: the check reports it where it is written.
     pub(in crate::language) fn named(name: &str) -> Case {
         let case: Case =
             serde_json::from_value(serde_json::json!({ "name": "any" })).expect("a case needs no more than a name");
@@ -119,19 +119,19 @@ impl Scenario {
     }
 }
 
-/// The outcomes of the declarative form.
+/// The outcomes of the short form.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// What mapping the whole region gives.
+    /// What mapping the whole region is expected to do.
     #[serde(default)]
     #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "ok", "iommufd*": "EFAULT" }), extend("default" = "ok"))]
     pub map: Option<ByBackend<Outcome>>,
-    /// The page size of the leaves behind it; not looked at unless given.
+    /// The page size in the IOMMU's page table. Not checked by default.
     #[serde(default)]
     #[schemars(example = "2MiB", example = serde_json::json!({ "iommufd_compat_type1": "4KiB", "*": "2MiB" }))]
     pub pagesize: Option<ByBackend<Dynamic<Size>>>,
-    /// What unmapping exactly the mapped range gives, where mapping succeeds; all its bytes unless given.
+    /// What unmapping exactly the mapped range is expected to do, if mapping succeeds. The default is that it reports all bytes.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "bytes": "2MiB" }))]
     pub unmap: Option<ByBackend<Outcome>>,
@@ -145,10 +145,10 @@ impl TableValue for Dynamic<Size> {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
-    /// What has to hold.
+    /// What must be true.
     #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
     pub that: Dynamic<bool>,
-    /// Why the case cannot apply otherwise, for the report.
+    /// Why the case does not apply if it is false, for the report.
     #[schemars(example = "a part of a BAR needs one of two pages or more")]
     pub because: Template,
 }
@@ -157,29 +157,29 @@ pub struct Requirement {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelLog {
-    /// Texts: an alarming line that contains one of them is no failure. Say beside it why it is expected.
+    /// A line that contains one of these texts is not a failure. Say in a comment why it is expected.
     #[serde(default)]
     #[schemars(example = ["WARNING: drivers/iommu/"])]
     pub allow: Vec<String>,
-    /// What the kernel has to log: where it does not, the case fails. The kernel logs only a few faults in five seconds: where it has
-    /// logged some just before, a case waits on the first of its backends until it may log again, and counts as unchecked on the others.
+    /// What the kernel must log, or the case fails. The kernel logs only a few faults in five seconds. If it has just logged some, the case
+    /// waits on the first of its backends until the kernel logs again, and on the others a missing fault is unchecked.
     #[serde(default)]
     pub expect: Option<Logged>,
 }
 
-/// What the kernel logs on purpose.
+/// What a case may expect in the kernel's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Logged {
-    /// A fault of the IOMMU: a device was kept from memory.
+    /// An IOMMU fault: the IOMMU stopped an access of a device.
     IommuFault,
 }
 
-/// What the process may do while a case runs.
+/// Limits for the process while a case runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// How much memory it may lock (RLIMIT_MEMLOCK, held to without CAP_IPC_LOCK); from the first step to the last.
+    /// How much memory it can lock in bytes, from the first step to the last: RLIMIT_MEMLOCK, without CAP_IPC_LOCK.
     #[serde(default)]
     #[schemars(example = "64KiB")]
     pub memlock: Option<Dynamic<Size>>,
@@ -189,35 +189,35 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fixture {
-    /// The device stays open from case to case on the same backend, proved clean in between.
+    /// The device stays open between the cases on one backend, and is checked to be clean in between.
     #[default]
     Shared,
     /// The device is opened for this case and closed after it.
     Fresh,
-    /// The device is not opened, only bound to vfio-pci: for cases that open it by themselves, with `open` and `ioctl`.
+    /// The device is bound to vfio-pci, but not opened. For cases that open it themselves, with `open` and `ioctl`.
     None,
 }
 
-/// A scenario, which is one file: cases, and the backends and devices that they run on.
+/// A scenario: cases, and the backends and devices that they run on. One file is one scenario.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The scenario's name, unique in its pack.
     #[schemars(example = &"dma_mapping")]
     pub name: Name,
-    /// What it is about, in a sentence.
+    /// What it tests, in one sentence.
     #[serde(default)]
     #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
     pub summary: Option<String>,
-    /// Which device: `any` is every device named on the command line; another name is every one that the pack knows by this name, or, where
-    /// the pack has no such name, only the one that was given it on the command line.
+    /// Which device. `any` is every device named on the command line. Another name is every device that the pack knows by this name or, if
+    /// the pack does not know it, the device that has this name on the command line.
     #[serde(default)]
     #[schemars(example = &"edu", extend("default" = "any"))]
     pub device: Option<Name>,
-    /// The backends to run on; unless given, those of its pack.
+    /// The backends to run on. The default is those of its pack.
     #[serde(default)]
     pub backends: Backends,
-    /// Values by name for all cases; `--var NAME=VALUE` on the command line overrides them.
+    /// Values by name for all cases. `--var NAME=VALUE` on the command line overrides them.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "size": "2MiB" }))]
     pub vars: Ordered<Scalar>,

@@ -9,27 +9,27 @@ use time::{Month, OffsetDateTime};
 use crate::language::{Complaint, Dynamic, Template};
 use crate::model::code::Code;
 
-/// A failure that is known. The case still states what is right: failing as known is shown as a known issue, and is neither a pass
-/// nor a failure; passing is a failure, since then this is no longer true; and so is failing after `until`.
+/// A known failure. The case still expects what is right. If it fails, it is shown as a known issue, which is neither a pass nor a
+/// failure. If it passes, or fails after `until`, it is a failure, so that someone looks at it again.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownIssue {
-    /// Where it is so; everywhere unless given.
+    /// Where the case is known to fail. The default is everywhere.
     #[serde(default)]
     #[schemars(example = "{{ iommu == 'intel' }}")]
     pub when: Option<Dynamic<bool>>,
-    /// A text that the failure's message has, so that another failure is not taken for this one; any failure unless given.
+    /// A text that the failure's message contains, so that another failure is not mistaken for this one. The default is any failure.
     #[serde(default)]
     #[schemars(example = "the kernel logged: WARNING")]
     pub message: Option<String>,
-    /// What is known, for the report.
+    /// What is known about it, for the report.
     #[schemars(example = "the compat ioctl passes no permission on to VT-d, which warns")]
     pub reason: Template,
-    /// Where it is written: a ticket, a thread.
+    /// Where it is described, such as a ticket or a thread.
     #[serde(default)]
     #[schemars(example = "https://bugs.example.org/4711")]
     pub link: Option<String>,
-    /// The last day on which it is accepted; from the next day on it is a failure.
+    /// The last day on which it is accepted. After that day it is a failure.
     pub until: Date,
 }
 
@@ -38,7 +38,7 @@ pub struct KnownIssue {
 pub struct Date(time::Date);
 
 impl Date {
-    /// The day that it is, in UTC.
+    /// Today's date in UTC.
     pub fn today() -> Date {
         Date(OffsetDateTime::now_utc().date())
     }

@@ -15,14 +15,14 @@ use crate::{
     uapi::Errno,
 };
 
-/// What a call is expected to give on one backend.
+/// What a call is expected to do on one backend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It succeeds, whatever it reports.
+    /// It succeeds.
     Ok,
-    /// It fails, whatever the errno.
+    /// It fails with any errno.
     Fails,
-    /// It succeeds or fails: what it gave is looked at by later steps.
+    /// It succeeds or fails; later steps check the result.
     Either,
     /// It fails with one of these.
     Errno(Vec<Errno>),
@@ -46,7 +46,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The name that the errno was read by.
+/// The name of the errno.
 fn known(errno: Errno) -> &'static str {
     errno.name().expect("an errno in a scenario was read by its name")
 }

@@ -6,55 +6,54 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Dynamic, Name, Size};
 
-/// A region of address space that a case maps for DMA.
+/// Memory that a case maps for DMA.
 ///
-/// Its content is unspecified unless the case fills it: huge pages are kept from case to case.
+/// Its content is unspecified until the case fills it, because huge pages are reused from case to case.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
 pub struct Region {
     /// What is behind the addresses.
     pub memory: Memory,
-    /// The region's length in bytes. A BAR's region, and one of the same memory as another, is the rest of it unless given; all
-    /// other memory needs it.
+    /// The length in bytes. Required, except for a BAR and for `memory: shared`, where the default is the rest of the BAR or of the other
+    /// region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", example = "{{ page }}")]
     pub size: Option<Dynamic<Size>>,
-    /// The size of the pages behind `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB; where the
-    /// kernel has too few of these reserved the case is skipped. By default 2MiB for `hugetlb`, 4KiB for the others.
+    /// The page size of `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB. The default is 2MiB for
+    /// `hugetlb`, and 4KiB for the others. If the kernel has too few huge pages reserved, the case is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "2MiB")]
     pub page: Option<Dynamic<Size>>,
-    /// The address is a multiple of this power of two. By default a region is aligned to its page size, a BAR to its own
-    /// size or 1GiB, whichever is less.
+    /// A power of two that the address is a multiple of. The default is the page size; for a BAR it is the BAR's size, at most 1GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "1GiB")]
     pub align: Option<Dynamic<Size>>,
-    /// The address is this many bytes past a multiple of `align`, which has to be given too.
+    /// The address is this many bytes past a multiple of `align`, which is then required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
     pub misalign: Option<Dynamic<Size>>,
-    /// Where one page of it has nothing behind it, in bytes from its start; for memory in pages of 4KiB.
+    /// The offset in bytes of one page that is removed. Only for memory in pages of 4KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "8KiB")]
     #[serde(deserialize_with = "as_offset")]
     #[schemars(with = "Dynamic<Offset>")]
     pub hole: Option<Dynamic<Size>>,
-    /// What the CPU may do with it. Not for `reserved` memory, with which it may do nothing.
+    /// What the CPU may do with it. Not for `reserved` memory, which it can never access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "read_write"))]
     pub protection: Option<Protection>,
-    /// Which of the device's BARs, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
+    /// Which BAR of the device, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = 0, extend("default" = "largest"))]
     pub bar: Option<Bar>,
-    /// Where the region begins, in bytes: in the BAR, for `memory: bar` and `dmabuf`; in the other region, for `memory: shared`.
+    /// Where the region starts, in bytes: in the BAR for `memory: bar` and `dmabuf`, in the other region for `memory: shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = "4KiB", extend("default" = 0))]
     #[serde(deserialize_with = "as_offset")]
     #[schemars(with = "Dynamic<Offset>")]
     pub offset: Option<Dynamic<Size>>,
-    /// The region above that it is the same memory as, for `memory: shared`: a `memfd` or a `file`.
+    /// The region whose memory this one shares, for `memory: shared`: a `memfd` or a `file` that is described above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"buffer")]
     pub of: Option<Name>,
@@ -66,19 +65,19 @@ pub struct Region {
 pub enum Memory {
     /// Private memory of the process.
     Anonymous,
-    /// Private memory in huge pages: `anonymous` with `page` 2MiB unless given.
+    /// Private memory in huge pages: `anonymous` with a default `page` of 2MiB.
     Hugetlb,
     /// A BAR of the device, as the driver lets user space map it.
     Bar,
-    /// A range of addresses with nothing mapped at it.
+    /// Addresses where nothing is mapped.
     Reserved,
-    /// A file that is only in memory, mapped shared.
+    /// A file that exists only in memory, mapped shared.
     Memfd,
-    /// A temporary file on a tmpfs, mapped shared; without a tmpfs the case is skipped.
+    /// A temporary file on a tmpfs, mapped shared. Without a tmpfs the case is skipped.
     File,
-    /// The same memory as another region's, at another address.
+    /// The memory of another region, at a second address.
     Shared,
-    /// A BAR of the device as a dma-buf, a file that can be handed to others; where there is none the case is skipped. Linux 6.19.
+    /// A BAR of the device as a dma-buf, a file for `map_file`. Skipped on kernels that have none (before Linux 6.19).
     Dmabuf,
 }
 
@@ -97,12 +96,12 @@ impl Memory {
         }
     }
 
-    /// Whether there is a file that `map_file` can take.
+    /// Whether it has a file, which `map_file` needs.
     pub fn has_file(self) -> bool {
         matches!(self, Memory::Memfd | Memory::File | Memory::Dmabuf)
     }
 
-    /// Whether it is a BAR's.
+    /// Whether it is in a BAR.
     pub fn is_bar(self) -> bool {
         matches!(self, Memory::Bar | Memory::Dmabuf)
     }
