@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Capability, Kind};
+use crate::model::{Capability, CaseId, DeviceKind, Observed, Verdict};
 
 /// The version of the journal's format; a reader refuses a newer one.
 pub const FORMAT: u32 = 1;
@@ -114,14 +114,14 @@ pub struct DeviceUsed {
 
 impl DeviceUsed {
     /// The same device, known to be of this kind.
-    pub fn of_kind(self, kind: Kind) -> DeviceUsed {
-        let Kind { ids, class, capabilities, largest_bar } = kind;
+    pub fn of_kind(self, kind: DeviceKind) -> DeviceUsed {
+        let DeviceKind { ids, class, capabilities, largest_bar } = kind;
         DeviceUsed { ids, class, capabilities, largest_bar, ..self }
     }
 
     /// What roles of packs are matched with.
-    pub fn kind(&self) -> Kind {
-        Kind {
+    pub fn kind(&self) -> DeviceKind {
+        DeviceKind {
             ids: self.ids.clone(),
             class: self.class,
             capabilities: self.capabilities.clone(),
@@ -157,76 +157,14 @@ pub struct PlannedCase {
 }
 
 impl PlannedCase {
-    /// The case's suite, such as `kernel.dma_mapping.iommufd__edu`: JUnit's `classname`.
-    pub fn suite(&self) -> String {
-        format!("{}.{}.{}__{}", self.pack, self.scenario, self.backend, self.device)
-    }
-
-    /// Whether a person means it by this: its id, the end of it, or either without the values of the matrix.
-    pub fn is_called(&self, name: &str) -> bool {
-        let whole = format!(".{}", self.id());
-        let ending = format!(".{name}");
-        whole.ends_with(&ending) || whole.split('[').next().is_some_and(|short| short.ends_with(&ending))
-    }
-
-    /// The whole identity, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`.
-    pub fn id(&self) -> String {
-        format!("{}.{}", self.suite(), self.name)
-    }
-}
-
-/// How a case ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything that was expected came true.
-    Passed,
-    /// The kernel did something else than the scenario expects.
-    Failed,
-    /// No verdict on the kernel: setup failed, the device vanished, the worker died of our own bug.
-    Error,
-    /// The case cannot apply here.
-    Skipped,
-    /// It failed as its `known_issue` says, which is neither a pass nor news.
-    KnownIssue,
-    /// It passed, and not at the first attempt (`--retries`).
-    Flaky,
-}
-
-impl Verdict {
-    /// All of them, the gravest first.
-    pub const ALL: [Self; 6] = [Self::Failed, Self::Error, Self::Flaky, Self::KnownIssue, Self::Skipped, Self::Passed];
-
-    /// One character that says it without a colour.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Failed => "✗",
-            Self::Error => "!",
-            Self::Flaky => "~",
-            Self::KnownIssue => "≈",
-            Self::Skipped => "–",
-            Self::Passed => "✓",
-        }
-    }
-
-    /// What it means, as in a legend.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Error => "no verdict",
-            Self::Flaky => "flaky",
-            Self::KnownIssue => "known issue",
-            Self::Skipped => "skipped",
-            Self::Passed => "passed",
-        }
-    }
-
-    /// What a count of it is called, as in `2 without verdict`.
-    pub fn counted(self) -> &'static str {
-        match self {
-            Self::Error => "without verdict",
-            Self::KnownIssue => "as a known issue",
-            other => other.meaning(),
+    /// What identifies it.
+    pub fn id(&self) -> CaseId {
+        CaseId {
+            pack: self.pack.clone(),
+            scenario: self.scenario.clone(),
+            backend: self.backend.clone(),
+            device: self.device.clone(),
+            case: self.name.clone(),
         }
     }
 }
@@ -333,18 +271,6 @@ pub struct Observation {
     /// What was wrong, or why it could not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-}
-
-/// What came of an observation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Observed {
-    /// It looked, and all was as it has to be.
-    Held,
-    /// It saw what must not be: the case failed.
-    Broken,
-    /// It could not look.
-    Unchecked,
 }
 
 /// How long steps took that ran at the same time.

@@ -3,7 +3,7 @@
 //! Data flows one way, and the modules follow it:
 //! [`language`] (text to typed scenarios, with diagnostics) → [`plan`] (matrix × backends × devices, a flat list of cases with
 //! stable ids) → [`engine`] (runs one case on this host) → [`report`] (events to files and terminal).
-//! Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
+//! Below all of them: [`model`] (the words that they share). Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
 //! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a
 //! verb), [`explain`] (what each code of a message means). At the bottom: [`model`] (the vocabulary that all share).
 

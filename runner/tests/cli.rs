@@ -200,6 +200,21 @@ fn show_writes_out_what_the_declarative_form_stands_for() {
 }
 
 #[test]
+fn a_scenario_that_is_called_like_a_backend_is_found() {
+    let scenarios = temp("called-like-a-backend").join("p");
+    std::fs::create_dir_all(&scenarios).unwrap();
+    let scenario = "name: to_iommufd__raw\nbackends: [iommufd]\ncases:\n- name: c\n  region: { memory: anonymous, size: 4KiB }\n  \
+                    expect: { map: ok }\n";
+    let file = scenarios.join("s.yaml");
+    std::fs::write(&file, scenario).unwrap();
+    let file = file.to_str().unwrap();
+    let (listed, _) = expect(&vfiospec(&["list", file]), 0);
+    assert_eq!(listed, "p.to_iommufd__raw.iommufd__any.c\n");
+    let (shown, _) = expect(&vfiospec(&["show", listed.trim(), file]), 0);
+    assert!(shown.starts_with("# p.to_iommufd__raw.iommufd__any.c\n"), "{shown}");
+}
+
+#[test]
 fn a_run_without_a_device_says_how_to_get_one_and_is_no_success() {
     let (stdout, stderr) = expect(&vfiospec(&["run", "scenarios/"]), 3);
     assert_eq!(stdout, "");
@@ -352,7 +367,7 @@ cases:
         ..Default::default()
     };
     let mut result =
-        vfiospec::event::CaseResult::new(1, vfiospec::event::Verdict::Failed, std::time::Duration::from_millis(1));
+        vfiospec::event::CaseResult::new(1, vfiospec::model::Verdict::Failed, std::time::Duration::from_millis(1));
     result.at = Some(format!("{name}:16:51"));
     result.message = Some("unmap gave EINVAL (invalid argument), expected ENOENT".into());
     result.trace =
@@ -382,7 +397,7 @@ cases:
     }
     // `other` has no result at all, and with a pass it is none that failed.
     let passed =
-        vfiospec::event::CaseResult::new(0, vfiospec::event::Verdict::Passed, std::time::Duration::from_millis(1));
+        vfiospec::event::CaseResult::new(0, vfiospec::model::Verdict::Passed, std::time::Duration::from_millis(1));
     let more = serde_json::to_string(&Event::CaseFinished(passed)).unwrap() + "\n";
     std::fs::write(&journal, lines.concat() + &more).unwrap();
     let (_, stderr) = expect(&vfiospec(&["new", "case", "--from", from, "other", small.to_str().unwrap()]), 2);
@@ -390,7 +405,7 @@ cases:
     // Of several, it is said which one was taken.
     let twin = vfiospec::event::PlannedCase { case: 2, backend: "vfio_type1v2_iommu".into(), ..twin };
     let failed =
-        vfiospec::event::CaseResult::new(2, vfiospec::event::Verdict::Failed, std::time::Duration::from_millis(1));
+        vfiospec::event::CaseResult::new(2, vfiospec::model::Verdict::Failed, std::time::Duration::from_millis(1));
     let twin =
         [Event::CasePlanned(twin), Event::CaseFinished(failed)].map(|e| serde_json::to_string(&e).unwrap() + "\n");
     std::fs::write(&journal, lines.concat() + &twin.concat()).unwrap();

@@ -11,7 +11,10 @@ use std::{
 
 use fixture::{finished, mixed, passed, planned, started, with_reason};
 use serde_json::Value;
-use vfiospec::event::{self, Attempt, Event, RunStarted, Verdict};
+use vfiospec::{
+    event::{self, Attempt, Event, RunStarted},
+    model::{self, Verdict},
+};
 
 #[allow(dead_code)]
 #[path = "../src/report/fixture.rs"]

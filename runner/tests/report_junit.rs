@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
-use vfiospec::event::{
-    self, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, Observed, PlannedCase, RunStarted, Unchecked,
-    Verdict,
+use vfiospec::{
+    event::{self, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, PlannedCase, RunStarted, Unchecked},
+    model::{self, Observed, Verdict},
+    report::{file::write_atomic, format::Format, junit, run::Run},
 };
-use vfiospec::report::file::write_atomic;
-use vfiospec::report::format::Format;
-use vfiospec::report::junit;
-use vfiospec::report::run::Run;
 
 #[allow(dead_code)]
 #[path = "../src/report/fixture.rs"]

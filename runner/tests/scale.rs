@@ -12,7 +12,10 @@ use std::{
 };
 
 use fixture::{BACKENDS, finished, passed, planned, started, with_reason};
-use vfiospec::event::{self, CaseResult, Event, Unchecked, Verdict};
+use vfiospec::{
+    event::{self, CaseResult, Event, Unchecked},
+    model::{self, Verdict},
+};
 
 #[allow(dead_code)]
 #[path = "../src/report/fixture.rs"]

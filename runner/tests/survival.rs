@@ -15,7 +15,8 @@ use std::{
 use common::lab::{Ran, alone, events, folder, lab_is_there, lab_run, results, vfiospec};
 use nix::sys::signal::{Signal, kill};
 use vfiospec::{
-    event::{CaseResult, Event, Verdict},
+    event::{CaseResult, Event},
+    model::Verdict,
     report::{
         journal,
         run::{Full, Run, State},
@@ -261,7 +262,8 @@ fn many() -> String {
 
 /// What identifies a result, without times and addresses.
 fn essence(run: &Run) -> Vec<(String, Verdict, Option<String>, u32)> {
-    let of = |Full { planned, result, .. }: Full| (planned.id(), result.verdict, result.message, result.checks);
+    let of =
+        |Full { planned, result, .. }: Full| (planned.id().to_string(), result.verdict, result.message, result.checks);
     full(run).into_iter().map(of).collect()
 }
 
@@ -504,8 +506,9 @@ fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only
     assert_eq!(blamed[0].planned.case, case);
     let message = blamed[0].result.message.as_deref().unwrap();
     assert!(message.starts_with("the host went down while this case ran"), "{message}");
-    let others =
-        |run: &Run| essence(run).into_iter().filter(|(id, ..)| *id != blamed[0].planned.id()).collect::<Vec<_>>();
+    let others = |run: &Run| {
+        essence(run).into_iter().filter(|(id, ..)| *id != blamed[0].planned.id().to_string()).collect::<Vec<_>>()
+    };
     assert_eq!(others(&run), others(&whole));
 
     let mut command = vfiospec();

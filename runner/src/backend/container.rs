@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::{Access, Info, Iommu, IovaRange, error::OpenCall};
-use crate::uapi::{self, Errno, Tracer, vfio};
+use crate::{
+    model::Errno,
+    uapi::{self, Tracer, vfio},
+};
 
 /// A container with its groups: `/dev/vfio/vfio`, or `/dev/iommu` in that part.
 #[derive(Debug)]

@@ -2,10 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::host::Bdf;
-use crate::uapi::access::{self, Width};
-use crate::uapi::irq::{self, IrqAction, IrqData, IrqInfo};
-use crate::uapi::{self, Errno, Mapping, Placement, Prot, Tracer, VfToken, vfio};
+use crate::{
+    model::{Bdf, Errno},
+    uapi::{
+        self, Mapping, Placement, Prot, Tracer, VfToken,
+        access::{self, Width},
+        irq::{self, IrqAction, IrqData, IrqInfo},
+        vfio,
+    },
+};
 
 /// A region of a device: a BAR, the ROM, the configuration space.
 pub type Region = vfio::RegionInfo;

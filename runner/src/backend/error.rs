@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::host::{Bdf, pci};
-use crate::uapi::Errno;
+use crate::{
+    host::pci,
+    model::{Bdf, Errno},
+};
 
 /// A call on the way to an open device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{Access, Info, Iommu, IovaRange};
-use crate::uapi::{self, Errno, Tracer, iommufd};
+use crate::{
+    model::Errno,
+    uapi::{self, Tracer, iommufd},
+};
 
 /// An IOAS on a `/dev/iommu` of its own, which goes with it.
 #[derive(Debug)]

@@ -6,17 +6,15 @@ mod container;
 mod device;
 mod error;
 mod ioas;
-mod name;
 mod session;
 
 pub use container::Container;
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::{Ioas, IoasRef};
-pub use name::{Name, UnknownName};
 pub use session::{Session, Space, disguised, open};
 
-use crate::uapi::Errno;
+use crate::model::Errno;
 pub use crate::uapi::{Access, IovaRange};
 
 /// An I/O address space: what all five backends can do, each with its own errnos.

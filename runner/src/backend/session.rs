@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::{Group, NoGroup};
-use super::{Container, Device, Ioas, Iommu, Name, OpenError, error::OpenCall};
-use crate::host::{Bdf, pci};
-use crate::uapi::{self, Errno, Tracer, VfToken, iommufd, vfio};
+use super::{Container, Device, Ioas, Iommu, OpenError, error::OpenCall};
+use crate::{
+    host::pci,
+    model::{BackendName, Bdf, Errno},
+    uapi::{self, Tracer, VfToken, iommufd, vfio},
+};
 
 /// An open device with the address space that it is attached to.
 #[derive(Debug)]
@@ -16,14 +19,14 @@ pub struct Session {
     device: Device,
     _group: Option<Arc<Group>>,
     space: Space,
-    true_name: Name,
+    true_name: BackendName,
 }
 
 /// An address space that devices can be attached to, one after the other or at the same time; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Space {
     behind: Behind,
-    name: Name,
+    name: BackendName,
     tracer: Tracer,
 }
 
@@ -69,30 +72,30 @@ impl Session {
     }
 
     /// The backend that was asked for.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> BackendName {
         self.space.name
     }
 
     /// The backend that answers: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that plays `/dev/vfio/vfio`.
-    pub fn true_name(&self) -> Name {
+    pub fn true_name(&self) -> BackendName {
         self.true_name
     }
 }
 
 /// Opens a device, bound to vfio-pci already, behind a backend.
-pub fn open(name: Name, bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
+pub fn open(name: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
     Space::new(name, bdf, tracer)?.open(bdf, None)
 }
 
 impl Space {
     /// An address space without devices, on a file of its own; `bdf` is the device that it is for.
-    pub fn new(name: Name, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+    pub fn new(name: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
         let (path, kind) = match name {
-            Name::VfioType1 => ("/dev/vfio/vfio", vfio::TYPE1),
-            Name::VfioType1v2 => ("/dev/vfio/vfio", vfio::TYPE1V2),
-            Name::CompatType1 => ("/dev/iommu", vfio::TYPE1),
-            Name::CompatType1v2 => ("/dev/iommu", vfio::TYPE1V2),
-            Name::Iommufd => {
+            BackendName::VfioType1 => ("/dev/vfio/vfio", vfio::TYPE1),
+            BackendName::VfioType1v2 => ("/dev/vfio/vfio", vfio::TYPE1V2),
+            BackendName::CompatType1 => ("/dev/iommu", vfio::TYPE1),
+            BackendName::CompatType1v2 => ("/dev/iommu", vfio::TYPE1V2),
+            BackendName::Iommufd => {
                 let path = Path::new("/dev/iommu");
                 let iommufd = open_file(path, bdf, tracer)?;
                 let ioas = Ioas::alloc(iommufd, tracer);
@@ -147,8 +150,8 @@ impl Space {
         let device = Device::new(fd, bdf, &self.tracer);
         let real = container.is_real_type1().map_err(step(OpenCall::CheckExtension))?;
         let true_name = match self.name {
-            Name::VfioType1 if !real => Name::CompatType1,
-            Name::VfioType1v2 if !real => Name::CompatType1v2,
+            BackendName::VfioType1 if !real => BackendName::CompatType1,
+            BackendName::VfioType1v2 if !real => BackendName::CompatType1v2,
             name => name,
         };
         Ok(Session { device, _group: Some(group), space: self.clone(), true_name })
@@ -170,10 +173,10 @@ impl Space {
 
 /// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that
 /// plays `/dev/vfio/vfio`, and such a file takes the requests of `/dev/iommu` too.
-pub fn disguised(name: Name, tracer: &Tracer) -> Option<Name> {
+pub fn disguised(name: BackendName, tracer: &Tracer) -> Option<BackendName> {
     let truth = match name {
-        Name::VfioType1 => Name::CompatType1,
-        Name::VfioType1v2 => Name::CompatType1v2,
+        BackendName::VfioType1 => BackendName::CompatType1,
+        BackendName::VfioType1v2 => BackendName::CompatType1v2,
         _ => return None,
     };
     let file = uapi::open(Path::new("/dev/vfio/vfio"), tracer).ok()?;

@@ -9,11 +9,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, offered::Offered};
+use super::offered::Offered;
 use crate::{
     engine::Schedule,
-    event::{Event, PlannedCase, RunStarted, Verdict},
+    event::{Event, RunStarted},
     language::{ExpressionError, Pattern},
+    model::{CaseId, Exit, Verdict, device_in},
     plan::{Filter, Partition, Plan, shuffle},
     report::{
         journal,
@@ -69,12 +70,12 @@ enum Rerun {
 }
 
 fn names() -> Vec<&'static str> {
-    crate::backend::Name::ALL.map(crate::backend::Name::as_str).to_vec()
+    crate::model::BackendName::ALL.map(crate::model::BackendName::as_str).to_vec()
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {
     let pattern = Pattern(text.to_owned());
-    if crate::backend::Name::ALL.into_iter().any(|name| pattern.matches(name)) {
+    if crate::model::BackendName::ALL.into_iter().any(|name| pattern.matches(name)) {
         return Ok(pattern);
     }
     let names = names();
@@ -119,13 +120,11 @@ impl Cases {
     }
 
     /// The ids of the cases that `--case` names; says on standard error which one there is not.
-    fn named(&self, plan: &Plan) -> Result<HashSet<String>, Exit> {
+    fn named(&self, plan: &Plan) -> Result<HashSet<CaseId>, Exit> {
         let mut ids = HashSet::new();
         for name in &self.named {
             let before = ids.len();
-            ids.extend(
-                plan.cases.iter().map(|planned| &planned.id).filter(|id| id.is_called(name)).map(PlannedCase::id),
-            );
+            ids.extend(plan.cases.iter().map(|planned| planned.id.id()).filter(|id| id.is_called(name)));
             if ids.len() == before {
                 return Err(no_case(name, plan));
             }
@@ -135,7 +134,7 @@ impl Cases {
 
     /// The devices that are meant, each once: those of the ids of `--case`, or those of the run that `--rerun` is about.
     pub fn devices(&self, last: &Path) -> Vec<String> {
-        let mut devices: Vec<String> = self.named.iter().filter_map(|id| device_of(id)).map(str::to_owned).collect();
+        let mut devices: Vec<String> = self.named.iter().filter_map(|id| device_in(id)).map(str::to_owned).collect();
         if devices.is_empty() && self.rerun.is_some() {
             let journal = journal::Text::open(self.from.as_deref().unwrap_or(last));
             let started = journal.and_then(|text| text.started()).unwrap_or_default();
@@ -156,16 +155,8 @@ pub fn no_case(name: &str, plan: &Plan) -> Exit {
     Exit::Usage
 }
 
-/// The device that an id names, as in `pack.scenario.iommufd__edu.case`: that of a run, where `list` has `any`.
-pub fn device_of(id: &str) -> Option<&str> {
-    let suite = id.split('[').next()?;
-    let mut names = crate::backend::Name::ALL.into_iter();
-    let behind = names.find_map(|backend| Some(suite.split_once(&format!("{backend}__"))?.1))?;
-    behind.split('.').next()
-}
-
 /// The ids of the cases that ended so.
-fn ended(how: Rerun, journal: &Path) -> Result<HashSet<String>, Exit> {
+fn ended(how: Rerun, journal: &Path) -> Result<HashSet<CaseId>, Exit> {
     const HELP: &str = "--rerun runs the cases of an earlier run again; --from names its journal";
     let events = read(journal, HELP)?;
     if events.is_empty() {
@@ -180,7 +171,8 @@ fn ended(how: Rerun, journal: &Path) -> Result<HashSet<String>, Exit> {
     };
     let never_run = |case: &Case| how == Rerun::Failed && case.state == State::NotRun;
     let cases = run.cases.iter().filter(|case| meant(case.verdict) || never_run(case));
-    Ok(cases.map(|case| run.id(case)).collect())
+    // An id that cannot be read is the id of no case that could be planned.
+    Ok(cases.filter_map(|case| run.id(case).parse().ok()).collect())
 }
 
 /// The events of a journal that the user named.

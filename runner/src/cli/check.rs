@@ -2,8 +2,8 @@
 
 use clap::Args as ClapArgs;
 
-use super::{Exit, interrupt, messages::MessageFormat, scenarios::Selection, watch};
-use crate::{event::DeviceUsed, plan};
+use super::{interrupt, messages::MessageFormat, scenarios::Selection, watch};
+use crate::{event::DeviceUsed, model::Exit, plan};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]

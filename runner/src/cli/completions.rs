@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 use clap::{Args as ClapArgs, Command};
 use clap_complete::Shell;
 
-use super::{Exit, output::print};
+use super::output::print;
+use crate::model::Exit;
 
 /// Print completions for a shell, such as `vfiospec completions bash > /etc/bash_completion.d/vfiospec`
 #[derive(Debug, ClapArgs)]

@@ -5,16 +5,16 @@ use std::{
     str::FromStr,
 };
 
-use super::Exit;
 use crate::{
     event::DeviceUsed,
     host::{
-        Bdf, Kind,
+        self,
         bind::{BindError, Binding},
         pci::PciDevice,
     },
     lab,
     language::Name,
+    model::{Bdf, Exit},
     uapi::system,
 };
 
@@ -39,7 +39,7 @@ impl Named {
     /// What is known of it without taking it.
     fn used(&self) -> DeviceUsed {
         let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
-        DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(Kind::of(self.bdf))
+        DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(host::kind(self.bdf))
     }
 }
 

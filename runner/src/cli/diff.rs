@@ -5,11 +5,13 @@ use std::io;
 use clap::Args as ClapArgs;
 
 use super::{
-    Exit,
     output::print,
     report::{Named, unreadable},
 };
-use crate::report::{diff::Diff, run::Run, terminal::Terminal};
+use crate::{
+    model::Exit,
+    report::{diff::Diff, run::Run, terminal::Terminal},
+};
 
 /// Compare two runs: two kernels, two firmwares, two days
 ///

@@ -20,13 +20,15 @@ use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exit,
     devices::{self, Named},
     guests::{TICK, indent},
     interrupt,
     lab::{Choice, Stop},
 };
-use crate::lab::{self, Guest, JOURNAL_PORT, Job, LabError, Next};
+use crate::{
+    lab::{self, Guest, JOURNAL_PORT, Job, LabError, Next},
+    model::Exit,
+};
 
 /// The folder in the guest that everything is added to, and that the command starts in.
 const WORK: &str = "/work";

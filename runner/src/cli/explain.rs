@@ -2,8 +2,12 @@
 
 use clap::{Args as ClapArgs, builder::StringValueParser};
 
-use super::{Exit, offered::Offered, output::print};
-use crate::{explain::Page, language::did_you_mean, model::code::Code};
+use super::{offered::Offered, output::print};
+use crate::{
+    explain::Page,
+    language::did_you_mean,
+    model::{Exit, code::Code},
+};
 
 /// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
 #[derive(Debug, ClapArgs)]

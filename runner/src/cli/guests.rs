@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::{
-    Exit,
     cases::Course,
     lab::Stop,
     output::{Begun, Output},
@@ -22,6 +21,7 @@ use crate::{
     event::{CaseResult, Event, RunFinished, RunStarted},
     host::pstore,
     lab::{Guest, JOURNAL_PORT, Job, Next, Prepared},
+    model::Exit,
     plan::Plan,
     report::sanitize,
 };

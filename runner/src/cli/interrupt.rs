@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::Exit;
+use crate::model::Exit;
 
 /// A flag that the first Ctrl-C or SIGTERM sets: the same one, whoever asks.
 pub fn flag() -> Arc<AtomicBool> {

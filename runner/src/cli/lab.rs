@@ -5,7 +5,6 @@ use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Inst
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{
-    Exit,
     cases::{Cases, Course},
     exec, guests, interrupt,
     output::{self, Begun, Output, Outputs},
@@ -22,6 +21,7 @@ use crate::{
         Prepared,
     },
     language,
+    model::Exit,
     plan::Plan,
 };
 

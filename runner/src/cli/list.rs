@@ -5,12 +5,11 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 
 use super::{
-    Exit,
     cases::Cases,
     output::{self, print},
     scenarios::Selection,
 };
-use crate::{event::DeviceUsed, plan, report::sanitize::line};
+use crate::{event::DeviceUsed, model::Exit, plan, report::sanitize::line};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -57,13 +56,13 @@ pub fn main(args: &Args) -> Exit {
         let case = &plan.cases[case as usize];
         let id = &case.id;
         match args.long {
-            false => text += &format!("{}\n", line(&id.id())),
+            false => text += &format!("{}\n", line(&id.id().to_string())),
             true => {
                 let (file, covers) = (line(&id.file), line(&id.covers.join(" ")));
                 let (written, path) = plan.case(case);
                 let (_, steps) = plan::planned(written, &path, case.backend);
                 let asserts = line(&plan::assertions(&steps).join("; "));
-                text += &format!("{}\t{file}:{}\t{covers}\t{asserts}\n", line(&id.id()), id.line);
+                text += &format!("{}\t{file}:{}\t{covers}\t{asserts}\n", line(&id.id().to_string()), id.line);
             }
         }
     }

@@ -6,7 +6,6 @@ mod completions;
 mod devices;
 mod diff;
 mod exec;
-pub mod exit;
 mod explain;
 mod guests;
 mod interrupt;
@@ -27,16 +26,15 @@ mod watch;
 
 use std::process::ExitCode;
 
+use crate::model::Exit;
 use clap::{CommandFactory, Parser, Subcommand};
-
-pub use exit::Exit;
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
 ///
 /// `vfiospec lab run` needs no hardware: it boots a Linux kernel in QEMU with an emulated IOMMU and runs there. `vfiospec run` uses
 /// this machine's own devices.
 #[derive(Debug, Parser)]
-#[command(name = "vfiospec", version, after_help = exit::HELP, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "vfiospec", version, after_help = Exit::HELP, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -9,10 +9,11 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, cases::Course, resume::Resumed};
+use super::{cases::Course, resume::Resumed};
 use crate::{
     engine::Schedule,
     event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted},
+    model::Exit,
     plan::Plan,
     report::{
         file::{self, write_atomic},
@@ -351,7 +352,7 @@ impl Output {
         };
         match text.and_then(Run::of) {
             Ok(run) => {
-                let judge = |run: &Run| course.exit(Exit::of(run), run.counts().flaky);
+                let judge = |run: &Run| course.exit(run.exit(), run.counts().flaky);
                 self.reports.finish(Arc::new(run), &[&self.journal_path], judge)
             }
             Err(error) => {

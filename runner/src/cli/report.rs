@@ -4,14 +4,14 @@ use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use clap::Args as ClapArgs;
 
-use super::{
-    Exit,
-    output::{MoreReports, Reports},
-};
-use crate::report::{
-    journal::{ReadError, Reason, Text},
-    merge::Journal,
-    run::Run,
+use super::output::{MoreReports, Reports};
+use crate::{
+    model::Exit,
+    report::{
+        journal::{ReadError, Reason, Text},
+        merge::Journal,
+        run::Run,
+    },
 };
 
 /// Make reports from journals: of one run again, or of several as one
@@ -102,7 +102,7 @@ pub fn main(args: &Args) -> Exit {
     };
     let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
     match journals.and_then(Run::read) {
-        Ok(run) => reports.finish(Arc::new(run), &paths, Exit::of),
+        Ok(run) => reports.finish(Arc::new(run), &paths, Run::exit),
         Err(error) => unreadable(&error),
     }
 }

@@ -1,13 +1,11 @@
 //! `--resume`: going on with the run that a journal tells of.
 
-use super::{
-    Exit,
-    cases::{self, Course},
-};
+use super::cases::{self, Course};
 use crate::{
     engine::{Schedule, schedule::Past},
     event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted},
     host::pstore,
+    model::Exit,
     plan::Plan,
     report::sanitize::line,
 };

@@ -13,7 +13,6 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Exit,
     cases::{Cases, Course},
     devices::{self, Devices, Named},
     interrupt,
@@ -29,6 +28,7 @@ use crate::{
     event::{DeviceUsed, FORMAT, RunStarted},
     host::facts,
     lab::DeviceModel,
+    model::Exit,
     report::journal,
 };
 

@@ -9,15 +9,14 @@ use std::{
 use clap::Args;
 
 use super::{
-    Exit,
     messages::MessageFormat,
     packs::{self, MANIFEST, Manifests},
 };
-use crate::model::code::Code;
 use crate::{
     engine::worker::{Setup, Text},
     event::DeviceUsed,
     language::{self, Diagnostic, Loaded, Packs, Scalar, Source, did_you_mean, join},
+    model::{Exit, code::Code},
     plan::Plan,
     report::sanitize,
 };

@@ -2,15 +2,11 @@
 
 use clap::Args as ClapArgs;
 
-use super::{
-    Exit,
-    cases::{device_of, no_case},
-    output::print,
-    scenarios::Selection,
-};
+use super::{cases::no_case, output::print, scenarios::Selection};
 use crate::{
     event::DeviceUsed,
     language::{Duration, Fixture, Locator, Path, Size, Target, eval, undeclared},
+    model::{Exit, device_in},
     plan::{self, Plan, Planned},
     report::sanitize::line,
 };
@@ -27,14 +23,14 @@ pub struct Args {
 
 /// Prints the case as YAML, once for each backend.
 pub fn main(args: &Args) -> Exit {
-    let name = device_of(&args.case).unwrap_or("any").to_owned();
+    let name = device_in(&args.case).unwrap_or("any").to_owned();
     let devices = vec![DeviceUsed { name, ..DeviceUsed::default() }];
     let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
     let mut shown = String::new();
-    for planned in plan.cases.iter().filter(|planned| planned.id.is_called(&args.case)) {
+    for planned in plan.cases.iter().filter(|planned| planned.id.id().is_called(&args.case)) {
         let case = Shown { planned, plan: &plan, locator: plan.scenarios[planned.scenario].source.locator() };
         shown += &format!("{}{}\n", case.head(), case.body());
     }
@@ -61,7 +57,7 @@ impl Shown<'_> {
         let id = &self.planned.id;
         let (case, path) = self.plan.case(self.planned);
         let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
-        let mut head = format!("# {}\n# {}:{}\n", line(&id.id()), line(&id.file), id.line);
+        let mut head = format!("# {}\n# {}:{}\n", line(&id.id().to_string()), line(&id.file), id.line);
         let mut say =
             |name: &str, value: &str, from: String| head += &format!("#   {name} = {}  ({from})\n", line(value));
         let at = |path: &Path| format!("line {}", self.line_of(path, Target::Key));

@@ -10,12 +10,12 @@ use super::{
     iova::IovaAllocator,
     regions::Held,
 };
-use crate::model::code::Code;
 use crate::{
     backend::Access,
     language::{self, Dynamic, InIoas, Map, Object, Path, Size, Unmap, Where},
+    model::{Errno, code::Code},
     plan::PlannedStep,
-    uapi::{Errno, Mapping, system},
+    uapi::{Mapping, system},
 };
 
 impl Execution<'_> {

@@ -18,14 +18,14 @@ use super::{
     observers::{Baseline, broken, unchecked},
     regions::{Around, Held, Pool, no_bar},
 };
-use crate::model::code::Code;
 use crate::{
     backend,
-    event::{DeviceUsed, Measured, Observation, Observed, Unchecked},
-    host::{Bdf, facts},
+    event::{DeviceUsed, Measured, Observation, Unchecked},
+    host::facts,
     language::{self, BackendOptions, Dynamic, LoadedPack, Locator, Path, Scope, Size, Target},
+    model::{BackendName, Bdf, Errno, Observed, code::Code},
     plan::{self, Plan, Planned, PlannedStep, Which},
-    uapi::{Errno, LockLimit, Tracer, signal, system},
+    uapi::{LockLimit, Tracer, signal, system},
 };
 
 /// A case while it runs.
@@ -41,7 +41,7 @@ pub struct Execution<'a> {
     pub opened: Arc<Opened>,
     /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
     /// plays VFIO's container.
-    pub backend: backend::Name,
+    pub backend: BackendName,
     /// What the scenario sets for it.
     pub options: BackendOptions,
     /// What its expressions know by now.
@@ -215,7 +215,7 @@ impl<'a> Execution<'a> {
         let fresh = self.planned.fixture == language::Fixture::Fresh;
         // What is known of the kernel may spare it the opening, which may be just what that kernel cannot do. Behind VFIO's own backends
         // it is known only then who answers.
-        if !matches!(self.backend, backend::Name::VfioType1 | backend::Name::VfioType1v2) {
+        if !matches!(self.backend, BackendName::VfioType1 | BackendName::VfioType1v2) {
             self.scope.set("kernel", Value::from(facts::kernel()));
             self.requirements(case, path, Known::Already)?;
         }
@@ -410,7 +410,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Takes the backend that answers for the one that was asked for; where the case says nothing of it, it cannot apply here.
-    fn becomes(&mut self, truth: backend::Name, case: &language::Case) -> Result<(), End> {
+    fn becomes(&mut self, truth: BackendName, case: &language::Case) -> Result<(), End> {
         if truth == self.backend {
             return Ok(());
         }

@@ -14,11 +14,11 @@ use super::{
     failure::{End, Problem},
     regions::Held,
 };
-use crate::model::code::Code;
 use crate::{
     language::{self, Bits, Dynamic, Name, Path, Size, Template},
+    model::{Errno, code::Code},
     plan::PlannedStep,
-    uapi::{Errno, Mapping, signal},
+    uapi::{Mapping, signal},
 };
 
 /// How much memory is looked at in one go, in bytes.

@@ -14,12 +14,12 @@ use super::{
     failure::{End, Problem},
     fixture::Open,
 };
-use crate::model::code::Code;
 use crate::{
     language::{self, Bits, Dynamic, Index, Path, Size},
+    model::{Errno, code::Code},
     plan::PlannedStep,
     uapi::{
-        Errno, Mapping, Placement, Prot,
+        Mapping, Placement, Prot,
         access::Width,
         irq::{self, EventFd, IrqAction, IrqData},
         signal,

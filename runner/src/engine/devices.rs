@@ -13,15 +13,15 @@ use super::{
     failure::{End, Problem},
     fixture::{CannotOpen, Member, Open},
 };
-use crate::model::code::Code;
 use crate::{
-    backend::{self, OpenError, Space},
+    backend::{OpenError, Space},
     event::DeviceUsed,
     host::{
-        Bdf, Kind,
+        self,
         sriov::{Functions, SriovError},
     },
     language::{self, Path, Template},
+    model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, PlannedStep, Which},
     uapi::{Tracer, VfToken},
 };
@@ -45,7 +45,7 @@ struct Device {
     used: String,
     bdf: Bdf,
     /// What sysfs says of it.
-    kind: Kind,
+    kind: DeviceKind,
 }
 
 impl Devices {
@@ -59,7 +59,7 @@ impl Devices {
         let device = |name: &str, used: &DeviceUsed| {
             let bdf = used.bdf.parse().expect("the runner names devices by valid addresses");
             // It was asked when the run began.
-            let kind = if used.ids.is_empty() { Kind::of(bdf) } else { used.kind() };
+            let kind = if used.ids.is_empty() { host::kind(bdf) } else { used.kind() };
             Device { name: name.to_owned(), used: used.name.clone(), bdf, kind }
         };
         let own = &given[planned.device.expect("the runner keeps cases without a device")];
@@ -75,7 +75,7 @@ impl Devices {
                 Which::Function(number) => {
                     let bdf = functions.as_ref().expect("made above").bdfs[*number as usize];
                     let used = format!("{}_vf{number}", own.name);
-                    Device { name: name.clone(), used, bdf, kind: Kind::of(bdf) }
+                    Device { name: name.clone(), used, bdf, kind: host::kind(bdf) }
                 }
                 Which::Missing(why) => return Err(End::Skipped(why.clone())),
             });
@@ -100,7 +100,7 @@ impl Devices {
     }
 
     /// What kind of device it is.
-    pub fn kind(&self, number: usize) -> &Kind {
+    pub fn kind(&self, number: usize) -> &DeviceKind {
         &self.all[number].kind
     }
 
@@ -191,7 +191,7 @@ impl Opened {
     }
 
     /// The address space that all share; made with the first of them.
-    fn space(&self, backend: backend::Name, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+    fn space(&self, backend: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
         let mut inner = self.inner();
         match &inner.space {
             Some(space) => Ok(space.clone()),

@@ -6,8 +6,12 @@ use super::{
     case::Execution,
     failure::{End, Problem},
 };
-use crate::model::code::Code;
-use crate::{lab, language::LabFault, plan::PlannedStep, uapi::Errno};
+use crate::{
+    lab,
+    language::LabFault,
+    model::{Errno, code::Code},
+    plan::PlannedStep,
+};
 
 /// What is there once `fail_once` has failed.
 const FAILED_ONCE: &str = "/tmp/vfiospec-failed-once";

@@ -1,12 +1,13 @@
 //! The open devices: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
 use crate::{
-    backend::{self, Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
+    backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
-    host::{Bdf, leaves::Observer},
+    host::leaves::Observer,
     language::Size,
+    model::{BackendName, Bdf, Errno},
     uapi::{
-        Errno, Tracer, VfToken,
+        Tracer, VfToken,
         hwpt::{self, HwInfo},
         irq,
     },
@@ -78,7 +79,7 @@ impl Fixtures {
     }
 
     /// The devices on the backend, in one address space: those that are open, if they are the same and need not be fresh, or new ones.
-    pub fn get(&mut self, members: &[Member], backend: backend::Name, fresh: bool) -> Result<&mut Open, CannotOpen> {
+    pub fn get(&mut self, members: &[Member], backend: BackendName, fresh: bool) -> Result<&mut Open, CannotOpen> {
         let same = |kept: &Kept| kept.members == members && kept.device.session.name() == backend;
         if !fresh && let Some(kept) = self.open.as_ref().filter(|kept| same(kept)) {
             self.before.clone_from(&kept.calls);

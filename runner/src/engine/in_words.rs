@@ -5,7 +5,7 @@ use minijinja::Value;
 use super::{case::Execution, device::PATIENCE, failure::End, fixture::Open};
 use crate::{
     language::{self, Index, Path},
-    uapi::Errno,
+    model::Errno,
 };
 
 /// What is told of a step.

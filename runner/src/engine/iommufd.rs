@@ -13,14 +13,13 @@ use super::{
     iova::IovaAllocator,
     regions::Held,
 };
-use crate::model::code::Code;
 use crate::{
     backend::{Ioas, IoasRef, Iommu, IovaRange},
     event::Observation,
     language::{self, HwptFlag, Object, OptionName, Path},
+    model::{Errno, code::Code},
     plan::PlannedStep,
     uapi::{
-        Errno,
         dirty::{self, DirtyBitmap},
         hwpt, iommufd,
     },

@@ -1,10 +1,9 @@
 //! A case that is known to fail: as known, in another way, no longer, or for too long.
 
 use super::failure::Problem;
-use crate::model::code::Code;
 use crate::{
-    event::Verdict,
     language::{Date, KnownIssue, Path, Scope},
+    model::{Verdict, code::Code},
 };
 
 /// What a known issue makes of a verdict.

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_log_that_was_not_seen_whole_is_no_clean_log() {
-        use crate::event::Observed::{Broken, Held, Unchecked};
+        use crate::model::Observed::{Broken, Held, Unchecked};
         let warning = ["WARNING: a.c:1 at f".to_owned()];
         for (lost, lines, state) in [
             (Some(false), &[][..], Held),

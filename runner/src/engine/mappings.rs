@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    backend::{Access, IovaRange, Name},
+    backend::{Access, IovaRange},
     host::leaves::Leaf,
     language::Size,
-    uapi::Errno,
+    model::{BackendName, Errno},
 };
 
 /// Beyond so many bytes the page table is not looked at: in pages of 4 KiB its dump has a line of 120 bytes for each, which the
@@ -111,7 +111,7 @@ impl Mappings {
     }
 
     /// A call has unmapped of this range what the backend unmaps, and reported so many bytes. Fails where these are not as many.
-    pub fn unmapped(&mut self, backend: Name, iova: u64, size: u64, reported: u64) -> Result<(), String> {
+    pub fn unmapped(&mut self, backend: BackendName, iova: u64, size: u64, reported: u64) -> Result<(), String> {
         self.touched();
         if self.lost.is_some() || size == 0 {
             return Ok(());
@@ -124,7 +124,7 @@ impl Mappings {
             .filter(|&(start, size, _)| start <= last && start + (size - 1) >= iova)
             .collect();
         // The first version of TYPE1 does nothing for a range that begins within a mapping, and takes whole ones else.
-        let nothing = backend == Name::VfioType1 && overlapping.first().is_some_and(|&(start, ..)| start < iova);
+        let nothing = backend == BackendName::VfioType1 && overlapping.first().is_some_and(|&(start, ..)| start < iova);
         let mut gone = 0;
         for (start, size, access) in overlapping.into_iter().filter(|_| !nothing) {
             self.live.remove(&start);
@@ -132,7 +132,7 @@ impl Mappings {
             gone += size;
             // Only the first version of TYPE1 that IOMMUFD plays cuts; whoever else was given a part of a mapping has failed, and
             // the case has said so.
-            if backend == Name::CompatType1 {
+            if backend == BackendName::CompatType1 {
                 if start < iova {
                     self.live.insert(start, (iova - start, access));
                     gone -= iova - start;
@@ -148,9 +148,12 @@ impl Mappings {
 
     /// A call failed to unmap this range. IOMMUFD goes from mapping to mapping, and ends with `ENOENT` at the first that is not whole in
     /// it: those before are gone.
-    pub fn not_unmapped(&mut self, backend: Name, iova: u64, size: u64, errno: Errno) {
+    pub fn not_unmapped(&mut self, backend: BackendName, iova: u64, size: u64, errno: Errno) {
         self.touched();
-        if !matches!(backend, Name::CompatType1v2 | Name::Iommufd) || errno != Errno(libc::ENOENT) || size == 0 {
+        if !matches!(backend, BackendName::CompatType1v2 | BackendName::Iommufd)
+            || errno != Errno(libc::ENOENT)
+            || size == 0
+        {
             return;
         }
         let last = iova.saturating_add(size - 1);
@@ -173,7 +176,7 @@ impl Mappings {
     /// are its fields, before and after. Says whether it is known what the request did.
     pub fn request(
         &mut self,
-        backend: Name,
+        backend: BackendName,
         ioas: Option<u32>,
         name: &str,
         got: Result<i32, Errno>,
@@ -366,28 +369,28 @@ mod tests {
     #[test]
     fn each_backend_unmaps_in_its_own_way() {
         for (backend, first, count, reported, left) in [
-            (Name::VfioType1, 0, 1, 4, vec![(8, 4)]),
-            (Name::VfioType1, 1, 1, 0, vec![(0, 4), (8, 4)]),
-            (Name::VfioType1, 1, 20, 0, vec![(0, 4), (8, 4)]),
-            (Name::VfioType1v2, 0, 20, 8, vec![]),
-            (Name::CompatType1, 1, 1, 1, vec![(0, 1), (2, 2), (8, 4)]),
-            (Name::CompatType1, 2, 7, 3, vec![(0, 2), (9, 3)]),
-            (Name::Iommufd, 4, 4, 0, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1, 0, 1, 4, vec![(8, 4)]),
+            (BackendName::VfioType1, 1, 1, 0, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1, 1, 20, 0, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1v2, 0, 20, 8, vec![]),
+            (BackendName::CompatType1, 1, 1, 1, vec![(0, 1), (2, 2), (8, 4)]),
+            (BackendName::CompatType1, 2, 7, 3, vec![(0, 2), (9, 3)]),
+            (BackendName::Iommufd, 4, 4, 0, vec![(0, 4), (8, 4)]),
         ] {
             let mut mappings = two();
             mappings.unmapped(backend, first * PAGE, count * PAGE, reported * PAGE).unwrap();
             assert_eq!(pages(&mappings), left, "{backend} {first} {count}");
         }
         for (backend, first, count, left) in [
-            (Name::Iommufd, 0, 10, vec![(8, 4)]),
-            (Name::CompatType1v2, 1, 20, vec![(0, 4), (8, 4)]),
-            (Name::VfioType1v2, 0, 10, vec![(0, 4), (8, 4)]),
+            (BackendName::Iommufd, 0, 10, vec![(8, 4)]),
+            (BackendName::CompatType1v2, 1, 20, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1v2, 0, 10, vec![(0, 4), (8, 4)]),
         ] {
             let mut mappings = two();
             mappings.not_unmapped(backend, first * PAGE, count * PAGE, Errno(libc::ENOENT));
             assert_eq!(pages(&mappings), left, "{backend} {first} {count}");
         }
-        let error = two().unmapped(Name::Iommufd, 0, 4 * PAGE, 8 * PAGE).unwrap_err();
+        let error = two().unmapped(BackendName::Iommufd, 0, 4 * PAGE, 8 * PAGE).unwrap_err();
         assert_eq!(error, "the call reports 32KiB unmapped, and the mappings there had 16KiB");
         assert!(two().unmapped_all(7 * PAGE).is_err() && two().unmapped_all(8 * PAGE).is_ok());
     }
@@ -437,7 +440,7 @@ mod tests {
         assert!(mappings.due(false) && mappings.blind().is_none());
         mappings.lose("`copy` is not followed".into());
         assert_eq!(mappings.blind().unwrap(), "`copy` is not followed");
-        mappings.unmapped(Name::Iommufd, 0, PAGE, 77).unwrap();
+        mappings.unmapped(BackendName::Iommufd, 0, PAGE, 77).unwrap();
         let mut large = Mappings::default();
         large.mapped(0, 1 << 30, Access::READ);
         assert_eq!(large.blind().unwrap(), "with 1GiB mapped the dump of the page table may be too long");

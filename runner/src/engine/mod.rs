@@ -33,11 +33,11 @@ use std::time::Instant;
 pub use run::{Left, run};
 pub use schedule::Schedule;
 
-use crate::model::code::Code;
 use crate::{
-    event::{CaseResult, DeviceUsed, Observed, Unchecked, Verdict},
+    event::{CaseResult, DeviceUsed, Unchecked},
     host::{facts, kmsg::Window},
     language::Logged,
+    model::{Observed, Verdict, code::Code},
     plan::Plan,
     uapi::{Call, Tracer},
 };
@@ -76,7 +76,7 @@ impl Engine {
         let begin = Instant::now();
         let planned = &self.plan.cases[case as usize];
         // Without access to the log (not root) there is no window on it, and no lines.
-        let mut window = Window::open(&planned.id.id()).ok();
+        let mut window = Window::open(&planned.id.id().to_string()).ok();
         let taint = facts::taint();
         self.tracer.take();
         self.fixtures.before.clear();

@@ -16,12 +16,12 @@ use super::{
     fixture::Open,
     regions::{Held, prot},
 };
-use crate::model::code::Code;
 use crate::{
-    host::{Bdf, pci},
+    host::pci,
     language::{self, Dynamic, Name, Path, Scalar, Size, Tail, eval},
+    model::{Bdf, Errno, code::Code},
     plan::PlannedStep,
-    uapi::{self, Errno, Mapping, Placement, access},
+    uapi::{self, Mapping, Placement, access},
 };
 
 /// So many bytes are read or written at once, at most.

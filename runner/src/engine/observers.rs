@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use super::log;
 use crate::{
-    event::{Observation, Observed},
+    event::Observation,
     host::facts::{self, ProcessMemory},
     lab,
     language::Size,
+    model::Observed,
 };
 
 /// Pages that go back with a delay (a batch that another processor still holds) get this long.

@@ -9,12 +9,12 @@ use std::{
 
 use minijinja::Value;
 
-use crate::model::code::Code;
 use crate::{
     backend::{Device, Region as Bar},
     host::facts,
     language::{Bar as WhichBar, Dynamic, Memory, Path, Protection, Region, Scope, Size},
-    uapi::{self, Anonymous, Errno, Mapping, Placement, Prot, Tracer, system::page_size},
+    model::{Errno, code::Code},
+    uapi::{self, Anonymous, Mapping, Placement, Prot, Tracer, system::page_size},
 };
 
 use super::failure::{End, Problem};

@@ -15,10 +15,10 @@ use super::{
     schedule::Schedule,
     worker::Setup,
 };
-use crate::model::code::Code;
 use crate::{
-    event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted, Verdict},
-    host::{Bdf, kmsg::Window, sriov},
+    event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted},
+    host::{kmsg::Window, sriov},
+    model::{Bdf, Verdict, code::Code},
     plan::{Plan, Planned},
 };
 

@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CaseResult, Event, PlannedCase, RunStarted, Verdict};
+use crate::{
+    event::{CaseResult, Event, PlannedCase, RunStarted},
+    model::Verdict,
+};
 
 /// What a run does with the cases of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Root;
 use super::pci::{attribute, driver_in};
 use super::sriov::{self, SriovError};
 use super::use_of::{self, Use};
-use super::{Bdf, Root};
-use crate::uapi::Errno;
+use crate::model::{Bdf, Errno};
 
 const VFIO: &str = "vfio-pci";
 

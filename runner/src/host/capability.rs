@@ -1,98 +1,25 @@
-//! What a PCI device can do, as its configuration space says.
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! The kind of a device and its capabilities, as sysfs and its configuration space show them.
 
 use super::{
-    Bdf, Root,
+    Root,
     pci::{PciDevice, attribute},
 };
+use crate::model::{Bdf, Capability, DeviceKind};
 
-/// A capability of a PCI device, as its configuration space says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Capability {
-    /// The legacy interrupt line: an interrupt pin.
-    Intx,
-    /// Power management.
-    Pm,
-    /// Message signalled interrupts.
-    Msi,
-    /// Message signalled interrupts, each with an address of its own.
-    Msix,
-    /// PCI Express.
-    Pcie,
-    /// The function level reset, of PCI Express or of Advanced Features.
-    Flr,
-    /// Advanced error reporting.
-    Aer,
-    /// Access control services.
-    Acs,
-    /// Alternative routing: more than eight functions.
-    Ari,
-    /// Address translation services: it asks the IOMMU ahead, and keeps what it is told.
-    Ats,
-    /// Virtual functions (SR-IOV).
-    Sriov,
-    /// Page requests: it asks for pages that are not there.
-    Pri,
-    /// BARs whose size can be set.
-    Rebar,
-    /// Process address spaces: several in one device.
-    Pasid,
+/// The kind of a device, as sysfs shows it; the default for a device that is not there.
+pub fn kind(bdf: Bdf) -> DeviceKind {
+    kind_in(&Root::default(), bdf)
 }
 
-impl Capability {
-    /// As scenarios and packs write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Capability::Intx => "intx",
-            Capability::Pm => "pm",
-            Capability::Msi => "msi",
-            Capability::Msix => "msix",
-            Capability::Pcie => "pcie",
-            Capability::Flr => "flr",
-            Capability::Aer => "aer",
-            Capability::Acs => "acs",
-            Capability::Ari => "ari",
-            Capability::Ats => "ats",
-            Capability::Sriov => "sriov",
-            Capability::Pri => "pri",
-            Capability::Rebar => "rebar",
-            Capability::Pasid => "pasid",
-        }
-    }
-}
-
-/// What kind of device it is: what a role of a pack is matched with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kind {
-    /// Vendor and device, such as `8086:10c9`; empty where they are not known.
-    pub ids: String,
-    /// Class, subclass and programming interface; 0 where they are not known.
-    pub class: u32,
-    /// Its capabilities, sorted.
-    pub capabilities: Vec<Capability>,
-    /// The size of its largest BAR of memory, in bytes; 0 without one.
-    pub largest_bar: u64,
-}
-
-impl Kind {
-    /// What sysfs says of a device; what is not known of one that is not there.
-    pub fn of(bdf: Bdf) -> Kind {
-        Kind::of_in(&Root::default(), bdf)
-    }
-
-    fn of_in(root: &Root, bdf: Bdf) -> Kind {
-        let Some(device) = PciDevice::read_in(root, bdf) else { return Kind::default() };
-        let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
-        let resources = root.text(attribute(bdf, "resource")).unwrap_or_default();
-        Kind {
-            ids: device.ids(),
-            class: device.class,
-            capabilities: capabilities(&config),
-            largest_bar: largest_bar(&resources),
-        }
+fn kind_in(root: &Root, bdf: Bdf) -> DeviceKind {
+    let Some(device) = PciDevice::read_in(root, bdf) else { return DeviceKind::default() };
+    let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
+    let resources = root.text(attribute(bdf, "resource")).unwrap_or_default();
+    DeviceKind {
+        ids: device.ids(),
+        class: device.class,
+        capabilities: capabilities(&config),
+        largest_bar: largest_bar(&resources),
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::Root;
 use super::pci::{PciDevice, attribute};
-use super::{Bdf, Root};
-use crate::uapi::system;
+use crate::{model::Bdf, uapi::system};
 
 /// The IOMMU in front of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]

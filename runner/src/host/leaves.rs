@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Root;
 use super::facts::{IommuKind, iommu_kind};
-use super::{Bdf, Root};
-use crate::uapi::system;
+use crate::{model::Bdf, uapi::system};
 
 /// One leaf of an IOMMU's page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -11,7 +11,6 @@ mod root;
 pub mod sriov;
 mod use_of;
 
-pub use capability::{Capability, Kind};
-pub use pci::Bdf;
+pub use capability::kind;
 pub use root::Root;
 pub use use_of::Use;

@@ -1,82 +1,9 @@
 //! PCI devices as sysfs shows them (`Documentation/ABI/testing/sysfs-bus-pci`).
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Root;
-
-/// A PCI address: domain, bus, device, function, such as `0000:03:00.0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bdf {
-    /// The segment; above 0xffff for those that the kernel made up (VMD).
-    pub domain: u32,
-    /// 0 to 0xff.
-    pub bus: u8,
-    /// 0 to 0x1f.
-    pub device: u8,
-    /// 0 to 7.
-    pub function: u8,
-}
-
-/// As sysfs writes it: `0000:03:00.0`.
-impl fmt::Display for Bdf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.device, self.function)
-    }
-}
-
-/// A text that is no PCI address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotBdf(pub String);
-
-impl fmt::Display for NotBdf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read '{}' as a PCI address: it looks like 0000:03:00.0 or 03:00.0", self.0)
-    }
-}
-
-impl std::error::Error for NotBdf {}
-
-impl FromStr for Bdf {
-    type Err = NotBdf;
-
-    /// Without a domain it is 0000.
-    fn from_str(text: &str) -> Result<Bdf, NotBdf> {
-        let parsed = || {
-            let (rest, function) = text.rsplit_once('.')?;
-            let (rest, device) = rest.rsplit_once(':')?;
-            let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0000", rest));
-            Some(Bdf {
-                domain: hex(domain, 4..=8, u32::MAX)?,
-                bus: hex(bus, 2..=2, 0xff)? as u8,
-                device: hex(device, 2..=2, 0x1f)? as u8,
-                function: hex(function, 1..=1, 7)? as u8,
-            })
-        };
-        parsed().ok_or_else(|| NotBdf(text.into()))
-    }
-}
-
-fn hex(text: &str, digits: std::ops::RangeInclusive<usize>, max: u32) -> Option<u32> {
-    // from_str_radix alone would take a sign too.
-    let well_formed = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u32::from_str_radix(text, 16).ok().filter(|number| well_formed && *number <= max)
-}
-
-impl Serialize for Bdf {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bdf {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bdf, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+use crate::model::Bdf;
 
 /// What sysfs says of a PCI device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,37 +100,4 @@ pub fn cdev(bdf: Bdf) -> Option<PathBuf> {
     // The folder is there in any case; its `dev` file only if the kernel makes device files.
     Root::default().text(attribute(bdf, &format!("vfio-dev/{name}/dev")))?;
     Some(PathBuf::from("/dev/vfio/devices").join(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_read_with_or_without_its_domain() {
-        for (text, canonical) in [
-            ("0000:03:00.0", "0000:03:00.0"),
-            ("03:00.0", "0000:03:00.0"),
-            ("0001:AB:1f.7", "0001:ab:1f.7"),
-            ("10000:00:02.0", "10000:00:02.0"),
-        ] {
-            assert_eq!(text.parse::<Bdf>().unwrap().to_string(), canonical);
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        for text in
-            ["", "3:0.0", "03:00", "03:20.0", "03:00.8", "0000:03:00.0/..", "+000:03:00.0", "0000:03:00.0 ", "ß3:00.0"]
-        {
-            assert_eq!(text.parse::<Bdf>(), Err(NotBdf(text.into())), "{text}");
-        }
-    }
-
-    #[test]
-    fn it_travels_as_its_text() {
-        let bdf: Bdf = serde_json::from_str("\"03:00.0\"").unwrap();
-        assert_eq!(serde_json::to_string(&bdf).unwrap(), "\"0000:03:00.0\"");
-        assert!(serde_json::from_str::<Bdf>("\"eth0\"").is_err());
-    }
 }

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Root;
 use super::pci::{attribute, driver_in};
-use super::{Bdf, Root};
-use crate::uapi::Errno;
+use crate::model::{Bdf, Errno};
 
 /// Without it vfio-pci makes no virtual functions.
 const PARAMETER: &str = "sys/module/vfio_pci/parameters/enable_sriov";

@@ -4,7 +4,8 @@ use std::fmt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Bdf, Root};
+use super::Root;
+use crate::model::Bdf;
 
 /// What a device is used for; its text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::version::Version;
-use crate::event::DeviceUsed;
-use crate::host::{Capability, Kind};
+use crate::{
+    event::DeviceUsed,
+    model::{Capability, DeviceKind},
+};
 
 /// Everything that decides which kernel boots where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,7 +205,7 @@ impl DeviceModel {
 
     /// What kind of device it is, which a run has to know before there is a guest: the cases of a role are those of each device that it
     /// means. As QEMU 10.0 has it; `tests/packs.rs` holds it against what guests see.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> DeviceKind {
         use Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
         let (ids, class, capabilities, largest_bar): (_, _, &[Capability], u64) = match self {
             Self::Edu => ("1234:11e8", 0x00ff00, &[Intx, Msi], 1 << 20),
@@ -213,7 +215,7 @@ impl DeviceModel {
             Self::Nvme => ("1b36:0010", 0x010802, &[Intx, Pm, Msix, Pcie, Flr], 16 << 10),
             Self::E1000e => ("8086:10d3", 0x020000, &[Intx, Pm, Msi, Msix, Pcie, Aer], 128 << 10),
         };
-        Kind { ids: ids.to_owned(), class, capabilities: capabilities.to_vec(), largest_bar }
+        DeviceKind { ids: ids.to_owned(), class, capabilities: capabilities.to_vec(), largest_bar }
     }
 
     /// As runs know it, under a name that scenarios can write.

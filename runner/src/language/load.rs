@@ -9,8 +9,7 @@ use super::{
     text::decode::{decode, salvage},
     undeclared,
 };
-use crate::backend;
-use crate::model::code::Code;
+use crate::model::{BackendName, code::Code};
 
 /// A scenario and the text that it was read from.
 pub struct Loaded {
@@ -139,7 +138,7 @@ pub fn static_scope(
     scenario: &Scenario,
     case: &Case,
     command_line: &[(String, Scalar)],
-    backend: backend::Name,
+    backend: BackendName,
     combination: &[(String, Scalar)],
 ) -> Result<Scope, (String, ExpressionError)> {
     let combination = combination.iter().map(|(name, value)| (name.as_str(), value));
@@ -152,7 +151,7 @@ pub(in crate::language) fn known_scope<'a>(
     scenario: &Scenario,
     case: &Case,
     command_line: &[(String, Scalar)],
-    backend: backend::Name,
+    backend: BackendName,
     combination: impl Iterator<Item = (&'a str, &'a Scalar)>,
 ) -> (Scope, Vec<(String, ExpressionError)>) {
     let mut scope = Scope::new();

@@ -1,8 +1,8 @@
 //! Which of the given devices are the further ones of a case.
 
 use crate::{
-    host::Kind,
     language::{Case, Ordered, Packs, Role},
+    model::DeviceKind,
 };
 
 /// A further device of a case, by the name that the case knows it by.
@@ -29,12 +29,12 @@ pub enum Which {
 pub(super) struct Roles<'a> {
     pack: &'a str,
     roles: Option<&'a Ordered<Role>>,
-    given: &'a [(String, Kind)],
+    given: &'a [(String, DeviceKind)],
 }
 
 impl<'a> Roles<'a> {
     /// What the scenarios of this pack call them.
-    pub fn new(packs: &'a Packs, pack: &'a str, given: &'a [(String, Kind)]) -> Roles<'a> {
+    pub fn new(packs: &'a Packs, pack: &'a str, given: &'a [(String, DeviceKind)]) -> Roles<'a> {
         Roles { pack, roles: packs.get(pack).map(|loaded| &loaded.pack.devices), given }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Roles<'a> {
     /// The devices that were given, with what they have of what is wanted.
     fn those_given(&self, wanted: &str) -> String {
         let role = self.role(wanted);
-        let had = |kind: &Kind| role.map_or(kind.ids.clone(), |role| role.had(kind));
+        let had = |kind: &DeviceKind| role.map_or(kind.ids.clone(), |role| role.had(kind));
         let all = self.given.iter().map(|(name, kind)| match had(kind) {
             none if none.is_empty() => name.clone(),
             had => format!("{name} ({had})"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn found(devices: &[(&str, &str)], own: usize, given: &[&str]) -> Vec<(String, Result<usize, String>)> {
-        let given: Vec<_> = given.iter().map(|name| ((*name).to_owned(), Kind::default())).collect();
+        let given: Vec<_> = given.iter().map(|name| ((*name).to_owned(), DeviceKind::default())).collect();
         let which = |further: Further| match further.which {
             Which::Given(index) => (further.name, Ok(index)),
             Which::Function(number) => (further.name, Err(format!("function {number}"))),

@@ -16,12 +16,11 @@ pub use select::{Filter, Partition, shuffle};
 pub use steps::{PlannedStep, assertions, planned};
 
 use crate::{
-    backend,
     event::{DeviceUsed, PlannedCase},
-    host::Kind,
     language::{
         BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, combinations, readable, static_scope,
     },
+    model::{BackendName, DeviceKind},
 };
 
 /// How long a case may take unless it says otherwise.
@@ -38,7 +37,7 @@ pub struct Plan {
     /// The variables of the command line.
     pub command_line: Vec<(String, Scalar)>,
     /// The devices that were given, by their names.
-    given: Vec<(String, Kind)>,
+    given: Vec<(String, DeviceKind)>,
 }
 
 /// One case on one backend and one device.
@@ -50,7 +49,7 @@ pub struct Planned {
     /// The index of its case in the scenario.
     pub case: usize,
     /// The backend.
-    pub backend: backend::Name,
+    pub backend: BackendName,
     /// What the scenario sets for the backend.
     pub options: BackendOptions,
     /// The index of its device in what [`expand`] was given; `None` where the scenario's device is not there.
@@ -180,8 +179,8 @@ pub fn expand(
                             summary: case.summary.clone().or_else(|| scenario.summary.clone()).unwrap_or_default(),
                         };
                         let here = format!("{}:{}", id.file, id.line);
-                        if let Some(first) = taken.insert(readable(&id.id()), here.clone()) {
-                            collisions.push(Collision { id: id.id(), first, second: here });
+                        if let Some(first) = taken.insert(readable(&id.id().to_string()), here.clone()) {
+                            collisions.push(Collision { id: id.id().to_string(), first, second: here });
                         }
                         let timeout = case.timeout.or(scenario.timeout).map_or(TIMEOUT, |timeout| timeout.0);
                         let tags = scenario.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect();
@@ -229,7 +228,7 @@ impl Count {
             for combination in &combinations {
                 self.may_collide |= !names.insert(readable(&case_name(case, combination)));
             }
-            let is_meant = |&&(backend, _): &&(backend::Name, BackendOptions)| {
+            let is_meant = |&&(backend, _): &&(BackendName, BackendOptions)| {
                 case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
             };
             self.cases += combinations.len() * scenario.backends.0.iter().filter(is_meant).count();

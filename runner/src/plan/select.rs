@@ -9,8 +9,11 @@ use std::{
 use minijinja::Value;
 
 use super::{Plan, Planned};
-use crate::language::{
-    Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
+use crate::{
+    language::{
+        Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
+    },
+    model::CaseId,
 };
 
 /// What a filter's expression knows of a case: texts, and behind them lists of texts.
@@ -32,7 +35,7 @@ pub struct Filter {
     /// Its backend is one of these.
     pub backends: Vec<Pattern>,
     /// Its id is one of these.
-    pub ids: Option<HashSet<String>>,
+    pub ids: Option<HashSet<CaseId>>,
     /// Of those that all of the above select, one share.
     pub partition: Option<Partition>,
 }
@@ -179,7 +182,7 @@ fn known(planned: &Planned) -> Scope {
     let id = &planned.id;
     let mut scope = Scope::new();
     for (name, value) in [
-        ("id", id.id()),
+        ("id", id.id().to_string()),
         ("pack", id.pack.clone()),
         ("scenario", id.scenario.clone()),
         ("case", id.name.split('[').next().unwrap_or(&id.name).to_owned()),

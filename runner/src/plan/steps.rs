@@ -1,8 +1,8 @@
 //! A case as the list of steps that it stands for on one backend.
 
 use crate::{
-    backend,
     language::{ByBackend, Case, Dynamic, Map, Name, Outcome, Pagesize, Path, Range, Region, Size, Step, Unmap},
+    model::BackendName,
 };
 
 /// A step with what is expected of it on this backend, and where that is written.
@@ -23,7 +23,7 @@ pub struct PlannedStep {
 }
 
 /// The regions and steps of a case on a backend; of the declarative form, those that it stands for.
-pub fn planned(case: &Case, path: &Path, backend: backend::Name) -> (Vec<(String, Region, Path)>, Vec<PlannedStep>) {
+pub fn planned(case: &Case, path: &Path, backend: BackendName) -> (Vec<(String, Region, Path)>, Vec<PlannedStep>) {
     if let Some(region) = case.region.as_deref() {
         let regions = vec![("region".to_owned(), region.clone(), path.join("region"))];
         return (regions, declarative(case, path, backend));
@@ -67,7 +67,7 @@ pub fn assertions(steps: &[PlannedStep]) -> Vec<String> {
 }
 
 /// Steps that are written at `at`, and those that they hold, on a backend.
-fn written(steps: &[Step], at: &Path, backend: backend::Name) -> Vec<PlannedStep> {
+fn written(steps: &[Step], at: &Path, backend: BackendName) -> Vec<PlannedStep> {
     let plan = |(index, step): (usize, &Step)| {
         let at = at.join(index);
         let (outcome, outcome_at) = match &step.expect {
@@ -97,14 +97,14 @@ fn written(steps: &[Step], at: &Path, backend: backend::Name) -> Vec<PlannedStep
 }
 
 /// The value for the backend and where it is written.
-fn resolve<T: Clone>(values: &ByBackend<T>, path: Path, backend: backend::Name) -> (T, Path) {
+fn resolve<T: Clone>(values: &ByBackend<T>, path: Path, backend: BackendName) -> (T, Path) {
     let (key, value) = values.get(backend).expect("the check refuses a table without this backend");
     (value.clone(), key.map_or(path.clone(), |key| path.join(key)))
 }
 
 /// Map the region, look at the page size, unmap exactly what was mapped, see that it is gone. Where the map is expected to fail,
 /// see that it left nothing.
-fn declarative(case: &Case, path: &Path, backend: backend::Name) -> Vec<PlannedStep> {
+fn declarative(case: &Case, path: &Path, backend: BackendName) -> Vec<PlannedStep> {
     let mapping = |field: &str| Dynamic::Expression(format!("{{{{ mapping.{field} }}}}"));
     let range = || (mapping("iova"), mapping("size"));
     let expect = case.expect.clone().unwrap_or_default();

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::event::Verdict;
-use crate::report::run::{Case, Run, State};
-use crate::report::sanitize::line;
-use crate::report::summary::{place, wrapped};
-use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark};
+use crate::{
+    model::Verdict,
+    report::{
+        run::{Case, Run, State},
+        sanitize::line,
+        summary::{place, wrapped},
+        terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark},
+    },
+};
 
 /// So many cases of each kind are listed, the others are counted.
 const LISTED: usize = 200;

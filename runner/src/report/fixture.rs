@@ -1,6 +1,9 @@
 //! Made-up runs for tests.
 
-use crate::event::{CaseResult, DeviceUsed, Event, FORMAT, PlannedCase, RunFinished, RunStarted, Unchecked, Verdict};
+use crate::{
+    event::{CaseResult, DeviceUsed, Event, FORMAT, PlannedCase, RunFinished, RunStarted, Unchecked},
+    model::Verdict,
+};
 
 /// The five backends.
 pub const BACKENDS: [&str; 5] =

@@ -10,12 +10,16 @@ use std::sync::Arc;
 use junit_report::OffsetDateTime;
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
-use crate::cli::Exit;
-use crate::event::{RunStarted, Verdict};
-use crate::report::junit::attempt_line;
-use crate::report::run::{Case, Counts, Full, Note, NoteKind, Part, Run, State, backend_rank};
-use crate::report::sanitize::{line, text};
-use crate::report::summary::{count, notes, skip_reasons};
+use crate::{
+    event::RunStarted,
+    model::{Exit, Verdict},
+    report::{
+        junit::attempt_line,
+        run::{Case, Counts, Full, Note, NoteKind, Part, Run, State, backend_rank},
+        sanitize::{line, text},
+        summary::{count, notes, skip_reasons},
+    },
+};
 
 /// The template.
 const TEMPLATE: &str = include_str!("../../../reports/report.html");
@@ -89,7 +93,7 @@ fn page(run: &Arc<Run>) -> Value {
         headline, class, verdicts, filters, tool,
         subline => subline(run, &counts),
         cases => counts.cases,
-        exit_code => Exit::of(run) as u8,
+        exit_code => run.exit() as u8,
         environments => run.environments.iter().map(|environment| context! {
             label => line(&environment.label),
             runs => environment.parts.iter().map(part).collect::<Vec<_>>(),
@@ -130,7 +134,7 @@ fn headline(run: &Run, counts: &Counts) -> (String, &'static str) {
             bad.iter().map(|verdict| format!("{} {}", counts.of(*verdict), verdict.counted())).collect();
         return (parts.join(", "), class(*worst));
     }
-    match Exit::of(run) {
+    match run.exit() {
         Exit::Ok => (format!("All {} that ran as expected", counts.cases - counts.skipped), "p"),
         Exit::Interrupted => ("Interrupted".into(), "e"),
         Exit::NothingRan => ("Nothing ran".into(), "e"),

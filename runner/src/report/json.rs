@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::cli::Exit;
 use crate::event::{CaseResult, PlannedCase, RunFinished, RunStarted};
 use crate::report::run::{Counts, Full, Run, State};
 
@@ -79,7 +78,7 @@ pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     };
     let head = Document {
         format: FORMAT,
-        exit_code: Exit::of(run) as u8,
+        exit_code: run.exit() as u8,
         complete: run.complete(),
         interrupted: run.interrupted(),
         millis: u64::try_from(run.wall_time().as_millis()).unwrap_or(u64::MAX),

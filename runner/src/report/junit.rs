@@ -7,9 +7,14 @@ use std::io::{self, Write};
 
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 
-use crate::event::{Attempt, RunStarted, Verdict};
-use crate::report::run::{Case, Environment, Full, Note, Run, Suite};
-use crate::report::sanitize::{cap, cdata, identifier, line};
+use crate::{
+    event::{Attempt, RunStarted},
+    model::Verdict,
+    report::{
+        run::{Case, Environment, Full, Note, Run, Suite},
+        sanitize::{cap, cdata, identifier, line},
+    },
+};
 
 /// Bytes kept of each part of a failure's text (detail, calls, kernel log): three of them stay below the 100,000
 /// characters that Jenkins keeps of a failure.

@@ -8,9 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::event::{Event, RunFinished, RunStarted, Verdict};
-use crate::report::journal::{ReadError, Text};
-use crate::report::run::{At, Case, Earlier, Environment, Note, Part, Run, State, Suite, without_result};
+use crate::{
+    event::{Event, RunFinished, RunStarted},
+    model::Verdict,
+    report::{
+        journal::{ReadError, Text},
+        run::{At, Case, Earlier, Environment, Note, Part, Run, State, Suite, without_result},
+    },
+};
 
 /// A journal to be read.
 #[derive(Debug)]
@@ -314,10 +319,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cli::Exit;
-    use crate::event::{CaseResult, PlannedCase, RunFinished};
-    use crate::report::fixture::{finished, mixed, passed, planned, with_reason};
-    use crate::report::run::Counts;
+    use crate::{
+        event::{CaseResult, PlannedCase, RunFinished},
+        model::Exit,
+        report::{
+            fixture::{finished, mixed, passed, planned, with_reason},
+            run::Counts,
+        },
+    };
 
     /// A case's verdict, how far it came, and its reason.
     fn reasons(run: &Run) -> Vec<(Verdict, State, String)> {
@@ -425,7 +434,7 @@ mod tests {
         };
         for run in [read([shard(0), shard(1)]), read([shard(1), shard(0)])] {
             assert_eq!(ids(&run), ["c0", "c1", "c2", "c3", "c4", "c5"]);
-            assert_eq!(Exit::of(&run), Exit::Ok);
+            assert_eq!(run.exit(), Exit::Ok);
             assert_eq!(run.wall_time(), Duration::from_millis(2 * 8_210));
         }
     }
@@ -433,7 +442,7 @@ mod tests {
     #[test]
     fn a_shard_that_ended_early_shows_in_the_whole() {
         let whole = journal(0, "7.3", &[3], [result(passed(3)), finished(false)]);
-        assert_eq!(Exit::of(&read([killed(None), whole])), Exit::NoVerdict);
+        assert_eq!(read([killed(None), whole]).exit(), Exit::NoVerdict);
     }
 
     #[test]
@@ -480,12 +489,12 @@ mod tests {
         let rest = |end| journal(9, "7.3", &[0, 1, 2], [result(passed(1)), result(passed(2)), finished(end)]);
         for end in [None, Some(finished(true))] {
             let run = read([killed(end), rest(false)]);
-            assert_eq!(Exit::of(&run), Exit::Ok, "{:?}", reasons(&run));
+            assert_eq!(run.exit(), Exit::Ok, "{:?}", reasons(&run));
             assert!(run.complete() && !run.interrupted());
         }
-        assert_eq!(Exit::of(&read([killed(None), rest(true)])), Exit::Interrupted);
+        assert_eq!(read([killed(None), rest(true)]).exit(), Exit::Interrupted);
         let part = journal(9, "7.3", &[0, 1, 2], [result(passed(2)), finished(false)]);
-        assert_eq!(Exit::of(&read([killed(None), part])), Exit::NoVerdict, "the case that died has no result yet");
+        assert_eq!(read([killed(None), part]).exit(), Exit::NoVerdict, "the case that died has no result yet");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a [`run`], an index, and each report is a pure function of that: [`junit`] for Jenkins, [`summary`] for the terminal.
 
 pub mod diff;
+mod exit;
 pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;

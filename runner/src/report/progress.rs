@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{CaseResult, Event, PlannedCase, Verdict};
-use crate::report::run::Counts;
-use crate::report::sanitize;
-use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
+use crate::{
+    event::{CaseResult, Event, PlannedCase},
+    model::Verdict,
+    report::{
+        run::Counts,
+        sanitize,
+        terminal::{DIM, RED, Terminal, YELLOW, mark},
+    },
+};
 
 /// Shows events as they come.
 #[derive(Debug)]
@@ -102,7 +107,7 @@ impl<W: Write> Progress<W> {
     }
 
     fn plan(&mut self, planned: &PlannedCase) {
-        self.ids.insert(planned.case, sanitize::line(&planned.id()));
+        self.ids.insert(planned.case, sanitize::line(&planned.id().to_string()));
         self.bar.set_length(self.ids.len() as u64);
     }
 

@@ -7,9 +7,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Attempt, CaseResult, Event, Observed, PlannedCase, RunFinished, RunStarted, Verdict};
-use crate::report::journal::{Place, Text};
-use crate::report::sanitize::{line, word};
+use crate::{
+    event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStarted},
+    model::{Observed, Verdict},
+    report::{
+        journal::{Place, Text},
+        sanitize::{line, word},
+    },
+};
 
 /// One run, or several that were merged; made by [`Run::read`](crate::report::merge).
 #[derive(Debug, Default)]
@@ -197,7 +202,7 @@ impl Note {
 
 /// The place of a backend's column among others, which does not depend on the scenarios that ran.
 pub fn backend_rank(name: &str) -> usize {
-    let all = crate::backend::Name::ALL;
+    let all = crate::model::BackendName::ALL;
     all.iter().position(|known| known.as_str() == name).unwrap_or(all.len())
 }
 
@@ -315,7 +320,7 @@ impl Run {
     /// The command that runs this case alone once more, where the journal says how the run was begun.
     pub fn again(&self, case: &Case, planned: &PlannedCase) -> Option<String> {
         let again = &self.environment(case).parts[case.part].started.again;
-        (!again.is_empty()).then(|| line(&format!("{again} --case {}", word(&planned.id()))))
+        (!again.is_empty()).then(|| line(&format!("{again} --case {}", word(&planned.id().to_string()))))
     }
 
     /// What somebody has to look at: all that failed, then all without a verdict, then the flaky ones.

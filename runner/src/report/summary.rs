@@ -28,10 +28,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::event::{RunStarted, Verdict};
-use crate::report::run::{Case, Counts, Full, Note, Run, backend_rank};
-use crate::report::sanitize::{line, text};
-use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark};
+use crate::{
+    event::RunStarted,
+    model::Verdict,
+    report::{
+        run::{Case, Counts, Full, Note, Run, backend_rank},
+        sanitize::{line, text},
+        terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark},
+    },
+};
 
 /// Above so many rows, the matrix folds the cases of a scenario that passed on every backend into one row.
 const ROWS: usize = 60;
@@ -409,8 +414,11 @@ pub fn count<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>) -> Vec<(T, us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Observation, Observed};
-    use crate::report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason};
+    use crate::{
+        event::{Event, Observation},
+        model::Observed,
+        report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason},
+    };
 
     const UNICODE: Terminal = Terminal { unicode: true, ..Terminal::PLAIN };
 

@@ -5,11 +5,15 @@
 
 use std::io::{self, Write};
 
-use crate::event::Verdict;
-use crate::report::junit::attempt_line;
-use crate::report::run::{Case, Full, Note, Run};
-use crate::report::sanitize::{line, text};
-use crate::report::summary::place;
+use crate::{
+    model::Verdict,
+    report::{
+        junit::attempt_line,
+        run::{Case, Full, Note, Run},
+        sanitize::{line, text},
+        summary::place,
+    },
+};
 
 /// Writes the report: one test point for each case, in the order of the plan.
 ///

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::event::Verdict;
+use crate::model::Verdict;
 
 /// What may be printed, and how wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::sys::uio::{pread, pwrite};
 
 use super::vfio::RegionInfo;
-use super::{Errno, Mapping, Tracer};
+use super::{Mapping, Tracer};
+use crate::model::Errno;
 
 /// How wide an access is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,9 +6,10 @@ use std::os::fd::BorrowedFd;
 use iommufd_bindings as sys;
 use vfio_bindings::bindings::vfio;
 
+use super::Tracer;
 use super::ioctl::{io, with_struct};
 use super::vfio::request;
-use super::{Errno, Tracer};
+use crate::model::Errno;
 
 /// `IOMMU_HWPT_SET_DIRTY_TRACKING`: begins or ends to note the pages that devices dirty; needs a page table
 /// made with [`DIRTY_TRACKING`](super::hwpt::DIRTY_TRACKING).

@@ -4,9 +4,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use vfio_bindings::bindings::vfio as sys;
 
+use super::Tracer;
 use super::ioctl::with_struct;
 use super::vfio::{pair, request};
-use super::{Errno, Tracer};
+use crate::model::Errno;
 
 /// `VFIO_DEVICE_FEATURE_DMA_BUF` on a device: `length` bytes of a region from `offset` on as a file; `ENOTTY` on a kernel or a device
 /// without it (it came with Linux 6.19, and needs `CONFIG_VFIO_PCI_DMABUF`).

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
-use super::{Errno, Tracer};
+use super::Tracer;
+use crate::model::Errno;
 
 /// Opens a device file for reading and writing, closed on exec.
 pub fn open(path: &Path, tracer: &Tracer) -> Result<OwnedFd, Errno> {

@@ -4,8 +4,9 @@ use std::os::fd::BorrowedFd;
 
 use iommufd_bindings as sys;
 
+use super::Tracer;
 use super::ioctl::{io, with_struct};
-use super::{Errno, Tracer};
+use crate::model::Errno;
 
 /// The page table can be the parent of nested ones.
 pub const NEST_PARENT: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_NEST_PARENT;

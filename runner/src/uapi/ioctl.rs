@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::Errno;
+use crate::model::Errno;
 
 /// `_IO(';', nr)`: VFIO and IOMMUFD share the type, and encode neither direction nor size in the number.
 pub(super) const fn io(nr: u32) -> u32 {

@@ -6,7 +6,8 @@ use std::path::Path;
 use iommufd_bindings as sys;
 
 use super::ioctl::{io, with_struct};
-use super::{Access, Errno, IovaRange, Tracer};
+use super::{Access, IovaRange, Tracer};
+use crate::model::Errno;
 
 /// Opens `/dev/iommu`.
 pub fn open(tracer: &Tracer) -> Result<OwnedFd, Errno> {

@@ -10,7 +10,8 @@ use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::with_struct;
 use super::vfio::request;
-use super::{Errno, Tracer, signal};
+use super::{Tracer, signal};
+use crate::model::Errno;
 
 /// The legacy interrupt line.
 pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;

@@ -1,6 +1,7 @@
 //! What this process may lock: the limit, and the right not to be held to it.
 
-use super::{Errno, Tracer};
+use super::Tracer;
+use crate::model::Errno;
 
 /// `CAP_IPC_LOCK` (`include/uapi/linux/capability.h`): memory is locked beyond the limit.
 const CAP_IPC_LOCK: u32 = 14;

@@ -5,9 +5,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
+use super::Tracer;
 use super::access::Width;
 use super::system::page_size;
-use super::{Errno, Tracer};
+use crate::model::Errno;
 
 /// What the process itself may do with its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -7,7 +7,6 @@
 pub mod access;
 pub mod dirty;
 mod dmabuf;
-mod errno;
 mod file;
 pub mod hwpt;
 mod ioctl;
@@ -22,7 +21,6 @@ mod trace;
 pub mod vfio;
 
 pub use dmabuf::dma_buf;
-pub use errno::Errno;
 pub use file::{close, open, temporary};
 pub use limits::LockLimit;
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};

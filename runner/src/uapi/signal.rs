@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::Errno;
+use crate::model::Errno;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether somebody was waiting when the interrupt came.

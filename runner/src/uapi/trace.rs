@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Errno, signal};
+use super::signal;
+use crate::model::Errno;
 
 /// How many calls are kept; a case that makes more loses its oldest ones.
 const KEPT: usize = 10_000;

@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::{io, with_struct, with_value};
-use super::{Access, Errno, IovaRange, Tracer};
+use super::{Access, IovaRange, Tracer};
+use crate::model::Errno;
 
 /// `VFIO_TYPE1_IOMMU`: an unmap may cut a mapping wherever it likes, or so it says.
 pub const TYPE1: u32 = sys::VFIO_TYPE1_IOMMU;

@@ -6,8 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::{file, from};
 use crate::{
-    cli::Exit,
     language::{self, Locator, Name, Source, Target},
+    model::Exit,
 };
 
 /// Add a case to a scenario, or make a small scenario of a case that failed

@@ -7,11 +7,11 @@ use std::{
 
 use crate::{
     cli::{
-        Exit,
         messages::MessageFormat,
         packs::{self, Manifests},
     },
     language::{self, Packs, Source},
+    model::Exit,
     report::{file::write_atomic, sanitize},
 };
 

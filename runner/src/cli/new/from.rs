@@ -3,11 +3,10 @@
 use std::{collections::HashMap, path::Path as FilePath};
 
 use super::file;
-use crate::model::code::Code;
 use crate::{
-    cli::Exit,
-    event::{CaseResult, Event, PlannedCase, Verdict},
+    event::{CaseResult, Event, PlannedCase},
     language::{self, Loaded, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean},
+    model::{Exit, Verdict, code::Code},
     plan,
     report::{journal, sanitize},
 };
@@ -29,7 +28,7 @@ pub fn main(journal: &FilePath, case: &str, to: &FilePath) -> Result<(), Exit> {
         );
     })?;
     let Some(node) = taken_out(&loaded, found, &file::name_of(to)) else {
-        eprintln!("vfiospec: {} no longer has {}", found.planned.file, sanitize::line(&found.planned.id()));
+        eprintln!("vfiospec: {} no longer has {}", found.planned.file, sanitize::line(&found.planned.id().to_string()));
         return Err(Exit::Usage);
     };
     let text = text(&node, found, to);
@@ -67,7 +66,7 @@ fn cases(events: Vec<Event>) -> Vec<Case> {
 
 /// The case of the run that is meant: the first that went wrong, if several are called so, which is said.
 fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
-    let is_meant = |case: &&Case| case.planned.is_called(name);
+    let is_meant = |case: &&Case| case.planned.id().is_called(name);
     let went_wrong = |case: &&Case| matches!(case.result.verdict, Verdict::Failed | Verdict::Error);
     let meant: Vec<&Case> = cases.iter().filter(is_meant).collect();
     let mut wrong: Vec<&Case> = Vec::new();
@@ -79,18 +78,22 @@ fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
     }
     if let [taken, others @ ..] = wrong.as_slice() {
         if !others.is_empty() {
-            eprintln!("vfiospec: took {}, one of {} that went wrong", sanitize::line(&taken.planned.id()), wrong.len());
+            eprintln!(
+                "vfiospec: took {}, one of {} that went wrong",
+                sanitize::line(&taken.planned.id().to_string()),
+                wrong.len()
+            );
             eprintln!("  help: name another one by its id:");
-            others.iter().take(20).for_each(|case| eprintln!("    {}", sanitize::line(&case.planned.id())));
+            others.iter().take(20).for_each(|case| eprintln!("    {}", sanitize::line(&case.planned.id().to_string())));
         }
         return Ok(taken);
     }
     if let Some(case) = meant.first() {
-        eprintln!("vfiospec: {} did not go wrong in this run", sanitize::line(&case.planned.id()));
+        eprintln!("vfiospec: {} did not go wrong in this run", sanitize::line(&case.planned.id().to_string()));
         return Err(Exit::Usage);
     }
     eprintln!("vfiospec: the journal tells of no case `{}`", sanitize::line(name));
-    let wrong: Vec<String> = cases.iter().filter(went_wrong).map(|case| case.planned.id()).collect();
+    let wrong: Vec<String> = cases.iter().filter(went_wrong).map(|case| case.planned.id().to_string()).collect();
     match did_you_mean(name, cases.iter().map(|case| case.planned.name.as_str())) {
         Some(near) => eprintln!("  help: {near}"),
         None if wrong.is_empty() => eprintln!("  help: no case of this run went wrong"),
@@ -157,7 +160,7 @@ fn cut(case: &mut Node, path: &Path, source: &Source, found: &Case) {
 fn for_backend(node: &mut Node, backend: &str) {
     if let Node::Mapping(entries) = node {
         let is_table = !entries.is_empty() && entries.iter().all(|(key, _)| Pattern(key.clone()).matches_any());
-        let name = crate::backend::Name::ALL.iter().copied().find(|name| name.as_str() == backend);
+        let name = crate::model::BackendName::ALL.iter().copied().find(|name| name.as_str() == backend);
         if let (true, Some(name)) = (is_table, name)
             && let Some((_, value)) = entries.iter().find(|(key, _)| Pattern(key.clone()).matches(name))
         {

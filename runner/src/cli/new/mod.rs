@@ -8,7 +8,7 @@ mod scenario;
 
 use clap::Subcommand;
 
-use super::Exit;
+use crate::model::Exit;
 
 /// Write something to start from: a scenario, a pack, a case
 #[derive(Debug, Subcommand)]

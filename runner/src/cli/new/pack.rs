@@ -6,8 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::{file, scenario};
 use crate::{
-    cli::Exit,
     language::{for_editors, pack_schema, schema},
+    model::Exit,
 };
 
 /// Write a pack: a folder with its `pack.yaml`, a first scenario, and the schemas that make editors complete their keys

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::file;
-use crate::cli::Exit;
+use crate::model::Exit;
 
 /// Write a scenario with two cases, one in each form, to change into yours
 #[derive(Debug, ClapArgs)]

@@ -1,10 +1,9 @@
 //! The backends that a scenario and its cases name.
 
 use super::Checker;
-use crate::model::code::Code;
 use crate::{
-    backend,
     language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target, text::suggest},
+    model::{BackendName, code::Code},
 };
 
 impl Checker<'_> {
@@ -13,7 +12,7 @@ impl Checker<'_> {
     }
 
     /// What is said of a list of backends.
-    pub(super) fn backends(&mut self, path: &Path, list: &[(backend::Name, BackendOptions)]) {
+    pub(super) fn backends(&mut self, path: &Path, list: &[(BackendName, BackendOptions)]) {
         for (index, (name, _)) in list.iter().enumerate() {
             if let Some(first) = list[..index].iter().position(|(earlier, _)| earlier == name) {
                 self.say(
@@ -33,8 +32,8 @@ impl Checker<'_> {
     }
 
     /// The backends that the case runs on.
-    pub(super) fn case_backends(&mut self, path: &Path, case: &Case) -> Vec<backend::Name> {
-        let mut all: Vec<backend::Name> = Vec::new();
+    pub(super) fn case_backends(&mut self, path: &Path, case: &Case) -> Vec<BackendName> {
+        let mut all: Vec<BackendName> = Vec::new();
         for (name, _) in &self.scenario.backends.0 {
             if !all.contains(name) {
                 all.push(*name);
@@ -82,5 +81,5 @@ impl Checker<'_> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    backend::Name::ALL.iter().map(|name| name.as_str())
+    BackendName::ALL.iter().map(|name| name.as_str())
 }

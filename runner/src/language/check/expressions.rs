@@ -5,16 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
-use crate::backend;
-use crate::language::expression::eval::{self, Name as Needed};
-use crate::language::expression::scan;
-use crate::language::load::known_scope;
-use crate::language::text::suggest;
-use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
-    Step, Target, eval_as, is_computed, names, undeclared,
+use crate::{
+    language::{
+        BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
+        Step, Target, eval_as,
+        expression::{
+            eval::{self, Name as Needed},
+            scan,
+        },
+        is_computed,
+        load::known_scope,
+        names,
+        text::suggest,
+        undeclared,
+    },
+    model::{BackendName, code::Code},
 };
-use crate::model::code::Code;
 
 /// The names that a case has, in the order in which it gives them, and how each gets its value. One may be given several times.
 #[derive(Default)]
@@ -95,12 +101,12 @@ impl<'a> Known<'a> {
 
 /// Where a case runs: what its expressions may depend on.
 struct Combination<'a> {
-    backend: backend::Name,
+    backend: BackendName,
     matrix: Vec<(&'a str, &'a Scalar)>,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn expressions(&mut self, path: &Path, case: &Case, steps: &[Placed], backends: &[backend::Name]) {
+    pub(super) fn expressions(&mut self, path: &Path, case: &Case, steps: &[Placed], backends: &[BackendName]) {
         let mut all = written::expressions(path, case, steps);
         let gives = self.procedure.map(|procedure| &procedure.gives);
         all.extend(gives.into_iter().flat_map(|gives| written::given(path, case, gives)));

@@ -1,13 +1,12 @@
 //! A case is declarative or has steps, and a step has one verb.
 
 use super::{Checker, regions::Fit, written};
-use crate::model::code::Code;
 use crate::{
-    backend,
     language::{
         Case, Compare, DEEPEST, Diagnostic, Dynamic, Fill, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar,
         Segment, Size, Step, Target, steps_run, text::suggest,
     },
+    model::{BackendName, code::Code},
 };
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
@@ -170,7 +169,7 @@ impl Checker<'_> {
             || written::expressions(path, case, steps).iter().any(|e| e.names().iter().any(|n| n.name == name))
     }
 
-    pub(super) fn step(&mut self, placed: &Placed, case: &Case, steps: &[Placed], backends: &[backend::Name]) {
+    pub(super) fn step(&mut self, placed: &Placed, case: &Case, steps: &[Placed], backends: &[BackendName]) {
         let Placed { step, path, depth } = placed;
         let verb = match step.verbs().as_slice() {
             [verb] => *verb,

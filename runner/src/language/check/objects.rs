@@ -1,10 +1,9 @@
 //! The objects of IOMMUFD that a case names are made in it, and only the backend iommufd has them.
 
 use super::Checker;
-use crate::model::code::Code;
 use crate::{
-    backend,
     language::{Case, Diagnostic, Object, Placed, Step, Target, Where, expected_one_of, join, text::suggest},
+    model::{BackendName, code::Code},
 };
 
 impl Checker<'_> {
@@ -14,7 +13,7 @@ impl Checker<'_> {
         case: &Case,
         steps: &[Placed],
         verb: &'static str,
-        backends: &[backend::Name],
+        backends: &[BackendName],
     ) {
         let kernel = step.target().filter(|(_, target)| **target == Where::Kernel);
         let only_iommufd = match Step::is_of_iommufd(verb) {
@@ -25,7 +24,7 @@ impl Checker<'_> {
         let ids = objects.iter().map(|(verb, key, _)| (path.join(*verb).join(*key), Target::Key, format!("`{key}`")));
         let kernel = kernel.map(|(verb, _)| (path.join(verb).join("iova"), Target::Value, "`iova: kernel`".to_owned()));
         let others =
-            backends.iter().filter(|&&backend| backend != backend::Name::Iommufd).map(|backend| backend.as_str());
+            backends.iter().filter(|&&backend| backend != BackendName::Iommufd).map(|backend| backend.as_str());
         let others: Vec<&str> = others.collect();
         if !others.is_empty()
             && let Some((at, target, what)) = only_iommufd.into_iter().chain(ids).chain(kernel).next()
@@ -41,7 +40,7 @@ impl Checker<'_> {
             ("dirty_tracking", step.dirty_tracking.as_ref().is_some_and(|verb| verb.hwpt.is_none())),
             ("dirty_bitmap", step.dirty_bitmap.as_ref().is_some_and(|verb| verb.hwpt.is_none())),
         ] {
-            if missing && backends.contains(&backend::Name::Iommufd) {
+            if missing && backends.contains(&BackendName::Iommufd) {
                 self.say(
                     Diagnostic::error(Code::MissingKey, path.join(key), format!("`{key}` without `hwpt`"))
                         .at(Target::Key)

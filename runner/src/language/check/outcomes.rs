@@ -1,10 +1,9 @@
 //! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
 
 use super::Checker;
-use crate::model::code::Code;
 use crate::{
-    backend,
     language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target, text::suggest},
+    model::{BackendName, code::Code},
 };
 
 impl Checker<'_> {
@@ -13,7 +12,7 @@ impl Checker<'_> {
         &mut self,
         path: &Path,
         outcomes: &ByBackend<Outcome>,
-        backends: &[backend::Name],
+        backends: &[BackendName],
         reports: bool,
     ) {
         self.table(path, outcomes, backends);
@@ -39,9 +38,9 @@ impl Checker<'_> {
     }
 
     /// What is expected once the map has succeeded, where it never does.
-    pub(super) fn after_map(&mut self, path: &Path, expect: &Expect, backends: &[backend::Name]) {
+    pub(super) fn after_map(&mut self, path: &Path, expect: &Expect, backends: &[BackendName]) {
         let Some(map) = &expect.map else { return };
-        let fails = |&backend: &backend::Name| map.get(backend).is_some_and(|(_, outcome)| *outcome != Outcome::Ok);
+        let fails = |&backend: &BackendName| map.get(backend).is_some_and(|(_, outcome)| *outcome != Outcome::Ok);
         if backends.is_empty() || !backends.iter().all(fails) {
             return;
         }
@@ -58,10 +57,10 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn table<T>(&mut self, path: &Path, values: &ByBackend<T>, backends: &[backend::Name]) {
+    pub(super) fn table<T>(&mut self, path: &Path, values: &ByBackend<T>, backends: &[BackendName]) {
         let ByBackend::Table(table) = values else { return };
         // For each backend the key that counts.
-        let first = |&backend: &backend::Name| table.iter().position(|(pattern, _)| pattern.matches(backend));
+        let first = |&backend: &BackendName| table.iter().position(|(pattern, _)| pattern.matches(backend));
         let counts: Vec<Option<usize>> = backends.iter().map(first).collect();
         let missing = backends.iter().zip(&counts).filter(|(_, counts)| counts.is_none());
         let missing: Vec<&str> = missing.map(|(backend, _)| backend.as_str()).collect();

@@ -9,18 +9,17 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::model::code::Code;
 use crate::{
-    backend,
     language::{
         Complaint,
         text::{node::shorten, suggest},
     },
+    model::{BackendName, code::Code},
 };
 
 /// The backends of a scenario, each with its options, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Backends(pub Vec<(backend::Name, BackendOptions)>);
+pub struct Backends(pub Vec<(BackendName, BackendOptions)>);
 
 /// What a scenario sets for one backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -43,9 +42,9 @@ impl<'de> Deserialize<'de> for Backends {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Backends, E> {
                 match text {
                     "all" => {
-                        Ok(Backends(backend::Name::ALL.iter().map(|&name| (name, BackendOptions::default())).collect()))
+                        Ok(Backends(BackendName::ALL.iter().map(|&name| (name, BackendOptions::default())).collect()))
                     }
-                    _ if backend::Name::ALL.iter().any(|name| name.as_str() == text) => {
+                    _ if BackendName::ALL.iter().any(|name| name.as_str() == text) => {
                         Err(Complaint::new(format_args!("`{text}` stands alone"))
                             .code(Code::WrongType)
                             .expected("`all`, a list of backends, or backends with their options")
@@ -54,7 +53,7 @@ impl<'de> Deserialize<'de> for Backends {
                     }
                     _ if text.contains('*') => Err(unlisted(text).raise()),
                     _ => {
-                        let names = || ["all"].into_iter().chain(backend::Name::ALL.iter().map(|name| name.as_str()));
+                        let names = || ["all"].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
                         let mut complaint = Complaint::new(format_args!("unknown backend `{}`", shorten(text)))
                             .code(Code::UnknownBackend)
                             .expected("`all`, a list of backends, or backends with their options");
@@ -83,7 +82,7 @@ impl<'de> Deserialize<'de> for Backends {
 }
 
 /// A backend of a scenario: a name and no glob.
-struct Listed(backend::Name);
+struct Listed(BackendName);
 
 impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -94,7 +93,7 @@ impl<'de> Deserialize<'de> for Listed {
 
 /// The complaint about a text that is no backend in a scenario's list.
 fn unlisted(text: &str) -> Complaint {
-    let names: Vec<&str> = backend::Name::ALL.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = BackendName::ALL.iter().map(|name| name.as_str()).collect();
     let complaint = Complaint::unknown_word("backend", &shorten(text), &names).code(Code::UnknownBackend);
     let is_meant = |name: &&&str| text.contains('*') && matches(text.as_bytes(), name.as_bytes());
     let meant: Vec<&str> = names.iter().filter(is_meant).copied().collect();
@@ -111,10 +110,10 @@ impl JsonSchema for Backends {
         "Backends".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let name = generator.subschema_for::<backend::Name>();
+        let name = generator.subschema_for::<BackendName>();
         let options = generator.subschema_for::<BackendOptions>();
         let properties: serde_json::Map<_, _> =
-            backend::Name::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
+            BackendName::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
         json_schema!({
             "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none.",
             "anyOf": [
@@ -135,13 +134,13 @@ pub struct Pattern(pub String);
 
 impl Pattern {
     /// Whether the backend is meant.
-    pub fn matches(&self, backend: backend::Name) -> bool {
+    pub fn matches(&self, backend: BackendName) -> bool {
         matches(self.0.as_bytes(), backend.as_str().as_bytes())
     }
 
     /// Whether any backend can be meant.
     pub fn matches_any(&self) -> bool {
-        backend::Name::ALL.iter().any(|&name| self.matches(name))
+        BackendName::ALL.iter().any(|&name| self.matches(name))
     }
 }
 
@@ -193,7 +192,7 @@ pub trait TableValue: Sized {
 
 impl<T> ByBackend<T> {
     /// The value for the backend, with the key that it stands under; `None` where no key matches.
-    pub fn get(&self, backend: backend::Name) -> Option<(Option<&str>, &T)> {
+    pub fn get(&self, backend: BackendName) -> Option<(Option<&str>, &T)> {
         match self {
             ByBackend::All(value) => Some((None, value)),
             ByBackend::Table(table) => table
@@ -275,7 +274,7 @@ impl<T: JsonSchema> JsonSchema for ByBackend<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let value = generator.subschema_for::<T>();
         let mut properties: serde_json::Map<_, _> =
-            backend::Name::ALL.iter().map(|name| (name.as_str().to_owned(), value.as_value().clone())).collect();
+            BackendName::ALL.iter().map(|name| (name.as_str().to_owned(), value.as_value().clone())).collect();
         for glob in ["vfio_*", "iommufd*", "iommufd_compat_*", "*"] {
             properties.insert(glob.to_owned(), value.as_value().clone());
         }
@@ -302,7 +301,7 @@ mod tests {
     #[test]
     fn a_pattern_is_a_name_or_a_glob() {
         let names = |pattern: &str| -> Vec<&str> {
-            backend::Name::ALL.iter().filter(|&&n| Pattern(pattern.into()).matches(n)).map(|n| n.as_str()).collect()
+            BackendName::ALL.iter().filter(|&&n| Pattern(pattern.into()).matches(n)).map(|n| n.as_str()).collect()
         };
         assert_eq!(names("iommufd"), ["iommufd"]);
         assert_eq!(names("vfio_*"), ["vfio_type1_iommu", "vfio_type1v2_iommu"]);

@@ -9,10 +9,9 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::model::code::Code;
 use crate::{
     language::{Complaint, Dynamic, Size, TableValue, text::suggest},
-    uapi::Errno,
+    model::{Errno, code::Code},
 };
 
 /// What a call is expected to do on one backend.

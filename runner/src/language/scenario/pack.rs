@@ -5,13 +5,12 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::model::code::Code;
 use crate::{
-    host::Kind,
     language::{
         Backends, Case, Complaint, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
         text::node::shorten,
     },
+    model::{DeviceKind, code::Code},
 };
 
 /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
@@ -61,12 +60,12 @@ pub struct Pack {
 
 impl Pack {
     /// Whether it knows a device of this kind.
-    pub fn is_for(&self, kind: &Kind) -> bool {
+    pub fn is_for(&self, kind: &DeviceKind) -> bool {
         self.devices.iter().any(|(_, device)| device.matches(kind))
     }
 
     /// The procedure of this name for a device of this kind.
-    pub fn procedure_for(&self, name: &str, kind: &Kind) -> Option<&Procedure> {
+    pub fn procedure_for(&self, name: &str, kind: &DeviceKind) -> Option<&Procedure> {
         self.roles_with(name).any(|device| device.matches(kind)).then(|| self.procedures.get(name))?
     }
 

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use crate::model::code::Code;
 use crate::{
-    host::{Capability, Kind},
     language::{Complaint, Size, text::node::shorten},
+    model::{Capability, DeviceKind, code::Code},
 };
 
 /// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
@@ -40,7 +39,7 @@ pub struct Role {
 
 impl Role {
     /// Whether a device of this kind is meant.
-    pub fn matches(&self, kind: &Kind) -> bool {
+    pub fn matches(&self, kind: &DeviceKind) -> bool {
         self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.ids))
             && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.class))
             && self.capabilities.iter().flatten().all(|wanted| kind.capabilities.contains(wanted))
@@ -69,7 +68,7 @@ impl Role {
     }
 
     /// What a device of this kind has of what is asked for, for a sentence: `8086:10c9` or `8086:10c9, pm and msix`.
-    pub fn had(&self, kind: &Kind) -> String {
+    pub fn had(&self, kind: &DeviceKind) -> String {
         let mut had = vec![kind.ids.clone()];
         if self.class.is_some() {
             had.push(format!("class {:06x}", kind.class));
@@ -169,8 +168,8 @@ mod tests {
     use super::*;
     use crate::language::{Problems, decode, parse};
 
-    fn kind(ids: &str, class: u32, capabilities: &[Capability], largest_bar: u64) -> Kind {
-        Kind { ids: ids.into(), class, capabilities: capabilities.to_vec(), largest_bar }
+    fn kind(ids: &str, class: u32, capabilities: &[Capability], largest_bar: u64) -> DeviceKind {
+        DeviceKind { ids: ids.into(), class, capabilities: capabilities.to_vec(), largest_bar }
     }
 
     fn role(text: &str) -> Role {
@@ -192,8 +191,8 @@ mod tests {
         ] {
             assert_eq!(role(text).matches(&igb), is_meant, "{text}");
         }
-        assert!(!role("{ class: ['010802'] }").matches(&Kind::default()));
-        assert!(!role("{ bar: 1 }").matches(&Kind::default()));
+        assert!(!role("{ class: ['010802'] }").matches(&DeviceKind::default()));
+        assert!(!role("{ bar: 1 }").matches(&DeviceKind::default()));
     }
 
     #[test]

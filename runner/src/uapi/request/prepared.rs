@@ -10,8 +10,10 @@ use vfio_bindings::bindings::vfio;
 
 use super::pointer::word;
 use super::{Argument, Direction, Field, File, Request, table};
-use crate::uapi::ioctl::with_address;
-use crate::uapi::{Anonymous, Errno, Mapping, Tracer};
+use crate::{
+    model::Errno,
+    uapi::{Anonymous, Mapping, Tracer, ioctl::with_address},
+};
 
 /// The memory for an argument: more than any kernel fills in, so that it can be asked to.
 const ROOM: usize = 64 << 10;

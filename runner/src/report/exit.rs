@@ -1,77 +1,39 @@
-//! What the process says when it ends: one code a cause, never a count.
+//! The exit code of a run.
 
-use std::process::ExitCode;
+use super::run::Run;
+use crate::model::Exit;
 
-use crate::report::run::Run;
-
-/// Every exit code of `vfiospec`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Everything was as expected; skipped cases beside passed ones do not change that.
-    Ok = 0,
-    /// The kernel did something else than a scenario expects, or a known issue passed unexpectedly.
-    Failed = 1,
-    /// The command line is wrong, or a scenario is not valid; nothing was run.
-    Usage = 2,
-    /// At least one case has no verdict: environment or device is broken, or the run ended early.
-    NoVerdict = 3,
-    /// Not one case ran: none was selected, or all were skipped.
-    NothingRan = 4,
-    /// The results are in the journal, but a report could not be written.
-    ReportNotWritten = 5,
-    /// A bug of vfiospec.
-    Bug = 70,
-    /// Ctrl-C or SIGTERM.
-    Interrupted = 130,
-}
-
-/// The exit codes, for `--help`.
-pub const HELP: &str = "\
-Exit codes:
-  0    every case that ran gave what its scenario expects
-  1    a case failed, or passed against expectation
-  2    wrong usage, or an invalid scenario
-  3    no verdict: the environment or a device is broken, or the run ended early
-  4    nothing ran: no case was selected, or all were skipped
-  5    a report was not written
-  70   a bug of vfiospec
-  130  interrupted";
-
-impl Exit {
+impl Run {
     /// The code for what a run came to, the strongest statement first.
     ///
     /// Interrupted is said first, because whoever stopped the run knows that it is incomplete and nobody should take its
     /// result for one. A failure outranks errors: it is a verdict on the kernel, whatever else went wrong. A case that
     /// was planned and not run for another reason is no verdict, and neither is a run that did not tell its end: whatever
     /// happened after its last case is not known.
-    pub fn of(run: &Run) -> Self {
-        let counts = run.counts();
-        if run.interrupted() {
-            Self::Interrupted
+    pub fn exit(&self) -> Exit {
+        let counts = self.counts();
+        if self.interrupted() {
+            Exit::Interrupted
         } else if counts.failed > 0 {
-            Self::Failed
-        } else if counts.errors > 0 || !run.complete() {
-            Self::NoVerdict
+            Exit::Failed
+        } else if counts.errors > 0 || !self.complete() {
+            Exit::NoVerdict
         } else if counts.passed + counts.flaky + counts.known_issues == 0 {
-            Self::NothingRan
+            Exit::NothingRan
         } else {
-            Self::Ok
+            Exit::Ok
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Verdict};
-    use crate::report::fixture::{finished, planned, started, with_reason};
+    use crate::{
+        event::Event,
+        model::Verdict,
+        report::fixture::{finished, planned, started, with_reason},
+    };
 
     /// The code for a run of as many cases, of which the first have these verdicts.
     fn code(cases: u32, verdicts: &[Verdict], end: Option<bool>) -> Exit {
@@ -79,7 +41,7 @@ mod tests {
         events.extend((0..cases).map(|n| Event::CasePlanned(planned(n, "s", "iommufd", &format!("c{n}")))));
         events.extend((0..).zip(verdicts).map(|(n, verdict)| Event::CaseFinished(with_reason(n, *verdict, "reason"))));
         events.extend(end.map(finished));
-        Exit::of(&Run::from_events(events))
+        Run::from_events(events).exit()
     }
 
     #[test]
@@ -105,13 +67,5 @@ mod tests {
         assert_eq!(code(3, &[], None), Exit::NoVerdict);
         assert_eq!(code(1, &[Passed], None), Exit::NoVerdict, "it died after its last case");
         assert_eq!(code(1, &[Failed], None), Exit::Failed);
-    }
-
-    #[test]
-    fn help_names_every_code() {
-        use Exit::{Bug, Failed, Interrupted, NoVerdict, NothingRan, Ok, ReportNotWritten, Usage};
-        let all = [Ok, Failed, Usage, NoVerdict, NothingRan, ReportNotWritten, Bug, Interrupted];
-        let named: Vec<_> = HELP.lines().skip(1).map(|line| line.split_whitespace().next().expect("a code")).collect();
-        assert_eq!(named, all.map(|exit| (exit as u8).to_string()));
     }
 }

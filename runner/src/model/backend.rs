@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// One of the five ways to map memory for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "BackendName")]
-pub enum Name {
+pub enum BackendName {
     /// A container on `/dev/vfio/vfio`, the first version: an unmap need not take whole mappings.
     #[serde(rename = "vfio_type1_iommu")]
     VfioType1,
@@ -26,24 +26,29 @@ pub enum Name {
     Iommufd,
 }
 
-impl Name {
+impl BackendName {
     /// All five, in the order that plans and reports follow.
-    pub const ALL: [Name; 5] =
-        [Name::VfioType1, Name::VfioType1v2, Name::CompatType1, Name::CompatType1v2, Name::Iommufd];
+    pub const ALL: [BackendName; 5] = [
+        BackendName::VfioType1,
+        BackendName::VfioType1v2,
+        BackendName::CompatType1,
+        BackendName::CompatType1v2,
+        BackendName::Iommufd,
+    ];
 
     /// The name as scenarios write it, such as `vfio_type1_iommu`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Name::VfioType1 => "vfio_type1_iommu",
-            Name::VfioType1v2 => "vfio_type1v2_iommu",
-            Name::CompatType1 => "iommufd_compat_type1",
-            Name::CompatType1v2 => "iommufd_compat_type1v2",
-            Name::Iommufd => "iommufd",
+            BackendName::VfioType1 => "vfio_type1_iommu",
+            BackendName::VfioType1v2 => "vfio_type1v2_iommu",
+            BackendName::CompatType1 => "iommufd_compat_type1",
+            BackendName::CompatType1v2 => "iommufd_compat_type1v2",
+            BackendName::Iommufd => "iommufd",
         }
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for BackendName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -51,22 +56,22 @@ impl fmt::Display for Name {
 
 /// A text that names no backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownName(pub String);
+pub struct UnknownBackend(pub String);
 
-impl fmt::Display for UnknownName {
+impl fmt::Display for UnknownBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known: Vec<_> = Name::ALL.iter().map(|name| name.as_str()).collect();
+        let known: Vec<_> = BackendName::ALL.iter().map(|name| name.as_str()).collect();
         write!(f, "failed to find a backend named '{}': there are {}", self.0, known.join(", "))
     }
 }
 
-impl std::error::Error for UnknownName {}
+impl std::error::Error for UnknownBackend {}
 
-impl FromStr for Name {
-    type Err = UnknownName;
+impl FromStr for BackendName {
+    type Err = UnknownBackend;
 
-    fn from_str(text: &str) -> Result<Name, UnknownName> {
-        Name::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| UnknownName(text.into()))
+    fn from_str(text: &str) -> Result<BackendName, UnknownBackend> {
+        BackendName::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| UnknownBackend(text.into()))
     }
 }
 
@@ -76,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_name_is_the_same_in_text_and_in_json() {
-        for name in Name::ALL {
+        for name in BackendName::ALL {
             assert_eq!(name.as_str().parse(), Ok(name));
             assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
         }
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_told_the_right_ones() {
-        let error = "vfio_type2".parse::<Name>().unwrap_err().to_string();
+        let error = "vfio_type2".parse::<BackendName>().unwrap_err().to_string();
         assert!(
             error.starts_with("failed to find a backend named 'vfio_type2': there are vfio_type1_iommu, "),
             "{error}"

@@ -1,0 +1,73 @@
+//! What kind of device it is, and what it is capable of.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A capability of a PCI device, as its configuration space says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// The legacy interrupt line: an interrupt pin.
+    Intx,
+    /// Power management.
+    Pm,
+    /// Message signalled interrupts.
+    Msi,
+    /// Message signalled interrupts, each with an address of its own.
+    Msix,
+    /// PCI Express.
+    Pcie,
+    /// The function level reset, of PCI Express or of Advanced Features.
+    Flr,
+    /// Advanced error reporting.
+    Aer,
+    /// Access control services.
+    Acs,
+    /// Alternative routing: more than eight functions.
+    Ari,
+    /// Address translation services: it asks the IOMMU ahead, and keeps what it is told.
+    Ats,
+    /// Virtual functions (SR-IOV).
+    Sriov,
+    /// Page requests: it asks for pages that are not there.
+    Pri,
+    /// BARs whose size can be set.
+    Rebar,
+    /// Process address spaces: several in one device.
+    Pasid,
+}
+
+impl Capability {
+    /// As scenarios and packs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Capability::Intx => "intx",
+            Capability::Pm => "pm",
+            Capability::Msi => "msi",
+            Capability::Msix => "msix",
+            Capability::Pcie => "pcie",
+            Capability::Flr => "flr",
+            Capability::Aer => "aer",
+            Capability::Acs => "acs",
+            Capability::Ari => "ari",
+            Capability::Ats => "ats",
+            Capability::Sriov => "sriov",
+            Capability::Pri => "pri",
+            Capability::Rebar => "rebar",
+            Capability::Pasid => "pasid",
+        }
+    }
+}
+
+/// What kind of device it is: what a role of a pack is matched with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceKind {
+    /// Vendor and device, such as `8086:10c9`; empty where they are not known.
+    pub ids: String,
+    /// Class, subclass and programming interface; 0 where they are not known.
+    pub class: u32,
+    /// Its capabilities, sorted.
+    pub capabilities: Vec<Capability>,
+    /// The size of its largest BAR of memory, in bytes; 0 without one.
+    pub largest_bar: u64,
+}

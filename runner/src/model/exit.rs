@@ -1,0 +1,59 @@
+//! What the process says when it ends: one code a cause, never a count.
+
+use std::process::ExitCode;
+
+/// Every exit code of `vfiospec`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was as expected; skipped cases beside passed ones do not change that.
+    Ok = 0,
+    /// The kernel did something else than a scenario expects, or a known issue passed unexpectedly.
+    Failed = 1,
+    /// The command line is wrong, or a scenario is not valid; nothing was run.
+    Usage = 2,
+    /// At least one case has no verdict: environment or device is broken, or the run ended early.
+    NoVerdict = 3,
+    /// Not one case ran: none was selected, or all were skipped.
+    NothingRan = 4,
+    /// The results are in the journal, but a report could not be written.
+    ReportNotWritten = 5,
+    /// A bug of vfiospec.
+    Bug = 70,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit codes, for `--help`.
+    pub const HELP: &str = "\
+Exit codes:
+  0    every case that ran gave what its scenario expects
+  1    a case failed, or passed against expectation
+  2    wrong usage, or an invalid scenario
+  3    no verdict: the environment or a device is broken, or the run ended early
+  4    nothing ran: no case was selected, or all were skipped
+  5    a report was not written
+  70   a bug of vfiospec
+  130  interrupted";
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_code() {
+        use Exit::{Bug, Failed, Interrupted, NoVerdict, NothingRan, Ok, ReportNotWritten, Usage};
+        let all = [Ok, Failed, Usage, NoVerdict, NothingRan, ReportNotWritten, Bug, Interrupted];
+        let named: Vec<_> =
+            Exit::HELP.lines().skip(1).map(|line| line.split_whitespace().next().expect("a code")).collect();
+        assert_eq!(named, all.map(|exit| (exit as u8).to_string()));
+    }
+}
