@@ -204,7 +204,7 @@ impl DeviceModel {
     }
 
     /// What kind of device it is, which a run has to know before there is a guest: the cases of a role are those of each device that it
-    /// means. As QEMU 10.0 has it; `tests/packs.rs` holds it against what guests see.
+    /// means. As QEMU 10.0 has it; `tests/lab/packs.rs` holds it against what guests see.
     pub fn kind(self) -> DeviceKind {
         use Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
         let (ids, class, capabilities, largest_bar): (_, _, &[Capability], u64) = match self {

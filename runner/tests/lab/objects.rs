@@ -1,10 +1,23 @@
 //! The objects of IOMMUFD on a real kernel: address spaces, page tables, files that are mapped, and what a case leaves of them.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::lab::{Ran, events, folder, lab_run, results};
+use crate::{
+    NotTested, Test, Tested,
+    common::folder,
+    guests::{Ran, events, lab_run, results},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    they_behave_under_vt_d,
+    they_behave_under_vt_d_in_scalable_mode,
+    they_behave_under_vt_d_in_the_first_stage,
+    they_behave_under_virtio_which_says_less,
+    they_behave_on_a_network_card,
+    what_a_case_leaves_of_them_is_not_found_by_the_next,
+    a_call_that_made_nothing_leaves_nothing_to_name,
+];
 
 /// The scenarios that are about them.
 const SCENARIOS: [&str; 9] = [
@@ -43,14 +56,13 @@ fn passes_but_for(ran: &Ran, reasons: &[&str]) {
     assert_eq!(seen, reasons.iter().map(|reason| (*reason).to_owned()).collect());
 }
 
-fn on(model: &str, device: &str) -> Option<Ran> {
+fn on(model: &str, device: &str) -> Result<Ran, NotTested> {
     let arguments = [&["--iommu", model, "--device", device][..], &SCENARIOS].concat();
     lab_run(&format!("objects-{model}-{device}"), &arguments)
 }
 
-#[test]
-fn they_behave_under_vt_d() {
-    let Some(ran) = on("intel", "edu") else { return };
+fn they_behave_under_vt_d() -> Tested {
+    let ran = on("intel", "edu")?;
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING]);
 
     // Each test of the kernel's iommufd program that a real device can take part in has its counterpart, and that one passed.
@@ -85,34 +97,35 @@ fn they_behave_under_vt_d() {
             assert_eq!(passed.get(&format!("{fixture}.{test}")), Some(&true), "{fixture}.{test}");
         }
     }
+    Ok(())
 }
 
-#[test]
-fn they_behave_under_vt_d_in_scalable_mode() {
-    let Some(ran) = on("intel-scalable", "edu") else { return };
+fn they_behave_under_vt_d_in_scalable_mode() -> Tested {
+    let ran = on("intel-scalable", "edu")?;
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING]);
+    Ok(())
 }
 
-#[test]
-fn they_behave_under_vt_d_in_the_first_stage() {
-    let Some(ran) = on("intel-first-stage", "edu") else { return };
+fn they_behave_under_vt_d_in_the_first_stage() -> Tested {
+    let ran = on("intel-first-stage", "edu")?;
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING]);
+    Ok(())
 }
 
-#[test]
-fn they_behave_under_virtio_which_says_less() {
-    let Some(ran) = on("virtio", "edu") else { return };
+fn they_behave_under_virtio_which_says_less() -> Tested {
+    let ran = on("virtio", "edu")?;
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING, "the driver of the virtio IOMMU has no data of its own"]);
     let unchecked =
         events(&ran, "case_finished").iter().filter(|r| !r["unchecked"].as_array().unwrap().is_empty()).count();
     assert!(unchecked > 20, "page sizes and absence cannot be seen there, and are said to be unchecked: {unchecked}");
+    Ok(())
 }
 
-#[test]
-fn they_behave_on_a_network_card() {
-    let Some(ran) = on("intel", "igb") else { return };
+fn they_behave_on_a_network_card() -> Tested {
+    let ran = on("intel", "igb")?;
     let other_bar = ["the range is written for a BAR 0 of 1 MiB", "the ranges are written for a BAR 0 of 1 MiB"];
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING, other_bar[0], other_bar[1]]);
+    Ok(())
 }
 
 const LEAVES: &str = r#"
@@ -209,11 +222,10 @@ cases:
     steps: *at_home
 "#;
 
-#[test]
-fn what_a_case_leaves_of_them_is_not_found_by_the_next() {
+fn what_a_case_leaves_of_them_is_not_found_by_the_next() -> Tested {
     let file = folder("objects-leaves").join("leaves.yaml");
     std::fs::write(&file, LEAVES).expect("written");
-    let Some(ran) = lab_run("objects-left", &[file.to_str().expect("UTF-8")]) else { return };
+    let ran = lab_run("objects-left", &[file.to_str().expect("UTF-8")])?;
     ran.expect(1);
     for (name, result) in results(&ran) {
         let message = result["message"].as_str().unwrap_or_default();
@@ -228,10 +240,10 @@ fn what_a_case_leaves_of_them_is_not_found_by_the_next() {
             _ => assert_eq!(result["verdict"], "passed", "{name}: {result}"),
         }
     }
+    Ok(())
 }
 
-#[test]
-fn a_call_that_made_nothing_leaves_nothing_to_name() {
+fn a_call_that_made_nothing_leaves_nothing_to_name() -> Tested {
     let file = folder("objects-nothing").join("nothing.yaml");
     let text = "
 name: nothing
@@ -252,11 +264,12 @@ cases:
       - unmap: { iova: '{{ m.iova }}', size: 4KiB }
 ";
     std::fs::write(&file, text).expect("written");
-    let Some(ran) = lab_run("objects-none", &[file.to_str().expect("UTF-8")]) else { return };
+    let ran = lab_run("objects-none", &[file.to_str().expect("UTF-8")])?;
     ran.expect(3);
     let results = results(&ran);
     let said = |name: &str| results[name]["detail"].as_str().unwrap().to_owned();
     assert!(said("no_object").contains("`table` is no object"), "{}", said("no_object"));
     assert!(said("no_object").contains("nothing.yaml:10:"), "{}", said("no_object"));
     assert!(said("no_iova").contains("nothing.yaml:17:"), "{}", said("no_iova"));
+    Ok(())
 }

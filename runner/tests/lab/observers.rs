@@ -1,14 +1,27 @@
 //! What watches every case: each observer sees what it is for, and fails the case; a known issue is neither pass nor failure.
 
-mod common;
-
 use std::fs;
 
-use common::lab::{Ran, events, folder, lab_run, results};
+use crate::{
+    NotTested, Test, Tested,
+    common::folder,
+    guests::{Ran, events, lab_run, results},
+    tests,
+};
 use serde_json::Value;
 
+pub const TESTS: &[Test] = tests![
+    every_observer_is_named_in_every_result,
+    files_that_a_request_makes_are_the_cases_own_and_go_with_it,
+    what_another_address_space_still_holds_is_seen_once_the_device_is_on_it,
+    a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known,
+    the_first_warning_leaves_a_mark_that_a_case_allows_with_it,
+    where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look,
+    a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case,
+];
+
 /// Runs one scenario in the lab.
-fn run(name: &str, text: &str, more: &[&str]) -> Option<Ran> {
+fn run(name: &str, text: &str, more: &[&str]) -> Result<Ran, NotTested> {
     let pack = folder(name).join("watched");
     fs::create_dir_all(&pack).unwrap();
     let file = pack.join(format!("{name}.yaml"));
@@ -23,8 +36,7 @@ fn seen<'v>(result: &'v Value, observer: &str) -> &'v str {
     found.unwrap_or_else(|| panic!("no {observer} in {result}"))["state"].as_str().unwrap()
 }
 
-#[test]
-fn every_observer_is_named_in_every_result() {
+fn every_observer_is_named_in_every_result() -> Tested {
     let text = r#"name: named
 backends: [vfio_type1_iommu, iommufd]
 cases:
@@ -32,7 +44,7 @@ cases:
     region: { memory: anonymous, size: 4KiB }
     expect: { map: ok }
 "#;
-    let Some(ran) = run("named", text, &[]) else { return };
+    let ran = run("named", text, &[])?;
     ran.expect(0);
     for (result, counts) in events(&ran, "case_finished").iter().zip([true, false]) {
         for observer in
@@ -43,10 +55,10 @@ cases:
         let told = result["observers"].as_array().unwrap().iter().any(|seen| seen["observer"] == "dma_avail");
         assert_eq!(told, counts, "only VFIO's own backends count mappings: {result}");
     }
+    Ok(())
 }
 
-#[test]
-fn files_that_a_request_makes_are_the_cases_own_and_go_with_it() {
+fn files_that_a_request_makes_are_the_cases_own_and_go_with_it() -> Tested {
     let text = r#"name: files
 backends: [iommufd]
 cases:
@@ -57,13 +69,13 @@ cases:
         save: queue
       - irq_enable: { index: msi }
 "#;
-    let Some(ran) = run("files", text, &[]) else { return };
+    let ran = run("files", text, &[])?;
     ran.expect(0);
     assert_eq!(seen(&results(&ran)["makes_files"], "open_files"), "held");
+    Ok(())
 }
 
-#[test]
-fn what_another_address_space_still_holds_is_seen_once_the_device_is_on_it() {
+fn what_another_address_space_still_holds_is_seen_once_the_device_is_on_it() -> Tested {
     let text = r#"name: pinned
 backends: [iommufd]
 cases:
@@ -87,7 +99,7 @@ cases:
           fields: { flags: 7, ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
       - ioctl: { request: VFIO_DEVICE_ATTACH_IOMMUFD_PT, on: device, fields: { pt_id: "{{ other.out_ioas_id }}" } }
 "#;
-    let Some(ran) = run("pinned", text, &[]) else { return };
+    let ran = run("pinned", text, &[])?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["mapped_where_no_device_is"]["verdict"], "passed");
@@ -96,6 +108,7 @@ cases:
     assert_eq!(left["verdict"], "failed", "{left}");
     let states = ["leaves", "pinned_memory"].map(|observer| seen(left, observer));
     assert!(states.contains(&"broken"), "{left}");
+    Ok(())
 }
 
 /// A mapping without any access, which the compat backends let through to VT-d, where the kernel warns.
@@ -110,8 +123,7 @@ fn known(until: &str, message: &str) -> String {
     format!("    known_issue: {{ reason: it warns, message: \"{message}\", until: {until} }}\n")
 }
 
-#[test]
-fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() {
+fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() -> Tested {
     let text = format!(
         "name: known\nbackends: [iommufd_compat_type1]\ncases:\n{}{}{}{}{}",
         warns("known", &known("2999-12-31", "the kernel logged: WARNING")),
@@ -121,7 +133,7 @@ fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() {
         "  - name: passes\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n    \
          known_issue: { reason: it was broken, until: 2999-12-31 }\n",
     );
-    let Some(ran) = run("known", &text, &[]) else { return };
+    let ran = run("known", &text, &[])?;
     ran.expect(1);
     let results = results(&ran);
     let verdict = |name: &str| (results[name]["verdict"].as_str().unwrap(), results[name]["message"].as_str().unwrap());
@@ -147,10 +159,10 @@ fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() {
     let case = document.descendants().find(|node| node.attribute("name") == Some("known")).unwrap();
     let skipped = case.children().find(|node| node.has_tag_name("skipped")).expect("it is skipped there");
     assert!(skipped.attribute("message").unwrap().starts_with("known issue: it warns"), "{junit}");
+    Ok(())
 }
 
-#[test]
-fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() {
+fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() -> Tested {
     // In a fresh guest the kernel is not tainted: the first case taints it, and the taint is found with the warning itself allowed
     // nowhere else.
     let text = format!(
@@ -158,17 +170,17 @@ fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() {
         warns("allowed", "    kernel_log: { allow: [\"WARNING: drivers/iommu/\"] }\n"),
         warns("not_allowed", ""),
     );
-    let Some(ran) = run("taint", &text, &[]) else { return };
+    let ran = run("taint", &text, &[])?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["allowed"]["verdict"], "passed", "{}", results["allowed"]);
     assert_eq!(seen(&results["allowed"], "taint"), "held");
     assert_eq!(results["not_allowed"]["verdict"], "failed");
     assert_eq!(seen(&results["not_allowed"], "kernel_log"), "broken");
+    Ok(())
 }
 
-#[test]
-fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() {
+fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() -> Tested {
     let text = r#"name: blind
 backends: [iommufd]
 cases:
@@ -178,7 +190,7 @@ cases:
   - name: checks_only_what_cannot_be_seen
     steps: [{ gone: { iova: 0x0, size: 4KiB } }]
 "#;
-    let Some(ran) = run("blind", text, &["--iommu", "virtio"]) else { return };
+    let ran = run("blind", text, &["--iommu", "virtio"])?;
     ran.expect(0);
     let results = results(&ran);
     assert_eq!(seen(&results["maps"], "leaves"), "unchecked");
@@ -191,10 +203,10 @@ cases:
     let nothing = &results["checks_only_what_cannot_be_seen"];
     assert_eq!(nothing["verdict"], "skipped", "{nothing}");
     assert!(nothing["message"].as_str().unwrap().starts_with("nothing of it can be checked here: gone"), "{nothing}");
+    Ok(())
 }
 
-#[test]
-fn a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case() {
+fn a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case() -> Tested {
     let text = r#"name: limit
 backends: all
 cases:
@@ -206,6 +218,7 @@ cases:
     region: { memory: anonymous, size: 16MiB }
     expect: { map: ok }
 "#;
-    let Some(ran) = run("limit", text, &[]) else { return };
+    let ran = run("limit", text, &[])?;
     ran.expect(0);
+    Ok(())
 }

@@ -1,74 +1,26 @@
 //! `vfiospec report` and `vfiospec diff` as their users meet them: journals in, files and exit codes out.
 
-mod common;
-
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
-use fixture::{finished, mixed, passed, planned, started, with_reason};
 use serde_json::Value;
 use vfiospec::{
-    event::{self, Attempt, Event, RunStarted},
-    model::{self, Verdict},
+    event::{Event, RunStarted},
+    model::Verdict,
 };
 
-#[allow(dead_code)]
-#[path = "../src/report/fixture.rs"]
-mod fixture;
-
-fn vfiospec(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
-    command.args(arguments).env("NO_COLOR", "1").env("LANG", "C.UTF-8").output().expect("the binary starts")
-}
-
-#[track_caller]
-fn expect(output: &Output, code: i32) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
-    (stdout, stderr)
-}
-
-/// An empty folder for one test.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the target folder is writable");
-    folder
-}
-
-fn journal(path: &Path, events: &[Event]) -> String {
-    let lines: String = events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
-    fs::write(path, lines).expect("written");
-    path.to_str().expect("UTF-8").to_owned()
-}
-
-/// A run with something of every verdict.
-fn everything() -> Vec<Event> {
-    let mut events = mixed();
-    for event in &mut events {
-        let Event::CaseFinished(result) = event else { continue };
-        match result.case {
-            20 => {
-                result.verdict = Verdict::KnownIssue;
-                result.message = Some("known issue: warns on VT-d # not a directive".into());
-            }
-            21 => {
-                result.verdict = Verdict::Flaky;
-                result.message = Some("passed at the second attempt".into());
-                result.attempts = [Verdict::Failed, Verdict::Passed]
-                    .map(|verdict| Attempt { verdict, micros: 1_000, message: Some("timed out".into()) })
-                    .to_vec();
-            }
-            _ => {}
-        }
-    }
-    events
-}
+use crate::{
+    common::{
+        self, command, expect, folder, read,
+        runs::{everything, journal},
+        vfiospec,
+    },
+    fixture::{self, finished, mixed, passed, planned, started, with_reason},
+};
 
 /// Each format with the file that the test asks for.
 fn files(folder: &Path) -> Vec<(&'static str, PathBuf)> {
@@ -98,26 +50,6 @@ fn a_journal_gives_every_report_again_and_always_the_same() {
         seen.push((stdout, files));
     }
     assert_eq!(seen[0], seen[1]);
-}
-
-#[test]
-fn prove_reads_the_verdicts() {
-    let folder = folder("report-tap");
-    let (all, good) = (folder.join("all.tap"), folder.join("good.tap"));
-    let broken = journal(&folder.join("all.jsonl"), &everything());
-    let fine = journal(&folder.join("good.jsonl"), &fixture::run_of_45(|_, _| {}));
-    expect(&vfiospec(&["report", &broken, "--tap", all.to_str().expect("UTF-8")]), 1);
-    expect(&vfiospec(&["report", &fine, "--tap", good.to_str().expect("UTF-8")]), 0);
-    let prove = |file: &Path| Command::new("prove").arg(file).env("LANG", "C").output();
-    let Ok(output) = prove(&all) else {
-        let _ = writeln!(std::io::stderr(), "*** NOT CHECKED with prove, which Debian's package perl has");
-        return;
-    };
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("Failed tests:  23, 45\n") && said.contains("Tests: 45 Failed: 2)"), "{said}");
-    assert!(!said.contains("Parse errors"), "{said}");
-    let output = prove(&good).expect("it was there");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
@@ -220,7 +152,7 @@ fn shards_and_reruns_become_one_report() {
 #[test]
 fn a_journal_may_come_through_a_pipe() {
     let lines: String = mixed().iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
+    let mut command = command();
     let piped = command
         .args(["report", "-", "--junit", "-"])
         .stdin(Stdio::piped())
@@ -278,8 +210,7 @@ fn diff_says_what_got_worse_by_its_exit_code() {
 
 #[test]
 fn the_commands_of_the_guide_do_what_they_say() {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/README.md");
-    let guide = fs::read_to_string(guide).expect("readable");
+    let guide = read("reports/README.md");
     let (_, after) = guide.split_once("<!-- commands -->").expect("the marker");
     let folder = folder("report-guide");
     for name in ["journal", "shard1", "shard2", "6.12", "7.3"] {
@@ -297,34 +228,5 @@ fn the_commands_of_the_guide_do_what_they_say() {
         // The run has a failure; a comparison with itself has none, and of a pipe the last word counts.
         let expected = if command.contains("diff") || command.contains('|') { 0 } else { 1 };
         assert_eq!(output.status.code(), Some(expected), "{command}\n{said}");
-    }
-}
-
-/// What the Jenkinsfile makes of the exit codes of shards and of the report, run by Groovy with stand-ins for Jenkins' steps.
-#[test]
-fn the_jenkinsfile_maps_exit_codes_and_loses_no_shard() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let run = |shards: &str, report: &str| {
-        let mut groovy = Command::new("groovy");
-        groovy.arg(here.join("tests/jenkins.groovy")).arg(here.join("../reports/jenkins/Jenkinsfile"));
-        groovy.args([shards, report]).output().ok().filter(|output| output.status.success())
-    };
-    if run("0,0,0,0,0,0", "0").is_none() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "*** NOT CHECKED with groovy, which Debian's package groovy has (and JAVA_HOME)"
-        );
-        return;
-    }
-    for (shards, report, result) in
-        [("0,1,0,0,0,0", "1", "UNSTABLE"), ("0,0,lost,0,0,0", "0", "FAILURE"), ("0,3,0,4,0,0", "3", "FAILURE")]
-    {
-        let output = run(shards, report).expect("it ran before");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.ends_with(&format!("result {result}\n")), "{shards}, {report}:\n{said}");
-        assert!(
-            said.contains(" intel=intel-1.jsonl intel=intel-2.jsonl ") && said.contains("\njunit junit.xml\n"),
-            "{said}"
-        );
     }
 }

@@ -1,17 +1,20 @@
 //! A kernel in which IOMMUFD plays `/dev/vfio/vfio`: the run says so, and expects what the kernel really is.
 
-mod common;
+use crate::{
+    Test, Tested,
+    guests::{events, lab_run, results},
+    tests,
+};
 
-use common::lab::{events, lab_run, results};
+pub const TESTS: &[Test] = tests![a_container_that_iommufd_plays_is_held_against_what_iommufd_does,];
 
 /// Where the two differ: VFIO gives back the whole mapping for its first page, IOMMUFD just that page.
 const TYPE1: &str = "uapi.unmap.vfio_type1_iommu__edu";
 
-#[test]
-fn a_container_that_iommufd_plays_is_held_against_what_iommufd_does() {
+fn a_container_that_iommufd_plays_is_held_against_what_iommufd_does() -> Tested {
     let disguised = ["--kernel-config", "IOMMUFD_VFIO_CONTAINER=y", "--kernel-config", "VFIO_CONTAINER=n"];
     let selected = ["--backend", "vfio_type1_iommu", "scenarios/uapi/unmap.yaml", "scenarios/uapi/container.yaml"];
-    let Some(ran) = lab_run("disguised", &[disguised, selected].concat()) else { return };
+    let ran = lab_run("disguised", &[disguised, selected].concat())?;
     ran.expect(0);
 
     // The label stays what was asked for, so that reports can be compared; every result tells the truth behind it.
@@ -28,4 +31,5 @@ fn a_container_that_iommufd_plays_is_held_against_what_iommufd_does() {
     let skipped = events(&ran, "case_finished").into_iter().filter(|result| result["verdict"] == "skipped");
     let reasons: Vec<String> = skipped.map(|result| result.to_string()).collect();
     assert!(reasons.iter().any(|reason| reason.contains("CONFIG_IOMMUFD_VFIO_CONTAINER")), "{reasons:?}");
+    Ok(())
 }

@@ -1,43 +1,18 @@
 //! What the guides say is so: examples, commands, exit codes, links, events.
 
-mod common;
-
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::Value;
 use vfiospec::event::Event;
 
+use crate::common::{self, folder, read, text, top, vfiospec};
+
 const GUIDES: [&str; 5] =
     ["README.md", "scenarios/README.md", "schemas/README.md", "reports/README.md", "runner/README.md"];
 
-/// The repository's top folder.
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
-}
-
-fn read(file: &str) -> String {
-    fs::read_to_string(top().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
-fn vfiospec(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
-    command.args(arguments).current_dir(top()).env("NO_COLOR", "1").output().expect("the binary starts")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[test]
 fn every_example_is_a_right_scenario() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide-examples");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the target folder is writable");
+    let folder = folder("guide-examples");
     for guide in ["README.md", "scenarios/README.md"] {
         let examples = common::yaml_examples(&read(guide));
         assert!(!examples.is_empty(), "{guide} has no example");
@@ -67,7 +42,7 @@ fn a_block_of_yaml_is_an_example_or_says_that_it_is_a_fragment() {
 
 #[test]
 fn the_exit_codes_are_those_of_help() {
-    let help = stdout(&vfiospec(&["--help"]));
+    let help = text(&vfiospec(&["--help"]).stdout);
     let codes = &help[help.find("Exit codes:").expect("help tells the exit codes")..];
     let readme = read("README.md");
     let (_, after) = readme.split_once("<!-- exit codes -->").expect("the marker");
@@ -88,7 +63,7 @@ fn every_command_is_there_with_its_options() {
                 .collect();
             let help = vfiospec(&[verb.as_slice(), &["--help"]].concat());
             assert!(help.status.success(), "{guide}: `{command}`\n{}", String::from_utf8_lossy(&help.stderr));
-            let help = stdout(&help);
+            let help = text(&help.stdout);
             for option in command.split([' ', '[', ']', '=']).filter(|word| word.starts_with("--")) {
                 assert!(
                     [' ', '\n', '['].iter().any(|end| help.contains(&format!("{option}{end}"))),

@@ -1,18 +1,22 @@
 //! Nothing is lost: what a run leaves behind when a case, a worker, a guest or the run itself dies.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Stdio},
+    sync::OnceLock,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use common::lab::{Ran, alone, events, folder, lab_is_there, lab_run, results, vfiospec};
+use crate::{
+    NotTested, Test, Tested,
+    common::{command, folder},
+    guests::{Ran, events, lab, lab_run, place, results},
+    tests,
+};
 use nix::sys::signal::{Signal, kill};
 use vfiospec::{
     event::{CaseResult, Event},
@@ -22,6 +26,21 @@ use vfiospec::{
         run::{Full, Run, State},
     },
 };
+
+pub const TESTS: &[Test] = tests![
+    a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case,
+    guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why,
+    a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result,
+    a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other,
+    a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once,
+    the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone,
+    a_run_that_is_killed_at_any_moment_loses_nothing_and_goes_on_to_the_same_result,
+    an_interrupted_run_ends_in_good_order_and_goes_on,
+    a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run_before,
+    a_second_interrupt_ends_the_run_at_once_and_the_journal_holds,
+    after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only_if_asked,
+    a_run_does_not_go_on_with_other_scenarios_or_another_selection,
+];
 
 /// A scenario file in a pack of its own.
 fn scenario(name: &str, text: &str) -> String {
@@ -59,8 +78,7 @@ fn junit(ran: &Ran) -> [usize; 3] {
     ["failure", "error", "skipped"].map(|tag| document.descendants().filter(|node| node.has_tag_name(tag)).count())
 }
 
-#[test]
-fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() {
+fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() -> Tested {
     let text = ["name: dies\nbackends: [iommufd]\ncases:\n".to_owned()]
         .into_iter()
         .chain([
@@ -71,7 +89,7 @@ fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() {
             fine("third", ""),
         ])
         .collect::<String>();
-    let Some(ran) = lab_run("dies-run", &[&scenario("dies", &text)]) else { return };
+    let ran = lab_run("dies-run", &[&scenario("dies", &text)])?;
     ran.expect(3);
     let results = results(&ran);
     for case in ["first", "second", "third"] {
@@ -83,16 +101,17 @@ fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() {
     assert_eq!(junit(&ran), [0, 2, 0], "{}", ran.junit());
     assert_eq!(events(&ran, "run_resumed").len(), 2, "a fresh guest after each");
     assert_eq!(events(&ran, "run_finished").len(), 1, "and one run");
+    Ok(())
 }
 
-#[test]
-fn guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why() {
+fn guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why() -> Tested {
     let cases: String = (0..12).map(|number| breaks(&format!("case_{number}"), "reboot")).collect();
     let text = format!("name: keeps\nbackends: [iommufd]\ncases:\n{cases}");
-    let Some(ran) = lab_run("keeps-run", &[&scenario("keeps", &text)]) else { return };
+    let ran = lab_run("keeps-run", &[&scenario("keeps", &text)])?;
     ran.expect(3);
     assert_eq!(junit(&ran), [0, 10, 2], "{}", ran.junit());
     assert!(ran.junit().contains("not run: 10 guests in a row died of a case"), "{}", ran.junit());
+    Ok(())
 }
 
 /// The process of QEMU below a run.
@@ -104,8 +123,7 @@ fn qemu_of(run: &Child) -> Option<nix::unistd::Pid> {
     pids.find(|pid| name(pid).starts_with("qemu")).map(nix::unistd::Pid::from_raw)
 }
 
-#[test]
-fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() {
+fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() -> Tested {
     let waits = |name: &str| {
         let step = "{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 10s }, expect: ETIMEDOUT }";
         format!("  - name: {name}\n    timeout: 15s\n    steps: [{step}]\n")
@@ -118,13 +136,11 @@ fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() {
         waits("is_killed"),
         fine("third", "")
     );
-    if !lab_is_there() {
-        return;
-    }
-    let _guard = alone();
+    lab()?;
+    let _place = place();
     let folder = folder("taken-runs");
     let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
-    let mut command = vfiospec();
+    let mut command = command();
     command.args(["lab", "run", "--silence", "20s", "--journal"]).arg(&journal).arg("--junit").arg(&junit);
     let mut child = command.arg(scenario("taken", &text)).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     for (case, signal) in [(1, Signal::SIGSTOP), (3, Signal::SIGKILL)] {
@@ -147,10 +163,10 @@ fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() {
     assert_eq!((of("hangs").verdict, of("is_killed").verdict), (Verdict::Error, Verdict::Error));
     assert!(message("hangs").starts_with("the guest died while this case ran: nothing was heard of it for "));
     assert!(message("is_killed").starts_with("the guest died while this case ran"), "{}", message("is_killed"));
+    Ok(())
 }
 
-#[test]
-fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
+fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() -> Tested {
     let fresh = |name: &str| fine(name, "    fixture: fresh\n");
     let late = |name: &str, steps: &str| format!("  - name: {name}\n    timeout: 300ms\n    steps: {steps}\n");
     let text = ["name: workers\nbackends: [iommufd]\ncases:\n".to_owned()]
@@ -169,7 +185,7 @@ fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
         .chain([late("stuck", "[{ lab_fault: stuck }]"), fine("after_stuck", "")])
         .collect::<String>();
     let file = scenario("workers", &text);
-    let Some(ran) = lab_run("workers-run", &[&file]) else { return };
+    let ran = lab_run("workers-run", &[&file])?;
     ran.expect(1);
     let results = results(&ran);
     let line = |of: &str| 1 + text.lines().position(|line| line.contains(of)).unwrap();
@@ -200,14 +216,14 @@ fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() {
     assert!(detail.contains("vfio_unregister_group_dev"), "its kernel stack is told:\n{detail}");
     assert_eq!(results["stuck"]["at"], format!("{file}:{}", line("lab_fault: stuck")));
     verdict(&results, "after_stuck", "skipped", &["not run: the device was given up"]);
+    Ok(())
 }
 
-#[test]
-fn a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once() {
+fn a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once() -> Tested {
     let text =
         format!("name: flakes\nbackends: [iommufd]\ncases:\n{}{}", breaks("flake", "fail_once"), fine("steady", ""));
     let file = scenario("flakes", &text);
-    let Some(ran) = lab_run("flakes-run", &["--retries", "2", &file]) else { return };
+    let ran = lab_run("flakes-run", &["--retries", "2", &file])?;
     ran.expect(0);
     let flake = &results(&ran)["flake"];
     assert_eq!(flake["verdict"], "flaky", "{flake:#}");
@@ -217,23 +233,21 @@ fn a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once() {
     assert!(ran.stdout().contains("2 cases: 1 passed, 1 flaky"), "{}", ran.stdout());
     assert!(ran.junit().contains("flaky: passed at attempt 2 only"), "{}", ran.junit());
 
-    let Some(ran) = lab_run("flakes-fail-run", &["--retries", "1", "--fail-on-flaky", &file]) else { return };
+    let ran = lab_run("flakes-fail-run", &["--retries", "1", "--fail-on-flaky", &file])?;
     ran.expect(1);
 
-    let Some(ran) = lab_run("flakes-repeat-run", &["--repeat", "3", "--filter", "case == 'flake'", &file]) else {
-        return;
-    };
+    let ran = lab_run("flakes-repeat-run", &["--repeat", "3", "--filter", "case == 'flake'", &file])?;
     ran.expect(1);
     verdict(&results(&ran), "flake", "failed", &["lab_fault gave EIO", "in 1 of 3 attempts"]);
     assert_eq!(events(&ran, "case_planned").len(), 1, "and the other was not selected");
+    Ok(())
 }
 
-#[test]
-fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() {
+fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() -> Tested {
     let fails = "  - name: fails\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: EINVAL }\n";
     let text = format!("name: fast\nbackends: [iommufd]\ncases:\n{}{fails}{}", fine("first", ""), fine("last", ""));
     let file = scenario("fast", &text);
-    let Some(ran) = lab_run("fast-run", &["--fail-fast", &file]) else { return };
+    let ran = lab_run("fast-run", &["--fail-fast", &file])?;
     ran.expect(1);
     assert_eq!(junit(&ran), [1, 0, 1]);
     assert!(ran.junit().contains("not run: a case did not pass (--fail-fast)"), "{}", ran.junit());
@@ -242,12 +256,13 @@ fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() {
     let saved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fast-journal.jsonl");
     fs::copy(from, &saved).unwrap();
     let again = ["--rerun", "failed", "--from", saved.to_str().unwrap(), "--shuffle=7", &file];
-    let Some(ran) = lab_run("fast-rerun", &again) else { return };
+    let ran = lab_run("fast-rerun", &again)?;
     ran.expect(1);
     let names: Vec<_> = results(&ran).into_keys().collect();
     assert_eq!(names, ["fails", "last"], "what failed, and what was not run");
     assert_eq!(events(&ran, "run_started")[0]["shuffle"], 7);
     assert!(ran.stderr().contains("--shuffle=7"), "{}", ran.stderr());
+    Ok(())
 }
 
 /// Many quick cases, some of which do not pass.
@@ -282,7 +297,7 @@ fn run_of(journal: &Path) -> Run {
 
 /// `vfiospec lab run` in the background.
 fn start(journal_option: &str, journal: &Path, junit: &Path, file: &str) -> Child {
-    let mut command = vfiospec();
+    let mut command = command();
     command.args(["lab", "run", journal_option]).arg(journal).arg("--junit").arg(junit).arg(file);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
 }
@@ -303,13 +318,25 @@ fn until_lines(child: &mut Child, journal: &Path, lines: usize) -> bool {
     }
 }
 
-/// An undisturbed run of [`many`], and its journal's length in lines.
-fn undisturbed(name: &str) -> Option<(String, Run, usize)> {
-    let file = scenario(name, &many());
-    let ran = lab_run(&format!("{name}-undisturbed"), &[&file])?;
-    ran.expect(1);
-    let lines = fs::read_to_string(&ran.journal).unwrap().lines().count();
-    Some((file, run_of(&ran.journal), lines))
+/// A run of [`many`] that nothing disturbs: what every other run of it has to come to.
+struct Undisturbed {
+    file: String,
+    ran: Ran,
+    whole: Run,
+    /// The length of its journal.
+    lines: usize,
+}
+
+fn undisturbed() -> Result<&'static Undisturbed, NotTested> {
+    static RUN: OnceLock<Result<Undisturbed, NotTested>> = OnceLock::new();
+    let run = RUN.get_or_init(|| {
+        let file = scenario("many", &many());
+        let ran = lab_run("many-undisturbed", &[&file])?;
+        ran.expect(1);
+        let (whole, lines) = (run_of(&ran.journal), fs::read_to_string(&ran.journal).unwrap().lines().count());
+        Ok(Undisturbed { file, ran, whole, lines })
+    });
+    run.as_ref().map_err(NotTested::clone)
 }
 
 /// Looks at what a run that was killed has told; gives how many cases were running.
@@ -376,41 +403,47 @@ fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, dela
     (finished.len(), running)
 }
 
+/// Another one each time.
+fn new_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// How many runs are killed: few in every test run, more where `VFIOSPEC_KILLS` says so.
 fn kills() -> u64 {
     std::env::var("VFIOSPEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
-#[test]
-fn a_run_that_is_killed_at_any_moment_loses_nothing_and_goes_on_to_the_same_result() {
-    let Some((file, whole, lines)) = undisturbed("killed") else { return };
-    let _guard = alone();
+fn a_run_that_is_killed_at_any_moment_loses_nothing_and_goes_on_to_the_same_result() -> Tested {
+    let Undisturbed { file, whole, lines, .. } = undisturbed()?;
+    let _place = place();
     let folder = folder("killed-runs");
     // Moments from all over the run: its beginning, its plan, each case.
-    let mut seed = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32;
+    let given = std::env::var("VFIOSPEC_KILL_SEED").ok().map(|text| text.parse().expect("a number"));
+    let mut seed: u64 = given.unwrap_or_else(new_seed);
+    eprintln!("to kill at the same moments again: VFIOSPEC_KILL_SEED={seed}");
     let mut random = |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
     let (mut in_case, mut moments) = (0, Vec::new());
     for number in 0..kills() {
-        let at = random(lines as u64 + 1) as usize;
+        let at = random(*lines as u64 + 1) as usize;
         let delay = Duration::from_micros(random(5_000));
-        let (finished, running) = killed_and_resumed(&folder, &file, &whole, at, delay);
+        let (finished, running) = killed_and_resumed(&folder, file, whole, at, delay);
         in_case += running;
         moments.push(finished);
         eprintln!("kill {number}: at line {at} of {lines}, {finished} of {} results", whole.cases.len());
     }
     eprintln!("{} runs killed after {moments:?} results, {in_case} of them within a case", kills());
+    Ok(())
 }
 
-#[test]
-fn an_interrupted_run_ends_in_good_order_and_goes_on() {
-    let Some((file, whole, lines)) = undisturbed("stopped") else { return };
-    let _guard = alone();
+fn an_interrupted_run_ends_in_good_order_and_goes_on() -> Tested {
+    let Undisturbed { file, whole, lines, .. } = undisturbed()?;
+    let _place = place();
     let folder = folder("stopped-runs");
     let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
-    let mut child = start("--journal", &journal, &junit, &file);
+    let mut child = start("--journal", &journal, &junit, file);
     assert!(until_lines(&mut child, &journal, lines * 2 / 3));
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     kill(pid, Signal::SIGINT).unwrap();
@@ -423,20 +456,20 @@ fn an_interrupted_run_ends_in_good_order_and_goes_on() {
     let cases = document.descendants().filter(|node| node.has_tag_name("testcase")).count();
     assert_eq!(cases, whole.cases.len(), "every case that was planned");
 
-    assert_eq!(start("--resume", &journal, &junit, &file).wait().unwrap().code(), Some(1));
-    assert_eq!(essence(&run_of(&journal)), essence(&whole));
+    assert_eq!(start("--resume", &journal, &junit, file).wait().unwrap().code(), Some(1));
+    assert_eq!(essence(&run_of(&journal)), essence(whole));
+    Ok(())
 }
 
-#[test]
-fn a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run_before() {
-    let Some((file, whole, _)) = undisturbed("booting") else { return };
-    let _guard = alone();
+fn a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run_before() -> Tested {
+    let Undisturbed { file, ran, whole, .. } = undisturbed()?;
+    let _place = place();
     let folder = folder("booting-runs");
     let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
-    let before = fs::read(folder.with_file_name("booting-undisturbed").join("journal.jsonl")).unwrap();
+    let before = fs::read(&ran.journal).unwrap();
     fs::write(&journal, &before).unwrap();
     fs::write(&junit, "of the run before").unwrap();
-    let mut child = start("--journal", &journal, &junit, &file);
+    let mut child = start("--journal", &journal, &junit, file);
     let begin = Instant::now();
     while qemu_of(&child).is_none() {
         assert!(begin.elapsed() < Duration::from_secs(60), "no guest is started");
@@ -447,15 +480,15 @@ fn a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run
     assert_eq!(fs::read(&journal).unwrap(), before);
     let xml = fs::read_to_string(&junit).unwrap();
     assert_eq!(xml.matches("not run: the run was interrupted").count(), whole.cases.len(), "{xml}");
+    Ok(())
 }
 
-#[test]
-fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() {
-    let Some((file, whole, lines)) = undisturbed("at-once") else { return };
-    let _guard = alone();
+fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() -> Tested {
+    let Undisturbed { file, whole, lines, .. } = undisturbed()?;
+    let _place = place();
     let folder = folder("at-once-runs");
     let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
-    let mut child = start("--journal", &journal, &junit, &file);
+    let mut child = start("--journal", &journal, &junit, file);
     assert!(until_lines(&mut child, &journal, lines * 2 / 3));
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     for _ in 0..2 {
@@ -467,11 +500,12 @@ fn a_second_interrupt_ends_the_run_at_once_and_the_journal_holds() {
     let states = run.cases.iter().map(|case| case.state);
     let known: Vec<_> = full(&run).into_iter().zip(states).filter(|(_, state)| *state == State::Finished).collect();
     assert!(!known.is_empty());
-    assert_eq!(start("--resume", &journal, &junit, &file).wait().unwrap().code(), Some(1));
+    assert_eq!(start("--resume", &journal, &junit, file).wait().unwrap().code(), Some(1));
     let resumed = run_of(&journal);
-    assert_eq!(essence(&resumed), essence(&whole));
+    assert_eq!(essence(&resumed), essence(whole));
     let resumed = full(&resumed);
     assert!(known.iter().all(|(known, _)| resumed.contains(known)), "what was known was not run again");
+    Ok(())
 }
 
 /// A journal of a run on a host that has been booted since, cut within a case.
@@ -487,18 +521,14 @@ fn cut_within_a_case(ran: &Ran, to: &Path) -> u32 {
     serde_json::from_str::<serde_json::Value>(lines[cut]).unwrap()["case"].as_u64().unwrap() as u32
 }
 
-#[test]
-fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only_if_asked() {
-    let file = scenario("reboot", &many());
-    let Some(ran) = lab_run("reboot-run", &[&file]) else { return };
-    ran.expect(1);
-    let whole = run_of(&ran.journal);
-    let _guard = alone();
+fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only_if_asked() -> Tested {
+    let Undisturbed { file, ran, whole, .. } = undisturbed()?;
+    let _place = place();
     let folder = folder("reboot-runs");
     let (journal, junit) = (folder.join("journal.jsonl"), folder.join("junit.xml"));
-    let case = cut_within_a_case(&ran, &journal);
+    let case = cut_within_a_case(ran, &journal);
 
-    let mut child = start("--resume", &journal, &junit, &file);
+    let mut child = start("--resume", &journal, &junit, file);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let run = run_of(&journal);
     let blamed: Vec<_> = full(&run).into_iter().filter(|case| case.result.verdict == Verdict::Error).collect();
@@ -509,23 +539,23 @@ fn after_a_reboot_the_case_that_took_the_host_down_is_blamed_and_runs_again_only
     let others = |run: &Run| {
         essence(run).into_iter().filter(|(id, ..)| *id != blamed[0].planned.id().to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(others(&run), others(&whole));
+    assert_eq!(others(&run), others(whole));
 
-    let mut command = vfiospec();
-    command.args(["lab", "run", "--retry-died", "--resume"]).arg(&journal).arg("--junit").arg(&junit).arg(&file);
+    let mut command = command();
+    command.args(["lab", "run", "--retry-died", "--resume"]).arg(&journal).arg("--junit").arg(&junit).arg(file);
     assert_eq!(command.output().expect("the binary starts").status.code(), Some(1));
-    assert_eq!(essence(&run_of(&journal)), essence(&whole));
+    assert_eq!(essence(&run_of(&journal)), essence(whole));
+    Ok(())
 }
 
-#[test]
-fn a_run_does_not_go_on_with_other_scenarios_or_another_selection() {
+fn a_run_does_not_go_on_with_other_scenarios_or_another_selection() -> Tested {
     let file = scenario("changed", &format!("name: changed\nbackends: [iommufd]\ncases:\n{}", fine("case", "")));
-    let Some(ran) = lab_run("changed-run", &[&file]) else { return };
+    let ran = lab_run("changed-run", &[&file])?;
     ran.expect(0);
     let before = fs::read(&ran.journal).unwrap();
     let go_on = |more: &[&str]| {
         let output =
-            vfiospec().args(["lab", "run", "--resume"]).arg(&ran.journal).arg(&file).args(more).output().unwrap();
+            command().args(["lab", "run", "--resume"]).arg(&ran.journal).arg(&file).args(more).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, said) = go_on(&["--backend", "vfio*"]);
@@ -538,4 +568,5 @@ fn a_run_does_not_go_on_with_other_scenarios_or_another_selection() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("the scenarios or their variables were changed since") && said.contains("help: "), "{said}");
     assert_eq!(fs::read(&ran.journal).unwrap(), before, "and the journal is as it was");
+    Ok(())
 }

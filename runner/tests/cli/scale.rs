@@ -1,25 +1,25 @@
 //! How reports grow: memory with the number of cases and never with what they have to tell, time in a straight line.
 //!
-//! `cargo test --release --test scale -- --ignored --nocapture` prints the figures in runner/README.md.
+//! `cargo test --release --test cli scale -- --ignored --nocapture` prints the figures in runner/README.md.
 
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use fixture::{BACKENDS, finished, passed, planned, started, with_reason};
 use vfiospec::{
-    event::{self, CaseResult, Event, Unchecked},
-    model::{self, Verdict},
+    event::{CaseResult, Event, Unchecked},
+    model::Verdict,
 };
 
-#[allow(dead_code)]
-#[path = "../src/report/fixture.rs"]
-mod fixture;
+use crate::{
+    common::{command, folder},
+    fixture::{BACKENDS, finished, passed, planned, started, with_reason},
+};
 
 /// What making every report of a journal took.
 struct Cost {
@@ -76,7 +76,7 @@ fn journal(path: &Path, cases: u32, failure_bytes: usize) {
 fn report(folder: &Path, journal: &Path) -> Cost {
     let file = |name: &str| folder.join(name);
     let begin = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vfiospec"))
+    let mut child = command()
         .arg("report")
         .arg(journal)
         .args([Path::new("--junit"), &file("a.xml"), Path::new("--html"), &file("a.html")])
@@ -98,13 +98,6 @@ fn report(folder: &Path, journal: &Path) -> Cost {
     };
     assert_eq!(code, Some(1), "the journal has failures");
     Cost { time: begin.elapsed(), memory }
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the target folder is writable");
-    folder
 }
 
 #[test]

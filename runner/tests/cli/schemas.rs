@@ -1,23 +1,16 @@
 //! The schema and its reference are what the types say, and what the scenarios are.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test schemas` writes them anew.
+//! `SNAPSHOTS=overwrite cargo test --test cli schemas` writes them anew.
 //!
 //! The schema is draft-07: yaml-language-server, which nearly every editor uses for YAML, reads newer drafts only in part.
 
-use std::{
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write, fs, path::PathBuf};
 
 use serde_json::Value;
 use snapbox::{Data, assert_data_eq, data::DataFormat};
 use vfiospec::language::{self, Packs};
 
-/// The repository's top folder.
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
-}
+use crate::common::top;
 
 fn scenarios() -> Vec<PathBuf> {
     let mut folders = vec![top().join("scenarios")];
@@ -198,7 +191,7 @@ fn reference(schema: &Value, pack: &Value) -> String {
     let mut text = "\
 # Reference
 
-<!-- Generated from the types in runner/src/language/scenario: change their comments, then SNAPSHOTS=overwrite cargo test --test schemas -->
+<!-- Generated from the types in runner/src/language/scenario: change their comments, then SNAPSHOTS=overwrite cargo test --test cli schemas -->
 
 Every key that a scenario may have, and from [Pack](#pack) on those of a pack. [scenarios/README.md](../scenarios/README.md) is the
 guide, with examples; [scenario.schema.json](scenario.schema.json) and [pack.schema.json](pack.schema.json) say the same as this page to

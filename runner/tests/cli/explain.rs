@@ -1,15 +1,14 @@
 //! Every code of a message has a page, and what the page shows as wrong and as right is so.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::Path};
 
-use common::lab::{events, folder, lab_run};
 use vfiospec::{
     explain::Page,
     language::{self, Packs, Source},
     model::code::{Code, Found},
 };
+
+use crate::common;
 
 /// Codes whose page cannot show a wrong file, and why.
 const WITHOUT_WRONG: [(Code, &str); 3] = [
@@ -81,38 +80,6 @@ fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_i
         let has = |what: &str| blocks.iter().any(|(_, info, _)| info.contains(what));
         let is_exempt = WITHOUT_WRONG.iter().any(|(code, _)| *code == page.code) || page.code.found() == Found::Run;
         assert!(is_exempt || has("wrong") && has("right"), "{} shows nothing wrong and right", page.code);
-    }
-}
-
-#[test]
-fn what_only_a_run_finds_is_told_in_a_run() {
-    let folder = folder("explained");
-    let mut expected = Vec::new();
-    for page in Page::all().filter(|page| page.code.found() == Found::Run) {
-        for kind in ["wrong", "right"] {
-            for text in page.examples(kind) {
-                let name = format!("{}_{kind}", page.code.as_str().replace('-', "_"));
-                let text = text.replacen("name: example\n", &format!("name: {name}\n"), 1);
-                fs::write(folder.join(&name).with_extension("yaml"), text).expect("writable");
-                expected.push((name, (kind == "wrong").then_some(page.code)));
-            }
-        }
-    }
-    assert!(expected.len() >= 2, "{expected:?}");
-    let Some(ran) = lab_run("explained-run", &[folder.to_str().expect("UTF-8")]) else { return };
-    let planned = events(&ran, "case_planned");
-    let results = events(&ran, "case_finished");
-    assert_eq!(results.len(), planned.len(), "{}", ran.stderr());
-    for (case, result) in planned
-        .iter()
-        .map(|case| (case, results.iter().find(|result| result["case"] == case["case"]).expect("a result of each")))
-    {
-        let code = expected.iter().find(|(name, _)| case["scenario"] == **name).expect("planned of these").1;
-        let detail = result["detail"].as_str().unwrap_or_default();
-        match code {
-            None => assert_eq!(result["verdict"], "passed", "{result:#}"),
-            Some(code) => assert!(detail.contains(&format!("error[{code}]")), "{code}: {result:#}"),
-        }
     }
 }
 

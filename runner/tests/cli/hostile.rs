@@ -5,8 +5,9 @@
 use std::{
     fmt::Write,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use proptest::prelude::*;
@@ -15,11 +16,12 @@ use vfiospec::{
     plan,
 };
 
+use crate::common::folder;
+
 /// `vfiospec check` on a file with this text, kept short of memory and time.
 fn check(name: &str, text: &str) -> Output {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
-    fs::create_dir_all(&folder).expect("writable");
-    let file: PathBuf = folder.join(format!("{name}.yaml"));
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let file = FOLDER.get_or_init(|| folder("hostile")).join(format!("{name}.yaml"));
     fs::write(&file, text).expect("writable");
     Command::new("sh")
         .args(["-c", r#"ulimit -v 262144; ulimit -t 20; exec "$0" check "$1""#, env!("CARGO_BIN_EXE_vfiospec")])

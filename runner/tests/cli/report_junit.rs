@@ -1,21 +1,19 @@
 //! The JUnit report is read back by parsers that did not write it, and held against what Jenkins' plugins accept.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use vfiospec::{
-    event::{self, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, PlannedCase, RunStarted, Unchecked},
-    model::{self, Observed, Verdict},
-    report::{file::write_atomic, format::Format, junit, run::Run},
+    event::{CaseResult, Event, PlannedCase},
+    model::Verdict,
+    report::{format::Format, junit, run::Run},
 };
 
-#[allow(dead_code)]
-#[path = "../src/report/fixture.rs"]
-mod fixture;
+use crate::{
+    common::runs::{hostile, run_full_of},
+    fixture,
+};
 
 fn xml(events: impl IntoIterator<Item = Event>) -> String {
     let mut xml = Vec::new();
@@ -179,96 +177,6 @@ fn all_times_have_at_most_3_decimals_alone_and_in_sum() {
     parse(&xml([fixture::started(), Event::CaseFinished(absurd)]));
 }
 
-/// A run of each verdict, with `text` in every string of every event.
-fn run_full_of(text: &str) -> Vec<Event> {
-    let s = || text.to_owned();
-    let mut events = vec![Event::RunStarted(RunStarted {
-        format: event::FORMAT,
-        tool: s(),
-        started_ms: u64::MAX,
-        hostname: s(),
-        kernel: s(),
-        iommu: s(),
-        devices: vec![DeviceUsed {
-            name: s(),
-            bdf: s(),
-            ids: s(),
-            class: 0,
-            capabilities: Vec::new(),
-            largest_bar: 0,
-            driver: Some(s()),
-        }],
-        lab: Some(s()),
-        boot: s(),
-        scenarios: s(),
-        shuffle: Some(u64::MAX),
-        lab_iommu: Some(s()),
-        again: s(),
-    })];
-    let verdicts = [Verdict::Passed, Verdict::Failed, Verdict::Error, Verdict::Skipped];
-    events.extend((0..4).map(|case| {
-        Event::CasePlanned(PlannedCase {
-            case,
-            pack: s(),
-            scenario: s(),
-            backend: s(),
-            device: s(),
-            name: s(),
-            file: s(),
-            line: 1,
-            covers: vec![s()],
-            summary: s(),
-        })
-    }));
-    events.extend((0..).zip(verdicts).map(|(case, verdict)| {
-        Event::CaseFinished(CaseResult {
-            case,
-            verdict,
-            micros: 1,
-            message: Some(s()),
-            detail: Some(s()),
-            at: Some(s()),
-            trace: vec![s()],
-            before: vec![s()],
-            kernel_log: vec![s()],
-            unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
-            checks: 1,
-            measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2] }],
-            observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
-                .map(|state| Observation { observer: s(), state, detail: Some(s()) })
-                .to_vec(),
-            true_backend: Some(s()),
-            attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
-            died: true,
-        })
-    }));
-    events
-}
-
-fn hostile() -> Vec<String> {
-    let mut texts: Vec<String> = [
-        "",
-        "\u{1b}[31mred\u{1b}[0m",
-        "nul \0 nul",
-        "\u{fffe}\u{ffff}\u{feff}",
-        "]]>",
-        "]]]]>>]]",
-        "]]></failure><skipped/><failure><![CDATA[",
-        "]]></system-out><skipped/><system-out><![CDATA[",
-        "\"/><skipped/><x y=\"",
-        "'/><!-- <?xml version='1.1'?> <!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]> &y; &#0; &#x1b; &amp;lt;",
-        "one\r\ntwo\rthree\n\n\tfour\n",
-        "[[ATTACHMENT|/etc/passwd]]",
-        "🦀 ü € \u{202e}txet",
-    ]
-    .map(str::to_owned)
-    .into();
-    let beyond = ['\u{2028}', '\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{1fffe}', '\u{10ffff}'];
-    texts.push(('\0'..'\u{300}').chain(beyond).collect());
-    texts.push("]]>\u{1b}&".repeat(40_000));
-    texts
-}
-
 #[test]
 fn nothing_that_is_captured_can_change_a_verdict_or_break_the_file() {
     for text in hostile() {
@@ -416,54 +324,4 @@ proptest! {
         prop_assert_eq!(page.matches("<article ").count(), 2);
         prop_assert!(!page.contains("<img") && !page.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     }
-}
-
-/// Runs a tool over every report that is hard to read, if this machine has it.
-fn with_tool(name: &str, command: impl Fn(&Path) -> Command) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![fixture::started()]]);
-    for (n, events) in runs.enumerate() {
-        let path = folder.join(format!("{n}.xml"));
-        write_atomic(&path, |out| junit::write(&Run::from_events(events), out)).expect("written");
-        match command(&path).output() {
-            Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(e) => return not_checked(&format!("with {name}: {e}")),
-        }
-    }
-}
-
-/// Not through eprint!, which the test harness swallows for tests that pass.
-fn not_checked(what: &str) {
-    let _ = writeln!(std::io::stderr(), "*** NOT CHECKED {what}");
-}
-
-#[test]
-fn python_reads_the_same_verdicts() {
-    const SCRIPT: &str = "
-import sys, xml.etree.ElementTree as tree
-cases = tree.parse(sys.argv[1]).getroot().findall('testsuite/testcase')
-found = [[c.tag for c in case if c.tag in ('failure', 'error', 'skipped')] for case in cases]
-assert all(len(verdicts) <= 1 for verdicts in found), found
-assert len(cases) in (0, 45) or found == [[], ['failure'], ['error'], ['skipped']], found
-";
-    with_tool("python3", |path| {
-        let mut command = Command::new("python3");
-        command.args(["-c", SCRIPT]).arg(path);
-        command
-    });
-}
-
-#[test]
-fn the_schema_itself_accepts_every_report() {
-    // The schema is not ours to ship: name it in VFIOSPEC_JUNIT_XSD, or lay it beside the checkout.
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/junit-10.xsd");
-    let schema = std::env::var_os("VFIOSPEC_JUNIT_XSD").map_or(beside, PathBuf::from);
-    if !schema.exists() {
-        return not_checked("with junit-10.xsd: set VFIOSPEC_JUNIT_XSD to its path");
-    }
-    with_tool("xmllint", |path| {
-        let mut command = Command::new("xmllint");
-        command.arg("--noout").arg("--schema").arg(&schema).arg(path);
-        command
-    });
 }

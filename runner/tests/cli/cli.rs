@@ -1,26 +1,8 @@
 //! What the verbs promise on a machine without any device, root or kernel module.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{path::PathBuf, process::Command};
 
-fn vfiospec(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vfiospec"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
-        .env("NO_COLOR", "1")
-        .args(arguments)
-        .output()
-        .expect("the binary starts")
-}
-
-#[track_caller]
-fn expect(output: &Output, code: i32) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
-    (stdout, stderr)
-}
+use crate::common::{command, expect, folder, vfiospec};
 
 #[test]
 fn check_finds_no_mistake_in_our_own_scenarios() {
@@ -90,7 +72,7 @@ fn filters_select_cases_and_say_when_there_are_none() {
     }
     let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", "no/such.jsonl"]), 2);
     assert!(stderr.contains("no/such.jsonl") && stderr.contains("help: "), "{stderr}");
-    let torn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torn.jsonl");
+    let torn = folder("torn").join("torn.jsonl");
     std::fs::write(&torn, "{\"event\":\"run_st").unwrap();
     let (_, stderr) = expect(&vfiospec(&["list", "--rerun", "failed", "--from", torn.to_str().unwrap()]), 2);
     assert!(stderr.contains("there is no run in the journal") && stderr.contains("help: "), "{stderr}");
@@ -98,8 +80,7 @@ fn filters_select_cases_and_say_when_there_are_none() {
 
 #[test]
 fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing");
-    let _ = std::fs::remove_dir_all(&folder);
+    let folder = folder("nothing");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (junit, journal) = (file("junit.xml"), file("journal.jsonl"));
     let run = |more: &[&str]| {
@@ -127,9 +108,7 @@ fn a_run_of_nothing_is_no_success_unless_it_is_said_to_be() {
 
 /// What a good run left: a journal and a report, and the folder that they are in.
 fn earlier_run(name: &str) -> (PathBuf, String, String) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder(name);
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (junit, journal) = (file("junit.xml"), file("journal.jsonl"));
     std::fs::write(&journal, "an earlier run\n").unwrap();
@@ -169,7 +148,7 @@ fn what_cannot_be_written_is_found_before_anything_is_changed() {
 #[test]
 fn a_run_that_cannot_begin_loses_no_journal_and_its_report_says_so() {
     for verb in [&["lab", "run", "--cache", "/proc/none"][..], &["run", "--device", "ffff:ff:1f.7"]] {
-        let (_, junit, journal) = earlier_run("not-begun");
+        let (_, junit, journal) = earlier_run(&format!("not-begun-{}", verb[0]));
         let more = ["--junit", &junit, "--journal", &journal, "--json", "-", "scenarios/kernel/dma_mapping.yaml"];
         let (stdout, stderr) = expect(&vfiospec(&[verb, &more].concat()), 3);
         assert!(stderr.contains("is of an earlier run, and stays as it is"), "{stderr}");
@@ -201,7 +180,7 @@ fn show_writes_out_what_the_declarative_form_stands_for() {
 
 #[test]
 fn a_scenario_that_is_called_like_a_backend_is_found() {
-    let scenarios = temp("called-like-a-backend").join("p");
+    let scenarios = folder("called-like-a-backend").join("p");
     std::fs::create_dir_all(&scenarios).unwrap();
     let scenario = "name: to_iommufd__raw\nbackends: [iommufd]\ncases:\n- name: c\n  region: { memory: anonymous, size: 4KiB }\n  \
                     expect: { map: ok }\n";
@@ -240,7 +219,7 @@ fn an_address_that_is_none_is_wrong_usage() {
 
 #[test]
 fn an_invalid_scenario_touches_no_device() {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("invalid.yaml");
+    let file = folder("invalid").join("invalid.yaml");
     std::fs::write(&file, "name: x\nbackends: all\ncases: []\n").unwrap();
     let (_, stderr) = expect(&vfiospec(&["run", "--device", "ffff:ff:1f.7", file.to_str().unwrap()]), 2);
     assert!(stderr.contains("invalid.yaml:3:8"), "{stderr}");
@@ -256,7 +235,7 @@ fn help_tells_the_exit_codes() {
 
 #[test]
 fn messages_for_programs_are_an_object_a_line() {
-    let folder = temp("messages");
+    let folder = folder("messages");
     let file = folder.join("bad.yaml");
     let text = "name: ü\nbackends: all\ncases:\n  - name: a\n    region: { memory: anonymous, size: 4KB }\n    expect: { map: ok }\n    region: { memory: anonymous, size: 4KiB }\n";
     std::fs::write(&file, text).unwrap();
@@ -300,7 +279,7 @@ fn explain_tells_what_a_code_means_also_as_it_is_copied_from_a_message() {
 
 #[test]
 fn what_new_writes_is_right_and_is_never_written_over_a_file() {
-    let folder = temp("new");
+    let folder = folder("new");
     let pack = folder.join("deep/acme-nic");
     let path = |file: &str| pack.join(file).to_str().unwrap().to_owned();
     expect(&vfiospec(&["new", "pack", pack.to_str().unwrap()]), 0);
@@ -330,7 +309,7 @@ fn what_new_writes_is_right_and_is_never_written_over_a_file() {
 
 #[test]
 fn a_case_that_failed_is_made_a_scenario_of_its_own() {
-    let folder = temp("from");
+    let folder = folder("from");
     let scenario = folder.join("s.yaml");
     let text = "\
 name: s
@@ -421,13 +400,12 @@ cases:
 #[test]
 fn check_with_watch_checks_again_when_a_file_changes_until_it_is_interrupted() {
     use std::io::{BufRead, BufReader};
-    let folder = temp("watch");
+    let folder = folder("watch");
     let file = folder.join("w.yaml");
     let right = "name: w\nbackends: all\ncases:\n  - name: a\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
     std::fs::write(&file, right.replace("map: ok", "map: okay")).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vfiospec"))
+    let mut child = command()
         .args(["check", "--watch", file.to_str().unwrap()])
-        .env("NO_COLOR", "1")
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -493,17 +471,9 @@ fn completions_and_the_manual_know_every_verb() {
     }
     let (page, _) = expect(&vfiospec(&["man"]), 0);
     assert!(page.contains(".TH vfiospec 1") && page.contains("Exit codes"), "{page}");
-    let folder = temp("man");
+    let folder = folder("man");
     expect(&vfiospec(&["man", folder.to_str().unwrap()]), 0);
     for page in ["vfiospec.1", "vfiospec-check.1", "vfiospec-lab-run.1", "vfiospec-new-case.1"] {
         assert!(folder.join(page).is_file(), "{page}");
     }
-}
-
-/// A fresh folder for a test's files.
-fn temp(name: &str) -> std::path::PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }

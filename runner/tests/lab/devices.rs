@@ -1,10 +1,23 @@
 //! Several devices in one case, virtual functions, and steps at the same time: the binary, in the lab, on the real kernel.
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::lab::{Ran, events, folder, lab_run, results, top};
+use crate::{
+    Test, Tested,
+    common::{self, folder, top},
+    guests::{Ran, events, lab_run, results},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    the_guides_examples_with_several_devices_hold_on_two,
+    a_virtual_function_opens_with_its_devices_token_on_every_backend,
+    a_device_that_is_not_there_is_a_skip_that_says_so,
+    virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process,
+    all_devices_open_at_the_same_time_and_the_times_are_in_the_result,
+    a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named,
+    a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it,
+];
 
 const SRIOV: &str = "scenarios/kernel/pci_sriov_uapi.yaml";
 
@@ -25,8 +38,7 @@ fn message(result: &serde_json::Value) -> String {
     result["message"].as_str().unwrap_or_default().to_owned()
 }
 
-#[test]
-fn the_guides_examples_with_several_devices_hold_on_two() {
+fn the_guides_examples_with_several_devices_hold_on_two() -> Tested {
     let pack = folder("several").join("several");
     fs::create_dir_all(&pack).unwrap();
     let markdown = fs::read_to_string(top().join("scenarios/README.md")).unwrap();
@@ -36,18 +48,16 @@ fn the_guides_examples_with_several_devices_hold_on_two() {
     }
     for iommu in ["intel", "virtio"] {
         let arguments = [pack.to_str().unwrap(), "--iommu", iommu, "--device", "edu", "--device", "igb"];
-        let Some(ran) = lab_run(&format!("several-{iommu}"), &arguments) else { return };
+        let ran = lab_run(&format!("several-{iommu}"), &arguments)?;
         ran.expect(0);
         assert!(!ran.junit().contains("<skipped"), "an example that does not apply shows nothing:\n{}", ran.stdout());
     }
+    Ok(())
 }
 
-#[test]
-fn a_virtual_function_opens_with_its_devices_token_on_every_backend() {
+fn a_virtual_function_opens_with_its_devices_token_on_every_backend() -> Tested {
     for iommu in ["intel", "intel-scalable"] {
-        let Some(ran) = lab_run(&format!("sriov-{iommu}"), &[SRIOV, "--iommu", iommu, "--device", "igb"]) else {
-            return;
-        };
+        let ran = lab_run(&format!("sriov-{iommu}"), &[SRIOV, "--iommu", iommu, "--device", "igb"])?;
         ran.expect(0);
         let all = events(&ran, "case_planned");
         assert_eq!(verdicts(&ran, "passed"), all.len(), "{}", ran.stdout());
@@ -57,10 +67,10 @@ fn a_virtual_function_opens_with_its_devices_token_on_every_backend() {
             covered.map(|name| name.as_str().unwrap().to_owned()).collect();
         assert_eq!(covered.len(), 3 * 3 * 5, "{covered:?}");
     }
+    Ok(())
 }
 
-#[test]
-fn a_device_that_is_not_there_is_a_skip_that_says_so() {
+fn a_device_that_is_not_there_is_a_skip_that_says_so() -> Tested {
     let file = scenario(
         "missing",
         "name: missing\nbackends: [iommufd]\ncases:\n  \
@@ -69,7 +79,7 @@ fn a_device_that_is_not_there_is_a_skip_that_says_so() {
          - name: function\n    devices: { vf: virtual_function }\n    steps:\n      - info:\n  \
          - name: all\n    devices: { others: all }\n    steps:\n      - check: \"{{ others | length == 0 }}\"\n",
     );
-    let Some(ran) = lab_run("missing-run", &[file.to_str().unwrap()]) else { return };
+    let ran = lab_run("missing-run", &[file.to_str().unwrap()])?;
     ran.expect(0);
     let results = results(&ran);
     for (case, why) in [
@@ -81,10 +91,10 @@ fn a_device_that_is_not_there_is_a_skip_that_says_so() {
         assert!(message(&results[case]).contains(why), "{}", results[case]);
     }
     assert_eq!(results["all"]["verdict"], "passed", "{}", results["all"]);
+    Ok(())
 }
 
-#[test]
-fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() {
+fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() -> Tested {
     let file = scenario(
         "leftovers",
         r#"name: leftovers
@@ -122,7 +132,7 @@ cases:
         device: vf
 "#,
     );
-    let Some(ran) = lab_run("leftovers-run", &[file.to_str().unwrap(), "--device", "igb"]) else { return };
+    let ran = lab_run("leftovers-run", &[file.to_str().unwrap(), "--device", "igb"])?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["fails"]["verdict"], "failed", "{}", results["fails"]);
@@ -131,15 +141,15 @@ cases:
     assert_eq!(results["dies"]["verdict"], "error", "{}", results["dies"]);
     // Where one was left, this could make none: that is what is proved.
     assert_eq!(results["afterwards"]["verdict"], "passed", "{}", results["afterwards"]);
+    Ok(())
 }
 
-#[test]
-fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() {
+fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() -> Tested {
     let file = "scenarios/kernel/pci_device_init_perf.yaml";
     for (devices, count) in [(&["edu"][..], 1), (&["edu", "igb"], 2)] {
         let mut arguments = vec![file];
         devices.iter().for_each(|device| arguments.extend(["--device", device]));
-        let Some(ran) = lab_run(&format!("init-{count}"), &arguments) else { return };
+        let ran = lab_run(&format!("init-{count}"), &arguments)?;
         ran.expect(0);
         assert_eq!(verdicts(&ran, "passed"), 5 * count, "{}", ran.stdout());
         for result in events(&ran, "case_finished") {
@@ -151,10 +161,10 @@ fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() {
         }
         assert!(ran.junit().contains("measured init: "), "{}", ran.junit());
     }
+    Ok(())
 }
 
-#[test]
-fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() {
+fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() -> Tested {
     let file = scenario(
         "at_once",
         r#"name: at_once
@@ -197,7 +207,7 @@ cases:
       - check: "{{ gone.bytes == 16384 }}"
 "#,
     );
-    let Some(ran) = lab_run("at-once-run", &[file.to_str().unwrap()]) else { return };
+    let ran = lab_run("at-once-run", &[file.to_str().unwrap()])?;
     ran.expect(1);
     let results = results(&ran);
     assert!(results["one_fails"]["detail"].as_str().unwrap().contains("in branch 1"), "{}", results["one_fails"]);
@@ -212,20 +222,21 @@ cases:
     assert_eq!(leaves("all_map")["state"], "unchecked", "{}", results["all_map"]);
     assert_eq!(leaves("all_map")["detail"], "what `parallel` maps is not followed");
     assert_eq!(leaves("one_wakes_the_other")["state"], "held");
+    Ok(())
 }
 
 /// No device here has a reset that never ends. One of igb takes 0.1 s at the least, and many of them longer than the case may: what
 /// is told of a case whose time ends in a reset is the same.
-#[test]
-fn a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it() {
+fn a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it() -> Tested {
     let file = scenario(
         "resets",
         "name: resets\nbackends: [iommufd]\ncases:\n  - name: many\n    timeout: 5s\n    steps:\n      \
          - repeat:\n          times: 10000\n          steps:\n            - reset:\n",
     );
-    let Some(ran) = lab_run("resets-run", &[file.to_str().unwrap(), "--device", "igb"]) else { return };
+    let ran = lab_run("resets-run", &[file.to_str().unwrap(), "--device", "igb"])?;
     ran.expect(1);
     let result = &results(&ran)["many"];
     assert_eq!(result["verdict"], "failed", "{result}");
     assert!(message(result).contains("timed out after 5s in reset at"), "{result}");
+    Ok(())
 }

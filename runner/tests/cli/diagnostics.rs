@@ -1,6 +1,6 @@
 //! The catalogue of mistakes: `diagnostics/<mistake>.yaml` is wrong, and `diagnostics/<mistake>.txt` is what `vfiospec check` says.
 //!
-//! `<mistake>.args` holds the arguments instead where the mistake is in those. `SNAPSHOTS=overwrite cargo test --test diagnostics`
+//! `<mistake>.args` holds the arguments instead where the mistake is in those. `SNAPSHOTS=overwrite cargo test --test cli diagnostics`
 //! writes what is said now; read the difference before you commit it.
 
 use std::collections::BTreeSet;
@@ -78,7 +78,7 @@ fn every_code_that_check_finds_is_in_the_catalogue() {
         assert!(
             is_shown || is_exempt,
             "no golden file shows the code `{code}`: add runner/tests/diagnostics/NAME.yaml with the mistake, run \
-             `SNAPSHOTS=overwrite cargo test --test diagnostics`, and read NAME.txt as its user would"
+             `SNAPSHOTS=overwrite cargo test --test cli diagnostics`, and read NAME.txt as its user would"
         );
         assert!(!(is_shown && is_exempt), "a golden file shows the code `{code}`");
     }

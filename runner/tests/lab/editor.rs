@@ -1,7 +1,6 @@
 //! What an editor shows of our schema: a real yaml-language-server, spoken to as an editor speaks to it (LSP), on a real scenario.
 //!
-//! It is an npm package. Where npm is missing, or cannot get the package, the tests fail in CI and say on the terminal elsewhere that
-//! they checked nothing.
+//! It is an npm package.
 
 use std::{
     collections::BTreeSet,
@@ -14,11 +13,25 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::{
+    NotTested, Test, Tested,
+    common::{text, top},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    of_every_key_its_own_text_an_example_and_its_default_are_shown,
+    a_key_is_explained_whatever_stands_behind_it,
+    keys_and_values_are_offered_where_they_fit,
+    every_key_is_offered_with_its_text_where_it_stands,
+    a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not,
+];
+
 /// The version that is tried; a newer one should do as well.
 const SERVER: &str = "yaml-language-server@1.25.0";
 
-/// The server's program, installed in the tests' own folder the first time; `None` where that is not possible outside of CI.
-fn program() -> Option<&'static Path> {
+/// The server's program, installed in the tests' own folder the first time.
+fn program() -> Result<&'static Path, NotTested> {
     static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let installed = PROGRAM.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("yaml-language-server");
@@ -28,22 +41,14 @@ fn program() -> Option<&'static Path> {
         }
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder).arg(SERVER);
-        let output = npm.output().map_err(|error| format!("npm cannot be started: {error}"))?;
-        match output.status.success() && program.is_file() {
-            true => Ok(program),
-            false => Err(format!("npm install {SERVER} failed:\n{}", String::from_utf8_lossy(&output.stderr))),
+        let output = npm.output().map_err(|error| format!("npm does not start: {error}"))?;
+        if output.status.success() && program.is_file() {
+            Ok(program)
+        } else {
+            Err(format!("npm install {SERVER} failed:\n{}", text(&output.stderr)))
         }
     });
-    match installed {
-        Ok(program) => Some(program),
-        Err(reason) => {
-            let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-            assert!(!ci, "CI needs the language server:\n{reason}");
-            // Not through print!, which the test harness swallows for tests that pass.
-            let _ = writeln!(std::io::stderr(), "\n*** NOT TESTED: what editors show of the schema, because {reason}");
-            None
-        }
-    }
+    installed.as_deref().map_err(|reason| NotTested::because(reason.as_str()))
 }
 
 /// The server, as an editor holds it.
@@ -175,22 +180,19 @@ impl Drop for Server {
 }
 
 /// The server with a scenario of the repository open, and its address. It takes a second to start, so there is one for all tests.
-fn with_scenario(test: impl FnOnce(&mut Server, &str)) {
+fn with_scenario(test: impl FnOnce(&mut Server, &str)) -> Tested {
     static SERVER: OnceLock<Mutex<Server>> = OnceLock::new();
-    let Some(program) = program() else { return };
+    let program = program()?;
     let mut server = SERVER
         .get_or_init(|| {
             let mut server = Server::start(program);
-            server.open(&uri(), &text());
+            server.open(&uri(), &scenario_text());
             Mutex::new(server)
         })
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     test(&mut server, &uri());
-}
-
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+    Ok(())
 }
 
 fn scenario() -> PathBuf {
@@ -201,13 +203,13 @@ fn uri() -> String {
     format!("file://{}", scenario().display())
 }
 
-fn text() -> String {
+fn scenario_text() -> String {
     fs::read_to_string(scenario()).expect("readable")
 }
 
 /// The line and column (from 0) where a word first stands in the scenario.
 fn place(word: &str) -> (usize, usize) {
-    let text = text();
+    let text = scenario_text();
     let found = text.lines().enumerate().find_map(|(line, text)| Some((line, text.find(word)?)));
     found.unwrap_or_else(|| panic!("{word} is not in the scenario"))
 }
@@ -292,8 +294,7 @@ fn whole(server: &mut Server, file: &'static str) -> (String, String, Vec<Key>) 
     (uri, text, keys)
 }
 
-#[test]
-fn of_every_key_its_own_text_an_example_and_its_default_are_shown() {
+fn of_every_key_its_own_text_an_example_and_its_default_are_shown() -> Tested {
     with_scenario(|server, _| {
         let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
         for file in WHOLE {
@@ -315,28 +316,26 @@ fn of_every_key_its_own_text_an_example_and_its_default_are_shown() {
         }
         assert!(seen.len() > 200, "{seen:#?}");
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), seen.len(), wrong.join("\n\n"));
-    });
+    })
 }
 
-#[test]
-fn a_key_is_explained_whatever_stands_behind_it() {
+fn a_key_is_explained_whatever_stands_behind_it() -> Tested {
     with_scenario(|server, _| {
         for (number, value) in ["16KiB", "4096", "2M", "\"{{ page }}\"", "\"{{ page\"", "", "[1]"].iter().enumerate() {
             let uri = format!("file://{}", scenario().with_file_name(format!("value{number}.yaml")).display());
             let (line, column) = place("size: \"{{ page }}\"");
-            server.open(&uri, &text().replacen("size: \"{{ page }}\"", &format!("size: {value}"), 1));
+            server.open(&uri, &scenario_text().replacen("size: \"{{ page }}\"", &format!("size: {value}"), 1));
             let hover = server.at("textDocument/hover", &uri, (line, column + 1));
             let shown = hover["contents"]["value"].as_str().unwrap_or_default();
             assert!(shown.starts_with("The region's length in bytes"), "{value}: {hover}");
             assert!(shown.contains("Example"), "{value}: {hover}");
         }
-    });
+    })
 }
 
-#[test]
-fn keys_and_values_are_offered_where_they_fit() {
+fn keys_and_values_are_offered_where_they_fit() -> Tested {
     with_scenario(|server, _| {
-        let text = text();
+        let text = scenario_text();
         let (line, _) = place("- name: map_unmap");
         let offered = |server: &mut Server, added: &str, name: &str| -> Vec<String> {
             // A line more in the first case, as it is while one types.
@@ -355,11 +354,10 @@ fn keys_and_values_are_offered_where_they_fit() {
         assert!(!keys.contains(&"cases".to_owned()), "{keys:?}");
         let values = offered(server, "    fixture: ", "values.yaml");
         assert!(values.contains(&"shared".to_owned()) && values.contains(&"fresh".to_owned()), "{values:?}");
-    });
+    })
 }
 
-#[test]
-fn every_key_is_offered_with_its_text_where_it_stands() {
+fn every_key_is_offered_with_its_text_where_it_stands() -> Tested {
     with_scenario(|server, _| {
         let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
         for file in WHOLE {
@@ -392,18 +390,17 @@ fn every_key_is_offered_with_its_text_where_it_stands() {
         }
         assert!(seen.len() > 50, "{seen:#?}");
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), seen.len(), wrong.join("\n"));
-    });
+    })
 }
 
-#[test]
-fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() {
+fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() -> Tested {
     with_scenario(|server, _| {
         let wrong = format!("file://{}", scenario().with_file_name("wrong.yaml").display());
-        server.open(&wrong, &text().replacen("matrix:", "matirx:", 1));
+        server.open(&wrong, &scenario_text().replacen("matrix:", "matirx:", 1));
         let value = format!("file://{}", scenario().with_file_name("value.yaml").display());
-        server.open(&value, &text().replacen("backends:", "fixture: frash\nbackends:", 1));
+        server.open(&value, &scenario_text().replacen("backends:", "fixture: frash\nbackends:", 1));
         let right = format!("file://{}", scenario().with_file_name("right.yaml").display());
-        server.open(&right, &text());
+        server.open(&right, &scenario_text());
         let said = |server: &mut Server, uri: &str| {
             loop {
                 let found = server.diagnostics.iter().rev().find(|found| found["uri"] == uri);
@@ -418,5 +415,5 @@ fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() {
         let told = said(server, &value).to_string();
         assert!(told.contains("fresh"), "{told}");
         assert_eq!(said(server, &right), json!([]));
-    });
+    })
 }

@@ -3,19 +3,34 @@
 //! The programs are built from the kernel source in the lab's cache, into the cache; nothing of them is in this repository. A case of
 //! ours names its counterpart in `covers`. With `--ignored`, the benchmark says how long both take for the same cases.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
-    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
 
 use vfiospec::lab::{DeviceModel, default_cache};
+
+use crate::{
+    NotTested, Test, Tested,
+    common::{command, folder, text, vfiospec},
+    guests::place,
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    on_edu_all_verdicts_are_the_same,
+    on_a_bar_of_2_gib_all_verdicts_are_the_same,
+    where_the_kernels_harness_aborts_ours_works,
+    the_harness_is_read_as_it_is_written,
+    a_verdict_without_a_counterpart_and_one_that_differs_are_told;
+    ignored:
+    on_igb_all_verdicts_are_the_same,
+    benchmark_of_the_same_cases,
+];
 
 const PROGRAMS: [&str; 7] = [
     "vfio_dma_mapping_test",
@@ -30,38 +45,14 @@ const PROGRAMS: [&str; 7] = [
 /// Written by hand into the output between the programs'; none of them begins a line so.
 const MARK: &str = "@@";
 
-/// The repository's top folder.
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
-}
-
-fn vfiospec() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfiospec"));
-    command.current_dir(top()).env("NO_COLOR", "1").env("LANG", "C.UTF-8");
-    command
-}
-
-/// Says what is not tested and why; where `CI` is set there is no excuse.
-fn not_tested(reason: &str) {
-    let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-    assert!(!ci, "CI needs this:\n{reason}");
-    // Not through print!, which the test harness swallows for tests that pass.
-    let _ = writeln!(
-        std::io::stderr(),
-        "\n*** NOT TESTED: the kernel's own selftests were not compared with ours\n{reason}"
-    );
-}
-
-/// The folder with the kernel's own programs, built once for each version of the source; `None`, and the reason said, where that
-/// cannot be done.
-fn upstream() -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|reason| not_tested(&reason)).ok());
-    built.as_deref()
+/// The folder with the kernel's own programs, built once for each version of the source.
+fn upstream() -> Result<&'static Path, NotTested> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(build).as_deref().map_err(|reason| NotTested::because(reason.as_str()))
 }
 
 fn build() -> Result<PathBuf, String> {
-    let output = vfiospec().args(["lab", "prepare"]).output().expect("the binary starts");
+    let output = vfiospec(&["lab", "prepare"]);
     if !output.status.success() {
         assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -256,11 +247,10 @@ impl Both<'_> {
         script
     }
 
-    /// Both in one guest; `None` where that cannot be done.
-    fn run(&self, name: &str) -> Option<BTreeMap<String, OnDevice>> {
+    /// Both in one guest.
+    fn run(&self, name: &str) -> Result<BTreeMap<String, OnDevice>, NotTested> {
         let built = upstream()?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&folder);
+        let folder = folder(name);
         let programs = folder.join("programs");
         fs::create_dir_all(&programs).expect("the target folder is writable");
         for program in self.programs {
@@ -270,17 +260,19 @@ impl Both<'_> {
         fs::write(&job, self.script()).expect("written");
         fs::set_permissions(&job, fs::Permissions::from_mode(0o755)).expect("it is ours");
 
-        let mut command = vfiospec();
+        let mut command = command();
         command.args(["lab", "exec", "--add", "scenarios", "--add"]).arg(&programs);
         for model in self.models {
             command.args(["--device", model.name()]);
         }
         command.arg("--").arg(&job);
+        let place = place();
         let output = command.output().expect("the binary starts");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        drop(place);
+        let text = text(&output.stdout);
         fs::write(folder.join("output"), &text).expect("written");
         assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
-        Some(read(&text))
+        Ok(read(&text))
     }
 }
 
@@ -350,12 +342,11 @@ fn read(text: &str) -> BTreeMap<String, OnDevice> {
     devices
 }
 
-/// All that the kernel's programs and ours say of a device; one guest at a time.
-fn compared(model: DeviceModel) -> Option<OnDevice> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+/// All that the kernel's programs and ours say of a device.
+fn compared(model: DeviceModel) -> Result<OnDevice, NotTested> {
     let both = Both { models: &[model], programs: &PROGRAMS, filters: "", selection: "scenarios/kernel", rounds: 1 };
-    both.run(&format!("parity-{}", model.name()))?.remove(model.name())
+    let mut devices = both.run(&format!("parity-{}", model.name()))?;
+    Ok(devices.remove(model.name()).expect("the script ran on the device"))
 }
 
 /// Fails with every difference, and what both said.
@@ -376,22 +367,21 @@ fn expect_parity(on: &OnDevice, fewest: usize, programs: usize) {
     assert_eq!(on.ours_exit, 0, "{}", on.ours_output);
 }
 
-#[test]
-fn on_edu_all_verdicts_are_the_same() {
-    let Some(on) = compared(DeviceModel::Edu) else { return };
+fn on_edu_all_verdicts_are_the_same() -> Tested {
+    let on = compared(DeviceModel::Edu)?;
     expect_parity(&on, 61, PROGRAMS.len());
+    Ok(())
 }
 
-#[test]
-fn on_a_bar_of_2_gib_all_verdicts_are_the_same() {
-    let Some(on) = compared(DeviceModel::PciTestdev) else { return };
+fn on_a_bar_of_2_gib_all_verdicts_are_the_same() -> Tested {
+    let on = compared(DeviceModel::PciTestdev)?;
     expect_parity(&on, 61, PROGRAMS.len());
+    Ok(())
 }
 
-#[test]
-#[ignore = "the kernel's own program needs minutes for this device: run with --ignored"]
-fn on_igb_all_verdicts_are_the_same() {
-    let Some(on) = compared(DeviceModel::Igb) else { return };
+/// The kernel's own program needs minutes for this device: run with --ignored.
+fn on_igb_all_verdicts_are_the_same() -> Tested {
+    let on = compared(DeviceModel::Igb)?;
     expect_parity(&on, 61, PROGRAMS.len());
     assert_eq!(on.theirs["vfio_pci_driver_test"].verdicts.len(), 35, "{}", on.theirs["vfio_pci_driver_test"].output);
     assert_eq!(
@@ -400,22 +390,22 @@ fn on_igb_all_verdicts_are_the_same() {
         "{}",
         on.theirs["vfio_pci_sriov_uapi_test"].output
     );
+    Ok(())
 }
 
-#[test]
-fn where_the_kernels_harness_aborts_ours_works() {
-    let Some(on) = compared(DeviceModel::Ivshmem) else { return };
+fn where_the_kernels_harness_aborts_ours_works() -> Tested {
+    let on = compared(DeviceModel::Ivshmem)?;
     expect_parity(&on, 6, PROGRAMS.len());
     let aborted: Vec<_> = on.verdicts().filter(|(_, theirs)| *theirs == Verdict::None).collect();
     assert!(aborted.len() >= 50, "a BAR smaller than a page ends it: {aborted:?}");
     for (name, _) in aborted.iter().filter(|(name, _)| name.starts_with("vfio_dma_")) {
         assert_eq!(on.ours(name), Some(Verdict::Passed), "{name}");
     }
+    Ok(())
 }
 
-#[test]
-#[ignore = "a benchmark: to be run by itself, on a machine that does nothing else, with --nocapture"]
-fn benchmark_of_the_same_cases() {
+/// A benchmark: to be run by itself, on a machine that does nothing else, with --nocapture.
+fn benchmark_of_the_same_cases() -> Tested {
     let huge: String =
         ["vfio_type1_iommu", "vfio_type1v2_iommu", "iommufd_compat_type1", "iommufd_compat_type1v2", "iommufd"]
             .map(|backend| format!("-V {backend}_anonymous_hugetlb_1gb "))
@@ -433,7 +423,7 @@ fn benchmark_of_the_same_cases() {
         {
             let selection = format!("{chosen}{files}");
             let both = Both { models: &[model], programs: &PROGRAMS[..4], filters, selection: &selection, rounds };
-            let Some(devices) = both.run("benchmark") else { return };
+            let devices = both.run("benchmark")?;
             let on = &devices[model.name()];
             // Whoever skips is quick: it counts only where both say the same.
             expect_parity(on, 40, 4);
@@ -447,10 +437,10 @@ fn benchmark_of_the_same_cases() {
             );
         }
     }
+    Ok(())
 }
 
-#[test]
-fn the_harness_is_read_as_it_is_written() {
+fn the_harness_is_read_as_it_is_written() -> Tested {
     let mut program = Program {
         output: "TAP version 13\n1..4\n#  RUN           a.one ...\nok 1 a.one\n#  RUN           a.two ...\n\
                  ok 2 a.two # SKIP Device does not support reset\n#  RUN           a.three ...\n\
@@ -462,10 +452,10 @@ fn the_harness_is_read_as_it_is_written() {
     program.read();
     let verdicts: Vec<_> = program.verdicts.iter().map(|(name, verdict)| format!("{name} {verdict}")).collect();
     assert_eq!(verdicts, ["a.four failed", "a.one passed", "a.three no verdict", "a.two skipped"]);
+    Ok(())
 }
 
-#[test]
-fn a_verdict_without_a_counterpart_and_one_that_differs_are_told() {
+fn a_verdict_without_a_counterpart_and_one_that_differs_are_told() -> Tested {
     let text = format!(
         "{MARK} begin edu vfio_a\nok 1 a.same\nok 2 a.missing\nnot ok 3 a.differs\n\n{MARK} end 1 1.00 3.50\n\
          {MARK} begin edu ours\n\n{MARK} end 0 3.50 4.00\n{MARK} journal\n{}\n",
@@ -492,4 +482,5 @@ fn a_verdict_without_a_counterpart_and_one_that_differs_are_told() {
             "a.missing: there passed, and no case of ours covers it"
         ]
     );
+    Ok(())
 }

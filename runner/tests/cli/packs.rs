@@ -1,0 +1,75 @@
+//! Packs of vendors: folders of YAML, anywhere, as the verbs that touch no device take them.
+
+use std::{fs, os::unix::fs::symlink};
+
+use crate::common::{folder_outside, guides_pack, said, vfiospec_in};
+
+#[test]
+fn a_vendors_pack_outside_of_the_repository_works_like_ours() {
+    let folder = folder_outside("outside");
+    guides_pack(&folder.join("card"));
+    assert!(said(&vfiospec_in(&folder, &["check", "card"]), 0).contains("1 file and 1 pack: no mistakes"));
+    // The pack alone, from within it, and one scenario of it.
+    said(&vfiospec_in(&folder.join("card"), &["check", "pack.yaml"]), 0);
+    let listed = said(&vfiospec_in(&folder.join("card"), &["list", "liveness.yaml"]), 0);
+    assert_eq!(listed.trim(), "acme.liveness.iommufd__card.inverts");
+    let shown = said(&vfiospec_in(&folder, &["show", "inverts", "card"]), 0);
+    assert!(shown.contains("call: invert") && shown.contains("number: 90"), "{shown}");
+
+    // A scenario that lies elsewhere calls it, too.
+    let other = folder.join("generic.yaml");
+    let text = "name: generic\nbackends: [iommufd]\ncases:\n  - name: calls\n    steps: [{ call: invert, save: a }]\n";
+    fs::write(&other, text).unwrap();
+    let told = said(&vfiospec_in(&folder, &["check", "generic.yaml"]), 2);
+    assert!(told.contains("no procedure is called `invert`"), "{told}");
+    said(&vfiospec_in(&folder, &["check", "generic.yaml", "--pack", "card"]), 0);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_pack_does_not_reach_out_of_its_folder() {
+    let folder = folder_outside("links");
+    let (pack, outside) = (folder.join("card"), folder.join("outside.yaml"));
+    guides_pack(&pack);
+    fs::write(&outside, "name: outside\n").unwrap();
+    symlink(&outside, pack.join("link.yaml")).unwrap();
+    let told = said(&vfiospec_in(&folder, &["check", "card"]), 2);
+    assert!(told.contains("link.yaml") && told.contains("out of its folder"), "{told}");
+    fs::remove_file(pack.join("link.yaml")).unwrap();
+
+    fs::rename(pack.join("pack.yaml"), &outside).unwrap();
+    symlink(&outside, pack.join("pack.yaml")).unwrap();
+    let told = said(&vfiospec_in(&folder, &["check", "card"]), 2);
+    assert!(told.contains("pack.yaml") && told.contains("out of its folder"), "{told}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_strangers_pack_is_refused_before_it_does_harm() {
+    let folder = folder_outside("hostile");
+    let pack = |procedures: &str| {
+        format!("name: hostile\ndevices: {{ x: {{ ids: [\"1234:11e8\"] }} }}\nprocedures:\n{procedures}")
+    };
+    let calls = |name: usize| {
+        let again = format!("{{ call: p{} }}, ", name + 1).repeat(50);
+        format!("  p{name}: {{ summary: x, steps: [{again}] }}\n")
+    };
+    for (name, text) in [
+        ("deep", pack(&format!("  a: {{ summary: x, steps: {}1{} }}\n", "[".repeat(100_000), "]".repeat(100_000)))),
+        ("bomb", {
+            let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+            (1..12).for_each(|n| bomb += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", ")));
+            bomb
+        }),
+        ("chain", pack(&((0..40).map(calls).collect::<String>() + "  p40: { summary: x, steps: [{ info: }] }\n"))),
+        ("rounds", pack("  a: { summary: x, steps: [{ repeat: { times: 999999999999, steps: [{ info: }] } }] }\n")),
+        ("huge", pack("  a: { summary: x, gives: { v: \"{{ 'x' * 1000000000 }}\" } }\n")),
+    ] {
+        let at = folder.join(name);
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("pack.yaml"), text).unwrap();
+        let told = said(&vfiospec_in(&folder, &["check", name]), 2);
+        assert!(told.contains("error["), "{name}: {told}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,149 @@
+//! Packs of vendors: folders of YAML, anywhere, that program devices and bring their scenarios along.
+
+use std::fs;
+
+use clap::ValueEnum;
+use vfiospec::{event::DeviceUsed, lab::DeviceModel};
+
+use crate::{
+    Test, Tested,
+    common::{folder_outside, guides_pack, said, vfiospec_in},
+    guests::{events, lab, lab_run, place, results},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    procedures_run_on_the_device_and_what_fails_in_one_is_found,
+    the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest,
+    a_role_is_every_device_that_can_do_what_it_says,
+    a_call_that_is_found_outside_of_a_parameters_bounds_in_a_run_has_no_verdict,
+];
+
+fn procedures_run_on_the_device_and_what_fails_in_one_is_found() -> Tested {
+    let folder = folder_outside("lab");
+    let card = folder.join("card");
+    guides_pack(&card);
+    let text = fs::read_to_string(card.join("pack.yaml")).unwrap();
+    // One that does what it says, one that expects too much of the card, and none at all for another device.
+    let wrong = text.replacen("procedures:\n", "procedures:\n  fails:\n    summary: Cannot be.\n    steps:\n      - mmio_read: { bar: 0, offset: 0x0 }\n        save: id\n      - check: \"{{ id.value == 0 }}\"\n", 1);
+    fs::write(card.join("pack.yaml"), &wrong).unwrap();
+    fs::write(
+        card.join("more.yaml"),
+        "name: more\ndevice: card\ncases:\n  - name: calls_what_fails\n    steps:\n      - call: fails\n",
+    )
+    .unwrap();
+    lab()?;
+    let _place = place();
+    let journal = folder.join("journal.jsonl");
+    let arguments = ["lab", "run", "card", "--junit", "junit.xml", "--journal", "journal.jsonl"];
+    let told = said(&vfiospec_in(&folder, &arguments), 1);
+    let journal = fs::read_to_string(journal).unwrap();
+    assert!(journal.contains("\"verdict\":\"passed\""), "{told}");
+    let line = 1 + wrong.lines().position(|line| line.contains("id.value == 0")).unwrap();
+    assert!(told.contains(&format!("pack.yaml:{line}:")), "{told}");
+    assert!(told.contains("in `fails`, called at card/more.yaml:6"), "{told}");
+    fs::remove_dir_all(&folder).unwrap();
+    Ok(())
+}
+
+fn the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest() -> Tested {
+    let folder = folder_outside("kinds");
+    let file = folder.join("kinds.yaml");
+    fs::write(&file, "name: kinds\nbackends: [iommufd]\ncases: [{ name: a, steps: [{ device_info: }] }]\n").unwrap();
+    let models = DeviceModel::value_variants();
+    let devices = models.iter().flat_map(|model| ["--device", model.name()]);
+    let arguments: Vec<&str> = std::iter::once(file.to_str().unwrap()).chain(devices).collect();
+    let ran = lab_run("kinds-run", &arguments)?;
+    ran.expect(0);
+    let told = events(&ran, "run_started")[0]["devices"].clone();
+    let told: Vec<DeviceUsed> = serde_json::from_value(told).unwrap();
+    let told: Vec<_> = told.iter().map(|device| (device.name.clone(), device.kind())).collect();
+    let known: Vec<_> = models.iter().map(|model| (model.used().name, model.kind())).collect();
+    assert_eq!(told, known);
+    fs::remove_dir_all(&folder).unwrap();
+    Ok(())
+}
+
+fn a_role_is_every_device_that_can_do_what_it_says() -> Tested {
+    let folder = folder_outside("roles");
+    let manifest = "name: roles\ndevices:\n  interrupting: { capabilities: [intx] }\n  resettable: { capabilities: [flr, msix] }\n  \
+        large: { bar: 1MiB }\n  with_functions: { class: [\"020000\"], capabilities: [sriov] }\n";
+    fs::write(folder.join("pack.yaml"), manifest).unwrap();
+    // In this order each is behind one that more than one device has.
+    for (role, name) in [
+        ("interrupting", "{{ device.name in ['edu', 'nvme'] and 'intx' in device.capabilities }}"),
+        ("large", "{{ device.name == 'edu' and 'flr' not in device.capabilities }}"),
+        ("resettable", "{{ device.name == 'nvme' and device.resets }}"),
+        ("with_functions", "{{ false }}"),
+    ] {
+        let text = format!(
+            "name: {role}\ndevice: {role}\nbackends: [iommufd]\ncases:\n  - name: {role}\n    steps: [{{ check: \"{name}\" }}]\n  \
+             - name: {role}_and_another\n    devices: {{ other: resettable }}\n    steps: [{{ check: \"{{{{ other.name == 'nvme' }}}}\" }}]\n"
+        );
+        fs::write(folder.join(format!("{role}.yaml")), text).unwrap();
+    }
+    let arguments = [folder.to_str().unwrap(), "--device", "edu", "--device", "nvme"];
+    let ran = lab_run("roles-run", &arguments)?;
+    ran.expect(0);
+    let found: Vec<String> = events(&ran, "case_planned")
+        .into_iter()
+        .map(|case| {
+            let result = events(&ran, "case_finished").into_iter().find(|result| result["case"] == case["case"]);
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let result = result.expect("a result");
+            format!(
+                "{} on {}: {} {}",
+                text(&case["name"]),
+                text(&case["device"]),
+                text(&result["verdict"]),
+                text(&result["message"])
+            )
+        })
+        .collect();
+    let had = "given: edu (1234:11e8; intx and msi), nvme (1b36:0010; intx and pm and msix and pcie and flr)";
+    let alone = format!(
+        "skipped the case needs one more `resettable` of the pack `roles`, with the capabilities flr and msix, beside its own; {had}"
+    );
+    let none = "skipped no device is the `with_functions` of the pack `roles`, which has the class 020000, and the capability sriov; \
+        given: edu (1234:11e8; class 00ff00; intx and msi), nvme (1b36:0010; class 010802; intx and pm and msix and pcie and flr); \
+        name one with --device";
+    assert_eq!(
+        found,
+        [
+            "interrupting on edu: passed ".to_owned(),
+            "interrupting_and_another on edu: passed ".to_owned(),
+            "interrupting on nvme: passed ".to_owned(),
+            format!("interrupting_and_another on nvme: {alone}"),
+            "large on edu: passed ".to_owned(),
+            "large_and_another on edu: passed ".to_owned(),
+            "resettable on nvme: passed ".to_owned(),
+            format!("resettable_and_another on nvme: {alone}"),
+            format!("with_functions on with_functions: {none}"),
+            format!("with_functions_and_another on with_functions: {none}"),
+        ]
+    );
+    fs::remove_dir_all(&folder).unwrap();
+    Ok(())
+}
+
+fn a_call_that_is_found_outside_of_a_parameters_bounds_in_a_run_has_no_verdict() -> Tested {
+    let folder = folder_outside("bounds");
+    let file = folder.join("bounds.yaml");
+    let case = |name: &str, size: &str| {
+        let with = format!("{{ source: 0x1000, destination: 0x2000, size: {size} }}");
+        format!("  - name: {name}\n    steps: [{{ call: dma_start }}, {{ call: dma_copy, with: {with} }}]\n")
+    };
+    let cases = case("too_much", "\"{{ 8 * KiB }}\"") + &case("nothing", "\"{{ 1 - 1 }}\"");
+    fs::write(&file, format!("name: bounds\nbackends: [iommufd]\ncases:\n{cases}")).unwrap();
+    let ran = lab_run("bounds-run", &["--pack", "scenarios/vendor/qemu-edu", file.to_str().unwrap()])?;
+    ran.expect(3);
+    for case in ["too_much", "nothing"] {
+        let result = &results(&ran)[case];
+        assert_eq!(result["verdict"], "error", "{result:#}");
+        let message = result["message"].as_str().unwrap();
+        assert!(message.starts_with("`size` of `dma_copy` of qemu_edu cannot be "), "{message}");
+        assert!(result["detail"].as_str().unwrap().contains("expected 1 to 4KiB"), "{result:#}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    Ok(())
+}

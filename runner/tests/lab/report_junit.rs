@@ -1,0 +1,63 @@
+//! The JUnit report, as programs read it that share no code with ours.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use vfiospec::report::{file::write_atomic, junit, run::Run};
+
+use crate::{
+    NotTested, Test, Tested,
+    common::{
+        folder,
+        runs::{hostile, run_full_of},
+    },
+    fixture, tests,
+};
+
+pub const TESTS: &[Test] = tests![python_reads_the_same_verdicts, the_schema_itself_accepts_every_report];
+
+/// Runs a tool over every report that is hard to read, if this machine has it.
+fn with_tool(name: &str, command: impl Fn(&Path) -> Command) -> Tested {
+    let folder = folder(name);
+    let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![fixture::started()]]);
+    for (n, events) in runs.enumerate() {
+        let path = folder.join(format!("{n}.xml"));
+        write_atomic(&path, |out| junit::write(&Run::from_events(events), out)).expect("written");
+        match command(&path).output() {
+            Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => return Err(NotTested::because(format!("{name} does not start: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+fn python_reads_the_same_verdicts() -> Tested {
+    const SCRIPT: &str = "
+import sys, xml.etree.ElementTree as tree
+cases = tree.parse(sys.argv[1]).getroot().findall('testsuite/testcase')
+found = [[c.tag for c in case if c.tag in ('failure', 'error', 'skipped')] for case in cases]
+assert all(len(verdicts) <= 1 for verdicts in found), found
+assert len(cases) in (0, 45) or found == [[], ['failure'], ['error'], ['skipped']], found
+";
+    with_tool("python3", |path| {
+        let mut command = Command::new("python3");
+        command.args(["-c", SCRIPT]).arg(path);
+        command
+    })
+}
+
+fn the_schema_itself_accepts_every_report() -> Tested {
+    // The schema is not ours to ship: name it in VFIOSPEC_JUNIT_XSD, or lay it beside the checkout.
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/junit-10.xsd");
+    let schema = std::env::var_os("VFIOSPEC_JUNIT_XSD").map_or(beside, PathBuf::from);
+    if !schema.exists() {
+        return Err(NotTested("junit-10.xsd is missing: set VFIOSPEC_JUNIT_XSD to its path".into())); // nor has CI to have it
+    }
+    with_tool("xmllint", |path| {
+        let mut command = Command::new("xmllint");
+        command.arg("--noout").arg("--schema").arg(&schema).arg(path);
+        command
+    })
+}
