@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::language::{Name, Node, parse};
+use crate::language::{Name, Value, parse};
 
 /// The file that makes a folder a pack of its own.
 pub const MANIFEST: &str = "pack.yaml";
@@ -55,8 +55,8 @@ impl Manifests {
 
 /// The name that a pack's text gives it, if it can be read.
 pub fn name(text: &str) -> Option<String> {
-    match parse(text).ok()?.get("name") {
-        Some(Node::Text(name)) if Name::is_valid(name) => Some(name.clone()),
+    match parse(text).ok()?.get("name")?.value() {
+        Value::Text(name) if Name::is_valid(name) => Some(name.clone()),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 use super::{cases::no_case, output::print, scenarios::Selection};
 use crate::{
     event::DeviceUsed,
-    language::{Duration, Fixture, Locator, Path, Size, Target, eval, undeclared},
+    language::{Duration, Fixture, Path, Size, Source, Target, eval, undeclared},
     model::{Exit, device_in},
     plan::{self, Plan, Planned},
     report::sanitize::line,
@@ -31,7 +31,7 @@ pub fn main(args: &Args) -> Exit {
     };
     let mut shown = String::new();
     for planned in plan.cases.iter().filter(|planned| planned.id.id().is_called(&args.case)) {
-        let case = Shown { planned, plan: &plan, locator: plan.scenarios[planned.scenario].source.locator() };
+        let case = Shown { planned, plan: &plan, source: &plan.scenarios[planned.scenario].source };
         shown += &format!("{}{}\n", case.head(), case.body());
     }
     if !shown.is_empty() {
@@ -44,12 +44,12 @@ pub fn main(args: &Args) -> Exit {
 struct Shown<'p> {
     planned: &'p Planned,
     plan: &'p Plan,
-    locator: &'p Locator,
+    source: &'p Source,
 }
 
 impl Shown<'_> {
     fn line_of(&self, path: &Path, target: Target) -> usize {
-        self.locator.locate(path, target).line
+        self.source.locate(path, target).line
     }
 
     /// Comments: which case it is, and the values that it has, each with where it comes from.

@@ -117,16 +117,13 @@ impl<'a> Execution<'a> {
             self.scope.set(name, own.facts());
             held.push(own);
         }
-        let source = &callee.loaded.source;
-        let locator = source.locator();
         let mut inner = Frame {
             open: frame.open,
             held: &held,
             iovas: frame.iovas,
             pool: frame.pool.as_deref_mut(),
             pack: Some(callee.loaded),
-            file: &source.name,
-            locator,
+            source: &callee.loaded.source,
         };
         self.sequence(&callee.steps, &mut inner, say)?;
         let mut result = Vec::new();
@@ -187,10 +184,10 @@ impl<'a> Execution<'a> {
 
     /// Says of what went wrong in a procedure where that is written, and where it was called.
     fn called_from(&self, end: End, callee: &Callee, name: &Name, planned: &PlannedStep, frame: &Frame) -> End {
-        let line = frame.locator.locate(&planned.at, Target::Value).line;
+        let line = frame.source.locate(&planned.at, Target::Value).line;
         let place = |mut problem: Box<Problem>| {
             problem.source.get_or_insert_with(|| callee.loaded.source.clone());
-            problem.help(format!("in `{name}`, called at {}:{line}", frame.file))
+            problem.help(format!("in `{name}`, called at {}:{line}", frame.source.name))
         };
         match end {
             End::Failed(problem) => End::Failed(place(problem)),

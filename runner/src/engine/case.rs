@@ -22,7 +22,7 @@ use crate::{
     backend,
     event::{DeviceUsed, Measured, Observation, Unchecked},
     host::facts,
-    language::{self, BackendOptions, Dynamic, LoadedPack, Locator, Path, Scope, Size, Target},
+    language::{self, BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
     model::{BackendName, Bdf, Errno, Observed, code::Code},
     plan::{self, Plan, Planned, PlannedStep, Which},
     uapi::{LockLimit, Tracer, signal, system},
@@ -99,15 +99,13 @@ pub struct Frame<'f, 'a> {
     /// The pack of the procedure that the steps are of.
     pub pack: Option<&'a LoadedPack>,
     /// The file that the steps are written in.
-    pub file: &'f str,
-    /// Where in its text.
-    pub locator: &'f Locator,
+    pub source: &'f Source,
 }
 
 impl Frame<'_, '_> {
     /// Where in the file something is written: `file:line`.
     pub fn place(&self, at: &Path) -> String {
-        format!("{}:{}", self.file, self.locator.locate(at, Target::Value).line)
+        format!("{}:{}", self.source.name, self.source.locate(at, Target::Value).line)
     }
 }
 
@@ -338,8 +336,7 @@ impl<'a> Execution<'a> {
     ) -> Result<(), End> {
         let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;
-        let (iovas, locator) = (&iovas, source.locator());
-        let mut frame = Frame { open, held, iovas, pool, pack: None, file: &source.name, locator };
+        let mut frame = Frame { open, held, iovas: &iovas, pool, pack: None, source };
         let (case, path) = self.plan.case(self.planned);
         let at = path.join("limits").join("memlock");
         // Held to until the last step is done.

@@ -1,6 +1,6 @@
 //! How a case ends early, and how that is told: with the YAML line that did not come true.
 
-use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, locate, render};
+use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, render};
 use crate::model::code::Code;
 
 /// The end of a case that did not pass.
@@ -88,7 +88,7 @@ impl Problem {
     /// `file:line:column` of what did not come true.
     pub fn place(&self, source: &Source) -> String {
         let source = self.source.as_ref().unwrap_or(source);
-        let location = locate(source, &self.at, Target::Value);
+        let location = source.locate(&self.at, Target::Value);
         format!("{}:{}:{}", source.name, location.line, location.column)
     }
 }

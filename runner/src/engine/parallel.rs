@@ -61,7 +61,7 @@ impl<'a> Execution<'a> {
         let barrier = Barrier::new(branches.len());
         let (sender, words) = mpsc::channel::<Word>();
         // Without memory for procedures: the check lets no thread call any.
-        let Frame { open, held, iovas, pack, file, locator, .. } = *frame;
+        let Frame { open, held, iovas, pack, source, .. } = *frame;
         let finished: Vec<(Execution<'a>, Result<(), End>, Range<Instant>)> = thread::scope(|scope| {
             let handles: Vec<_> = threads
                 .into_iter()
@@ -69,7 +69,7 @@ impl<'a> Execution<'a> {
                 .enumerate()
                 .map(|(number, (mut execution, branch))| {
                     let (sender, barrier) = (sender.clone(), &barrier);
-                    let mut frame = Frame { open, held, iovas, pool: None, pack, file, locator };
+                    let mut frame = Frame { open, held, iovas, pool: None, pack, source };
                     scope.spawn(move || {
                         barrier.wait();
                         let begin = Instant::now();

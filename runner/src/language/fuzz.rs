@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Diagnostic, Duration, Dynamic, Node, Ordered, Packs, Path, Problems, Scope, Size, Source, Template};
+use super::{Diagnostic, Duration, Dynamic, Ordered, Packs, Path, Problems, Scalar, Scope, Size, Source, Template};
 use super::{decode, eval, load, parse, render, undeclared};
 
 #[derive(Debug, Deserialize)]
@@ -10,7 +10,7 @@ use super::{decode, eval, load, parse, render, undeclared};
 struct Scenario {
     name: Template,
     cases: Vec<Case>,
-    vars: Option<Ordered<Node>>,
+    vars: Option<Ordered<Scalar>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@ use super::{
     Case, Diagnostic, ExpressionError, Node, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope, Source,
     Target, Template, check, did_you_mean, eval, expected_one_of,
     expression::scan,
-    is_computed, parse, render,
+    is_computed, render,
     schema::known_schema,
     text::decode::{decode, salvage},
     undeclared,
@@ -40,11 +40,11 @@ impl Invalid {
 /// Reads and checks a scenario of the pack of this name. `command_line` holds the variables that override those of the file.
 pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String, Scalar)]) -> Result<Loaded, Invalid> {
     let mut problems = Problems::new();
-    let node = match parse(&source.text) {
+    let node = match source.tree() {
         Ok(node) => node,
-        Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+        Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
-    let salvaged = salvage::<Scenario>(&node, known_schema, &mut problems);
+    let salvaged = salvage::<Scenario>(node, known_schema, &mut problems);
     let scenario = salvaged.map(|(mut scenario, wounds)| {
         let says_backends = node.get("backends").is_some();
         let mut missing = !says_backends;
@@ -54,7 +54,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
             missing &= manifest.pack.defaults.backends.is_none();
         }
         if missing {
-            problems.push(no_backends(&node));
+            problems.push(no_backends(node));
             scenario.backends = Scenario::named("all").backends;
         }
         let mut found = check::check(&scenario, &pack, packs, command_line);
@@ -86,12 +86,12 @@ fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
 
 /// Reads a scenario that was checked before.
 pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Invalid> {
-    let node = match parse(&source.text) {
+    let node = match source.tree() {
         Ok(node) => node,
-        Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+        Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
     let mut problems = Problems::new();
-    match decode::<Scenario>(&node, &mut problems) {
+    match decode::<Scenario>(node, &mut problems) {
         Some(mut scenario) => {
             if let Some(manifest) = packs.get(&pack) {
                 scenario.inherit(&manifest.pack.defaults, node.get("backends").is_some());
@@ -104,10 +104,7 @@ pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Inval
 
 /// The complaint about a scenario without backends.
 fn no_backends(node: &Node) -> Diagnostic {
-    let first = match node {
-        Node::Mapping(entries) => entries.first().map(|(key, _)| key.as_str()),
-        _ => None,
-    };
+    let first = node.entries().first().map(|(key, _)| key.text.as_str());
     let path = first.map_or_else(Path::root, |key| Path::root().join(key));
     Diagnostic::error(Code::MissingKey, path, "missing key `backends` in a scenario")
         .at(Target::Key)

@@ -54,10 +54,11 @@ pub use scenario::step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap}
 pub use schema::{pack_schema, schema};
 pub use text::complaint::Complaint;
 pub use text::decode::{Ordered, Problems, decode, decode_at};
-pub use text::diagnostic::{Diagnostic, Location, Note, Severity, Source, Target, locate};
+pub use text::diagnostic::{Diagnostic, Note, Severity, Target};
 pub use text::message::{Message, NoteMessage, Span, json_lines};
-pub use text::node::{Node, parse};
+pub use text::node::{Key, Node, Value};
 pub use text::path::{Path, Segment};
-pub use text::position::Locator;
+pub use text::reader::parse;
 pub use text::render::{render, visible};
+pub use text::source::{Location, Source};
 pub use text::suggest::{did_you_mean, expected_one_of, join, nearest};

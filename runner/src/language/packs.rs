@@ -1,7 +1,7 @@
 //! The packs of a run: where scenarios find their defaults, and calls their procedures.
 
 use super::{
-    Diagnostic, Invalid, Pack, Problems, Source, Target, check, parse,
+    Diagnostic, Invalid, Pack, Problems, Source, Target, check,
     schema::known_pack_schema,
     text::decode::{decode, salvage},
     text::path::Path,
@@ -55,9 +55,9 @@ impl Packs {
     /// Adds the pack of this text, which was checked before.
     pub fn add_checked(&mut self, source: Source) -> Result<(), Invalid> {
         let mut problems = Problems::new();
-        let pack = match parse(&source.text) {
-            Ok(node) => decode::<Pack>(&node, &mut problems),
-            Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+        let pack = match source.tree() {
+            Ok(node) => decode::<Pack>(node, &mut problems),
+            Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
         };
         match pack {
             Some(pack) => self.list.push(LoadedPack { source, pack }),
@@ -75,9 +75,9 @@ impl Packs {
 /// Reads and checks a pack, without its scenarios.
 fn load(source: Source) -> Result<LoadedPack, Invalid> {
     let mut problems = Problems::new();
-    let salvaged = match parse(&source.text) {
-        Ok(node) => salvage::<Pack>(&node, known_pack_schema, &mut problems),
-        Err(problem) => return Err(Invalid { source, diagnostics: vec![*problem] }),
+    let salvaged = match source.tree() {
+        Ok(node) => salvage::<Pack>(node, known_pack_schema, &mut problems),
+        Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
     let pack = salvaged.map(|(pack, wounds)| {
         let mut found = check::pack(&pack);

@@ -9,7 +9,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::language::text::complaint::Complaint;
-use crate::language::text::node::shorten;
+use crate::language::text::suggest::shorten;
 use crate::language::{Dynamic, Ids};
 use crate::model::code::Code;
 
@@ -379,7 +379,7 @@ told_as! {
 pub(super) mod tests {
     use super::*;
     use crate::language::text::decode::{Problems, decode};
-    use crate::language::text::node::parse;
+    use crate::language::text::reader::parse;
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

@@ -138,10 +138,9 @@ pub fn expand(
     for (scenario_index, loaded) in scenarios.iter().enumerate() {
         let scenario = &loaded.scenario;
         let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
-        let locator = loaded.source.locator();
         let lines: Vec<u32> = (0..scenario.cases.len())
             .map(|index| {
-                locator.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32
+                loaded.source.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32
             })
             .collect();
         let mut roles: Vec<(Option<usize>, &str)> = Vec::new();

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::{file, from};
 use crate::{
-    language::{self, Locator, Name, Source, Target},
+    language::{self, Name, Source, Target},
     model::Exit,
 };
 
@@ -60,7 +60,7 @@ fn add(path: &Path, name: &str) -> Result<(), Exit> {
 /// The text with a case more behind the last one.
 fn insert(text: &str, cases: usize, name: &str) -> String {
     let last = language::Path::root().join("cases").join(cases.saturating_sub(1));
-    let place = Locator::new(text).locate(&last, Target::Value);
+    let place = Source::new("", text).locate(&last, Target::Value);
     let lines: Vec<&str> = text.lines().collect();
     // The case's first key stands behind its dash; everything in that column or further right belongs to it.
     let column = place.column.saturating_sub(1);

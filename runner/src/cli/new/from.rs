@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, path::Path as FilePath};
 
+use serde_yaml::{Mapping, Value};
+
 use super::file;
 use crate::{
     event::{CaseResult, Event, PlannedCase},
-    language::{self, Loaded, Node, Packs, Path, Pattern, Scalar, Segment, Source, Target, combinations, did_you_mean},
+    language::{self, Loaded, Packs, Path, Pattern, Segment, Source, Target, combinations, did_you_mean},
     model::{Exit, Verdict, code::Code},
     plan,
     report::{journal, sanitize},
@@ -106,48 +108,46 @@ fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Exit> {
 }
 
 /// A scenario with nothing but the case, on its backend, with its values of the matrix.
-fn taken_out(loaded: &Loaded, found: &Case, name: &str) -> Option<Node> {
+fn taken_out(loaded: &Loaded, found: &Case, name: &str) -> Option<Value> {
     let Loaded { source, scenario, .. } = loaded;
     let (index, matrix) = scenario.cases.iter().enumerate().find_map(|(index, case)| {
         let all = combinations(&case.matrix);
         let same = all.into_iter().find(|combination| plan::case_name(case, combination) == found.planned.name);
         same.map(|combination| (index, combination))
     })?;
-    let root = language::parse(&source.text).ok()?;
-    let Some(Node::Sequence(cases)) = root.get("cases") else { return None };
-    let mut case = cases.get(index)?.clone();
+    let mut scenario = serde_yaml::to_value(source.tree().ok()?).ok()?;
+    let mut case = scenario.get("cases")?.get(index)?.clone();
     let path = Path::root().join("cases").join(index);
     cut(&mut case, &path, source, found);
     remove(&mut case, "matrix");
     remove(&mut case, "backends");
     if !matrix.is_empty() {
-        let mut vars: Vec<(String, Node)> = matrix.into_iter().map(|(name, value)| (name, node(value))).collect();
-        if let Some(Node::Mapping(own)) = case.get("vars") {
+        let mut vars = Mapping::new();
+        for (name, value) in matrix {
+            vars.insert(name.into(), serde_yaml::to_value(value).ok()?);
+        }
+        if let Some(Value::Mapping(own)) = case.get("vars") {
             vars.extend(own.clone());
         }
-        set(&mut case, "vars", Node::Mapping(vars));
+        set(&mut case, "vars", vars.into());
     }
-    let mut scenario = root.clone();
-    set(&mut scenario, "name", Node::Text(name.to_owned()));
-    let options = match root.get("backends").and_then(|backends| backends.get(&found.planned.backend)) {
-        Some(options) => options.clone(),
-        None => Node::Mapping(Vec::new()),
-    };
-    let backends = Node::Mapping(vec![(found.planned.backend.clone(), options)]);
-    set(&mut case, "name", Node::Text(sanitize::identifier(&found.planned.name.replace('[', "_").replace(']', ""))));
+    let options = scenario.get("backends").and_then(|backends| backends.get(&found.planned.backend)).cloned();
+    let options = options.unwrap_or_else(|| Mapping::new().into());
+    let backends = Mapping::from_iter([(found.planned.backend.as_str().into(), options)]);
+    set(&mut case, "name", sanitize::identifier(&found.planned.name.replace('[', "_").replace(']', "")).into());
     for_backend(&mut case, &found.planned.backend);
-    set(&mut scenario, "backends", backends);
-    set(&mut scenario, "cases", Node::Sequence(vec![case]));
+    set(&mut scenario, "name", name.into());
+    set(&mut scenario, "backends", backends.into());
+    set(&mut scenario, "cases", vec![case].into());
     without_unused_regions(&mut scenario);
     Some(scenario)
 }
 
 /// Leaves out the steps behind the one that failed.
-fn cut(case: &mut Node, path: &Path, source: &Source, found: &Case) {
+fn cut(case: &mut Value, path: &Path, source: &Source, found: &Case) {
     let line = found.result.at.as_ref().and_then(|at| at.rsplit(':').nth(1)?.parse::<usize>().ok());
-    let (Some(line), Some(Node::Sequence(steps))) = (line, entry(case, "steps")) else { return };
-    let locator = source.locator();
-    let begins = |index: usize| locator.locate(&path.join("steps").join(index), Target::Value).line;
+    let (Some(line), Some(Value::Sequence(steps))) = (line, case.get_mut("steps")) else { return };
+    let begins = |index: usize| source.locate(&path.join("steps").join(index), Target::Value).line;
     // A failure that belongs to no step, such as a line in the kernel's log, stands at the case's name.
     if line < begins(0) {
         return;
@@ -157,39 +157,38 @@ fn cut(case: &mut Node, path: &Path, source: &Source, found: &Case) {
 }
 
 /// Of every table by backend only what holds for the backend.
-fn for_backend(node: &mut Node, backend: &str) {
-    if let Node::Mapping(entries) = node {
-        let is_table = !entries.is_empty() && entries.iter().all(|(key, _)| Pattern(key.clone()).matches_any());
+fn for_backend(node: &mut Value, backend: &str) {
+    if let Value::Mapping(entries) = node {
+        let pattern = |key: &Value| Pattern(key.as_str().unwrap_or_default().to_owned());
+        let is_table = !entries.is_empty() && entries.keys().all(|key| pattern(key).matches_any());
         let name = crate::model::BackendName::ALL.iter().copied().find(|name| name.as_str() == backend);
         if let (true, Some(name)) = (is_table, name)
-            && let Some((_, value)) = entries.iter().find(|(key, _)| Pattern(key.clone()).matches(name))
+            && let Some((_, value)) = entries.iter().find(|(key, _)| pattern(key).matches(name))
         {
             *node = value.clone();
         }
     }
     match node {
-        Node::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| for_backend(value, backend)),
-        Node::Sequence(elements) => elements.iter_mut().for_each(|element| for_backend(element, backend)),
+        Value::Mapping(entries) => entries.values_mut().for_each(|value| for_backend(value, backend)),
+        Value::Sequence(elements) => elements.iter_mut().for_each(|element| for_backend(element, backend)),
         _ => {}
     }
 }
 
 /// Regions that only steps used that were left out.
-fn without_unused_regions(scenario: &mut Node) {
+fn without_unused_regions(scenario: &mut Value) {
     let text = serde_yaml::to_string(scenario).unwrap_or_default();
     let Err(invalid) = language::load(Source::new("", text), String::new(), &Packs::default(), &[]) else { return };
     for unused in invalid.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnusedRegion) {
         let Some(Segment::Key(name)) = unused.path.last() else { continue };
-        if let Some(Node::Sequence(cases)) = entry(scenario, "cases")
-            && let Some(regions) = cases.first_mut().and_then(|case| entry(case, "regions"))
-        {
+        if let Some(regions) = scenario.get_mut("cases").and_then(|cases| cases.get_mut(0)?.get_mut("regions")) {
             remove(regions, name);
         }
     }
 }
 
 /// The scenario as text, with what is known of the failure above it.
-fn text(node: &Node, found: &Case, to: &FilePath) -> String {
+fn text(node: &Value, found: &Case, to: &FilePath) -> String {
     let comment = |text: &str| format!("# {}\n", sanitize::line(text));
     let mut text = file::modeline(to);
     text += &comment(&format!("From {} at {}:{}.", found.planned.id(), found.planned.file, found.planned.line));
@@ -203,32 +202,20 @@ fn text(node: &Node, found: &Case, to: &FilePath) -> String {
     text + &serde_yaml::to_string(node).expect("a document has a YAML form")
 }
 
-fn node(value: Scalar) -> Node {
-    match value {
-        Scalar::Bool(value) => Node::Bool(value),
-        Scalar::Integer(value) => Node::Integer(value),
-        Scalar::Text(text) => Node::Text(text),
-    }
-}
-
-fn entry<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
-    match node {
-        Node::Mapping(entries) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value),
-        _ => None,
-    }
-}
-
-fn remove(node: &mut Node, key: &str) {
-    if let Node::Mapping(entries) = node {
-        entries.retain(|(name, _)| name != key);
+fn remove(value: &mut Value, key: &str) {
+    if let Value::Mapping(entries) = value {
+        entries.shift_remove(key);
     }
 }
 
 /// Sets a key where it stands, or behind the name.
-fn set(node: &mut Node, key: &str, value: Node) {
-    if let Some(old) = entry(node, key) {
+fn set(mapping: &mut Value, key: &str, value: Value) {
+    let Value::Mapping(entries) = mapping else { return };
+    if let Some(old) = entries.get_mut(key) {
         *old = value;
-    } else if let Node::Mapping(entries) = node {
-        entries.insert(entries.len().min(1), (key.to_owned(), value));
+        return;
     }
+    let behind: Vec<_> = std::mem::take(entries).into_iter().collect();
+    let (name, behind) = behind.split_at(behind.len().min(1));
+    *entries = name.iter().cloned().chain([(key.into(), value)]).chain(behind.iter().cloned()).collect();
 }

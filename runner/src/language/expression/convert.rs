@@ -5,7 +5,7 @@ use minijinja::value::ValueKind;
 
 use super::functions::{in_hex, integer};
 use crate::language::text::complaint::Complaint;
-use crate::language::text::node::shorten;
+use crate::language::text::suggest::shorten;
 use crate::language::{Duration, Size};
 use crate::model::code::Code;
 

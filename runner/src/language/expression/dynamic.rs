@@ -14,7 +14,7 @@ use super::eval::{self as expression, ExpressionError, Name, Scope};
 use super::scan;
 use crate::language::schema::Expression;
 use crate::language::text::complaint::Complaint;
-use crate::language::text::node::shorten;
+use crate::language::text::suggest::shorten;
 use crate::model::code::Code;
 
 /// A literal value, or a text that is wholly one expression, `{{ … }}`, which gives such a value.
@@ -230,8 +230,8 @@ mod tests {
     use super::*;
     use crate::language::quantity::Size;
     use crate::language::text::decode::{Ordered, Problems, decode};
-    use crate::language::text::node::parse;
-    use crate::language::text::{diagnostic::Source, render::render};
+    use crate::language::text::reader::parse;
+    use crate::language::text::{render::render, source::Source};
 
     #[derive(Debug, Deserialize, JsonSchema)]
     struct Map {

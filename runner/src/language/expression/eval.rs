@@ -20,9 +20,9 @@ use super::parse::parse;
 use super::scan::{self, Chain, Piece};
 use crate::language::text::complaint::Complaint;
 use crate::language::text::diagnostic::Diagnostic;
-use crate::language::text::node::shorten;
 use crate::language::text::path::Path;
 use crate::language::text::suggest;
+use crate::language::text::suggest::shorten;
 use crate::model::code::Code;
 
 /// Longer expressions are no expressions; this also bounds how deeply one can be nested.

@@ -12,7 +12,7 @@ use serde::{
 use crate::{
     language::{
         Complaint,
-        text::{node::shorten, suggest},
+        text::suggest::{self, shorten},
     },
     model::{BackendName, code::Code},
 };

@@ -10,7 +10,7 @@ use serde::{
     de::{self, IntoDeserializer},
 };
 
-use crate::language::{Access, Complaint, Dynamic, Name, Size, did_you_mean, text::node::shorten};
+use crate::language::{Access, Complaint, Dynamic, Name, Size, did_you_mean, text::suggest::shorten};
 
 /// An object of IOMMUFD: by the name that a step saved it under, or by its id.
 #[derive(Debug, Clone, PartialEq)]

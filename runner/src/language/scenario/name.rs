@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::language::{Complaint, Ids, text::node::shorten};
+use crate::language::{Complaint, Ids, text::suggest::shorten};
 use crate::model::code::Code;
 
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     language::{
         Backends, Case, Complaint, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
-        text::node::shorten,
+        text::suggest::shorten,
     },
     model::{DeviceKind, code::Code},
 };

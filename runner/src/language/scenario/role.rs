@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::{
-    language::{Complaint, Size, text::node::shorten},
+    language::{Complaint, Size, text::suggest::shorten},
     model::{Capability, DeviceKind, code::Code},
 };
 

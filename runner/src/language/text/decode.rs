@@ -242,8 +242,8 @@ impl<T: JsonSchema> JsonSchema for Ordered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::text::node::parse;
-    use crate::language::text::{diagnostic::Source, render::render};
+    use crate::language::text::reader::parse;
+    use crate::language::text::{render::render, source::Source};
     use crate::language::{Duration, Size};
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -252,7 +252,7 @@ mod tests {
         #[serde(default)]
         cases: Vec<Case>,
         #[serde(default)]
-        vars: Ordered<Node>,
+        vars: Ordered<crate::language::Scalar>,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]

@@ -12,12 +12,15 @@ use serde::forward_to_deserialize_any;
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
 use super::fault::{self, Fault, Kind, Read, Site};
-use super::node::Node;
+use super::node::{Key, Node, Value};
 use super::path::{Path, Segment};
 use super::session::{Session, Treatment, address};
 use super::stand_in::StandIn;
 use super::suggest;
 use crate::model::code::Code;
+
+/// What stands behind the name of a variant that stands alone.
+static NOTHING: Node = Node::NOTHING;
 
 /// The way from the root to a node, kept on the stack: a path is only made of it when something is wrong.
 pub(in crate::language) struct Trail<'d> {
@@ -78,20 +81,15 @@ impl<'d> Decoder<'d> {
     }
 
     /// Reports what is no part of the language and goes on with what it stands for.
-    fn plain(mut self) -> Self {
-        while let Node::Tagged(tagged) = self.node {
+    fn plain(self) -> Self {
+        if let Some(tag) = &self.node.target().tag {
             self.session.report_once(self.node, || {
-                Diagnostic::error(
-                    Code::Tag,
-                    self.path(),
-                    format!("the tag `!{}` is not part of the language", tagged.0),
-                )
-                .label("expected a value without a tag")
-                .help("text that begins with `!` needs quotes")
+                Diagnostic::error(Code::Tag, self.path(), format!("the tag `!{tag}` is not part of the language"))
+                    .label("expected a value without a tag")
+                    .help("text that begins with `!` needs quotes")
             });
-            self.node = &tagged.1;
         }
-        if let Node::Unquoted(text) = self.node {
+        if let Value::Unquoted(text) = self.node.value() {
             self.session.report_once(self.node, || {
                 Diagnostic::error(Code::UnquotedExpression, self.path(), "an expression needs quotes around it")
                     .label("YAML reads the braces as a mapping")
@@ -101,7 +99,7 @@ impl<'d> Decoder<'d> {
         self
     }
 
-    fn entries(self, entries: &'d [(String, Node)], fields: Option<Fields>) -> Entries<'d> {
+    fn entries(self, entries: &'d [(Key, Node)], fields: Option<Fields>) -> Entries<'d> {
         let supplied = match self.session.is_repairing() {
             true => self.session.supplied(self.trail.node),
             false => Vec::new(),
@@ -120,20 +118,18 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let decoder = self.plain();
-        decoder.locate(match decoder.node {
-            Node::Null => visitor.visit_unit(),
-            Node::Bool(value) => visitor.visit_bool(*value),
-            Node::Integer(value) => match (u64::try_from(*value), i64::try_from(*value)) {
+        decoder.locate(match decoder.node.value() {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Integer(value) => match (u64::try_from(*value), i64::try_from(*value)) {
                 (Ok(value), _) => visitor.visit_u64(value),
                 (_, Ok(value)) => visitor.visit_i64(value),
                 _ => visitor.visit_i128(*value),
             },
-            Node::Float(value) => visitor.visit_f64(*value),
-            Node::Text(text) | Node::Unquoted(text) => visitor.visit_str(text),
-            Node::Sequence(elements) => visitor.visit_seq(decoder.elements(elements)),
-            Node::Mapping(entries) => visitor.visit_map(decoder.entries(entries, None)),
-            // `plain` went through all tags.
-            Node::Tagged(_) => visitor.visit_unit(),
+            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Text(text) | Value::Unquoted(text) => visitor.visit_str(text),
+            Value::Sequence(elements) => visitor.visit_seq(decoder.elements(elements)),
+            Value::Mapping(entries) => visitor.visit_map(decoder.entries(entries, None)),
         })
     }
 
@@ -154,10 +150,10 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     ) -> Result<V::Value, Fault> {
         let decoder = self.plain();
         let keys = Some(Fields { name, known: fields });
-        let result = match decoder.node {
-            Node::Mapping(entries) => visitor.visit_map(decoder.entries(entries, keys)),
+        let result = match decoder.node.value() {
+            Value::Mapping(entries) => visitor.visit_map(decoder.entries(entries, keys)),
             // `- unmap_all:` means all its defaults.
-            Node::Null => visitor.visit_map(decoder.entries(&[], keys)),
+            Value::Null => visitor.visit_map(decoder.entries(&[], keys)),
             _ => Err(Fault::new(Kind::Type { expected: fault::mapping_with(fields) })),
         };
         result.map_err(|fault| fault.located(|| Site { place: Some(fault::place(name)), ..decoder.site() }))
@@ -170,10 +166,10 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let decoder = self.plain();
-        decoder.locate(match decoder.node {
-            Node::Text(name) | Node::Unquoted(name) => visitor.visit_enum(Variant { decoder, name, content: None }),
-            Node::Mapping(entries) if entries.len() == 1 => {
-                let (name, content) = &entries[0];
+        decoder.locate(match decoder.node.value() {
+            Value::Text(name) | Value::Unquoted(name) => visitor.visit_enum(Variant { decoder, name, content: None }),
+            Value::Mapping(entries) if entries.len() == 1 => {
+                let (Key { text: name, .. }, content) = &entries[0];
                 visitor.visit_enum(Variant { decoder, name, content: Some(content) })
             }
             _ => {
@@ -242,7 +238,7 @@ struct Fields {
 
 struct Entries<'d> {
     owner: Decoder<'d>,
-    entries: &'d [(String, Node)],
+    entries: &'d [(Key, Node)],
     next: usize,
     /// The keys so far, once there are many.
     many: HashSet<&'d str>,
@@ -262,13 +258,13 @@ enum Current<'d> {
 impl<'d> Entries<'d> {
     fn is_repeated(&mut self, index: usize) -> bool {
         const FEW: usize = 16;
-        let key = self.entries[index].0.as_str();
+        let key = self.entries[index].0.text.as_str();
         let before = &self.entries[..index];
         if index < FEW {
-            return before.iter().any(|(earlier, _)| earlier == key);
+            return before.iter().any(|(earlier, _)| earlier.text == key);
         }
         if self.many.is_empty() {
-            self.many.extend(before.iter().map(|(earlier, _)| earlier.as_str()));
+            self.many.extend(before.iter().map(|(earlier, _)| earlier.text.as_str()));
         }
         !self.many.insert(key)
     }
@@ -276,7 +272,7 @@ impl<'d> Entries<'d> {
     /// Whether an entry is to be decoded; reports why not.
     fn is_wanted(&mut self, index: usize) -> bool {
         let entries = self.entries;
-        let (key, node) = &entries[index];
+        let (Key { text: key, .. }, node) = &entries[index];
         let owner = self.owner;
         let session = owner.session;
         if key == "<<" {
@@ -291,7 +287,7 @@ impl<'d> Entries<'d> {
         if self.is_repeated(index) {
             session.report_once(node, || {
                 let path = owner.path().join(key.as_str());
-                let times = entries[..index].iter().filter(|(earlier, _)| earlier == key).count();
+                let times = entries[..index].iter().filter(|(earlier, _)| earlier.text == *key).count();
                 Diagnostic::error(Code::DuplicateKey, path.clone(), format!("the key `{key}` is written twice"))
                     .at(Target::Repeat(times))
                     .label("expected each key once")
@@ -323,7 +319,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             let index = self.next;
             self.next += 1;
             if self.is_wanted(index) {
-                let (key, node) = &self.entries[index];
+                let (Key { text: key, .. }, node) = &self.entries[index];
                 self.current = Some(Current::Read(key, node));
                 let read: StrDeserializer<Fault> = key.as_str().into_deserializer();
                 let located = |fault: Fault| {
@@ -404,7 +400,7 @@ impl Content<'_> {
                 let trail = Trail { parent: Some(self.decoder.trail), step: Step::Key(self.name), node };
                 read(Decoder { node, trail: &trail, session })
             }
-            None => read(Decoder { node: &Node::Null, trail: self.decoder.trail, session }),
+            None => read(Decoder { node: &NOTHING, trail: self.decoder.trail, session }),
         }
     }
 }

@@ -6,9 +6,9 @@ use serde::de::{self, Expected, Unexpected};
 
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
-use super::node::{Node, shorten};
+use super::node::{Node, Value};
 use super::path::{Path, Segment};
-use super::suggest;
+use super::suggest::{self, shorten};
 use super::syntax::BEGINNING;
 use crate::model::code::Code;
 
@@ -70,17 +70,14 @@ pub(in crate::language) struct Read {
 
 impl Read {
     pub fn of(node: &Node) -> Self {
-        let is_scalar = !matches!(node, Node::Sequence(_) | Node::Mapping(_) | Node::Tagged(_) | Node::Null);
+        let value = node.value();
         Read {
             description: node.describe(),
-            is_nothing: *node == Node::Null,
-            scalar: is_scalar.then(|| node.to_string()),
-            is_text: matches!(node, Node::Text(_) | Node::Unquoted(_)),
-            is_fraction: matches!(node, Node::Float(_)),
-            first_key: match node {
-                Node::Mapping(entries) => entries.first().map(|(key, _)| key.clone()),
-                _ => None,
-            },
+            is_nothing: *value == Value::Null,
+            scalar: (!matches!(value, Value::Sequence(_) | Value::Mapping(_) | Value::Null)).then(|| node.to_string()),
+            is_text: matches!(value, Value::Text(_) | Value::Unquoted(_)),
+            is_fraction: matches!(value, Value::Float(_)),
+            first_key: node.entries().first().map(|(key, _)| key.text.clone()),
         }
     }
 }

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::model::code::Code;
 
-use super::diagnostic::{Diagnostic, Location, Note, Severity, Source};
+use super::diagnostic::{Diagnostic, Note, Severity};
 use super::render::in_order;
+use super::source::{Location, Source};
 
 /// One diagnostic as `--message-format json` writes it.
 #[derive(Debug, Serialize)]
@@ -62,10 +63,9 @@ impl Span {
 
 /// All diagnostics of one file as lines of JSON, by their place in it.
 pub fn json_lines(source: &Source, diagnostics: &[Diagnostic]) -> String {
-    let locator = source.locator();
     let mut lines = String::new();
-    for (location, diagnostic) in in_order(locator, diagnostics) {
-        let note = |note: &Note| Span::of(source, &locator.locate(&note.path, note.target));
+    for (location, diagnostic) in in_order(source, diagnostics) {
+        let note = |note: &Note| Span::of(source, &source.locate(&note.path, note.target));
         let message = Message {
             code: diagnostic.code,
             severity: diagnostic.severity,

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Location, Severity, Source};
-use super::position::Locator;
+use super::diagnostic::{Diagnostic, Severity};
+use super::source::{Location, Source};
 
 /// Columns; long lines are cut around the caret.
 const WIDTH: usize = 140;
@@ -15,44 +15,28 @@ const BEHIND: usize = 400;
 
 /// All diagnostics of one file, by their place in it.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
-    let locator = source.locator();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
     let mut drawn = String::new();
-    for (location, diagnostic) in in_order(locator, diagnostics) {
+    for (location, diagnostic) in in_order(source, diagnostics) {
         if !drawn.is_empty() {
             drawn.push('\n');
         }
-        drawn.push_str(&draw(&renderer, source, locator, &location, diagnostic));
+        drawn.push_str(&draw(&renderer, source, &location, diagnostic));
         drawn.push('\n');
     }
     drawn
 }
 
 /// Diagnostics with their places, by these.
-pub(super) fn in_order<'d>(locator: &Locator, diagnostics: &'d [Diagnostic]) -> Vec<(Location, &'d Diagnostic)> {
+pub(super) fn in_order<'d>(source: &Source, diagnostics: &'d [Diagnostic]) -> Vec<(Location, &'d Diagnostic)> {
     let mut placed: Vec<(Location, &Diagnostic)> =
-        diagnostics.iter().map(|diagnostic| (place(locator, diagnostic), diagnostic)).collect();
+        diagnostics.iter().map(|diagnostic| (source.place(diagnostic), diagnostic)).collect();
     // Of those at one place, what is said of the outer value comes first.
     placed.sort_by_key(|(location, diagnostic)| (location.span.start, diagnostic.path.segments().len()));
     placed
 }
 
-/// Where a diagnostic points.
-fn place(locator: &Locator, diagnostic: &Diagnostic) -> Location {
-    match (&diagnostic.span, &diagnostic.inside) {
-        (Some(span), _) => locator.location(span.clone()),
-        (None, Some(inside)) => locator.locate_inside(&diagnostic.path, inside),
-        (None, None) => locator.locate(&diagnostic.path, diagnostic.target),
-    }
-}
-
-fn draw(
-    renderer: &Renderer,
-    source: &Source,
-    locator: &Locator,
-    location: &Location,
-    diagnostic: &Diagnostic,
-) -> String {
+fn draw(renderer: &Renderer, source: &Source, location: &Location, diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -60,7 +44,7 @@ fn draw(
     // Marks on the caret's line and on lines of their own; the crate is given those lines only.
     let mut marks = vec![(location.clone(), diagnostic.label.as_str(), AnnotationKind::Primary)];
     for note in &diagnostic.notes {
-        marks.push((locator.locate(&note.path, note.target), note.label.as_str(), AnnotationKind::Context));
+        marks.push((source.locate(&note.path, note.target), note.label.as_str(), AnnotationKind::Context));
     }
     let first = marks.iter().map(|(at, ..)| at.line).min().unwrap_or(1);
     let last = marks.iter().map(|(at, ..)| at.line).max().unwrap_or(1);
@@ -69,7 +53,7 @@ fn draw(
     for line in first..=last {
         let here = || marks.iter().filter(|(at, ..)| at.line == line);
         if let Some(end) = here().map(|(at, ..)| at.span.end).max() {
-            let (start, text) = locator.line(line);
+            let (start, text) = source.line(line);
             let (text, cut) = shown_line(text, end.saturating_sub(start));
             for (at, label, kind) in here() {
                 let base = excerpt.len();

@@ -158,7 +158,7 @@ impl Session {
                 }
             },
             Kind::Missing(key) => {
-                let mapping = node_at(root, self.base.segments().len(), &site.path);
+                let mapping = node_at(root, &self.base, &site.path);
                 // Missing because it was left out: that is reported already.
                 if let Some(value) = mapping.and_then(|mapping| mapping.get(key))
                     && let Some(treatment) = repairs.values.get_mut(&address(value))
@@ -166,7 +166,7 @@ impl Session {
                     *treatment = Treatment::StandIn(0);
                     return true;
                 }
-                let parent = site.path.parent().and_then(|above| node_at(root, self.base.segments().len(), &above));
+                let parent = site.path.parent().and_then(|above| node_at(root, &self.base, &above));
                 let is_beside =
                     parent.zip(self.shape()).is_some_and(|(parent, shape)| shape.is_beside(&site, key, parent));
                 match is_beside || self.is_misspelt(&site, key) {
@@ -188,8 +188,7 @@ impl Session {
                 }
                 let mut nodes = site.nodes.clone();
                 if let Some(at) = &complaint.at
-                    && let Some(value) =
-                        node_at(root, self.base.segments().len(), &site.path).and_then(|node| node.get(&at.0))
+                    && let Some(value) = node_at(root, &self.base, &site.path).and_then(|node| node.get(&at.0))
                 {
                     nodes.push(address(value));
                 }
@@ -258,20 +257,6 @@ impl Repairs {
     }
 }
 
-fn node_at<'n>(root: &'n Node, skip: usize, path: &Path) -> Option<&'n Node> {
-    let mut node = root;
-    for segment in path.segments().iter().skip(skip) {
-        while let Node::Tagged(tagged) = node {
-            node = &tagged.1;
-        }
-        node = match (node, segment) {
-            (Node::Sequence(elements), Segment::Index(index)) => elements.get(*index)?,
-            (node, Segment::Key(key)) => node.get(key)?,
-            _ => return None,
-        };
-    }
-    while let Node::Tagged(tagged) = node {
-        node = &tagged.1;
-    }
-    Some(node)
+fn node_at<'n>(root: &'n Node, base: &Path, path: &Path) -> Option<&'n Node> {
+    root.at(&path.segments().iter().skip(base.segments().len()).cloned().collect())
 }

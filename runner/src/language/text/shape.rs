@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
 use super::fault::{Kind, Site, complained, place};
-use super::node::{Node, shorten};
+use super::node::{Key, Node, Value as Read};
 use super::path::{Path, Segment};
-use super::{suggest, syntax};
+use super::suggest::{self, shorten};
+use super::syntax;
 use crate::model::code::Code;
 
 /// Longer lists of keys help nobody who has mistyped one.
@@ -72,10 +73,10 @@ impl Shape {
         path: &Path,
         name: &str,
         known: &[&str],
-        entries: &[(String, Node)],
+        entries: &[(Key, Node)],
         index: usize,
     ) -> Option<Diagnostic> {
-        let (key, value) = &entries[index];
+        let (Key { text: key, .. }, value) = &entries[index];
         let place = place(name);
         let at = |complaint: Complaint| Some(complained(path.clone(), Target::Key, &complaint));
         let unknown =
@@ -95,18 +96,22 @@ impl Shape {
         }
         let is_unknown = |key: &str| !known.contains(&key);
         // A key of what stands beside it: `region` in the column of its `map`.
-        let owner = entries.iter().find(|(owner, _)| !is_unknown(owner) && self.has(&path.join(owner.as_str()), key));
-        if let Some((owner, content)) = owner {
+        let owner = entries
+            .iter()
+            .find(|(owner, _)| !is_unknown(&owner.text) && self.has(&path.join(owner.text.as_str()), key));
+        if let Some((Key { text: owner, .. }, content)) = owner {
             let inside = path.join(owner.as_str());
-            let all =
-                entries.iter().map(|(key, _)| key.as_str()).filter(|key| is_unknown(key) && self.has(&inside, key));
+            let all = entries
+                .iter()
+                .map(|(key, _)| key.text.as_str())
+                .filter(|key| is_unknown(key) && self.has(&inside, key));
             let all: Vec<&str> = all.collect();
             if all.first() != Some(&key.as_str()) {
                 return None;
             }
             let (belong, them) = if all.len() == 1 { ("belongs", "it") } else { ("belong", "them") };
-            return at(unknown().expected(format_args!("a key of {place}")).help(match content {
-                Node::Null => format!("{} {belong} to `{owner}`: indent {them} two more", suggest::join(all, "and")),
+            return at(unknown().expected(format_args!("a key of {place}")).help(match content.value() {
+                Read::Null => format!("{} {belong} to `{owner}`: indent {them} two more", suggest::join(all, "and")),
                 _ => format!("{} {belong} to `{owner}`: write {them} among its keys", suggest::join(all, "and")),
             }));
         }

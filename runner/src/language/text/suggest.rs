@@ -1,4 +1,6 @@
-//! "Did you mean": the known names nearest to a mistyped one.
+//! "Did you mean": the known names nearest to a mistyped one; and lists of names, and texts cut short, for sentences.
+
+use std::borrow::Cow;
 
 /// Longer words are not mistyped names, and comparing them costs time.
 const LONGEST: usize = 64;
@@ -78,6 +80,16 @@ pub fn expected_one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
             format!("expected one of {}", quoted.join(", "))
         }
     }
+}
+
+/// Text short enough for a sentence: its first line, cut.
+pub(in crate::language) fn shorten(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    if line.len() == text.len() && line.chars().count() <= MOST {
+        return Cow::Borrowed(line);
+    }
+    Cow::Owned(line.chars().take(MOST).chain(['…']).collect())
 }
 
 /// Whether a word is short for a name: `src` for `source`, or its beginning with a slip, `vfio_type2` for `vfio_type1_iommu`.

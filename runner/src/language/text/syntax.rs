@@ -1,20 +1,17 @@
 //! What is wrong with a text that is no YAML, or YAML that no scenario uses, in words for people who write scenarios.
 
+use std::ops::Range;
+
 use super::diagnostic::Diagnostic;
-use super::node::shorten;
 use super::path::Path;
+use super::suggest::shorten;
 use crate::model::code::Code;
 
 /// How to begin a file.
-pub(in crate::language) const BEGINNING: &str = "a scenario has a `name:`, its `backends:` and its `cases:`";
-
-/// Raised by the reading of a tree whose aliases make it far larger than its text.
-pub(in crate::language) const TOO_MANY_ALIASES: &str = "aliases repeat too much";
-/// Raised for a list or a mapping in the place of a key.
-pub(in crate::language) const KEY_IS_NO_TEXT: &str = "a key is no text";
+pub(super) const BEGINNING: &str = "a scenario has a `name:`, its `backends:` and its `cases:`";
 
 /// Whether there is nothing but comments.
-pub(in crate::language) fn is_blank(text: &str) -> bool {
+pub(super) fn is_blank(text: &str) -> bool {
     text.trim_start_matches('\u{feff}')
         .lines()
         .map(str::trim_start)
@@ -22,96 +19,79 @@ pub(in crate::language) fn is_blank(text: &str) -> bool {
 }
 
 /// The diagnostic for [`is_blank`].
-pub(in crate::language) fn empty() -> Diagnostic {
+pub(super) fn empty() -> Diagnostic {
     at(0..0, Code::EmptyFile, "the file is empty").help(BEGINNING)
 }
 
 /// The diagnostic for a text of more than `limit` bytes.
-pub(in crate::language) fn too_large(text: &str, limit: usize) -> Diagnostic {
+pub(super) fn too_large(text: &str, limit: usize) -> Diagnostic {
     let title = format!("the file has {} bytes", text.len());
     at(0..0, Code::TooLarge, title).label(format!("expected at most {limit} bytes"))
 }
 
-/// Where a text opens more brackets and braces than anybody reads without closing them. The YAML reader's time grows with the square of
-/// their number. What stands in quotes and comments does not count; a text that makes this hard to tell is counted as a whole, too.
-pub(in crate::language) fn too_many_open(text: &str) -> Option<Diagnostic> {
-    const MOST: usize = 1000;
-    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MOST {
-        return None; // as in every file that a person writes
-    }
-    let (mut read, mut whole) = (0_usize, 0_usize);
-    let mut quote: Option<char> = None;
-    let mut before = '\n';
-    let mut is_comment = false;
-    for (place, c) in text.char_indices() {
-        match c {
-            '[' | '{' => whole += 1,
-            ']' | '}' => whole = whole.saturating_sub(1),
-            _ => {}
-        }
-        match (c, quote) {
-            ('\n', _) => is_comment = false,
-            _ if is_comment => {}
-            (c, Some(open)) if c == open => quote = None,
-            (_, Some(_)) => {}
-            ('#', None) if before.is_whitespace() => is_comment = true,
-            ('"' | '\'', None) if before.is_whitespace() || matches!(before, '[' | '{' | ',' | ':') => quote = Some(c),
-            ('[' | '{', None) => read += 1,
-            (']' | '}', None) => read = read.saturating_sub(1),
-            _ => {}
-        }
-        before = c;
-        if read.max(whole) > MOST {
-            return Some(deep(place));
-        }
-    }
-    None
-}
-
-fn deep(here: usize) -> Diagnostic {
-    at(here..here + 1, Code::TooDeep, "values are nested too deeply here").label("expected fewer than 128 levels")
-}
-
-fn at(span: std::ops::Range<usize>, code: Code, title: impl Into<String>) -> Diagnostic {
+fn at(span: Range<usize>, code: Code, title: impl Into<String>) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(code, Path::root(), title);
     diagnostic.span = Some(span);
     diagnostic
 }
 
-/// An error of serde_yaml as a diagnostic.
-pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Diagnostic {
-    let message = error.to_string();
-    // The reader counts characters; the end of a text may lie behind it.
-    let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
-    let here = offset(text, line, column);
-    let says = |part: &str| message.contains(part);
-    if says("more than one document") {
-        let second = second_document(text);
-        return at(second..second + 3, Code::SecondDocument, "a second document begins here")
-            .label("expected the file to end")
-            .help("a file is one scenario: move the rest to a file of its own");
-    }
-    if says(TOO_MANY_ALIASES) || says("repetition limit") {
-        let alias = first_alias(text).unwrap_or(here..here);
-        return at(alias, Code::AliasBomb, "aliases make this file far larger than its text")
-            .label("expected few aliases, of small values")
-            .help("write the repeated parts out, or repeat them less often");
-    }
-    if says("recursion limit") {
-        return deep(here);
-    }
-    if let Some(brace) = unquoted_braces(text, line) {
-        let expression = braced(&text[brace..]);
-        return at(brace..brace + expression.len(), Code::UnquotedExpression, "an expression needs quotes around it")
-            .label("YAML reads the braces as a mapping")
-            .help(format!("quote it: \"{}\"", expression.replace('"', "'")));
-    }
-    if says(KEY_IS_NO_TEXT) {
-        return at(here..here + 1, Code::KeyIsNoText, "a key is a list or a mapping here")
+/// A value nested too deeply.
+pub(super) fn too_deep(here: usize) -> Diagnostic {
+    at(here..here + 1, Code::TooDeep, "values are nested too deeply here").label("expected fewer than 128 levels")
+}
+
+/// The beginning of a second document.
+pub(super) fn second_document(start: usize) -> Diagnostic {
+    at(start..start + 3, Code::SecondDocument, "a second document begins here")
+        .label("expected the file to end")
+        .help("a file is one scenario: move the rest to a file of its own")
+}
+
+/// An alias that makes the tree far larger than its text.
+pub(super) fn alias_bomb(alias: Range<usize>) -> Diagnostic {
+    at(alias, Code::AliasBomb, "aliases make this file far larger than its text")
+        .label("expected few aliases, of small values")
+        .help("write the repeated parts out, or repeat them less often")
+}
+
+/// An alias within the value of its own anchor.
+pub(super) fn within_itself(alias: Range<usize>) -> Diagnostic {
+    at(alias, Code::Syntax, "this alias stands within the value that it repeats").label("expected a value of its own")
+}
+
+/// A list or a mapping in the place of a key.
+pub(super) fn no_key(text: &str, key: Range<usize>) -> Diagnostic {
+    unquoted(text, key.start).unwrap_or_else(|| {
+        at(key.start..key.start + 1, Code::KeyIsNoText, "a key is a list or a mapping here")
             .label("expected a name")
-            .help("write an entry of its own for each name");
+            .help("write an entry of its own for each name")
+    })
+}
+
+/// An expression without quotes in or just before the line of an error.
+fn unquoted(text: &str, here: usize) -> Option<Diagnostic> {
+    let line = text[..here].matches('\n').count() + 1;
+    let brace = unquoted_braces(text, line)?;
+    let expression = braced(&text[brace..]);
+    Some(
+        at(brace..brace + expression.len(), Code::UnquotedExpression, "an expression needs quotes around it")
+            .label("YAML reads the braces as a mapping")
+            .help(format!("quote it: \"{}\"", expression.replace('"', "'"))),
+    )
+}
+
+/// An error of the YAML parser as a diagnostic: what it says, and the byte that it points at.
+pub(super) fn explain(text: &str, says: &str, here: usize) -> Diagnostic {
+    if says == "recursion limit exceeded" {
+        return too_deep(here);
     }
-    if let Some(tab) = indenting_tab(text, line) {
+    if let Some(problem) = unquoted(text, here) {
+        return problem;
+    }
+    let line = text[..here].matches('\n').count() + 1;
+    // Of a value whose next line is indented by a tab, the parser points at the value.
+    let behind = if says == "while scanning a plain scalar, found a tab" { line + 1 } else { line };
+    if let Some(tab) = indenting_tab(text, behind) {
         return at(tab..tab + 1, Code::TabIndentation, "a tab indents this line")
             .label("expected spaces")
             .help("YAML indents with spaces only: two for each level");
@@ -119,11 +99,11 @@ pub(in crate::language) fn explain(text: &str, error: &serde_yaml::Error) -> Dia
     if let Some(problem) = foreign_space(text, here).or_else(|| foreign_sign(text, here)) {
         return problem;
     }
-    syntax(text, &message, here)
+    syntax(text, says, here)
 }
 
 /// What a space is called that looks like one and is none to YAML.
-pub(in crate::language) fn foreign(c: char) -> Option<String> {
+pub(super) fn foreign(c: char) -> Option<String> {
     match c {
         '\u{a0}' => Some("a non-breaking space".to_owned()),
         _ if !c.is_ascii() && c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}') => {
@@ -134,7 +114,7 @@ pub(in crate::language) fn foreign(c: char) -> Option<String> {
 }
 
 /// What to do about [`foreign()`] spaces.
-pub(in crate::language) const PLAIN_SPACES: &str =
+pub(super) const PLAIN_SPACES: &str =
     "write plain spaces instead; texts copied from web pages have such characters in them";
 
 /// The nearest line at an error or above it that a foreign space indents, or that has one behind its key.
@@ -172,7 +152,7 @@ fn foreign_sign(text: &str, here: usize) -> Option<Diagnostic> {
 }
 
 /// How a value is written that begins with a typographic quote or a shell's `$`.
-pub(in crate::language) fn foreign_value(text: &str) -> Option<String> {
+pub(super) fn foreign_value(text: &str) -> Option<String> {
     let quotes = ['“', '”', '„', '‘', '’', '‚', '«', '»'];
     if let Some(inner) = text.strip_prefix(quotes) {
         return Some(match inner.split_once(quotes) {
@@ -202,131 +182,250 @@ fn unspaced(text: &str, place: usize) -> Option<Diagnostic> {
     Some(problem.label("expected `key: value`").help(format!("write `{}: {}`", &content[..colon], shorten(value))))
 }
 
-/// A quote that begins a text of several lines, and ends just before an error: it was to end on its line.
-fn unclosed_quote(text: &str, here: usize) -> Option<Diagnostic> {
-    let mut open: Option<(usize, char)> = None;
-    let mut before = '\n';
-    let mut is_comment = false;
-    for (place, c) in text[..here].char_indices() {
-        match (c, open) {
-            ('\n', _) => is_comment = false,
-            _ if is_comment => {}
-            (c, Some((start, quote))) if c == quote && before != '\\' => {
-                let lines = text[start..place].matches('\n').count();
-                if lines > 0 && !text[place..here].contains('\n') {
-                    let line = text[..place].matches('\n').count() + 1;
-                    return Some(
-                        at(start..start + 1, Code::UnclosedQuote, "this quote is not closed on its line")
-                            .label("expected a closing quote")
-                            .help(format!("the next quote, in line {line}, ends the text")),
-                    );
-                }
-                open = None;
-            }
-            (_, Some(_)) => {}
-            ('#', None) if before.is_whitespace() => is_comment = true,
-            ('"' | '\'', None) if before.is_whitespace() || matches!(before, '[' | '{' | ',') => {
-                open = Some((place, c))
-            }
-            _ => {}
-        }
-        before = c;
-    }
-    None
+/// The quotes, brackets and comments of a text, as far as a reader of a few characters can tell them.
+struct Marks<'t> {
+    rest: std::str::CharIndices<'t>,
+    before: char,
+    quote: Option<(usize, char)>,
+    is_comment: bool,
 }
 
-fn syntax(text: &str, message: &str, here: usize) -> Diagnostic {
-    let says = |part: &str| message.contains(part);
+enum Mark {
+    /// A quote that began here ends there.
+    Quoted(usize, usize),
+    /// A bracket or brace.
+    Bracket(usize, char),
+}
+
+impl<'t> Marks<'t> {
+    fn of(text: &'t str) -> Self {
+        Marks { rest: text.char_indices(), before: '\n', quote: None, is_comment: false }
+    }
+}
+
+impl Iterator for Marks<'_> {
+    type Item = Mark;
+
+    fn next(&mut self) -> Option<Mark> {
+        for (place, c) in self.rest.by_ref() {
+            let before = std::mem::replace(&mut self.before, c);
+            let begins = before.is_whitespace() || matches!(before, '[' | '{' | ',');
+            match (c, self.quote) {
+                ('\n', _) => self.is_comment = false,
+                _ if self.is_comment => {}
+                (c, Some((start, quote))) if c == quote && before != '\\' => {
+                    self.quote = None;
+                    return Some(Mark::Quoted(start, place));
+                }
+                (_, Some(_)) => {}
+                ('#', None) if before.is_whitespace() => self.is_comment = true,
+                ('"' | '\'', None) if begins => self.quote = Some((place, c)),
+                ('[' | ']' | '{' | '}', None) => return Some(Mark::Bracket(place, c)),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// A quote that begins a text of several lines, and ends just before an error: it was to end on its line.
+fn unclosed_quote(text: &str, here: usize) -> Option<Diagnostic> {
+    Marks::of(&text[..here]).find_map(|mark| match mark {
+        Mark::Quoted(start, end) if text[start..end].contains('\n') && !text[end..here].contains('\n') => {
+            Some(open_quote(text, start, Some(end)))
+        }
+        _ => None,
+    })
+}
+
+/// A quote that does not end on its line.
+fn open_quote(text: &str, start: usize, end: Option<usize>) -> Diagnostic {
+    let (title, help) = match end {
+        Some(end) => {
+            let line = text[..end].matches('\n').count() + 1;
+            ("this quote is not closed on its line", format!("the next quote, in line {line}, ends the text"))
+        }
+        None => ("this quote is never closed", "close it on the same line".to_owned()),
+    };
+    at(start..start + 1, Code::UnclosedQuote, title).label("expected a closing quote").help(help)
+}
+
+/// The list or mapping that is open at an error.
+fn unclosed(text: &str, here: usize) -> Option<Diagnostic> {
+    let mut open = Vec::new();
+    for mark in Marks::of(&text[..here]) {
+        match mark {
+            Mark::Bracket(place, c @ ('[' | '{')) => open.push((place, c)),
+            Mark::Bracket(..) => drop(open.pop()),
+            Mark::Quoted(..) => {}
+        }
+    }
+    let (begin, bracket) = open.pop()?;
+    let (title, label) = match bracket {
+        '[' => ("this list is not closed before here", "expected `,` or `]`"),
+        _ => ("this mapping is not closed before here", "expected `,` or `}`"),
+    };
+    let line = text[..begin].matches('\n').count() + 1;
+    Some(at(here..here + 1, Code::Syntax, title).label(label).help(format!("it begins in line {line}")))
+}
+
+/// A character that no file may hold.
+pub(super) fn control_character(text: &str) -> Option<Diagnostic> {
+    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
+    let (place, c) = text.char_indices().find(|(_, c)| is_control(*c))?;
+    let title = format!("a control character stands in the file: U+{:04X}", u32::from(c));
+    let problem = at(place..place + c.len_utf8(), Code::Syntax, title).label("expected text");
+    Some(problem.help(format!("remove it, or write \"\\x{:02x}\" in double quotes", u32::from(c))))
+}
+
+/// The first escape of a text in double quotes that YAML does not know.
+fn unknown_escape(text: &str, quote: usize) -> usize {
+    let mut characters = text[quote + 1..].char_indices();
+    while let Some((place, c)) = characters.next() {
+        let Some((_, escaped)) = (c == '\\').then(|| characters.next()).flatten() else { continue };
+        let digits = match escaped {
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            _ if "0abt\tnvfre \"/\\N_LP\n\r".contains(escaped) => continue,
+            _ => return quote + 1 + place,
+        };
+        let code = text.get(quote + 3 + place..quote + 3 + place + digits);
+        let code = code.filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if code.and_then(|code| char::from_u32(u32::from_str_radix(code, 16).ok()?)).is_none() {
+            return quote + 1 + place;
+        }
+    }
+    quote
+}
+
+/// A mistake by what the parser says of it, in the words of `saphyr-parser`, and the byte that it points at.
+fn syntax(text: &str, says: &str, here: usize) -> Diagnostic {
+    // At the end of the file its last visible character says more than an empty line.
+    let here = match text.get(here..).is_none_or(|rest| rest.trim().is_empty()) {
+        true => text.trim_end().char_indices().last().map_or(0, |(at, _)| at),
+        false => here,
+    };
     let mark = |title: &str| at(here..here + 1, Code::Syntax, title);
-    let found = text.get(here..).and_then(|rest| rest.chars().next());
-    if says("quoted scalar") && says("end of stream") || says("quoted scalar") && says("document indicator") {
-        let open = context(text, message).unwrap_or(here);
-        return at(open..open + 1, Code::UnclosedQuote, "this quote is never closed")
-            .label("expected a closing quote")
-            .help("close it on the same line");
+    let mut found = text[here..].chars();
+    if let Some(says) =
+        says.strip_prefix("while scanning a quoted scalar").or(says.strip_prefix("invalid indentation in quoted"))
+    {
+        let end = Marks::of(&text[here..]).find_map(|mark| match mark {
+            Mark::Quoted(0, end) => Some(here + end),
+            _ => None,
+        });
+        let is_text = end.is_some_and(|end| !text[here..end].contains('\n'));
+        return match is_text {
+            true => mark(&format!("this is no YAML: {}", says.trim_start_matches([',', ' ']))),
+            false => open_quote(text, here, end),
+        };
     }
     if let Some(problem) = unclosed_quote(text, here) {
         return problem;
     }
-    if says("mapping values are not allowed") {
-        if let Some(problem) = unspaced(text, here) {
-            return problem;
+    match says {
+        "mapping values are not allowed in this context" => {
+            if let Some(problem) = unspaced(text, here) {
+                return problem;
+            }
+            if let Some((line, help)) = no_entry_above(text, here) {
+                return at(line, Code::Syntax, "this line is no `key: value`")
+                    .label("expected a `:` and a space")
+                    .help(help);
+            }
+            mark("a second `:` on this line, or a line indented too far")
+                .label("a `:` is not expected here")
+                .help("text that contains `: ` needs quotes; keys of one mapping begin in one column")
         }
-        if let Some((line, help)) = no_entry_above(text, here) {
-            return at(line, Code::Syntax, "this line is no `key: value`")
-                .label("expected a `:` and a space")
-                .help(help);
+        "simple key expected" | "simple key expect ':'" => no_value(text, here),
+        "while parsing a flow sequence, expected ',' or ']'"
+        | "while parsing a flow mapping, did not find expected ',' or '}'"
+        | "illegal placement of ':' indicator"
+        | "invalid indentation in flow construct" => {
+            unclosed(text, here).unwrap_or_else(|| mark("this line does not belong to the value above it").help(ALIGN))
         }
-        return mark("a second `:` on this line, or a line indented too far")
-            .label("a `:` is not expected here")
-            .help("text that contains `: ` needs quotes; keys of one mapping begin in one column");
-    }
-    if says("unknown anchor") {
-        return mark("this alias names no anchor before it")
-            .label("expected the name of an anchor")
-            .help("text that begins with `*` needs quotes, such as \"*\"");
-    }
-    if says("cannot start any token") {
-        let title = match found {
-            Some('`') => "a value cannot begin with a backtick".to_owned(),
-            Some('\t') => "a tab stands where a value begins".to_owned(),
-            Some(c) => format!("a value cannot begin with `{c}`"),
-            None => "a value cannot begin here".to_owned(),
-        };
-        return mark(&title).label("expected a value").help("text that begins with a special character needs quotes");
-    }
-    if says("expected '-' indicator") {
-        return mark("this line is no item of the list above it").label("expected `- `").help(ALIGN);
-    }
-    if says("could not find expected ':'") || says("simple key") {
-        let key = context(text, message).unwrap_or(here);
-        if let Some(problem) = unspaced(text, key) {
-            return problem;
+        "while parsing node, found unknown anchor"
+        | "while scanning an anchor or alias, did not find expected alphabetic or numeric character" => {
+            match found.nth(1).is_some_and(char::is_alphanumeric) {
+                true => mark("this alias names no anchor before it")
+                    .label("expected the name of an anchor")
+                    .help("text that begins with `*` needs quotes, such as \"*\""),
+                false => mark("a name is missing behind this `*` or `&`")
+                    .label("expected the name of an anchor, or text in quotes")
+                    .help("text that begins with `*` or `&` needs quotes, such as \"*\""),
+            }
         }
-        let line = text[key..].lines().next().unwrap_or_default().trim_end();
-        let (word, value) = line.split_once(' ').unwrap_or((line, "…"));
-        return at(key..key + line.len().max(1), Code::Syntax, "this line is no `key: value`")
-            .label("expected a `:` and a space")
-            .help(format!("write `{word}: {}`", shorten(value.trim())));
+        "while parsing a block collection, did not find expected '-' indicator" => {
+            mark("this line is no item of the list above it").label("expected `- `").help(ALIGN)
+        }
+        "while parsing a block mapping, did not find expected key"
+        | "block sequence entries are not allowed in this context"
+        | "did not find expected <document start>"
+        | "invalid indentation" => {
+            mark("this line does not belong to the value above it").label("expected `key: value`").help(ALIGN)
+        }
+        "misplaced bracket" => mark("this bracket closes nothing")
+            .label("expected a value, or the end of the line")
+            .help("text that begins with a bracket needs quotes"),
+        "while parsing a quoted scalar, found unknown escape character"
+        | "while parsing a quoted scalar, did not find expected hexadecimal number"
+        | "while parsing a quoted scalar, found invalid Unicode character escape code" => {
+            let escape = unknown_escape(text, here);
+            let title = "a backslash in double quotes begins an escape, and this one is unknown";
+            at(escape..escape + 1, Code::Syntax, title)
+                .label("expected an escape such as \\n or \\\\")
+                .help("in single quotes a backslash is an ordinary character")
+        }
+        "the handle wasn't declared"
+        | "invalid global tag character"
+        | "while scanning a tag, did not find expected whitespace or line break" => {
+            mark("tags are not part of the language")
+                .label("expected a value without a tag")
+                .help("text that begins with `!` needs quotes")
+        }
+        _ if says.starts_with("unexpected character") => {
+            let title = match found.next() {
+                Some('`') => "a value cannot begin with a backtick".to_owned(),
+                Some('\t') => "a tab stands where a value begins".to_owned(),
+                Some(c) => format!("a value cannot begin with `{c}`"),
+                None => "a value cannot begin here".to_owned(),
+            };
+            mark(&title).label("expected a value").help("text that begins with a special character needs quotes")
+        }
+        _ => mark(&format!("this is no YAML: {says}")).help(ALIGN),
     }
-    if says("expected ',' or ']'") {
-        return unclosed(text, message, here, "this list is not closed before here", "expected `,` or `]`");
+}
+
+/// The line before an error that has no `key: value`: the parser finds that only behind it.
+fn no_value(text: &str, here: usize) -> Diagnostic {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let start = text[..here].rfind('\n').map_or(0, |at| at + 1);
+    let above = &text[..if text[here..].contains('\n') { start } else { text.len() }];
+    let mut lines = above.lines().rev().filter(is_content);
+    let mut line = lines.next().unwrap_or_default();
+    // Text that goes on in further lines stands further right there.
+    for earlier in lines {
+        if indent(earlier) >= indent(line) || earlier.contains(':') {
+            break;
+        }
+        line = earlier;
     }
-    if says("expected ',' or '}'") {
-        return unclosed(text, message, here, "this mapping is not closed before here", "expected `,` or `}`");
+    let key = line.trim_start_matches([' ', '-']);
+    let start = key.as_ptr() as usize - text.as_ptr() as usize;
+    if let Some(problem) = unspaced(text, start) {
+        return problem;
     }
-    if says("expected key") || says("block sequence entries are not allowed") || says("<document start>") {
-        return mark("this line does not belong to the value above it").label("expected `key: value`").help(ALIGN);
-    }
-    if says("unknown escape") || says("escape") && says("quoted scalar") {
-        return mark("a backslash in double quotes begins an escape, and this one is unknown")
-            .label("expected an escape such as \\n or \\\\")
-            .help("in single quotes a backslash is an ordinary character");
-    }
-    if says("control characters") {
-        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-        let (at_byte, c) = text.char_indices().find(|(_, c)| control(*c)).unwrap_or((here, ' '));
-        let title = format!("a control character stands in the file: U+{:04X}", u32::from(c));
-        return at(at_byte..at_byte + 1, Code::Syntax, title)
-            .label("expected text")
-            .help(format!("remove it, or write \"\\x{:02x}\" in double quotes", u32::from(c)));
-    }
-    if says("undefined tag handle") {
-        return mark("tags are not part of the language")
-            .label("expected a value without a tag")
-            .help("text that begins with `!` needs quotes");
-    }
-    if says("expected alphabetic or numeric character") {
-        return mark("a name is missing behind this `*` or `&`")
-            .label("expected the name of an anchor, or text in quotes")
-            .help("text that begins with `*` or `&` needs quotes, such as \"*\"");
-    }
-    let words = message.split(" at line ").next().unwrap_or(message);
-    mark(&format!("this is no YAML: {words}")).help(ALIGN)
+    let key = key.trim_end();
+    let (word, value) = key.split_once(' ').unwrap_or((key, "…"));
+    at(start..start + key.len().max(1), Code::Syntax, "this line is no `key: value`")
+        .label("expected a `:` and a space")
+        .help(format!("write `{word}: {}`", shorten(value.trim())))
 }
 
 /// The line above an error that has no `key: value`, and what to do about it.
-fn no_entry_above(text: &str, here: usize) -> Option<(std::ops::Range<usize>, String)> {
+fn no_entry_above(text: &str, here: usize) -> Option<(Range<usize>, String)> {
     let line_start = text[..here].rfind('\n')?;
     // A second colon on the error's own line is the mistake itself.
     if text[line_start + 1..here].contains(": ") {
@@ -348,45 +447,7 @@ fn no_entry_above(text: &str, here: usize) -> Option<(std::ops::Range<usize>, St
     Some((start..start + content.len(), format!("write `{key}: {}`", value.trim())))
 }
 
-/// The first `*name` that stands where a value begins.
-fn first_alias(text: &str) -> Option<std::ops::Range<usize>> {
-    let start = text.match_indices('*').map(|(at, _)| at).find(|&at| {
-        text[..at].ends_with([' ', '[', ',']) && text[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric())
-    })?;
-    let length = text[start + 1..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
-    Some(start..length.map_or(text.len(), |length| start + 1 + length))
-}
-
 const ALIGN: &str = "keys of one mapping, and dashes of one list, begin in one column";
-
-fn unclosed(text: &str, message: &str, here: usize, title: &str, label: &str) -> Diagnostic {
-    let open = context(text, message).unwrap_or(here);
-    at(here..here + 1, Code::Syntax, title).label(label).help(match text[..open].matches('\n').count() + 1 {
-        line if open != here => format!("it begins in line {line}"),
-        _ => "close it on the same line".to_owned(),
-    })
-}
-
-/// The place that a message names last: where the thing began that has no end.
-fn context(text: &str, message: &str) -> Option<usize> {
-    let (_, place) = message.rsplit_once(" at line ")?;
-    let (line, column) = place.split_once(" column ")?;
-    Some(offset(text, line.parse().ok()?, column.parse().ok()?))
-}
-
-/// The byte at a line and column, both from 1; the last character when the text ends before.
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let start = match line {
-        0 | 1 => 0,
-        _ => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
-    };
-    if start >= text.len() {
-        // Behind the last line: its last visible character says more than an empty line.
-        return text.trim_end().char_indices().last().map_or(0, |(at, _)| at);
-    }
-    let rest = &text[start..];
-    rest.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
-}
 
 /// `{{` as a value's first characters, without quotes, in or just before the line of an error.
 fn unquoted_braces(text: &str, line: usize) -> Option<usize> {
@@ -427,25 +488,11 @@ fn indenting_tab(text: &str, line: usize) -> Option<usize> {
     None
 }
 
-fn second_document(text: &str) -> usize {
-    let mut start = 0;
-    let mut content = false;
-    for line in text.split_inclusive('\n') {
-        let is_mark = line.starts_with("---") && !line[3..].starts_with(|c: char| !c.is_whitespace());
-        if is_mark && content {
-            return start;
-        }
-        content |= is_mark || !is_blank(line);
-        start += line.len();
-    }
-    0
-}
-
 #[cfg(test)]
 mod tests {
     use super::Code;
-    use crate::language::text::node::parse;
-    use crate::language::text::{diagnostic::Source, render::render};
+    use crate::language::text::reader::parse;
+    use crate::language::text::{render::render, source::Source};
 
     /// The code, the line and column, and the whole drawing of a text's mistake.
     fn read(text: &str) -> (Code, String, String) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::Diagnostic;
-use super::node::Node;
+use super::node::{Node, Value};
 use super::path::{Path, Segment};
 use crate::language::Step;
 use crate::model::code::Code;
@@ -28,18 +28,12 @@ impl Wounds {
     pub fn new(root: &Node, found: &[Diagnostic], hidden: Vec<Path>, made_up: Vec<Path>) -> Self {
         let mut mentioned = BTreeSet::new();
         for problem in found {
-            let mut node = Some(root);
-            for segment in problem.path.segments() {
-                node = match (node, segment) {
-                    (Some(node), Segment::Key(key)) => {
-                        mentioned.insert(key.to_string());
-                        node.get(key)
-                    }
-                    (Some(Node::Sequence(elements)), Segment::Index(index)) => elements.get(*index),
-                    _ => None,
-                };
-            }
-            node.into_iter().for_each(|node| mention(node, &mut mentioned));
+            let keys = problem.path.segments().iter().filter_map(|segment| match segment {
+                Segment::Key(key) => Some(key.to_string()),
+                Segment::Index(_) => None,
+            });
+            mentioned.extend(keys);
+            root.at(&problem.path).into_iter().for_each(|node| mention(node, &mut mentioned));
         }
         let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
         let list = told.chain(made_up.into_iter().map(|path| (path, Code::MissingKey))).collect();
@@ -122,16 +116,15 @@ impl Wounds {
 }
 
 fn mention(node: &Node, words: &mut BTreeSet<String>) {
-    match node {
-        Node::Text(text) | Node::Unquoted(text) => {
+    match node.value() {
+        Value::Text(text) | Value::Unquoted(text) => {
             words.insert(text.clone());
         }
-        Node::Sequence(elements) => elements.iter().for_each(|element| mention(element, words)),
-        Node::Mapping(entries) => entries.iter().for_each(|(key, value)| {
-            words.insert(key.clone());
+        Value::Sequence(elements) => elements.iter().for_each(|element| mention(element, words)),
+        Value::Mapping(entries) => entries.iter().for_each(|(key, value)| {
+            words.insert(key.text.clone());
             mention(value, words);
         }),
-        Node::Tagged(tagged) => mention(&tagged.1, words),
-        Node::Null | Node::Bool(_) | Node::Integer(_) | Node::Float(_) => {}
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
     }
 }
