@@ -337,18 +337,20 @@ fn is_routine(line: &str) -> bool {
     (line.contains("vfio-pci ") && of_device) || (line.contains("ACPI: ") && line.contains("Enabled at IRQ"))
 }
 
-/// `text` in lines that fit beside an indent, broken after spaces and commas; further lines hang by 2.
+/// `text` in lines that fit beside an indent; lines after the first hang by 2. They break after a space, a comma, and a character that
+/// is two columns wide, since Chinese and Japanese have no spaces. A longer word, such as a path, stays whole.
 pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     let width = width.saturating_sub(indent);
+    let is_wide = |c: char| !c.is_ascii() && console::measure_text_width(c.encode_utf8(&mut [0; 4])) > 1;
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in text.split_inclusive([' ', ',']) {
+    for word in text.split_inclusive(|c| matches!(c, ' ' | ',') || is_wide(c)) {
         if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
             lines.push("  ".into());
             used = 2;
         }
         lines.last_mut().expect("never empty").push_str(word);
-        used += word.chars().count();
+        used += console::measure_text_width(word);
     }
     lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
     lines.retain(|line| !line.is_empty());
@@ -533,9 +535,21 @@ mod tests {
         for width in [72, 80, 140] {
             let text = shown(mixed(), &Terminal { width, ..UNICODE });
             let details = |line: &&str| !line.starts_with("  ") && !line.starts_with('✗');
-            let longest = text.lines().filter(details).map(|line| line.chars().count()).max();
+            let longest = text.lines().filter(details).map(|line| console::measure_text_width(line)).max();
             assert!(longest <= Some(width), "{longest:?} columns in\n{text}");
         }
+    }
+
+    #[test]
+    fn wide_characters_are_measured_in_columns_and_broken_between() {
+        let reason = "設備在測試期間消失了，".repeat(9);
+        for text in [reason.clone(), format!("{reason} and {reason}"), "🦀".repeat(90)] {
+            let lines = wrapped(&text, 80, 2);
+            let widest = lines.iter().map(|line| console::measure_text_width(line)).max();
+            assert!(widest <= Some(78), "{widest:?} columns in {lines:?}");
+            assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+        }
+        assert_eq!(wrapped("/a/path/of/some/length is whole", 10, 0)[0], "/a/path/of/some/length");
     }
 
     #[test]
