@@ -9,6 +9,9 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as vfiospec; // The made-up runs in tests/common are shared with the integration tests.
+
 pub mod backend;
 pub mod cli;
 pub mod engine;

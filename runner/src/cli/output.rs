@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::{cases::Course, resume::Resumed};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     plan::Plan,
     report::{
         file::{self, write_atomic},
-        format::Format,
+        format::{FORMATS, Format},
         journal,
         progress::Progress,
         run::Run,
@@ -48,13 +48,10 @@ pub const JOURNAL: &str = "reports/out/journal.jsonl";
 
 /// Where results go, as `run` and `lab run` take it.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("junit", |option| option.default_value("reports/out/junit.xml")))]
 pub struct Outputs {
-    /// Where to write the JUnit XML; `-` is the standard output
-    #[arg(long, value_name = "FILE", default_value = "reports/out/junit.xml")]
-    pub junit: PathBuf,
-
     #[command(flatten)]
-    pub more: MoreReports,
+    reports: Reports,
 
     /// Where to write the journal: every event as a line of JSON, from which all reports are made
     #[arg(long, value_name = "FILE", default_value = JOURNAL)]
@@ -65,51 +62,52 @@ pub struct Outputs {
     pub verbose: bool,
 }
 
-/// The reports that are written when they are asked for.
-#[derive(Debug, Clone, Args)]
-pub struct MoreReports {
-    /// Also write a page for the browser, in one file
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+/// Which reports to write, and where: an option for each of [`FORMATS`]. `-` is the standard output.
+#[derive(Debug, Clone)]
+pub struct Reports(Vec<(&'static Format, PathBuf)>);
 
-    /// Also write TAP, as `prove` reads it
-    #[arg(long, value_name = "FILE")]
-    tap: Option<PathBuf>,
+impl Args for Reports {
+    fn augment_args(command: Command) -> Command {
+        let option = |format: &Format| {
+            let option = Arg::new(format.option).long(format.option).value_name("FILE").help(format.help);
+            option.value_parser(value_parser!(PathBuf))
+        };
+        command.args(FORMATS.iter().map(option))
+    }
 
-    /// Also write JSON, as schemas/report.schema.json describes it
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// Which reports to write, and where; `-` is the standard output.
-#[derive(Debug, Clone)]
-pub struct Reports(Vec<(Format, PathBuf)>);
+impl FromArgMatches for Reports {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Reports, clap::Error> {
+        let asked = |format: &'static Format| Some((format, matches.get_one::<PathBuf>(format.option)?.clone()));
+        Ok(Reports(FORMATS.iter().filter_map(asked).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 impl Reports {
-    /// Says on standard error what does not fit together: `journals` must survive, and so must scenarios.
-    pub fn new(junit: Option<&PathBuf>, more: &MoreReports, journals: &[&Path]) -> Result<Reports, Exit> {
-        let asked = [
-            (Format::Junit, junit),
-            (Format::Html, more.html.as_ref()),
-            (Format::Tap, more.tap.as_ref()),
-            (Format::Json, more.json.as_ref()),
-        ];
-        let reports: Vec<(Format, PathBuf)> =
-            asked.into_iter().filter_map(|(format, path)| Some((format, path?.clone()))).collect();
+    /// Refuses what does not fit together, on standard error: `journals` must survive, and so must scenarios.
+    pub fn check(&self, journals: &[&Path]) -> Result<(), Exit> {
         // `-` is the standard input among journals.
         let files = journals.iter().filter(|path| path.as_os_str() != "-");
-        let mut named: Vec<(&str, &Path)> = files.map(|path| ("--journal", *path)).collect();
-        for (format, path) in &reports {
+        let mut named: Vec<(&str, &Path)> = files.map(|path| ("journal", *path)).collect();
+        for (format, path) in &self.0 {
             let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
             if let Some((other, _)) = named.iter().find(|(_, known)| place(known) == place(path)) {
-                eprintln!("vfiospec: {} and {other} both name {}", format.option(), path.display());
+                eprintln!("vfiospec: --{} and --{other} both name {}", format.option, path.display());
                 eprintln!("  help: give each a file of its own");
                 return Err(Exit::Usage);
             }
-            named.push((format.option(), path));
+            named.push((format.option, path));
         }
-        reports.iter().try_for_each(|(_, path)| no_scenario(path))?;
-        Ok(Reports(reports))
+        self.0.iter().try_for_each(|(_, path)| no_scenario(path))
     }
 
     /// Finds out whether each can be written, and changes nothing that is there.
@@ -117,7 +115,7 @@ impl Reports {
         for (format, path) in self.files() {
             if let Err(error) = file::probe(path) {
                 eprintln!("vfiospec: {error}");
-                eprintln!("  help: name another file with {}", format.option());
+                eprintln!("  help: name another file with --{}", format.option);
                 return Err(Exit::ReportNotWritten);
             }
         }
@@ -132,8 +130,8 @@ impl Reports {
     }
 
     /// Those that are no standard output.
-    fn files(&self) -> impl Iterator<Item = (&Format, &Path)> {
-        let all = self.0.iter().map(|(format, path)| (format, path.as_path()));
+    fn files(&self) -> impl Iterator<Item = (&'static Format, &Path)> {
+        let all = self.0.iter().map(|(format, path)| (*format, path.as_path()));
         all.filter(|(_, path)| path.as_os_str() != "-")
     }
 
@@ -143,14 +141,14 @@ impl Reports {
         let mut written = Exit::Ok;
         for (format, path) in &self.0 {
             if path.as_os_str() == "-" {
-                let exit = to_stdout(&mut |out| format.write(run, out));
+                let exit = to_stdout(&mut |out| (format.write)(run, out));
                 if exit != Exit::Ok {
                     written = exit;
                 }
                 continue;
             }
-            match write_atomic(path, |out| format.write(run, out)) {
-                Ok(()) => files.push((format.name(), path)),
+            match write_atomic(path, |out| (format.write)(run, out)) {
+                Ok(()) => files.push((format.name, path)),
                 Err(error) => {
                     eprintln!("vfiospec: {error}");
                     written = Exit::ReportNotWritten;
@@ -202,7 +200,8 @@ impl Outputs {
             return Err(Exit::Usage);
         }
         no_scenario(&self.journal)?;
-        let reports = Reports::new(Some(&self.junit), &self.more, &[&self.journal])?;
+        let reports = self.reports.clone();
+        reports.check(&[&self.journal])?;
         if let Err(error) = journal::Writer::probe(&self.journal) {
             eprintln!("vfiospec: {error}");
             eprintln!("  help: name another file with --journal");
@@ -286,7 +285,7 @@ impl Output {
         if is_kept {
             self.journal()?.on(&event)?;
         }
-        let _ = self.progress.on(&event); // a terminal that is gone stops nothing
+        self.progress.on(&event);
         if is_kept {
             self.events.push(without_texts(event));
         }

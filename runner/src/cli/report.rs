@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use clap::Args as ClapArgs;
 
-use super::output::{MoreReports, Reports};
+use super::output::Reports;
 use crate::{
     model::Exit,
     report::{
@@ -24,12 +24,8 @@ pub struct Args {
     #[arg(value_name = "[LABEL=]JOURNAL", required = true)]
     journals: Vec<Named>,
 
-    /// Write JUnit XML; `-` is the standard output
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
     #[command(flatten)]
-    more: MoreReports,
+    reports: Reports,
 }
 
 /// A journal, and what the user calls its environment.
@@ -96,13 +92,12 @@ const LEAVES: &str = "a run leaves its journal in reports/out/journal.jsonl, or 
 /// Writes the reports and gives the exit code that the run had.
 pub fn main(args: &Args) -> Exit {
     let paths: Vec<_> = args.journals.iter().map(|journal| journal.path.as_path()).collect();
-    let reports = match Reports::new(args.junit.as_ref(), &args.more, &paths) {
-        Ok(reports) => reports,
-        Err(exit) => return exit,
-    };
+    if let Err(exit) = args.reports.check(&paths) {
+        return exit;
+    }
     let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
     match journals.and_then(Run::read) {
-        Ok(run) => reports.finish(Arc::new(run), &paths, Run::exit),
+        Ok(run) => args.reports.finish(Arc::new(run), &paths, Run::exit),
         Err(error) => unreadable(&error),
     }
 }

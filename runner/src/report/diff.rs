@@ -3,27 +3,24 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::{
-    model::Verdict,
-    report::{
-        run::{Case, Run, State},
-        sanitize::line,
-        summary::{place, wrapped},
-        terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark},
-    },
-};
+use clap::builder::styling::Style;
 
-/// So many cases of each kind are listed, the others are counted.
+use crate::model::Verdict;
+use crate::report::run::{Case, Run, State};
+use crate::report::sanitize::line;
+use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
+use crate::report::words::{self, place};
+
+/// How many cases of each kind are listed; the others are counted.
 const LISTED: usize = 200;
 
-/// A time counts as changed by this factor, either way …
+/// A case is slower or faster if its time has changed by this factor …
 const FACTOR: u64 = 2;
 
-/// … if it is also this many microseconds.
+/// … and by at least this many microseconds.
 const LEAST: u64 = 100_000;
 
-/// What kind of change it is, those first that somebody has to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     NewlyFailing,
     NoVerdictAnyMore,
@@ -39,90 +36,78 @@ enum Kind {
     Appeared,
 }
 
-impl Kind {
-    const ALL: [Self; 12] = [
-        Self::NewlyFailing,
-        Self::NoVerdictAnyMore,
-        Self::NewlyFlaky,
-        Self::Fixed,
-        Self::FailsOtherwise,
-        Self::KnownNow,
-        Self::KnownNoMore,
-        Self::Skips,
-        Self::Slower,
-        Self::Faster,
-        Self::Vanished,
-        Self::Appeared,
-    ];
-
-    fn heading(self) -> &'static str {
-        match self {
-            Self::NewlyFailing => "newly failing",
-            Self::NoVerdictAnyMore => "without a verdict now",
-            Self::NewlyFlaky => "newly flaky",
-            Self::Fixed => "fixed",
-            Self::FailsOtherwise => "failing for another reason",
-            Self::KnownNow => "known now",
-            Self::KnownNoMore => "known no more",
-            Self::Skips => "changed skips",
-            Self::Slower => "slower",
-            Self::Faster => "faster",
-            Self::Vanished => "only in A",
-            Self::Appeared => "only in B",
-        }
-    }
-}
+/// Each kind of change with its heading and the style of that; those first that somebody has to look at.
+const KINDS: [(Kind, &str, Style); 12] = [
+    (Kind::NewlyFailing, "newly failing", RED.bold()),
+    (Kind::NoVerdictAnyMore, "without a verdict now", YELLOW.bold()),
+    (Kind::NewlyFlaky, "newly flaky", YELLOW.bold()),
+    (Kind::Fixed, "fixed", GREEN.bold()),
+    (Kind::FailsOtherwise, "failing for another reason", BOLD),
+    (Kind::KnownNow, "known now", BOLD),
+    (Kind::KnownNoMore, "known no more", BOLD),
+    (Kind::Skips, "changed skips", BOLD),
+    (Kind::Slower, "slower", BOLD),
+    (Kind::Faster, "faster", BOLD),
+    (Kind::Vanished, "only in A", BOLD),
+    (Kind::Appeared, "only in B", BOLD),
+];
 
 /// What changed between two runs.
 pub struct Diff<'a> {
     a: &'a Run,
     b: &'a Run,
-    changes: Vec<(Kind, Option<&'a Case>, Option<&'a Case>)>,
+    changes: Vec<Change<'a>>,
     in_both: usize,
 }
 
+struct Change<'a> {
+    kind: Kind,
+    old: Option<&'a Case>,
+    new: Option<&'a Case>,
+}
+
 impl<'a> Diff<'a> {
-    /// Compares the cases of the same id.
+    /// Compares the cases that have the same id.
     ///
     /// # Errors
-    /// When a journal cannot be read any more.
+    /// If a journal was changed since the run was read.
     pub fn of(a: &'a Run, b: &'a Run) -> io::Result<Diff<'a>> {
         let mut before: HashMap<String, &Case> = a.cases.iter().map(|case| (a.id(case), case)).collect();
         let mut changes = Vec::new();
         let mut in_both = 0;
         for new in &b.cases {
             let Some(old) = before.remove(&b.id(new)) else {
-                changes.push((Kind::Appeared, None, Some(new)));
+                changes.push(Change { kind: Kind::Appeared, old: None, new: Some(new) });
                 continue;
             };
             in_both += 1;
             if let Some(kind) = kind(a, old, b, new)? {
-                changes.push((kind, Some(old), Some(new)));
+                changes.push(Change { kind, old: Some(old), new: Some(new) });
             }
         }
         let vanished = a.cases.iter().filter(|case| before.contains_key(&a.id(case)));
-        changes.extend(vanished.map(|old| (Kind::Vanished, Some(old), None)));
+        changes.extend(vanished.map(|old| Change { kind: Kind::Vanished, old: Some(old), new: None }));
         Ok(Diff { a, b, changes, in_both })
     }
 
-    /// Whether a case fails that had not.
+    /// Whether a case fails that did not fail before.
     pub fn newly_failing(&self) -> bool {
         self.count(Kind::NewlyFailing) > 0
     }
 
-    /// Whether a case had a verdict that it has no longer.
+    /// Whether a case no longer has a verdict that it had before.
     pub fn lost_verdicts(&self) -> bool {
         self.count(Kind::NoVerdictAnyMore) > 0
     }
 
     fn count(&self, kind: Kind) -> usize {
-        self.changes.iter().filter(|(of, ..)| *of == kind).count()
+        self.changes.iter().filter(|change| change.kind == kind).count()
     }
 
-    /// As text for `terminal`; the names are those of A and B.
+    /// The changes as text for `terminal`; `names` are those of A and B.
     ///
     /// # Errors
-    /// When a journal cannot be read any more.
+    /// If a journal was changed since the run was read.
     pub fn render(&self, terminal: &Terminal, names: [&str; 2]) -> io::Result<String> {
         let mut text = String::new();
         for (letter, run, name) in [("A", self.a, names[0]), ("B", self.b, names[1])] {
@@ -133,28 +118,25 @@ impl<'a> Diff<'a> {
                 text += &format!("{before}  {}\n", terminal.paint(DIM, l));
             }
         }
-        for kind in Kind::ALL.into_iter().filter(|kind| self.count(*kind) > 0) {
-            let style = match kind {
-                Kind::NewlyFailing => RED.bold(),
-                Kind::NoVerdictAnyMore | Kind::NewlyFlaky => YELLOW.bold(),
-                Kind::Fixed => GREEN.bold(),
-                _ => BOLD,
-            };
+        let mut counts = Vec::new();
+        for (kind, heading, style) in KINDS {
             let count = self.count(kind);
-            text += &format!("\n{}\n", terminal.paint(style, format_args!("{count} {}", kind.heading())));
-            for (_, old, new) in self.changes.iter().filter(|(of, ..)| *of == kind).take(LISTED) {
-                text += &self.change(terminal, kind, *old, *new)?;
+            if count == 0 {
+                continue;
+            }
+            counts.push(format!("{count} {heading}"));
+            text += &format!("\n{}\n", terminal.paint(style, format_args!("{count} {heading}")));
+            for change in self.changes.iter().filter(|change| change.kind == kind).take(LISTED) {
+                text += &self.change(terminal, change)?;
             }
             if count > LISTED {
                 text += &format!("  and {} more\n", count - LISTED);
             }
         }
-        let kinds = Kind::ALL.into_iter().filter(|kind| self.count(*kind) > 0);
-        let mut counts: Vec<_> = kinds.map(|kind| format!("{} {}", self.count(kind), kind.heading())).collect();
         if counts.is_empty() {
             counts.push("no difference".into());
         }
-        let cases = format!("{} {} in both:", self.in_both, if self.in_both == 1 { "case" } else { "cases" });
+        let cases = format!("{} in both:", words::cases(self.in_both));
         text += &format!("\n{} {}\n", terminal.paint(BOLD, cases), counts.join(", "));
         if self.in_both == 0 {
             let help = "a case is known by its pack, scenario, backend, device and name: give a device the same name in both runs";
@@ -163,17 +145,14 @@ impl<'a> Diff<'a> {
         Ok(text)
     }
 
-    fn change(&self, terminal: &Terminal, kind: Kind, old: Option<&Case>, new: Option<&Case>) -> io::Result<String> {
-        let arrow = if terminal.unicode { "→" } else { "->" };
-        let mark = |case: &Case| mark(terminal, case.verdict);
-        let (marks, id) = match (old, new) {
-            (Some(old), Some(new)) => (format!("{} {arrow} {}", mark(old), mark(new)), self.b.id(new)),
-            (Some(case), None) => (mark(case), self.a.id(case)),
-            (None, Some(case)) => (mark(case), self.b.id(case)),
-            (None, None) => return Ok(String::new()),
-        };
-        let mut text = format!("  {marks}  {}\n", line(&id));
-        for l in self.explanation(kind, old, new)? {
+    fn change(&self, terminal: &Terminal, change: &Change) -> io::Result<String> {
+        let both = [(self.a, change.old), (self.b, change.new)];
+        let there = || both.into_iter().filter_map(|(run, case)| Some((run, case?)));
+        let marks: Vec<_> = there().map(|(_, case)| mark(terminal, case.verdict)).collect();
+        let id = there().next_back().map(|(run, case)| run.id(case)).unwrap_or_default();
+        let arrow = if terminal.unicode { " → " } else { " -> " };
+        let mut text = format!("  {}  {}\n", marks.join(arrow), line(&id));
+        for l in self.explanation(change)? {
             for l in wrapped(&line(&l), terminal.width, 6) {
                 text += &format!("      {}\n", terminal.paint(DIM, l));
             }
@@ -181,38 +160,40 @@ impl<'a> Diff<'a> {
         Ok(text)
     }
 
-    /// What to know of a change.
-    fn explanation(&self, kind: Kind, old: Option<&Case>, new: Option<&Case>) -> io::Result<Vec<String>> {
-        let (Some(old), Some(new)) = (old, new) else { return Ok(Vec::new()) };
-        let message = |run: &Run, case: &Case| Ok::<_, io::Error>(run.full(case)?.result.message);
+    /// What a reader has to know about a change.
+    fn explanation(&self, change: &Change) -> io::Result<Vec<String>> {
+        let (Some(old), Some(new)) = (change.old, change.new) else { return Ok(Vec::new()) };
+        let before = || Ok::<_, io::Error>(message(self.a, old)?.map(|message| format!("A: {message}")));
+        let now = || Ok::<_, io::Error>(message(self.b, new)?.map(|message| format!("B: {message}")));
         let ms = |case: &Case| format!("{} ms", case.micros / 1000);
-        let either = [("A", message(self.a, old)?), ("B", message(self.b, new)?)];
-        let either = either.into_iter().filter_map(|(letter, message)| Some(format!("{letter}: {}", message?)));
-        Ok(match kind {
+        Ok(match change.kind {
             Kind::NewlyFailing | Kind::NoVerdictAnyMore | Kind::NewlyFlaky => {
                 let full = self.b.full(new)?.result;
                 let at = full.at.map(|at| format!("at {at}"));
                 full.message.into_iter().chain(at).collect()
             }
-            Kind::Fixed => either.take(1).collect(),
-            Kind::FailsOtherwise | Kind::KnownNow | Kind::KnownNoMore | Kind::Skips => either.collect(),
+            Kind::Fixed => before()?.into_iter().collect(),
+            Kind::FailsOtherwise | Kind::KnownNow | Kind::KnownNoMore | Kind::Skips => {
+                before()?.into_iter().chain(now()?).collect()
+            }
             Kind::Slower | Kind::Faster => vec![format!("{}, then {}", ms(old), ms(new))],
             Kind::Vanished | Kind::Appeared => Vec::new(),
         })
     }
 }
 
+fn message(run: &Run, case: &Case) -> io::Result<Option<String>> {
+    Ok(run.full(case)?.result.message)
+}
+
 fn kind(a: &Run, old: &Case, b: &Run, new: &Case) -> io::Result<Option<Kind>> {
     use Verdict::{Error, Failed, Flaky, KnownIssue, Passed, Skipped};
     Ok(match (old.verdict, new.verdict) {
-        (Failed, Failed) | (Error, Error) => {
-            let message = |run: &Run, case: &Case| Ok::<_, io::Error>(run.full(case)?.result.message);
-            (message(a, old)? != message(b, new)?).then_some(Kind::FailsOtherwise)
-        }
+        (Failed, Failed) | (Error, Error) => (message(a, old)? != message(b, new)?).then_some(Kind::FailsOtherwise),
         (_, Failed) => Some(Kind::NewlyFailing),
         (_, Error) => Some(Kind::NoVerdictAnyMore),
         (Skipped, Skipped) => (old.reason != new.reason).then_some(Kind::Skips),
-        // A run that ended early says nothing about the kernel, and is no skip that somebody chose.
+        // A run that ended early says nothing about the kernel, and nobody chose to skip the case.
         (_, Skipped) if new.state == State::NotRun => Some(Kind::NoVerdictAnyMore),
         (Skipped, _) | (_, Skipped) => Some(Kind::Skips),
         (KnownIssue, KnownIssue) => None,

@@ -1,16 +1,16 @@
-//! How a report reaches its file: whole or not at all.
+//! Writes files whole or not at all.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// A report that was not written; the command ends with [`Exit::ReportNotWritten`](crate::cli::exit::Exit::ReportNotWritten).
+/// A file that was not written.
 #[derive(Debug)]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -26,18 +26,18 @@ impl std::error::Error for WriteError {
     }
 }
 
-/// Writes a file beside `path` and renames it: readers see the old content or the new, never half of it.
-/// Missing folders are created. `content` may write in pieces of any size.
+/// Writes a file beside `path` and renames it, so that readers see either the old content or the new. Creates missing folders.
+/// `content` may write in pieces of any size.
 ///
-/// What is there and is no regular file, such as a pipe, is written to as it is: renamed over, it would be gone.
+/// If something other than a regular file is at `path`, such as a pipe, it is written to: a rename would remove it.
 ///
 /// # Errors
-/// Names the path and the errno; nothing of the attempt stays behind.
+/// Names the path and the errno. Nothing is left behind.
 pub fn write_atomic(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
     write(path, content).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-/// Finds out whether [`write_atomic`] can write a file there, with the folders above it. What is there stays.
+/// Checks that [`write_atomic`] can write a file at `path`, and creates missing folders. A file that is there stays.
 ///
 /// # Errors
 /// Names the path and the errno.
@@ -54,7 +54,7 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     try_it().map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-/// The name that a file has until it is whole, in a folder that is there.
+/// The name of a file until it is whole. Creates its folder.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -71,7 +71,7 @@ fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
         .and_then(|file| write_to(&file, content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
-        let _ = fs::remove_file(&beside); // The error that matters is the first one.
+        let _ = fs::remove_file(&beside); // the first error is the one that matters
     }
     written
 }

@@ -1,4 +1,4 @@
-//! The reports that are files.
+//! The reports that are files. Each format is one file of this module and one row here.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,49 +7,17 @@ use crate::report::run::Run;
 use crate::report::{html, json, junit, tap};
 
 /// A kind of report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// For Jenkins.
-    Junit,
-    /// For a browser.
-    Html,
-    /// For `prove`.
-    Tap,
-    /// For programs.
-    Json,
+#[derive(Debug)]
+pub struct Format {
+    /// What people call it.
+    pub name: &'static str,
+    /// The option that asks for it, without its dashes.
+    pub option: &'static str,
+    /// The help of that option.
+    pub help: &'static str,
+    /// Writes the report of a run. Fails if the report cannot be written, or if a journal was changed since it was read.
+    pub write: fn(&Arc<Run>, &mut dyn Write) -> io::Result<()>,
 }
 
-impl Format {
-    /// What it is called where files are listed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Junit => "JUnit",
-            Self::Html => "HTML",
-            Self::Tap => "TAP",
-            Self::Json => "JSON",
-        }
-    }
-
-    /// The option that asks for it.
-    pub fn option(self) -> &'static str {
-        match self {
-            Self::Junit => "--junit",
-            Self::Html => "--html",
-            Self::Tap => "--tap",
-            Self::Json => "--json",
-        }
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// When it cannot be written, or the journal cannot be read any more.
-    pub fn write(self, run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Self::Junit => junit::write(run, out),
-            Self::Html => html::write(run, out),
-            Self::Tap => tap::write(run, out),
-            Self::Json => json::write(run, out),
-        }
-    }
-}
+/// All formats, in the order of `--help`.
+pub static FORMATS: [Format; 4] = [junit::FORMAT, html::FORMAT, tap::FORMAT, json::FORMAT];

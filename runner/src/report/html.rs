@@ -1,40 +1,35 @@
-//! The page for a browser: `reports/report.html` is its template.
+//! The page for a browser. Its template is `reports/report.html`.
 //!
-//! What the template loops over is made while it is rendered, one row and one case at a time, so that a page of any length needs
-//! little memory. Everything is escaped by minijinja, and made visible before where it is a control character.
+//! The lists of the template are made while it is rendered, one row and one case at a time, so that a page of any length needs little
+//! memory. minijinja escapes every string, and [`sanitize`](crate::report::sanitize) makes control characters visible before.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use junit_report::OffsetDateTime;
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
-use crate::{
-    event::RunStarted,
-    model::{Exit, Verdict},
-    report::{
-        junit::attempt_line,
-        run::{Case, Counts, Full, Note, NoteKind, Part, Run, State, backend_rank},
-        sanitize::{line, text},
-        summary::{count, notes, skip_reasons},
-    },
-};
+use crate::event::RunStarted;
+use crate::model::Exit;
+use crate::model::Verdict;
+use crate::report::format::Format;
+use crate::report::matrix::{Column, Devices, Matrix};
+use crate::report::note::Note;
+use crate::report::run::{Case, Counts, Full, Part, Run, State};
+use crate::report::sanitize::{line, text};
+use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
 
-/// The template.
+pub(super) const FORMAT: Format =
+    Format { name: "HTML", option: "html", help: "Write a page for the browser, in one file", write };
+
 const TEMPLATE: &str = include_str!("../../../reports/report.html");
 
-/// Above so many rows, the scenarios of which all cases passed are folded.
+/// With more rows than this, the scenarios of which all cases passed are folded.
 const ROWS: usize = 300;
 
-/// So many reasons are listed with their cases: each of them looks for its cases in all.
+/// How many reasons are listed with their cases.
 const LISTED: usize = 200;
 
-/// Writes the page.
-///
-/// # Errors
-/// When it cannot be written, or the journal cannot be read any more.
-pub fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
+fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
     let mut templates = Templates::new();
     templates.set_syntax(
         SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("no delimiter is changed"),
@@ -43,7 +38,7 @@ pub fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
         let template = templates.get_template("report.html")?;
         template.render_captured_to(page(run), out).map(drop)
     });
-    // What the template says first is why: the journal could not be read, or the file not be written.
+    // The innermost error is the cause: the journal cannot be read, or the file cannot be written.
     rendered.map_err(|error| {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(deeper) = cause.source() {
@@ -53,7 +48,7 @@ pub fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-/// The letter that a verdict's class is in the style sheet.
+/// The class of a verdict in the style sheet.
 fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Failed => "f",
@@ -65,7 +60,7 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The verdicts whose cases have an article of their own.
+/// The verdicts whose cases have an article each.
 const TOLD: [(Verdict, &str); 4] = [
     (Verdict::Failed, "Failed"),
     (Verdict::Error, "Without verdict"),
@@ -75,10 +70,8 @@ const TOLD: [(Verdict, &str); 4] = [
 
 fn page(run: &Arc<Run>) -> Value {
     let counts = run.counts();
-    let matrix = Arc::new(Matrix::of(run));
-    let verdicts: Vec<_> = Verdict::ALL
-        .into_iter()
-        .filter(|verdict| counts.of(*verdict) > 0)
+    let matrix = Arc::new(Matrix::of(run, Devices::InColumns, None));
+    let verdicts: Vec<_> = present(&counts)
         .map(|verdict| shown(class(verdict), verdict.symbol(), verdict.counted(), counts.of(verdict)))
         .collect();
     let mut filters = verdicts.clone();
@@ -88,6 +81,7 @@ fn page(run: &Arc<Run>) -> Value {
     }
     let (headline, class) = headline(run, &counts);
     let tool = run.parts().next().map(|part| line(&part.started.tool)).unwrap_or_default();
+    let label = |column: &Column| Some(line(&run.environments[column.environment].label)).filter(|l| !l.is_empty());
     context! {
         title => format!("vfiospec: {headline}"),
         headline, class, verdicts, filters, tool,
@@ -98,14 +92,11 @@ fn page(run: &Arc<Run>) -> Value {
             label => line(&environment.label),
             runs => environment.parts.iter().map(part).collect::<Vec<_>>(),
         }).collect::<Vec<_>>(),
-        columns => matrix.columns.iter().map(|column| context! {
-            backend => line(&column.backend), first => column.first,
+        columns => matrix.columns.iter().enumerate().map(|(at, column)| context! {
+            backend => line(&column.backend), first => matrix.begins_device(at),
         }).collect::<Vec<_>>(),
-        over_environments => matrix.over(|column| match run.environments[column.environment].label.as_str() {
-            "" => None,
-            label => Some(line(label)),
-        }),
-        over_devices => matrix.over(|column| Some(line(&column.device))),
+        over_environments => over(&matrix, label),
+        over_devices => over(&matrix, |column| column.device.as_deref().map(line)),
         groups => groups(run, &matrix),
         sections => TOLD.into_iter().filter(|(verdict, _)| counts.of(*verdict) > 0).map(|(verdict, heading)| context! {
             class => self::class(verdict), heading, count => counts.of(verdict), cases => articles(run, verdict),
@@ -114,25 +105,25 @@ fn page(run: &Arc<Run>) -> Value {
     }
 }
 
+/// The verdicts that cases have, the gravest first.
+fn present(counts: &Counts) -> impl Iterator<Item = Verdict> {
+    Verdict::ALL.into_iter().filter(|verdict| counts.of(*verdict) > 0)
+}
+
 /// A verdict with its count.
 fn shown(class: &str, symbol: &str, meaning: &str, count: usize) -> Value {
     context! { class, symbol, meaning, count }
 }
 
 fn is_unchecked(case: &Case) -> bool {
-    case.notes.iter().any(|note| matches!(note.kind, NoteKind::NotMade | NoteKind::NotObserved))
+    case.notes.iter().any(|note| note.kind.is_gap())
 }
 
 /// What matters most, and the class of its verdict.
 fn headline(run: &Run, counts: &Counts) -> (String, &'static str) {
-    let bad: Vec<_> = [Verdict::Failed, Verdict::Error, Verdict::Flaky]
-        .into_iter()
-        .filter(|verdict| counts.of(*verdict) > 0)
-        .collect();
-    if let Some(worst) = bad.first() {
-        let parts: Vec<_> =
-            bad.iter().map(|verdict| format!("{} {}", counts.of(*verdict), verdict.counted())).collect();
-        return (parts.join(", "), class(*worst));
+    let bad = [Verdict::Failed, Verdict::Error, Verdict::Flaky];
+    if let Some(worst) = bad.into_iter().find(|verdict| counts.of(*verdict) > 0) {
+        return (counted(counts, bad).join(", "), class(worst));
     }
     match run.exit() {
         Exit::Ok => (format!("All {} that ran as expected", counts.cases - counts.skipped), "p"),
@@ -143,19 +134,10 @@ fn headline(run: &Run, counts: &Counts) -> (String, &'static str) {
 }
 
 fn subline(run: &Run, counts: &Counts) -> String {
-    let parts: Vec<_> = [Verdict::Passed, Verdict::Skipped, Verdict::KnownIssue]
-        .into_iter()
-        .filter(|verdict| counts.of(*verdict) > 0)
-        .map(|verdict| format!("{} {}", counts.of(verdict), verdict.counted()))
-        .collect();
-    let runs = match run.parts().count() {
-        0 | 1 => String::new(),
-        several => format!(" {several} runs of"),
-    };
     let stopped = if run.interrupted() { "; it was interrupted" } else { "" };
-    let cases = if counts.cases == 1 { "case" } else { "cases" };
-    let mut all = vec![format!("{} {cases} in{runs} {:.2} s{stopped}", counts.cases, run.wall_time().as_secs_f64())];
-    all.extend(parts);
+    let (cases, runs, seconds) = (words::cases(counts.cases), words::runs(run), run.wall_time().as_secs_f64());
+    let mut all = vec![format!("{cases} in{runs} {seconds:.2} s{stopped}")];
+    all.extend(counted(counts, [Verdict::Passed, Verdict::Skipped, Verdict::KnownIssue]));
     all.join(" · ")
 }
 
@@ -166,152 +148,49 @@ fn part(part: &Part) -> Value {
         _ => iommu.clone(),
     };
     let took = match &part.finished {
-        Some(finished) if finished.interrupted => {
-            format!("{:.2} s, then it was interrupted", finished.millis as f64 / 1e3)
+        Some(finished) => {
+            let stopped = if finished.interrupted { ", then it was interrupted" } else { "" };
+            format!("{:.2} s{stopped}", finished.millis as f64 / 1e3)
         }
-        Some(finished) => format!("{:.2} s", finished.millis as f64 / 1e3),
-        None => "unknown: it did not tell its end".into(),
+        None => "unknown: the journal has no end".into(),
     };
     let devices = devices.iter().map(|device| line(&format!("{} {} at {}", device.name, device.ids, device.bdf)));
     context! {
         kernel => line(kernel), iommu => line(&iommu), hostname => line(hostname), took,
         lab => lab.as_deref().map(line),
-        started => utc(*started_ms),
+        started => begin(*started_ms).replace('T', " ").replace('Z', " UTC"),
         devices => devices.collect::<Vec<_>>(),
     }
 }
 
-fn utc(millis: u64) -> String {
-    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (year, month, day) = time.to_calendar_date();
-    let (hour, minute, second) = time.to_hms();
-    format!("{year}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC", month as u8)
-}
-
-/// Cases in rows, and environment × device × backend in columns.
-struct Matrix {
-    columns: Vec<Column>,
-    groups: Vec<Group>,
-    rows: usize,
-}
-
-#[derive(PartialEq, Eq)]
-struct Column {
-    environment: usize,
-    device: Arc<str>,
-    backend: Arc<str>,
-    /// It is the first one of its device.
-    first: bool,
-}
-
-/// A scenario.
-struct Group {
-    title: String,
-    rows: Vec<Row>,
-    counts: Counts,
-    unchecked: bool,
-}
-
-struct Row {
-    name: Arc<str>,
-    /// For each column the case's place in [`Run::cases`].
-    cases: Vec<Option<u32>>,
-}
-
-impl Matrix {
-    fn of(run: &Run) -> Matrix {
-        let mut columns: Vec<Column> = Vec::new();
-        for suite in &run.suites {
-            let column = Column {
-                environment: suite.environment,
-                device: suite.device.clone(),
-                backend: suite.backend.clone(),
-                first: false,
-            };
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
+/// The headings over columns that belong together. A column without a name has none.
+fn over(matrix: &Matrix, name: impl Fn(&Column) -> Option<String>) -> Vec<Value> {
+    let mut over: Vec<(usize, String, usize)> = Vec::new();
+    for column in &matrix.columns {
+        let Some(name) = name(column) else { continue };
+        match over.last_mut() {
+            Some((environment, last, span)) if (*environment, &*last) == (column.environment, &name) => *span += 1,
+            _ => over.push((column.environment, name, 1)),
         }
-        // Devices and environments stay together, and backends have an order of their own, whatever came first.
-        let mut devices: Vec<Arc<str>> = Vec::new();
-        for column in &columns {
-            if !devices.contains(&column.device) {
-                devices.push(column.device.clone());
-            }
-        }
-        columns.sort_by_key(|column| {
-            let device = devices.iter().position(|device| *device == column.device);
-            (column.environment, device, backend_rank(&column.backend))
-        });
-        for at in 0..columns.len() {
-            let before = at.checked_sub(1).map(|before| (columns[before].environment, &columns[before].device));
-            let first = before != Some((columns[at].environment, &columns[at].device));
-            columns[at].first = first;
-        }
-        let column_of: Vec<usize> = run
-            .suites
-            .iter()
-            .map(|suite| {
-                let is_it = |column: &Column| {
-                    (column.environment, &column.device, &column.backend)
-                        == (suite.environment, &suite.device, &suite.backend)
-                };
-                columns.iter().position(is_it).expect("every suite has its column")
-            })
-            .collect();
-        let mut groups: Vec<Group> = Vec::new();
-        let mut group_of = HashMap::new();
-        let mut row_of: HashMap<(usize, &str), usize> = HashMap::new();
-        for (number, case) in (0..).zip(&run.cases) {
-            let suite = run.suite(case);
-            let group = *group_of.entry((&suite.pack, &suite.scenario)).or_insert_with(|| {
-                let title = line(&format!("{}.{}", suite.pack, suite.scenario));
-                groups.push(Group { title, rows: Vec::new(), counts: Counts::default(), unchecked: false });
-                groups.len() - 1
-            });
-            let rows = &mut groups[group].rows;
-            let row = *row_of.entry((group, &case.name)).or_insert_with(|| {
-                rows.push(Row { name: case.name.clone(), cases: vec![None; columns.len()] });
-                rows.len() - 1
-            });
-            rows[row].cases[column_of[case.suite]] = Some(number);
-            groups[group].counts.add(case.verdict);
-            groups[group].unchecked |= is_unchecked(case);
-        }
-        let rows = groups.iter().map(|group| group.rows.len()).sum();
-        Matrix { columns, groups, rows }
     }
-
-    /// Headings over columns that belong together; nothing where there is nothing to say.
-    fn over(&self, name: impl Fn(&Column) -> Option<String>) -> Vec<Value> {
-        let mut over: Vec<(usize, String, usize)> = Vec::new();
-        for column in &self.columns {
-            let Some(name) = name(column) else { continue };
-            match over.last_mut() {
-                Some((environment, last, span)) if (*environment, &*last) == (column.environment, &name) => *span += 1,
-                _ => over.push((column.environment, name, 1)),
-            }
-        }
-        over.into_iter().map(|(_, name, span)| context! { name, span }).collect()
-    }
+    over.into_iter().map(|(_, name, span)| context! { name, span }).collect()
 }
 
 fn groups(run: &Arc<Run>, matrix: &Arc<Matrix>) -> Value {
     lazy((run.clone(), matrix.clone()), |(run, matrix)| {
         Box::new(matrix.groups.iter().enumerate().map(move |(at, group)| {
-            let Counts { cases, passed, .. } = group.counts;
-            let mut classes: Vec<_> =
-                Verdict::ALL.into_iter().filter(|verdict| group.counts.of(*verdict) > 0).map(class).collect();
-            classes.extend(group.unchecked.then_some("u"));
-            let tally = Verdict::ALL.into_iter().filter(|verdict| group.counts.of(*verdict) > 0);
-            let tally: Vec<_> =
-                tally.map(|verdict| format!("{} {}", group.counts.of(verdict), verdict.counted())).collect();
+            let mut counts = Counts::default();
+            let mut unchecked = false;
+            for case in group.rows.iter().flat_map(|row| row.cells(run)).flatten() {
+                counts.add(case.verdict);
+                unchecked |= is_unchecked(case);
+            }
+            let classes: Vec<_> = present(&counts).map(class).chain(unchecked.then_some("u")).collect();
             context! {
-                title => group.title.as_str(),
+                title => line(&group.title),
                 classes => classes.join(" "),
-                tally => tally.join(", "),
-                folded => matrix.rows > ROWS && passed == cases,
+                tally => counted(&counts, Verdict::ALL).join(", "),
+                folded => matrix.rows() > ROWS && counts.passed == counts.cases,
                 rows => rows(run, matrix, at),
             }
         }))
@@ -322,18 +201,19 @@ fn rows(run: &Arc<Run>, matrix: &Arc<Matrix>, group: usize) -> Value {
     lazy((run.clone(), matrix.clone(), group), |(run, matrix, group)| {
         Box::new(matrix.groups[*group].rows.iter().map(move |row| {
             let mut classes = Vec::new();
-            let cells: Vec<_> = row
-                .cases
-                .iter()
-                .zip(&matrix.columns)
-                .map(|(case, column)| {
-                    let Some(number) = *case else { return context! { first => column.first } };
-                    let case = &run.cases[number as usize];
-                    classes.push(class(case.verdict));
-                    classes.extend(is_unchecked(case).then_some("u"));
-                    cell(case, number, column.first)
-                })
-                .collect();
+            let mut cells = Vec::new();
+            for (at, number) in row.cases.iter().enumerate() {
+                let first = matrix.begins_device(at);
+                cells.push(match *number {
+                    Some(number) => {
+                        let case = &run.cases[number as usize];
+                        classes.push(class(case.verdict));
+                        classes.extend(is_unchecked(case).then_some("u"));
+                        cell(case, number, first)
+                    }
+                    None => context! { first },
+                });
+            }
             classes.sort_unstable();
             classes.dedup();
             context! { name => line(&row.name), classes => classes.join(" "), cells }
@@ -368,7 +248,7 @@ fn took(micros: u64) -> String {
     }
 }
 
-/// The cases of a verdict with all that they have to tell.
+/// The cases of a verdict, each with its texts.
 fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
     lazy((run.clone(), verdict), |(run, verdict)| {
         let of = run.cases.iter().enumerate().filter(|(_, case)| case.verdict == *verdict);
@@ -382,12 +262,17 @@ fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
 }
 
 fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Full) -> Value {
-    let calls = result.calls().into_iter().map(line).map(|l| (if l.contains(" = -1 ") { "bad" } else { "" }, l));
+    let at = line(&result.at.clone().unwrap_or_else(|| format!("{}:{}", planned.file, planned.line)));
+    let place = format!("--> {at}");
     let detail = result.detail.as_deref().map(text).unwrap_or_default();
-    let detail = detail.trim_end().lines().map(|l| (detail_class(l), l.to_owned()));
-    let styled = |lines: Vec<(&'static str, String)>| {
-        lines.into_iter().map(|(class, text)| context! { class, text }).collect::<Vec<_>>()
-    };
+    let detail = detail.trim_end().lines().enumerate().map(|(number, l)| match l.trim_start() {
+        _ if number == 0 => styled("title", l),
+        start if start == place => styled("place", l),
+        _ if l.contains('^') => styled("caret", l),
+        _ => styled("", l),
+    });
+    let calls =
+        result.calls().into_iter().map(|call| styled(if call.contains(" = -1 ") { "bad" } else { "" }, &line(call)));
     context! {
         id => line(&run.id(case)),
         summary => line(&planned.summary),
@@ -395,62 +280,48 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
         number,
         symbol => result.verdict.symbol(),
         meaning => result.verdict.meaning(),
-        message => line(result.message.as_deref().unwrap_or("no reason given")),
-        at => line(&result.at.clone().unwrap_or_else(|| format!("{}:{}", planned.file, planned.line))),
+        message => line(result.message.as_deref().unwrap_or(NO_REASON)),
+        at,
         took => took(result.micros),
         covers => line(&planned.covers.join(", ")),
-        detail => styled(detail.collect()),
-        calls => styled(calls.collect()),
+        detail => detail.collect::<Vec<_>>(),
+        calls => calls.collect::<Vec<_>>(),
         log => result.kernel_log.iter().map(|l| text(l.trim_end())).collect::<Vec<_>>(),
-        notes => Note::all(planned, result).iter().map(|note| line(&note.line())).collect::<Vec<_>>(),
+        notes => case.notes.iter().map(|note| line(&note.line())).collect::<Vec<_>>(),
         attempts => (1..).zip(&result.attempts).map(|(at, attempt)| line(&attempt_line(at, attempt))).collect::<Vec<_>>(),
     }
 }
 
-/// What a line of a diagnostic is.
-fn detail_class(line: &str) -> &'static str {
-    let start = line.trim_start();
-    if start.starts_with("error") {
-        "title"
-    } else if start.starts_with("-->") {
-        "place"
-    } else if line.contains("^^") || line.contains(" ^ ") {
-        "caret"
-    } else {
-        ""
-    }
+/// A line of a text, with its class in the style sheet.
+fn styled(class: &str, text: &str) -> Value {
+    context! { class, text }
 }
 
 /// What was left out and why: skips, and checks that were not made.
 fn lists(run: &Arc<Run>, counts: &Counts) -> Vec<Value> {
-    let skips = count(skip_reasons(run)).into_iter().take(LISTED).map(|(reason, count)| {
-        let ids = lazy((run.clone(), reason.clone()), |(run, reason)| {
-            let of = run
-                .cases
-                .iter()
-                .filter(|case| case.verdict == Verdict::Skipped && case.reason.as_ref() == Some(reason));
-            Box::new(of.map(|case| line(&run.id(case)).into()))
-        });
-        context! { text => line(&reason), count, ids }
-    });
-    let noted = notes(run).into_iter().take(LISTED).map(|(note, count)| {
-        let ids = lazy((run.clone(), note.clone()), |(run, note)| {
-            Box::new(run.cases.iter().filter(|case| case.notes.contains(note)).map(|case| line(&run.id(case)).into()))
-        });
-        let text = note.counted(count);
-        let text = text.strip_prefix(&format!("{count} ")).unwrap_or(&text);
-        context! { text => line(text), count, ids }
-    });
-    let (skips, noted) = (skips.collect::<Vec<_>>(), noted.collect::<Vec<_>>());
+    let skips = words::skips(run);
+    let skips = skips.iter().map(|(reason, cases)| item(run, line(reason), cases));
+    let notes = words::notes(run);
+    let notes = notes.iter().map(|(note, cases): &Shared<&Note>| item(run, line(&note.beside(cases.len())), cases));
+    let (skips, notes) = (skips.take(LISTED).collect::<Vec<_>>(), notes.take(LISTED).collect::<Vec<_>>());
+    let unchecked = counts.unchecked + counts.by_choice;
     vec![
         context! { anchor => "skipped", heading => "Skipped", count => counts.skipped, items => skips },
-        context! {
-            anchor => "unchecked", heading => "Not checked", count => counts.unchecked + counts.by_choice, items => noted,
-        },
+        context! { anchor => "unchecked", heading => "Not checked", count => unchecked, items => notes },
     ]
 }
 
-/// A list whose items are made when the template comes to them.
+/// What cases share, with their ids.
+fn item(run: &Arc<Run>, text: String, cases: &[u32]) -> Value {
+    let mut distinct = cases.to_vec();
+    distinct.dedup();
+    let ids = lazy((run.clone(), distinct), |(run, cases)| {
+        Box::new(cases.iter().map(|number| line(&run.id(&run.cases[*number as usize])).into()))
+    });
+    context! { text, count => cases.len(), ids }
+}
+
+/// A list whose items are made when the template reaches them.
 fn lazy<T: Send + Sync + 'static>(
     of: T,
     items: impl for<'a> Fn(&'a T) -> Box<dyn Iterator<Item = Value> + Send + Sync + 'a> + Send + Sync + 'static,

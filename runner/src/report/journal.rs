@@ -1,7 +1,7 @@
-//! The journal: the events of a run as JSON lines, written before any report is.
+//! The journal: the events of a run as lines of JSON, written before any report.
 //!
-//! It is what survives. A killed runner leaves at worst a torn last line, which the reader drops; a host that panics leaves
-//! what had reached the disk, and that is everything up to the case that was running.
+//! The journal is what survives. If the runner is killed, at most the last line is torn, and the reader drops it. If the host
+//! panics, everything up to the running case is on the disk.
 
 use std::fmt;
 use std::fs::File;
@@ -22,7 +22,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts an empty journal at `path`, with the folders above it; an older journal there is replaced.
+    /// Starts an empty journal at `path` and creates missing folders. It replaces an older journal.
     ///
     /// # Errors
     /// Names the path and the errno.
@@ -32,30 +32,26 @@ impl Writer {
                 std::fs::create_dir_all(folder)?;
             }
             let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-            // Reports are made of what is read back from it.
-            match file.metadata()?.is_file() {
-                true => Ok(file),
-                false => Err(not_regular()),
-            }
+            // Reports are made from what is read back.
+            if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
         };
-        let file = create().map_err(|error| creating(path, &error))?;
-        Ok(Self { name: path.display().to_string(), file })
+        Ok(Self { name: path.display().to_string(), file: named("create", path, create())? })
     }
 
-    /// Finds out whether [`Writer::create`] can work at `path`. A journal that is there stays as it is.
+    /// Checks that [`Writer::create`] can work at `path`, without changing a journal that is there.
     ///
     /// # Errors
     /// Names the path and the errno.
     pub fn probe(path: &Path) -> io::Result<()> {
-        let try_it = || match path.metadata() {
+        let probed = match path.metadata() {
             Ok(there) if there.is_file() => File::options().read(true).write(true).open(path).map(drop),
             Ok(there) if !there.is_dir() => Err(not_regular()),
             _ => file::probe(path).map_err(|error| error.source),
         };
-        try_it().map_err(|error| creating(path, &error))
+        named("create", path, probed)
     }
 
-    /// Goes on with the journal at `path`: behind its last whole line, where a kill may have torn one.
+    /// Continues the journal at `path` after its last whole line; a kill may have torn the one after that.
     ///
     /// # Errors
     /// Names the path and the errno.
@@ -68,37 +64,35 @@ impl Writer {
                 whole += last.len() as u64;
                 last.clear();
             }
-            if serde_json::from_slice::<Event>(&last).is_ok() {
-                file.seek(SeekFrom::End(0))?;
-                file.write_all(b"\n")?; // only its end is missing
-            } else {
+            let only_its_end_is_missing = serde_json::from_slice::<Event>(&last).is_ok();
+            if !only_its_end_is_missing {
                 file.set_len(whole)?;
-                file.seek(SeekFrom::End(0))?;
+            }
+            file.seek(SeekFrom::End(0))?;
+            if only_its_end_is_missing {
+                file.write_all(b"\n")?;
             }
             Ok(file)
         };
-        let file = open().map_err(|e: io::Error| {
-            io::Error::new(e.kind(), format!("failed to go on with the journal {}: {e}", path.display()))
-        })?;
-        Ok(Self { name: path.display().to_string(), file })
+        Ok(Self { name: path.display().to_string(), file: named("continue", path, open())? })
     }
 
-    /// What was written, to be read again; also where the file's name is gone by now.
+    /// The text of the journal, to read it again. This works even if the file has lost its name since.
     pub fn into_text(self) -> Text {
-        Text { name: self.name, bytes: Bytes::File(self.file) }
+        Text { name: self.name, store: Store::File(self.file) }
     }
 
-    /// Writes to a file that is open already, such as the lab's virtio-serial port.
+    /// Writes to an open file, such as the lab's virtio-serial port.
     pub fn to(file: File) -> Self {
         Self { name: String::new(), file }
     }
 
     /// Appends one event with one `write`, so that a kill tears at most the last line.
     ///
-    /// Before a case starts and after it ends the journal is also on the disk: what a case does may panic this host.
+    /// The journal is synced to the disk before a case starts and after it ends, because a case may panic this host.
     ///
     /// # Errors
-    /// Carries the errno; the event may be in the journal in part.
+    /// Carries the errno. A part of the event may be in the journal.
     pub fn on(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
@@ -124,8 +118,12 @@ fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
-fn creating(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("failed to create the journal {}: {error}", path.display()))
+/// Says in an error what failed, and with which journal.
+fn named<T>(what: &str, path: &Path, result: io::Result<T>) -> io::Result<T> {
+    let name = |error: io::Error| {
+        io::Error::new(error.kind(), format!("failed to {what} the journal {}: {error}", path.display()))
+    };
+    result.map_err(name)
 }
 
 /// Why a journal could not be read.
@@ -142,16 +140,16 @@ pub struct ReadError {
 pub enum Reason {
     /// It could not be opened or read.
     Io(io::Error),
-    /// A line that is no event, and not the torn end of the journal either.
+    /// A line is not an event, and not the torn end of the journal.
     Line {
-        /// Which, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         reason: String,
     },
-    /// A newer vfiospec wrote it: the format that its first line names.
+    /// A newer vfiospec wrote it in this format.
     NewerFormat(u32),
-    /// Not even the beginning of a run.
+    /// It does not even have the start of a run.
     Empty,
 }
 
@@ -180,7 +178,7 @@ impl std::error::Error for ReadError {
     }
 }
 
-/// The events of the journal at `path`, all of them in memory.
+/// Reads all events of the journal at `path` into memory.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -190,57 +188,60 @@ pub fn read_file(path: &Path) -> Result<Vec<Event>, ReadError> {
     Ok(events)
 }
 
-/// A journal's text, in which an event can be read again at its place.
+/// The text of a journal. Each of its events can be read again by its place.
 #[derive(Debug)]
 pub struct Text {
     name: String,
-    bytes: Bytes,
+    store: Store,
 }
 
 #[derive(Debug)]
-enum Bytes {
+enum Store {
     File(File),
-    /// What came through a pipe.
-    Memory(Vec<u8>),
+    /// The events that came through a pipe, or of a run that did not begin.
+    Events(Vec<Event>),
 }
 
-/// Where an event stands in a journal's text.
+/// Where an event stands in the text of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The offset of its line in bytes.
-    pub at: u64,
+    /// The offset of its line in bytes; for events in memory, the index.
+    at: u64,
     /// The length of its line in bytes.
-    pub bytes: usize,
+    bytes: usize,
 }
 
 impl Text {
-    /// Opens the journal at `path`. What is no regular file, such as a pipe, is read into memory.
+    /// Opens the journal at `path`. If it is not a regular file, such as a pipe, its events are read into memory.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub fn open(path: &Path) -> Result<Text, ReadError> {
         let name = path.display().to_string();
         let open = || {
-            let mut file = File::open(path)?;
-            if file.metadata()?.is_file() {
-                return Ok(Bytes::File(file));
+            let file = File::open(path).map_err(Reason::Io)?;
+            if file.metadata().map_err(Reason::Io)?.is_file() {
+                return Ok(Store::File(file));
             }
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            Ok(Bytes::Memory(bytes))
+            let mut events = Vec::new();
+            scan(BufReader::new(file), &mut |_, event| {
+                events.push(event);
+                true
+            })?;
+            Ok(Store::Events(events))
         };
         match open() {
-            Ok(bytes) => Ok(Text { name, bytes }),
-            Err(error) => Err(ReadError { journal: name, reason: Reason::Io(error) }),
+            Ok(store) => Ok(Text { name, store }),
+            Err(reason) => Err(ReadError { journal: name, reason }),
         }
     }
 
-    /// A journal in memory.
-    pub fn memory(name: &str, bytes: Vec<u8>) -> Text {
-        Text { name: name.to_owned(), bytes: Bytes::Memory(bytes) }
+    /// The journal of a run that has no file.
+    pub fn events(events: Vec<Event>) -> Text {
+        Text { name: "in memory".to_owned(), store: Store::Events(events) }
     }
 
-    /// Its first event: with what and where the run happens.
+    /// Reads the first event: where the run happens and with which devices.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -256,7 +257,7 @@ impl Text {
         }
     }
 
-    /// Gives each event with its place.
+    /// Reads all events in order, each with its place.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -268,27 +269,31 @@ impl Text {
     }
 
     fn scan_until(&self, each: &mut dyn FnMut(Place, Event) -> bool) -> Result<(), ReadError> {
-        let reader: Box<dyn BufRead + '_> = match &self.bytes {
-            Bytes::File(file) => Box::new(BufReader::with_capacity(64 << 10, FromStart { file, at: 0 })),
-            Bytes::Memory(bytes) => Box::new(&bytes[..]),
-        };
-        scan(reader, each).map_err(|reason| self.error(reason))
+        match &self.store {
+            Store::File(file) => {
+                let lines = BufReader::with_capacity(64 << 10, FromStart { file, at: 0 });
+                scan(lines, each).map_err(|reason| self.error(reason))
+            }
+            Store::Events(events) => {
+                let mut placed = (0..).zip(events).map(|(at, event)| (Place { at, bytes: 0 }, event.clone()));
+                placed.all(|(place, event)| each(place, event));
+                Ok(())
+            }
+        }
     }
 
-    /// The event at a place that [`Text::scan`] gave.
+    /// Reads again the event at a place that [`Text::scan`] passed on.
     ///
     /// # Errors
-    /// When it is no longer there, because the file was changed meanwhile.
+    /// If it is no longer there, because the file has changed.
     pub fn event(&self, place: Place) -> io::Result<Event> {
-        let read = || {
-            let mut line = vec![0; place.bytes];
-            match &self.bytes {
-                Bytes::File(file) => file.read_exact_at(&mut line, place.at)?,
-                Bytes::Memory(bytes) => line.copy_from_slice(&bytes[place.at as usize..][..place.bytes]),
-            }
-            Ok(serde_json::from_slice(&line)?)
+        let file = match &self.store {
+            Store::File(file) => file,
+            Store::Events(events) => return Ok(events[place.at as usize].clone()),
         };
-        read().map_err(|error: io::Error| {
+        let mut line = vec![0; place.bytes];
+        let read = file.read_exact_at(&mut line, place.at).and_then(|()| Ok(serde_json::from_slice(&line)?));
+        read.map_err(|error| {
             io::Error::new(error.kind(), format!("failed to read the journal {} again: {error}", self.name))
         })
     }
@@ -298,7 +303,7 @@ impl Text {
     }
 }
 
-/// Reads a file from its start, wherever its writer stands.
+/// Reads a file from its start, whatever the position of its writer.
 struct FromStart<'a> {
     file: &'a File,
     at: u64,
@@ -312,8 +317,8 @@ impl Read for FromStart<'_> {
     }
 }
 
-/// Gives the events of a journal one by one, until `each` says that it is enough. A last line without its end is a torn one and is
-/// dropped, unless it is whole.
+/// Passes the events of a journal to `each` until it returns false. A last line without its line end is torn, and is dropped unless
+/// it is a whole event.
 fn scan(mut journal: impl BufRead, each: &mut dyn FnMut(Place, Event) -> bool) -> Result<(), Reason> {
     let mut bytes = Vec::new();
     let mut at = 0;
@@ -341,7 +346,7 @@ fn parse(line: usize, bytes: &[u8]) -> Result<Event, Reason> {
     struct Head {
         format: u32,
     }
-    // Asked first: a newer format may have changed anything but this.
+    // Checked first: a newer format may have changed everything else.
     if line == 1
         && let Ok(Head { format }) = serde_json::from_slice(bytes)
         && format > FORMAT
@@ -370,17 +375,28 @@ mod tests {
         events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect()
     }
 
-    fn read(text: &Text) -> Result<Vec<Event>, ReadError> {
+    fn read(text: &Text) -> Vec<Event> {
         let mut events = Vec::new();
-        text.scan(|place, event| {
+        let each = |place, event| {
             assert_eq!(text.event(place).expect("still there"), event, "it is read again at its place");
             events.push(event);
+        };
+        text.scan(each).expect("readable");
+        events
+    }
+
+    fn parsed(journal: &[u8]) -> Result<Vec<Event>, Reason> {
+        let mut events = Vec::new();
+        scan(journal, &mut |_, event| {
+            events.push(event);
+            true
         })?;
         Ok(events)
     }
 
     fn error(journal: &str) -> String {
-        read(&Text::memory("a.jsonl", journal.into())).expect_err("not a journal").to_string()
+        let reason = parsed(journal.as_bytes()).expect_err("not a journal");
+        ReadError { journal: "a.jsonl".into(), reason }.to_string()
     }
 
     #[test]
@@ -392,12 +408,12 @@ mod tests {
             writer.on(event).expect("written");
             if at == 60 {
                 let text = Text::open(&path).expect("there");
-                assert_eq!(read(&text).expect("readable meanwhile").len(), 61, "each event is there at once");
+                assert_eq!(read(&text).len(), 61, "each event is there at once");
             }
         }
-        assert_eq!(read(&Text::open(&path).expect("there")).expect("readable"), mixed());
+        assert_eq!(read(&Text::open(&path).expect("there")), mixed());
         std::fs::remove_file(&path).expect("ours");
-        assert_eq!(read(&writer.into_text()).expect("readable without its name"), mixed());
+        assert_eq!(read(&writer.into_text()), mixed(), "readable without its name");
         std::fs::remove_dir_all(folder).expect("ours");
     }
 
@@ -409,8 +425,7 @@ mod tests {
             let whole = journal[..cut].matches('\n').count();
             // The line whose end alone is missing counts too.
             let whole = if journal[cut..].starts_with('\n') { whole + 1 } else { whole };
-            let text = Text::memory("a.jsonl", journal.as_bytes()[..cut].to_vec());
-            assert_eq!(read(&text).expect("torn, not broken"), events[..whole], "cut at {cut}");
+            assert_eq!(parsed(&journal.as_bytes()[..cut]).expect("torn, not broken"), events[..whole], "cut at {cut}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! JSON, for programs: one document that `schemas/report.schema.json` describes, with a case a line.
+//! JSON for programs: one document, which `schemas/report.schema.json` describes, with one line for each case.
 
 use std::io::{self, Write};
 
@@ -6,28 +6,29 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{CaseResult, PlannedCase, RunFinished, RunStarted};
-use crate::report::run::{Counts, Full, Run, State};
+use crate::report::format::Format;
+use crate::report::run::{self, Counts, Full, Run, State};
 
-/// The version of this format. It grows by new keys; the version rises only where one is taken away or means something else.
-const FORMAT: u32 = 1;
+/// The version of the document. New keys do not change it; a key that goes away or changes its meaning does.
+const VERSION: u32 = 1;
 
 /// A vfiospec report: one run, or several that were merged.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "A vfiospec report")]
 pub struct Document {
-    /// The version of this format; it rises only when a key is taken away or means something else.
+    /// The version of this format. It rises only if a key goes away or changes its meaning.
     format: u32,
     /// The exit code of `vfiospec run`, and of `vfiospec report` for these journals.
     exit_code: u8,
-    /// Whether the run told its end and ran every planned case.
+    /// Whether the run ended and ran every planned case.
     complete: bool,
     /// Whether it was stopped by Ctrl-C or SIGTERM.
     interrupted: bool,
-    /// Wall time in milliseconds; of several runs, all of them together.
+    /// Wall time in milliseconds, summed over several runs.
     millis: u64,
     /// How many cases ended how.
     counts: Counts,
-    /// What the cases ran on; several stand side by side.
+    /// Where the cases ran; several environments stand side by side.
     environments: Vec<Environment>,
     /// Every planned case, in the order of the plan.
     cases: Vec<Case>,
@@ -36,61 +37,60 @@ pub struct Document {
 /// A kernel, an IOMMU and devices.
 #[derive(Serialize, JsonSchema)]
 struct Environment {
-    /// What tells it from the others; empty where there is only one.
+    /// What distinguishes it from the others; empty if there is only one.
     label: String,
-    /// The runs there: shards, and runs of the same cases again.
+    /// The runs in it: shards, and reruns of the same cases.
     runs: Vec<Part>,
 }
 
 /// One run, from one journal.
 #[derive(Serialize, JsonSchema)]
 struct Part {
-    /// Where and with what.
+    /// Where it ran and with which devices.
     started: RunStarted,
-    /// How it ended; null when it did not tell its end.
+    /// How it ended; null if the journal has no end.
     finished: Option<RunFinished>,
 }
 
-/// A planned case and what became of it.
+/// A planned case, and how it ended.
 #[derive(Serialize, JsonSchema)]
 struct Case {
-    /// The whole identity, the same from run to run.
+    /// The whole id, which is the same in every run.
     id: String,
-    /// Its place in `environments`, from 0.
+    /// Its index in `environments`, from 0.
     environment: usize,
-    /// How far it came.
+    /// How far it got.
     state: State,
     /// What was planned.
     planned: PlannedCase,
-    /// What it gave.
+    /// Its result.
     result: CaseResult,
 }
 
-/// Writes the report.
-///
-/// # Errors
-/// When it cannot be written, or the journal cannot be read any more.
-pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let parts = |environment: &crate::report::run::Environment| {
-        let part =
-            |part: &crate::report::run::Part| Part { started: part.started.clone(), finished: part.finished.clone() };
-        environment.parts.iter().map(part).collect()
+pub(super) const FORMAT: Format = Format {
+    name: "JSON",
+    option: "json",
+    help: "Write JSON, as schemas/report.schema.json describes it",
+    write: |run, out| write(run, out),
+};
+
+fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let part = |part: &run::Part| Part { started: part.started.clone(), finished: part.finished.clone() };
+    let environment = |environment: &run::Environment| Environment {
+        label: environment.label.clone(),
+        runs: environment.parts.iter().map(part).collect(),
     };
     let head = Document {
-        format: FORMAT,
+        format: VERSION,
         exit_code: run.exit() as u8,
         complete: run.complete(),
         interrupted: run.interrupted(),
         millis: u64::try_from(run.wall_time().as_millis()).unwrap_or(u64::MAX),
         counts: run.counts(),
-        environments: run
-            .environments
-            .iter()
-            .map(|environment| Environment { label: environment.label.clone(), runs: parts(environment) })
-            .collect(),
+        environments: run.environments.iter().map(environment).collect(),
         cases: Vec::new(),
     };
-    // The cases are many, and are written one by one where their list would end.
+    // Cases are written one by one, at the end of their empty list.
     let head = serde_json::to_string(&head)?;
     out.write_all(head.strip_suffix("]}").expect("the cases come last").as_bytes())?;
     for (at, case) in run.cases.iter().enumerate() {

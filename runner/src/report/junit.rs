@@ -1,102 +1,154 @@
 //! JUnit XML, as Jenkins' junit and xunit plugins want it.
 //!
-//! Jenkins keys a case's history by suite, classname and name, so these three say what was tested and never where: kernel,
-//! host and devices stand in the suite's output. Every string passes [`sanitize`](crate::report::sanitize) on its way.
+//! Jenkins finds the history of a case by suite, classname and name, so these say what was tested and never where: the kernel, the
+//! host and the devices stand in the output of the suite. Every string passes [`sanitize`](crate::report::sanitize).
+//!
+//! junit-report writes the cases. It writes whole documents only, so quick-xml puts the cases of several small documents into one
+//! large one, and only a few cases are in memory at a time. quick-xml also writes what junit-report cannot: the count of skipped
+//! cases, and times with at most 3 decimals.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
-use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
+use junit_report::{Report, TestCase, TestResult, TestSuite};
+use quick_xml::events::{BytesCData, BytesDecl, BytesStart, BytesText, Event};
+use quick_xml::{Reader, Writer};
+use time::Duration;
 
-use crate::{
-    event::{Attempt, RunStarted},
-    model::Verdict,
-    report::{
-        run::{Case, Environment, Full, Note, Run, Suite},
-        sanitize::{cap, cdata, identifier, line},
-    },
+use crate::event::RunStarted;
+use crate::model::Verdict;
+use crate::report::format::Format;
+use crate::report::note::Note;
+use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
+use crate::report::sanitize::{cap, cdata, identifier, line};
+use crate::report::words::{NO_REASON, attempt_line, begin};
+
+pub(super) const FORMAT: Format = Format {
+    name: "JUnit",
+    option: "junit",
+    help: "Write JUnit XML; `-` is the standard output",
+    write: |run, out| write(run, out),
 };
 
-/// Bytes kept of each part of a failure's text (detail, calls, kernel log): three of them stay below the 100,000
-/// characters that Jenkins keeps of a failure.
+/// Bytes kept of each part of a failure's text (detail, calls, kernel log). Three parts stay below the 100,000 characters that
+/// Jenkins keeps of a failure.
 const PART_LIMIT: usize = 32 * 1024;
 
-/// Bytes kept of a pass's output, of which Jenkins keeps 1,000 characters.
+/// Bytes kept of the output of a case that passed, of which Jenkins keeps 1,000 characters.
 const OUTPUT_LIMIT: usize = 900;
 
-/// Writes the report: one `testsuite` for each scenario × backend × device, cases and suites in the order of the plan.
-///
-/// # Errors
-/// When it cannot be written, or the journal cannot be read any more.
-pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let mut suites: Vec<Vec<&Case>> = run.suites.iter().map(|_| Vec::new()).collect();
-    run.cases.iter().for_each(|case| suites[case.suite].push(case));
-    // In the order of their first cases, which is that of the plan even where journals came in another one.
-    let mut order: Vec<usize> = Vec::new();
-    let mut seen = vec![false; suites.len()];
+/// How many cases are in memory at a time.
+const CASES_AT_A_TIME: usize = 32;
+
+type Xml<'a> = Writer<&'a mut dyn Write>;
+
+/// Writes one `testsuite` for each scenario, backend and device. Suites and cases are in the order of the plan.
+fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut suites: Vec<Vec<&Case>> = Vec::new();
+    let mut place = HashMap::new();
     for case in &run.cases {
-        if !std::mem::replace(&mut seen[case.suite], true) {
-            order.push(case.suite);
+        let at = *place.entry(case.suite).or_insert_with(|| {
+            suites.push(Vec::new());
+            suites.len() - 1
+        });
+        suites[at].push(case);
+    }
+    let mut xml = Writer::new(out);
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+    xml.create_element("testsuites").write_inner_content(|xml| {
+        for (id, cases) in suites.iter().enumerate() {
+            write_suite(run, id, cases, xml)?;
         }
-    }
-    out.write_all(b"<?xml version=\"1.0\" encoding=\"utf-8\"?><testsuites>")?;
-    for (id, at) in order.into_iter().enumerate() {
-        write_suite(run, id, &run.suites[at], &suites[at], out)?;
-    }
-    out.write_all(b"</testsuites>\n")
+        Ok(())
+    })?;
+    xml.get_mut().write_all(b"\n")
 }
 
-/// Writes a suite case by case, since only one case's texts are to be in memory at a time.
-///
-/// junit-report writes whole reports and adds up the suite's attributes itself. So it writes one of the suite with bare cases, of
-/// which the frame is taken, and one of each case, of which the case is taken. In its attributes `<` and `>` are escaped.
-fn write_suite(run: &Run, id: usize, suite: &Suite, cases: &[&Case], out: &mut dyn Write) -> io::Result<()> {
-    let environment = &run.environments[suite.environment];
-    let name = suite_name(suite, environment);
+fn write_suite(run: &Run, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Result<()> {
+    let suite = run.suite(cases[0]);
+    let environment = run.environment(cases[0]);
     let started = &environment.parts[cases[0].part].started;
-    let hostname = if started.hostname.is_empty() { "unknown" } else { &started.hostname };
-    let seconds = i64::try_from(started.started_ms / 1000).unwrap_or_default();
-    let mut frame = TestSuite {
-        name: name.clone(),
-        package: String::new(),
-        timestamp: OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        hostname: line(hostname),
-        testcases: cases.iter().map(|case| bare(case)).collect(),
-        system_out: Some(cdata(
-            &environment.parts.iter().map(|part| place(&part.started)).collect::<Vec<_>>().join("\n"),
-        )),
-        system_err: None,
-    };
-    settle_times(&mut frame);
-    let times: Vec<Duration> = frame.testcases.iter().map(|case| case.time).collect();
-    let xml = report(frame)?;
-    let open = between(&xml, "<testsuite ", ">").replacen("id=\"0\"", &format!("id=\"{id}\""), 1);
-    let close = between(&xml, "<system-out>", "</testsuite>");
-    write!(out, "\n{open}")?;
-    for (case, time) in cases.iter().zip(times) {
-        let mut alone = TestSuite::new("");
-        alone.add_testcase(TestCase { time, ..test_case(run, &name, case)? });
-        let xml = report(alone)?;
-        let (start, end) = (xml.find("<testcase "), xml.rfind("</testsuite>"));
-        write!(out, "\n{}", &xml[start.expect("there is a case")..end.expect("and the end of its suite")])?;
-    }
-    write!(out, "\n{close}")
+    let name = suite_name(suite, environment);
+    let mut counts = Counts::default();
+    cases.iter().for_each(|case| counts.add(case.verdict));
+    let millis = cases.iter().fold(0, |sum: u64, case| sum.saturating_add(millis(case)));
+    line_break(xml)?;
+    xml.create_element("testsuite")
+        .with_attributes([
+            ("id", id.to_string().as_str()),
+            ("name", &name),
+            ("package", ""),
+            ("tests", &counts.cases.to_string()),
+            ("errors", &counts.errors.to_string()),
+            ("failures", &counts.failed.to_string()),
+            ("skipped", &(counts.skipped + counts.known_issues + counts.flaky).to_string()),
+            ("hostname", &line(if started.hostname.is_empty() { "unknown" } else { &started.hostname })),
+            ("timestamp", &begin(started.started_ms)),
+            ("time", &format!("{}.{:03}", millis / 1000, millis % 1000)),
+        ])
+        .write_inner_content(|xml| {
+            for some in cases.chunks(CASES_AT_A_TIME) {
+                let some = some.iter().map(|case| test_case(run, &name, case)).collect::<io::Result<Vec<_>>>()?;
+                write_cases(some, xml)?;
+            }
+            line_break(xml)?;
+            let places: Vec<_> = environment.parts.iter().map(|part| place(&part.started)).collect();
+            xml.create_element("system-out").write_cdata_content(BytesCData::new(cdata(&places.join("\n")))).map(drop)
+        })
+        .map(drop)
 }
 
-fn report(suite: TestSuite) -> io::Result<String> {
+/// Has junit-report write a document of these cases, and passes on what the document has inside of its suite.
+fn write_cases(cases: Vec<TestCase>, xml: &mut Xml) -> io::Result<()> {
+    let mut suite = TestSuite::new("");
+    suite.add_testcases(cases);
     let mut report = Report::new();
     report.add_testsuite(suite);
-    let mut xml = Vec::new();
-    report.write_xml(&mut xml).map_err(io::Error::other)?;
-    String::from_utf8(xml).map_err(io::Error::other)
+    let mut document = Vec::new();
+    report.write_xml(&mut document).map_err(io::Error::other)?;
+    let mut reader = Reader::from_reader(document.as_slice());
+    const IN_SUITE: usize = 2;
+    let mut depth = 0;
+    loop {
+        let event = reader.read_event().map_err(io::Error::other)?;
+        if matches!(event, Event::End(_)) {
+            depth -= 1;
+        }
+        let is_start = matches!(event, Event::Start(_));
+        let event = match event {
+            Event::Eof => return Ok(()),
+            Event::Start(tag) if depth == IN_SUITE => Event::Start(start_case(xml, &tag)?),
+            Event::Empty(tag) if depth == IN_SUITE => Event::Empty(start_case(xml, &tag)?),
+            event => event,
+        };
+        if depth >= IN_SUITE {
+            xml.write_event(event)?;
+        }
+        depth += usize::from(is_start);
+    }
 }
 
-/// From the first `start` to the first `end` behind it, both with it.
-fn between<'a>(xml: &'a str, start: &str, end: &str) -> &'a str {
-    let rest = &xml[xml.find(start).expect("it is written")..];
-    &rest[..rest.find(end).expect("it ends") + end.len()]
+/// The tag of a case on a line of its own. junit-report writes its time as a float, which may have 16 decimals.
+fn start_case(xml: &mut Xml, tag: &BytesStart) -> io::Result<BytesStart<'static>> {
+    line_break(xml)?;
+    let mut start = BytesStart::new("testcase");
+    for attribute in tag.attributes() {
+        let attribute = attribute.map_err(io::Error::other)?;
+        if attribute.key.as_ref() == b"time" {
+            let time = std::str::from_utf8(&attribute.value).ok().and_then(|time| time.parse().ok());
+            start.push_attribute(("time", format!("{:.3}", time.unwrap_or(0.0_f64)).as_str()));
+        } else {
+            start.push_attribute(attribute);
+        }
+    }
+    Ok(start)
 }
 
-/// The suite's name of identifiers, so that Jenkins finds its package at the last dot. Environments that stand side by side are
+fn line_break(xml: &mut Xml) -> io::Result<()> {
+    xml.write_event(Event::Text(BytesText::from_escaped("\n")))
+}
+
+/// Identifiers with dots between them, so that Jenkins finds the package at the last dot. Environments that stand side by side are
 /// packages of their own.
 fn suite_name(suite: &Suite, environment: &Environment) -> String {
     let Suite { pack, scenario, backend, device, .. } = suite;
@@ -105,24 +157,6 @@ fn suite_name(suite: &Suite, environment: &Environment) -> String {
     match environment.label.as_str() {
         "" => name,
         label => format!("{}.{name}", identifier(label)),
-    }
-}
-
-/// A case with what its suite adds up.
-fn bare(case: &Case) -> TestCase {
-    let (type_, message) = (String::new(), String::new());
-    TestCase {
-        name: String::new(),
-        time: Duration::milliseconds(i64::try_from(case.micros.saturating_add(500) / 1000).unwrap_or(i64::MAX)),
-        result: match case.verdict {
-            Verdict::Failed => TestResult::Failure { type_, message, cause: None },
-            Verdict::Error => TestResult::Error { type_, message, cause: None },
-            Verdict::Passed | Verdict::Flaky | Verdict::KnownIssue | Verdict::Skipped => TestResult::Success,
-        },
-        classname: None,
-        filepath: None, // The xunit plugin's schema knows no `file` on a case.
-        system_out: None,
-        system_err: None,
     }
 }
 
@@ -140,33 +174,37 @@ fn place(started: &RunStarted) -> String {
     text
 }
 
+/// The time of a case in milliseconds.
+fn millis(case: &Case) -> u64 {
+    case.micros.saturating_add(500) / 1000
+}
+
 fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
     let full = run.full(case)?;
-    let message = line(full.result.message.as_deref().unwrap_or("no reason given"));
+    let message = line(full.result.message.as_deref().unwrap_or(NO_REASON));
+    let cause = || Some(text(run, case, &full));
     let skipped = |type_: &str, message| TestResult::SkippedWithCause { type_: type_.into(), message, cause: None };
     Ok(TestCase {
         name: line(&case.name),
+        time: Duration::milliseconds(i64::try_from(millis(case)).unwrap_or(i64::MAX)),
         result: match case.verdict {
             Verdict::Passed => TestResult::Success,
-            Verdict::Failed => {
-                TestResult::Failure { type_: "failed".into(), message, cause: Some(text(run, case, &full)) }
-            }
-            Verdict::Error => {
-                TestResult::Error { type_: "no_verdict".into(), message, cause: Some(text(run, case, &full)) }
-            }
+            Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: cause() },
+            Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: cause() },
             Verdict::Skipped => skipped("skipped", message),
             // Jenkins has no third colour: a failure would be news every day, and a pass would be a lie.
             Verdict::KnownIssue => skipped("known_issue", message),
             Verdict::Flaky => skipped("flaky", format!("flaky: {message}")),
         },
         classname: Some(suite.into()),
-        system_out: output(&full),
-        ..bare(case)
+        filepath: None, // The schema of the xunit plugin has no `file` on a case.
+        system_out: output(case, &full),
+        system_err: None,
     })
 }
 
-/// What stands inside of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.
-fn text(run: &Run, case: &Case, Full { planned, result, .. }: &Full) -> String {
+/// The text of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.
+fn text(run: &Run, case: &Case, Full { planned, result }: &Full) -> String {
     let detail = result.detail.as_deref().or(result.message.as_deref()).unwrap_or_default();
     let mut text = cap(detail, PART_LIMIT).into_owned();
     match &result.at {
@@ -192,52 +230,14 @@ fn text(run: &Run, case: &Case, Full { planned, result, .. }: &Full) -> String {
     cdata(&text)
 }
 
-/// What stands beside the verdict: that it took several attempts, what the case covers, and which of its checks were not made.
-fn output(Full { planned, result }: &Full) -> Option<String> {
-    let mut text = String::new();
-    for (number, attempt) in (1..).zip(&result.attempts) {
-        text += &format!("{}\n", attempt_line(number, attempt));
-    }
+/// What stands beside the verdict: the attempts, what the case covers, and which of its checks were not made.
+fn output(case: &Case, Full { planned, result }: &Full) -> Option<String> {
+    let mut lines: Vec<_> =
+        (1..).zip(&result.attempts).map(|(number, attempt)| attempt_line(number, attempt)).collect();
     if !planned.covers.is_empty() {
-        text += &format!("covers {}\n", planned.covers.join(", "));
+        lines.push(format!("covers {}", planned.covers.join(", ")));
     }
-    for measured in &result.measured {
-        text += &format!("measured {measured}\n");
-    }
-    for note in Note::all(planned, result) {
-        text += &format!("{}\n", note.line());
-    }
-    (!text.is_empty()).then(|| cdata(&cap(&text, OUTPUT_LIMIT)))
-}
-
-/// An attempt in one line.
-pub fn attempt_line(number: usize, attempt: &Attempt) -> String {
-    let how = match attempt.verdict {
-        Verdict::Passed | Verdict::Flaky => "passed",
-        _ => attempt.message.as_deref().unwrap_or("no reason given"),
-    };
-    format!("attempt {number}, {} ms: {how}", attempt.micros / 1000)
-}
-
-/// Moves times by a millisecond, rarely by a few, until all print with at most 3 decimals, as the xunit plugin's schema wants.
-///
-/// junit-report prints `seconds as f64 + fraction as f64`, which for some milliseconds is not the float nearest to the
-/// decimal: 1118 ms comes out as 1.1179999999999999. It adds up the suite's time itself, so that the last case gives way.
-fn settle_times(suite: &mut TestSuite) {
-    for case in &mut suite.testcases {
-        while !is_short(case.time) {
-            case.time += Duration::MILLISECOND;
-        }
-    }
-    while !is_short(suite.time()) {
-        let Some(last) = suite.testcases.last_mut() else { return };
-        last.time += Duration::MILLISECOND;
-        while !is_short(last.time) {
-            last.time += Duration::MILLISECOND;
-        }
-    }
-}
-
-fn is_short(time: Duration) -> bool {
-    time.as_seconds_f64().to_string().split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 3)
+    lines.extend(result.measured.iter().map(|measured| format!("measured {measured}")));
+    lines.extend(case.notes.iter().map(Note::line));
+    (!lines.is_empty()).then(|| cdata(&cap(&(lines.join("\n") + "\n"), OUTPUT_LIMIT)))
 }

@@ -1,43 +1,38 @@
-//! From journals to the [`Run`] that they tell of.
+//! From journals to a [`Run`].
 //!
-//! One journal is one run. Of several, those from the same environment (kernel, IOMMU, device ids; or the label that the user gave)
-//! belong together: shards add up, and of two results of a case the later counts, with the earlier one kept beside it. A pass that
-//! had been a failure before is flaky. Runs on other kernels, IOMMUs or devices stand side by side.
+//! One journal is one run. Journals from the same environment (kernel, IOMMU, device ids; or the label that the user chose) add up:
+//! shards make a whole, and of two results of a case the later one counts, with the earlier one beside it. A case that failed and
+//! passed later is flaky. Runs on other kernels, IOMMUs or devices stand side by side.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::{
-    event::{Event, RunFinished, RunStarted},
-    model::Verdict,
-    report::{
-        journal::{ReadError, Text},
-        run::{At, Case, Earlier, Environment, Note, Part, Run, State, Suite, without_result},
-    },
-};
+use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::model::Verdict;
+use crate::report::environment;
+use crate::report::journal::{Place, ReadError, Text};
+use crate::report::note::Note;
+use crate::report::run::{At, Case, Earlier, Environment, Part, Run, State, Suite, without_result};
 
-/// A journal to be read.
+/// A journal to read.
 #[derive(Debug)]
 pub struct Journal {
-    /// The environment that it belongs to, if the user says so.
+    /// The environment that the user says it belongs to, if any.
     pub label: Option<String>,
-    /// What is in it.
+    /// Its text.
     pub text: Text,
 }
 
 impl Run {
-    /// Reads journals, in any order; none of them has to have an end.
-    ///
-    /// A result whose case nobody planned is kept under a name that says so.
+    /// Reads journals in any order; they need not have an end. A result of a case that was not planned is kept, under a name that
+    /// says so.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub fn read(journals: Vec<Journal>) -> Result<Run, ReadError> {
-        let mut journals = journals
-            .into_iter()
-            .map(|journal| Ok((journal.text.started()?, journal)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let begun = journals.into_iter().map(|journal| Ok((journal.text.started()?, journal)));
+        let mut journals = begun.collect::<Result<Vec<_>, _>>()?;
         journals.sort_by_key(|(started, _)| started.started_ms);
         let mut merge = Merge::default();
         for (started, Journal { label, text }) in journals {
@@ -46,7 +41,7 @@ impl Run {
         Ok(merge.finish())
     }
 
-    /// The run of one journal.
+    /// Reads one journal.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -54,138 +49,152 @@ impl Run {
         Self::read(vec![Journal { label: None, text }])
     }
 
-    /// The run that these events tell of.
+    /// The run of these events.
     ///
     /// # Panics
-    /// If they do not begin with the beginning of a run.
+    /// If the first event is not the start of a run.
     pub fn from_events(events: impl IntoIterator<Item = Event>) -> Run {
-        let mut lines = Vec::new();
-        for event in events {
-            serde_json::to_writer(&mut lines, &event).expect("an event has a JSON form");
-            lines.push(b'\n');
-        }
-        Self::of(Text::memory("events", lines)).expect("the events of a run")
+        Self::of(Text::events(events.into_iter().collect())).expect("the events of a run")
     }
 }
 
 #[derive(Default)]
 struct Merge {
     run: Run,
-    /// The label that the user gave each environment.
+    /// The label that the user chose for each environment.
     labels: Vec<Option<String>>,
     suites: HashMap<Suite, usize>,
-    /// By suite, name, and how often that came before in the same journal, which no plan of ours does.
+    /// By suite, name, and how often the same journal planned them before. Our own plans never do that.
     cases: HashMap<(usize, Arc<str>, u32), usize>,
     texts: Interned<str>,
     notes: Interned<[Note]>,
 }
 
-/// What a journal says of a case by its number.
+/// A journal while it is read.
+struct Reading {
+    environment: usize,
+    /// The index of this run among those of its environment.
+    index: usize,
+    journal: usize,
+    part: Part,
+    /// By the number of the case.
+    progress: HashMap<u32, Progress>,
+    /// The time of the parts before the run was resumed.
+    millis_before: u64,
+}
+
+/// What a journal says about a case.
 #[derive(Default)]
 struct Progress {
-    /// Its place in [`Run::cases`].
+    /// Its index in [`Run::cases`].
     case: Option<usize>,
     begun: bool,
-    result: Option<At>,
+    finished: bool,
 }
 
 impl Merge {
     fn add(&mut self, started: RunStarted, label: Option<String>, text: Text) -> Result<(), ReadError> {
         let environment = self.environment(&started, label);
-        let part = self.run.environments[environment].parts.len();
-        let journal = self.run.journals.len();
-        let mut new = Part { started, finished: None, micros: 0, made_up_for: false };
-        let mut progress: HashMap<u32, Progress> = HashMap::new();
-        let mut millis_before: u64 = 0;
-        text.scan(|place, event| {
-            let at = At { journal, place };
-            match event {
-                Event::RunStarted(_) => {}
-                Event::CasePlanned(planned) => {
-                    let suite = Suite {
-                        environment,
-                        pack: self.texts.get(&planned.pack),
-                        scenario: self.texts.get(&planned.scenario),
-                        backend: self.texts.get(&planned.backend),
-                        device: self.texts.get(&planned.device),
-                    };
-                    let case = self.case(suite, &planned.name, planned.case, part, journal);
-                    self.run.cases[case].planned = Some(at);
-                    progress.entry(planned.case).or_default().case = Some(case);
-                }
-                Event::CaseStarted { case } => progress.entry(case).or_default().begun = true,
-                Event::CaseFinished(result) => {
-                    new.micros = new.micros.saturating_add(result.micros);
-                    let number = result.case;
-                    let case = progress.get(&number).and_then(|progress| progress.case).unwrap_or_else(|| {
-                        let none = self.texts.get("");
-                        let [pack, scenario, backend, device] = [none.clone(), none.clone(), none.clone(), none];
-                        let suite = Suite { environment, pack, scenario, backend, device };
-                        self.case(suite, &format!("case_{number}_that_nobody_planned"), number, part, journal)
-                    });
-                    let notes = {
-                        let backend = self.run.suite(&self.run.cases[case]).backend.to_string();
-                        let planned = crate::event::PlannedCase { backend, ..Default::default() };
-                        self.notes.get(Note::all(&planned, &result).as_slice())
-                    };
-                    let shared = matches!(result.verdict, Verdict::Skipped | Verdict::KnownIssue);
-                    let reason = result.message.as_deref().filter(|_| shared).map(|message| self.texts.get(message));
-                    let case = &mut self.run.cases[case];
-                    // Of two results in one journal only the later one counts: what was tried again it has in its attempts.
-                    case.earlier.extend(
-                        case.result.filter(|at| at.journal != journal).map(|at| Earlier { verdict: case.verdict, at }),
-                    );
-                    case.result = Some(at);
-                    let stumbled = |earlier: &Earlier| {
-                        matches!(earlier.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky)
-                    };
-                    case.verdict = match result.verdict {
-                        Verdict::Passed if case.earlier.iter().any(stumbled) => Verdict::Flaky,
-                        verdict => verdict,
-                    };
-                    (case.state, case.micros) = (State::Finished, result.micros);
-                    (case.notes, case.reason, case.part) = (notes, reason, part);
-                    progress.entry(number).or_default().result = Some(at);
-                }
-                Event::RunFinished(finished) => {
-                    let millis = millis_before.saturating_add(finished.millis);
-                    new.finished = Some(RunFinished { millis, ..finished });
-                }
-                // Of a part that did not tell its end, the time of its cases is all that is known.
-                Event::RunResumed(_) => {
-                    millis_before = new.finished.take().map_or(new.micros / 1000, |finished| finished.millis);
-                }
-                // Its result sums it up.
-                Event::CaseAttempted(_) | Event::Called { .. } => {}
-            }
-        })?;
-        for progress in progress.into_values().filter(|progress| progress.begun && progress.result.is_none()) {
-            let Some(case) = progress.case else { continue };
-            let case = &mut self.run.cases[case];
-            case.earlier.extend(case.result.take().map(|at| Earlier { verdict: case.verdict, at }));
-            (case.verdict, case.state, case.micros) = (Verdict::Error, State::Died, 0);
-            (case.notes, case.reason, case.part) = (self.notes.get(&[]), None, part);
-        }
-        // One that was not run says so in the words of the last run that should have.
-        for case in self.run.cases.iter_mut().filter(|case| case.state == State::NotRun && case.part == part) {
-            if self.run.suites[case.suite].environment == environment {
-                case.reason = Some(self.texts.get(without_result(State::NotRun, new.finished.as_ref()).as_str()));
-            }
-        }
-        self.run.environments[environment].parts.push(new);
+        let mut reading = Reading {
+            environment,
+            index: self.run.environments[environment].parts.len(),
+            journal: self.run.journals.len(),
+            part: Part { started, finished: None, micros: 0, made_up_for: false },
+            progress: HashMap::new(),
+            millis_before: 0,
+        };
+        text.scan(|place, event| self.event(&mut reading, place, event))?;
+        self.settle(reading);
         self.run.journals.push(text);
         Ok(())
     }
 
-    /// The case of that name, made if there is none.
-    fn case(&mut self, suite: Suite, name: &str, number: u32, part: usize, journal: usize) -> usize {
+    fn event(&mut self, reading: &mut Reading, place: Place, event: Event) {
+        let at = At { journal: reading.journal, place };
+        match event {
+            Event::CasePlanned(planned) => {
+                let case = self.case(reading, &planned);
+                self.run.cases[case].planned = Some(at);
+                reading.progress.entry(planned.case).or_default().case = Some(case);
+            }
+            Event::CaseStarted { case } => reading.progress.entry(case).or_default().begun = true,
+            Event::CaseFinished(result) => self.result(reading, at, &result),
+            Event::RunFinished(finished) => {
+                let millis = reading.millis_before.saturating_add(finished.millis);
+                reading.part.finished = Some(RunFinished { millis, ..finished });
+            }
+            // If the part before has no end, the time of its cases is all that is known.
+            Event::RunResumed(_) => {
+                let Part { finished, micros, .. } = &mut reading.part;
+                reading.millis_before = finished.take().map_or(*micros / 1000, |finished| finished.millis);
+            }
+            // The result of the case sums up its attempts.
+            Event::RunStarted(_) | Event::CaseAttempted(_) | Event::Called { .. } => {}
+        }
+    }
+
+    fn result(&mut self, reading: &mut Reading, at: At, result: &CaseResult) {
+        reading.part.micros = reading.part.micros.saturating_add(result.micros);
+        let number = result.case;
+        let progress = reading.progress.entry(number).or_default();
+        progress.finished = true;
+        let case = progress.case.unwrap_or_else(|| {
+            let name = format!("case_{number}_that_nobody_planned");
+            self.case(reading, &PlannedCase { case: number, name, ..PlannedCase::default() })
+        });
+        let notes = Note::all(&self.run.suite(&self.run.cases[case]).backend, result);
+        let is_shared = matches!(result.verdict, Verdict::Skipped | Verdict::KnownIssue);
+        let case = &mut self.run.cases[case];
+        // Of two results in one journal only the later one counts: its attempts include what was tried before.
+        let earlier = case.result.filter(|at| at.journal != reading.journal);
+        case.earlier.extend(earlier.map(|at| Earlier { verdict: case.verdict, at }));
+        let failed = |earlier: &Earlier| matches!(earlier.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky);
+        case.verdict = match result.verdict {
+            Verdict::Passed if case.earlier.iter().any(failed) => Verdict::Flaky,
+            verdict => verdict,
+        };
+        case.result = Some(at);
+        case.reason = result.message.as_deref().filter(|_| is_shared).map(|message| self.texts.get(message));
+        case.notes = self.notes.get(&notes);
+        (case.state, case.micros, case.part) = (State::Finished, result.micros, reading.index);
+    }
+
+    /// The end of a journal: what became of its cases that have no result.
+    fn settle(&mut self, Reading { environment, index, part, progress, .. }: Reading) {
+        for progress in progress.into_values().filter(|progress| progress.begun && !progress.finished) {
+            let Some(case) = progress.case else { continue };
+            let case = &mut self.run.cases[case];
+            case.earlier.extend(case.result.take().map(|at| Earlier { verdict: case.verdict, at }));
+            (case.verdict, case.state, case.micros) = (Verdict::Error, State::Died, 0);
+            (case.notes, case.reason, case.part) = (self.notes.get(&[]), None, index);
+        }
+        // A case that was not run has its reason from the last run that should have run it.
+        let suites = &self.run.suites;
+        let is_here = |case: &Case| case.part == index && suites[case.suite].environment == environment;
+        for case in self.run.cases.iter_mut().filter(|case| case.state == State::NotRun && is_here(case)) {
+            case.reason = Some(self.texts.get(&without_result(State::NotRun, part.finished.as_ref())));
+        }
+        self.run.environments[environment].parts.push(part);
+    }
+
+    /// The index of a case, which is added if it is new.
+    fn case(&mut self, reading: &Reading, planned: &PlannedCase) -> usize {
         let run = &mut self.run;
+        let mut text = |text: &str| self.texts.get(text);
+        let suite = Suite {
+            environment: reading.environment,
+            pack: text(&planned.pack),
+            scenario: text(&planned.scenario),
+            backend: text(&planned.backend),
+            device: text(&planned.device),
+        };
+        let name = text(&planned.name);
         let suite = *self.suites.entry(suite).or_insert_with_key(|suite| {
             run.suites.push(suite.clone());
             run.suites.len() - 1
         });
-        let name = self.texts.get(name);
-        let is_of_this_journal = |case: &usize| run.cases[*case].planned.is_some_and(|at| at.journal == journal);
+        let is_of_this_journal =
+            |case: &usize| run.cases[*case].planned.is_some_and(|at| at.journal == reading.journal);
         let mut nth = 0;
         while self.cases.get(&(suite, name.clone(), nth)).is_some_and(is_of_this_journal) {
             nth += 1;
@@ -200,24 +209,25 @@ impl Merge {
                 reason: None,
                 notes: self.notes.get(&[]),
                 earlier: Vec::new(),
-                part,
-                number,
+                part: reading.index,
+                number: planned.case,
                 planned: None,
                 result: None,
             });
             run.cases.len() - 1
         });
         if run.cases[case].state == State::NotRun {
-            run.cases[case].part = part;
+            run.cases[case].part = reading.index;
         }
         case
     }
 
-    /// Where a run belongs.
+    /// The index of the environment that a run belongs to, which is added if it is new.
     fn environment(&mut self, started: &RunStarted, label: Option<String>) -> usize {
         let same = |(environment, known): (&Environment, &Option<String>)| {
             *known == label
-                && (label.is_some() || environment.parts.iter().all(|part| is_same_place(&part.started, started)))
+                && (label.is_some()
+                    || environment.parts.iter().all(|part| environment::is_same(&part.started, started)))
         };
         if let Some(at) = self.run.environments.iter().zip(&self.labels).position(same) {
             return at;
@@ -227,19 +237,15 @@ impl Merge {
         self.labels.len() - 1
     }
 
-    fn finish(mut self) -> Run {
-        self.label();
+    fn finish(self) -> Run {
         let mut run = self.run;
-        // Shards keep the numbers of the whole plan: sorted by them, it is whole again.
+        environment::label(&mut run.environments, self.labels);
+        // Shards keep the numbers of the whole plan: sorted by them, the plan is whole again.
         if run.journals.len() > 1 {
             run.cases.sort_by_key(|case| (run.suites[case.suite].environment, case.number));
         }
-        let unfinished: HashSet<usize> = run
-            .cases
-            .iter()
-            .filter(|case| case.state != State::Finished)
-            .map(|case| run.suites[case.suite].environment)
-            .collect();
+        let unfinished = run.cases.iter().filter(|case| case.state != State::Finished);
+        let unfinished: HashSet<usize> = unfinished.map(|case| run.suites[case.suite].environment).collect();
         for (at, environment) in run.environments.iter_mut().enumerate() {
             let mut good = false;
             for part in environment.parts.iter_mut().rev() {
@@ -250,48 +256,9 @@ impl Merge {
         }
         run
     }
-
-    /// Gives environments that stand side by side the labels that tell them apart.
-    fn label(&mut self) {
-        let environments = &mut self.run.environments;
-        if environments.len() < 2 && self.labels.iter().all(Option::is_none) {
-            return;
-        }
-        let traits: Vec<[String; 3]> =
-            environments.iter().map(|environment| what(&environment.parts[0].started)).collect();
-        let differs = |at: usize| traits.iter().any(|traits_of| traits_of[at] != traits[0][at]);
-        let differing: Vec<usize> = (0..3).filter(|&at| differs(at)).collect();
-        let mut taken = HashSet::new();
-        for (at, environment) in environments.iter_mut().enumerate() {
-            let own = || differing.iter().map(|&which| traits[at][which].as_str()).collect::<Vec<_>>().join(" ");
-            let label = self.labels[at].clone().unwrap_or_else(own);
-            let mut unique = label.clone();
-            let mut count = 1;
-            while unique.is_empty() || !taken.insert(unique.clone()) {
-                count += 1;
-                unique = format!("{label} {count}").trim().to_owned();
-            }
-            environment.label = unique;
-        }
-    }
 }
 
-/// Whether results of the one can be held against those of the other as if they were of the same run.
-fn is_same_place(a: &RunStarted, b: &RunStarted) -> bool {
-    let devices = |a: &RunStarted, b: &RunStarted| {
-        a.devices.iter().all(|of_a| b.devices.iter().all(|of_b| of_a.name != of_b.name || of_a.ids == of_b.ids))
-    };
-    (&a.kernel, &a.iommu, &a.lab_iommu) == (&b.kernel, &b.iommu, &b.lab_iommu) && devices(a, b)
-}
-
-/// Kernel, IOMMU and devices, in words.
-fn what(started: &RunStarted) -> [String; 3] {
-    let devices: Vec<_> = started.devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect();
-    let iommu = started.lab_iommu.as_ref().unwrap_or(&started.iommu).clone();
-    [format!("Linux {}", started.kernel), iommu, devices.join(" ")]
-}
-
-/// Values of which many are alike, each kept once.
+/// Keeps equal values only once.
 struct Interned<T: ?Sized>(HashSet<Arc<T>>);
 
 impl<T: ?Sized> Default for Interned<T> {
@@ -319,14 +286,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        event::{CaseResult, PlannedCase, RunFinished},
-        model::Exit,
-        report::{
-            fixture::{finished, mixed, passed, planned, with_reason},
-            run::Counts,
-        },
-    };
+    use crate::event::{CaseResult, PlannedCase, RunFinished};
+    use crate::model::Exit;
+    use crate::report::fixture::{finished, mixed, passed, planned, with_reason};
+    use crate::report::run::Counts;
 
     /// A case's verdict, how far it came, and its reason.
     fn reasons(run: &Run) -> Vec<(Verdict, State, String)> {
@@ -339,8 +302,7 @@ mod tests {
         let started = RunStarted { started_ms, kernel: kernel.into(), format: 1, ..RunStarted::default() };
         let case = |n: &u32| Event::CasePlanned(planned(*n, "s", "iommufd", &format!("c{n}")));
         let all = [Event::RunStarted(started)].into_iter().chain(cases.iter().map(case)).chain(events);
-        let lines: String = all.map(|event| serde_json::to_string(&event).expect("JSON") + "\n").collect();
-        Journal { label: None, text: Text::memory("a.jsonl", lines.into()) }
+        Journal { label: None, text: Text::events(all.collect()) }
     }
 
     fn result(result: CaseResult) -> Event {
@@ -416,9 +378,8 @@ mod tests {
 
     #[test]
     fn a_journal_without_a_run_is_an_error() {
-        let empty = Journal { label: None, text: Text::memory("a.jsonl", vec![]) };
-        let error = Run::read(vec![empty]).expect_err("nothing in it").to_string();
-        assert_eq!(error, "failed to read the journal a.jsonl: there is no run in it");
+        let error = Run::of(Text::events(vec![])).expect_err("nothing in it").to_string();
+        assert!(error.ends_with(": there is no run in it"), "{error}");
     }
 
     #[test]
@@ -513,8 +474,7 @@ mod tests {
                 result(passed(0)),
                 Event::RunFinished(RunFinished::default()),
             ];
-            let lines: String = events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
-            Journal { label: label.map(str::to_owned), text: Text::memory("a.jsonl", lines.into()) }
+            Journal { label: label.map(str::to_owned), text: Text::events(events.into()) }
         };
         let kernel =
             |kernel: &str| RunStarted { kernel: kernel.into(), iommu: "intel".into(), ..RunStarted::default() };
@@ -537,9 +497,7 @@ mod tests {
         let whole = journal(1, "7.3", &[0, 1], [result(passed(0)), failed(1), finished(false)]);
         let again = |n| {
             let case = PlannedCase { case: 0, ..planned(n, "s", "iommufd", "c1") };
-            let mut journal = journal(2, "7.3", &[], [Event::CasePlanned(case), result(passed(0)), finished(false)]);
-            journal.label = None;
-            journal
+            journal(2, "7.3", &[], [Event::CasePlanned(case), result(passed(0)), finished(false)])
         };
         assert_eq!(ids(&read([whole, again(1)])), ["c0", "c1"]);
     }

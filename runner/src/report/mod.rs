@@ -1,22 +1,39 @@
-//! From the stream of [events](crate::event) to what people and Jenkins read.
+//! From [events](crate::event) to what people and Jenkins read.
 //!
-//! While a run goes on, [`journal`] keeps every event and [`progress`] shows it. Afterwards [`merge`] makes of one or more journals
-//! a [`run`], an index, and each report is a pure function of that: [`junit`] for Jenkins, [`summary`] for the terminal.
+//! ```text
+//! while a run goes on            afterwards
+//!
+//! events ──▶ journal ──────────▶ merge ──▶ run ──▶ format: junit, html, tap, json
+//!    │       lines of JSON                  │
+//!    └─────▶ progress                       └────▶ summary, diff
+//!            a bar on the terminal                 on the terminal
+//! ```
+//!
+//! [`journal`] keeps every event, and [`progress`] shows it. [`merge`] reads one or more journals into a [`run::Run`], which is an index:
+//! every report is a function of it, and asks it for the texts of one case at a time.
+//!
+//! To add a report that is a file, add a file of this module and a row in [`format`]. A report that is read on a terminal takes its
+//! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`sanitize`].
 
 pub mod diff;
+mod environment;
 mod exit;
 pub mod file;
 #[cfg(test)]
+#[path = "../../tests/common/fixture.rs"]
 pub(crate) mod fixture;
 pub mod format;
-pub mod html;
+mod html;
 pub mod journal;
 pub mod json;
-pub mod junit;
+mod junit;
+mod matrix;
 pub mod merge;
+mod note;
 pub mod progress;
 pub mod run;
 pub mod sanitize;
 pub mod summary;
-pub mod tap;
+mod tap;
 pub mod terminal;
+mod words;

@@ -1,4 +1,4 @@
-//! The run as it goes: a bar on a terminal, a line for each failure everywhere.
+//! The run as it goes on: a bar on a terminal, and a line for each failure everywhere.
 
 use std::collections::HashMap;
 use std::io::{self, Stderr, Write};
@@ -6,24 +6,20 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{
-    event::{CaseResult, Event, PlannedCase},
-    model::Verdict,
-    report::{
-        run::Counts,
-        sanitize,
-        terminal::{DIM, RED, Terminal, YELLOW, mark},
-    },
-};
+use crate::event::{CaseResult, Event, PlannedCase};
+use crate::model::Verdict;
+use crate::report::run::Counts;
+use crate::report::sanitize;
+use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
 
-/// Shows events as they come.
+/// Shows events as they come. A terminal that is gone stops nothing: all that is shown is also in the journal.
 #[derive(Debug)]
 pub struct Progress<W = Stderr> {
     out: W,
     terminal: Terminal,
     verbose: bool,
     bar: ProgressBar,
-    /// Whether the bar's clock runs, in a thread of its own.
+    /// Whether the clock of the bar runs, in a thread of its own.
     ticks: bool,
     ids: HashMap<u32, String>,
     counts: Counts,
@@ -32,7 +28,7 @@ pub struct Progress<W = Stderr> {
 }
 
 impl Progress {
-    /// On the standard error stream; `verbose` asks for a line for every case, not only for failures and errors.
+    /// Shows events on the standard error stream; `verbose` asks for a line for every case, not only for failures and errors.
     pub fn stderr(verbose: bool) -> Self {
         let out = io::stderr();
         let terminal = Terminal::detect(&out);
@@ -41,67 +37,57 @@ impl Progress {
 }
 
 impl<W: Write> Progress<W> {
-    /// Lines go to `out`; the bar is drawn on the standard error stream if `terminal` is live.
+    /// Writes lines to `out`. If `terminal` is live, a bar is drawn on the standard error stream.
     pub fn new(out: W, terminal: Terminal, verbose: bool) -> Self {
-        let bar = match terminal.live {
-            true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal)),
-            false => ProgressBar::hidden(),
+        let bar = if terminal.live {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(&terminal))
+        } else {
+            ProgressBar::hidden()
         };
         Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default(), traced: None }
     }
 
     /// Shows one event.
-    ///
-    /// # Errors
-    /// When the stream cannot be written; nothing of the run is lost by that.
-    pub fn on(&mut self, event: &Event) -> io::Result<()> {
+    pub fn on(&mut self, event: &Event) {
         match event {
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::CaseAttempted(_) => Ok(()),
-            Event::CasePlanned(planned) => {
-                self.plan(planned);
-                Ok(())
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::CaseAttempted(_) => {}
+            Event::CasePlanned(planned) => self.plan(planned),
+            Event::CaseStarted { case } => self.start(*case),
+            Event::CaseFinished(result) => {
+                self.count(result);
+                if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky) {
+                    self.say(&self.line(result));
+                }
             }
-            Event::CaseStarted { case } => {
-                self.start(*case);
-                Ok(())
-            }
-            Event::CaseFinished(result) => self.finish(result),
             Event::Called { case, call } => {
                 if self.traced.replace(*case) != Some(*case) {
                     self.say(&format!("{}:", self.id(*case)));
                 }
                 self.say(&format!("  {}", sanitize::line(call)));
-                Ok(())
             }
-            Event::RunFinished(_) => {
-                self.clear();
-                Ok(())
-            }
+            Event::RunFinished(_) => self.clear(),
         }
     }
 
-    /// Takes note of an event of an earlier part of the run, and prints nothing.
+    /// Counts an event of an earlier part of the run, without printing it.
     pub fn recall(&mut self, event: &Event) {
         match event {
             Event::CasePlanned(planned) => self.plan(planned),
-            Event::CaseFinished(result) => {
-                self.counts.add(result.verdict);
-                self.bar.inc(1);
-            }
+            Event::CaseFinished(result) => self.count(result),
             _ => {}
         }
     }
 
-    /// A line that stays, beside the bar.
+    /// Prints a line that stays, beside the bar.
     pub fn say(&mut self, line: &str) {
         if self.terminal.live {
             self.bar.println(line);
         } else {
-            let _ = writeln!(self.out, "{line}"); // a terminal that is gone stops nothing
+            let _ = writeln!(self.out, "{line}");
         }
     }
 
-    /// Takes the bar away: at the end, also where that was never told.
+    /// Removes the bar, also if the run has no end.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -118,41 +104,25 @@ impl<W: Write> Progress<W> {
         self.bar.set_message(format!("{}{}", self.tally(), self.id(case)));
     }
 
-    fn finish(&mut self, result: &CaseResult) -> io::Result<()> {
+    fn count(&mut self, result: &CaseResult) {
         self.counts.add(result.verdict);
-        self.bar.inc(1); // The message waits for the next case: two at once, and the bar would draw only the first.
-        if self.verbose || matches!(result.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky) {
-            let line = self.line(result);
-            if self.terminal.live {
-                self.bar.println(line);
-            } else {
-                writeln!(self.out, "{line}")?;
-            }
-        }
-        Ok(())
+        self.bar.inc(1); // The message waits for the next case: of two changes at once the bar would draw only the first.
     }
 
-    /// What has gone wrong so far, such as `2 failed, 1 error  `.
+    /// What has gone wrong so far, such as `2 failed, 1 without verdict  `.
     fn tally(&self) -> String {
-        let Counts { failed, errors, .. } = self.counts;
-        let parts = [
-            (failed > 0).then(|| self.terminal.paint(RED, format_args!("{failed} failed"))),
-            (errors > 0).then(|| self.terminal.paint(YELLOW, format_args!("{errors} without verdict"))),
-        ];
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let part = |verdict: Verdict, style| {
+            let count = self.counts.of(verdict);
+            (count > 0).then(|| self.terminal.paint(style, format_args!("{count} {}", verdict.counted())))
+        };
+        let parts: Vec<_> = [part(Verdict::Failed, RED), part(Verdict::Error, YELLOW)].into_iter().flatten().collect();
         if parts.is_empty() { String::new() } else { parts.join(", ") + "  " }
     }
 
     fn line(&self, result: &CaseResult) -> String {
-        let mark = mark(&self.terminal, result.verdict);
-        let id = self.id(result.case);
-        match (&result.message, result.verdict) {
-            (
-                Some(message),
-                Verdict::Failed | Verdict::Error | Verdict::Flaky | Verdict::Skipped | Verdict::KnownIssue,
-            ) => {
-                format!("{mark} {id}: {}", sanitize::line(message))
-            }
+        let (mark, id) = (mark(&self.terminal, result.verdict), self.id(result.case));
+        match &result.message {
+            Some(message) if result.verdict != Verdict::Passed => format!("{mark} {id}: {}", sanitize::line(message)),
             _ => format!("{mark} {id}{}", self.terminal.paint(DIM, format_args!("  {} ms", result.micros / 1000))),
         }
     }
@@ -177,7 +147,7 @@ mod tests {
 
     fn printed(events: &[Event], verbose: bool) -> String {
         let mut progress = Progress::new(Vec::new(), Terminal { unicode: true, ..Terminal::PLAIN }, verbose);
-        events.iter().for_each(|event| progress.on(event).expect("memory takes all"));
+        events.iter().for_each(|event| progress.on(event));
         String::from_utf8(progress.out).expect("text")
     }
 

@@ -1,25 +1,22 @@
-//! What all reports are made of: every planned case of one or more journals with what became of it.
+//! What all reports are made of: the planned cases of one or more journals, and how each ended.
 //!
-//! An index, and no more: a case's texts (its detail, its calls, what the kernel logged) stay in the journal until a report reads
-//! them, one case at a time. So memory grows with how many cases there are, and never with how much they have to tell.
+//! [`Run`] is only an index. The texts of a case (its detail, its calls, the kernel log) stay in the journal until a report reads
+//! them with [`Run::full`], one case at a time. So memory grows with the number of cases, and not with the size of their texts.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{
-    event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStarted},
-    model::{Observed, Verdict},
-    report::{
-        journal::{Place, Text},
-        sanitize::{line, word},
-    },
-};
+use crate::event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::model::Verdict;
+use crate::report::journal::{Place, Text};
+use crate::report::note::{Note, NoteKind};
+use crate::report::sanitize::{line, word};
 
-/// One run, or several that were merged; made by [`Run::read`](crate::report::merge).
+/// One run, or several that were merged; [`Run::read`] makes it.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// What the cases ran on; several stand side by side.
+    /// Where the cases ran. Reports show several environments side by side.
     pub environments: Vec<Environment>,
     /// The scenarios of each backend and device, in the order of the plan.
     pub suites: Vec<Suite>,
@@ -28,32 +25,32 @@ pub struct Run {
     pub(super) journals: Vec<Text>,
 }
 
-/// A kernel, an IOMMU and devices: what results are about.
+/// A kernel, an IOMMU and devices.
 #[derive(Debug)]
 pub struct Environment {
-    /// What tells it from the others, such as `virtio` or `Linux 6.12.107`; empty where there is only one.
+    /// What distinguishes it from the others, such as `virtio` or `Linux 6.12.107`; empty if there is only one.
     pub label: String,
-    /// The runs there, the earliest first: shards, and runs of the same cases again.
+    /// The runs in it, the earliest first: shards, and reruns of the same cases.
     pub parts: Vec<Part>,
 }
 
 /// The run of one journal.
 #[derive(Debug)]
 pub struct Part {
-    /// Where and with what.
+    /// Where it ran and with which devices.
     pub started: RunStarted,
-    /// How it ended; `None` when the journal ends before the run did.
+    /// How it ended; `None` if the journal ends before the run did.
     pub finished: Option<RunFinished>,
-    /// The time of its cases in microseconds.
+    /// The sum of the times of its cases in microseconds.
     pub micros: u64,
-    /// It ended early, and a later run has made up for that.
+    /// Whether it ended early and a later run has run the rest.
     pub made_up_for: bool,
 }
 
 /// The cases of one scenario on one backend and one device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Suite {
-    /// Which of [`Run::environments`].
+    /// The index in [`Run::environments`].
     pub environment: usize,
     /// [`PlannedCase::pack`]
     pub pack: Arc<str>,
@@ -65,34 +62,34 @@ pub struct Suite {
     pub device: Arc<str>,
 }
 
-/// A planned case and what became of it.
+/// A planned case, and how it ended.
 #[derive(Debug)]
 pub struct Case {
-    /// Which of [`Run::suites`].
+    /// The index in [`Run::suites`].
     pub suite: usize,
     /// [`PlannedCase::name`]
     pub name: Arc<str>,
-    /// How it ended; where there is no result, what follows from [`Case::state`]. A pass that had been a failure in an earlier run
-    /// is flaky.
+    /// How it ended. Without a result it follows from [`Case::state`]. A case that failed in an earlier run and passed in a later
+    /// one is flaky.
     pub verdict: Verdict,
-    /// How far it came.
+    /// How far it got.
     pub state: State,
     /// [`CaseResult::micros`]
     pub micros: u64,
-    /// The message of a skip or a known issue, which many cases share.
+    /// The message of a skip or a known issue. Many cases share the same one.
     pub reason: Option<Arc<str>>,
     /// What its verdict says nothing about.
     pub notes: Arc<[Note]>,
-    /// Its results in earlier runs, the first one first.
+    /// Its results in earlier runs, in their order.
     pub(super) earlier: Vec<Earlier>,
-    /// Its run in [`Environment::parts`].
+    /// The index of its run in [`Environment::parts`].
     pub part: usize,
     pub(super) number: u32,
     pub(super) planned: Option<At>,
     pub(super) result: Option<At>,
 }
 
-/// A result that one of a later run took the place of.
+/// A result that a later run has replaced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
     pub verdict: Verdict,
@@ -106,16 +103,16 @@ pub(super) struct At {
     pub place: Place,
 }
 
-/// All that is known of a case.
+/// Everything that is known about a case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Full {
     /// What was planned.
     pub planned: PlannedCase,
-    /// What it gave; earlier runs of it are among the attempts.
+    /// Its result; the attempts include those of earlier runs.
     pub result: CaseResult,
 }
 
-/// How far a case came.
+/// How far a case got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -127,86 +124,13 @@ pub enum State {
     NotRun,
 }
 
-/// Something that a verdict says nothing about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Note {
-    /// What kind of thing.
-    pub kind: NoteKind,
-    /// The check, the observer, or the backend that was asked for.
-    pub what: String,
-    /// Why, or the backend that it really is.
-    pub reason: String,
-}
-
-/// What a [`Note`] is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NoteKind {
-    /// A check that could not be made.
-    NotMade,
-    /// An observer that could not look.
-    NotObserved,
-    /// A check that the scenario does not want made.
-    ByChoice,
-    /// A backend that is another than it is called.
-    Disguised,
-}
-
-impl Note {
-    /// The notes on a case.
-    pub fn all(planned: &PlannedCase, result: &CaseResult) -> Vec<Note> {
-        let unchecked = result.unchecked.iter().map(|unchecked| Note {
-            kind: if unchecked.by_choice { NoteKind::ByChoice } else { NoteKind::NotMade },
-            what: unchecked.what.clone(),
-            reason: unchecked.reason.clone(),
-        });
-        let observers = result.observers.iter().filter(|seen| seen.state == Observed::Unchecked).map(|seen| Note {
-            kind: NoteKind::NotObserved,
-            what: seen.observer.clone(),
-            reason: seen.detail.clone().unwrap_or_default(),
-        });
-        let disguise = result.true_backend.iter().map(|truth| Note {
-            kind: NoteKind::Disguised,
-            what: planned.backend.clone(),
-            reason: truth.clone(),
-        });
-        unchecked.chain(observers).chain(disguise).collect()
-    }
-
-    /// In one line, as it stands beside a case.
-    pub fn line(&self) -> String {
-        let Self { what, reason, .. } = self;
-        match self.kind {
-            NoteKind::NotMade => format!("{what} not checked: {reason}"),
-            NoteKind::NotObserved => format!("{what} not observed: {reason}"),
-            NoteKind::ByChoice => format!("{what} not checked by choice: {reason}"),
-            NoteKind::Disguised => format!("{what} is {reason} on this kernel"),
-        }
-    }
-
-    /// In one line for as many cases.
-    pub fn counted(&self, count: usize) -> String {
-        let Self { what, reason, .. } = self;
-        let plural = |one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
-        match self.kind {
-            NoteKind::NotMade => format!("{} not made: {reason}", plural(&format!("{what} check"))),
-            NoteKind::NotObserved => format!("{what} not observed in {}: {reason}", plural("case")),
-            NoteKind::ByChoice => format!("{} left out by choice: {reason}", plural(&format!("{what} check"))),
-            NoteKind::Disguised => format!(
-                "{what} is {reason} here: IOMMUFD plays /dev/vfio/vfio (CONFIG_IOMMUFD_VFIO_CONTAINER), and {} \
-                 expected what {reason} does",
-                plural("case")
-            ),
-        }
-    }
-}
-
-/// The place of a backend's column among others, which does not depend on the scenarios that ran.
+/// The position of a backend among all backends, for an order that does not depend on the scenarios that ran.
 pub fn backend_rank(name: &str) -> usize {
     let all = crate::model::BackendName::ALL;
     all.iter().position(|known| known.as_str() == name).unwrap_or(all.len())
 }
 
-/// How many of what.
+/// How many cases ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Counts {
     /// All cases.
@@ -217,53 +141,50 @@ pub struct Counts {
     pub failed: usize,
     /// Cases without a verdict on the kernel.
     pub errors: usize,
-    /// Cases that passed after they had not: no plain passes.
+    /// Cases that passed only after an attempt that did not.
     pub flaky: usize,
     /// Cases that failed as their `known_issue` says.
     pub known_issues: usize,
-    /// Cases that cannot apply here, or that were not run.
+    /// Cases that do not apply here, or were not run.
     pub skipped: usize,
     /// Checks that could not be made here.
     pub unchecked: usize,
-    /// Checks that the scenarios themselves do not want made.
+    /// Checks that the scenarios leave out.
     pub by_choice: usize,
 }
 
 impl Counts {
-    /// How many cases came out so.
-    pub fn of(&self, verdict: Verdict) -> usize {
-        match verdict {
-            Verdict::Failed => self.failed,
-            Verdict::Error => self.errors,
-            Verdict::Flaky => self.flaky,
-            Verdict::KnownIssue => self.known_issues,
-            Verdict::Skipped => self.skipped,
-            Verdict::Passed => self.passed,
-        }
+    /// How many cases have this verdict.
+    pub fn of(mut self, verdict: Verdict) -> usize {
+        *self.slot(verdict)
     }
 
     /// Counts one more case.
     pub fn add(&mut self, verdict: Verdict) {
         self.cases += 1;
-        *match verdict {
+        *self.slot(verdict) += 1;
+    }
+
+    fn slot(&mut self, verdict: Verdict) -> &mut usize {
+        match verdict {
             Verdict::Failed => &mut self.failed,
             Verdict::Error => &mut self.errors,
             Verdict::Flaky => &mut self.flaky,
             Verdict::KnownIssue => &mut self.known_issues,
             Verdict::Skipped => &mut self.skipped,
             Verdict::Passed => &mut self.passed,
-        } += 1;
+        }
     }
 }
 
 impl Run {
-    /// Whether Ctrl-C or SIGTERM stopped it, and no later run made up for that.
+    /// Whether Ctrl-C or SIGTERM stopped it, and no later run has run the rest.
     pub fn interrupted(&self) -> bool {
         let stopped = |part: &Part| part.finished.as_ref().is_some_and(|finished| finished.interrupted);
         self.parts().any(|part| stopped(part) && !part.made_up_for)
     }
 
-    /// Whether it told its end and every case was run.
+    /// Whether its journals say that it ended, and every case was run.
     pub fn complete(&self) -> bool {
         !self.environments.is_empty()
             && self.parts().all(|part| part.finished.is_some() || part.made_up_for)
@@ -282,7 +203,7 @@ impl Run {
         counts
     }
 
-    /// The wall time; of a run that did not end, the time of its cases; of several runs, all of them.
+    /// The wall time, summed over several runs. For a run without an end, the time of its cases.
     pub fn wall_time(&self) -> Duration {
         let time = |part: &Part| match &part.finished {
             Some(finished) => Duration::from_millis(finished.millis),
@@ -306,8 +227,8 @@ impl Run {
         &self.environments[self.suite(case).environment]
     }
 
-    /// What identifies a case, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`; where environments stand side by side,
-    /// with the label of its own in front.
+    /// The id of a case, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`. If there are several environments, the label
+    /// of the case's own stands in front.
     pub fn id(&self, case: &Case) -> String {
         let Suite { environment, pack, scenario, backend, device } = self.suite(case);
         let id = format!("{pack}.{scenario}.{backend}__{device}.{}", case.name);
@@ -317,22 +238,22 @@ impl Run {
         }
     }
 
-    /// The command that runs this case alone once more, where the journal says how the run was begun.
+    /// The command that runs only this case again, if the journal says how the run was started.
     pub fn again(&self, case: &Case, planned: &PlannedCase) -> Option<String> {
         let again = &self.environment(case).parts[case.part].started.again;
         (!again.is_empty()).then(|| line(&format!("{again} --case {}", word(&planned.id().to_string()))))
     }
 
-    /// What somebody has to look at: all that failed, then all without a verdict, then the flaky ones.
+    /// The cases to look at: those that failed, then those without a verdict, then the flaky ones.
     pub fn troubled(&self) -> impl Iterator<Item = &Case> {
         let of = |verdict| self.cases.iter().filter(move |case| case.verdict == verdict);
         of(Verdict::Failed).chain(of(Verdict::Error)).chain(of(Verdict::Flaky))
     }
 
-    /// Reads all that the journals have of a case.
+    /// Reads everything that the journals say about a case.
     ///
     /// # Errors
-    /// When a journal was changed meanwhile.
+    /// If a journal was changed since [`Run::read`].
     pub fn full(&self, case: &Case) -> io::Result<Full> {
         let planned = match case.planned.map(|at| self.event(at)).transpose()? {
             Some(Event::CasePlanned(planned)) => planned,
@@ -342,7 +263,7 @@ impl Run {
         let mut result = match case.result {
             Some(at) => self.result(at)?,
             None => CaseResult {
-                message: Some(self.without_result(case)),
+                message: Some(without_result(case.state, self.environment(case).parts[case.part].finished.as_ref())),
                 ..CaseResult::new(case.number, case.verdict, Duration::ZERO)
             },
         };
@@ -364,11 +285,6 @@ impl Run {
         Ok(Full { planned, result })
     }
 
-    /// Why a case has no result of its own.
-    fn without_result(&self, case: &Case) -> String {
-        without_result(case.state, self.environment(case).parts[case.part].finished.as_ref())
-    }
-
     fn result(&self, at: At) -> io::Result<CaseResult> {
         match self.event(at)? {
             Event::CaseFinished(result) => Ok(result),
@@ -385,15 +301,12 @@ fn changed() -> io::Error {
     io::Error::other("failed to read the journal again: it was changed meanwhile")
 }
 
-/// A result's attempts, of which one is none to speak of.
-fn attempts_of(mut result: CaseResult) -> Vec<Attempt> {
-    match result.attempts.is_empty() {
-        true => vec![result.attempt()],
-        false => std::mem::take(&mut result.attempts),
-    }
+/// The attempts at a result. A result without a list of them is the only attempt.
+fn attempts_of(result: CaseResult) -> Vec<Attempt> {
+    if result.attempts.is_empty() { vec![result.attempt()] } else { result.attempts }
 }
 
-/// The reason of a case without a result.
+/// Why a case has no result, as its message says it.
 pub(super) fn without_result(state: State, finished: Option<&RunFinished>) -> String {
     let interrupted = finished.is_some_and(|finished| finished.interrupted);
     let stopped = finished.and_then(|finished| finished.stopped.as_deref());

@@ -1,14 +1,13 @@
-//! The one way of captured text into a report: whatever a kernel, a device or a scenario says, the XML stays valid and says
-//! the same verdict, and a terminal stays as it was.
+//! Makes captured text safe. Whatever a kernel, a device or a scenario wrote, XML stays valid and keeps its verdict, and a terminal
+//! obeys nothing.
 //!
-//! Written against junit-report 0.9.1 (with quick-xml 0.41): in attributes it escapes `<`, `>`, `&` and both quotes, so
-//! those are left alone here; the content of CDATA it writes as given, and it looks at no character anywhere.
+//! This is written against junit-report 0.9.1 and quick-xml 0.41. In attributes they escape `<`, `>`, `&` and both quotes, so this
+//! module leaves those alone. They write CDATA as it is, and check no character anywhere.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Text of any number of lines with `\n` at their ends and nothing in it that XML 1.0 forbids or a terminal would obey:
-/// such a character becomes visible, as `\u{1b}`.
+/// Text with `\n` as its line end. A character that XML 1.0 forbids or a terminal obeys becomes visible, as `\u{1b}`.
 pub fn text(raw: &str) -> String {
     let mut clean = String::with_capacity(raw.len());
     let mut chars = raw.chars().peekable();
@@ -32,32 +31,32 @@ fn escape(clean: &mut String, c: char) {
     write!(clean, "\\u{{{:x}}}", u32::from(c)).expect("a String takes all");
 }
 
-/// [`text`] in one line, as for an XML attribute, where a parser turns line ends into spaces: they become ` | `.
+/// [`text`] in one line: line ends become ` | `. A parser would turn those of an XML attribute into spaces.
 pub fn line(raw: &str) -> String {
     text(raw.trim()).lines().map(|line| line.trim_end().replace('\t', " ")).collect::<Vec<_>>().join(" | ")
 }
 
-/// [`text`] that can be the content of a CDATA section, and in which Jenkins finds no attachment to fetch.
+/// [`text`] that can stand in a CDATA section, and in which Jenkins finds no attachment to fetch.
 pub fn cdata(raw: &str) -> String {
     text(raw).replace("[[ATTACHMENT|", "[[ATTACHMENT |").replace("]]>", "]]]]><![CDATA[>")
 }
 
-/// `raw` as one word of a shell's command line.
+/// `raw` as one word of a shell command.
 pub fn word(raw: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%".contains(c);
-    match !raw.is_empty() && raw.chars().all(plain) {
-        true => raw.to_owned(),
-        false => format!("'{}'", raw.replace('\'', r"'\''")),
+    if !raw.is_empty() && raw.chars().all(plain) {
+        return raw.to_owned();
     }
+    format!("'{}'", raw.replace('\'', r"'\''"))
 }
 
-/// `raw` with every character outside of `[A-Za-z0-9_]` as `_`.
+/// `raw` with `_` for every character outside `[A-Za-z0-9_]`.
 pub fn identifier(raw: &str) -> String {
     raw.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// `raw`, or when it has more than `limit` bytes, its head and its tail with a line between them that says how much is
-/// left out. The line comes on top of the limit.
+/// `raw`; if it has more than `limit` bytes, its head and its tail, with a line between them that says how much is left out. That
+/// line is not part of the limit.
 pub fn cap(raw: &str, limit: usize) -> Cow<'_, str> {
     if raw.len() <= limit {
         return Cow::Borrowed(raw);

@@ -22,40 +22,38 @@
 //!
 //! The marks come first and the names last, so that no name is ever too long for its column.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::{
-    event::RunStarted,
-    model::Verdict,
-    report::{
-        run::{Case, Counts, Full, Note, Run, backend_rank},
-        sanitize::{line, text},
-        terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark},
-    },
-};
+use crate::model::Verdict;
+use crate::report::matrix::{Devices, Matrix, Row};
+use crate::report::run::{Case, Counts, Full, Run};
+use crate::report::sanitize::{line, text};
+use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
+use crate::report::words::{self, NO_REASON, place};
 
-/// Above so many rows, the matrix folds the cases of a scenario that passed on every backend into one row.
+/// With more rows than this, the cases of a scenario that passed on every backend are folded into one row.
 const ROWS: usize = 60;
 
-/// So many failures are shown in full, the others in one line each.
+/// How many failures are shown in full; the others take one line each.
 const IN_FULL: usize = 20;
 
-/// So many of anything are listed, the others are counted.
+/// How many items of a list are shown; the others are counted.
 const LISTED: usize = 200;
 
-/// So many of a failure's calls and of its lines in the kernel log are shown, the last ones.
+/// How many of the last calls and lines of the kernel log are shown for a failure.
 const LAST_LINES: usize = 6;
+
+/// How many cases are named that have proved less than their scenario asks for.
+const NAMED: usize = 4;
 
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
 ///
 /// # Errors
-/// When the journal cannot be read any more.
+/// If a journal was changed since the run was read.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
-    let page = Page { run, terminal };
+    let page = Page { run, terminal, counts: run.counts() };
     let mut blocks = vec![page.environments(), page.matrices(), page.failures()?, page.known(), page.skips()];
     blocks.extend([page.notes(), page.closing(files)]);
     blocks.retain(|block| !block.is_empty());
@@ -65,25 +63,11 @@ pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Re
 struct Page<'a> {
     run: &'a Run,
     terminal: &'a Terminal,
-}
-
-/// A column of the matrix.
-type Column<'a> = (usize, &'a str);
-
-/// One row of the matrix: a case's name, and its result in each column that it was planned for.
-struct Row<'a> {
-    name: &'a str,
-    marks: Vec<Option<Verdict>>,
-}
-
-/// The rows of one scenario on one device.
-struct Group<'a> {
-    title: String,
-    rows: Vec<Row<'a>>,
+    counts: Counts,
 }
 
 impl Page<'_> {
-    /// Where it ran, if anything was to run.
+    /// Where the cases ran.
     fn environments(&self) -> String {
         if self.run.cases.is_empty() {
             return String::new();
@@ -91,108 +75,84 @@ impl Page<'_> {
         let all = self.run.environments.iter().map(|environment| {
             let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
             match environment.label.as_str() {
-                "" => self.dimmed(&place),
-                label => self.dimmed(&format!("{label}: {place}")),
+                "" => self.dimmed(&place, 0),
+                label => self.dimmed(&format!("{label}: {place}"), 0),
             }
         });
         all.collect()
     }
 
-    /// One matrix with all environments side by side; where the terminal is too narrow for that, one for each.
+    /// One matrix with all environments side by side, or one for each if the terminal is too narrow for that.
     fn matrices(&self) -> String {
-        let mut columns: Vec<Column> = Vec::new();
-        for suite in &self.run.suites {
-            let column = (suite.environment, &*suite.backend);
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        columns.sort_by_key(|(environment, backend)| (*environment, backend_rank(backend)));
-        let text: Vec<_> = if 2 * columns.len() <= self.terminal.width / 2 {
-            vec![self.matrix(&columns)]
+        let whole = Matrix::of(self.run, Devices::InGroups, None);
+        let text: Vec<_> = if 2 * whole.columns.len() <= self.terminal.width / 2 {
+            vec![self.matrix(&whole)]
         } else {
-            let of = |at| columns.iter().copied().filter(|(environment, _)| *environment == at).collect::<Vec<_>>();
+            let of = |at| Matrix::of(self.run, Devices::InGroups, Some(at));
             (0..self.run.environments.len()).map(|at| self.matrix(&of(at))).collect()
         };
         text.join("\n") + &self.legend()
     }
 
-    fn matrix(&self, columns: &[Column]) -> String {
-        let groups = self.groups(columns);
-        let all_rows: usize = groups.iter().map(|group| group.rows.len()).sum();
+    fn matrix(&self, matrix: &Matrix) -> String {
+        let columns = &matrix.columns;
         let (rail, corner) = if self.terminal.unicode { ("│", "┌") } else { ("|", ",") };
         let rails = |count| self.terminal.paint(DIM, vec![rail; count].join(" "));
 
         let mut text = String::new();
-        for (at, (environment, backend)) in columns.iter().enumerate() {
+        for (at, column) in columns.iter().enumerate() {
             let gap = if at > 0 { " " } else { "" };
-            let name = match self.run.environments[*environment].label.as_str() {
-                "" => line(backend),
-                label => line(&format!("{backend}, {label}")),
+            let name = match self.run.environments[column.environment].label.as_str() {
+                "" => line(&column.backend),
+                label => line(&format!("{}, {label}", column.backend)),
             };
             text += &format!("{}{gap}{} {name}\n", rails(at), self.terminal.paint(DIM, corner));
         }
-        for group in &groups {
+        let fold = matrix.rows() > ROWS;
+        for group in &matrix.groups {
             let title = self.terminal.paint(BOLD, line(&group.title));
-            let fold = all_rows > ROWS;
-            let (folded, shown): (Vec<_>, Vec<_>) = group.rows.iter().partition(|row| fold && row.is_good());
+            let (folded, shown): (Vec<_>, Vec<_>) = group.rows.iter().partition(|row| fold && self.is_good(row));
             if shown.is_empty() {
-                text += &format!("{}  {title}: all of {}\n", self.marks(&folded_marks(&folded)), folded.len());
+                text += &format!("{}  {title}: all of {}\n", self.folded_marks(&folded), folded.len());
                 continue;
             }
             text += &format!("{}  {title}\n", rails(columns.len()));
             let indent = 2 * columns.len() + 1;
             for row in shown.iter().take(LISTED) {
-                let name = self.wrapped(&line(row.name), indent).join(&format!("\n{}", " ".repeat(indent)));
-                text += &format!("{}  {name}\n", self.marks(&row.marks));
+                let name = self.wrapped(&line(&row.name), indent).join(&format!("\n{}", " ".repeat(indent)));
+                let marks = row.cells(self.run).map(|case| case.map(|case| case.verdict));
+                text += &format!("{}  {name}\n", self.marks(marks));
             }
             if shown.len() > LISTED {
                 text += &format!("{}  and {} more that did not all pass\n", rails(columns.len()), shown.len() - LISTED);
             }
             if !folded.is_empty() {
-                text += &format!("{}  and {} more\n", self.marks(&folded_marks(&folded)), folded.len());
+                text += &format!("{}  and {} more\n", self.folded_marks(&folded), folded.len());
             }
         }
         text
     }
 
-    fn groups(&self, columns: &[Column]) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = Vec::new();
-        let mut group_of = HashMap::new();
-        let mut row_of: HashMap<(usize, &str), usize> = HashMap::new();
-        for case in &self.run.cases {
-            let suite = self.run.suite(case);
-            let Some(column) = columns.iter().position(|column| *column == (suite.environment, &*suite.backend)) else {
-                continue;
-            };
-            let key = (&suite.pack, &suite.scenario, &suite.device);
-            let group = *group_of.entry(key).or_insert_with(|| {
-                let title = format!("{}.{} on {}", suite.pack, suite.scenario, suite.device);
-                groups.push(Group { title, rows: Vec::new() });
-                groups.len() - 1
-            });
-            let rows = &mut groups[group].rows;
-            let row = *row_of.entry((group, &case.name)).or_insert_with(|| {
-                rows.push(Row { name: &case.name, marks: vec![None; columns.len()] });
-                rows.len() - 1
-            });
-            rows[row].marks[column] = Some(case.verdict);
-        }
-        groups
+    fn is_good(&self, row: &Row) -> bool {
+        row.cells(self.run).flatten().all(|case| case.verdict == Verdict::Passed)
     }
 
-    fn marks(&self, marks: &[Option<Verdict>]) -> String {
-        let marks: Vec<_> =
-            marks.iter().map(|m| m.map_or(" ".into(), |verdict| mark(self.terminal, verdict))).collect();
-        marks.join(" ")
+    fn marks(&self, verdicts: impl Iterator<Item = Option<Verdict>>) -> String {
+        let mark = |verdict: Option<Verdict>| verdict.map_or(" ".into(), |verdict| mark(self.terminal, verdict));
+        verdicts.map(mark).collect::<Vec<_>>().join(" ")
     }
 
-    /// What the marks mean, when there are others than passes.
+    /// One row for several that passed, with a mark in each column that one of them has.
+    fn folded_marks(&self, rows: &[&Row]) -> String {
+        let columns = rows.first().map_or(0, |row| row.cases.len());
+        self.marks((0..columns).map(|at| rows.iter().any(|row| row.cases[at].is_some()).then_some(Verdict::Passed)))
+    }
+
+    /// What the marks mean, unless all cases passed.
     fn legend(&self) -> String {
-        let counts = self.run.counts();
         let marks: Vec<_> = Verdict::ALL
             .into_iter()
-            .filter(|verdict| *verdict != Verdict::Passed && counts.of(*verdict) > 0)
+            .filter(|verdict| *verdict != Verdict::Passed && self.counts.of(*verdict) > 0)
             .map(|verdict| format!("{} {}", mark(self.terminal, verdict), self.terminal.paint(DIM, verdict.meaning())))
             .collect();
         if marks.is_empty() { String::new() } else { format!("\n{}\n", marks.join("   ")) }
@@ -205,39 +165,34 @@ impl Page<'_> {
         }
         let hidden = self.run.troubled().count().saturating_sub(LISTED);
         if hidden > 0 {
-            blocks += &self.dimmed(&format!("and {hidden} more, which the other reports list"));
+            blocks += &self.dimmed(&format!("and {hidden} more, which the other reports list"), 0);
         }
-        Ok(blocks.trim_end_matches('\n').lines().map(|line| format!("{line}\n")).collect())
+        blocks.truncate(blocks.trim_end_matches('\n').len());
+        Ok(if blocks.is_empty() { blocks } else { blocks + "\n" })
     }
 
     fn failure(&self, case: &Case, Full { planned, result }: &Full, in_full: bool) -> String {
         let id = self.terminal.paint(BOLD, line(&self.run.id(case)));
         let mut block = format!("{} {id}\n", mark(self.terminal, case.verdict));
-        let dimmed = |text: &str| -> String {
-            let lines = self.wrapped(&line(text), 2);
-            lines.iter().map(|l| format!("  {}\n", self.terminal.paint(DIM, l))).collect()
-        };
         if in_full && !planned.summary.is_empty() {
-            block += &dimmed(&planned.summary);
+            block += &self.dimmed(&planned.summary, 2);
         }
-        let message = result.message.as_deref().unwrap_or("no reason given");
+        let message = result.message.as_deref().unwrap_or(NO_REASON);
         match &result.detail {
-            // Its carets stand under what they mean: never wrapped.
+            // Never wrapped, because its carets stand under what they mean.
             Some(detail) if in_full => block.extend(text(detail.trim_end()).lines().map(|l| format!("  {l}\n"))),
             _ => block.extend(self.wrapped(&line(message), 2).iter().map(|l| format!("  {l}\n"))),
         }
         if in_full {
             let calls: Vec<&str> = result.trace.iter().map(String::as_str).collect();
-            block += &self.last(
-                &match result.before.len() {
-                    0 => "calls".to_owned(),
-                    before => format!("calls, behind {before} of earlier cases that opened what it uses"),
-                },
-                &calls,
-            );
+            let title = match result.before.len() {
+                0 => "calls".to_owned(),
+                before => format!("calls, behind {before} of earlier cases that opened what it uses"),
+            };
+            block += &self.last(&title, &calls);
             let log = result.kernel_log.iter().map(String::as_str).filter(|line| !is_routine(line));
             block += &self.last("kernel log", &log.collect::<Vec<_>>());
-            // In one line, however long: it is there to be copied.
+            // One line, however long, so that it can be copied.
             let again = self.run.again(case, planned).map(|again| format!("again: {again}"));
             block.extend(again.map(|again| format!("  {}\n", self.terminal.paint(DIM, again))));
             block.push('\n');
@@ -245,7 +200,7 @@ impl Page<'_> {
         block
     }
 
-    /// The last of some lines under a title; nothing where there are none.
+    /// The last of some lines under a title; nothing if there are none.
     fn last(&self, title: &str, lines: &[&str]) -> String {
         let hidden = lines.len().saturating_sub(LAST_LINES);
         let title = match hidden {
@@ -257,42 +212,66 @@ impl Page<'_> {
         format!("  {}\n", self.terminal.paint(DIM, title)) + &shown.collect::<String>()
     }
 
-    /// What failed as it was known to, each with its reason.
+    /// The cases that failed as their `known_issue` says, each with its reason.
     fn known(&self) -> String {
-        let of = || self.run.cases.iter().filter(|case| case.verdict == Verdict::KnownIssue);
-        let lines = of().take(LISTED);
-        let lines =
-            lines.map(|case| format!("{} {}", self.run.id(case), case.reason.as_deref().unwrap_or("known issue")));
-        self.counted(lines, of().count())
+        let of = self.run.cases.iter().filter(|case| case.verdict == Verdict::KnownIssue);
+        let reason = |case: &Case| format!("{} {}", self.run.id(case), case.reason.as_deref().unwrap_or("known issue"));
+        self.list(of.map(|case| self.dimmed(&reason(case), 0)), self.counts.known_issues)
     }
 
     fn skips(&self) -> String {
-        let reasons = count(skip_reasons(self.run));
-        let lines = reasons.iter().take(LISTED).map(|(reason, count)| format!("{count} skipped: {reason}"));
-        self.counted(lines, reasons.len())
+        let skips = words::skips(self.run);
+        let skip = |(reason, cases): &words::Shared<_>| self.dimmed(&format!("{} skipped: {reason}", cases.len()), 0);
+        self.list(skips.iter().map(skip), skips.len())
     }
 
     fn notes(&self) -> String {
-        let notes = notes(self.run);
-        self.counted(notes.iter().take(LISTED).map(|(note, count)| note.counted(*count)), notes.len())
+        let notes = words::notes(self.run);
+        let note = notes.iter().map(|(note, cases)| {
+            let names = if note.kind.is_gap() { self.dimmed(&self.names(cases), 2) } else { String::new() };
+            self.dimmed(&note.counted(cases.len()), 0) + &names
+        });
+        self.list(note, notes.len())
     }
 
-    fn dimmed(&self, item: &str) -> String {
-        self.wrapped(&line(item), 0).iter().map(|l| self.terminal.paint(DIM, l) + "\n").collect()
-    }
-
-    /// Items, the first of so many.
-    fn counted(&self, items: impl IntoIterator<Item = String>, of: usize) -> String {
-        let mut text: String = items.into_iter().map(|item| self.dimmed(&item)).collect();
-        if of > LISTED {
-            text += &self.dimmed(&format!("and {} more", of - LISTED));
+    /// The first of these cases by scenario, such as `kernel.dma_mapping: mmap, unmap; kernel.limits: size_zero; and 3 more`. A case
+    /// that stands in several columns of the matrix counts once.
+    fn names(&self, cases: &[u32]) -> String {
+        let mut seen = HashSet::new();
+        let mut names = String::new();
+        let mut last = None;
+        for &number in cases {
+            let case = &self.run.cases[number as usize];
+            let suite = self.run.suite(case);
+            let scenario = (&suite.pack, &suite.scenario);
+            if !seen.insert((scenario, &case.name)) || seen.len() > NAMED {
+                continue;
+            }
+            names += &match last.replace(scenario) {
+                Some(last) if last == scenario => format!(", {}", case.name),
+                Some(_) => format!("; {}.{}: {}", suite.pack, suite.scenario, case.name),
+                None => format!("{}.{}: {}", suite.pack, suite.scenario, case.name),
+            };
         }
-        text
+        match seen.len().saturating_sub(NAMED) {
+            0 => names,
+            more => format!("{names}; and {more} more"),
+        }
+    }
+
+    fn dimmed(&self, item: &str, indent: usize) -> String {
+        let lines = self.wrapped(&line(item), indent);
+        lines.iter().map(|l| format!("{:indent$}{}\n", "", self.terminal.paint(DIM, l))).collect()
+    }
+
+    /// The first items of a list of `count`, and how many more there are.
+    fn list(&self, items: impl Iterator<Item = String>, count: usize) -> String {
+        let more = (count > LISTED).then(|| self.dimmed(&format!("and {} more", count.saturating_sub(LISTED)), 0));
+        items.take(LISTED).chain(more).collect()
     }
 
     fn closing(&self, files: &[(&str, &Path)]) -> String {
-        let counts = self.run.counts();
-        let Counts { cases, passed, failed, errors, flaky, .. } = counts;
+        let Counts { cases, passed, failed, errors, flaky, .. } = self.counts;
         let good = failed + errors + flaky == 0 && passed > 0 && !self.run.interrupted();
         let mut parts = Vec::new();
         use Verdict::{Error, Failed, Flaky, KnownIssue, Passed, Skipped};
@@ -305,21 +284,15 @@ impl Page<'_> {
                 KnownIssue => YELLOW,
                 Skipped => DIM,
             };
-            if counts.of(verdict) > 0 {
-                parts.push(self.terminal.paint(style, format_args!("{} {}", counts.of(verdict), verdict.counted())));
-            }
+            parts.extend(words::counted(&self.counts, [verdict]).iter().map(|part| self.terminal.paint(style, part)));
         }
         if parts.is_empty() {
             parts.push(self.terminal.paint(YELLOW.bold(), "nothing ran"));
         }
-        let total = self.terminal.paint(BOLD, format_args!("{cases} {}:", if cases == 1 { "case" } else { "cases" }));
-        let runs = match self.run.parts().count() {
-            0 | 1 => String::new(),
-            several => format!(" {several} runs of"),
-        };
+        let total = self.terminal.paint(BOLD, words::cases(cases) + ":");
         let how = if self.run.interrupted() { ", interrupted after" } else { " in" };
         let seconds = self.run.wall_time().as_secs_f64();
-        let mut closing = format!("{total} {}{how}{runs} {seconds:.2} s\n", parts.join(", "));
+        let mut closing = format!("{total} {}{how}{} {seconds:.2} s\n", parts.join(", "), words::runs(self.run));
         for (name, path) in files {
             closing += &format!("{}\n", self.terminal.paint(DIM, format_args!("{name}: {}", path.display())));
         }
@@ -331,96 +304,18 @@ impl Page<'_> {
     }
 }
 
-/// Whether a line of the kernel's log says no more than that a device was opened and closed: the journal has it.
+/// Whether a line of the kernel log only says that a device was opened or closed. The journal has these lines.
 fn is_routine(line: &str) -> bool {
     let of_device = ["resetting", "reset done", "enabling device"].iter().any(|what| line.contains(what));
     (line.contains("vfio-pci ") && of_device) || (line.contains("ACPI: ") && line.contains("Enabled at IRQ"))
 }
 
-/// `text` in lines that fit beside an indent; lines after the first hang by 2. They break after a space, a comma, and a character that
-/// is two columns wide, since Chinese and Japanese have no spaces. A longer word, such as a path, stays whole.
-pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
-    let width = width.saturating_sub(indent);
-    let is_wide = |c: char| !c.is_ascii() && console::measure_text_width(c.encode_utf8(&mut [0; 4])) > 1;
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split_inclusive(|c| matches!(c, ' ' | ',') || is_wide(c)) {
-        if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
-            lines.push("  ".into());
-            used = 2;
-        }
-        lines.last_mut().expect("never empty").push_str(word);
-        used += console::measure_text_width(word);
-    }
-    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
-    lines.retain(|line| !line.is_empty());
-    lines
-}
-
-impl Row<'_> {
-    fn is_good(&self) -> bool {
-        self.marks.iter().flatten().all(|verdict| *verdict == Verdict::Passed)
-    }
-}
-
-/// The marks of rows that all passed, as one row.
-fn folded_marks(rows: &[&Row<'_>]) -> Vec<Option<Verdict>> {
-    let columns = rows.first().map_or(0, |row| row.marks.len());
-    (0..columns).map(|at| rows.iter().find_map(|row| row.marks[at])).collect()
-}
-
-/// Kernel, IOMMU, devices and lab, in one line.
-pub fn place(started: &RunStarted) -> String {
-    let RunStarted { kernel, iommu, devices, lab, .. } = started;
-    let mut parts = Vec::new();
-    if !kernel.is_empty() {
-        parts.push(format!("Linux {kernel}"));
-    }
-    if !iommu.is_empty() {
-        parts.push(format!("iommu {iommu}"));
-    }
-    parts.extend(devices.iter().map(|d| format!("{} {} at {}", d.name, d.ids, d.bdf)));
-    parts.extend(lab.iter().map(|lab| format!("lab: {lab}")));
-    parts.join(", ")
-}
-
-/// Why cases were skipped, case by case.
-pub fn skip_reasons(run: &Run) -> impl Iterator<Item = Arc<str>> {
-    let skipped = run.cases.iter().filter(|case| case.verdict == Verdict::Skipped);
-    skipped.map(|case| case.reason.clone().unwrap_or_else(|| "no reason given".into()))
-}
-
-/// All notes with the number of cases that they are on, the weightiest kind first.
-pub fn notes(run: &Run) -> Vec<(&Note, usize)> {
-    let mut notes = count(run.cases.iter().flat_map(|case| case.notes.iter()));
-    notes.sort_by_key(|(note, _)| note.kind);
-    notes
-}
-
-/// How often each comes, in the order of first appearance.
-pub fn count<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>) -> Vec<(T, usize)> {
-    let mut counted: Vec<(T, usize)> = Vec::new();
-    let mut position: HashMap<T, usize> = HashMap::new();
-    for item in items {
-        match position.get(&item) {
-            Some(&at) => counted[at].1 += 1,
-            None => {
-                position.insert(item.clone(), counted.len());
-                counted.push((item, 1));
-            }
-        }
-    }
-    counted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::{Event, Observation},
-        model::Observed,
-        report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason},
-    };
+    use crate::event::{Event, Observation};
+    use crate::model::Observed;
+    use crate::report::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason};
 
     const UNICODE: Terminal = Terminal { unicode: true, ..Terminal::PLAIN };
 
@@ -486,7 +381,7 @@ mod tests {
             "\n     |                                 ^^^^^^^^^^^^^^^ expected 4096 bytes\n",
             "\n! kernel.limits.iommufd__edu.size_zero\n  the device vanished: 0000:00:03.0 is no longer in sysfs\n\n",
             "\n5 skipped: needs 1 free hugetlb page of 1 GiB, and /sys/kernel/mm/hugepages has\n  0 reserved: boot",
-            "\n\n6 pagesize checks not made: no page-table dump for this IOMMU\n",
+            "\n\n6 pagesize checks not made: no page-table dump for this IOMMU\n  kernel.dma_mapping: map_unmap[page=4KiB], map_unmap[page=2MiB]\n",
             "\n4 pagesize checks left out by choice: skip_pagesize of this backend\n\n",
             "\n45 cases: 38 passed, 1 failed, 1 without verdict, 5 skipped in 8.21 s\n",
         ] {
@@ -526,7 +421,10 @@ mod tests {
             }),
             &Terminal { width: 200, ..UNICODE },
         );
-        assert!(text.contains("\nleaves not observed in 45 cases: no page-table dump for this IOMMU\n"), "{text}");
+        let named = "\nleaves not observed in 45 cases: no page-table dump for this IOMMU\n  \
+                     kernel.dma_mapping: map_unmap[page=4KiB], map_unmap[page=2MiB], map_unmap[page=1GiB]; \
+                     kernel.dma_unmap: exact; and 5 more\n";
+        assert!(text.contains(named), "{text}");
         assert!(text.contains("\nvfio_type1_iommu is iommufd_compat_type1 here: IOMMUFD plays"), "{text}");
     }
 
@@ -535,21 +433,9 @@ mod tests {
         for width in [72, 80, 140] {
             let text = shown(mixed(), &Terminal { width, ..UNICODE });
             let details = |line: &&str| !line.starts_with("  ") && !line.starts_with('✗');
-            let longest = text.lines().filter(details).map(|line| console::measure_text_width(line)).max();
+            let longest = text.lines().filter(details).map(console::measure_text_width).max();
             assert!(longest <= Some(width), "{longest:?} columns in\n{text}");
         }
-    }
-
-    #[test]
-    fn wide_characters_are_measured_in_columns_and_broken_between() {
-        let reason = "設備在測試期間消失了，".repeat(9);
-        for text in [reason.clone(), format!("{reason} and {reason}"), "🦀".repeat(90)] {
-            let lines = wrapped(&text, 80, 2);
-            let widest = lines.iter().map(|line| console::measure_text_width(line)).max();
-            assert!(widest <= Some(78), "{widest:?} columns in {lines:?}");
-            assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
-        }
-        assert_eq!(wrapped("/a/path/of/some/length is whole", 10, 0)[0], "/a/path/of/some/length");
     }
 
     #[test]
@@ -574,24 +460,12 @@ mod tests {
 
     #[test]
     fn a_large_run_folds_what_passed() {
+        let scenario = |n| if n < 200 { "small" } else { "large" };
+        let case = |n: u32| planned(n, scenario(n), BACKENDS[n as usize % 5], &format!("case_{}", n / 5));
+        let failed = |n| with_reason(n, Verdict::Failed, "map gave EINVAL, expected ok");
         let mut events = vec![started()];
-        let cases = || {
-            (0..500).map(|n| {
-                planned(
-                    n,
-                    if n < 200 { "small" } else { "large" },
-                    BACKENDS[n as usize % 5],
-                    &format!("case_{}", n / 5),
-                )
-            })
-        };
-        events.extend(cases().map(Event::CasePlanned));
-        events.extend((0..500).map(|n| {
-            Event::CaseFinished(match n {
-                301 => with_reason(n, Verdict::Failed, "map gave EINVAL, expected ok"),
-                _ => passed(n),
-            })
-        }));
+        events.extend((0..500).map(|n| Event::CasePlanned(case(n))));
+        events.extend((0..500).map(|n| Event::CaseFinished(if n == 301 { failed(n) } else { passed(n) })));
         events.push(finished(false));
         let text = shown(events, &UNICODE);
         assert!(text.contains("\n✓ ✓ ✓ ✓ ✓  kernel.small on edu: all of 40\n"), "{text}");

@@ -1,29 +1,25 @@
 //! TAP, the Test Anything Protocol, as `prove` reads it.
 //!
-//! What is written keeps to TAP 14, escapes included, but says version 13, of which it uses nothing that 14 changed: the `prove` of Debian
-//! 12 (Test::Harness 3.44) takes a stream that says 14 for broken.
+//! The stream follows TAP 14, with its escapes, and names version 13: the `prove` of Debian 12 (Test::Harness 3.44) takes a stream
+//! that names 14 for broken. The stream uses nothing that differs between the two.
 
 use std::io::{self, Write};
 
-use crate::{
-    model::Verdict,
-    report::{
-        junit::attempt_line,
-        run::{Case, Full, Note, Run},
-        sanitize::{line, text},
-        summary::place,
-    },
-};
+use crate::model::Verdict;
+use crate::report::format::Format;
+use crate::report::run::{Case, Full, Run};
+use crate::report::sanitize::{line, text};
+use crate::report::words::{NO_REASON, attempt_line, place};
 
-/// Writes the report: one test point for each case, in the order of the plan.
-///
-/// # Errors
-/// When it cannot be written, or the journal cannot be read any more.
-pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+pub(super) const FORMAT: Format =
+    Format { name: "TAP", option: "tap", help: "Write TAP, as `prove` reads it", write: |run, out| write(run, out) };
+
+/// Writes one test point for each case, in the order of the plan.
+fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "TAP version 13\n1..{}", run.cases.len())?;
     for environment in &run.environments {
+        let label = if environment.label.is_empty() { "" } else { &format!("{}: ", environment.label) };
         for part in &environment.parts {
-            let label = if environment.label.is_empty() { "" } else { &format!("{}: ", environment.label) };
             writeln!(out, "# {}", line(&format!("{label}vfiospec {}, {}", part.started.tool, place(&part.started))))?;
         }
     }
@@ -42,7 +38,7 @@ pub fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 fn point(run: &Run, number: usize, case: &Case, out: &mut dyn Write) -> io::Result<()> {
     let full = run.full(case)?;
     let result = &full.result;
-    let message = escape(result.message.as_deref().unwrap_or("no reason given"));
+    let message = escape(result.message.as_deref().unwrap_or(NO_REASON));
     let (ok, directive) = match case.verdict {
         Verdict::Passed | Verdict::Flaky => ("ok", String::new()),
         Verdict::Skipped => ("ok", format!(" # SKIP {message}")),
@@ -50,7 +46,7 @@ fn point(run: &Run, number: usize, case: &Case, out: &mut dyn Write) -> io::Resu
         Verdict::Failed | Verdict::Error => ("not ok", String::new()),
     };
     writeln!(out, "{ok} {number} - {}{directive}", escape(&run.id(case)))?;
-    for note in Note::all(&full.planned, result) {
+    for note in case.notes.iter() {
         writeln!(out, "# {}", line(&note.line()))?;
     }
     if !matches!(case.verdict, Verdict::Passed | Verdict::Skipped) {
@@ -59,8 +55,8 @@ fn point(run: &Run, number: usize, case: &Case, out: &mut dyn Write) -> io::Resu
     Ok(())
 }
 
-/// A YAML block under a test point, and the longer texts as comments. `prove` reads only a part of YAML: quoted strings, as JSON has
-/// them, and no text of several lines with blank ones among them.
+/// Writes a YAML block under a test point, and the longer texts as comments. `prove` reads only a part of YAML: strings in quotes, as
+/// in JSON, and no text with blank lines in it.
 fn diagnostics(Full { planned, result }: &Full, again: Option<String>, out: &mut dyn Write) -> io::Result<()> {
     let severity = match result.verdict {
         Verdict::Failed => "fail",
@@ -70,21 +66,21 @@ fn diagnostics(Full { planned, result }: &Full, again: Option<String>, out: &mut
     };
     let place = result.at.clone().unwrap_or_else(|| format!("{}:{}", planned.file, planned.line));
     writeln!(out, "  ---")?;
-    writeln!(out, "  message: {}", quoted(&line(result.message.as_deref().unwrap_or("no reason given")))?)?;
+    writeln!(out, "  message: {}", quoted(&line(result.message.as_deref().unwrap_or(NO_REASON)))?)?;
     writeln!(out, "  severity: {}", quoted(severity)?)?;
     writeln!(out, "  at: {}", quoted(&line(&place))?)?;
     writeln!(out, "  duration_ms: {}", result.micros / 1000)?;
     writeln!(out, "  ...")?;
     let attempts: Vec<_> = (1..).zip(&result.attempts).map(|(number, attempt)| attempt_line(number, attempt)).collect();
-    let detail: Vec<_> = result.detail.iter().cloned().collect();
-    let calls: Vec<_> = result.calls().into_iter().map(str::to_owned).collect();
-    let again: Vec<_> = again.into_iter().collect();
+    fn all(texts: &[String]) -> Vec<&str> {
+        texts.iter().map(String::as_str).collect()
+    }
     for (title, texts) in [
-        ("", &detail),
-        ("attempts:", &attempts),
-        ("calls:", &calls),
-        ("kernel log:", &result.kernel_log),
-        ("to run it again:", &again),
+        ("", result.detail.as_deref().into_iter().collect()),
+        ("attempts:", all(&attempts)),
+        ("calls:", result.calls()),
+        ("kernel log:", all(&result.kernel_log)),
+        ("to run it again:", again.as_deref().into_iter().collect()),
     ] {
         if !title.is_empty() && !texts.is_empty() {
             writeln!(out, "# {title}")?;
@@ -102,7 +98,7 @@ fn quoted(text: &str) -> io::Result<String> {
     Ok(serde_json::to_string(text)?)
 }
 
-/// A description or a reason: one line, in which no `#` begins a directive.
+/// A description or a reason in one line, in which no `#` begins a directive.
 fn escape(raw: &str) -> String {
     line(raw).replace('\\', "\\\\").replace('#', "\\#")
 }

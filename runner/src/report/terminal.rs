@@ -1,4 +1,4 @@
-//! What the terminal can show: colour, characters, columns.
+//! What a terminal can show: colours, characters, columns.
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use crate::model::Verdict;
 /// What may be printed, and how wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal {
-    /// Whether it is a terminal at all, where a line can be drawn again.
+    /// Whether it is a terminal, on which a line can be drawn again.
     pub live: bool,
     /// Whether ANSI colours are wanted.
     pub color: bool,
@@ -21,11 +21,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A plain one: ASCII without colour in 80 columns.
+    /// ASCII without colour in 80 columns.
     pub const PLAIN: Self = Self { live: false, color: false, unicode: false, width: 80 };
 
-    /// What `stream` can show, by what it is and by the environment: `NO_COLOR` turns colour off, else `CLICOLOR_FORCE`
-    /// turns it on, else it needs a terminal that is not dumb; the locale says whether it is Unicode, `COLUMNS` or the terminal how wide.
+    /// What `stream` can show. `NO_COLOR` turns colour off, else `CLICOLOR_FORCE` turns it on, else a terminal has it unless it is
+    /// dumb. The locale decides about Unicode, and `COLUMNS` or the terminal about the width.
     pub fn detect(stream: &impl IsTerminal) -> Self {
         let columns = || console::Term::stdout().size_checked().or_else(|| console::Term::stderr().size_checked());
         let terminal = Self::from_environment(stream.is_terminal(), |name| std::env::var(name).ok());
@@ -61,18 +61,18 @@ impl Terminal {
     }
 }
 
-/// Went well.
+/// A pass.
 pub const GREEN: Style = AnsiColor::Green.on_default();
 /// A failure.
 pub const RED: Style = AnsiColor::Red.on_default();
-/// No verdict.
+/// A case without a verdict.
 pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// Less important.
 pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// One column that says how a case ended: [`Verdict::symbol`], or `. F E ~ k s` where only ASCII can be shown.
+/// How a case ended, in one column: [`Verdict::symbol`], or one of `. F E ~ k s` if the terminal shows only ASCII.
 pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
     let (style, ascii) = match verdict {
         Verdict::Passed => (GREEN, "."),
@@ -83,6 +83,26 @@ pub fn mark(terminal: &Terminal, verdict: Verdict) -> String {
         Verdict::Skipped => (DIM, "s"),
     };
     terminal.paint(style, if terminal.unicode { verdict.symbol() } else { ascii })
+}
+
+/// `text` in lines that fit beside an indent; lines after the first hang by 2. They break after a space, a comma, and a character that
+/// is two columns wide, since Chinese and Japanese have no spaces. A longer word, such as a path, stays whole.
+pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let width = width.saturating_sub(indent);
+    let is_wide = |c: char| !c.is_ascii() && console::measure_text_width(c.encode_utf8(&mut [0; 4])) > 1;
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive(|c| matches!(c, ' ' | ',') || is_wide(c)) {
+        if used > 0 && used + console::measure_text_width(word.trim_end()) > width {
+            lines.push("  ".into());
+            used = 2;
+        }
+        lines.last_mut().expect("never empty").push_str(word);
+        used += console::measure_text_width(word);
+    }
+    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 #[cfg(test)]
@@ -124,5 +144,17 @@ mod tests {
         assert_eq!(on(true, &[("COLUMNS", "132")]).width, 132);
         assert_eq!(on(true, &[("COLUMNS", "wide")]).width, 80);
         assert_eq!(on(true, &[("COLUMNS", "1")]).width, 40);
+    }
+
+    #[test]
+    fn wide_characters_are_measured_in_columns_and_broken_between() {
+        let reason = "設備在測試期間消失了，".repeat(9);
+        for text in [reason.clone(), format!("{reason} and {reason}"), "🦀".repeat(90)] {
+            let lines = wrapped(&text, 80, 2);
+            let widest = lines.iter().map(|line| console::measure_text_width(line)).max();
+            assert!(widest <= Some(78), "{widest:?} columns in {lines:?}");
+            assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+        }
+        assert_eq!(wrapped("/a/path/of/some/length is whole", 10, 0)[0], "/a/path/of/some/length");
     }
 }

@@ -5,10 +5,6 @@
 #[allow(dead_code)] // what only tests/lab uses
 #[path = "../common/mod.rs"]
 mod common;
-/// Made-up runs. They use events as the library's own tests do.
-#[allow(dead_code)] // what only the library's tests use
-#[path = "../../src/report/fixture.rs"]
-mod fixture;
 
 mod cli;
 mod diagnostics;
@@ -21,4 +17,4 @@ mod report_junit;
 mod scale;
 mod schemas;
 
-use vfiospec::{event, model}; // as the library calls them: for `fixture`
+use common::fixture;

@@ -7,7 +7,7 @@ use roxmltree::{Document, Node};
 use vfiospec::{
     event::{CaseResult, Event, PlannedCase},
     model::Verdict,
-    report::{format::Format, junit, run::Run},
+    report::{format::FORMATS, run::Run},
 };
 
 use crate::{
@@ -16,9 +16,15 @@ use crate::{
 };
 
 fn xml(events: impl IntoIterator<Item = Event>) -> String {
-    let mut xml = Vec::new();
-    junit::write(&Run::from_events(events), &mut xml).expect("memory takes all");
-    String::from_utf8(xml).expect("UTF-8")
+    report("junit", events)
+}
+
+/// The report of this option.
+fn report(option: &str, events: impl IntoIterator<Item = Event>) -> String {
+    let mut text = Vec::new();
+    let format = FORMATS.iter().find(|format| format.option == option).expect("a format");
+    (format.write)(&Arc::new(Run::from_events(events)), &mut text).expect("memory takes all");
+    String::from_utf8(text).expect("UTF-8")
 }
 
 /// The tree, after it was held against the rules of junit-10.xsd.
@@ -90,6 +96,8 @@ fn jenkins_finds_package_class_and_case() {
     assert_eq!(suite.attribute("hostname"), Some("lab"));
     assert_eq!(suite.attribute("timestamp"), Some("2025-10-09T08:53:20Z"));
     assert_eq!(suite.attribute("time"), Some("0.546"));
+    let counts = ["tests", "skipped", "failures", "errors"].map(|count| suite.attribute(count));
+    assert_eq!(counts, [Some("3"), Some("1"), Some("0"), Some("0")]);
     assert_eq!(
         child(suite, "system-out").text(),
         Some("vfiospec 0.1.0\nhost lab\nkernel 7.3.4\niommu intel\ndevice edu is 1234:11e8 at 0000:00:03.0\n")
@@ -301,13 +309,8 @@ proptest! {
 
     #[test]
     fn any_captured_bytes_leave_the_other_reports_whole(text in captured()) {
-        let run = Arc::new(Run::from_events(run_full_of(&text)));
-        let report = |format: Format| {
-            let mut bytes = Vec::new();
-            format.write(&run, &mut bytes).expect("memory takes all");
-            String::from_utf8(bytes).expect("UTF-8")
-        };
-        let tap = report(Format::Tap);
+        let report = |option| report(option, run_full_of(&text));
+        let tap = report("tap");
         let points: Vec<_> = tap.lines().filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).collect();
         let is_skip = |line: &str| line.contains(" # SKIP ");
         prop_assert_eq!(points.len(), 4, "{}", tap);
@@ -315,10 +318,10 @@ proptest! {
         prop_assert_eq!(points.iter().map(|line| is_skip(line)).collect::<Vec<_>>(), [false, false, false, true], "{}", tap);
         prop_assert_eq!(tap.lines().filter(|line| line.starts_with("1..") || line.starts_with("Bail")).count(), 2, "{}", tap);
 
-        let json: serde_json::Value = serde_json::from_str(&report(Format::Json)).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&report("json")).expect("JSON");
         prop_assert_eq!(&json["cases"][1]["result"]["message"], &text);
 
-        let page = report(Format::Html);
+        let page = report("html");
         prop_assert_eq!(page.matches("<script").count(), 1);
         prop_assert_eq!(page.matches("</script").count(), 1);
         prop_assert_eq!(page.matches("<article ").count(), 2);

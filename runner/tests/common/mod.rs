@@ -1,5 +1,6 @@
 //! What several tests need, of those that only start the binary (`tests/cli`) and of those that boot guests (`tests/lab`).
 
+pub mod fixture;
 pub mod runs;
 
 use std::{

@@ -1,4 +1,4 @@
-//! Journals of made-up runs, beside those of the library's own tests.
+//! Journals of made-up runs, beside those that the library's own tests use too.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use vfiospec::{
     model::{Observed, Verdict},
 };
 
-use crate::fixture::mixed;
+use super::fixture::mixed;
 
 /// Writes a journal, and returns its path.
 pub fn journal(path: &Path, events: &[Event]) -> String {

@@ -8,10 +8,6 @@
 #[allow(dead_code)] // what only tests/cli uses
 #[path = "../common/mod.rs"]
 mod common;
-/// Made-up runs. They use events as the library's own tests do.
-#[allow(dead_code)] // what only the library's tests use
-#[path = "../../src/report/fixture.rs"]
-mod fixture;
 mod guests;
 
 mod devices;
@@ -29,8 +25,8 @@ mod survival;
 
 use std::process::ExitCode;
 
+use common::fixture;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use vfiospec::{event, model}; // as the library calls them: for `fixture`
 
 /// Whether the test could be made; it panics if it fails.
 type Tested = Result<(), NotTested>;

@@ -3,9 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
-use vfiospec::report::{file::write_atomic, junit, run::Run};
+use vfiospec::report::{file::write_atomic, format::FORMATS, run::Run};
 
 use crate::{
     NotTested, Test, Tested,
@@ -21,10 +22,12 @@ pub const TESTS: &[Test] = tests![python_reads_the_same_verdicts, the_schema_its
 /// Runs a tool over every report that is hard to read, if this machine has it.
 fn with_tool(name: &str, command: impl Fn(&Path) -> Command) -> Tested {
     let folder = folder(name);
+    let junit = FORMATS.iter().find(|format| format.option == "junit").expect("a format");
     let runs = hostile().into_iter().map(|text| run_full_of(&text)).chain([fixture::mixed(), vec![fixture::started()]]);
     for (n, events) in runs.enumerate() {
         let path = folder.join(format!("{n}.xml"));
-        write_atomic(&path, |out| junit::write(&Run::from_events(events), out)).expect("written");
+        let run = Arc::new(Run::from_events(events));
+        write_atomic(&path, |out| (junit.write)(&run, out)).expect("written");
         match command(&path).output() {
             Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
             Err(error) => return Err(NotTested::because(format!("{name} does not start: {error}"))),

@@ -1,9 +1,7 @@
-//! Made-up runs for tests.
+//! Made-up runs, for the integration tests and for the library's own.
 
-use crate::{
-    event::{CaseResult, DeviceUsed, Event, FORMAT, PlannedCase, RunFinished, RunStarted, Unchecked},
-    model::Verdict,
-};
+use vfiospec::event::{CaseResult, DeviceUsed, Event, FORMAT, PlannedCase, RunFinished, RunStarted, Unchecked};
+use vfiospec::model::Verdict;
 
 /// The five backends.
 pub const BACKENDS: [&str; 5] =

@@ -1,0 +1,113 @@
+//! The table that the terminal and the page show: a row for each case, a column for each backend.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::report::run::{Case, Run, Suite, backend_rank};
+
+/// Where devices stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Devices {
+    /// Each device has columns of its own.
+    InColumns,
+    /// Each device has groups of its own, and the table stays narrow.
+    InGroups,
+}
+
+/// The cases of a run by scenario and backend.
+pub struct Matrix {
+    /// Environments stay together, and devices within them. Backends have a fixed order.
+    pub columns: Vec<Column>,
+    /// In the order of the plan.
+    pub groups: Vec<Group>,
+}
+
+/// What the cases of a column have in common.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The index in [`Run::environments`].
+    pub environment: usize,
+    /// The device, if devices stand in columns.
+    pub device: Option<Arc<str>>,
+    /// The backend.
+    pub backend: Arc<str>,
+}
+
+/// The cases of one scenario.
+pub struct Group {
+    /// The pack and the scenario; the device too, if devices stand in groups.
+    pub title: String,
+    /// In the order of the plan.
+    pub rows: Vec<Row>,
+}
+
+/// The cases of one name.
+pub struct Row {
+    /// The name of the case.
+    pub name: Arc<str>,
+    /// For each column the index in [`Run::cases`]; `None` if the case is not planned there.
+    pub cases: Vec<Option<u32>>,
+}
+
+impl Matrix {
+    /// The matrix of all environments, or of one.
+    pub fn of(run: &Run, devices: Devices, environment: Option<usize>) -> Matrix {
+        let column_of = |suite: &Suite| Column {
+            environment: suite.environment,
+            device: (devices == Devices::InColumns).then(|| suite.device.clone()),
+            backend: suite.backend.clone(),
+        };
+        let mut columns: Vec<Column> = Vec::new();
+        for suite in run.suites.iter().filter(|suite| environment.is_none_or(|only| only == suite.environment)) {
+            let column = column_of(suite);
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let seen: Vec<_> = columns.iter().map(|column| column.device.clone()).collect();
+        columns.sort_by_key(|Column { environment, device, backend }| {
+            (*environment, seen.iter().position(|known| known == device), backend_rank(backend))
+        });
+        let place = |suite| columns.iter().position(|column| *column == column_of(suite));
+        let places: Vec<Option<usize>> = run.suites.iter().map(place).collect();
+
+        let mut groups: Vec<Group> = Vec::new();
+        let mut group_of = HashMap::new();
+        let mut row_of = HashMap::new();
+        for (number, case) in (0..).zip(&run.cases) {
+            let Some(column) = places[case.suite] else { continue };
+            let Suite { pack, scenario, device, .. } = run.suite(case);
+            let device = (devices == Devices::InGroups).then_some(device);
+            let group = *group_of.entry((pack, scenario, device)).or_insert_with(|| {
+                let on = device.map(|device| format!(" on {device}")).unwrap_or_default();
+                groups.push(Group { title: format!("{pack}.{scenario}{on}"), rows: Vec::new() });
+                groups.len() - 1
+            });
+            let rows = &mut groups[group].rows;
+            let row = *row_of.entry((group, &case.name)).or_insert_with(|| {
+                rows.push(Row { name: case.name.clone(), cases: vec![None; columns.len()] });
+                rows.len() - 1
+            });
+            rows[row].cases[column] = Some(number);
+        }
+        Matrix { columns, groups }
+    }
+
+    /// Whether the column at this index is the first one of its device and environment.
+    pub fn begins_device(&self, at: usize) -> bool {
+        let of = |column: &Column| (column.environment, column.device.clone());
+        at.checked_sub(1).is_none_or(|before| of(&self.columns[before]) != of(&self.columns[at]))
+    }
+
+    /// The number of rows in all groups.
+    pub fn rows(&self) -> usize {
+        self.groups.iter().map(|group| group.rows.len()).sum()
+    }
+}
+
+impl Row {
+    /// The case in each column.
+    pub fn cells<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = Option<&'a Case>> {
+        self.cases.iter().map(|case| case.map(|number| &run.cases[number as usize]))
+    }
+}
