@@ -7,13 +7,16 @@ use minijinja::Value;
 use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
+    fixture::Open,
     regions::{Around, Held},
+    verb::sequence,
 };
 use crate::model::code::Code;
 use crate::{
     language::{
         self, FromValue, LoadedPack, Name, Parameter, Path, Procedure, Region, Scalar, Scope, Size, Target, Type,
         is_computed, region_named,
+        verb::{Call, Verb},
     },
     plan::{self, PlannedStep},
 };
@@ -39,9 +42,9 @@ impl<'a> Execution<'a> {
     /// The reason to skip a case that calls what no pack has for its device.
     pub fn can_call(&self, steps: &[PlannedStep]) -> Result<(), End> {
         steps.iter().try_for_each(|planned| {
-            if let Some(name) = &planned.step.call {
+            if let Verb::Call(call) = &planned.step.verb {
                 let number = planned.step.device.as_ref().map_or(0, |name| self.devices.number(&name.0));
-                self.find(name, None, number, &planned.at)?;
+                self.find(&call.procedure, None, number, &planned.at)?;
             }
             self.can_call(&planned.steps)
         })
@@ -50,21 +53,21 @@ impl<'a> Execution<'a> {
     /// Runs the procedure that a step calls.
     pub fn call(
         &mut self,
-        name: &Name,
+        Call { procedure, with }: &Call,
         planned: &PlannedStep,
+        open: Option<&Open>,
         frame: &mut Frame<'_, 'a>,
         say: &mut dyn FnMut(String),
-    ) -> Result<(), End> {
-        let callee = self.callee(name, frame.pack, &planned.at)?;
+    ) -> Result<Value, End> {
+        let callee = self.callee(procedure, frame.pack, &planned.at)?;
         let mut scope = callee.scope.clone();
         if self.current != 0 {
-            let open = frame.open.map(|open| open.device(self.current));
             scope.set("device", self.devices.facts(self.current, open));
         }
         let mut held = Vec::new();
         for (name, parameter) in callee.procedure.parameters.iter() {
             let at = planned.at.join("with").join(name);
-            let value = planned.step.with.get(name).or(parameter.default.as_ref());
+            let value = with.get(name).or(parameter.default.as_ref());
             let value = value.expect("the check wants an argument where there is no default");
             if parameter.r#type == Type::Region {
                 let of_caller = region_named(value).and_then(|region| frame.held.iter().find(|h| h.name == region));
@@ -72,21 +75,17 @@ impl<'a> Execution<'a> {
                 scope.set(name, given.facts());
                 held.push(given);
             } else {
-                let of = || {
-                    format!("`{}` of {}", planned.step.call.as_ref().map_or("", |of| &of.0), callee.loaded.pack.name)
-                };
+                let of = || format!("`{procedure}` of {}", callee.loaded.pack.name);
                 scope.set(name, self.argument(value, parameter, name, of, at)?);
             }
         }
         // Names of the caller mean nothing to the procedure, nor do its files.
         let mut outer = std::mem::replace(&mut self.scope, scope);
         let files = std::mem::take(&mut self.files);
-        let done = self.run_callee(&callee, held, frame, say);
+        let done = self.run_callee(&callee, held, open, frame, say);
         self.files = files;
         std::mem::swap(&mut self.scope, &mut outer);
-        let result = done.map_err(|end| self.called_from(end, &callee, name, planned, frame))?;
-        self.save(planned, || result);
-        Ok(())
+        done.map_err(|end| self.called_from(end, &callee, procedure, planned, frame))
     }
 
     /// Runs it in its own scope; what it gives.
@@ -94,23 +93,18 @@ impl<'a> Execution<'a> {
         &mut self,
         callee: &Callee<'a>,
         mut held: Vec<Held>,
+        open: Option<&Open>,
         frame: &mut Frame<'_, 'a>,
         say: &mut dyn FnMut(String),
     ) -> Result<Value, End> {
         for (name, region, at) in &callee.regions {
             let key = (callee.loaded.pack.name.0.clone(), name.clone());
             if !self.kept.contains_key(&key) {
-                let (Some(open), Some(pool)) = (frame.open, frame.pool.as_deref_mut()) else {
-                    unreachable!("the check refuses calls where the device is not open")
-                };
-                let open = open.device(self.current);
-                let (device, largest) = (open.session.device(), open.largest_bar.as_ref());
-                let made = pool.make(
-                    name,
-                    region,
-                    at,
-                    &Around { scope: &self.scope, device: Some(device), largest, held: &held },
-                )?;
+                let pool = frame.pool.as_deref_mut().expect("the check lets no thread call procedures");
+                let (device, largest) =
+                    (open.map(|open| open.session.device()), open.and_then(|open| open.largest_bar.as_ref()));
+                let around = Around { scope: &self.scope, device, largest, held: &held };
+                let made = pool.make(name, region, at, &around)?;
                 self.kept.insert(key.clone(), made);
             }
             let own = self.kept[&key].called(name);
@@ -125,7 +119,7 @@ impl<'a> Execution<'a> {
             pack: Some(callee.loaded),
             source: &callee.loaded.source,
         };
-        self.sequence(&callee.steps, &mut inner, say)?;
+        sequence(self, &callee.steps, &mut inner, say)?;
         let mut result = Vec::new();
         for (name, value) in callee.procedure.gives.iter() {
             let at = callee.path.join("gives").join(name);
@@ -185,15 +179,10 @@ impl<'a> Execution<'a> {
     /// Says of what went wrong in a procedure where that is written, and where it was called.
     fn called_from(&self, end: End, callee: &Callee, name: &Name, planned: &PlannedStep, frame: &Frame) -> End {
         let line = frame.source.locate(&planned.at, Target::Value).line;
-        let place = |mut problem: Box<Problem>| {
+        end.map(|mut problem| {
             problem.source.get_or_insert_with(|| callee.loaded.source.clone());
             problem.help(format!("in `{name}`, called at {}:{line}", frame.source.name))
-        };
-        match end {
-            End::Failed(problem) => End::Failed(place(problem)),
-            End::Error(problem) => End::Error(place(problem)),
-            End::Skipped(reason) => End::Skipped(reason),
-        }
+        })
     }
 
     /// The procedure that a call means, prepared once.

@@ -1,31 +1,31 @@
 //! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
 
 use minijinja::Value;
 
 use super::{
     call::{Kept, Prepared},
     device::{self, Changed},
-    devices::{Devices, Opened, cannot_open, needs_open},
+    devices::{Devices, Opened, cannot_open},
     failure::{End, Problem},
     faults::Faults,
     fixture::{Fixtures, Open, Unclean},
-    iommufd::Objects,
     iova::IovaAllocator,
-    mappings::{FOLLOWED, Mappings},
-    object::Files,
+    mappings::Mappings,
+    objects::Objects,
     observers::{Baseline, broken, unchecked},
     regions::{Around, Held, Pool, no_bar},
+    verb::sequence,
 };
 use crate::{
     backend,
     event::{DeviceUsed, Measured, Observation, Unchecked},
     host::facts,
-    language::{self, BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
+    language::{self, BackendOptions, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
     model::{BackendName, Bdf, Errno, Observed, code::Code},
     plan::{self, Plan, Planned, PlannedStep, Which},
-    uapi::{LockLimit, Tracer, signal, system},
+    uapi::{LockLimit, Tracer, system},
 };
 
 /// A case while it runs.
@@ -62,7 +62,7 @@ pub struct Execution<'a> {
     /// What it holds of the others, by their numbers.
     pub others: BTreeMap<usize, device::Held>,
     /// The files that it opened.
-    pub files: Files,
+    pub files: BTreeMap<String, OwnedFd>,
     /// What it made and moved on the open device's IOMMUFD.
     pub objects: Objects,
     /// The memory of procedures that it called.
@@ -134,7 +134,7 @@ impl<'a> Execution<'a> {
             steps_run: 0,
             device: device::Held::default(),
             others: BTreeMap::new(),
-            files: Files::new(),
+            files: BTreeMap::new(),
             objects: Objects::default(),
             kept: Kept::new(),
             procedures: Prepared::new(),
@@ -346,64 +346,7 @@ impl<'a> Execution<'a> {
                 End::Error(Problem::new(Code::Limit, at, format!("failed to limit the memory to lock: {errno}")))
             })?),
         };
-        self.sequence(steps, &mut frame, step)
-    }
-
-    /// Runs steps one after the other.
-    pub fn sequence(
-        &mut self,
-        steps: &[PlannedStep],
-        frame: &mut Frame<'_, 'a>,
-        say: &mut dyn FnMut(String),
-    ) -> Result<(), End> {
-        for planned in steps {
-            say(format!("{} at {}", planned.step.verbs().join(" "), frame.place(&planned.at)));
-            if signal::interrupted().is_some() {
-                // The runner knows why, and tells it.
-                return Err(End::Error(Problem::new(
-                    Code::Interrupted,
-                    planned.at.clone(),
-                    "the case was interrupted",
-                )));
-            }
-            self.count_step(&planned.at)?;
-            if planned.step.accounting.is_some() {
-                self.accounting(planned)?;
-            } else if let Some(repeat) = &planned.step.repeat {
-                self.repeat(repeat, planned, frame, say)?;
-            } else if let Some(fault) = planned.step.lab_fault {
-                self.lab_fault(fault, planned)?;
-            } else if let Some(parallel) = &planned.step.parallel {
-                self.parallel(parallel, planned, frame, say)?;
-            } else {
-                let number = planned.step.device.as_ref().map(|name| self.devices.number(&name.0));
-                let before = self.turn_to(number.unwrap_or(self.current));
-                let done = match &planned.step.call {
-                    Some(name) => self.call(name, planned, frame, say),
-                    None => self.one_step(planned, frame),
-                };
-                self.turn_to(before);
-                done?;
-            }
-            let verb = planned.step.verbs()[0];
-            if !FOLLOWED.contains(&verb) {
-                self.mappings.lose(format!("what `{verb}` maps is not followed"));
-            }
-            if let Some(open) = frame.open {
-                self.look_at_leaves(open, &planned.at, false)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks what the process has locked and pinned.
-    fn accounting(&mut self, planned: &PlannedStep) -> Result<(), End> {
-        let memory = facts::process_memory().ok_or_else(|| {
-            let title = "/proc/self/status does not tell VmLck and VmPin";
-            End::Error(Problem::new(Code::Observer, planned.at.join("accounting"), title))
-        })?;
-        self.save(planned, || Value::from_pairs([("locked", memory.locked), ("pinned", memory.pinned)]));
-        Ok(())
+        sequence(self, steps, &mut frame, step)
     }
 
     /// Takes the backend that answers for the one that was asked for; where the case says nothing of it, it cannot apply here.
@@ -428,28 +371,15 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Runs a step that holds no others.
-    fn one_step(&mut self, planned: &PlannedStep, frame: &mut Frame<'_, 'a>) -> Result<(), End> {
-        // What the case opened itself, or what was open for it.
-        let opened = self.opened.get(self.current);
-        let open = frame.open.map(|open| open.device(self.current)).or(opened.as_deref());
-        if let Some(check) = &planned.step.check {
-            self.check(check, &planned.at)
-        } else if let Some(done) = self.opening_step(planned, open) {
-            done
-        } else if let Some(done) = self.object_step(planned, open, frame.held) {
-            done
-        } else if let Some(done) = self.data_step(planned, frame.held) {
-            done
-        } else {
-            let open = open.ok_or_else(|| needs_open(planned))?;
-            if let Some(done) = self.address_space_step(planned, open, frame.iovas, frame.held) {
-                done
-            } else if let Some(done) = self.iommufd_step(planned, open, frame.iovas, frame.held) {
-                done
-            } else {
-                self.device_step(planned, open).expect("the check refuses a step without a verb")
+    /// Counts a step: a case comes to an end, whatever its expressions say.
+    pub fn count_step(&mut self, at: &Path) -> Result<(), End> {
+        self.steps_run += 1;
+        match self.steps_run > MOST_STEPS {
+            true => {
+                let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
+                Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)))
             }
+            false => Ok(()),
         }
     }
 
@@ -510,12 +440,6 @@ impl<'a> Execution<'a> {
 
     pub fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {
         value.as_ref().map(|value| self.size(value, at)).transpose()
-    }
-
-    pub fn save(&mut self, planned: &PlannedStep, value: impl FnOnce() -> Value) {
-        if let Some(name) = &planned.step.save {
-            self.scope.set(&name.0, value());
-        }
     }
 }
 

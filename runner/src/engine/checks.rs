@@ -1,7 +1,5 @@
 //! What a case checks: outcomes of calls, page sizes and absence in the IOMMU's page table, expressions.
 
-use std::collections::BTreeSet;
-
 use minijinja::{Value, value::ValueKind};
 
 use super::{
@@ -10,11 +8,11 @@ use super::{
     fixture::Open,
     observers::{broken, held, unchecked},
 };
-use crate::model::code::Code;
 use crate::{
     event::Unchecked,
     host::leaves::{Leaf, Observer},
-    language::{self, Dynamic, Outcome, Pagesize, Path, Range, Size},
+    language::{Outcome, Path, Size},
+    model::code::Code,
     plan::PlannedStep,
     uapi::Call,
 };
@@ -52,63 +50,15 @@ impl Execution<'_> {
         Err(End::Failed(problem.label(format!("expected {expected} on {}", self.backend))))
     }
 
-    pub fn pagesize(&mut self, pagesize: &Pagesize, planned: &PlannedStep, open: &Open) -> Result<(), End> {
-        let at = planned.at.join("pagesize");
-        let iova = self.size(&pagesize.iova, &at.join("iova"))?;
-        let size = self.size(&pagesize.size, &at.join("size"))?;
-        let expected = self.size(&pagesize.is, &planned.outcome_at)?;
-        if self.options.skip_pagesize {
-            let reason = "the scenario sets skip_pagesize for the backend".to_owned();
-            self.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
-            return Ok(());
-        }
-        some_bytes(size, &at)?;
-        let Some(leaves) = self.leaves("pagesize", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
-        self.checks += 1;
-        let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
-        let wrong = leaves.iter().find(|leaf| leaf.page_size != expected);
-        let title = match wrong {
-            Some(leaf) => {
-                let sizes: BTreeSet<u64> = leaves.iter().map(|leaf| leaf.page_size).collect();
-                let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
-                format!(
-                    "the page size is {} (at iova {:#x}), expected {}",
-                    sizes.join(" and "),
-                    leaf.iova,
-                    Size(expected)
-                )
-            }
-            None if covered < size => {
-                let (iova, size, covered) = (iova, amount(size), amount(covered));
-                format!("the IOMMU's page table has entries for {covered} of the {size} at iova {iova:#x}")
-            }
-            None => return Ok(()),
-        };
-        let problem = Problem::new(Code::Pagesize, planned.outcome_at.clone(), title);
-        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), self.backend))))
-    }
-
-    pub fn gone(&mut self, gone: &Range, planned: &PlannedStep, open: &Open) -> Result<(), End> {
-        let at = planned.at.join("gone");
-        let iova = self.size(&gone.iova, &at.join("iova"))?;
-        let size = self.size(&gone.size, &at.join("size"))?;
-        some_bytes(size, &at)?;
-        let Some(leaves) = self.leaves("gone", iova, size, open, &planned.outcome_at)? else { return Ok(()) };
-        self.checks += 1;
-        let Some(leaf) = leaves.first() else { return Ok(()) };
-        let title = format!(
-            "the IOMMU's page table still has an entry of {} at iova {:#x}, expected none in {} from {iova:#x} on",
-            Size(leaf.page_size),
-            leaf.iova,
-            amount(size)
-        );
-        Err(End::Failed(
-            Problem::new(Code::NotGone, planned.outcome_at.clone(), title).label("expected nothing mapped after this"),
-        ))
-    }
-
     /// The leaves behind a range; `None` and a note where nothing shows them.
-    fn leaves(&mut self, what: &str, iova: u64, size: u64, open: &Open, at: &Path) -> Result<Option<Vec<Leaf>>, End> {
+    pub fn leaves(
+        &mut self,
+        what: &str,
+        iova: u64,
+        size: u64,
+        open: &Open,
+        at: &Path,
+    ) -> Result<Option<Vec<Leaf>>, End> {
         match &open.observer {
             Ok(observer) => self.looked(observer, iova, size, at).map(Some),
             Err(reason) => {
@@ -167,25 +117,6 @@ impl Execution<'_> {
             End::Failed(Problem::new(Code::Reported, planned.outcome_at.clone(), wrong).label("of this call"))
         })
     }
-
-    pub fn check(&mut self, check: &Dynamic<bool>, at: &Path) -> Result<(), End> {
-        let at = at.join("check");
-        self.checks += 1;
-        let truth = check.resolve(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
-        if truth {
-            return Ok(());
-        }
-        let mut problem = Problem::new(Code::Check, at, "the check is not true").label("expected true");
-        if let Dynamic::Expression(source) = check {
-            let names = language::undeclared(source).unwrap_or_default();
-            for name in names.iter().map(|name| name.name.as_str()).collect::<BTreeSet<_>>() {
-                if let Some(value) = self.scope.get(name) {
-                    problem = problem.help(format!("{name} is {}", readable(value)));
-                }
-            }
-        }
-        Err(End::Failed(problem))
-    }
 }
 
 /// A value as people who know its register or its address would write it: numbers from 4096 on in hex, and small ones in decimal.
@@ -239,23 +170,6 @@ fn entries(leaves: &[Leaf]) -> String {
         1 => format!("1 entry {{{shown}}}"),
         count if count <= MOST_SHOWN => format!("{count} entries {{{shown}}}"),
         count => format!("{count} entries {{{shown}, …}}"),
-    }
-}
-
-/// How many bytes a leaf covers of a range.
-fn overlap(leaf: u64, page_size: u64, iova: u64, size: u64) -> u64 {
-    let end = leaf.saturating_add(page_size).min(iova.saturating_add(size));
-    end.saturating_sub(leaf.max(iova))
-}
-
-/// A range of no bytes has every page size and is always gone: to look at it would check nothing.
-fn some_bytes(size: u64, at: &Path) -> Result<(), End> {
-    match size {
-        0 => Err(End::Error(
-            Problem::new(Code::OutOfRange, at.join("size"), "a range of 0 bytes checks nothing")
-                .label("expected at least one byte"),
-        )),
-        _ => Ok(()),
     }
 }
 

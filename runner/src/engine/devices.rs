@@ -9,7 +9,6 @@ use minijinja::Value;
 
 use super::{
     case::Execution,
-    device::Changed,
     failure::{End, Problem},
     fixture::{CannotOpen, Member, Open},
 };
@@ -20,9 +19,9 @@ use crate::{
         self,
         sriov::{Functions, SriovError},
     },
-    language::{self, Path, Template},
+    language::{self, Path},
     model::{BackendName, Bdf, DeviceKind, code::Code},
-    plan::{Further, Planned, PlannedStep, Which},
+    plan::{Further, Planned, Which},
     uapi::{Tracer, VfToken},
 };
 
@@ -156,7 +155,7 @@ impl Devices {
 }
 
 /// What is known of a device once it is open.
-fn abilities(open: &Open) -> [(&'static str, Value); 4] {
+pub fn abilities(open: &Open) -> [(&'static str, Value); 4] {
     let [intx, msi, msix] = open.vectors;
     [("resets", open.resets.into()), ("intx", intx.into()), ("msi", msi.into()), ("msix", msix.into())]
 }
@@ -191,11 +190,31 @@ impl Opened {
     }
 
     /// The address space that all share; made with the first of them.
-    fn space(&self, backend: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+    pub fn space(&self, backend: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
         let mut inner = self.inner();
         match &inner.space {
             Some(space) => Ok(space.clone()),
             None => Space::new(backend, bdf, tracer).inspect(|space| inner.space = Some(space.clone())),
+        }
+    }
+
+    /// A device was opened.
+    pub fn add(&self, number: usize, open: Arc<Open>) {
+        self.inner().devices.insert(number, open);
+    }
+
+    /// Takes out the device of this number, which is closed once nobody uses it.
+    pub fn close(&self, number: usize) -> Option<Arc<Open>> {
+        let closed = self.inner().devices.remove(&number);
+        self.close_space();
+        closed
+    }
+
+    /// Gives up the address space, unless a device is open in it.
+    pub fn close_space(&self) {
+        let mut inner = self.inner();
+        if inner.devices.is_empty() {
+            inner.space = None;
         }
     }
 
@@ -206,83 +225,10 @@ impl Opened {
 }
 
 impl Execution<'_> {
-    /// Runs a step that opens or closes a device, or sets its token; `None` for a step of another kind.
-    pub fn opening_step(&mut self, planned: &PlannedStep, open: Option<&Open>) -> Option<Result<(), End>> {
-        let PlannedStep { step, at, .. } = planned;
-        if let Some(device_open) = &step.device_open {
-            Some(self.device_open(device_open, planned))
-        } else if step.device_close.is_some() {
-            self.device.let_go();
-            let mut inner = self.opened.inner();
-            let closed = inner.devices.remove(&self.current);
-            if inner.devices.is_empty() {
-                inner.space = None;
-            }
-            drop(inner);
-            Some(match closed {
-                Some(_) => self.compare("device_close", planned, Ok(None)),
-                None => Err(not_open(at.join("device_close"))),
-            })
-        } else {
-            let set = step.vf_token.as_ref()?;
-            let at = at.join("vf_token");
-            let Some(open) = open else { return Some(Err(not_open(at))) };
-            Some(self.token(&set.token, &at.join("token")).and_then(|token| {
-                let token = token.ok_or_else(|| no_token("", &at.join("token")))?;
-                self.device.changed = Changed::More;
-                self.compare("vf_token", planned, open.session.device().set_vf_token(&token).map(|()| None))
-            }))
-        }
-    }
-
-    fn device_open(&mut self, open: &language::DeviceOpen, planned: &PlannedStep) -> Result<(), End> {
-        let at = planned.at.join("device_open");
-        let token = match &open.token {
-            Some(token) => self.token(token, &at.join("token"))?,
-            None => None,
-        };
-        let bdf = self.devices.bdf(self.current);
-        let opened = self.opened.clone();
-        if opened.get(self.current).is_some() {
-            let problem = Problem::new(Code::Open, at, format!("{bdf} is open already"));
-            return Err(End::Error(problem.label("expected a `device_close` before")));
-        }
-        let space = opened.space(self.planned.backend, bdf, self.tracer);
-        let session = match space.and_then(|space| space.open(bdf, token.as_ref())) {
-            Ok(session) => session,
-            Err(error) if error.is_missing() => return Err(End::Skipped(error.to_string())),
-            Err(error) => {
-                let mut inner = opened.inner();
-                if inner.devices.is_empty() {
-                    inner.space = None;
-                }
-                drop(inner);
-                self.save(planned, || Value::UNDEFINED);
-                return match error.errno() {
-                    Some(errno) => self.compare("device_open", planned, Err(errno)),
-                    None => Err(End::Error(Problem::new(Code::Open, at, error.to_string()))),
-                };
-            }
-        };
-        let open = Open::new(session, self.tracer).map_err(|error| cannot_open(error, at))?;
-        self.save(planned, || Value::from_pairs(abilities(&open)));
-        opened.inner().devices.insert(self.current, Arc::new(open));
-        self.compare("device_open", planned, Ok(None))
-    }
-
     /// Makes the address space that devices are about to be opened in.
     pub fn make_space(&mut self, at: &Path) -> Result<(), End> {
         let made = self.opened.space(self.planned.backend, self.devices.bdf(self.current), self.tracer);
         made.map(drop).map_err(|error| cannot_open(CannotOpen::Open(error), at.clone()))
-    }
-
-    /// A token; `None` where the text is empty.
-    fn token(&self, text: &Template, at: &Path) -> Result<Option<VfToken>, End> {
-        let text = text.render(&self.scope).map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
-        match text.is_empty() {
-            true => Ok(None),
-            false => text.parse().map(Some).map_err(|()| no_token(&text, at)),
-        }
     }
 }
 
@@ -297,16 +243,7 @@ pub fn cannot_open(error: CannotOpen, at: Path) -> End {
     }
 }
 
-fn not_open(at: Path) -> End {
-    End::Error(Problem::new(Code::NotOpen, at, "the device is not open").label("expected a `device_open` of it before"))
-}
-
 /// Why a step on a device that is not open does nothing.
-pub fn needs_open(planned: &PlannedStep) -> End {
-    not_open(planned.at.clone())
-}
-
-fn no_token(text: &str, at: &Path) -> End {
-    let problem = Problem::new(Code::Token, at.clone(), format!("`{text}` is no VF token"));
-    End::Error(problem.label("expected a UUID such as 52ac9bff-3a88-4fbd-901a-0d767c3b6c97"))
+pub fn not_open(at: Path) -> End {
+    End::Error(Problem::new(Code::NotOpen, at, "the device is not open").label("expected a `device_open` of it before"))
 }

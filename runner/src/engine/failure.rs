@@ -14,6 +14,33 @@ pub enum End {
     Skipped(String),
 }
 
+impl End {
+    /// Says of a failure in other words what went wrong.
+    #[must_use]
+    pub fn title(self, title: String) -> End {
+        match self {
+            End::Failed(problem) => End::Failed(problem.title(title)),
+            end => end,
+        }
+    }
+
+    /// Adds a sentence of help to a failure or an error.
+    #[must_use]
+    pub fn help(self, sentence: String) -> End {
+        self.map(|problem| problem.help(sentence))
+    }
+
+    /// Changes what is said of a failure or an error.
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(Box<Problem>) -> Box<Problem>) -> End {
+        match self {
+            End::Failed(problem) => End::Failed(change(problem)),
+            End::Error(problem) => End::Error(change(problem)),
+            End::Skipped(reason) => End::Skipped(reason),
+        }
+    }
+}
+
 /// What went wrong, and where in the scenario that was expected otherwise.
 #[derive(Debug)]
 pub struct Problem {

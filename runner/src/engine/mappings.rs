@@ -18,56 +18,6 @@ const MOST_BYTES: u64 = 64 << 20;
 /// So many entries a case are looked at in all; then only at its end.
 const MOST_ENTRIES: usize = 4_000;
 
-/// The verbs that map nothing, or of which it is known what they map.
-pub const FOLLOWED: &[&str] = &[
-    "map",
-    "unmap",
-    "unmap_all",
-    "ioctl",
-    "pread",
-    "pwrite",
-    "mmap",
-    "iova_ranges",
-    "info",
-    "accounting",
-    "device_info",
-    "region_info",
-    "config_read",
-    "config_write",
-    "mmio_read",
-    "mmio_write",
-    "mmio_poll",
-    "irq_info",
-    "irq_enable",
-    "irq_trigger",
-    "irq_wait",
-    "irq_disable",
-    "reset",
-    "open",
-    "close",
-    "pagesize",
-    "gone",
-    "check",
-    "fill",
-    "compare",
-    "memory_read",
-    "memory_write",
-    "memory_poll",
-    "repeat",
-    "parallel",
-    "call",
-    "map_file",
-    "copy",
-    "allow_iovas",
-    "ioas",
-    "hwpt",
-    "destroy",
-    "option",
-    "hw_info",
-    "dirty_tracking",
-    "dirty_bitmap",
-];
-
 /// The mappings of a case.
 #[derive(Debug, Default)]
 pub struct Mappings {

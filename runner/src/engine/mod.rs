@@ -1,31 +1,26 @@
 //! Runs cases on this host: [`run`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
 
-mod address_space;
 mod call;
 mod case;
 mod checks;
-mod control;
-mod data;
 mod device;
 mod devices;
 mod failure;
-mod fault;
 mod faults;
 mod fixture;
-mod in_words;
-mod iommufd;
 mod iova;
 mod known_issue;
 mod last_step;
 mod log;
 mod mappings;
-mod object;
+mod objects;
 mod observers;
 mod parallel;
 mod process;
 mod regions;
 mod run;
 pub mod schedule;
+mod verb;
 pub mod worker;
 
 use std::time::Instant;

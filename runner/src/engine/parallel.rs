@@ -12,16 +12,18 @@ use minijinja::Value;
 use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
+    verb::sequence,
 };
 use crate::model::code::Code;
 use crate::{
     event::Measured,
-    language::{Name, Parallel, Path},
+    language::{
+        Name, Path,
+        verb::{MOST_THREADS, Parallel, Verb},
+    },
     plan::PlannedStep,
 };
 
-/// More threads than this prove nothing more.
-const MOST_THREADS: u64 = 64;
 /// A case that measures in many rounds keeps the first of them in its result.
 const MOST_MEASURED: usize = 100;
 /// Why what is mapped is no longer known.
@@ -74,7 +76,7 @@ impl<'a> Execution<'a> {
                         barrier.wait();
                         let begin = Instant::now();
                         let mut say = |what| drop(sender.send((number, Some(what))));
-                        let end = execution.sequence(branch.steps, &mut frame, &mut say);
+                        let end = sequence(&mut execution, branch.steps, &mut frame, &mut say);
                         let time = begin..Instant::now();
                         let _ = sender.send((number, None));
                         (execution, end, time)
@@ -95,7 +97,7 @@ impl<'a> Execution<'a> {
         let mut end = Ok(());
         for ((execution, ended, _), branch) in finished.into_iter().zip(&branches) {
             self.join(execution, branch);
-            end = end.and(ended.map_err(|ended| ended.within(&branch.title)));
+            end = end.and(ended.map_err(|ended| ended.help(format!("in {}", branch.title))));
         }
         end
     }
@@ -203,26 +205,16 @@ impl<'a> Execution<'a> {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let each: Vec<u64> = each.into_iter().map(micros).collect();
         let all = micros(end - start);
-        self.save(planned, || {
-            Value::from_pairs([("micros", Value::from(all)), ("each", each.iter().copied().collect::<Value>())])
-        });
+        if let Some(name) = &planned.step.save {
+            let each = each.iter().copied().collect::<Value>();
+            self.scope.set(&name.0, Value::from_pairs([("micros", Value::from(all)), ("each", each)]));
+        }
         if self.measured.len() < MOST_MEASURED {
             let what = match &planned.step.save {
                 Some(name) => name.0.clone(),
                 None => format!("parallel at {}", frame.place(&planned.at)),
             };
             self.measured.push(Measured { what, micros: all, each });
-        }
-    }
-}
-
-impl End {
-    fn within(self, title: &str) -> End {
-        let told = |problem: Box<Problem>| problem.help(format!("in {title}"));
-        match self {
-            End::Failed(problem) => End::Failed(told(problem)),
-            End::Error(problem) => End::Error(told(problem)),
-            End::Skipped(reason) => End::Skipped(reason),
         }
     }
 }
@@ -248,5 +240,5 @@ fn few(count: u64, at: Path) -> Result<(), End> {
 
 /// Whether steps open devices.
 fn opens(steps: &[PlannedStep]) -> bool {
-    steps.iter().any(|planned| planned.step.device_open.is_some() || opens(&planned.steps))
+    steps.iter().any(|planned| matches!(planned.step.verb, Verb::DeviceOpen(_)) || opens(&planned.steps))
 }

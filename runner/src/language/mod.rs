@@ -16,6 +16,7 @@ mod quantity;
 mod scenario;
 mod schema;
 mod text;
+pub mod verb;
 
 pub use duration::Duration;
 pub use editor::for_editors;
@@ -31,26 +32,15 @@ pub use packs::{LoadedPack, Packs};
 pub use quantity::Size;
 pub use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub use scenario::case::{Case, Expect, Fixture, KernelLog, Limits, Logged, Requirement, Scenario};
-pub use scenario::control::{DEEPEST, MOST_STEPS, Parallel, Placed, Repeat, every_step, steps_run};
-pub use scenario::data::{Compare, Fill, MemoryPoll, MemoryRead, MemoryWrite};
-pub use scenario::device::{
-    Bits, ConfigRead, ConfigWrite, DeviceOpen, Index, Interrupts, IrqEnable, IrqTrigger, IrqWait, MmioPoll, MmioRead,
-    MmioWrite, RegionInfo, VfToken,
-};
-pub use scenario::fault::LabFault;
-pub use scenario::iommufd::{
-    AllowIovas, AllowedRange, Attach, Destroy, DirtyBitmap, DirtyTracking, Hwpt, HwptFlag, InIoas, IoasCopy,
-    IommuOption, MapFile, Object, OptionName, Where,
-};
+pub use scenario::control::{DEEPEST, MOST_STEPS, Placed, every_step, steps_run};
 pub use scenario::known_issue::{Date, KnownIssue};
 pub use scenario::name::Name;
-pub use scenario::object::{Close, File, Ioctl, Mmap, Open, Pread, Pwrite, RequestName, Tail};
 pub use scenario::outcome::Outcome;
 pub use scenario::pack::{Defaults, Pack, Parameter, Procedure, Type, Version, is_computed, region_named};
 pub use scenario::region::{Bar, Memory, Protection, Region};
 pub use scenario::role::{Class, Ids, Role};
 pub use scenario::scalar::Scalar;
-pub use scenario::step::{Access, Map, NoArguments, Pagesize, Range, Step, Unmap};
+pub use scenario::step::Step;
 pub use schema::{pack_schema, schema};
 pub use text::complaint::Complaint;
 pub use text::decode::{Ordered, Problems, decode, decode_at};

@@ -1,7 +1,10 @@
 //! A case as the list of steps that it stands for on one backend.
 
 use crate::{
-    language::{ByBackend, Case, Dynamic, Map, Name, Outcome, Pagesize, Path, Range, Region, Size, Step, Unmap},
+    language::{
+        ByBackend, Case, Dynamic, Name, Outcome, Path, Region, Size, Step,
+        verb::{Expects, Gone, Map, Pagesize, Unmap, Verb},
+    },
     model::BackendName,
 };
 
@@ -36,31 +39,19 @@ pub fn planned(case: &Case, path: &Path, backend: BackendName) -> (Vec<(String, 
 /// What the steps assert, in order, each once: `map gives success`, `unmap gives success and 16KiB`, `{{ a.bytes == 4096 }}`.
 pub fn assertions(steps: &[PlannedStep]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    let mut add = |assertion: String| {
-        if !all.contains(&assertion) {
-            all.push(assertion);
-        }
-    };
-    for PlannedStep { step, outcome, steps, .. } in steps {
-        match step.verbs().first() {
-            _ if !steps.is_empty() => assertions(steps).into_iter().for_each(&mut add),
-            Some(&"check") => add(match &step.check {
-                Some(Dynamic::Expression(source)) => source.clone(),
-                _ => "check".to_owned(),
-            }),
-            Some(&"pagesize") => {
-                add(step.pagesize.as_ref().map_or_else(String::new, |pagesize| match &pagesize.is {
-                    Dynamic::Is(size) => format!("pagesize is {size}"),
-                    Dynamic::Expression(source) => format!("pagesize is {source}"),
-                }));
+    for PlannedStep { step, outcome, steps, branches, .. } in steps {
+        let (name, about) = (step.verb.name(), step.verb.about());
+        let inside: Vec<String> = std::iter::once(steps).chain(branches).flat_map(|steps| assertions(steps)).collect();
+        let title = step.verb.takes().title().unwrap_or_else(|| name.to_owned());
+        let own = match about.expects {
+            _ if !about.asserts || !inside.is_empty() => None,
+            Expects::Outcome | Expects::Bytes => Some(format!("{title} gives {outcome}")),
+            Expects::Nothing(_) => Some(title),
+        };
+        for assertion in own.into_iter().chain(inside) {
+            if !all.contains(&assertion) {
+                all.push(assertion);
             }
-            Some(&"ioctl") => {
-                let name = step.ioctl.as_ref().map_or("ioctl", |ioctl| ioctl.request.request().name);
-                add(format!("{name} gives {outcome}"));
-            }
-            Some(verb) if Step::is_call(verb) && Step::asserts(verb) => add(format!("{verb} gives {outcome}")),
-            Some(verb) if Step::asserts(verb) => add((*verb).to_owned()),
-            _ => {}
         }
     }
     all
@@ -74,22 +65,24 @@ fn written(steps: &[Step], at: &Path, backend: BackendName) -> Vec<PlannedStep> 
             Some(expect) => resolve(expect, at.join("expect"), backend),
             None => (Outcome::Ok, at.clone()),
         };
-        let mut steps = Vec::new();
         let mut step = Step { expect: step.expect.is_some().then(|| ByBackend::All(outcome.clone())), ..step.clone() };
-        if let Some(repeat) = &mut step.repeat {
-            steps = written(&repeat.steps, &at.join("repeat").join("steps"), backend);
-            repeat.steps = steps.iter().map(|planned| planned.step.clone()).collect();
-        }
-        let mut branches = Vec::new();
-        if let Some(parallel) = &mut step.parallel {
-            let at = at.join("parallel");
-            let plain = |planned: &[PlannedStep]| planned.iter().map(|planned| planned.step.clone()).collect();
-            steps = written(&parallel.steps, &at.join("steps"), backend);
-            parallel.steps = plain(&steps);
-            for (index, branch) in parallel.branches.iter_mut().enumerate() {
-                branches.push(written(branch, &at.join("branches").join(index), backend));
-                *branch = plain(&branches[index]);
+        let plain = |planned: &[PlannedStep]| planned.iter().map(|planned| planned.step.clone()).collect();
+        let (mut steps, mut branches) = (Vec::new(), Vec::new());
+        match &mut step.verb {
+            Verb::Repeat(repeat) => {
+                steps = written(&repeat.steps, &at.join("repeat").join("steps"), backend);
+                repeat.steps = plain(&steps);
             }
+            Verb::Parallel(parallel) => {
+                let at = at.join("parallel");
+                steps = written(&parallel.steps, &at.join("steps"), backend);
+                parallel.steps = plain(&steps);
+                for (index, branch) in parallel.branches.iter_mut().enumerate() {
+                    branches.push(written(branch, &at.join("branches").join(index), backend));
+                    *branch = plain(&branches[index]);
+                }
+            }
+            _ => {}
         }
         PlannedStep { step, outcome, at, outcome_at, steps, branches }
     };
@@ -123,25 +116,13 @@ fn declarative(case: &Case, path: &Path, backend: BackendName) -> Vec<PlannedSte
         None => (Outcome::Ok, path.join("region")),
     };
     let succeeds = map == Outcome::Ok;
-    let mut steps = vec![plan(
-        Step {
-            map: Some(Box::new(Map {
-                region: Name("region".into()),
-                iova: None,
-                size: None,
-                offset: None,
-                access: None,
-                ioas: None,
-            })),
-            save: Some(Name("mapping".into())),
-            expect: expect.map.as_ref().map(|_| ByBackend::All(map.clone())),
-            ..Step::default()
-        },
-        map,
-        map_at,
-    )];
+    let region = Name("region".into());
+    let verb = Map { region, iova: None, size: None, offset: None, access: None, ioas: None };
+    let expected = expect.map.as_ref().map(|_| ByBackend::All(map.clone()));
+    let step = Step { save: Some(Name("mapping".into())), expect: expected, ..verb.into() };
+    let mut steps = vec![plan(step, map, map_at)];
     let (iova, size) = range();
-    let gone = Step { gone: Some(Box::new(Range { iova, size })), ..Step::default() };
+    let gone = Gone { iova, size }.into();
     if !succeeds {
         let written = steps[0].outcome_at.clone();
         steps.push(plan(gone, Outcome::Ok, written));
@@ -150,8 +131,7 @@ fn declarative(case: &Case, path: &Path, backend: BackendName) -> Vec<PlannedSte
     if let Some(pagesize) = &expect.pagesize {
         let (is, written): (Dynamic<Size>, Path) = resolve(pagesize, at.join("pagesize"), backend);
         let (iova, size) = range();
-        let step = Step { pagesize: Some(Box::new(Pagesize { iova, size, is })), ..Step::default() };
-        steps.push(plan(step, Outcome::Ok, written));
+        steps.push(plan(Pagesize { iova, size, is }.into(), Outcome::Ok, written));
     }
     let (unmap, unmap_at) = match &expect.unmap {
         Some(unmap) => resolve(unmap, at.join("unmap"), backend),
@@ -159,11 +139,8 @@ fn declarative(case: &Case, path: &Path, backend: BackendName) -> Vec<PlannedSte
     };
     let unmaps = matches!(unmap, Outcome::Ok | Outcome::Bytes(_));
     let (iova, size) = range();
-    let step = Step {
-        unmap: Some(Box::new(Unmap { iova, size, ioas: None })),
-        expect: Some(ByBackend::All(unmap.clone())),
-        ..Step::default()
-    };
+    let expected = Some(ByBackend::All(unmap.clone()));
+    let step = Step { expect: expected, ..Unmap { iova, size, ioas: None }.into() };
     steps.push(plan(step, unmap, unmap_at.clone()));
     if unmaps {
         steps.push(plan(gone, Outcome::Ok, unmap_at));

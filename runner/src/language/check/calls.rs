@@ -3,7 +3,9 @@
 use super::Checker;
 use crate::language::{
     Case, Diagnostic, Name, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
-    region_named, text::suggest,
+    region_named,
+    text::suggest,
+    verb::{Call, Verb},
 };
 use crate::model::code::Code;
 
@@ -23,16 +25,8 @@ pub(super) struct Callable<'a> {
 impl Checker<'_> {
     /// What is said of a call and of what it is given.
     pub(super) fn call(&mut self, path: &Path, step: &Step, case: &Case) {
-        let Some(name) = &step.call else {
-            if !step.with.is_empty() {
-                self.say(
-                    Diagnostic::error(Code::MisplacedKey, path.join("with"), "`with` without `call`")
-                        .at(Target::Key)
-                        .label("expected only beside `call`: it is what a procedure takes"),
-                );
-            }
-            return;
-        };
+        let Verb::Call(call) = &step.verb else { return };
+        let Call { procedure: name, with } = &**call;
         let callable = self.callable;
         let found: Vec<(&str, &Procedure)> = callable
             .packs
@@ -45,14 +39,14 @@ impl Checker<'_> {
         self.ambiguous(path, step, name);
         for (pack, procedure) in &found {
             let of = format!("`{name}` of the pack `{pack}`");
-            for (argument, value) in step.with.iter() {
+            for (argument, value) in with.iter() {
                 if let Some(parameter) = procedure.parameters.get(argument) {
                     self.argument(path.join("with").join(argument), argument, parameter, value, &of, case);
                 }
             }
         }
-        self.arguments(path, step, name, &found);
-        self.bounds(path, step, name, &found);
+        self.arguments(path, call, &found);
+        self.bounds(path, call, &found);
     }
 
     /// A procedure that two packs have for the same device, and not that of the scenario.
@@ -86,8 +80,8 @@ impl Checker<'_> {
     }
 
     /// A number that is written out and that no pack takes; one may take what another does not, each for its devices.
-    fn bounds(&mut self, path: &Path, step: &Step, name: &Name, found: &[(&str, &Procedure)]) {
-        for (argument, value) in step.with.iter() {
+    fn bounds(&mut self, path: &Path, Call { procedure: name, with }: &Call, found: &[(&str, &Procedure)]) {
+        for (argument, value) in with.iter() {
             let Some(number) = number_written(value) else { continue };
             let parameters =
                 found.iter().filter_map(|(pack, procedure)| Some((pack, procedure.parameters.get(argument)?)));
@@ -111,7 +105,7 @@ impl Checker<'_> {
     }
 
     /// What a call gives that a procedure does not take, and what it needs and is not given: said once for all packs that have it.
-    fn arguments(&mut self, path: &Path, step: &Step, name: &Name, found: &[(&str, &Procedure)]) {
+    fn arguments(&mut self, path: &Path, Call { procedure: name, with }: &Call, found: &[(&str, &Procedure)]) {
         let of = |packs: &[&str]| {
             let plural = if packs.len() == 1 { "" } else { "s" };
             format!("`{name}` of the pack{plural} {}", suggest::join(packs.iter().copied(), "and"))
@@ -124,7 +118,7 @@ impl Checker<'_> {
             }
         });
         let mut meant: Vec<&str> = Vec::new();
-        for argument in step.with.keys() {
+        for argument in with.keys() {
             let without = found.iter().filter(|(_, procedure)| procedure.parameters.get(argument).is_none());
             let packs: Vec<&str> = without.map(|(pack, _)| *pack).collect();
             if packs.is_empty() {
@@ -142,7 +136,7 @@ impl Checker<'_> {
             self.say(problem);
         }
         // One that was mistyped is not missing too.
-        for missing in known.into_iter().filter(|name| step.with.get(name).is_none() && !meant.contains(name)) {
+        for missing in known.into_iter().filter(|name| with.get(name).is_none() && !meant.contains(name)) {
             let needs = found.iter().filter_map(|(pack, procedure)| {
                 let parameter = procedure.parameters.get(missing).filter(|parameter| parameter.default.is_none());
                 Some((*pack, parameter?))

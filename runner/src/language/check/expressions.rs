@@ -5,22 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
-use crate::{
-    language::{
-        BUILTINS, Case, Diagnostic, ExpressionError, Index, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
-        Step, Target, eval_as,
-        expression::{
-            eval::{self, Name as Needed},
-            scan,
-        },
-        is_computed,
-        load::known_scope,
-        names,
-        text::suggest,
-        undeclared,
-    },
-    model::{BackendName, code::Code},
+use crate::language::expression::eval::{self, Name as Needed};
+use crate::language::expression::scan;
+use crate::language::load::known_scope;
+use crate::language::text::suggest;
+use crate::language::{
+    BUILTINS, Case, Diagnostic, ExpressionError, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size, Target,
+    eval_as, is_computed, names, undeclared,
+    verb::{Index, Key, Saves, Verb},
 };
+use crate::model::{BackendName, code::Code};
 
 /// The names that a case has, in the order in which it gives them, and how each gets its value. One may be given several times.
 #[derive(Default)]
@@ -74,8 +68,10 @@ impl<'a> Known<'a> {
             if let Some(name) = &placed.step.save {
                 known.add(&name.0, Given::Saved(When::outcome(index), &placed.path));
             }
-            if let Some((verb, name)) = placed.step.counts() {
-                known.add(&name.0, Given::Counted(placed.path.join(verb)));
+            for (_, key) in placed.step.keys() {
+                if let Key::Count(name) = key {
+                    known.add(&name.0, Given::Counted(placed.path.join(placed.step.verb.name())));
+                }
             }
         }
         known
@@ -340,13 +336,12 @@ impl<'a> Checker<'a> {
                 let is_known = callable.complete && !found.is_empty();
                 is_known.then(|| found.iter().flat_map(|procedure| procedure.gives.keys()).collect())
             };
-            let all: Option<Vec<&str>> = match (&step.ioctl, &step.call) {
-                (Some(ioctl), _) => {
-                    let of_request = ioctl.request.request().fields.iter().map(|field| field.name);
-                    Some(["result"].into_iter().chain(of_request).collect())
-                }
-                (None, Some(call)) => of_call(&call.0),
-                (None, None) => step.verbs().first().and_then(|verb| Step::fields(verb)).map(<[_]>::to_vec),
+            let all: Option<Vec<&str>> = match (step.verb.about().saves, &step.verb) {
+                // `save` itself is a mistake, and it is told.
+                (Saves::Nothing, _) | (Saves::List, _) => None,
+                (Saves::Fields(fields), _) => Some(fields.to_vec()),
+                (Saves::Varies, Verb::Call(call)) => of_call(&call.procedure.0),
+                (Saves::Varies, verb) => verb.takes().fields(),
             };
             match all {
                 Some(all) => {

@@ -1,10 +1,11 @@
 //! A case is declarative or has steps, and a step has one verb.
 
-use super::{Checker, regions::Fit, written};
+use super::{Checker, written};
 use crate::{
     language::{
-        Case, Compare, DEEPEST, Diagnostic, Dynamic, Fill, Fixture, MOST_STEPS, Name, Path, Placed, Repeat, Scalar,
-        Segment, Size, Step, Target, steps_run, text::suggest,
+        Case, DEEPEST, Diagnostic, Dynamic, Fixture, MOST_STEPS, Name, Path, Placed, Step, Target, steps_run,
+        text::suggest,
+        verb::{About, Expects, Key, Object, Saves, Site, Stands, Verb},
     },
     model::{BackendName, code::Code},
 };
@@ -13,7 +14,7 @@ const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
 
 impl Checker<'_> {
     pub(super) fn form(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
-        let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
+        let alone = self.is_alone(case);
         if alone && case.region.is_some() {
             self.say(
                 Diagnostic::error(Code::MisplacedKey, path.join("region"), "`region` does not go with `fixture: none`")
@@ -106,12 +107,11 @@ impl Checker<'_> {
                 Diagnostic::error(Code::NothingToDo, path.join("steps"), format!("case `{}` does nothing", case.name))
                     .at(Target::Key)
                     .label("expected at least one step")
-                    .help(format!("a step is one of {}", suggest::join(Step::VERBS.iter().copied(), "or"))),
+                    .help(format!("a step is one of {}", suggest::join(Verb::NAMES.iter().copied(), "or"))),
             );
             return;
         }
-        let verbs: Vec<Vec<&str>> = steps.iter().map(|placed| placed.step.verbs()).collect();
-        if verbs.iter().all(|verbs| verbs.len() == 1) && !verbs.iter().flatten().any(|verb| Step::asserts(verb)) {
+        if !steps.iter().any(|placed| placed.step.verb.about().asserts) {
             self.say(
                 Diagnostic::error(
                     Code::AssertsNothing,
@@ -156,14 +156,13 @@ impl Checker<'_> {
     /// Whether every region that a step takes is there.
     fn knows_regions(&self, case: &Case, steps: &[Placed]) -> bool {
         let names = self.region_names(case);
-        let mut taken = steps.iter().flat_map(|placed| placed.step.regions());
-        taken.all(|(_, _, region)| names.iter().any(|name| *name == region.0))
+        let mut taken = steps.iter().flat_map(|placed| regions(placed.step));
+        taken.all(|region| names.iter().any(|name| *name == region.0))
     }
 
     /// Whether a step of a case takes the region, or an expression its address.
     pub(super) fn uses_region(&self, path: &Path, case: &Case, steps: &[Placed], name: &str) -> bool {
-        let takes = |placed: &Placed| placed.step.regions().iter().any(|(_, _, region)| region.0 == name);
-        steps.iter().any(takes)
+        steps.iter().any(|placed| regions(placed.step).any(|region| region.0 == name))
             || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
             || Checker::hands_on(steps, name)
             || written::expressions(path, case, steps).iter().any(|e| e.names().iter().any(|n| n.name == name))
@@ -171,32 +170,7 @@ impl Checker<'_> {
 
     pub(super) fn step(&mut self, placed: &Placed, case: &Case, steps: &[Placed], backends: &[BackendName]) {
         let Placed { step, path, depth } = placed;
-        let verb = match step.verbs().as_slice() {
-            [verb] => *verb,
-            [] => {
-                return self.say(
-                    Diagnostic::error(Code::NoVerb, path.clone(), "a step that does nothing")
-                        .label(suggest::expected_one_of(Step::VERBS.iter().copied()))
-                        .help("keys that belong to the step above stand in its column, without a `-` of their own"),
-                );
-            }
-            verbs @ [first, second, ..] => {
-                return self.say(
-                    Diagnostic::error(
-                        Code::TwoVerbs,
-                        path.join(*second),
-                        format!("a step with {} verbs: {}", verbs.len(), suggest::join(verbs.iter().copied(), "and")),
-                    )
-                    .at(Target::Key)
-                    .label("expected one verb a step")
-                    .note(path.join(*first), Target::Key, "the step already does this")
-                    .help("start the second with a `-` of its own"),
-                );
-            }
-        };
-        for (verb, key, region) in step.regions() {
-            self.known_region(path.join(verb).join(key), region, case);
-        }
+        let (verb, about) = (step.verb.name(), step.verb.about());
         if *depth == DEEPEST {
             self.say(
                 Diagnostic::error(Code::TooDeep, path.join(verb), format!("a step that {DEEPEST} others hold"))
@@ -205,97 +179,128 @@ impl Checker<'_> {
             );
         }
         self.call(path, step, case);
-        if let Some(repeat) = &step.repeat {
-            self.repeat(&path.join("repeat"), repeat);
+        for (below, key) in step.keys() {
+            match key {
+                Key::Region(region) => self.known_region(below.of(path), region, case),
+                Key::Size(Dynamic::Is(size), fit) => {
+                    if let Some(expected) = fit.refuses(*size) {
+                        let title = format!("`{}` is {}", below.last(), fit.shown(*size));
+                        self.say(Diagnostic::error(Code::BadSize, below.of(path), title).label(expected));
+                    }
+                }
+                Key::Object(Object::Named(name)) => self.known_object(below.of(path), name, steps),
+                Key::File(name) => self.known_file(below.of(path), name, steps, !self.is_alone(case)),
+                Key::Opened(name) => self.known_file(below.of(path), name, steps, false),
+                // The expressions in them are checked where all expressions are.
+                Key::Size(Dynamic::Expression(_), _)
+                | Key::Place(_)
+                | Key::Text(_)
+                | Key::Object(Object::Id(_))
+                | Key::Interrupt(_)
+                | Key::Truth(_)
+                | Key::Count(_)
+                | Key::Ranges(_)
+                | Key::Fields(_)
+                | Key::Tail(_)
+                | Key::Arguments(_)
+                | Key::Word => {}
+            }
         }
-        if let Some(parallel) = &step.parallel {
-            self.parallel(&path.join("parallel"), case, parallel);
+        let site = Site { at: path.join(verb), case, backends };
+        step.verb.takes().mistakes(&site).into_iter().for_each(|mistake| self.say(mistake));
+        self.only_iommufd(placed, backends);
+        self.devices(path, case, step);
+        self.stands(placed, case, steps);
+        match (&step.expect, about.expects) {
+            (None, _) => {}
+            (Some(expect), Expects::Outcome) => self.outcomes(&path.join("expect"), expect, backends, false),
+            (Some(expect), Expects::Bytes) => self.outcomes(&path.join("expect"), expect, backends, true),
+            (Some(_), Expects::Nothing(instead)) => {
+                self.misplaced(path, "expect", verb, "a call that succeeds or fails", instead);
+            }
         }
-        if let Some(Fill { size, pattern, value, .. }) = step.fill.as_deref() {
-            self.content(&path.join("fill"), &[("pattern", pattern.is_some()), ("value", value.is_some())]);
-            self.sized(&path.join("fill"), size.as_ref(), value.as_ref());
+        if step.save.is_some() && about.saves == Saves::Nothing {
+            let instead = match about.expects {
+                Expects::Nothing(instead) => instead,
+                Expects::Outcome | Expects::Bytes => "it succeeds or fails, which `expect` compares, and has no result",
+            };
+            self.misplaced(path, "save", verb, "a verb that has a result", instead);
         }
-        if let Some(Compare { size, with, with_offset, pattern, value, .. }) = step.compare.as_deref() {
-            let path = path.join("compare");
-            let given = [("with", with.is_some()), ("pattern", pattern.is_some()), ("value", value.is_some())];
-            self.content(&path, &given);
-            self.sized(&path, size.as_ref(), value.as_ref());
-            if with_offset.is_some() && with.is_none() {
+    }
+
+    fn misplaced(&mut self, step: &Path, key: &str, verb: &str, beside: &str, instead: &str) {
+        self.say(
+            Diagnostic::error(Code::MisplacedKey, step.join(key), format!("`{key}` does not go with `{verb}`"))
+                .at(Target::Key)
+                .label(format!("expected only beside {beside}"))
+                .help(instead),
+        );
+    }
+
+    fn is_alone(&self, case: &Case) -> bool {
+        case.fixture.or(self.scenario.fixture) == Some(Fixture::None)
+    }
+
+    /// Whether the verb may stand where the step stands.
+    fn stands(&mut self, Placed { step, path, .. }: &Placed, case: &Case, steps: &[Placed]) {
+        let (verb, about) = (step.verb.name(), step.verb.about());
+        let opens = || steps.iter().any(|placed| matches!(placed.step.verb, Verb::DeviceOpen(_)));
+        match (about.fixture, self.is_alone(case)) {
+            (Stands::Anywhere, _) | (Stands::Open, false) | (Stands::Alone, true) => {}
+            (Stands::Open, true) if opens() => {}
+            (Stands::Open, true) => {
+                let anywhere =
+                    Verb::NAMES.iter().zip(Verb::ABOUT).filter(|(_, about)| about.fixture == Stands::Anywhere);
                 self.say(
-                    Diagnostic::error(Code::MissingKey, path.join("with_offset"), "`with_offset` without `with`")
-                        .at(Target::Key)
-                        .label("expected `with: REGION` beside it"),
+                    Diagnostic::error(
+                        Code::MisplacedKey,
+                        path.join(verb),
+                        format!("`{verb}` does not go with `fixture: none`"),
+                    )
+                    .at(Target::Key)
+                    .label("expected a verb that needs no open device")
+                    .help(format!(
+                        "`device_open` opens the device; without it there are {}",
+                        suggest::join(anywhere.map(|(name, _)| *name), "and")
+                    )),
                 );
             }
+            (Stands::Alone, false) => self.say(
+                Diagnostic::error(
+                    Code::MisplacedKey,
+                    path.join(verb),
+                    format!("`{verb}` goes only with `fixture: none`"),
+                )
+                .at(Target::Key)
+                .label("expected on a device that is not open: here it is, from the first step to the last"),
+            ),
         }
-        for (verb, key, value) in verb.starts_with("mmio_").then(|| step.sizes()).into_iter().flatten() {
-            if let Dynamic::Is(size) = value
-                && let Some(expected) = Fit::of_step(step, verb, key).refuses(*size)
-            {
-                let title = format!("`{key}` is {size}");
-                self.say(Diagnostic::error(Code::BadSize, path.join(verb).join(key), title).label(expected));
-            }
+        if matches!(step.verb, Verb::Open(_)) && step.save.is_none() {
+            self.say(
+                Diagnostic::error(Code::MissingKey, path.join(verb), "`open` without `save`")
+                    .at(Target::Key)
+                    .label("expected `save: NAME` beside it: later steps call the file by this name"),
+            );
         }
-        self.objects(placed, case, steps, verb, backends);
-        self.devices(path, case, step, verb);
-        self.files(placed, case, steps, verb);
-        if Step::is_call(verb) {
-            if let Some(expect) = &step.expect {
-                self.outcomes(&path.join("expect"), expect, backends, Step::reports_bytes(verb));
-            }
+    }
+
+    /// A file is one that an earlier step opened, or one `of_fixture`.
+    fn known_file(&mut self, at: Path, name: &Name, steps: &[Placed], of_fixture: bool) {
+        let mut known = saved(steps, |about| about.makes_file);
+        if of_fixture {
+            known.extend(["device", "iommu"]);
+        }
+        if known.contains(&name.0.as_str()) {
             return;
         }
-        let saved = step.save.is_some() && !Step::gives(verb);
-        for (key, present) in [("expect", step.expect.is_some()), ("save", saved)] {
-            if present {
-                let takes = |verb: &str| if key == "save" { Step::gives(verb) } else { Step::is_call(verb) };
-                let others = Step::VERBS.iter().copied().filter(|verb| !takes(verb));
-                self.say(
-                    Diagnostic::error(Code::MisplacedKey, path.join(key), format!("`{key}` does not go with `{verb}`"))
-                        .at(Target::Key)
-                        .label(format!("expected beside every verb but {}", suggest::join(others, "and")))
-                        .help(match verb {
-                            "repeat" | "parallel" => "say it of the steps that it holds".to_owned(),
-                            "call" => "what is expected of each call of the kernel is up to the procedure".to_owned(),
-                            "fill" => "`fill` always succeeds, and gives no result".to_owned(),
-                            _ => format!("`{verb}` fails by itself where it does not hold, and gives no result"),
-                        }),
-                );
-            }
-        }
-    }
-
-    /// Memory is filled with one thing, and has to hold one thing.
-    fn content(&mut self, path: &Path, given: &[(&'static str, bool)]) {
-        let Some(Segment::Key(verb)) = path.last() else { return };
-        let ways = suggest::join(given.iter().map(|(key, _)| *key), "or");
-        let written: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
-        match written.as_slice() {
-            [_] => {}
-            [] => self.say(
-                Diagnostic::error(Code::MissingKey, path.clone(), format!("`{verb}` does not say what the content is"))
-                    .at(Target::Key)
-                    .label(format!("expected {ways} in it"))
-                    .help("any text makes a content of its own: `pattern: sent`"),
-            ),
-            [first, second, ..] => self.say(
-                Diagnostic::error(Code::TwoForms, path.join(*second), format!("`{second}` beside `{first}`"))
-                    .at(Target::Key)
-                    .label(format!("expected one of {ways}"))
-                    .note(path.join(*first), Target::Key, "this says already what the content is"),
-            ),
-        }
-    }
-
-    fn sized(&mut self, path: &Path, size: Option<&Dynamic<Size>>, value: Option<&Dynamic<Size>>) {
-        for (key, value, fit) in [("size", size, Fit::NotZero), ("value", value, Fit::Byte)] {
-            if let Some(Dynamic::Is(size)) = value
-                && let Some(expected) = fit.refuses(*size)
-            {
-                let title = format!("`{key}` is {size}");
-                self.say(Diagnostic::error(Code::BadSize, path.join(key), title).label(expected));
-            }
-        }
+        let expected = match known.is_empty() {
+            true => "expected the name of a file that an earlier `open` saved, and there is none".to_owned(),
+            false => suggest::expected_one_of(known.iter().copied()),
+        };
+        let mut problem =
+            Diagnostic::error(Code::UnknownFile, at, format!("no file is called `{name}`")).label(expected);
+        problem.help.extend(suggest::did_you_mean(&name.0, known));
+        self.say(problem);
     }
 
     pub(super) fn known_region(&mut self, path: Path, region: &Name, case: &Case) {
@@ -315,120 +320,15 @@ impl Checker<'_> {
         }
         self.say(problem);
     }
+}
 
-    fn repeat(&mut self, path: &Path, repeat: &Repeat) {
-        if repeat.steps.is_empty() {
-            self.say(
-                Diagnostic::error(Code::NothingToDo, path.join("steps"), "a `repeat` that does nothing")
-                    .at(Target::Key)
-                    .label("expected at least one step"),
-            );
-        }
-        if let Some(times) = repeat.times.literal()
-            && let Some(expected) = Fit::Rounds.refuses(*times)
-        {
-            self.say(Diagnostic::error(Code::BadSize, path.join("times"), "`times` is 0").label(expected));
-        }
-    }
+/// The names of regions that a step takes.
+fn regions(step: &Step) -> impl Iterator<Item = &Name> {
+    step.keys().filter_map(|(_, key)| if let Key::Region(region) = key { Some(region) } else { None })
+}
 
-    /// What is said of the kernel's files: a name for each that is opened, names of open ones, fields that a request has.
-    fn files(&mut self, Placed { step, path, .. }: &Placed, case: &Case, steps: &[Placed], verb: &str) {
-        let alone = case.fixture.or(self.scenario.fixture) == Some(Fixture::None);
-        const WITHOUT_A_DEVICE: [&str; 15] = [
-            "open",
-            "close",
-            "ioctl",
-            "pread",
-            "pwrite",
-            "mmap",
-            "check",
-            "repeat",
-            "parallel",
-            "accounting",
-            "fill",
-            "compare",
-            "memory_read",
-            "memory_write",
-            "memory_poll",
-        ];
-        let opens = || steps.iter().any(|placed| placed.step.device_open.is_some());
-        if alone && !WITHOUT_A_DEVICE.contains(&verb) && !opens() {
-            self.say(
-                Diagnostic::error(
-                    Code::MisplacedKey,
-                    path.join(verb),
-                    format!("`{verb}` does not go with `fixture: none`"),
-                )
-                .at(Target::Key)
-                .label("expected `open`, `close`, `ioctl` or `check`: the device is not open")
-                .help("`device_open` opens it"),
-            );
-        }
-        if !alone && matches!(verb, "device_open" | "device_close") {
-            self.say(
-                Diagnostic::error(
-                    Code::MisplacedKey,
-                    path.join(verb),
-                    format!("`{verb}` goes only with `fixture: none`"),
-                )
-                .at(Target::Key)
-                .label("expected on a device that is not open: here it is, from the first step to the last"),
-            );
-        }
-        if step.open.is_some() && step.save.is_none() {
-            self.say(
-                Diagnostic::error(Code::MissingKey, path.join("open"), "`open` without `save`")
-                    .at(Target::Key)
-                    .label("expected `save: NAME` beside it: later steps call the file by this name"),
-            );
-        }
-        let close = step.close.as_ref().map(|close| (path.join("close").join("file"), &close.file, false));
-        let on = step.file().map(|(verb, name)| (path.join(verb).join("on"), name, !alone));
-        if let Some((at, name, of_fixture)) = close.or(on) {
-            // An `ioctl` may make a file, which then is known by the name of its result.
-            let opened = steps.iter().filter(|placed| placed.step.open.is_some() || placed.step.ioctl.is_some());
-            let mut known: Vec<&str> =
-                opened.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect();
-            if of_fixture {
-                known.extend(["device", "iommu"]);
-            }
-            if !known.contains(&name.0.as_str()) {
-                let expected = match known.is_empty() {
-                    true => "expected the name of a file that an earlier `open` saved, and there is none".to_owned(),
-                    false => suggest::expected_one_of(known.iter().copied()),
-                };
-                let mut problem =
-                    Diagnostic::error(Code::UnknownFile, at, format!("no file is called `{name}`")).label(expected);
-                problem.help.extend(suggest::did_you_mean(&name.0, known));
-                self.say(problem);
-            }
-        }
-        for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
-            let Some(ioctl) = &step.ioctl else { return };
-            let at = path.join("ioctl").join("fields").join(field);
-            let why = match value {
-                Scalar::Integer(_) => None,
-                Scalar::Bool(_) => Some(Vec::new()),
-                Scalar::Text(source) if source.contains("{{") => None,
-                Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
-            };
-            if let Some(help) = why {
-                let mut problem = Diagnostic::error(Code::InvalidField, at, format!("`{value}` is no number"))
-                    .label("expected a number such as 7, -1, 0x1000 or 4KiB, or an expression for one");
-                problem.help = help;
-                self.say(problem);
-            }
-            let request = ioctl.request.request();
-            if request.field(field).is_none() {
-                let known = || request.fields.iter().map(|field| field.name);
-                let at = path.join("ioctl").join("fields").join(field);
-                let title = format!("{} has no field `{field}`", request.name);
-                let mut problem = Diagnostic::error(Code::UnknownField, at, title)
-                    .at(Target::Key)
-                    .label(suggest::expected_one_of(known()));
-                problem.help.extend(suggest::did_you_mean(field, known()));
-                self.say(problem);
-            }
-        }
-    }
+/// The names under which steps save what such verbs make.
+pub(super) fn saved<'s>(steps: &'s [Placed], makes: impl Fn(&About) -> bool) -> Vec<&'s str> {
+    let made = steps.iter().filter(|placed| makes(placed.step.verb.about()));
+    made.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, MOST_COMBINATIONS, combinations};
-use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, is_computed, names};
+use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, is_computed, names, verb::Key};
 use crate::model::code::Code;
 
 /// Something with a name, and where it gets it.
@@ -53,8 +53,11 @@ impl Checker<'_> {
             if let Some(name) = &step.save {
                 given.push(Given { giver: path, key: "save", below: None, name: &name.0, what: RESULT });
             }
-            if let Some((verb, name)) = step.counts() {
-                given.push(Given { giver: path, key: verb, below: Some("as"), name: &name.0, what: COUNT });
+            for (below, key) in step.keys() {
+                if let Key::Count(name) = key {
+                    let (key, below) = (step.verb.name(), Some(below.last()));
+                    given.push(Given { giver: path, key, below, name: &name.0, what: COUNT });
+                }
             }
         }
         let scenario = self.scenario;

@@ -8,8 +8,10 @@ use super::{
     written::{names_in, steps_of},
 };
 use crate::language::{
-    Case, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scenario, Target, Version, every_step,
-    is_computed, text::suggest,
+    Case, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
+    every_step, is_computed,
+    text::suggest,
+    verb::{Key, Verb},
 };
 use crate::model::code::Code;
 
@@ -200,7 +202,8 @@ impl Checker<'_> {
         let mut deepest = 0;
         let at = Path::root().join("procedures").join(name).join("steps");
         for placed in every_step(&procedure.steps, &at) {
-            let Some(called) = &placed.step.call else { continue };
+            let Verb::Call(call) = &placed.step.verb else { continue };
+            let called = &call.procedure;
             let at = placed.path.join("call");
             if depths.get(called.0.as_str()) == Some(&None) {
                 let way = callers.iter().skip_while(|caller| **caller != called.0).skip(1);
@@ -241,9 +244,10 @@ impl Checker<'_> {
 
     /// Whether a step hands the region on to a procedure.
     pub(super) fn hands_on(steps: &[Placed], region: &str) -> bool {
-        let values = |with: &crate::language::Ordered<crate::language::Scalar>| {
-            with.iter().any(|(_, value)| matches!(value, crate::language::Scalar::Text(text) if text == region))
-        };
-        steps.iter().any(|placed| values(&placed.step.with))
+        let is_region = |value: &Scalar| matches!(value, Scalar::Text(text) if text == region);
+        steps.iter().flat_map(|placed| placed.step.keys()).any(|(_, key)| match key {
+            Key::Arguments(arguments) => arguments.iter().any(|(_, value)| is_region(value)),
+            _ => false,
+        })
     }
 }

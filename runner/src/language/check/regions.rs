@@ -1,67 +1,15 @@
 //! What a region says fits its memory.
 
 use super::Checker;
-use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Size, Step, Target, expected_one_of};
+use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Target, expected_one_of, verb::Fit};
 use crate::model::code::Code;
 
-/// What a size has to be beyond a size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    Any,
-    /// Something to map.
-    NotZero,
-    /// Something to do.
-    Rounds,
-    /// The value of a byte.
-    Byte,
-    /// A page or an alignment.
-    PowerOfTwo,
-    /// The number of a BAR.
-    Bar,
-    /// Where a register of so many bytes is.
-    Register(u64),
-}
-
-impl Fit {
-    /// What a verb's key has to be.
-    pub fn of_step(step: &Step, verb: &str, key: &str) -> Fit {
-        let mmio = (step.mmio_read.as_ref().map(|verb| verb.bits))
-            .or(step.mmio_write.as_ref().map(|verb| verb.bits))
-            .or(step.mmio_poll.as_ref().map(|verb| verb.bits));
-        match (verb, key, mmio) {
-            ("repeat" | "parallel", ..) => Fit::Rounds,
-            ("fill" | "compare", "size", _) => Fit::NotZero,
-            ("fill" | "compare", "value", _) => Fit::Byte,
-            ("mmio_read" | "mmio_write" | "mmio_poll", "bar", _) => Fit::Bar,
-            ("mmio_read" | "mmio_write" | "mmio_poll", "offset", Some(bits)) => Fit::Register(u64::from(bits.0) / 8),
-            _ => Fit::Any,
-        }
-    }
-
-    /// What every region's key of this name has to be.
-    pub fn of(key: &str) -> Fit {
-        match key {
-            "size" => Fit::NotZero,
-            "page" | "align" => Fit::PowerOfTwo,
-            _ => Fit::Any,
-        }
-    }
-
-    /// What is expected instead, where the size does not fit.
-    pub fn refuses(self, size: Size) -> Option<&'static str> {
-        match self {
-            Fit::NotZero if size.0 == 0 => Some("expected at least one byte"),
-            Fit::Rounds if size.0 == 0 => Some("expected at least 1: what is never done is never checked"),
-            Fit::Byte if size.0 > 0xff => Some("expected at most 0xff, the largest value of a byte"),
-            Fit::PowerOfTwo if !size.0.is_power_of_two() || size.0 < 4096 => {
-                Some("expected a power of two of at least 4KiB")
-            }
-            Fit::Bar if size.0 > 5 => Some("expected 0 to 5: a device has six BARs at most"),
-            Fit::Register(bytes) if !size.0.is_multiple_of(bytes) => {
-                Some("expected a multiple of the register's width, which `bits` says: 32 unless given")
-            }
-            _ => None,
-        }
+/// What every region's key of this name has to be.
+pub(super) fn fit(key: &str) -> Fit {
+    match key {
+        "size" => Fit::NotZero,
+        "page" | "align" => Fit::PowerOfTwo,
+        _ => Fit::Any,
     }
 }
 
@@ -120,7 +68,7 @@ impl Checker<'_> {
         }
         for (key, value) in [("size", &region.size), ("page", &region.page), ("align", &region.align)] {
             if let Some(Dynamic::Is(size)) = value
-                && let Some(expected) = Fit::of(key).refuses(*size)
+                && let Some(expected) = fit(key).refuses(*size)
             {
                 self.say(
                     Diagnostic::error(Code::BadSize, path.join(key), format!("`{key}` is {size}")).label(expected),

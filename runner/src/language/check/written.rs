@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use super::regions::Fit;
+use super::regions;
 use crate::language::expression::eval::Name;
 use crate::language::{
-    ByBackend, Case, Dynamic, ExpressionError, Ioctl, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Tail,
-    Template, every_step, is_computed, undeclared,
+    ByBackend, Case, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Template,
+    every_step, is_computed, undeclared,
+    verb::{Fit, Key, Object, Tail, Where},
 };
 
 /// What an expression has to give.
@@ -117,7 +118,7 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
                 Some(name) => Place::below(path, ["regions", name, key]),
                 None => Place::below(path, ["region", key]),
             };
-            all.fitting(place, value, Fit::of(key), When::OPEN);
+            all.fitting(place, value, regions::fit(key), When::OPEN);
         }
     }
     if let Some(expect) = &case.expect {
@@ -135,37 +136,42 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
     }
     for (index, Placed { step, path, .. }) in steps.iter().enumerate() {
         let when = When::step(index);
-        for (verb, key, value) in step.sizes() {
-            all.fitting(Place::below(path, [verb, key]), value, Fit::of_step(step, verb, key), when);
-        }
-        for (name, value) in step.with.iter() {
-            if let Some(source) = is_computed(value) {
-                all.add(Place::below(path, ["with", name]), source, Kind::Number, when);
+        for (below, key) in step.keys() {
+            let [first, second] = below.0;
+            let place = || Place::Below(path, [first, second, None, None]);
+            let within = |name| Place::Below(path, [first, second, Some(name), None]);
+            match key {
+                Key::Size(value, fit) => all.fitting(place(), value, fit, when),
+                Key::Place(Where::At(iova)) => all.size(place(), iova, when),
+                Key::Object(Object::Id(id)) => all.size(place(), id, when),
+                Key::Text(text) | Key::Tail(Tail::Text(text)) => all.text(place, text, when),
+                Key::Interrupt(Dynamic::Expression(source)) => all.add(place(), source, Kind::Interrupt, when),
+                Key::Truth(Dynamic::Expression(source)) => all.add(place(), source, Kind::Bool, when),
+                Key::Fields(values) | Key::Arguments(values) => {
+                    for (name, value) in values.iter() {
+                        is_computed(value).into_iter().for_each(|it| all.add(within(name), it, Kind::Number, when));
+                    }
+                }
+                Key::Ranges(ranges) => {
+                    for (index, range) in ranges.iter().enumerate() {
+                        let at = below.of(path).join(index);
+                        all.size(Place::Made(at.join("start")), &range.start, when);
+                        all.size(Place::Made(at.join("last")), &range.last, when);
+                    }
+                }
+                Key::Place(Where::Kernel)
+                | Key::Object(Object::Named(_))
+                | Key::Tail(Tail::Bytes(_))
+                | Key::Interrupt(Dynamic::Is(_))
+                | Key::Truth(Dynamic::Is(_))
+                | Key::Region(_)
+                | Key::File(_)
+                | Key::Opened(_)
+                | Key::Count(_)
+                | Key::Word => {}
             }
-        }
-        for (verb, key, text) in step.texts() {
-            all.text(|| Place::below(path, [verb, key]), text, when);
-        }
-        if let Some((verb, Dynamic::Expression(source))) = step.irq_index() {
-            all.add(Place::below(path, [verb, "index"]), source, Kind::Interrupt, when);
-        }
-        for (index, range) in step.allowed_ranges().iter().enumerate() {
-            let at = path.join("allow_iovas").join("ranges").join(index);
-            all.size(Place::Made(at.join("start")), &range.start, when);
-            all.size(Place::Made(at.join("last")), &range.last, when);
-        }
-        for (field, value) in step.ioctl.iter().flat_map(|ioctl| ioctl.fields.iter()) {
-            if let Some(source) = is_computed(value) {
-                all.add(Place::below(path, ["ioctl", "fields", field]), source, Kind::Number, when);
-            }
-        }
-        if let Some(Ioctl { tail: Tail::Text(text), .. }) = step.ioctl.as_deref() {
-            all.text(|| Place::below(path, ["ioctl", "tail"]), text, when);
         }
         all.outcomes(path, None, step.expect.as_ref(), When::outcome(index));
-        if let Some(Dynamic::Expression(source)) = &step.check {
-            all.add(Place::below(path, ["check"]), source, Kind::Bool, when);
-        }
     }
     all.0
 }

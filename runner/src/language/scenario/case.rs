@@ -103,7 +103,7 @@ impl Scenario {
         let steps = |case: &'_ Case| {
             every_step(case.steps.as_deref().unwrap_or_default(), &Path::root())
                 .iter()
-                .any(|placed| placed.step.call.is_some())
+                .any(|placed| matches!(placed.step.verb, crate::language::verb::Verb::Call(_)))
         };
         self.cases.iter().any(steps)
     }

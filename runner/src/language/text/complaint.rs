@@ -26,7 +26,18 @@ pub struct Complaint {
     /// The byte range within the scalar's text, for mistakes inside expressions.
     pub inside: Option<Range<usize>>,
     /// The key of the visited mapping that is to blame, rather than the mapping.
-    pub at: Option<Box<(String, Target)>>,
+    pub at: Option<Box<Blamed>>,
+}
+
+/// A key of the visited mapping that is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blamed {
+    /// The key.
+    pub key: String,
+    /// Whether its value is to blame, or the key itself.
+    pub target: Target,
+    /// Another key of the mapping that has to do with it, and why.
+    pub note: Option<(String, &'static str)>,
 }
 
 thread_local! {
@@ -103,14 +114,23 @@ impl Complaint {
     /// Blames a key of the visited mapping.
     #[must_use]
     pub fn at_key(mut self, key: impl fmt::Display) -> Self {
-        self.at = Some(Box::new((key.to_string(), Target::Key)));
+        self.at = Some(Box::new(Blamed { key: key.to_string(), target: Target::Key, note: None }));
         self
     }
 
     /// Blames the value of a key of the visited mapping.
     #[must_use]
     pub fn at_value(mut self, key: impl fmt::Display) -> Self {
-        self.at = Some(Box::new((key.to_string(), Target::Value)));
+        self.at = Some(Box::new(Blamed { key: key.to_string(), target: Target::Value, note: None }));
+        self
+    }
+
+    /// Points at another key of the visited mapping, beside the one that is to blame.
+    #[must_use]
+    pub fn note(mut self, key: impl fmt::Display, why: &'static str) -> Self {
+        if let Some(at) = &mut self.at {
+            at.note = Some((key.to_string(), why));
+        }
         self
     }
 

@@ -10,6 +10,7 @@ use super::node::{Node, Value};
 use super::path::{Path, Segment};
 use super::suggest::{self, shorten};
 use super::syntax::BEGINNING;
+use crate::language::{scenario::step::VERB, verb::Verb};
 use crate::model::code::Code;
 
 /// Why decoding stopped, and where.
@@ -168,13 +169,14 @@ fn plain_words(expected: &str) -> String {
 /// A struct's name as a person says it, with its article: `MapStep` is "a map step".
 pub(in crate::language) fn place(name: &str) -> String {
     match name {
-        "Map" | "Unmap" | "Pagesize" | "Expect" | "Attach" | "Destroy" => return format!("`{}`", name.to_lowercase()),
+        "Map" | "Unmap" | "Gone" | "Pagesize" | "Expect" | "Attach" | "Destroy" => {
+            return format!("`{}`", name.to_lowercase());
+        }
         "MapFile" => return "`map_file`".to_owned(),
         "IoasCopy" => return "`copy`".to_owned(),
         "InIoas" => return "this step".to_owned(),
         "Hwpt" => return "a `hwpt`".to_owned(),
         "AllowIovas" => return "`allow_iovas`".to_owned(),
-        "Range" => return "a range".to_owned(),
         "NoArguments" => return "a step that takes nothing".to_owned(),
         "BackendOptions" => return "a backend's options".to_owned(),
         _ => {}
@@ -249,6 +251,9 @@ impl Site {
                 });
                 diagnostic
             }
+            Kind::Missing(VERB) => Diagnostic::error(Code::NoVerb, path, "a step that does nothing")
+                .label(suggest::expected_one_of(Verb::NAMES.iter().copied()))
+                .help("keys that belong to the step above stand in its column, without a `-` of their own"),
             Kind::Missing(key) => {
                 let place = self.place.as_deref().unwrap_or("this mapping");
                 let title = format!("missing key `{key}` in {place}");
@@ -299,13 +304,20 @@ impl Site {
 
 /// A complaint as the diagnostic at a path.
 pub(in crate::language) fn complained(mut path: Path, mut target: Target, complaint: &Complaint) -> Diagnostic {
+    let mut note = None;
     if let Some(at) = &complaint.at {
-        path.push(at.0.as_str());
-        target = at.1;
+        note = at.note.as_ref().map(|(key, why)| (path.join(key.as_str()), *why));
+        path.push(at.key.as_str());
+        target = at.target;
     }
+    let problem = Diagnostic::error(complaint.code, path, complaint.title.as_str()).at(target);
+    let problem = match note {
+        Some((path, why)) => problem.note(path, Target::Key, why),
+        None => problem,
+    };
     Diagnostic {
         inside: complaint.inside.clone(),
         help: complaint.help.clone(),
-        ..Diagnostic::error(complaint.code, path, complaint.title.as_str()).at(target).label(complaint.label.as_str())
+        ..problem.label(complaint.label.as_str())
     }
 }

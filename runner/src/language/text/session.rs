@@ -9,6 +9,7 @@ use super::node::Node;
 use super::path::{Path, Segment};
 use super::shape::Shape;
 use super::stand_in::ATTEMPTS;
+use crate::language::scenario::step::VERB;
 use crate::model::code::Code;
 
 /// A value that was reported is not decoded again.
@@ -169,7 +170,10 @@ impl Session {
                 let parent = site.path.parent().and_then(|above| node_at(root, &self.base, &above));
                 let is_beside =
                     parent.zip(self.shape()).is_some_and(|(parent, shape)| shape.is_beside(&site, key, parent));
-                match is_beside || self.is_misspelt(&site, key) {
+                // A step without a verb is told of unless something else is wrong in it, which may be its verb.
+                let is_told =
+                    *key == VERB && self.found.borrow().iter().any(|found| found.path.starts_with(&site.path));
+                match is_beside || is_told || self.is_misspelt(&site, key) {
                     true => repairs.made_up.push(site.path.join(*key)),
                     false => self.report(&site, &kind),
                 }
@@ -188,7 +192,7 @@ impl Session {
                 }
                 let mut nodes = site.nodes.clone();
                 if let Some(at) = &complaint.at
-                    && let Some(value) = node_at(root, &self.base, &site.path).and_then(|node| node.get(&at.0))
+                    && let Some(value) = node_at(root, &self.base, &site.path).and_then(|node| node.get(&at.key))
                 {
                     nodes.push(address(value));
                 }

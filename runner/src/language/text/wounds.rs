@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::diagnostic::Diagnostic;
 use super::node::{Node, Value};
 use super::path::{Path, Segment};
-use crate::language::Step;
+use crate::language::verb::Verb;
 use crate::model::code::Code;
 
 /// Keys whose presence decides what is expected beside them; a step's verbs are such too.
@@ -79,7 +79,7 @@ impl Wounds {
     /// Whether something beside a path could not be read that may have changed what is expected there.
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
-            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Step::VERBS.contains(&&**key));
+            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Verb::NAMES.contains(&&**key));
             wound.parent() == path.parent() && (leaned_on || matches!(code, Code::UnknownKey | Code::MissingKey | Code::MergeKey))
         })
     }

@@ -1,0 +1,60 @@
+//! The objects of IOMMUFD that a case makes, and the devices that it attaches elsewhere: all of it is taken back after the case.
+
+use std::collections::BTreeSet;
+
+use super::{
+    case::Execution,
+    fixture::{Open, Unclean},
+};
+use crate::{event::Observation, model::Errno, uapi::iommufd};
+
+/// What a case made and moved on the open device's IOMMUFD, for it to be taken back.
+#[derive(Default)]
+pub struct Objects {
+    /// What it made, in order.
+    pub made: Vec<u32>,
+    /// The devices that it attached elsewhere, or detached, by their numbers.
+    pub moved: BTreeSet<usize>,
+    /// Whether it destroyed the device's own address space.
+    homeless: bool,
+}
+
+impl Objects {
+    /// Takes over what a thread made and moved.
+    pub fn take_over(&mut self, other: Objects) {
+        self.made.extend(other.made);
+        self.moved.extend(other.moved);
+        self.homeless |= other.homeless;
+    }
+
+    /// Notes that an object was destroyed. Returns whether it was the device's `own` address space.
+    pub fn destroyed(&mut self, object: u32, own: u32) -> bool {
+        self.made.retain(|made| *made != object);
+        self.homeless |= object == own;
+        object == own
+    }
+}
+
+impl Execution<'_> {
+    /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
+    pub fn take_back(&mut self, open: &Open) -> Result<Vec<Observation>, Unclean> {
+        let Objects { mut made, moved, homeless } = std::mem::take(&mut self.objects);
+        let Some(own) = open.session.ioas() else { return open.clean() };
+        let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
+        for number in moved {
+            let device = open.device(number).session.device();
+            let back = if homeless { device.detach() } else { device.attach(own.id()).map(drop) };
+            // A device that is detached already is what was wanted.
+            back.or_else(|errno| if homeless { Ok(()) } else { Err(errno) })
+                .map_err(|errno| failed("attach the device to its own address space again".into(), errno))?;
+        }
+        // What was made last may use what was made first.
+        while let Some(id) = made.pop() {
+            match iommufd::destroy(own.fd(), id, self.tracer) {
+                Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                Err(errno) => return Err(failed(format!("destroy object {id}, which nothing uses any more"), errno)),
+            }
+        }
+        if homeless { open.no_leaves().map(|()| Vec::new()) } else { open.clean() }
+    }
+}

@@ -1,0 +1,33 @@
+use std::collections::BTreeSet;
+
+use super::{Act, Running};
+use crate::{
+    engine::{
+        checks::readable,
+        failure::{End, Problem},
+    },
+    language::{Dynamic, undeclared, verb::Check},
+    model::code::Code,
+};
+
+impl Act for Check {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Check(expression) = self;
+        let (scope, at) = (&step.case.scope, step.verb_at());
+        step.case.checks += 1;
+        let truth = expression.resolve(scope);
+        if truth.map_err(|error| End::Error(Problem::expression(at.clone(), &error)))? {
+            return Ok(());
+        }
+        let mut problem = Problem::new(Code::Check, at, "the check is not true").label("expected true");
+        if let Dynamic::Expression(source) = expression {
+            let names = undeclared(source).unwrap_or_default();
+            for name in names.iter().map(|name| name.name.as_str()).collect::<BTreeSet<_>>() {
+                if let Some(value) = scope.get(name) {
+                    problem = problem.help(format!("{name} is {}", readable(value)));
+                }
+            }
+        }
+        Err(End::Failed(problem))
+    }
+}

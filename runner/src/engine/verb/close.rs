@@ -1,0 +1,11 @@
+use super::{Act, Running};
+use crate::{engine::failure::End, language::verb::Close, uapi};
+
+impl Act for Close {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Close { file } = self;
+        let closed = step.case.files.remove(&file.0).ok_or_else(|| step.no_file("file", file))?;
+        uapi::close(closed, step.case.tracer);
+        step.compare(Ok(None))
+    }
+}

@@ -1,0 +1,169 @@
+//! The content of memory: parts of regions, and what they are filled with or have to hold.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::running::Running;
+use crate::{
+    engine::{
+        checks::amount,
+        failure::{End, Problem},
+    },
+    language::{Dynamic, Name, Path, Size, Template, verb::Bits},
+    model::{Errno, code::Code},
+    uapi::Mapping,
+};
+
+/// How much memory is looked at in one go, in bytes.
+pub const CHUNK: u64 = 64 << 10;
+
+/// Part of a region.
+pub struct Part<'h> {
+    /// The whole region.
+    pub memory: &'h Mapping,
+    /// Where the part begins, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// What memory is filled with, or has to hold.
+pub enum Content<'h> {
+    /// The bytes of a text's pattern.
+    Pattern(u64),
+    /// The same byte everywhere.
+    Byte(u8),
+    /// What another region holds.
+    Region(Part<'h>),
+}
+
+impl Content<'_> {
+    /// The bytes from `at` on.
+    pub fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Errno> {
+        match self {
+            Content::Pattern(seed) => pattern(*seed, at, into),
+            Content::Byte(byte) => into.fill(*byte),
+            Content::Region(part) => return part.memory.read(part.offset + at, into),
+        }
+        Ok(())
+    }
+}
+
+impl<'f> Running<'_, 'f, '_> {
+    /// The part of a region that a step is about.
+    pub fn part(
+        &self,
+        region: &Name,
+        offset: &Option<Dynamic<Size>>,
+        size: &Option<Dynamic<Size>>,
+    ) -> Result<Part<'f>, End> {
+        let (offset, size) = (self.optional("offset", offset)?.unwrap_or(0), self.optional("size", size)?);
+        Part::new(region, &self.memory(region).mapping, offset, size, self.verb_at())
+    }
+
+    /// The place of a number in a region.
+    pub fn number_in(&self, region: &Name, offset: &Dynamic<Size>, bits: Bits) -> Result<Part<'f>, End> {
+        let (offset, size) = (self.size("offset", offset)?, u64::from(bits.0) / 8);
+        Part::new(region, &self.memory(region).mapping, offset, Some(size), self.verb_at())
+    }
+
+    /// What a step says that the content is.
+    pub fn content(&self, text: &Option<Template>, value: &Option<Dynamic<Size>>) -> Result<Content<'f>, End> {
+        if let Some(byte) = self.optional("value", value)? {
+            return u8::try_from(byte).map(Content::Byte).map_err(|_| {
+                let problem =
+                    Problem::new(Code::OutOfRange, self.at("value"), format!("{byte:#x} does not fit a byte"));
+                End::Error(problem.label("expected at most 0xff"))
+            });
+        }
+        let text = text.as_ref().expect("the check wants a pattern or a value");
+        Ok(Content::Pattern(seed(&self.text("pattern", text)?)))
+    }
+}
+
+impl<'h> Part<'h> {
+    /// The part of a region that begins at `offset`; the rest of the region if it has no size.
+    pub fn new(name: &Name, memory: &'h Mapping, offset: u64, size: Option<u64>, at: Path) -> Result<Part<'h>, End> {
+        let rest = memory.len().saturating_sub(offset);
+        let size = size.unwrap_or(rest);
+        if size > 0 && size <= rest {
+            return Ok(Part { memory, offset, size });
+        }
+        let title = match size {
+            0 => format!("no bytes of region `{name}` are meant"),
+            _ => format!("region `{name}` does not hold {} from offset {offset:#x} on", amount(size)),
+        };
+        let label = format!("expected at least one byte within its {}", amount(memory.len()));
+        Err(End::Error(Problem::new(Code::OutOfRange, at, title).label(label)))
+    }
+
+    /// Its at most eight bytes as a number.
+    pub fn number(&self) -> Result<u64, Errno> {
+        let mut bytes = [0; 8];
+        fence(Ordering::SeqCst);
+        self.memory.read(self.offset, &mut bytes[..self.size as usize])?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Where each chunk of `size` bytes begins, and how long it is.
+pub fn chunks(size: u64) -> impl Iterator<Item = (u64, usize)> {
+    (0..size).step_by(CHUNK as usize).map(move |at| (at, CHUNK.min(size - at) as usize))
+}
+
+/// A number for a text: FNV-1a.
+fn seed(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The bytes of a pattern from `at` on: eight by eight the numbers that splitmix64 gives from the seed on.
+fn pattern(seed: u64, at: u64, into: &mut [u8]) {
+    for (index, byte) in into.iter_mut().enumerate() {
+        let at = at + index as u64;
+        let mut mixed = seed.wrapping_add((at / 8 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        *byte = (mixed ^ (mixed >> 31)).to_le_bytes()[(at % 8) as usize];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_the_same_from_wherever_it_is_read() {
+        let mut whole = vec![0; 1000];
+        pattern(seed("sent"), 0, &mut whole);
+        for at in [1, 7, 8, 9, 500] {
+            let mut part = vec![0; 100];
+            pattern(seed("sent"), at, &mut part);
+            assert_eq!(part, whole[at as usize..at as usize + 100]);
+        }
+    }
+
+    #[test]
+    fn content_that_was_moved_or_is_anothers_is_noticed() {
+        let mut sent = vec![0; 4096];
+        pattern(seed("sent"), 0, &mut sent);
+        let mut other = vec![0; 4096];
+        pattern(seed("sent "), 0, &mut other);
+        let alike = sent.iter().zip(&other).filter(|(a, b)| a == b).count();
+        assert!(alike < 64, "{alike} of 4096 bytes are alike");
+        let mut words: Vec<&[u8]> = sent.chunks(8).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 512);
+    }
+
+    #[test]
+    fn chunks_cover_every_byte_once() {
+        for size in [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+            let mut next = 0;
+            for (at, length) in chunks(size) {
+                assert_eq!(at, next);
+                next = at + length as u64;
+            }
+            assert_eq!(next, size);
+        }
+    }
+}

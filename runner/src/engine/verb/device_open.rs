@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{
+    engine::{
+        devices::{abilities, cannot_open},
+        failure::{End, Problem},
+        fixture::Open,
+    },
+    language::verb::DeviceOpen,
+    model::code::Code,
+};
+
+impl Act for DeviceOpen {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let DeviceOpen { token } = self;
+        let token = token.as_ref().map_or(Ok(None), |token| step.token(token))?;
+        let (opened, current) = (step.case.opened.clone(), step.case.current);
+        let bdf = step.case.devices.bdf(current);
+        if opened.get(current).is_some() {
+            let problem = Problem::new(Code::Open, step.verb_at(), format!("{bdf} is open already"));
+            return Err(End::Error(problem.label("expected a `device_close` before")));
+        }
+        let space = opened.space(step.case.planned.backend, bdf, step.case.tracer);
+        let session = match space.and_then(|space| space.open(bdf, token.as_ref())) {
+            Ok(session) => session,
+            Err(error) if error.is_missing() => return Err(End::Skipped(error.to_string())),
+            Err(error) => {
+                opened.close_space();
+                step.save(Value::UNDEFINED);
+                return match error.errno() {
+                    Some(errno) => step.compare(Err(errno)),
+                    None => Err(End::Error(Problem::new(Code::Open, step.verb_at(), error.to_string()))),
+                };
+            }
+        };
+        let open = Open::new(session, step.case.tracer).map_err(|error| cannot_open(error, step.verb_at()))?;
+        step.save(Value::from_pairs(abilities(&open)));
+        opened.add(current, Arc::new(open));
+        step.compare(Ok(None))
+    }
+}

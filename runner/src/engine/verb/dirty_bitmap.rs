@@ -1,0 +1,37 @@
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{
+    engine::failure::{End, Problem},
+    language::verb::DirtyBitmap,
+    model::code::Code,
+    uapi::dirty,
+};
+
+/// The most pages whose bits become elements of a list.
+const MOST_PAGES: u64 = 1 << 20;
+
+impl Act for DirtyBitmap {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let DirtyBitmap { iova, size, page, hwpt, keep } = self;
+        let (iova, size) = (step.size("iova", iova)?, step.size("size", size)?);
+        let page = step.optional("page", page)?.unwrap_or(4096);
+        let pages = size / page.max(1);
+        if pages > MOST_PAGES {
+            let title = format!("a range of {pages} pages is too long for a list of them");
+            let problem = Problem::new(Code::OutOfRange, step.at("size"), title);
+            return Err(End::Error(problem.label(format!("expected at most {MOST_PAGES} pages"))));
+        }
+        let (hwpt, tracer) = (step.object("hwpt", hwpt)?, step.case.tracer);
+        let got = match (step.open()?.session.container(), hwpt) {
+            (Some(container), _) => dirty::type1_dirty_bitmap(container.fd(), iova, size, page, tracer),
+            (None, Some(hwpt)) => dirty::hwpt_dirty_bitmap(step.own()?.fd(), hwpt, iova, size, page, *keep, tracer),
+            (None, None) => return Err(step.no_hwpt()),
+        };
+        step.gave(got, |bitmap| {
+            let dirty = bitmap.dirty().map(|number| iova.wrapping_add(number.wrapping_mul(page)));
+            let dirty: Vec<u64> = dirty.collect();
+            Value::from_pairs([("pages", Value::from(bitmap.pages())), ("dirty", Value::from(dirty))])
+        })
+    }
+}

@@ -1,0 +1,22 @@
+use super::{Act, Running};
+use crate::{
+    engine::{device::Changed, failure::End},
+    language::verb::DirtyTracking,
+    uapi::dirty,
+};
+
+impl Act for DirtyTracking {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let DirtyTracking { enable, hwpt } = self;
+        let (hwpt, tracer) = (step.object("hwpt", hwpt)?, step.case.tracer);
+        let got = match (step.open()?.session.container(), hwpt) {
+            (Some(container), _) => {
+                step.case.device.changed = Changed::More;
+                dirty::type1_set_dirty_tracking(container.fd(), *enable, tracer)
+            }
+            (None, Some(hwpt)) => dirty::hwpt_set_dirty_tracking(step.own()?.fd(), hwpt, *enable, tracer),
+            (None, None) => return Err(step.no_hwpt()),
+        };
+        step.done(got)
+    }
+}

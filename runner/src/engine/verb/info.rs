@@ -1,0 +1,21 @@
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{
+    engine::failure::End,
+    language::verb::{InIoas, Info},
+};
+
+impl Act for Info {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Info(InIoas { ioas }) = self;
+        let got = step.with_iommu(ioas, |iommu| iommu.info())?;
+        step.gave(got, |info| {
+            Value::from_pairs([
+                ("page_sizes", Value::from(info.page_sizes.unwrap_or(0))),
+                ("dma_avail", Value::from(info.dma_avail)),
+                ("iova_alignment", Value::from(info.iova_alignment)),
+            ])
+        })
+    }
+}

@@ -1,0 +1,14 @@
+use super::{Act, Running};
+use crate::{
+    engine::failure::End,
+    language::verb::{Ioas, NoArguments},
+    uapi::iommufd,
+};
+
+impl Act for Ioas {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Ioas(NoArguments {}) = self;
+        let got = iommufd::ioas_alloc(step.own()?.fd(), step.case.tracer);
+        step.made(got)
+    }
+}

@@ -1,0 +1,93 @@
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{
+    engine::{
+        device::Changed,
+        failure::{End, Problem},
+    },
+    language::{
+        Scalar, Size, eval,
+        verb::{Ioctl, Tail},
+    },
+    model::{Bdf, code::Code},
+    uapi::Mapping,
+};
+
+impl Act for Ioctl {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Ioctl { request, on, fields, size, tail } = self;
+        let request = request.request();
+        let mut values = Vec::new();
+        for (field, value) in fields.iter() {
+            values.push((field, number(step, field, value)?));
+        }
+        let refused = |step: &Running, why: &dyn std::fmt::Display| {
+            End::Error(Problem::new(Code::Refused, step.verb_at(), why.to_string()))
+        };
+        let size = step.optional("size", size)?.map(u32::try_from).transpose();
+        let size = size.map_err(|_| refused(step, &"the size does not fit 32 bits"))?;
+        let memory: Vec<&Mapping> = step.frame.held.iter().map(|held| &*held.mapping).collect();
+        let tail = bytes(step, tail)?;
+        let prepared = request.prepare(&values, size, &tail, &memory).map_err(|error| refused(step, &error))?;
+        let (file, of_fixture) = step.file(on)?;
+        let mut answer = prepared.call(file, step.case.tracer).map_err(|error| refused(step, &error))?;
+        let result = answer.value.as_ref().copied().unwrap_or(-1);
+        let written = answer.fields.iter().map(|(name, value)| (*name, Value::from(*value)));
+        step.save(Value::from_pairs([("result", Value::from(result))].into_iter().chain(written)));
+        // A file that the kernel made is the case's under the name of the result; without a name it is closed here.
+        if let (Some(name), Some(file)) = (&step.planned.step.save, answer.files.pop()) {
+            step.case.files.insert(name.0.clone(), file);
+        }
+        let outcome = step.compare_as(request.name, answer.value.map(|_| None));
+        let Some(open) = step.device.filter(|_| of_fixture) else { return outcome };
+        let given = |field: &str| values.iter().find(|(name, _)| *name == field).map_or(0, |(_, value)| *value);
+        let written = |field: &str| {
+            let found = answer.fields.iter().find(|(name, _)| *name == field);
+            found.map_or_else(|| given(field), |(_, value)| *value)
+        };
+        let (ioas, backend) = (open.session.ioas().map(|ioas| ioas.id()), open.session.true_name());
+        let followed = step.case.mappings.request(backend, ioas, request.name, answer.value, &given, &written);
+        // Whatever else was done to the open device, the next case is not to find it so.
+        if followed != Ok(true) {
+            step.case.device.changed = Changed::More;
+        }
+        outcome?;
+        step.reported(followed.map(drop))
+    }
+}
+
+/// The bytes behind a request's struct.
+fn bytes(step: &Running, tail: &Tail) -> Result<Vec<u8>, End> {
+    let text = match tail {
+        Tail::Bytes(bytes) => return Ok(bytes.clone()),
+        Tail::Text(text) => step.text("tail", text)?,
+    };
+    // A group may have other devices, which the user did not name.
+    if text.parse::<Bdf>().is_ok_and(|bdf| bdf != step.case.devices.bdf(step.case.current)) {
+        let title = format!("`{text}` is not the device under test");
+        let problem = Problem::new(Code::Refused, step.at("tail"), title);
+        return Err(End::Error(problem.label("expected `{{ device.bdf }}`")));
+    }
+    Ok(text.bytes().chain([0]).collect())
+}
+
+/// A field's value as the kernel gets it: negative numbers in two's complement.
+fn number(step: &Running, field: &str, value: &Scalar) -> Result<u64, End> {
+    let at = || step.at("fields").join(field);
+    let value = match value {
+        Scalar::Text(source) if source.contains("{{") => {
+            eval(&step.case.scope, source).map_err(|error| End::Error(Problem::expression(at(), &error)))?
+        }
+        Scalar::Text(source) => match source.parse::<Size>() {
+            Ok(size) => Value::from(size.0),
+            Err(_) => Value::from(source.as_str()),
+        },
+        other => other.value(),
+    };
+    let number = if value.is_integer() { i128::try_from(value.clone()).ok() } else { None };
+    let fits = |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
+    number.and_then(fits).ok_or_else(|| {
+        End::Error(Problem::new(Code::OutOfRange, at(), format!("`{value}` is not a number of 64 bits")))
+    })
+}

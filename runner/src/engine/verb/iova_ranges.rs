@@ -1,0 +1,13 @@
+use super::{Act, Running};
+use crate::{
+    engine::{case::ranges, failure::End},
+    language::verb::{InIoas, IovaRanges},
+};
+
+impl Act for IovaRanges {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let IovaRanges(InIoas { ioas }) = self;
+        let got = step.with_iommu(ioas, |iommu| iommu.iova_ranges())?;
+        step.gave(got, |found| ranges(&found))
+    }
+}

@@ -1,0 +1,23 @@
+use minijinja::Value;
+
+use super::{Act, Running, space::access};
+use crate::{engine::failure::End, language::verb::Map};
+
+impl Act for Map {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Map { region, iova, size, offset, access: allowed, ioas } = self;
+        let memory = &step.memory(region).mapping;
+        let (offset, size) = step.stretch(memory, region, offset, size)?;
+        let target = step.target(iova, size)?;
+        let (vaddr, access) = (memory.addr().wrapping_add(offset), access(*allowed));
+        let got = match target {
+            Some(iova) => step.with_iommu(ioas, |iommu| iommu.map(vaddr, iova, size, access).map(|()| iova))?,
+            None => step.space(ioas)?.map_anywhere(vaddr, size, access),
+        };
+        step.mapped(target, size, got, [("vaddr", Value::from(vaddr))])?;
+        if ioas.is_none() {
+            step.follow(got, size, access);
+        }
+        Ok(())
+    }
+}

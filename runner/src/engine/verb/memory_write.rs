@@ -1,0 +1,15 @@
+use std::sync::atomic::{Ordering, fence};
+
+use super::{Act, Running};
+use crate::{engine::failure::End, language::verb::MemoryWrite};
+
+impl Act for MemoryWrite {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let MemoryWrite { region, offset, bits, value } = self;
+        let value = step.fitting("value", value, *bits)?;
+        let part = step.number_in(region, offset, *bits)?;
+        let got = part.memory.write(part.offset, &value.to_le_bytes()[..part.size as usize]);
+        fence(Ordering::SeqCst);
+        step.done(got)
+    }
+}

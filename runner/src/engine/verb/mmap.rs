@@ -1,0 +1,28 @@
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{
+    engine::{device::width, failure::End, regions::prot},
+    language::verb::Mmap,
+    uapi::{Mapping, Placement},
+};
+
+impl Act for Mmap {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Mmap { on, offset, size, protection, private, bits } = self;
+        let (offset, size) = (step.size("offset", offset)?, step.size("size", size)?);
+        let (prot, tracer) = (prot(*protection), step.case.tracer);
+        let file = step.file(on)?.0;
+        let made = match private {
+            true => Mapping::private(file, offset, size, prot, tracer),
+            false => Mapping::device(file, offset, size, prot, Placement::default(), tracer),
+        };
+        let got = made.and_then(|mapping| match bits {
+            Some(bits) => mapping.mmio_read(0, width(*bits)).map(Some),
+            None => Ok(None),
+        });
+        let value = Value::from(got.ok().flatten());
+        step.save(Value::from_pairs([("mapped", Value::from(got.is_ok())), ("value", value)]));
+        step.compare(got.map(|_| None))
+    }
+}

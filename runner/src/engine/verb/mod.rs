@@ -1,0 +1,114 @@
+//! What the verbs do, one file each. What the language knows of a verb is in `language/verb/`, in a file of the same name.
+
+mod accounting;
+mod allow_iovas;
+mod attach;
+mod call;
+mod check;
+mod close;
+mod compare;
+mod config_read;
+mod config_write;
+mod content;
+mod copy;
+mod destroy;
+mod detach;
+mod device_close;
+mod device_info;
+mod device_open;
+mod dirty_bitmap;
+mod dirty_tracking;
+mod fill;
+mod gone;
+mod hw_info;
+mod hwpt;
+mod info;
+mod ioas;
+mod ioctl;
+mod iova_ranges;
+mod irq_disable;
+mod irq_enable;
+mod irq_info;
+mod irq_trigger;
+mod irq_wait;
+mod lab_fault;
+mod map;
+mod map_file;
+mod memory_poll;
+mod memory_read;
+mod memory_write;
+mod mmap;
+mod mmio_poll;
+mod mmio_read;
+mod mmio_write;
+mod open;
+mod option;
+mod pagesize;
+mod parallel;
+mod poll;
+mod pread;
+mod pwrite;
+mod region_info;
+mod repeat;
+mod reset;
+mod running;
+mod space;
+mod unmap;
+mod unmap_all;
+mod vf_token;
+
+use super::{
+    case::{Execution, Frame},
+    failure::{End, Problem},
+};
+use crate::{language::verb::*, model::code::Code, plan::PlannedStep, uapi::signal};
+use running::Running;
+
+/// Carries out a step of a verb.
+trait Act {
+    /// Does what the step says, keeps its result, and compares its outcome with the expected one.
+    fn act(&self, step: &mut Running) -> Result<(), End>;
+}
+
+/// Makes the way from a verb to what it does.
+macro_rules! dispatch {
+    ($($name:ident => $module:ident::$Verb:ident,)*) => {
+        fn of(verb: &Verb) -> &dyn Act {
+            match verb { $(Verb::$Verb(verb) => &**verb,)* }
+        }
+    };
+}
+verbs!(dispatch);
+
+/// Carries out steps one after the other.
+pub fn sequence<'a>(
+    case: &mut Execution<'a>,
+    steps: &[PlannedStep],
+    frame: &mut Frame<'_, 'a>,
+    say: &mut dyn FnMut(String),
+) -> Result<(), End> {
+    for planned in steps {
+        let verb = &planned.step.verb;
+        say(format!("{} at {}", verb.name(), frame.place(&planned.at)));
+        if signal::interrupted().is_some() {
+            // The runner knows why, and reports it.
+            return Err(End::Error(Problem::new(Code::Interrupted, planned.at.clone(), "the case was interrupted")));
+        }
+        case.count_step(&planned.at)?;
+        let number = planned.step.device.as_ref().map(|name| case.devices.number(&name.0));
+        let before = case.turn_to(number.unwrap_or(case.current));
+        // What the case opened itself, or what was open for it.
+        let opened = case.opened.get(case.current);
+        let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
+        let done = of(verb).act(&mut Running { case, planned, frame, say, device });
+        case.turn_to(before);
+        done?;
+        if !verb.about().is_followed {
+            case.mappings.lose(format!("what `{}` maps is not followed", verb.name()));
+        }
+        if let Some(open) = frame.open {
+            case.look_at_leaves(open, &planned.at, false)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+use std::collections::BTreeSet;
+
+use super::{Act, Running};
+use crate::{
+    engine::{
+        checks::amount,
+        failure::{End, Problem},
+    },
+    event::Unchecked,
+    language::{Size, verb::Pagesize},
+    model::code::Code,
+};
+
+impl Act for Pagesize {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Pagesize { iova, size, is } = self;
+        let written = &step.planned.outcome_at;
+        let (iova, size) = (step.size("iova", iova)?, step.some_bytes(size)?);
+        let expected = step.case.size(is, written)?;
+        if step.case.options.skip_pagesize {
+            let reason = "the scenario sets skip_pagesize for the backend".to_owned();
+            step.case.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
+            return Ok(());
+        }
+        let Some(leaves) = step.leaves(iova, size)? else { return Ok(()) };
+        step.case.checks += 1;
+        let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
+        let title = match leaves.iter().find(|leaf| leaf.page_size != expected) {
+            Some(leaf) => {
+                let sizes: BTreeSet<u64> = leaves.iter().map(|leaf| leaf.page_size).collect();
+                let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
+                let (sizes, expected) = (sizes.join(" and "), Size(expected));
+                format!("the page size is {sizes} (at iova {:#x}), expected {expected}", leaf.iova)
+            }
+            None if covered < size => {
+                let (size, covered) = (amount(size), amount(covered));
+                format!("the IOMMU's page table has entries for {covered} of the {size} at iova {iova:#x}")
+            }
+            None => return Ok(()),
+        };
+        let problem = Problem::new(Code::Pagesize, written.clone(), title);
+        Err(End::Failed(problem.label(format!("expected {} on {}", Size(expected), step.case.backend))))
+    }
+}
+
+/// How many bytes of a range a leaf covers.
+fn overlap(leaf: u64, page_size: u64, iova: u64, size: u64) -> u64 {
+    let end = leaf.saturating_add(page_size).min(iova.saturating_add(size));
+    end.saturating_sub(leaf.max(iova))
+}

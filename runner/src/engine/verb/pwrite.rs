@@ -1,0 +1,32 @@
+use super::{Act, Running};
+use crate::{
+    engine::{
+        device::Changed,
+        failure::{End, Problem},
+    },
+    language::verb::Pwrite,
+    model::code::Code,
+    uapi::access,
+};
+
+impl Act for Pwrite {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Pwrite { on, offset, size, value } = self;
+        let offset = step.size("offset", offset)?;
+        let mut bytes = vec![0; step.few_bytes(size)?];
+        let value = step.size("value", value)?;
+        let number = value.to_le_bytes();
+        let (first, rest) = number.split_at(bytes.len().min(8));
+        if rest.iter().any(|byte| *byte != 0) {
+            let title = format!("{value:#x} does not fit into {} bytes", bytes.len());
+            return Err(End::Error(Problem::new(Code::OutOfRange, step.at("value"), title)));
+        }
+        bytes[..first.len()].copy_from_slice(first);
+        let (file, of_fixture) = step.file(on)?;
+        let got = access::write_at(file, offset, &bytes, step.case.tracer);
+        if of_fixture {
+            step.case.device.changed = Changed::More;
+        }
+        step.gave_bytes(got.map(|written| written as u64))
+    }
+}

@@ -1,0 +1,21 @@
+use minijinja::Value;
+
+use super::{Act, Running};
+use crate::{engine::failure::End, language::verb::RegionInfo};
+
+impl Act for RegionInfo {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let RegionInfo { region } = self;
+        let index = step.small("region", region)?;
+        let got = step.open()?.session.device().region(index);
+        step.gave(got, |region| {
+            Value::from_pairs([
+                ("size", Value::from(region.size)),
+                ("offset", Value::from(region.offset)),
+                ("readable", Value::from(region.readable())),
+                ("writable", Value::from(region.writable())),
+                ("mappable", Value::from(region.mappable())),
+            ])
+        })
+    }
+}

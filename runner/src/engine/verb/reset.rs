@@ -1,0 +1,14 @@
+use super::{Act, Running};
+use crate::{
+    engine::failure::End,
+    language::verb::{NoArguments, Reset},
+};
+
+impl Act for Reset {
+    fn act(&self, step: &mut Running) -> Result<(), End> {
+        let Reset(NoArguments {}) = self;
+        let open = step.open()?;
+        step.case.device.changes(open);
+        step.done(open.session.device().reset())
+    }
+}

@@ -1,0 +1,157 @@
+//! Address spaces, and the other objects of IOMMUFD that steps name.
+
+use minijinja::Value;
+
+use super::running::Running;
+use crate::{
+    backend::{Access, Ioas, IoasRef, Iommu},
+    engine::{
+        checks::amount,
+        failure::{End, Problem},
+    },
+    language::{
+        self, Dynamic, Name, Size,
+        verb::{Object, Where},
+    },
+    model::{Errno, code::Code},
+    uapi::{Mapping, system},
+};
+
+impl<'s> Running<'s, '_, '_> {
+    /// Makes a call on an address space: the open device's, or another one that the step names.
+    pub fn with_iommu<T>(&self, ioas: &Option<Object>, call: impl FnOnce(&dyn Iommu) -> T) -> Result<T, End> {
+        match ioas {
+            None => Ok(call(self.open()?.session.iommu())),
+            Some(_) => Ok(call(&self.space(ioas)?)),
+        }
+    }
+
+    /// An address space of IOMMUFD: the one that the step names, or the device's own.
+    pub fn space(&self, ioas: &Option<Object>) -> Result<IoasRef<'s>, End> {
+        let own = self.own()?;
+        Ok(own.space(self.object("ioas", ioas)?.unwrap_or(own.id())))
+    }
+
+    /// The device's own address space on IOMMUFD.
+    pub fn own(&self) -> Result<&'s Ioas, End> {
+        self.open()?.session.ioas().ok_or_else(|| {
+            let title = format!("{} has no objects of IOMMUFD", self.case.planned.backend);
+            let problem = Problem::new(Code::OnlyIommufd, self.verb_at(), title);
+            End::Error(
+                problem.label("expected only on the backend iommufd").help("add `backends: [iommufd]` to the case"),
+            )
+        })
+    }
+
+    /// The number that IOMMUFD has for the device.
+    pub fn iommufd_id(&self) -> Result<u32, End> {
+        Ok(self.open()?.session.device().iommufd_id().expect("a device behind an IOAS is bound"))
+    }
+
+    /// The id of an object that the step may name.
+    pub fn object(&self, key: &str, object: &Option<Object>) -> Result<Option<u32>, End> {
+        object.as_ref().map(|object| self.id(key, object)).transpose()
+    }
+
+    /// The id of an object.
+    pub fn id(&self, key: &str, object: &Object) -> Result<u32, End> {
+        match object {
+            Object::Id(id) => self.small(key, id),
+            Object::Named(name) => {
+                let saved = self.case.scope.get(&name.0).and_then(|saved| saved.get_attr("id").ok());
+                saved.and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
+                    let title =
+                        format!("`{name}` is not an object: the step that was to make it failed, or did not run");
+                    End::Error(Problem::new(Code::NoObject, self.at(key), title))
+                })
+            }
+        }
+    }
+
+    /// Notes that the case made an object, keeps its id, and compares the outcome.
+    pub fn made(&mut self, got: Result<u32, Errno>) -> Result<(), End> {
+        self.case.objects.made.extend(got.ok());
+        self.gave(got, |id| Value::from_pairs([("id", id)]))
+    }
+
+    /// Notes that the device is no longer attached where it was.
+    pub fn moved(&mut self) {
+        self.case.objects.moved.insert(self.case.current);
+    }
+
+    /// Why nothing can be said of dirty pages on IOMMUFD.
+    pub fn no_hwpt(&self) -> End {
+        let title = "on iommufd it is a page table that notes what is written";
+        End::Error(Problem::new(Code::MissingKey, self.verb_at(), title).label("expected `hwpt` beside its other keys"))
+    }
+
+    /// Which part of a region is mapped: where it begins and how long it is, in bytes.
+    pub fn stretch(
+        &self,
+        memory: &Mapping,
+        region: &Name,
+        offset: &Option<Dynamic<Size>>,
+        size: &Option<Dynamic<Size>>,
+    ) -> Result<(u64, u64), End> {
+        let offset = self.optional("offset", offset)?.unwrap_or(0);
+        // What lies beyond is not the case's, and a device could be made to write there.
+        let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
+            let title = format!("the offset {offset:#x} lies beyond the region `{region}`");
+            let problem = Problem::new(Code::OutOfRange, self.at("offset"), title);
+            End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
+        })?;
+        Ok((offset, self.optional("size", size)?.unwrap_or(rest)))
+    }
+
+    /// The IOVA to map at, as given or the next free one; `None` if the kernel is to choose.
+    pub fn target(&self, target: &Option<Where>, size: u64) -> Result<Option<u64>, End> {
+        let iovas = self.frame.iovas;
+        match target {
+            Some(Where::Kernel) => Ok(None),
+            Some(Where::At(iova)) => {
+                let iova = self.size("iova", iova)?;
+                iovas.reserve(iova, size);
+                Ok(Some(iova))
+            }
+            None => iovas.allocate(size, system::page_size()).map(Some).ok_or_else(|| {
+                let title = format!("no room for {} among the IOVAs that the device may use", Size(size));
+                End::Error(Problem::new(Code::NoIova, self.verb_at(), title))
+            }),
+        }
+    }
+
+    /// Keeps where something was mapped, or was to be mapped, and compares the outcome.
+    pub fn mapped<const N: usize>(
+        &mut self,
+        target: Option<u64>,
+        size: u64,
+        got: Result<u64, Errno>,
+        more: [(&'static str, Value); N],
+    ) -> Result<(), End> {
+        if let Ok(iova) = got {
+            self.frame.iovas.reserve(iova, size);
+        }
+        // Where the kernel was to choose an IOVA and failed, there is none.
+        let iova = target.or(got.ok()).map(|iova| ("iova", Value::from(iova)));
+        self.save(Value::from_pairs(iova.into_iter().chain([("size", Value::from(size))]).chain(more)));
+        self.compare(got.map(|_| None))
+    }
+
+    /// Notes what is mapped now in the address space that the device was opened on.
+    pub fn follow(&mut self, got: Result<u64, Errno>, size: u64, access: Access) {
+        match got {
+            Ok(iova) => self.case.mappings.mapped(iova, size, access),
+            Err(_) => self.case.mappings.touched(),
+        }
+    }
+}
+
+/// What a device may do with a mapping, as the backends take it.
+pub fn access(access: Option<language::verb::Access>) -> Access {
+    match access.unwrap_or(language::verb::Access::ReadWrite) {
+        language::verb::Access::ReadWrite => Access::READ_WRITE,
+        language::verb::Access::Read => Access::READ,
+        language::verb::Access::Write => Access::WRITE,
+        language::verb::Access::None => Access::NONE,
+    }
+}

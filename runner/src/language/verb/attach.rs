@@ -1,0 +1,39 @@
+//! The verb `attach`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::Object;
+
+/// What `attach` takes.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+pub struct Attach {
+    /// The address space or page table; the device's own address space unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other", example = 0xffff_ffff_u32)]
+    pub to: Option<Object>,
+}
+
+impl Known for Attach {
+    const ABOUT: About = About {
+        does: "Attach the device to an address space or a page table, in place of the one that it is attached to. Saves \
+            `id`, that of its page table. After the case the device is attached to its own again.",
+        examples: &["{ to: other }"],
+        saves: Saves::Fields(&["id"]),
+        makes_object: true,
+        device: true,
+        iommufd: true,
+        is_followed: false,
+        ..About::CALL
+    };
+}
+
+impl Takes for Attach {
+    fn keys(&self) -> Keys<'_> {
+        let Attach { to } = self;
+        Keys::default().object("to", to)
+    }
+}

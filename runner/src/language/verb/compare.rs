@@ -1,0 +1,86 @@
+//! The verb `compare`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Site, Stands, Takes};
+use super::fit::Fit;
+use super::mistakes::content;
+use crate::language::{
+    Diagnostic, Dynamic, Name, Size, Target, Template,
+    quantity::{Number, Offset, as_number, as_offset},
+};
+use crate::model::code::Code;
+
+/// Memory and what has to be there: what is `with` another region, or what `fill` puts there for a `pattern` or a `value`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// The region's name.
+    #[schemars(example = &"buffer")]
+    pub region: Name,
+    /// Where in the region to begin, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Option<Dynamic<Size>>,
+    /// How many bytes; by default the whole region from `offset` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB")]
+    pub size: Option<Dynamic<Size>>,
+    /// The region that it has to be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"source")]
+    pub with: Option<Name>,
+    /// Where in the other region to begin, in bytes; by default as far in as in this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub with_offset: Option<Dynamic<Size>>,
+    /// The text that it was filled by, from `offset` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"sent")]
+    pub pattern: Option<Template>,
+    /// What every byte has to be, 0 to 0xff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "0xa5")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
+    pub value: Option<Dynamic<Size>>,
+}
+
+impl Known for Compare {
+    const ABOUT: About = About {
+        does: "Check that memory holds a pattern, a value, or what another region holds.",
+        examples: &["{ region: buffer, pattern: sent }"],
+        fixture: Stands::Anywhere,
+        ..About::CHECK
+    };
+}
+
+impl Takes for Compare {
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        let given =
+            [("with", self.with.is_some()), ("pattern", self.pattern.is_some()), ("value", self.value.is_some())];
+        let alone = (self.with_offset.is_some() && self.with.is_none()).then(|| {
+            Diagnostic::error(Code::MissingKey, site.at.join("with_offset"), "`with_offset` without `with`")
+                .at(Target::Key)
+                .label("expected `with: REGION` beside it")
+        });
+        content("compare", site, &given).into_iter().chain(alone).collect()
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let Compare { region, offset, size, with, with_offset, pattern, value } = self;
+        Keys::default()
+            .region("region", region)
+            .size("offset", offset)
+            .number("size", size, Fit::NotZero)
+            .region("with", with)
+            .size("with_offset", with_offset)
+            .text("pattern", pattern)
+            .number("value", value, Fit::Byte)
+    }
+}

@@ -1,0 +1,28 @@
+//! The verb `destroy`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Takes};
+use super::shared::Object;
+
+/// What `destroy` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Destroy {
+    /// The object to destroy.
+    #[schemars(example = &"other", example = &"{{ device.ioas }}")]
+    pub object: Object,
+}
+
+impl Known for Destroy {
+    const ABOUT: About =
+        About { does: "Destroy an object of IOMMUFD.", examples: &["{ object: other }"], iommufd: true, ..About::CALL };
+}
+
+impl Takes for Destroy {
+    fn keys(&self) -> Keys<'_> {
+        let Destroy { object } = self;
+        Keys::default().object("object", object)
+    }
+}

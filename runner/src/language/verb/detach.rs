@@ -1,0 +1,24 @@
+//! The verb `detach`.
+
+use super::about::{About, Keys, Known, Takes};
+use super::shared::{NoArguments, takes};
+
+takes!(Detach(NoArguments));
+
+impl Known for Detach {
+    const ABOUT: About = About {
+        does: "Detach the device; takes nothing. After the case it is attached to its own address space again.",
+        examples: &["null"],
+        device: true,
+        iommufd: true,
+        is_followed: false,
+        ..About::CALL
+    };
+}
+
+impl Takes for Detach {
+    fn keys(&self) -> Keys<'_> {
+        let Detach(NoArguments {}) = self;
+        Keys::default()
+    }
+}

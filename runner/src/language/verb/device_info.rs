@@ -1,0 +1,24 @@
+//! The verb `device_info`.
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::{NoArguments, takes};
+
+takes!(DeviceInfo(NoArguments));
+
+impl Known for DeviceInfo {
+    const ABOUT: About = About {
+        does: "Ask what the device is; takes nothing. Saves `regions`, `irqs` (how many kinds of each), and whether it \
+            `resets`.",
+        examples: &["null"],
+        saves: Saves::Fields(&["regions", "irqs", "resets"]),
+        device: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for DeviceInfo {
+    fn keys(&self) -> Keys<'_> {
+        let DeviceInfo(NoArguments {}) = self;
+        Keys::default()
+    }
+}

@@ -1,0 +1,39 @@
+//! The verb `device_open`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Stands, Takes};
+use crate::language::Template;
+
+/// A device to open behind the case's backend.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+pub struct DeviceOpen {
+    /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
+    /// it, or where it is empty, none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+    pub token: Option<Template>,
+}
+
+impl Known for DeviceOpen {
+    const ABOUT: About = About {
+        does: "Open the device behind the case's backend, together with what the case has open already. Only with `fixture: \
+            none`. Saves how many vectors of `intx`, `msi` and `msix` it has, and whether it `resets`.",
+        examples: &["{ token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }"],
+        saves: Saves::Fields(&["intx", "msi", "msix", "resets"]),
+        device: true,
+        fixture: Stands::Alone,
+        is_followed: false,
+        ..About::CALL
+    };
+}
+
+impl Takes for DeviceOpen {
+    fn keys(&self) -> Keys<'_> {
+        let DeviceOpen { token } = self;
+        Keys::default().text("token", token)
+    }
+}

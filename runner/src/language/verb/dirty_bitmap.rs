@@ -1,0 +1,59 @@
+//! The verb `dirty_bitmap`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Site, Takes};
+use super::mistakes::without_hwpt;
+use super::shared::Object;
+use crate::language::{
+    Diagnostic, Dynamic, Size,
+    quantity::{Iova, as_iova},
+};
+
+/// What `dirty_bitmap` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirtyBitmap {
+    /// The first IOVA of the range.
+    #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
+    pub iova: Dynamic<Size>,
+    /// The length of the range in bytes.
+    #[schemars(example = "{{ m.size }}")]
+    pub size: Dynamic<Size>,
+    /// How many bytes each bit stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB", extend("default" = "4KiB"))]
+    pub page: Option<Dynamic<Size>>,
+    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"table")]
+    pub hwpt: Option<Object>,
+    /// Whether dirty pages stay dirty; backend iommufd only. Else all are clean once they are told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    pub keep: bool,
+}
+
+impl Known for DirtyBitmap {
+    const ABOUT: About = About {
+        does: "Ask which pages the device wrote. Saves `pages`, how many there are, and `dirty`, the IOVAs of those that it \
+            wrote.",
+        examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
+        saves: Saves::Fields(&["pages", "dirty"]),
+        ..About::CALL
+    };
+}
+
+impl Takes for DirtyBitmap {
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        without_hwpt("dirty_bitmap", &self.hwpt, site).into_iter().collect()
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let DirtyBitmap { iova, size, page, hwpt, keep } = self;
+        Keys::default().size("iova", iova).size("size", size).size("page", page).object("hwpt", hwpt).word("keep", keep)
+    }
+}

@@ -1,0 +1,41 @@
+//! The verb `dirty_tracking`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Site, Takes};
+use super::mistakes::without_hwpt;
+use super::shared::Object;
+use crate::language::Diagnostic;
+
+/// What `dirty_tracking` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirtyTracking {
+    /// Whether to begin or to end.
+    #[schemars(example = true)]
+    pub enable: bool,
+    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"table")]
+    pub hwpt: Option<Object>,
+}
+
+impl Known for DirtyTracking {
+    const ABOUT: About = About {
+        does: "Begin or end to note which pages the device writes.",
+        examples: &["{ enable: true }"],
+        ..About::CALL
+    };
+}
+
+impl Takes for DirtyTracking {
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        without_hwpt("dirty_tracking", &self.hwpt, site).into_iter().collect()
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let DirtyTracking { enable, hwpt } = self;
+        Keys::default().word("enable", enable).object("hwpt", hwpt)
+    }
+}

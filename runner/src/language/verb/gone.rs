@@ -1,0 +1,41 @@
+//! The verb `gone`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Takes};
+use crate::language::{
+    Dynamic, Size,
+    quantity::{Iova, as_iova},
+};
+
+/// What `gone` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gone {
+    /// The first IOVA of the range.
+    #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
+    pub iova: Dynamic<Size>,
+    /// The length of the range in bytes.
+    #[schemars(example = "{{ m.size }}")]
+    pub size: Dynamic<Size>,
+}
+
+impl Known for Gone {
+    const ABOUT: About = About {
+        does: "Check that the IOMMU's page table holds nothing for a range. Where nothing shows the page table the check \
+            counts as unchecked.",
+        examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
+        device: true,
+        ..About::CHECK
+    };
+}
+
+impl Takes for Gone {
+    fn keys(&self) -> Keys<'_> {
+        let Gone { iova, size } = self;
+        Keys::default().size("iova", iova).size("size", size)
+    }
+}

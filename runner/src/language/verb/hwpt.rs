@@ -1,0 +1,53 @@
+//! The verb `hwpt`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::Object;
+
+/// What `hwpt` takes.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+pub struct Hwpt {
+    /// The address space that it is a page table of; the device's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other")]
+    pub ioas: Option<Object>,
+    /// What it has to be capable of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["dirty_tracking"])]
+    pub flags: Vec<HwptFlag>,
+}
+
+/// What a page table can be made capable of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HwptFlag {
+    /// To be the parent of nested page tables.
+    NestParent,
+    /// To tell which pages devices wrote.
+    DirtyTracking,
+    /// To be attached for a PASID.
+    Pasid,
+}
+
+impl Known for Hwpt {
+    const ABOUT: About = About {
+        does: "Make a page table of an address space for the device. Saves `id`.",
+        examples: &["{ ioas: other }"],
+        saves: Saves::Fields(&["id"]),
+        makes_object: true,
+        device: true,
+        iommufd: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for Hwpt {
+    fn keys(&self) -> Keys<'_> {
+        let Hwpt { ioas, flags } = self;
+        Keys::default().object("ioas", ioas).word("flags", flags)
+    }
+}

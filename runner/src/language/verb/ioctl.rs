@@ -1,0 +1,222 @@
+//! The verb `ioctl`.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::about::{About, Key, Keys, Known, Saves, Site, Stands, Takes};
+use super::fit::Fit;
+use crate::{
+    language::{Complaint, Diagnostic, Dynamic, Name, Ordered, Scalar, Size, Target, Template, text::suggest},
+    model::code::Code,
+    uapi::request,
+};
+
+/// A request of VFIO or IOMMUFD, with whatever arguments.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ioctl {
+    /// The request's name, as in the kernel's headers.
+    #[schemars(example = &"IOMMU_IOAS_MAP")]
+    pub request: RequestName,
+    /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"iommu")]
+    pub on: Name,
+    /// The fields of its struct by their names in the header; all others are 0. An address is 0, or lies in one of the case's
+    /// regions. `ioas_id` of the open device is `device.ioas`.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
+    pub fields: Ordered<Scalar>,
+    /// What its `argsz` or `size` says; the true size unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 8)]
+    pub size: Option<Dynamic<Size>>,
+    /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
+    #[serde(default, skip_serializing_if = "Tail::is_empty")]
+    pub tail: Tail,
+}
+
+/// What stands behind the struct of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tail {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// This text and a 0.
+    Text(Template),
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Tail::Bytes(Vec::new())
+    }
+}
+
+impl Tail {
+    fn is_empty(&self) -> bool {
+        matches!(self, Tail::Bytes(bytes) if bytes.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tail {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Tail;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of bytes or a text")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Tail, E> {
+                Template::new(text).map(Tail::Text).map_err(|error| Complaint::from(error).raise())
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Tail, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = sequence.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Tail::Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for Tail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Tail::Bytes(bytes) => bytes.serialize(serializer),
+            Tail::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Tail {
+    fn schema_name() -> Cow<'static, str> {
+        "Tail".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Bytes, or a text (in which expressions are replaced by their values) and a 0.",
+            "anyOf": [
+                { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
+                { "type": "string" },
+            ],
+            "examples": [[0, 0, 0, 1], "{{ device.bdf }}"],
+        })
+    }
+}
+
+/// The name of a request that there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RequestName(String);
+
+impl RequestName {
+    /// The request.
+    pub fn request(&self) -> &'static request::Request {
+        request::find(&self.0).expect("it was found when the name was read")
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = RequestName;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a request, such as IOMMU_IOAS_MAP")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RequestName, E> {
+                if request::find(text).is_some() {
+                    return Ok(RequestName(text.to_owned()));
+                }
+                let known = request::all().map(|request| request.name);
+                let mut complaint = Complaint::new(format_args!("unknown request `{text}`"))
+                    .code(Code::UnknownRequest)
+                    .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
+                complaint.help.extend(crate::language::did_you_mean(text, known));
+                Err(complaint.raise())
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl JsonSchema for RequestName {
+    fn schema_name() -> Cow<'static, str> {
+        "Request".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = request::all().map(|request| request.name).collect();
+        json_schema!({
+            "description": "A request of VFIO or IOMMUFD, as the kernel's headers name it.",
+            "enum": names,
+            "examples": ["IOMMU_IOAS_MAP"],
+        })
+    }
+}
+
+impl Known for Ioctl {
+    const ABOUT: About = About {
+        does: "Any request by its name, with any arguments: too short, too long, unknown flags. Saves `result` and the \
+            fields that the kernel writes.",
+        examples: &["{ request: IOMMU_IOAS_MAP, on: iommu }"],
+        saves: Saves::Varies,
+        device: true,
+        fixture: Stands::Anywhere,
+        makes_file: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for Ioctl {
+    fn title(&self) -> Option<String> {
+        Some(self.request.request().name.to_owned())
+    }
+
+    fn fields(&self) -> Option<Vec<&'static str>> {
+        let written = self.request.request().fields.iter().map(|field| field.name);
+        Some(["result"].into_iter().chain(written).collect())
+    }
+
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        let request = self.request.request();
+        let at = site.at.join("fields");
+        let mut mistakes = Vec::new();
+        for (field, value) in self.fields.iter() {
+            let why = match value {
+                Scalar::Integer(_) => None,
+                Scalar::Bool(_) => Some(Vec::new()),
+                Scalar::Text(source) if source.contains("{{") => None,
+                Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
+            };
+            if let Some(help) = why {
+                let mut mistake =
+                    Diagnostic::error(Code::InvalidField, at.join(field), format!("`{value}` is no number"))
+                        .label("expected a number such as 7, -1, 0x1000 or 4KiB, or an expression for one");
+                mistake.help = help;
+                mistakes.push(mistake);
+            }
+            if request.field(field).is_none() {
+                let known = || request.fields.iter().map(|field| field.name);
+                let title = format!("{} has no field `{field}`", request.name);
+                let mut mistake = Diagnostic::error(Code::UnknownField, at.join(field), title)
+                    .at(Target::Key)
+                    .label(suggest::expected_one_of(known()));
+                mistake.help.extend(suggest::did_you_mean(field, known()));
+                mistakes.push(mistake);
+            }
+        }
+        mistakes
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let Ioctl { request, on, fields, size, tail } = self;
+        Keys::default()
+            .word("request", request)
+            .file("on", on)
+            .add("fields", Key::Fields(fields))
+            .number("size", size, Fit::Bits(32))
+            .add("tail", Key::Tail(tail))
+    }
+}

@@ -1,0 +1,22 @@
+//! The verb `iova_ranges`.
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::{InIoas, takes};
+
+takes!(IovaRanges(InIoas));
+
+impl Known for IovaRanges {
+    const ABOUT: About = About {
+        does: "Ask which IOVAs may be used. Saves a list of `start` and `last`, sorted.",
+        examples: &["null", "{ ioas: other }"],
+        saves: Saves::List,
+        ..About::CALL
+    };
+}
+
+impl Takes for IovaRanges {
+    fn keys(&self) -> Keys<'_> {
+        let IovaRanges(InIoas { ioas }) = self;
+        Keys::default().object("ioas", ioas)
+    }
+}

@@ -1,0 +1,23 @@
+//! The verb `irq_info`.
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::{Interrupts, takes};
+
+takes!(IrqInfo(Interrupts));
+
+impl Known for IrqInfo {
+    const ABOUT: About = About {
+        does: "Ask for a kind of interrupt. Saves `count`, how many vectors the device has, and whether it is `maskable`.",
+        examples: &["{ index: msi }"],
+        saves: Saves::Fields(&["count", "maskable"]),
+        device: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for IrqInfo {
+    fn keys(&self) -> Keys<'_> {
+        let IrqInfo(Interrupts { index }) = self;
+        Keys::default().interrupt("index", index)
+    }
+}

@@ -1,0 +1,48 @@
+//! The verb `irq_wait`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::fit::Fit;
+use super::shared::Index;
+use crate::language::{
+    Duration, Dynamic, Size,
+    quantity::{Number, as_number},
+};
+
+/// One interrupt to wait for.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IrqWait {
+    /// The kind of interrupt.
+    #[schemars(example = &"msi", example = &"{{ index }}")]
+    pub index: Dynamic<Index>,
+    /// Which vector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 0, extend("default" = 0))]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
+    pub vector: Option<Dynamic<Size>>,
+    /// How long to wait for it, after which the step gives ETIMEDOUT; `0s` only looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"100ms", extend("default" = "1s"))]
+    pub timeout: Option<Duration>,
+}
+
+impl Known for IrqWait {
+    const ABOUT: About = About {
+        does: "Wait for an interrupt that was enabled. Saves `count`, how often it came since the last wait, or ETIMEDOUT.",
+        examples: &["{ index: msi }"],
+        saves: Saves::Fields(&["count"]),
+        device: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for IrqWait {
+    fn keys(&self) -> Keys<'_> {
+        let IrqWait { index, vector, timeout } = self;
+        Keys::default().interrupt("index", index).number("vector", vector, Fit::Bits(32)).word("timeout", timeout)
+    }
+}

@@ -1,0 +1,63 @@
+//! The verb `map`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Takes};
+use super::shared::{Access, Object, Where};
+use crate::language::{
+    Dynamic, Name, Size,
+    quantity::{Offset, as_offset},
+};
+
+/// What `map` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// The region's name.
+    #[schemars(example = &"buffer")]
+    pub region: Name,
+    /// The IOVA to map at, or `kernel`; by default the next free one that the device may use, aligned to the size up to 1GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iova: Option<Where>,
+    /// How many bytes; by default the whole region from `offset` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB")]
+    pub size: Option<Dynamic<Size>>,
+    /// Where in the region to begin, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "4KiB", extend("default" = 0))]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Option<Dynamic<Size>>,
+    /// What the device may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "read_write"))]
+    pub access: Option<Access>,
+    /// The address space to map in: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other")]
+    pub ioas: Option<Object>,
+}
+
+impl Known for Map {
+    const ABOUT: About = About {
+        does: "Map a region for DMA. Saves `iova`, `size` and `vaddr`.",
+        examples: &["{ region: buffer }"],
+        saves: Saves::Fields(&["iova", "size", "vaddr"]),
+        ..About::CALL
+    };
+}
+
+impl Takes for Map {
+    fn keys(&self) -> Keys<'_> {
+        let Map { region, iova, size, offset, access, ioas } = self;
+        Keys::default()
+            .region("region", region)
+            .place("iova", iova)
+            .size("size", size)
+            .size("offset", offset)
+            .word("access", access)
+            .object("ioas", ioas)
+    }
+}

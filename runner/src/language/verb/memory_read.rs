@@ -1,0 +1,45 @@
+//! The verb `memory_read`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Saves, Stands, Takes};
+use super::shared::Bits;
+use crate::language::{
+    Dynamic, Name, Size,
+    quantity::{Offset, as_offset},
+};
+
+/// A number in memory, little-endian.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRead {
+    /// The region's name.
+    #[schemars(example = &"ring")]
+    pub region: Name,
+    /// Where in the region it is, in bytes.
+    #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Dynamic<Size>,
+    /// How wide it is.
+    #[serde(default)]
+    pub bits: Bits,
+}
+
+impl Known for MemoryRead {
+    const ABOUT: About = About {
+        does: "Read a number from memory. Saves `value`.",
+        examples: &[r#"{ region: ring, offset: "0x8" }"#],
+        saves: Saves::Fields(&["value"]),
+        fixture: Stands::Anywhere,
+        ..About::CALL
+    };
+}
+
+impl Takes for MemoryRead {
+    fn keys(&self) -> Keys<'_> {
+        let MemoryRead { region, offset, bits } = self;
+        Keys::default().region("region", region).size("offset", offset).word("bits", bits)
+    }
+}

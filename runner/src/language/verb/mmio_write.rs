@@ -1,0 +1,56 @@
+//! The verb `mmio_write`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Takes};
+use super::fit::Fit;
+use super::shared::Bits;
+use crate::language::{
+    Dynamic, Size,
+    quantity::{Number, Offset, as_number, as_offset},
+};
+
+/// A register in a BAR and a value for it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MmioWrite {
+    /// The BAR's number, 0 to 5.
+    #[schemars(example = 0)]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
+    pub bar: Dynamic<Size>,
+    /// Where the register is in it, in bytes: a multiple of its width.
+    #[schemars(example = "0x8")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Dynamic<Size>,
+    /// How wide it is.
+    #[serde(default)]
+    pub bits: Bits,
+    /// What to write; it has to fit.
+    #[schemars(example = "0x1")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
+    pub value: Dynamic<Size>,
+}
+
+impl Known for MmioWrite {
+    const ABOUT: About = About {
+        does: "Write a register in a BAR, through a mapping of it. The device is opened anew after the case.",
+        examples: &[r#"{ bar: 0, offset: "0x8", value: "0x1" }"#],
+        device: true,
+        ..About::CALL
+    };
+}
+
+impl Takes for MmioWrite {
+    fn keys(&self) -> Keys<'_> {
+        let MmioWrite { bar, offset, bits, value } = self;
+        Keys::default().number("bar", bar, Fit::Bar).number("offset", offset, bits.place()).word("bits", bits).number(
+            "value",
+            value,
+            bits.fit(),
+        )
+    }
+}

@@ -1,0 +1,267 @@
+//! The verbs of the language, one file each: its keys with their documentation, and the facts that hold for all its steps.
+//!
+//! What a verb does is in `engine/verb/`, in a file of the same name.
+
+mod about;
+mod fit;
+mod mistakes;
+mod shared;
+
+mod accounting;
+mod allow_iovas;
+mod attach;
+mod call;
+mod check;
+mod close;
+mod compare;
+mod config_read;
+mod config_write;
+mod copy;
+mod destroy;
+mod detach;
+mod device_close;
+mod device_info;
+mod device_open;
+mod dirty_bitmap;
+mod dirty_tracking;
+mod fill;
+mod gone;
+mod hw_info;
+mod hwpt;
+mod info;
+mod ioas;
+mod ioctl;
+mod iova_ranges;
+mod irq_disable;
+mod irq_enable;
+mod irq_info;
+mod irq_trigger;
+mod irq_wait;
+mod lab_fault;
+mod map;
+mod map_file;
+mod memory_poll;
+mod memory_read;
+mod memory_write;
+mod mmap;
+mod mmio_poll;
+mod mmio_read;
+mod mmio_write;
+mod open;
+mod option;
+mod pagesize;
+mod parallel;
+mod pread;
+mod pwrite;
+mod region_info;
+mod repeat;
+mod reset;
+mod unmap;
+mod unmap_all;
+mod vf_token;
+
+use schemars::{Schema, SchemaGenerator};
+use serde::{Serialize, Serializer, de};
+
+pub use about::{About, Expects, Key, Keys, Known, Saves, Site, Stands, Takes};
+pub use allow_iovas::AllowedRange;
+pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
+pub use hwpt::HwptFlag;
+pub use ioctl::{RequestName, Tail};
+pub(super) use mistakes::unknown_device;
+pub use open::File;
+pub use option::OptionName;
+pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, Where};
+
+/// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
+macro_rules! verbs {
+    ($for_all:ident) => {
+        $for_all! {
+            map => map::Map,
+            unmap => unmap::Unmap,
+            unmap_all => unmap_all::UnmapAll,
+            iova_ranges => iova_ranges::IovaRanges,
+            info => info::Info,
+            map_file => map_file::MapFile,
+            copy => copy::IoasCopy,
+            allow_iovas => allow_iovas::AllowIovas,
+            ioas => ioas::Ioas,
+            hwpt => hwpt::Hwpt,
+            attach => attach::Attach,
+            detach => detach::Detach,
+            destroy => destroy::Destroy,
+            option => option::IommuOption,
+            hw_info => hw_info::HwInfo,
+            dirty_tracking => dirty_tracking::DirtyTracking,
+            dirty_bitmap => dirty_bitmap::DirtyBitmap,
+            accounting => accounting::Accounting,
+            device_info => device_info::DeviceInfo,
+            region_info => region_info::RegionInfo,
+            config_read => config_read::ConfigRead,
+            config_write => config_write::ConfigWrite,
+            mmio_read => mmio_read::MmioRead,
+            mmio_write => mmio_write::MmioWrite,
+            mmio_poll => mmio_poll::MmioPoll,
+            irq_info => irq_info::IrqInfo,
+            irq_enable => irq_enable::IrqEnable,
+            irq_trigger => irq_trigger::IrqTrigger,
+            irq_wait => irq_wait::IrqWait,
+            irq_disable => irq_disable::IrqDisable,
+            reset => reset::Reset,
+            device_open => device_open::DeviceOpen,
+            device_close => device_close::DeviceClose,
+            vf_token => vf_token::VfToken,
+            open => open::Open,
+            close => close::Close,
+            ioctl => ioctl::Ioctl,
+            pread => pread::Pread,
+            pwrite => pwrite::Pwrite,
+            mmap => mmap::Mmap,
+            pagesize => pagesize::Pagesize,
+            gone => gone::Gone,
+            lab_fault => lab_fault::LabFault,
+            check => check::Check,
+            fill => fill::Fill,
+            compare => compare::Compare,
+            memory_read => memory_read::MemoryRead,
+            memory_write => memory_write::MemoryWrite,
+            memory_poll => memory_poll::MemoryPoll,
+            call => call::Call,
+            repeat => repeat::Repeat,
+            parallel => parallel::Parallel,
+        }
+    };
+}
+pub(crate) use verbs;
+
+/// Makes the enum of the verbs, and whatever goes through all of them.
+macro_rules! declare {
+    ($($name:ident => $module:ident::$Verb:ident,)*) => {
+        $(pub use $module::$Verb;)*
+
+        /// What a step does.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Verb {
+            $(#[doc = concat!("`", stringify!($name), "`")] $Verb(Box<$Verb>),)*
+        }
+
+        impl Verb {
+            /// The name of every verb.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+            /// The facts about every verb.
+            pub const ABOUT: &[About] = &[$($Verb::ABOUT),*];
+
+            /// Its position in the list of verbs, and what it takes.
+            fn known(&self) -> (usize, &dyn Takes) {
+                match self { $(Verb::$Verb(verb) => (Position::$Verb as usize, &**verb),)* }
+            }
+
+            /// Reads the value of the verb of this name; `None` if there is no such verb.
+            pub(super) fn read<'de, A: de::MapAccess<'de>>(name: &str, access: &mut A) -> Result<Option<Verb>, A::Error> {
+                Ok(Some(match name {
+                    $(stringify!($name) => Verb::$Verb(access.next_value()?),)*
+                    _ => return Ok(None),
+                }))
+            }
+
+            /// What may stand behind each verb's colon.
+            pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
+                vec![$(generator.subschema_for::<$Verb>()),*]
+            }
+        }
+
+        impl Serialize for Verb {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self { $(Verb::$Verb(verb) => verb.serialize(serializer),)* }
+            }
+        }
+
+        $(impl From<$Verb> for Verb {
+            fn from(verb: $Verb) -> Verb {
+                Verb::$Verb(Box::new(verb))
+            }
+        })*
+
+        /// Where each verb stands in the list.
+        enum Position { $($Verb),* }
+    };
+}
+verbs!(declare);
+
+impl Verb {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        Verb::NAMES[self.known().0]
+    }
+
+    /// The facts about it.
+    pub fn about(&self) -> &'static About {
+        &Verb::ABOUT[self.known().0]
+    }
+
+    /// What it takes.
+    pub fn takes(&self) -> &dyn Takes {
+        self.known().1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Node, Problems, Step, decode, parse, schema};
+    use serde_json::Value;
+
+    /// A step with the verb, and nothing wrong with it.
+    fn step(verb: &str, value: &Value) -> Step {
+        let text = serde_json::to_string(&serde_json::json!({ verb: value })).expect("JSON");
+        let (node, mut problems): (Node, _) = (parse(&text).expect("JSON is YAML"), Problems::new());
+        decode(&node, &mut problems).unwrap_or_else(|| panic!("{text}: {problems:?}"))
+    }
+
+    #[test]
+    fn what_a_verb_saves_is_said_where_it_is_explained() {
+        for (name, about) in Verb::NAMES.iter().zip(Verb::ABOUT) {
+            if let Saves::Fields(fields) = about.saves {
+                for field in fields {
+                    assert!(about.does.contains(&format!("`{field}`")), "{name} saves `{field}`: {}", about.does);
+                }
+            }
+            assert_eq!(about.saves == Saves::Nothing, !about.does.contains("Saves "), "{name}: {}", about.does);
+        }
+    }
+
+    #[test]
+    fn every_key_of_every_verb_is_read() {
+        let schema = schema();
+        for name in Verb::NAMES {
+            let key = &schema["definitions"]["Step"]["properties"][*name];
+            let of = key["allOf"][0]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+            let keys = of.and_then(|of| schema["definitions"][of]["properties"].as_object());
+            // With all its keys at once, each with the example that editors show.
+            let (mut all, mut documented) = (serde_json::Map::new(), Vec::new());
+            for (key, value) in keys.into_iter().flatten() {
+                all.insert(key.clone(), value["examples"][0].clone());
+                documented.push(key.as_str());
+            }
+            let value = if documented.is_empty() { key["examples"][0].clone() } else { Value::Object(all) };
+            let step = step(name, &value);
+            let read: Vec<&str> = step.verb.takes().keys().into_iter().map(|(key, _)| key).collect();
+            match &step.verb {
+                Verb::Call(_) => assert_eq!(read, ["procedure", "with"]),
+                _ if documented.is_empty() => assert!(read.iter().all(|key| key.is_empty()), "{name}: {read:?}"),
+                _ => assert_eq!(read, documented, "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_step() {
+        for (name, about) in Verb::NAMES.iter().zip(Verb::ABOUT) {
+            assert!(!about.examples.is_empty(), "{name}");
+            for example in about.examples {
+                let value = serde_yaml::from_str(example).expect("the examples of a verb are YAML");
+                assert_eq!(step(name, &value).verb.name(), *name);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The verb `pagesize`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Keys, Known, Takes};
+use crate::language::{
+    Dynamic, Size,
+    quantity::{Iova, as_iova},
+};
+
+/// What `pagesize` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pagesize {
+    /// The first IOVA of the range.
+    #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
+    pub iova: Dynamic<Size>,
+    /// The length of the range in bytes.
+    #[schemars(example = "{{ m.size }}")]
+    pub size: Dynamic<Size>,
+    /// The page size expected of every leaf.
+    #[schemars(example = "2MiB")]
+    pub is: Dynamic<Size>,
+}
+
+impl Known for Pagesize {
+    const ABOUT: About = About {
+        does: "Check that every leaf of the IOMMU's page table behind a mapped range has this page size. Where nothing \
+            shows the page table the check counts as unchecked; on a backend with `skip_pagesize` it is left out.",
+        examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}", is: 2MiB }"#],
+        device: true,
+        ..About::CHECK
+    };
+}
+
+impl Takes for Pagesize {
+    fn title(&self) -> Option<String> {
+        Some(match &self.is {
+            Dynamic::Is(size) => format!("pagesize is {size}"),
+            Dynamic::Expression(source) => format!("pagesize is {source}"),
+        })
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let Pagesize { iova, size, is } = self;
+        Keys::default().size("iova", iova).size("size", size).size("is", is)
+    }
+}

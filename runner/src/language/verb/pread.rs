@@ -1,0 +1,47 @@
+//! The verb `pread`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
+use crate::language::{
+    Dynamic, Name, Size,
+    quantity::{Offset, as_offset},
+};
+
+/// Bytes of a file to read.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pread {
+    /// The file: `device` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"device")]
+    pub on: Name,
+    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+    #[schemars(example = "{{ config.offset }}")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Dynamic<Size>,
+    /// How many bytes, up to 1MiB.
+    #[schemars(example = 4)]
+    pub size: Dynamic<Size>,
+}
+
+impl Known for Pread {
+    const ABOUT: About = About {
+        does: "Read bytes of a file in one call, wherever and however many. Saves `bytes`, how many came, and `value`, the \
+            first eight of them, little-endian.",
+        examples: &[r#"{ on: device, offset: "{{ config.offset }}", size: 4 }"#],
+        saves: Saves::Fields(&["bytes", "value"]),
+        expects: Expects::Bytes,
+        device: true,
+        fixture: Stands::Anywhere,
+        ..About::CALL
+    };
+}
+
+impl Takes for Pread {
+    fn keys(&self) -> Keys<'_> {
+        let Pread { on, offset, size } = self;
+        Keys::default().file("on", on).size("offset", offset).size("size", size)
+    }
+}

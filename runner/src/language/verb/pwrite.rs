@@ -1,0 +1,52 @@
+//! The verb `pwrite`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
+use crate::language::{
+    Dynamic, Name, Size,
+    quantity::{Number, Offset, as_number, as_offset},
+};
+
+/// Bytes of a file to write.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pwrite {
+    /// The file: `device` of the open device, or the name that an `open` was saved under.
+    #[schemars(example = &"device")]
+    pub on: Name,
+    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+    #[schemars(example = "{{ config.offset + 4 }}")]
+    #[serde(deserialize_with = "as_offset")]
+    #[schemars(with = "Dynamic<Offset>")]
+    pub offset: Dynamic<Size>,
+    /// How many bytes, up to 1MiB.
+    #[schemars(example = 2)]
+    pub size: Dynamic<Size>,
+    /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
+    #[schemars(example = "0x6")]
+    #[serde(deserialize_with = "as_number")]
+    #[schemars(with = "Dynamic<Number>")]
+    pub value: Dynamic<Size>,
+}
+
+impl Known for Pwrite {
+    const ABOUT: About = About {
+        does: "Write bytes to a file in one call. Saves `bytes`, how many were taken. A device that is written to is opened \
+            anew after the case.",
+        examples: &[r#"{ on: device, offset: "{{ config.offset + 4 }}", size: 2, value: "0x6" }"#],
+        saves: Saves::Fields(&["bytes"]),
+        expects: Expects::Bytes,
+        device: true,
+        fixture: Stands::Anywhere,
+        ..About::CALL
+    };
+}
+
+impl Takes for Pwrite {
+    fn keys(&self) -> Keys<'_> {
+        let Pwrite { on, offset, size, value } = self;
+        Keys::default().file("on", on).size("offset", offset).size("size", size).size("value", value)
+    }
+}

@@ -1,0 +1,46 @@
+//! The verb `unmap`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::about::{About, Expects, Keys, Known, Saves, Takes};
+use super::shared::Object;
+use crate::language::{
+    Dynamic, Size,
+    quantity::{Iova, as_iova},
+};
+
+/// What `unmap` takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unmap {
+    /// The first IOVA of the range.
+    #[schemars(example = "{{ m.iova }}")]
+    #[serde(deserialize_with = "as_iova")]
+    #[schemars(with = "Dynamic<Iova>")]
+    pub iova: Dynamic<Size>,
+    /// The length of the range in bytes.
+    #[schemars(example = "{{ m.size }}")]
+    pub size: Dynamic<Size>,
+    /// The address space: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"other")]
+    pub ioas: Option<Object>,
+}
+
+impl Known for Unmap {
+    const ABOUT: About = About {
+        does: "Unmap a range of IOVAs. Saves `bytes`: how much the kernel says it unmapped.",
+        examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
+        saves: Saves::Fields(&["bytes"]),
+        expects: Expects::Bytes,
+        ..About::CALL
+    };
+}
+
+impl Takes for Unmap {
+    fn keys(&self) -> Keys<'_> {
+        let Unmap { iova, size, ioas } = self;
+        Keys::default().size("iova", iova).size("size", size).object("ioas", ioas)
+    }
+}
