@@ -1,6 +1,10 @@
 //! The five ways to map memory for a device, behind one small trait.
 //!
-//! [`Name`] is the vocabulary and needs no kernel; [`open`] puts a device behind a backend and needs one.
+//! [`open`] puts a device behind the backend of a name ([`crate::model::BackendName`]), and returns a [`Session`]: the device, and the address
+//! space that it is attached to. A [`Container`] (VFIO's own, or the one that IOMMUFD emulates) and an [`Ioas`] implement [`Iommu`], which
+//! is all that the engine needs to map and unmap. They issue the requests of [`crate::uapi`], and keep the kernel's errno.
+//!
+//! To begin, read [`open`]: it has the order in which each backend wants its files.
 
 mod container;
 mod device;

@@ -1,4 +1,4 @@
-//! Runs cases on this host: [`run`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
+//! Runs cases on this host: [`run()`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
 
 mod call;
 mod case;

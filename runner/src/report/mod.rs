@@ -12,7 +12,7 @@
 //! [`journal`] keeps every event, and [`progress`] shows it. [`merge`] reads one or more journals into a [`run::Run`], which is an index:
 //! every report is a function of it, and asks it for the texts of one case at a time.
 //!
-//! To add a report that is a file, add a file of this module and a row in [`format`]. A report that is read on a terminal takes its
+//! To add a report that is a file, add a file of this module and a row in [`mod@format`]. A report that is read on a terminal takes its
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`sanitize`].
 
 pub mod diff;

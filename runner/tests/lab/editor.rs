@@ -68,6 +68,7 @@ impl Server {
             .arg("--stdio")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null()) // it complains when the tests end, and it with them
             .spawn()
             .expect("node is where npm is");
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
@@ -320,6 +321,9 @@ fn of_every_key_its_own_text_an_example_and_its_default_are_shown() -> Tested {
 }
 
 fn a_key_is_explained_whatever_stands_behind_it() -> Tested {
+    let schema = vfiospec::language::schema();
+    let path = ["cases", "0", "region", "size"].map(str::to_owned);
+    let described = told(&schema, &path).and_then(|key| key["description"].as_str()).expect("the key is described");
     with_scenario(|server, _| {
         for (number, value) in ["16KiB", "4096", "2M", "\"{{ page }}\"", "\"{{ page\"", "", "[1]"].iter().enumerate() {
             let uri = format!("file://{}", scenario().with_file_name(format!("value{number}.yaml")).display());
@@ -327,7 +331,7 @@ fn a_key_is_explained_whatever_stands_behind_it() -> Tested {
             server.open(&uri, &scenario_text().replacen("size: \"{{ page }}\"", &format!("size: {value}"), 1));
             let hover = server.at("textDocument/hover", &uri, (line, column + 1));
             let shown = hover["contents"]["value"].as_str().unwrap_or_default();
-            assert!(shown.starts_with("The region's length in bytes"), "{value}: {hover}");
+            assert!(shown.replace('\\', "").starts_with(described), "{value}: {hover}");
             assert!(shown.contains("Example"), "{value}: {hover}");
         }
     })

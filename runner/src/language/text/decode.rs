@@ -2,7 +2,7 @@
 //!
 //! The types are ordinary `#[derive(Deserialize)]` ones. They must not be `untagged`, `flatten`ed or internally tagged:
 //! serde would buffer the value and its path would be lost. Unknown keys of a struct are errors without any attribute.
-//! Visitors written by hand raise a [`Complaint`](super::Complaint).
+//! Visitors written by hand raise a [`Complaint`](super::complaint::Complaint).
 
 use std::borrow::Cow;
 use std::fmt;
