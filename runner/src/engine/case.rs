@@ -7,7 +7,7 @@ use minijinja::Value;
 use super::{
     call::{Kept, Prepared},
     device::{self, Changed},
-    devices::{Devices, Opened, cannot_open},
+    devices::{Devices, Opened, cannot_open, no_functions},
     failure::{End, Problem},
     faults::Faults,
     fixture::{Fixtures, Open, Unclean},
@@ -24,7 +24,7 @@ use crate::{
     host::facts,
     language::{self, BackendOptions, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
     model::{BackendName, Bdf, Errno, Observed, code::Code},
-    plan::{self, Plan, Planned, PlannedStep, Which},
+    plan::{self, Plan, Planned, PlannedStep},
     uapi::{LockLimit, Tracer, system},
 };
 
@@ -149,12 +149,12 @@ impl<'a> Execution<'a> {
     pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(String)) -> Result<(), End> {
         let (case, path) = self.plan.case(self.planned);
         let fresh = self.planned.fixture == language::Fixture::Fresh;
-        let has_functions = self.planned.further.iter().any(|further| matches!(further.which, Which::Function(_)));
+        let has_functions = self.planned.functions() > 0;
         if has_functions {
             fixtures.close();
             step(format!("making virtual functions for {}", self.planned.id.name));
         }
-        self.devices = Arc::new(Devices::of(self.planned, self.given, &path)?);
+        self.devices = Arc::new(Devices::of(self.planned, self.given, fixtures, &path)?);
         let end = match self.planned.fixture {
             language::Fixture::None => {
                 fixtures.close();
@@ -171,22 +171,25 @@ impl<'a> Execution<'a> {
         let mut changed = std::mem::take(&mut self.device).changed > Changed::No;
         changed |= std::mem::take(&mut self.others).into_values().any(|held| held.changed > Changed::No);
         self.opened.clear();
-        let mut end = self.observe(end, &path, pool);
-        if fresh || changed || has_functions || !matches!(end, Ok(()) | Err(End::Skipped(_))) {
+        let mut end = self.observe(end, &path, fixtures, pool);
+        let went_wrong = !matches!(end, Ok(()) | Err(End::Skipped(_)));
+        if fresh || changed || has_functions || went_wrong {
             fixtures.close();
         }
-        if has_functions {
-            step(format!("taking away the virtual functions of {}", self.planned.id.name));
-            let gone = self.devices.give_back(&path);
-            end = end.and(gone);
+        if has_functions && went_wrong {
+            step(format!("removing the virtual functions of {}", self.planned.id.name));
+            let gone = fixtures.remove_functions();
+            end = end.and(gone.map_err(|error| no_functions(&error, &path)));
         }
         end
     }
 
     /// Holds the process and the host against how they were before. The first thing that went wrong is what is told.
-    fn observe(&mut self, end: Result<(), End>, path: &Path, pool: &Pool) -> Result<(), End> {
-        let Some(baseline) = &self.baseline else { return end };
-        self.observers.extend(baseline.compare(&pool.kept()));
+    fn observe(&mut self, end: Result<(), End>, path: &Path, fixtures: &mut Fixtures, pool: &Pool) -> Result<(), End> {
+        let Some(baseline) = self.baseline.take() else { return end };
+        let (seen, now) = baseline.compare(&pool.kept());
+        self.observers.extend(seen);
+        fixtures.after = Some(now);
         let first = self.observers.iter().find(|seen| seen.state == Observed::Broken);
         match (first, &end) {
             (Some(Observation { observer, detail, .. }), Ok(()) | Err(End::Skipped(_))) => {
@@ -220,9 +223,9 @@ impl<'a> Execution<'a> {
         step(format!("opening the device for {}", self.planned.id.name));
         let members = self.devices.members();
         let open = fixtures.get(&members, self.planned.backend, fresh);
-        let open = open.map_err(|error| cannot_open(error, name.clone()))?;
+        let (open, before) = open.map_err(|error| cannot_open(error, name.clone()))?;
         self.becomes(open.session.true_name(), case)?;
-        self.baseline = Some(Baseline::take(&pool.kept()));
+        self.baseline = Some(before.unwrap_or_else(|| Baseline::take(&pool.kept())));
         self.learn(Some(open));
         let (regions, steps) = plan::planned(case, path, self.backend);
         let needs_bar = regions

@@ -10,15 +10,12 @@ use minijinja::Value;
 use super::{
     case::Execution,
     failure::{End, Problem},
-    fixture::{CannotOpen, Member, Open},
+    fixture::{CannotOpen, Fixtures, Member, Open},
 };
 use crate::{
     backend::{OpenError, Space},
     event::DeviceUsed,
-    host::{
-        self,
-        sriov::{Functions, SriovError},
-    },
+    host::{self, sriov::SriovError},
     language::{self, Path},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
@@ -32,8 +29,8 @@ const TOKEN: &str = "6d1f2c1e-6a3b-4d59-9c57-2f0a6be21d4b";
 pub struct Devices {
     /// Its own one, `device`, is the first.
     all: Vec<Device>,
-    /// The virtual functions that were made for it.
-    functions: Mutex<Option<Functions>>,
+    /// Which of them are its virtual functions.
+    functions: Vec<Bdf>,
 }
 
 /// A device of a case.
@@ -50,11 +47,11 @@ struct Device {
 impl Devices {
     /// Before the case has any.
     pub fn none() -> Devices {
-        Devices { all: Vec::new(), functions: Mutex::default() }
+        Devices { all: Vec::new(), functions: Vec::new() }
     }
 
-    /// The devices that a case runs on, of those that were given; its virtual functions are made here.
-    pub fn of(planned: &Planned, given: &[DeviceUsed], at: &Path) -> Result<Devices, End> {
+    /// The devices that a case runs on, of those that were given; `fixtures` makes its virtual functions.
+    pub fn of(planned: &Planned, given: &[DeviceUsed], fixtures: &mut Fixtures, at: &Path) -> Result<Devices, End> {
         let device = |name: &str, used: &DeviceUsed| {
             let bdf = used.bdf.parse().expect("the runner names devices by valid addresses");
             // It was asked when the run began.
@@ -63,23 +60,24 @@ impl Devices {
         };
         let own = &given[planned.device.expect("the runner keeps cases without a device")];
         let mut all = vec![device("device", own)];
-        let count = planned.further.iter().filter(|further| matches!(further.which, Which::Function(_))).count();
-        let functions = match count {
-            0 => None,
-            _ => Some(Functions::make(all[0].bdf, count as u32).map_err(|error| no(&error, at))?),
+        // A device with virtual functions is not as a case without them expects it.
+        let functions = match planned.functions() {
+            0 => fixtures.remove_functions().map(|()| Vec::new()),
+            count => fixtures.functions(all[0].bdf, count),
         };
+        let functions = functions.map_err(|error| no_functions(&error, at))?;
         for Further { name, which } in &planned.further {
             all.push(match which {
                 Which::Given(index) => device(name, &given[*index]),
                 Which::Function(number) => {
-                    let bdf = functions.as_ref().expect("made above").bdfs[*number as usize];
+                    let bdf = functions[*number as usize];
                     let used = format!("{}_vf{number}", own.name);
                     Device { name: name.clone(), used, bdf, kind: host::kind(bdf) }
                 }
                 Which::Missing(why) => return Err(End::Skipped(why.clone())),
             });
         }
-        Ok(Devices { all, functions: Mutex::new(functions) })
+        Ok(Devices { all, functions })
     }
 
     /// The number of a device by the name that a step calls it by.
@@ -105,18 +103,11 @@ impl Devices {
 
     /// What a fixture is to open.
     pub fn members(&self) -> Vec<Member> {
-        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        let functions: &[Bdf] = functions.as_ref().map_or(&[], |functions| &functions.bdfs);
+        let functions = &self.functions;
         let token: VfToken = TOKEN.parse().expect("the constant is a UUID");
         // Only a device with virtual functions, and they, know tokens.
         let knows = |bdf: &Bdf| !functions.is_empty() && (*bdf == self.all[0].bdf || functions.contains(bdf));
         self.all.iter().map(|device| (device.bdf, knows(&device.bdf).then_some(token))).collect()
-    }
-
-    /// Takes the virtual functions away; nobody may have them open.
-    pub fn give_back(&self, at: &Path) -> Result<(), End> {
-        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner).take();
-        functions.map_or(Ok(()), |mut functions| functions.remove().map_err(|error| no(&error, at)))
     }
 
     /// What expressions know of a device.
@@ -160,10 +151,12 @@ pub fn abilities(open: &Open) -> [(&'static str, Value); 4] {
     [("resets", open.resets.into()), ("intx", intx.into()), ("msi", msi.into()), ("msix", msix.into())]
 }
 
-fn no(error: &SriovError, at: &Path) -> End {
-    match error.is_missing() {
-        true => End::Skipped(error.to_string()),
-        false => End::Error(Problem::new(Code::VirtualFunctions, at.join("name"), error.to_string())),
+/// Why a case has no virtual functions, or does not get rid of them.
+pub fn no_functions(error: &SriovError, at: &Path) -> End {
+    if error.is_missing() {
+        End::Skipped(error.to_string())
+    } else {
+        End::Error(Problem::new(Code::VirtualFunctions, at.join("name"), error.to_string()))
     }
 }
 

@@ -3,7 +3,10 @@
 use crate::{
     backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
-    host::leaves::Observer,
+    host::{
+        leaves::Observer,
+        sriov::{Functions, SriovError},
+    },
     language::Size,
     model::{BackendName, Bdf, Errno},
     uapi::{
@@ -13,11 +16,19 @@ use crate::{
     },
 };
 
-use super::{observers::held, regions::largest_bar};
+use super::{
+    observers::{Baseline, held},
+    regions::largest_bar,
+};
 
 /// One case's devices are open at a time, on one backend.
 pub struct Fixtures {
     open: Option<Kept>,
+    /// Virtual functions that were made for a case. They are kept, as the kernel takes a second to remove them. They are dropped
+    /// after the open devices.
+    functions: Option<Functions>,
+    /// How the host was after the last case, as long as its devices stay open: nothing happens before the next case.
+    pub after: Option<Baseline>,
     /// The calls of an earlier case that opened what the running one was given.
     pub before: Vec<String>,
     tracer: Tracer,
@@ -75,11 +86,17 @@ pub enum Unclean {
 impl Fixtures {
     /// Nothing is open.
     pub fn new(tracer: &Tracer) -> Fixtures {
-        Fixtures { open: None, before: Vec::new(), tracer: tracer.clone() }
+        Fixtures { open: None, functions: None, after: None, before: Vec::new(), tracer: tracer.clone() }
     }
 
     /// The devices on the backend, in one address space: those that are open, if they are the same and need not be fresh, or new ones.
-    pub fn get(&mut self, members: &[Member], backend: BackendName, fresh: bool) -> Result<&mut Open, CannotOpen> {
+    /// With those that were open comes how the host was after the case before.
+    pub fn get(
+        &mut self,
+        members: &[Member],
+        backend: BackendName,
+        fresh: bool,
+    ) -> Result<(&Open, Option<Baseline>), CannotOpen> {
         let same = |kept: &Kept| kept.members == members && kept.device.session.name() == backend;
         if !fresh && let Some(kept) = self.open.as_ref().filter(|kept| same(kept)) {
             self.before.clone_from(&kept.calls);
@@ -95,12 +112,30 @@ impl Fixtures {
             let device = Open { further: all.collect::<Result<_, _>>()?, ..own };
             self.open = Some(Kept { members: members.to_vec(), device, calls: self.tracer.lines_since(mark) });
         }
-        Ok(self.open.as_mut().map(|kept| &mut kept.device).expect("opened just now"))
+        Ok((self.open.as_ref().map(|kept| &kept.device).expect("opened just now"), self.after.take()))
     }
 
     /// Closes what is open.
     pub fn close(&mut self) {
-        self.open = None;
+        (self.open, self.after) = (None, None);
+    }
+
+    /// `count` virtual functions of a device that nobody has open: those of an earlier case, if there are enough, or new ones.
+    pub fn functions(&mut self, of: Bdf, count: usize) -> Result<Vec<Bdf>, SriovError> {
+        let enough = |kept: &&Functions| kept.of() == of && kept.bdfs.len() >= count;
+        if let Some(kept) = self.functions.as_ref().filter(enough) {
+            return Ok(kept.bdfs[..count].to_vec());
+        }
+        self.remove_functions()?;
+        let wanted = u32::try_from(count).expect("a case names few devices");
+        Ok(self.functions.insert(Functions::make(of, wanted)?).bdfs.clone())
+    }
+
+    /// Removes the virtual functions that were made, if any, after closing what is open.
+    pub fn remove_functions(&mut self) -> Result<(), SriovError> {
+        let Some(mut functions) = self.functions.take() else { return Ok(()) };
+        self.close();
+        functions.remove()
     }
 }
 

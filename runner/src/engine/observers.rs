@@ -33,15 +33,15 @@ impl Baseline {
         }
     }
 
-    /// What has changed since.
-    pub fn compare(&self, kept: &BTreeMap<u64, u64>) -> Vec<Observation> {
+    /// What has changed since, and how it is now.
+    pub fn compare(&self, kept: &BTreeMap<u64, u64>) -> (Vec<Observation>, Baseline) {
         let mut now = Baseline::take(kept);
         if self.missing_huge_pages(&now).is_some() || self.more_pins(&now).is_some_and(|more| more > 0) {
             thread::sleep(PATIENCE);
             let Baseline { huge_pages, page_pins, .. } = Baseline::take(kept);
             now = Baseline { huge_pages, page_pins, ..now };
         }
-        self.against(&now)
+        (self.against(&now), now)
     }
 
     fn against(&self, now: &Baseline) -> Vec<Observation> {

@@ -94,8 +94,12 @@ pub fn run(
             break;
         }
     }
-    let Runner { worker, left, .. } = runner;
+    let Runner { worker, left, without_functions, .. } = runner;
     drop(worker);
+    if !left.given_up.contains(&true) {
+        // It removes them when it ends, unless that took too long. What stays is there to be seen, and no case's fault.
+        remove_functions(&without_functions);
+    }
     let interrupted = interrupt.load(Ordering::Relaxed);
     sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted, stopped }))?;
     Ok(left)
@@ -106,8 +110,8 @@ fn without_functions(devices: &[DeviceUsed]) -> Vec<Bdf> {
     devices.iter().filter_map(|device| device.bdf.parse().ok()).filter(|bdf| sriov::count(*bdf) == 0).collect()
 }
 
-/// Takes away the virtual functions that a dead worker left behind; gives a text for what does not go.
-fn take_functions(of: &[Bdf]) -> String {
+/// Removes the virtual functions that a worker left behind; returns a text for what does not go.
+fn remove_functions(of: &[Bdf]) -> String {
     of.iter().filter_map(|bdf| sriov::remove(*bdf).err()).map(|error| format!("; {error}")).collect()
 }
 
@@ -168,7 +172,7 @@ impl Runner<'_> {
             }
         };
         if self.worker.is_none() && !planned.given().any(|device| self.left.given_up[device]) {
-            let kept = take_functions(&self.without_functions);
+            let kept = remove_functions(&self.without_functions);
             result.message = result.message.map(|message| message + &kept);
         }
         let records = log.as_mut().ok().and_then(|log| log.records().ok()).unwrap_or_default();

@@ -126,6 +126,11 @@ impl Functions {
         Ok(made)
     }
 
+    /// The device that they are of.
+    pub fn of(&self) -> Bdf {
+        self.of
+    }
+
     /// Takes them away; returns once nobody has them open.
     pub fn remove(&mut self) -> Result<(), SriovError> {
         remove_in(&self.root, self.of)

@@ -87,20 +87,28 @@ impl Plan {
         })
     }
 
-    /// The order to run in: device by device and backend by backend, so that each is opened once, with the cases behind that open it
-    /// by themselves; `slow` cases last, so that the others' results are there early.
+    /// The order to run in: device by device and backend by backend, so that each is opened once, followed by the cases that open it
+    /// themselves. A device's cases with virtual functions come after its others, so that these are made once. `slow` cases come last,
+    /// so that the others' results are there early.
     pub fn order(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
         order.sort_by_key(|&case| {
             let planned = &self.cases[case as usize];
             let slow = planned.tags.iter().any(|tag| tag == "slow");
-            (slow, planned.device, planned.backend, !planned.further.is_empty(), planned.fixture == Fixture::None)
+            let has_functions = planned.functions() > 0;
+            let alone = planned.fixture == Fixture::None;
+            (slow, planned.device, has_functions, planned.backend, !planned.further.is_empty(), alone)
         });
         order
     }
 }
 
 impl Planned {
+    /// How many virtual functions of its device it needs.
+    pub fn functions(&self) -> usize {
+        self.further.iter().filter(|further| matches!(further.which, Which::Function(_))).count()
+    }
+
     /// The indices of all given devices that it needs.
     pub fn given(&self) -> impl Iterator<Item = usize> {
         self.device.into_iter().chain(self.further.iter().filter_map(|further| match further.which {
