@@ -2,11 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::rules::{Rules, Unmap};
 use super::{Access, Info, Iommu, IovaRange};
 use crate::{
     model::Errno,
     uapi::{self, Tracer, iommufd},
 };
+
+/// What sets the backend apart.
+pub(super) const RULES: Rules = Rules { file: "/dev/iommu", container: None, played_by: None, unmap: Unmap::InTurn };
 
 /// An IOAS on a `/dev/iommu` of its own, which goes with it.
 #[derive(Debug)]

@@ -5,17 +5,25 @@
 //! is all that the engine needs to map and unmap. They issue the requests of [`crate::uapi`], and keep the kernel's errno.
 //!
 //! To begin, read [`open`]: it has the order in which each backend wants its files.
+//!
+//! What sets a backend apart is data: a file with its rules, and its row in [`Rules::of`].
 
+mod compat_type1;
+mod compat_type1v2;
 mod container;
 mod device;
 mod error;
 mod ioas;
+mod rules;
 mod session;
+mod vfio_type1;
+mod vfio_type1v2;
 
 pub use container::Container;
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::{Ioas, IoasRef};
+pub use rules::{Rules, Unmap};
 pub use session::{Session, Space, disguised, open};
 
 use crate::model::Errno;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::{Group, NoGroup};
-use super::{Container, Device, Ioas, Iommu, OpenError, error::OpenCall};
+use super::{Container, Device, Ioas, Iommu, OpenError, Rules, error::OpenCall};
 use crate::{
     host::pci,
     model::{BackendName, Bdf, Errno},
@@ -90,31 +90,23 @@ pub fn open(name: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Session, Ope
 impl Space {
     /// An address space without devices, on a file of its own; `bdf` is the device that it is for.
     pub fn new(name: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
-        let (path, kind) = match name {
-            BackendName::VfioType1 => ("/dev/vfio/vfio", vfio::TYPE1),
-            BackendName::VfioType1v2 => ("/dev/vfio/vfio", vfio::TYPE1V2),
-            BackendName::CompatType1 => ("/dev/iommu", vfio::TYPE1),
-            BackendName::CompatType1v2 => ("/dev/iommu", vfio::TYPE1V2),
-            BackendName::Iommufd => {
-                let path = Path::new("/dev/iommu");
-                let iommufd = open_file(path, bdf, tracer)?;
-                let ioas = Ioas::alloc(iommufd, tracer);
-                let ioas = ioas.map_err(|errno| OpenError::call(OpenCall::IoasAlloc, path, errno, bdf))?;
-                return Ok(Space { behind: Behind::Ioas(Arc::new(ioas)), name, tracer: tracer.clone() });
-            }
-        };
-        let path = Path::new(path);
-        let container = open_file(path, bdf, tracer)?;
+        let rules = Rules::of(name);
+        let path = Path::new(rules.file);
+        let file = open_file(path, bdf, tracer)?;
         let step = |what| move |errno| OpenError::call(what, path, errno, bdf);
-        let version = vfio::api_version(container.as_fd(), tracer).map_err(step(OpenCall::ApiVersion))?;
+        let space = |behind| Space { behind, name, tracer: tracer.clone() };
+        let Some(kind) = rules.container else {
+            let ioas = Ioas::alloc(file, tracer).map_err(step(OpenCall::IoasAlloc))?;
+            return Ok(space(Behind::Ioas(Arc::new(ioas))));
+        };
+        let version = vfio::api_version(file.as_fd(), tracer).map_err(step(OpenCall::ApiVersion))?;
         if version != vfio::API_VERSION {
             return Err(step(OpenCall::ApiVersion)(Errno(libc::EPROTO)));
         }
-        if vfio::check_extension(container.as_fd(), kind, tracer).map_err(step(OpenCall::CheckExtension))? == 0 {
+        if vfio::check_extension(file.as_fd(), kind, tracer).map_err(step(OpenCall::CheckExtension))? == 0 {
             return Err(step(OpenCall::CheckExtension)(Errno(libc::EOPNOTSUPP)));
         }
-        let container = Container::new(container, kind, tracer);
-        Ok(Space { behind: Behind::Container(Arc::new(container)), name, tracer: tracer.clone() })
+        Ok(space(Behind::Container(Arc::new(Container::new(file, kind, tracer)))))
     }
 
     /// Opens a device, bound to vfio-pci already, and attaches it. `token` is for what an SR-IOV device and its virtual functions
@@ -149,11 +141,7 @@ impl Space {
         let fd = vfio::group_device_fd(group.fd(), &name, &self.tracer).map_err(step(OpenCall::DeviceFd))?;
         let device = Device::new(fd, bdf, &self.tracer);
         let real = container.is_real_type1().map_err(step(OpenCall::CheckExtension))?;
-        let true_name = match self.name {
-            BackendName::VfioType1 if !real => BackendName::CompatType1,
-            BackendName::VfioType1v2 if !real => BackendName::CompatType1v2,
-            name => name,
-        };
+        let true_name = Rules::of(self.name).played_by.filter(|_| !real).unwrap_or(self.name);
         Ok(Session { device, _group: Some(group), space: self.clone(), true_name })
     }
 
@@ -174,12 +162,9 @@ impl Space {
 /// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that
 /// plays `/dev/vfio/vfio`, and such a file takes the requests of `/dev/iommu` too.
 pub fn disguised(name: BackendName, tracer: &Tracer) -> Option<BackendName> {
-    let truth = match name {
-        BackendName::VfioType1 => BackendName::CompatType1,
-        BackendName::VfioType1v2 => BackendName::CompatType1v2,
-        _ => return None,
-    };
-    let file = uapi::open(Path::new("/dev/vfio/vfio"), tracer).ok()?;
+    let rules = Rules::of(name);
+    let truth = rules.played_by?;
+    let file = uapi::open(Path::new(rules.file), tracer).ok()?;
     let answers = iommufd::ioas_alloc(file.as_fd(), tracer).is_ok();
     uapi::close(file, tracer); // with what was made on it
     answers.then_some(truth)

@@ -19,7 +19,7 @@ use super::{
     verb::sequence,
 };
 use crate::{
-    backend,
+    backend::{self, Rules},
     event::{DeviceUsed, Measured, Observation, Unchecked},
     host::facts,
     language::{self, BackendOptions, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
@@ -214,9 +214,9 @@ impl<'a> Execution<'a> {
     ) -> Result<(), End> {
         let name = path.join("name");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
-        // What is known of the kernel may spare it the opening, which may be just what that kernel cannot do. Behind VFIO's own backends
-        // it is known only then who answers.
-        if !matches!(self.backend, BackendName::VfioType1 | BackendName::VfioType1v2) {
+        // What is known of the kernel may spare it the opening, which may be just what that kernel cannot do. Where another backend may
+        // answer, only the opening shows which.
+        if Rules::of(self.backend).played_by.is_none() {
             self.scope.set("kernel", Value::from(facts::kernel()));
             self.requirements(case, path, Known::Already)?;
         }

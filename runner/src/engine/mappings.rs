@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    backend::{Access, IovaRange},
+    backend::{Access, IovaRange, Rules, Unmap},
     host::leaves::Leaf,
     language::Size,
     model::{BackendName, Errno},
@@ -73,16 +73,15 @@ impl Mappings {
             .map(|(&start, &(size, access))| (start, size, access))
             .filter(|&(start, size, _)| start <= last && start + (size - 1) >= iova)
             .collect();
-        // The first version of TYPE1 does nothing for a range that begins within a mapping, and takes whole ones else.
-        let nothing = backend == BackendName::VfioType1 && overlapping.first().is_some_and(|&(start, ..)| start < iova);
+        let rule = Rules::of(backend).unmap;
+        let nothing = rule == Unmap::WholeFromStart && overlapping.first().is_some_and(|&(start, ..)| start < iova);
         let mut gone = 0;
         for (start, size, access) in overlapping.into_iter().filter(|_| !nothing) {
             self.live.remove(&start);
             let end = start + (size - 1);
             gone += size;
-            // Only the first version of TYPE1 that IOMMUFD plays cuts; whoever else was given a part of a mapping has failed, and
-            // the case has said so.
-            if backend == BackendName::CompatType1 {
+            // A backend that does not cut has failed when it was given a part of a mapping, and the case has said so.
+            if rule == Unmap::Cuts {
                 if start < iova {
                     self.live.insert(start, (iova - start, access));
                     gone -= iova - start;
@@ -96,14 +95,11 @@ impl Mappings {
         reports(gone, reported)
     }
 
-    /// A call failed to unmap this range. IOMMUFD goes from mapping to mapping, and ends with `ENOENT` at the first that is not whole in
-    /// it: those before are gone.
+    /// A call failed to unmap this range. Where the backend goes from mapping to mapping, those before the first that is not whole in it
+    /// are gone.
     pub fn not_unmapped(&mut self, backend: BackendName, iova: u64, size: u64, errno: Errno) {
         self.touched();
-        if !matches!(backend, BackendName::CompatType1v2 | BackendName::Iommufd)
-            || errno != Errno(libc::ENOENT)
-            || size == 0
-        {
+        if Rules::of(backend).unmap != Unmap::InTurn || errno != Errno(libc::ENOENT) || size == 0 {
             return;
         }
         let last = iova.saturating_add(size - 1);

@@ -119,7 +119,7 @@ impl Engine {
             kernel_log.iter().filter(|line| !(expects_fault && log::is_fault(line))).cloned().collect();
         let lost = window.as_ref().map(Window::lost);
         let log = log::observe(lost, &alarming, &written.kernel_log.allow);
-        let taint = observers::taint(taint, facts::taint(), &kernel_log, &written.kernel_log.allow);
+        let taint = observers::taint::observe(taint, facts::taint(), &kernel_log, &written.kernel_log.allow);
         // The log says what the taint is about.
         for seen in [log, taint] {
             if seen.state == Observed::Broken && matches!(verdict, Verdict::Passed | Verdict::Skipped) {

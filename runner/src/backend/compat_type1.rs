@@ -1,0 +1,8 @@
+//! `iommufd_compat_type1`: a container that `/dev/iommu` plays, the first version (`drivers/iommu/iommufd/vfio_compat.c`).
+
+use super::rules::{Rules, Unmap};
+use crate::uapi::vfio;
+
+/// What sets it apart.
+pub(super) const RULES: Rules =
+    Rules { file: "/dev/iommu", container: Some(vfio::TYPE1), played_by: None, unmap: Unmap::Cuts };

@@ -1,0 +1,43 @@
+//! What sets the backends apart, as data: the one file each holds its [`Rules`].
+
+use crate::model::BackendName;
+
+/// What sets a backend apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The file that an address space is opened on.
+    pub file: &'static str,
+    /// The kind of IOMMU that its container is set to, such as [`crate::uapi::vfio::TYPE1`]; `None` for an address space of IOMMUFD,
+    /// which devices are attached to by their own files.
+    pub container: Option<u32>,
+    /// The backend that answers in its place where IOMMUFD plays its file (`CONFIG_IOMMUFD_VFIO_CONTAINER`).
+    pub played_by: Option<BackendName>,
+    /// How it unmaps.
+    pub unmap: Unmap,
+}
+
+/// What an unmap does to a range that cuts mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmap {
+    /// Nothing where the range begins within a mapping; otherwise it takes every mapping that begins in the range, whole.
+    WholeFromStart,
+    /// It fails, and nothing is unmapped.
+    AllOrNothing,
+    /// It cuts the mappings at the ends of the range.
+    Cuts,
+    /// It goes from mapping to mapping, and fails with `ENOENT` at the first that is not whole in the range: those before are gone.
+    InTurn,
+}
+
+impl Rules {
+    /// The rules of a backend.
+    pub const fn of(name: BackendName) -> &'static Rules {
+        match name {
+            BackendName::VfioType1 => &super::vfio_type1::RULES,
+            BackendName::VfioType1v2 => &super::vfio_type1v2::RULES,
+            BackendName::CompatType1 => &super::compat_type1::RULES,
+            BackendName::CompatType1v2 => &super::compat_type1v2::RULES,
+            BackendName::Iommufd => &super::ioas::RULES,
+        }
+    }
+}

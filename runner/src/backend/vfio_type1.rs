@@ -1,0 +1,12 @@
+//! `vfio_type1_iommu`: a container on `/dev/vfio/vfio`, the first version (`drivers/vfio/vfio_iommu_type1.c`).
+
+use super::rules::{Rules, Unmap};
+use crate::{model::BackendName, uapi::vfio};
+
+/// What sets it apart.
+pub(super) const RULES: Rules = Rules {
+    file: "/dev/vfio/vfio",
+    container: Some(vfio::TYPE1),
+    played_by: Some(BackendName::CompatType1),
+    unmap: Unmap::WholeFromStart,
+};
