@@ -1,9 +1,17 @@
-//! What happens in a run, as one stream: the journal stores it, and every report is a function of it.
+//! What happens in a run, as one stream of events. The journal stores it, and every report is a function of it.
 //!
-//! An event is one line of JSON. A run is `run_started`, one `case_planned` for each case, then `case_started` and
-//! `case_finished` in the order of execution, then `run_finished`. A stream may end anywhere: a case that was started
-//! and never finished was running when the host or the runner died. It may go on behind that, or behind `run_finished`, with
-//! `run_resumed`; the last result of a case counts.
+//! An event is one line of JSON:
+//!
+//! ```text
+//! run_started     where the run happens and with which devices
+//! case_planned    one for each case
+//! case_started    ┐ for each case, in the order of execution
+//! case_finished   ┘
+//! run_finished
+//! ```
+//!
+//! A stream may end anywhere. A case that has started and not finished was running when the host or the runner died. The stream may
+//! continue after that, or after `run_finished`, with `run_resumed`. The last result of a case counts.
 
 use std::time::Duration;
 
@@ -12,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Capability, CaseId, DeviceKind, Observed, Verdict};
 
-/// The version of the journal's format; a reader refuses a newer one.
+/// The version of the format of journals. A reader refuses a newer one.
 pub const FORMAT: u32 = 1;
 
 /// One line of a journal.
@@ -21,24 +29,23 @@ pub const FORMAT: u32 = 1;
 pub enum Event {
     /// The first line.
     RunStarted(RunStarted),
-    /// A case that this run is going to give a result for; all of them come before the first result.
+    /// The run will have a result for this case. All cases are planned before the first result.
     CasePlanned(PlannedCase),
-    /// The case with this number begins.
+    /// A case begins.
     CaseStarted {
         /// [`PlannedCase::case`]
         case: u32,
     },
-    /// The case has its result.
+    /// A case has its result.
     CaseFinished(CaseResult),
     /// The last line, unless the run was resumed.
     RunFinished(RunFinished),
-    /// The run goes on: by `--resume`, or in a fresh guest after one died. Where and with what, again; the cases are those that
-    /// were planned.
+    /// The run continues: by `--resume`, or in a fresh guest after one died. It has the same planned cases.
     RunResumed(RunStarted),
-    /// A case was tried, and is going to be tried again (`--repeat`, `--retries`): not its result yet, which
-    /// [`Event::CaseFinished`] sums up from all attempts.
+    /// A case was tried and will be tried again (`--repeat`, `--retries`). Its result, [`Event::CaseFinished`], sums up all
+    /// attempts.
     CaseAttempted(CaseResult),
-    /// With `--trace`: the case that runs has made a call. It goes to the terminal only, and no journal has it.
+    /// With `--trace`: the running case has made a call. This event goes only to the terminal, and not into the journal.
     Called {
         /// [`PlannedCase::case`]
         case: u32,
@@ -47,7 +54,7 @@ pub enum Event {
     },
 }
 
-/// Where and with what a run happens.
+/// Where a run happens, and with which devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// [`FORMAT`]
@@ -64,27 +71,28 @@ pub struct RunStarted {
     pub iommu: String,
     /// The devices under test.
     pub devices: Vec<DeviceUsed>,
-    /// How the lab was set up; `None` on a host of its own.
+    /// How the lab was set up; null on a real host.
     pub lab: Option<String>,
-    /// Which boot of the host it is (`/proc/sys/kernel/random/boot_id`; in the lab, of the guest's host): who resumes the run can
-    /// tell whether the host went down under a case.
+    /// The boot of the host (`/proc/sys/kernel/random/boot_id`); in the lab, that of the host of the guest. When the run is resumed,
+    /// it shows whether the host went down while a case ran.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot: String,
-    /// What the scenarios and their variables were, as a number: the plan of a run that is resumed has to be the same.
+    /// A hash of the scenarios and their variables. A run can be resumed only with the same plan.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scenarios: String,
-    /// The seed of the order that the cases run in, with `--shuffle`.
+    /// With `--shuffle`, the seed of the order in which the cases run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<u64>,
-    /// The command that begins it once more, without its choice of cases and reports: with `--case ID` behind it, it runs one of them.
+    /// The command that starts the run again, without its selection of cases and its reports. Followed by `--case ID`, it runs one
+    /// case.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
-    /// The lab's IOMMU model, such as `intel-scalable`; `None` on a host of its own.
+    /// The lab's IOMMU model, such as `intel-scalable`; missing on a real host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab_iommu: Option<String>,
 }
 
-/// Whether a number is 0: not known.
+/// Whether a number is 0, which means that it is not known.
 fn is_unknown<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()
 }
@@ -92,22 +100,22 @@ fn is_unknown<N: Default + PartialEq>(number: &N) -> bool {
 /// A device under test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceUsed {
-    /// The name that scenarios and reports know it by, such as `edu`.
+    /// Its name in scenarios and reports, such as `edu`.
     pub name: String,
     /// Its PCI address, such as `0000:00:03.0`.
     pub bdf: String,
     /// Its PCI ids, such as `1234:11e8`.
     pub ids: String,
-    /// Its class, subclass and programming interface, such as 0x010802; 0 where they are not known.
+    /// Its class, subclass and programming interface, such as 0x010802; 0 if they are not known.
     #[serde(default, skip_serializing_if = "is_unknown")]
     pub class: u32,
-    /// What it can do, as its configuration space says.
+    /// The capabilities in its configuration space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
-    /// The size of its largest BAR of memory, in bytes; 0 where there is none, or it is not known.
+    /// The size in bytes of its largest memory BAR; 0 if it has none, or if the size is not known.
     #[serde(default, skip_serializing_if = "is_unknown")]
     pub largest_bar: u64,
-    /// The driver that it was taken from, and goes back to.
+    /// The driver that it was unbound from, and will be bound to again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
 }
@@ -119,7 +127,7 @@ impl DeviceUsed {
         DeviceUsed { ids, class, capabilities, largest_bar, ..self }
     }
 
-    /// What roles of packs are matched with.
+    /// What packs match their device roles against.
     pub fn kind(&self) -> DeviceKind {
         DeviceKind {
             ids: self.ids.clone(),
@@ -130,12 +138,12 @@ impl DeviceUsed {
     }
 }
 
-/// A case of the plan: what identifies it, the same from run to run.
+/// A case of the plan, with what identifies it in every run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedCase {
-    /// Its number among all cases of the scenarios, from 0; those that were not selected leave gaps.
+    /// Its number among all cases of the scenarios, from 0. Cases that are not selected leave gaps.
     pub case: u32,
-    /// The pack: the name of the folder that the scenario lies in.
+    /// The name of its pack.
     pub pack: String,
     /// The scenario's name.
     pub scenario: String,
@@ -145,13 +153,13 @@ pub struct PlannedCase {
     pub device: String,
     /// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
     pub name: String,
-    /// The file that describes it, as the user named it.
+    /// The file of its scenario, as the user named it.
     pub file: String,
-    /// The line in that file where it begins, from 1.
+    /// The line of the file where it begins, from 1.
     pub line: u32,
-    /// What the case says it covers: requirements, tickets, upstream tests.
+    /// What it covers: requirements, tickets, upstream tests.
     pub covers: Vec<String>,
-    /// What the case says it is about, or else its scenario.
+    /// What it is about: its own summary, or else that of its scenario.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
 }
@@ -169,7 +177,7 @@ impl PlannedCase {
     }
 }
 
-/// What a case gave.
+/// The result of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
     /// [`PlannedCase::case`]
@@ -178,37 +186,38 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// Wall time in microseconds.
     pub micros: u64,
-    /// For all but a pass: the reason in one line, such as `unmap gave ENOENT, expected 4096 bytes`.
+    /// Unless it passed: the reason in one line, such as `unmap gave ENOENT, expected 4096 bytes`.
     pub message: Option<String>,
-    /// For failures and errors: the message with the YAML line, the expected and the got, as on the terminal but without colour.
+    /// For failures and errors: the message with the YAML line, what was expected and what came, as on the terminal but without
+    /// colour.
     pub detail: Option<String>,
-    /// Where the reason is in the text: `file:line:column` of the expectation that did not hold.
+    /// The place of the expectation that did not hold, as `file:line:column`.
     pub at: Option<String>,
-    /// The case's ioctls, decoded, one a line; kept for failures and errors, empty for a pass.
+    /// The calls of the case, decoded, one per line. A case that passed has none.
     pub trace: Vec<String>,
-    /// Calls of earlier cases that opened and made what this one was given: the device, and memory that is kept. They come before those
-    /// of `trace`.
+    /// The calls of earlier cases that opened or allocated what this case was given: the device, and memory that is kept. They come
+    /// before those of `trace`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
-    /// Lines that the kernel logged meanwhile.
+    /// The lines that the kernel logged while the case ran.
     pub kernel_log: Vec<String>,
-    /// Checks that were planned and not made.
+    /// The checks that were planned and not made.
     pub unchecked: Vec<Unchecked>,
-    /// How many checks were made: outcomes compared, page sizes seen, expressions evaluated.
+    /// The number of checks that were made: outcomes, page sizes and expressions.
     pub checks: u32,
-    /// How long steps took that run at the same time.
+    /// The times of steps that ran in parallel.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<Measured>,
-    /// What watched the case beside its own checks, and what each saw.
+    /// What observers saw, beside the checks of the case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<Observation>,
-    /// The backend that answered, where it is not the one that was asked for: its outcomes were expected.
+    /// The backend that answered, if it is not the one that was asked for. The case expects its outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub true_backend: Option<String>,
-    /// Every attempt, where there was more than one; what stands above is then of the attempt that decided, and `micros` the sum.
+    /// All attempts, if there was more than one. The fields above are then those of the attempt that decided, and `micros` is the sum.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
-    /// The host, or the lab's guest, died while it ran.
+    /// Whether the host, or the lab's guest, died while it ran.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub died: bool,
 }
@@ -220,12 +229,12 @@ pub struct Attempt {
     pub verdict: Verdict,
     /// Wall time in microseconds.
     pub micros: u64,
-    /// For all but a pass: the reason in one line.
+    /// Unless it passed: the reason in one line.
     pub message: Option<String>,
 }
 
 impl CaseResult {
-    /// A result with nothing to tell but the verdict and the time it took.
+    /// A result that has only a verdict and a time.
     pub fn new(case: u32, verdict: Verdict, elapsed: Duration) -> CaseResult {
         CaseResult {
             case,
@@ -247,15 +256,15 @@ impl CaseResult {
         }
     }
 
-    /// All calls, with a line between those of earlier cases and its own.
+    /// All calls, with a line between those of earlier cases and those of this one.
     pub fn calls(&self) -> Vec<&str> {
-        const BEGINS: &str = "--- so far earlier cases, to open what this one uses; here it begins ---";
+        const BEGINS: &str = "--- above: earlier cases, which opened what this case uses; below: this case ---";
         let before = self.before.iter().map(String::as_str);
         let begins = (!self.before.is_empty()).then_some(BEGINS);
         before.chain(begins).chain(self.trace.iter().map(String::as_str)).collect()
     }
 
-    /// What this attempt comes to among others.
+    /// This result as one of several attempts.
     pub fn attempt(&self) -> Attempt {
         Attempt { verdict: self.verdict, micros: self.micros, message: self.message.clone() }
     }
@@ -266,21 +275,21 @@ impl CaseResult {
 pub struct Observation {
     /// Its name, such as `kernel_log`, `taint`, `pinned_memory` or `leaves`.
     pub observer: String,
-    /// What came of it.
+    /// How the observation ended.
     pub state: Observed,
-    /// What was wrong, or why it could not look.
+    /// What was wrong, or why it could not observe the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// How long steps took that ran at the same time.
+/// The times of steps that ran in parallel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
-    /// The name that the scenario gives them, or where they stand.
+    /// Their name in the scenario, or their place.
     pub what: String,
-    /// From the first begin to the last end, in microseconds.
+    /// The time from the first start to the last end, in microseconds.
     pub micros: u64,
-    /// How long each took, in microseconds.
+    /// The time of each, in microseconds.
     pub each: Vec<u64>,
 }
 
@@ -293,20 +302,19 @@ impl std::fmt::Display for Measured {
         if count < 2 {
             return Ok(());
         }
-        let (least, most) =
-            (self.each.iter().min().copied().unwrap_or(0), self.each.iter().max().copied().unwrap_or(0));
+        let [least, most] = [self.each.iter().min(), self.each.iter().max()].map(|micros| micros.copied().unwrap_or(0));
         write!(f, "; each of {count} from {} to {}, {} on average", millis(least), millis(most), millis(sum / count))
     }
 }
 
-/// A check that a case asks for and that was not made.
+/// A check that a case asks for, and that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Unchecked {
-    /// What, such as `pagesize`.
+    /// The check, such as `pagesize`.
     pub what: String,
-    /// Why, such as `no page-table dump for this IOMMU`.
+    /// The reason, such as `no page-table dump for this IOMMU`.
     pub reason: String,
-    /// The scenario itself says that it is not to be checked on this backend (`skip_pagesize`).
+    /// Whether the scenario leaves the check out on this backend (`skip_pagesize`).
     pub by_choice: bool,
 }
 
@@ -315,9 +323,9 @@ pub struct Unchecked {
 pub struct RunFinished {
     /// Wall time in milliseconds.
     pub millis: u64,
-    /// Stopped by Ctrl-C or SIGTERM: the cases without a result were not run.
+    /// Whether Ctrl-C or SIGTERM stopped it. Cases without a result were not run.
     pub interrupted: bool,
-    /// Why it stopped early by itself, such as `a case failed (--fail-fast)`.
+    /// Why it stopped early without an interruption, such as `a case failed (--fail-fast)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }

@@ -23,5 +23,6 @@ pub mod language;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod sanitize;
 #[allow(unsafe_code)] // The one place: every block says why it is sound.
 pub mod uapi;

@@ -8,7 +8,7 @@ use super::options::{DeviceModel, IommuModel, Options};
 use super::protocol::{KERNEL_MARK, PORT_NAME};
 use super::tools;
 use super::version::Version;
-use crate::report::sanitize;
+use crate::sanitize;
 
 /// How a guest is really executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

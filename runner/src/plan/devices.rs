@@ -1,31 +1,31 @@
-//! Which of the given devices are the further ones of a case.
+//! Which of the given devices a case runs on, besides its own.
 
 use crate::{
     language::{Case, Ordered, Packs, Role},
     model::DeviceKind,
 };
 
-/// A further device of a case, by the name that the case knows it by.
+/// A further device of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Further {
-    /// The name; several of one name where it stands for all other devices.
+    /// Its name in the case. All other devices may share one name.
     pub name: String,
-    /// Which it is.
+    /// Which device it is.
     pub which: Which,
 }
 
-/// Which device a further one is.
+/// Which device a further device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The given one of this index.
+    /// The given device with this index.
     Given(usize),
-    /// The virtual function of this number of the case's own device, from 0; it is made for the case.
+    /// The virtual function of the case's own device with this number, from 0. It is created for the case.
     Function(u32),
-    /// It is not there, for this reason.
+    /// It is missing, for this reason.
     Missing(String),
 }
 
-/// What the scenarios of a pack call devices, and the devices that were given.
+/// The device roles of a pack, and the given devices.
 pub(super) struct Roles<'a> {
     pack: &'a str,
     roles: Option<&'a Ordered<Role>>,
@@ -33,7 +33,7 @@ pub(super) struct Roles<'a> {
 }
 
 impl<'a> Roles<'a> {
-    /// What the scenarios of this pack call them.
+    /// The roles of this pack.
     pub fn new(packs: &'a Packs, pack: &'a str, given: &'a [(String, DeviceKind)]) -> Roles<'a> {
         Roles { pack, roles: packs.get(pack).map(|loaded| &loaded.pack.devices), given }
     }
@@ -42,13 +42,13 @@ impl<'a> Roles<'a> {
         self.roles.and_then(|roles| roles.get(wanted))
     }
 
-    /// Whether the device of this index is meant: one of the pack's devices, else the one that was named so.
+    /// Whether `wanted` means the device with this index: by a role of the pack, or else by its name.
     pub fn is(&self, wanted: &str, index: usize) -> bool {
         let (name, kind) = &self.given[index];
         self.role(wanted).map_or(wanted == name, |role| role.matches(kind))
     }
 
-    /// What is said where no device is meant: what was asked for, and which devices there are.
+    /// The reason if `wanted` means none of the given devices.
     pub fn missing(&self, wanted: &str) -> String {
         let pack = self.pack;
         match self.role(wanted) {
@@ -64,7 +64,7 @@ impl<'a> Roles<'a> {
         }
     }
 
-    /// What is said where only the case's own device is meant.
+    /// The reason if `wanted` means only the case's own device.
     fn same(&self, wanted: &str) -> String {
         let which = match self.role(wanted) {
             Some(role) => format!("`{wanted}` of the pack `{}`, with {}", self.pack, role.wanted()),
@@ -73,7 +73,7 @@ impl<'a> Roles<'a> {
         format!("the case needs one more {which}, beside its own; given: {}", self.those_given(wanted))
     }
 
-    /// The devices that were given, with what they have of what is wanted.
+    /// The given devices, each with what the role asks about.
     fn those_given(&self, wanted: &str) -> String {
         let role = self.role(wanted);
         let had = |kind: &DeviceKind| role.map_or(kind.ids.clone(), |role| role.had(kind));
@@ -85,10 +85,10 @@ impl<'a> Roles<'a> {
     }
 }
 
-/// The further devices of a case on the device of index `own`.
+/// The further devices of a case that runs on the device with the index `own`.
 pub(super) fn further(case: &Case, own: usize, roles: &Roles<'_>) -> Vec<Further> {
     let given = roles.given.len();
-    // Named ones first, so that `any` is none of them.
+    // Named devices first, so that `any` takes none of them.
     let named = |role: &str| (0..given).find(|index| *index != own && roles.is(role, *index));
     let mut taken: Vec<usize> = case.devices.iter().filter_map(|(_, role)| named(&role.0)).collect();
     let mut functions = 0;
@@ -100,7 +100,7 @@ pub(super) fn further(case: &Case, own: usize, roles: &Roles<'_>) -> Vec<Further
                 add(Which::Function(functions));
                 functions += 1;
             }
-            // The ones behind it first: which one it is does not change when one is added at the end.
+            // Those after the case's own first, so that the choice stays the same when a device is added at the end.
             "any" => {
                 let others = (own + 1..given).chain(0..own);
                 match others.into_iter().find(|index| !taken.contains(index)) {

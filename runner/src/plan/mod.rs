@@ -1,4 +1,7 @@
-//! From scenarios to a flat list of cases: matrix × backends × devices, each with an id that stays the same from run to run.
+//! From scenarios to a flat list of cases: matrix × backends × devices. Each case has an id that is the same in every run.
+//!
+//! [`expand`] makes the [`Plan`]. [`Plan::select`] picks the cases that a [`Filter`] asks for, in the order to run them. [`planned`]
+//! makes of a case the list of its steps on one backend.
 
 mod devices;
 mod select;
@@ -26,17 +29,17 @@ use crate::{
 /// How long a case may take unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The cases of a run, in the order of the report.
+/// The cases of a run, in the order of its reports.
 pub struct Plan {
-    /// The scenarios they come from.
+    /// The scenarios of the cases.
     pub scenarios: Vec<Loaded>,
-    /// The packs whose procedures they call.
+    /// The packs whose procedures the cases call.
     pub packs: Packs,
-    /// The cases; a case's number is its index.
+    /// The cases. The number of a case is its index.
     pub cases: Vec<Planned>,
-    /// The variables of the command line.
+    /// The variables from the command line.
     pub command_line: Vec<(String, Scalar)>,
-    /// The devices that were given, by their names.
+    /// The given devices by name.
     given: Vec<(String, DeviceKind)>,
 }
 
@@ -50,32 +53,32 @@ pub struct Planned {
     pub case: usize,
     /// The backend.
     pub backend: BackendName,
-    /// What the scenario sets for the backend.
+    /// The options that the scenario sets for the backend.
     pub options: BackendOptions,
-    /// The index of its device in what [`expand`] was given; `None` where the scenario's device is not there.
+    /// The index of its device among those given to [`expand`]; `None` if none of them is the scenario's.
     pub device: Option<usize>,
-    /// Its values of the matrix.
+    /// Its matrix values.
     pub combination: Vec<(String, Scalar)>,
     /// Its further devices.
     pub further: Vec<Further>,
-    /// What its expressions know before the run.
+    /// The values that its expressions have before the run.
     pub scope: Scope,
     /// Its time limit.
     pub timeout: Duration,
     /// How it gets its device.
     pub fixture: Fixture,
-    /// Its tags, and those of its scenario.
+    /// The tags of its scenario, and its own.
     pub tags: Vec<String>,
 }
 
 impl Plan {
-    /// The case as its file describes it, and the path to it.
+    /// The case in its scenario, and the path to it.
     pub fn case(&self, planned: &Planned) -> (&Case, Path) {
         let case = &self.scenarios[planned.scenario].scenario.cases[planned.case];
         (case, Path::root().join("cases").join(planned.case))
     }
 
-    /// Why a case cannot run on the devices that were given, if it cannot.
+    /// Why a case cannot run on the given devices, if it cannot.
     pub fn missing(&self, planned: &Planned) -> Option<String> {
         if planned.device.is_none() {
             let pack = &self.scenarios[planned.scenario].pack;
@@ -87,9 +90,9 @@ impl Plan {
         })
     }
 
-    /// The order to run in: device by device and backend by backend, so that each is opened once, followed by the cases that open it
+    /// The order to run the cases in: by device and backend, so that each is opened once, followed by the cases that open it
     /// themselves. A device's cases with virtual functions come after its others, so that these are made once. `slow` cases come last,
-    /// so that the others' results are there early.
+    /// so that the results of the others are known early.
     pub fn order(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
         order.sort_by_key(|&case| {
@@ -104,12 +107,12 @@ impl Plan {
 }
 
 impl Planned {
-    /// How many virtual functions of its device it needs.
+    /// The number of virtual functions of its device that it needs.
     pub fn functions(&self) -> usize {
         self.further.iter().filter(|further| matches!(further.which, Which::Function(_))).count()
     }
 
-    /// The indices of all given devices that it needs.
+    /// The indices of the given devices that it needs.
     pub fn given(&self) -> impl Iterator<Item = usize> {
         self.device.into_iter().chain(self.further.iter().filter_map(|further| match further.which {
             Which::Given(index) => Some(index),
@@ -118,21 +121,24 @@ impl Planned {
     }
 }
 
-/// Two cases that no report could tell apart.
+/// Two cases that no report could distinguish.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Collision {
-    /// What both are called.
+    /// The id of both.
     pub id: String,
-    /// Where the first is: `file:line`.
+    /// Where the first one is, as `file:line`.
     pub first: String,
-    /// Where the second is.
+    /// Where the second one is.
     pub second: String,
 }
 
 /// Plans every case of the scenarios on these devices.
 ///
-/// A scenario that names a device runs on those that its pack knows by this name, or on the one that has this name; where it is not there the cases are planned all the same, for a report
-/// that says so.
+/// A scenario that names a device runs on those that its pack knows by this name, or on the one that has this name. If there is none,
+/// its cases are planned all the same, so that reports say so.
+///
+/// # Errors
+/// If two cases have the same id.
 pub fn expand(
     scenarios: Vec<Loaded>,
     packs: Packs,
@@ -140,83 +146,120 @@ pub fn expand(
     command_line: &[(String, Scalar)],
 ) -> Result<Plan, Vec<Collision>> {
     let given: Vec<_> = devices.iter().map(|device| (device.name.clone(), device.kind())).collect();
-    let mut cases = Vec::new();
-    let mut taken: HashMap<String, String> = HashMap::new();
-    let mut collisions = Vec::new();
-    for (scenario_index, loaded) in scenarios.iter().enumerate() {
+    let mut expansion = Expansion {
+        packs: &packs,
+        given: &given,
+        command_line,
+        cases: Vec::new(),
+        taken: HashMap::new(),
+        collisions: Vec::new(),
+    };
+    for (index, loaded) in scenarios.iter().enumerate() {
+        expansion.scenario(index, loaded);
+    }
+    let Expansion { cases, collisions, .. } = expansion;
+    if !collisions.is_empty() {
+        return Err(collisions);
+    }
+    Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given })
+}
+
+/// A plan while it is made.
+struct Expansion<'a> {
+    packs: &'a Packs,
+    given: &'a [(String, DeviceKind)],
+    command_line: &'a [(String, Scalar)],
+    cases: Vec<Planned>,
+    /// Where each id was planned first.
+    taken: HashMap<String, String>,
+    collisions: Vec<Collision>,
+}
+
+/// What the cases of a scenario have in common on one device and one backend.
+struct Column<'a> {
+    scenario: usize,
+    loaded: &'a Loaded,
+    roles: &'a Roles<'a>,
+    device: Option<usize>,
+    device_name: &'a str,
+    backend: BackendName,
+    options: BackendOptions,
+}
+
+impl<'a> Expansion<'a> {
+    fn scenario(&mut self, index: usize, loaded: &'a Loaded) {
         let scenario = &loaded.scenario;
+        let name = |case| Path::root().join("cases").join(case).join("name");
+        let line = |case| loaded.source.locate(&name(case), Target::Value).line as u32;
+        let lines: Vec<u32> = (0..scenario.cases.len()).map(line).collect();
+        let roles = Roles::new(self.packs, &loaded.pack, self.given);
         let wanted = scenario.device.as_ref().map_or("any", |name| name.0.as_str());
-        let lines: Vec<u32> = (0..scenario.cases.len())
-            .map(|index| {
-                loaded.source.locate(&Path::root().join("cases").join(index).join("name"), Target::Value).line as u32
-            })
-            .collect();
-        let mut roles: Vec<(Option<usize>, &str)> = Vec::new();
-        let known = Roles::new(&packs, &loaded.pack, &given);
-        for (device, used) in devices.iter().enumerate() {
-            if wanted == "any" || known.is(wanted, device) {
-                roles.push((Some(device), &used.name));
-            }
+        let given = self.given.iter().enumerate().map(|(device, (name, _))| (device, name.as_str()));
+        let meant = given.filter(|(device, _)| wanted == "any" || roles.is(wanted, *device));
+        let mut devices: Vec<_> = meant.map(|(device, name)| (Some(device), name)).collect();
+        if devices.is_empty() {
+            devices.push((None, wanted));
         }
-        if roles.is_empty() {
-            roles.push((None, wanted));
-        }
-        for (device, device_name) in roles {
+        for (device, device_name) in devices {
             for &(backend, options) in &scenario.backends.0 {
-                for (case_index, case) in scenario.cases.iter().enumerate() {
-                    let meant =
-                        case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(backend)));
-                    if !meant {
-                        continue;
-                    }
-                    for combination in combinations(&case.matrix) {
-                        let Ok(scope) = static_scope(scenario, case, command_line, backend, &combination) else {
-                            continue; // the check has refused such a scenario
-                        };
-                        let id = PlannedCase {
-                            case: cases.len() as u32,
-                            pack: loaded.pack.clone(),
-                            scenario: scenario.name.0.clone(),
-                            backend: backend.as_str().to_owned(),
-                            device: device_name.to_owned(),
-                            name: case_name(case, &combination),
-                            file: loaded.source.name.clone(),
-                            line: lines[case_index],
-                            covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
-                            summary: case.summary.clone().or_else(|| scenario.summary.clone()).unwrap_or_default(),
-                        };
-                        let here = format!("{}:{}", id.file, id.line);
-                        if let Some(first) = taken.insert(readable(&id.id().to_string()), here.clone()) {
-                            collisions.push(Collision { id: id.id().to_string(), first, second: here });
-                        }
-                        let timeout = case.timeout.or(scenario.timeout).map_or(TIMEOUT, |timeout| timeout.0);
-                        let tags = scenario.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect();
-                        cases.push(Planned {
-                            id,
-                            scenario: scenario_index,
-                            case: case_index,
-                            backend,
-                            options,
-                            device,
-                            combination,
-                            further: device.map_or_else(Vec::new, |own| devices::further(case, own, &known)),
-                            scope,
-                            timeout,
-                            fixture: case.fixture.or(scenario.fixture).unwrap_or_default(),
-                            tags,
-                        });
+                let column = Column { scenario: index, loaded, roles: &roles, device, device_name, backend, options };
+                for (case, line) in
+                    lines.iter().enumerate().filter(|(case, _)| runs_on(&scenario.cases[*case], backend))
+                {
+                    for combination in combinations(&scenario.cases[case].matrix) {
+                        self.case(&column, case, *line, combination);
                     }
                 }
             }
         }
     }
-    match collisions.is_empty() {
-        true => Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given }),
-        false => Err(collisions),
+
+    fn case(&mut self, column: &Column<'_>, index: usize, line: u32, combination: Vec<(String, Scalar)>) {
+        let Column { scenario, loaded, roles, device, device_name, backend, options } = *column;
+        let Loaded { scenario: written, pack, source, .. } = loaded;
+        let case = &written.cases[index];
+        let Ok(scope) = static_scope(written, case, self.command_line, backend, &combination) else {
+            return; // the check has refused such a scenario
+        };
+        let id = PlannedCase {
+            case: self.cases.len() as u32,
+            pack: pack.clone(),
+            scenario: written.name.0.clone(),
+            backend: backend.as_str().to_owned(),
+            device: device_name.to_owned(),
+            name: case_name(case, &combination),
+            file: source.name.clone(),
+            line,
+            covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
+            summary: case.summary.clone().or_else(|| written.summary.clone()).unwrap_or_default(),
+        };
+        let (name, here) = (id.id().to_string(), format!("{}:{}", id.file, id.line));
+        if let Some(first) = self.taken.insert(readable(&name), here.clone()) {
+            self.collisions.push(Collision { id: name, first, second: here });
+        }
+        self.cases.push(Planned {
+            id,
+            scenario,
+            case: index,
+            backend,
+            options,
+            device,
+            combination,
+            further: device.map_or_else(Vec::new, |own| devices::further(case, own, roles)),
+            scope,
+            timeout: case.timeout.or(written.timeout).map_or(TIMEOUT, |timeout| timeout.0),
+            fixture: case.fixture.or(written.fixture).unwrap_or_default(),
+            tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
+        });
     }
 }
 
-/// How many cases scenarios stand for on one device, counted without their ids, which take longer to write down than the scenarios to check.
+/// Whether the case is meant for the backend.
+fn runs_on(case: &Case, backend: BackendName) -> bool {
+    case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
+}
+
+/// The number of cases of scenarios on one device. It is counted without making ids, which takes longer than the whole check.
 #[derive(Default)]
 pub struct Count {
     suites: HashSet<(String, String)>,
@@ -225,9 +268,9 @@ pub struct Count {
 }
 
 impl Count {
-    /// Counts those of one more scenario.
+    /// Counts the cases of one more scenario.
     pub fn add(&mut self, Loaded { pack, scenario, .. }: &Loaded) {
-        // The parts of an id before the case's name are identifiers, so that two ids are the same only where the suites are.
+        // The parts of an id before the name of the case are identifiers, so two ids can be the same only within one suite.
         self.may_collide |= !self.suites.insert((pack.clone(), scenario.name.0.clone()));
         let mut names = HashSet::new();
         for case in &scenario.cases {
@@ -235,20 +278,18 @@ impl Count {
             for combination in &combinations {
                 self.may_collide |= !names.insert(readable(&case_name(case, combination)));
             }
-            let is_meant = |&&(backend, _): &&(BackendName, BackendOptions)| {
-                case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
-            };
-            self.cases += combinations.len() * scenario.backends.0.iter().filter(is_meant).count();
+            let backends = scenario.backends.0.iter().filter(|(backend, _)| runs_on(case, *backend));
+            self.cases += combinations.len() * backends.count();
         }
     }
 
-    /// How many there are, where it is certain that no two are called the same. `None` means that [`expand`] has to look.
+    /// The number of cases, if it is certain that no two have the same id. Otherwise [`expand`] has to look.
     pub fn distinct(&self) -> Option<usize> {
         (!self.may_collide).then_some(self.cases)
     }
 }
 
-/// The case's name with its matrix values, such as `map_unmap[page=2MiB]`.
+/// The name of a case with its matrix values, such as `map_unmap[page=2MiB]`.
 pub fn case_name(case: &Case, combination: &[(String, Scalar)]) -> String {
     let mut full = case.name.0.clone();
     for (index, (name, value)) in combination.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Which cases of a plan run: filters, a share of them, and in which order.
+//! Which cases of a plan run, and in which order: filters, shares, shuffling.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -16,19 +16,20 @@ use crate::{
     model::CaseId,
 };
 
-/// What a filter's expression knows of a case: texts, and behind them lists of texts.
+/// The names that a filter's expression can use: these are texts …
 const TEXTS: [&str; 7] = ["id", "pack", "scenario", "case", "name", "backend", "device"];
+/// … and these are lists of texts.
 const LISTS: [&str; 2] = ["tags", "covers"];
 
-/// More values than these are not listed in a message.
+/// A message lists at most this many values.
 const MOST_LISTED: usize = 12;
 
-/// What a case has to be to be selected; an empty list asks for nothing.
+/// What a case has to fulfil to be selected. An empty list asks for nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// An expression over what is known of a case before the run.
+    /// An expression that has to be true.
     pub expression: Option<String>,
-    /// Words of which it has to have one.
+    /// It has one of these tags.
     pub tags: Vec<String>,
     /// Its pack is one of these.
     pub packs: Vec<String>,
@@ -36,16 +37,16 @@ pub struct Filter {
     pub backends: Vec<Pattern>,
     /// Its id is one of these.
     pub ids: Option<HashSet<CaseId>>,
-    /// Of those that all of the above select, one share.
+    /// Which share of the cases that all of the above select.
     pub partition: Option<Partition>,
 }
 
-/// One share of several: `2/3` is the second of three.
+/// A share of the cases: `2/3` is the second of three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
-    /// Which, from 1.
+    /// The number of the share, from 1.
     which: NonZeroU32,
-    /// Of how many.
+    /// The number of shares.
     of: NonZeroU32,
 }
 
@@ -62,11 +63,11 @@ impl FromStr for Partition {
 }
 
 impl Plan {
-    /// The numbers of the selected cases in the order to run them; shares are dealt out in that order, so that each gets as many slow
-    /// cases as the others.
+    /// The numbers of the selected cases in the order to run them. Shares are dealt out in that order, so that slow cases are spread
+    /// evenly.
     ///
     /// # Errors
-    /// The expression is none, or has no truth value for a case.
+    /// If the expression is invalid, or is neither true nor false for a case.
     pub fn select(&self, filter: &Filter) -> Result<Vec<u32>, ExpressionError> {
         let mut selected = Vec::new();
         for case in self.order() {
@@ -108,7 +109,7 @@ impl Plan {
         }
     }
 
-    /// The first text of an expression that its name is for no case, and what the name is.
+    /// The first text in an expression that no case has under its name, with the texts that cases have.
     fn misspelt(&self, expression: &str) -> Option<String> {
         compared(expression).into_iter().find_map(|Compared { name, text, within, .. }| {
             if within && TEXTS.contains(&name.as_str()) {
@@ -135,10 +136,10 @@ impl Plan {
 }
 
 impl Filter {
-    /// Looks at an expression without a case: whether it is one, of what is known of cases, and compares no list with a text.
+    /// Checks an expression without a case: its syntax, its names, and that it does not compare a list with a text.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Says what is wrong.
     pub fn check(expression: &str) -> Result<(), ExpressionError> {
         let wrong = |message: String, range, help: String| {
             Err(ExpressionError { message, range, expected: String::new(), help: vec![help] })
@@ -170,14 +171,14 @@ impl Filter {
             && (self.backends.is_empty() || self.backends.iter().any(|pattern| pattern.matches(planned.backend)))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&id.id()));
         match &self.expression {
-            // Evaluated for every case: a mistake in it does not depend on what the other filters leave.
+            // Evaluated for every case, so that a mistake shows whatever the other filters select.
             Some(expression) => Ok(eval_as::<bool>(&known(planned), expression)? && by_lists),
             None => Ok(by_lists),
         }
     }
 }
 
-/// What a filter's expression knows of a case.
+/// The values that a filter's expression has for a case.
 fn known(planned: &Planned) -> Scope {
     let id = &planned.id;
     let mut scope = Scope::new();
@@ -197,7 +198,7 @@ fn known(planned: &Planned) -> Scope {
     scope
 }
 
-/// The cases in an order that depends on the seed alone.
+/// Shuffles the cases into an order that depends only on the seed.
 pub fn shuffle(cases: &mut [u32], seed: u64) {
     // Fisher and Yates, with splitmix64 as the source of numbers.
     let mut state = seed;
@@ -209,7 +210,7 @@ pub fn shuffle(cases: &mut [u32], seed: u64) {
         z ^ (z >> 31)
     };
     for last in (1..cases.len()).rev() {
-        // Not quite uniform, by less than one part in 2^32 for any plan there is.
+        // The bias of the remainder is below one part in 2^32 for any real plan.
         cases.swap(last, (next() % (last as u64 + 1)) as usize);
     }
 }

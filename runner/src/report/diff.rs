@@ -7,9 +7,9 @@ use clap::builder::styling::Style;
 
 use crate::model::Verdict;
 use crate::report::run::{Case, Run, State};
-use crate::report::sanitize::line;
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::words::{self, place};
+use crate::sanitize::line;
 
 /// How many cases of each kind are listed; the others are counted.
 const LISTED: usize = 200;

@@ -1,7 +1,7 @@
 //! The page for a browser. Its template is `reports/report.html`.
 //!
 //! The lists of the template are made while it is rendered, one row and one case at a time, so that a page of any length needs little
-//! memory. minijinja escapes every string, and [`sanitize`](crate::report::sanitize) makes control characters visible before.
+//! memory. minijinja escapes every string, and [`sanitize`](crate::sanitize) makes control characters visible before.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::report::format::Format;
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::note::Note;
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
-use crate::report::sanitize::{line, text};
 use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
+use crate::sanitize::{line, text};
 
 pub(super) const FORMAT: Format =
     Format { name: "HTML", option: "html", help: "Write a page for the browser, in one file", write };

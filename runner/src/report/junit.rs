@@ -1,7 +1,7 @@
 //! JUnit XML, as Jenkins' junit and xunit plugins want it.
 //!
 //! Jenkins finds the history of a case by suite, classname and name, so these say what was tested and never where: the kernel, the
-//! host and the devices stand in the output of the suite. Every string passes [`sanitize`](crate::report::sanitize).
+//! host and the devices stand in the output of the suite. Every string passes [`sanitize`](crate::sanitize).
 //!
 //! junit-report writes the cases. It writes whole documents only, so quick-xml puts the cases of several small documents into one
 //! large one, and only a few cases are in memory at a time. quick-xml also writes what junit-report cannot: the count of skipped
@@ -20,8 +20,8 @@ use crate::model::Verdict;
 use crate::report::format::Format;
 use crate::report::note::Note;
 use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
-use crate::report::sanitize::{cap, cdata, identifier, line};
 use crate::report::words::{NO_REASON, attempt_line, begin};
+use crate::sanitize::{cap, cdata, identifier, line};
 
 pub(super) const FORMAT: Format = Format {
     name: "JUnit",

@@ -13,7 +13,7 @@
 //! every report is a function of it, and asks it for the texts of one case at a time.
 //!
 //! To add a report that is a file, add a file of this module and a row in [`mod@format`]. A report that is read on a terminal takes its
-//! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`sanitize`].
+//! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`sanitize`](crate::sanitize).
 
 pub mod diff;
 mod environment;
@@ -32,8 +32,9 @@ pub mod merge;
 mod note;
 pub mod progress;
 pub mod run;
-pub mod sanitize;
 pub mod summary;
 mod tap;
 pub mod terminal;
 mod words;
+
+pub(crate) use crate::sanitize;

@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::{CaseResult, Event, PlannedCase};
 use crate::model::Verdict;
 use crate::report::run::Counts;
-use crate::report::sanitize;
 use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
+use crate::sanitize;
 
 /// Shows events as they come. A terminal that is gone stops nothing: all that is shown is also in the journal.
 #[derive(Debug)]

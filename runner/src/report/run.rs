@@ -11,7 +11,7 @@ use crate::event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStar
 use crate::model::Verdict;
 use crate::report::journal::{Place, Text};
 use crate::report::note::{Note, NoteKind};
-use crate::report::sanitize::{line, word};
+use crate::sanitize::{line, word};
 
 /// One run, or several that were merged; [`Run::read`] makes it.
 #[derive(Debug, Default)]

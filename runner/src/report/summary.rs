@@ -29,9 +29,9 @@ use std::path::Path;
 use crate::model::Verdict;
 use crate::report::matrix::{Devices, Matrix, Row};
 use crate::report::run::{Case, Counts, Full, Run};
-use crate::report::sanitize::{line, text};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::words::{self, NO_REASON, place};
+use crate::sanitize::{line, text};
 
 /// With more rows than this, the cases of a scenario that passed on every backend are folded into one row.
 const ROWS: usize = 60;
@@ -228,7 +228,7 @@ impl Page<'_> {
     fn notes(&self) -> String {
         let notes = words::notes(self.run);
         let note = notes.iter().map(|(note, cases)| {
-            let names = if note.kind.is_gap() { self.dimmed(&self.names(cases), 2) } else { String::new() };
+            let names = if note.kind.is_gap() { self.dimmed(&self.names(cases), 4) } else { String::new() };
             self.dimmed(&note.counted(cases.len()), 0) + &names
         });
         self.list(note, notes.len())
@@ -381,7 +381,7 @@ mod tests {
             "\n     |                                 ^^^^^^^^^^^^^^^ expected 4096 bytes\n",
             "\n! kernel.limits.iommufd__edu.size_zero\n  the device vanished: 0000:00:03.0 is no longer in sysfs\n\n",
             "\n5 skipped: needs 1 free hugetlb page of 1 GiB, and /sys/kernel/mm/hugepages has\n  0 reserved: boot",
-            "\n\n6 pagesize checks not made: no page-table dump for this IOMMU\n  kernel.dma_mapping: map_unmap[page=4KiB], map_unmap[page=2MiB]\n",
+            "\n\n6 pagesize checks not made: no page-table dump for this IOMMU\n    kernel.dma_mapping: map_unmap[page=4KiB], map_unmap[page=2MiB]\n",
             "\n4 pagesize checks left out by choice: skip_pagesize of this backend\n\n",
             "\n45 cases: 38 passed, 1 failed, 1 without verdict, 5 skipped in 8.21 s\n",
         ] {
@@ -421,7 +421,7 @@ mod tests {
             }),
             &Terminal { width: 200, ..UNICODE },
         );
-        let named = "\nleaves not observed in 45 cases: no page-table dump for this IOMMU\n  \
+        let named = "\nleaves not observed in 45 cases: no page-table dump for this IOMMU\n    \
                      kernel.dma_mapping: map_unmap[page=4KiB], map_unmap[page=2MiB], map_unmap[page=1GiB]; \
                      kernel.dma_unmap: exact; and 5 more\n";
         assert!(text.contains(named), "{text}");

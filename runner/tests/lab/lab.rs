@@ -485,7 +485,10 @@ fn a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again
         assert!(ran.stdout().contains(&format!("  again: {again}")), "{}", ran.stdout());
         assert!(ran.junit().contains(&format!("to run it again: {again}")), "{}", ran.junit());
         let (_, calls) = ran.junit().split_once("\ncalls:\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        assert!(calls.contains("--- so far earlier cases, to open what this one uses; here it begins ---"), "{calls}");
+        assert!(
+            calls.contains("--- above: earlier cases, which opened what this case uses; below: this case ---"),
+            "{calls}"
+        );
     }
     assert_eq!(failed.len(), 2);
     assert!(ran.stdout().contains("fails\n  A page is mapped.\n"), "{}", ran.stdout());
