@@ -99,7 +99,8 @@ impl Shown<'_> {
         for (requirements, whose) in [(&scenario.requires, &root), (&case.requires, &path)] {
             for (index, requirement) in requirements.iter().enumerate() {
                 let place = self.line_of(&whose.join("requires").join(index), Target::Value);
-                say("requires", &requirement.that.to_string(), format!("line {place}"));
+                let condition = requirement.condition.as_ref();
+                say("requires", &condition.map(|it| it.that.to_string()).unwrap_or_default(), format!("line {place}"));
             }
         }
         head

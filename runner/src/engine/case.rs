@@ -22,7 +22,7 @@ use crate::{
     backend::{self, Rules},
     event::{DeviceUsed, Measured, Observation, Unchecked},
     host::facts,
-    language::{self, BackendOptions, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
+    language::{self, BackendOptions, Condition, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
     model::{BackendName, Bdf, Errno, Observed, code::Code},
     plan::{self, Plan, Planned, PlannedStep},
     uapi::{LockLimit, Tracer, system},
@@ -421,13 +421,14 @@ impl<'a> Execution<'a> {
             scenario.requires.iter().enumerate().map(|(index, r)| (Path::root().join("requires").join(index), r));
         let of_case = case.requires.iter().enumerate().map(|(index, r)| (path.join("requires").join(index), r));
         for (at, requirement) in of_scenario.chain(of_case) {
+            let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
             let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
-            let names = requirement.that.undeclared().unwrap_or_default();
+            let names = that.undeclared().unwrap_or_default();
             if known == Known::Already && names.iter().any(|name| self.scope.get(&name.name).is_none()) {
                 continue;
             }
-            if !requirement.that.resolve(&self.scope).map_err(|error| wrong("that", error))? {
-                let because = requirement.because.render(&self.scope).map_err(|error| wrong("because", error))?;
+            if !that.resolve(&self.scope).map_err(|error| wrong("that", error))? {
+                let because = because.render(&self.scope).map_err(|error| wrong("because", error))?;
                 return Err(End::Skipped(because));
             }
         }

@@ -1,8 +1,10 @@
 //! From a text to a scenario that is known to be right.
 
+use std::collections::HashSet;
+
 use super::{
-    Case, Diagnostic, ExpressionError, Node, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope, Source,
-    Target, Template, check, did_you_mean, eval, expected_one_of,
+    Case, Diagnostic, ExpressionError, Node, Note, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope,
+    Segment, Source, Target, Template, check, did_you_mean, eval, expected_one_of,
     expression::scan,
     is_computed, render,
     schema::known_schema,
@@ -48,6 +50,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
     let scenario = salvaged.map(|(mut scenario, wounds)| {
         let says_backends = node.get("backends").is_some();
         let mut missing = !says_backends;
+        problems.extend(scenario.find_conditions(&pack, packs));
         if let Some(manifest) = packs.get(&pack) {
             scenario.inherit(&manifest.pack.defaults, says_backends);
             problems.extend(mistyped_device(&scenario, &manifest.pack));
@@ -66,7 +69,24 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
     });
     match scenario.filter(|_| problems.is_empty()) {
         Some(scenario) => Ok(Loaded { source, pack, scenario }),
-        None => Err(Invalid { source, diagnostics: problems.into_vec() }),
+        None => {
+            let mut diagnostics = problems.into_vec();
+            // A region or a request of the file is in many cases, and a mistake in it is one mistake.
+            let mut seen = HashSet::new();
+            diagnostics.retain(|problem| seen.insert((source.place(problem).span.start, problem.title.clone())));
+            diagnostics.iter_mut().for_each(|problem| say_where_used(&source, problem));
+            Err(Invalid { source, diagnostics })
+        }
+    }
+}
+
+/// Adds the `ioctl` to a mistake in the request of the file that it is like: with its case's names the request may be right or wrong.
+fn say_where_used(source: &Source, problem: &mut Diagnostic) {
+    let segments = problem.path.segments();
+    let Some(end) = segments.iter().position(|segment| *segment == Segment::from("ioctl")) else { return };
+    let ioctl: Path = segments[..=end].iter().cloned().collect();
+    if source.place(problem).span.start < source.locate(&ioctl, Target::Key).span.start {
+        problem.notes.push(Note { path: ioctl, target: Target::Key, label: "used here".to_owned() });
     }
 }
 
@@ -93,6 +113,7 @@ pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Inval
     let mut problems = Problems::new();
     match decode::<Scenario>(node, &mut problems) {
         Some(mut scenario) => {
+            scenario.find_conditions(&pack, packs);
             if let Some(manifest) = packs.get(&pack) {
                 scenario.inherit(&manifest.pack.defaults, node.get("backends").is_some());
             }

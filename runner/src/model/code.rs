@@ -134,6 +134,7 @@ codes! {
     UnclosedQuote "unclosed-quote" Check
     UnknownArgument "unknown-argument" Check
     UnknownBackend "unknown-backend" Check
+    UnknownCondition "unknown-condition" Check
     UnknownDevice "unknown-device" Check
     UnknownField "unknown-field" Check
     UnknownFile "unknown-file" Check

@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use super::file;
 use crate::{
     event::{CaseResult, Event, PlannedCase},
-    language::{self, Loaded, Packs, Path, Pattern, Segment, Source, Target, combinations, did_you_mean},
+    language::{self, Loaded, Packs, Path, Pattern, Requirement, Segment, Source, Target, combinations, did_you_mean},
     model::{Exit, Verdict, code::Code},
     plan,
     report::{journal, sanitize},
@@ -136,11 +136,25 @@ fn taken_out(loaded: &Loaded, found: &Case, name: &str) -> Option<Value> {
     let backends = Mapping::from_iter([(found.planned.backend.as_str().into(), options)]);
     set(&mut case, "name", sanitize::identifier(&found.planned.name.replace('[', "_").replace(']', "")).into());
     for_backend(&mut case, &found.planned.backend);
+    // What the file and its pack say once is in the case now.
+    remove(&mut scenario, "regions");
+    remove(&mut scenario, "requests");
+    spell_out(&mut scenario, &loaded.scenario.requires)?;
+    spell_out(&mut case, &loaded.scenario.cases[index].requires)?;
     set(&mut scenario, "name", name.into());
     set(&mut scenario, "backends", backends.into());
     set(&mut scenario, "cases", vec![case].into());
     without_unused_regions(&mut scenario);
     Some(scenario)
+}
+
+/// Writes the conditions that are given by name as they are in the pack.
+fn spell_out(of: &mut Value, requires: &[Requirement]) -> Option<()> {
+    let Some(Value::Sequence(written)) = of.get_mut("requires") else { return Some(()) };
+    for (written, requirement) in written.iter_mut().zip(requires) {
+        *written = serde_yaml::to_value(requirement.condition.as_deref()?).ok()?;
+    }
+    Some(())
 }
 
 /// Leaves out the steps behind the one that failed.

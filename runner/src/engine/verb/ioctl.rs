@@ -16,7 +16,9 @@ use crate::{
 
 impl Act for Ioctl {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let Ioctl { request, on, fields, size, tail } = self;
+        let Ioctl { request: Some(request), on: Some(on), fields, size, tail, like: None } = self else {
+            unreachable!("the check refuses it, and the file's requests are in their places");
+        };
         let request = request.request();
         let mut values = Vec::new();
         for (field, value) in fields.iter() {

@@ -140,8 +140,9 @@ impl Checker<'_> {
             return; // its regions are the pack's
         }
         for name in case.regions.keys() {
-            // A name that no region has may be meant for this one.
-            if !self.uses_region(path, case, steps, name) && self.knows_regions(case, steps) {
+            // One of the file's is for all cases. A name that no region has may be meant for this one.
+            let is_of_case = self.scenario.regions.get(name).is_none();
+            if is_of_case && !self.uses_region(path, case, steps, name) && self.knows_regions(case, steps) {
                 let path = path.join("regions").join(name);
                 self.say(
                     Diagnostic::error(Code::UnusedRegion, path, format!("no step uses region `{name}`"))
@@ -206,7 +207,7 @@ impl Checker<'_> {
                 | Key::Word => {}
             }
         }
-        let site = Site { at: path.join(verb), case, backends };
+        let site = Site { at: path.join(verb), case, backends, requests: &self.scenario.requests };
         step.verb.takes().mistakes(&site).into_iter().for_each(|mistake| self.say(mistake));
         self.only_iommufd(placed, backends);
         self.devices(path, case, step);

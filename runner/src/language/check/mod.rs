@@ -67,6 +67,17 @@ impl<'a> Checker<'a> {
         for (name, _) in scenario.vars.iter() {
             self.not_reserved(|| Path::root().join("vars").join(name), name, Target::Key);
         }
+        for (name, request) in scenario.requests.iter() {
+            let at = Path::root().join("requests").join(name);
+            if request.like.is_some() {
+                self.say(
+                    Diagnostic::error(Code::MisplacedKey, at.join("like"), format!("`like` in the request `{name}`"))
+                        .at(Target::Key)
+                        .label("expected `request`: only an `ioctl` is `like` one of these"),
+                );
+            }
+            request.wrong(&at).into_iter().for_each(|mistake| self.say(mistake));
+        }
         let mut first: HashMap<&Name, Path> = HashMap::new();
         for (index, case) in scenario.cases.iter().enumerate() {
             let path = Path::root().join("cases").join(index);
@@ -85,6 +96,21 @@ impl<'a> Checker<'a> {
                 first.insert(&case.name, path.clone());
             }
             self.case(&path, case);
+        }
+        for name in scenario.regions.keys() {
+            let used = |(index, case): (usize, &Case)| {
+                let path = Path::root().join("cases").join(index);
+                self.uses_region(&path, case, &written::steps_of(&path, case), name)
+            };
+            if !scenario.cases.iter().enumerate().any(used) {
+                let at = Path::root().join("regions").join(name);
+                self.say(
+                    Diagnostic::error(Code::UnusedRegion, at, format!("no case uses region `{name}`"))
+                        .at(Target::Key)
+                        .label("expected a step that maps it")
+                        .help("remove the region, or use it"),
+                );
+            }
         }
     }
 

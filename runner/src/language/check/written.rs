@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::regions;
 use crate::language::expression::eval::Name;
 use crate::language::{
-    ByBackend, Case, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size, Template,
-    every_step, is_computed, undeclared,
+    ByBackend, Case, Condition, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size,
+    Template, every_step, is_computed, undeclared,
     verb::{Fit, Key, Object, Tail, Where},
 };
 
@@ -226,11 +226,12 @@ impl<'a> Expressions<'a> {
 
     fn requirements(&mut self, path: &Path, requirements: &'a [Requirement]) {
         for (index, requirement) in requirements.iter().enumerate() {
+            let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
             let path = path.join(index);
-            if let Dynamic::Expression(source) = &requirement.that {
+            if let Dynamic::Expression(source) = that {
                 self.add(Place::Made(path.join("that")), source, Kind::Bool, When::OPEN);
             }
-            self.text(|| Place::Made(path.join("because")), &requirement.because, When::OPEN);
+            self.text(|| Place::Made(path.join("because")), because, When::OPEN);
         }
     }
 

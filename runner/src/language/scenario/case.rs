@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de};
 
 use crate::language::{
     Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path, Pattern, Region,
-    Scalar, Size, Step, TableValue, Template, every_step,
+    Requirement, Scalar, Size, Step, TableValue, Template, every_step, verb::Ioctl,
 };
 
 /// One case, or one for each combination of its matrix, on every backend and device of the scenario.
@@ -60,7 +60,8 @@ pub struct Case {
     #[serde(default)]
     #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
     pub covers: Vec<Template>,
-    /// Conditions for the case to apply. If one is false, the case is skipped, and the report shows the `because` of the first one.
+    /// Conditions for the case to apply, each written here or by its name in the pack's `conditions`. If one is false, the case is skipped,
+    /// and the report shows the `because` of the first one.
     #[serde(default)]
     pub requires: Vec<Requirement>,
     /// How long it may take. If it takes longer, it fails. The default is the scenario's.
@@ -139,18 +140,6 @@ pub struct Expect {
 
 impl TableValue for Dynamic<Size> {
     const EXPECTING: &'static str = "a size";
-}
-
-/// A condition of a case.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Requirement {
-    /// What must be true.
-    #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
-    pub that: Dynamic<bool>,
-    /// Why the case does not apply if it is false, for the report.
-    #[schemars(example = "a part of a BAR needs one of two pages or more")]
-    pub because: Template,
 }
 
 /// What the kernel may log while a case runs.
@@ -236,6 +225,14 @@ pub struct Scenario {
     #[serde(default)]
     #[schemars(extend("default" = "shared"))]
     pub fixture: Option<Fixture>,
+    /// Memory by name, for every case with `steps`. A case may describe another region of the same name.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "buffer": { "memory": "anonymous", "size": "16KiB" } }))]
+    pub regions: Ordered<Region>,
+    /// Requests by name, for each `ioctl` that is `like` one of them.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "info": { "request": "VFIO_DEVICE_GET_INFO", "on": "device" } }))]
+    pub requests: Ordered<Ioctl>,
     /// The cases, in order.
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(length(min = 1))]

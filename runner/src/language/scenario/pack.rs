@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     language::{
-        Backends, Case, Complaint, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
+        Backends, Case, Complaint, Condition, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
         text::suggest::shorten,
     },
     model::{DeviceKind, code::Code},
@@ -52,6 +52,10 @@ pub struct Pack {
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
     pub regions: Ordered<Region>,
+    /// Conditions by name, for `requires` of its scenarios and their cases.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!({ "has_bar": { "that": "{{ bar is not none }}", "because": "the device has no BAR" } }))]
+    pub conditions: Ordered<Condition>,
     /// How to do things with its devices: steps that any scenario may `call`.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } }))]

@@ -7,6 +7,7 @@ pub(in crate::language) mod complaint;
 pub(in crate::language) mod decode;
 pub(in crate::language) mod decoder;
 pub(in crate::language) mod diagnostic;
+mod expand;
 pub(in crate::language) mod fault;
 pub(in crate::language) mod message;
 pub(in crate::language) mod node;

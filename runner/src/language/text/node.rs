@@ -126,6 +126,56 @@ impl Node {
         }
     }
 
+    /// The value to change. That of an alias becomes its own.
+    fn value_mut(&mut self) -> &mut Value {
+        if let Content::Shared(node) = &self.content {
+            self.content = Content::Own(node.value().clone());
+        }
+        match &mut self.content {
+            Content::Own(value) => value,
+            Content::Shared(_) => unreachable!("it was just replaced"),
+        }
+    }
+
+    /// The value of a key to change, if this is a mapping that has it.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries_mut().iter_mut().find(|(name, _)| name.text == key).map(|(_, value)| value)
+    }
+
+    /// Keys and values to change, if this is a mapping.
+    pub(super) fn entries_mut(&mut self) -> &mut [(Key, Node)] {
+        match self.value_mut() {
+            Value::Mapping(entries) => entries,
+            _ => &mut [],
+        }
+    }
+
+    /// The elements to change, if this is a list.
+    pub(super) fn elements_mut(&mut self) -> &mut [Node] {
+        match self.value_mut() {
+            Value::Sequence(elements) => elements,
+            _ => &mut [],
+        }
+    }
+
+    /// Removes a key of a mapping, and puts others in front.
+    pub(super) fn rewrite(&mut self, without: &str, mut front: Vec<(Key, Node)>) {
+        if let Value::Mapping(entries) = self.value_mut() {
+            front.extend(entries.drain(..).filter(|(key, _)| key.text != without));
+            *entries = front;
+        }
+    }
+
+    /// Nodes and bytes of text.
+    pub(super) fn cost(&self) -> usize {
+        1 + match self.value() {
+            Value::Text(text) | Value::Unquoted(text) => text.len(),
+            Value::Sequence(elements) => elements.iter().map(Node::cost).sum(),
+            Value::Mapping(entries) => entries.iter().map(|(key, value)| key.text.len() + value.cost()).sum(),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 0,
+        }
+    }
+
     /// The value at a path, if there is one.
     pub fn at(&self, path: &Path) -> Option<&Node> {
         path.segments().iter().try_fold(self, |node, segment| match (node.value(), segment) {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::diagnostic::{Diagnostic, Target};
+use super::expand::expand;
 use super::node::{Key, Node, Value};
 use super::path::{Path, Segment};
 use super::reader::parse;
@@ -75,11 +76,12 @@ impl Source {
     fn read(&self) -> &Read {
         self.read.get_or_init(|| {
             let lines = std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-            Arc::new(Read { lines, tree: parse(&self.text) })
+            let expanded = |mut root| expand(&mut root, self.text.len()).map(|()| root);
+            Arc::new(Read { lines, tree: parse(&self.text).and_then(expanded) })
         })
     }
 
-    /// The text as a tree, or why it is not YAML.
+    /// The text as a tree, with what the file says once copied to where it is used; or why it is not YAML.
     pub fn tree(&self) -> Result<&Node, &Diagnostic> {
         self.read().tree.as_ref().map_err(|problem| &**problem)
     }

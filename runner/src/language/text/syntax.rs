@@ -54,6 +54,12 @@ pub(super) fn alias_bomb(alias: Range<usize>) -> Diagnostic {
         .help("write the repeated parts out, or repeat them less often")
 }
 
+/// Copies of what a file says once that make the tree far larger than its text.
+pub(super) fn copies(written: Range<usize>) -> Diagnostic {
+    at(written, Code::AliasBomb, "copies of this make the file far larger than its text")
+        .label("expected small `regions` and `requests`: each case and each `like` gets a copy")
+}
+
 /// An alias within the value of its own anchor.
 pub(super) fn within_itself(alias: Range<usize>) -> Diagnostic {
     at(alias, Code::Syntax, "this alias stands within the value that it repeats").label("expected a value of its own")

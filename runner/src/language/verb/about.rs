@@ -1,6 +1,6 @@
 //! What the language knows of a verb: facts that hold for all its steps, and the keys of one step.
 
-use super::{AllowedRange, Index, Object, Tail, Where, fit::Fit};
+use super::{AllowedRange, Index, Ioctl, Object, Tail, Where, fit::Fit};
 use crate::{
     language::{Case, Diagnostic, Dynamic, Name, Ordered, Path, Scalar, Size, Step, Template},
     model::BackendName,
@@ -130,6 +130,8 @@ pub struct Site<'a> {
     pub case: &'a Case,
     /// The backends that the case runs on.
     pub backends: &'a [BackendName],
+    /// The requests that the file has by name.
+    pub requests: &'a Ordered<Ioctl>,
 }
 
 /// The value of a key.

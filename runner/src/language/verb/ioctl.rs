@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::about::{About, Key, Keys, Known, Saves, Site, Stands, Takes};
 use super::fit::Fit;
 use crate::{
-    language::{Complaint, Diagnostic, Dynamic, Name, Ordered, Scalar, Size, Target, Template, text::suggest},
+    language::{
+        Complaint, Diagnostic, Dynamic, Name, Ordered, Path, Scalar, Segment, Size, Target, Template, text::suggest,
+    },
     model::code::Code,
     uapi::request,
 };
@@ -16,15 +18,24 @@ use crate::{
 /// A request of VFIO or IOMMUFD, with whatever arguments.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["like"] }, { "required": ["request", "on"] }]))]
 pub struct Ioctl {
-    /// The request's name, as in the kernel's headers.
+    /// The request's name, as in the kernel's headers. The default is that of `like`; one of the two is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"IOMMU_IOAS_MAP")]
-    pub request: RequestName,
-    /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under.
+    pub request: Option<RequestName>,
+    /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"iommu")]
-    pub on: Name,
-    /// The fields of its struct by their names in the header; all others are 0. An address is 0, or lies in one of the case's
-    /// regions. `ioas_id` of the open device is `device.ioas`.
+    pub on: Option<Name>,
+    /// The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.
+    ///
+    /// They are taken before a file is decoded, so that this is the name of a request only where the file has none of that name.
+    #[serde(default, skip_serializing)]
+    #[schemars(description = "The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.", example = &"map")]
+    pub like: Option<Name>,
+    /// The fields of its struct by their names in the header. All others are 0. An address is 0, or lies in one of the case's regions.
+    /// `ioas_id` of the open device is `device.ioas`.
     #[serde(default, skip_serializing_if = "Ordered::is_empty")]
     #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
     pub fields: Ordered<Scalar>,
@@ -169,20 +180,34 @@ impl Known for Ioctl {
     };
 }
 
-impl Takes for Ioctl {
-    fn title(&self) -> Option<String> {
-        Some(self.request.request().name.to_owned())
+impl Ioctl {
+    /// The request, if it is known.
+    fn known(&self) -> Option<&'static request::Request> {
+        self.request.as_ref().map(RequestName::request)
     }
 
-    fn fields(&self) -> Option<Vec<&'static str>> {
-        let written = self.request.request().fields.iter().map(|field| field.name);
-        Some(["result"].into_iter().chain(written).collect())
-    }
-
-    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
-        let request = self.request.request();
-        let at = site.at.join("fields");
+    /// What is wrong with it, in a step or among the file's requests.
+    pub(in crate::language) fn wrong(&self, at: &Path) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
+        let missing = |key: &str, label: &str| {
+            let name = match at.last() {
+                Some(Segment::Key(name)) => name.as_ref(),
+                _ => "ioctl",
+            };
+            let title = format!("`{name}` without `{key}`");
+            Diagnostic::error(Code::MissingKey, at.clone(), title).at(Target::Key).label(label)
+        };
+        let Some(request) = self.known() else {
+            if self.like.is_none() {
+                mistakes.push(missing("request", "expected the name of a `request` in it"));
+            }
+            return mistakes;
+        };
+        if self.on.is_none() {
+            mistakes
+                .push(missing("on", "expected the file in it: `on: device`, `on: iommu` or one that the case opens"));
+        }
+        let at = at.join("fields");
         for (field, value) in self.fields.iter() {
             let why = match value {
                 Scalar::Integer(_) => None,
@@ -210,11 +235,44 @@ impl Takes for Ioctl {
         mistakes
     }
 
+    /// What is wrong with a `like` that is still there once the requests of the file are in their places.
+    fn like_nothing(&self, site: &Site) -> Option<Diagnostic> {
+        let (like, at) = (self.like.as_ref()?, site.at.join("like"));
+        if self.request.is_some() {
+            let problem = Diagnostic::error(Code::MisplacedKey, at, "`like` beside `request`").at(Target::Key);
+            return Some(problem.label("expected one of the two: `like` names one of the file's `requests`"));
+        }
+        let known = || site.requests.keys();
+        let label = match known().next() {
+            Some(_) => suggest::expected_one_of(known()),
+            None => "expected `request`: the file has no `requests`".to_owned(),
+        };
+        let title = format!("no request of this file is called `{like}`");
+        let problem = Diagnostic::error(Code::UnknownRequest, at, title).label(label);
+        Some(suggest::did_you_mean(&like.0, known()).into_iter().fold(problem, Diagnostic::help))
+    }
+}
+
+impl Takes for Ioctl {
+    fn title(&self) -> Option<String> {
+        self.known().map(|request| request.name.to_owned())
+    }
+
+    fn fields(&self) -> Option<Vec<&'static str>> {
+        let written = self.known()?.fields.iter().map(|field| field.name);
+        Some(["result"].into_iter().chain(written).collect())
+    }
+
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        self.like_nothing(site).into_iter().chain(self.wrong(&site.at)).collect()
+    }
+
     fn keys(&self) -> Keys<'_> {
-        let Ioctl { request, on, fields, size, tail } = self;
+        let Ioctl { request, on, like, fields, size, tail } = self;
         Keys::default()
             .word("request", request)
-            .file("on", on)
+            .add("on", on.as_ref().map(Key::File))
+            .word("like", like)
             .add("fields", Key::Fields(fields))
             .number("size", size, Fit::Bits(32))
             .add("tail", Key::Tail(tail))

@@ -1,0 +1,104 @@
+//! The conditions of cases: written where they are required, or once in the pack.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::{
+    language::{Diagnostic, Dynamic, Name, Packs, Path, Scenario, Template, did_you_mean, expected_one_of},
+    model::code::Code,
+};
+
+/// A condition that a case requires.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// What must be true.
+    #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
+    pub that: Dynamic<bool>,
+    /// Why the case does not apply if it is false, for the report.
+    #[schemars(example = "a part of a BAR needs one of two pages or more")]
+    pub because: Template,
+}
+
+/// What a case requires: a condition, or the name of one that its pack has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirement {
+    /// The name, if it is the pack's.
+    pub name: Option<Name>,
+    /// The condition. That of a name is known once the pack is.
+    pub condition: Option<Arc<Condition>>,
+}
+
+impl<'de> Deserialize<'de> for Requirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Requirement;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a condition of the pack, or `that` and `because`")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Requirement, E> {
+                match Name::is_valid(name) {
+                    true => Ok(Requirement { name: Some(Name(name.to_owned())), condition: None }),
+                    false => Err(E::invalid_type(de::Unexpected::Str(name), &self)),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Requirement, A::Error> {
+                let condition = Condition::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Requirement { name: None, condition: Some(Arc::new(condition)) })
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Requirement {
+    fn schema_name() -> Cow<'static, str> {
+        "Requirement".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (name, condition) = (generator.subschema_for::<Name>(), generator.subschema_for::<Condition>());
+        json_schema!({
+            "description": "A condition, or the name of one that the pack has in `conditions`.",
+            "anyOf": [name, condition],
+            "examples": [{ "that": "{{ bar.size >= 2 * page_size }}", "because": "a part of a BAR needs one of two pages or more" }, "has_bar"],
+        })
+    }
+}
+
+impl Scenario {
+    /// Looks up the conditions that are given by name in the scenario's pack, and reports those that it does not have.
+    pub(in crate::language) fn find_conditions(&mut self, pack: &str, packs: &Packs) -> Vec<Diagnostic> {
+        let pack = packs.get(pack).map(|loaded| &loaded.pack);
+        let shared = |(name, condition): (&str, &Condition)| (name.to_owned(), Arc::new(condition.clone()));
+        let known: BTreeMap<String, Arc<Condition>> =
+            pack.map(|pack| pack.conditions.iter().map(shared).collect()).unwrap_or_default();
+        let root = Path::root();
+        let cases = self.cases.iter_mut().enumerate();
+        let of_cases = cases.map(|(index, case)| (root.join("cases").join(index), &mut case.requires));
+        let mut problems = Vec::new();
+        for (path, requires) in std::iter::once((root.clone(), &mut self.requires)).chain(of_cases) {
+            for (index, requirement) in requires.iter_mut().enumerate() {
+                let Some(name) = &requirement.name else { continue };
+                requirement.condition = known.get(&name.0).cloned();
+                // A pack that could not be read may have it.
+                if requirement.condition.is_none() && (pack.is_some() || packs.complete) {
+                    problems.push(unknown(path.join("requires").join(index), name, known.keys().map(String::as_str)));
+                }
+            }
+        }
+        problems
+    }
+}
+
+fn unknown<'k>(at: Path, name: &Name, known: impl Iterator<Item = &'k str> + Clone) -> Diagnostic {
+    let expected = match known.clone().next() {
+        Some(_) => expected_one_of(known.clone()),
+        None => "expected `that` and `because`: the pack has no `conditions`".to_owned(),
+    };
+    let problem =
+        Diagnostic::error(Code::UnknownCondition, at, format!("no condition is called `{name}`")).label(expected);
+    did_you_mean(&name.0, known).into_iter().fold(problem, Diagnostic::help)
+}
