@@ -76,6 +76,22 @@ impl Device {
         access::region_bytes(self.fd(), &region, &self.tracer)
     }
 
+    /// Writes back each half word of the configuration space that is not as it was; whether all of it is then.
+    pub fn restore_config(&self, before: &[u8]) -> Result<bool, Errno> {
+        let now = self.config_space()?;
+        if now == before {
+            return Ok(true);
+        }
+        let region = self.config()?;
+        for (offset, (was, is)) in (0..).step_by(2).zip(before.chunks_exact(2).zip(now.chunks_exact(2))) {
+            if was != is {
+                let value = u16::from_le_bytes([was[0], was[1]]);
+                self.write(&region, offset, Width::W16, value.into())?;
+            }
+        }
+        Ok(self.config_space()? == before)
+    }
+
     /// The BARs that the device has, in order; those of size 0 are left out.
     pub fn regions(&self) -> Result<Vec<Region>, Errno> {
         let mut bars = Vec::new();

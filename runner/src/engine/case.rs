@@ -250,8 +250,7 @@ impl<'a> Execution<'a> {
         if end.is_err() {
             self.trace = self.tracer.take();
         }
-        // A reset at each opening and closing takes some devices long, and is not needed where it would restore nothing.
-        if end.is_ok() && self.device.is_as_before(open) {
+        if end.is_ok() && self.device.restore(open) {
             self.device.changed = Changed::No;
         }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.

@@ -1,6 +1,9 @@
 //! What a case holds of its device, and whether it changed the device.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     failure::{End, Problem},
@@ -15,7 +18,7 @@ use crate::{
     uapi::{
         Mapping, Placement, Prot,
         access::Width,
-        irq::{self, EventFd},
+        irq::{self, EventFd, IrqAction, IrqData},
         system::page_size,
     },
 };
@@ -27,22 +30,38 @@ pub struct Held {
     bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
     pub events: BTreeMap<(Index, u32), Arc<EventFd>>,
-    /// Whether the case changed the device's state.
+    /// What the case changed of the device.
     pub changed: Changed,
-    /// The configuration space before the first step that changed something in it.
-    before: Option<Vec<u8>>,
+    /// The kinds of interrupts that the case may have left enabled.
+    interrupts: BTreeSet<u32>,
 }
 
-/// Whether a case changed a device.
+/// What a case changed of a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changed {
-    /// It did not.
+    /// Nothing.
     #[default]
     No,
     /// Only what the configuration space shows: where that is as it was, so is the device.
     Shown,
-    /// More than can be seen: only closing and opening it restores it.
+    /// The device's registers and memory, which `VFIO_DEVICE_RESET` restores.
+    Registers,
+    /// More than can be seen, such as what the kernel keeps for the open device: only closing and opening it restores it.
     More,
+}
+
+impl Changed {
+    /// What a request changed that was made by its name on a file of the open device.
+    pub fn by_request(name: &str, flags: u64, failed: bool) -> Changed {
+        const PROBE: u64 = 1 << 18; // VFIO_DEVICE_FEATURE_PROBE
+        match name {
+            "VFIO_DEVICE_SET_IRQS" | "VFIO_DEVICE_RESET" | "VFIO_DEVICE_PCI_HOT_RESET" => Changed::Shown,
+            "VFIO_DEVICE_FEATURE" if flags & PROBE != 0 => Changed::Shown,
+            // The kernel says that nothing was done.
+            _ if failed => Changed::Shown,
+            _ => Changed::More,
+        }
+    }
 }
 
 impl Held {
@@ -56,31 +75,43 @@ impl Held {
     pub fn take_over(&mut self, other: Held) {
         self.bars.extend(other.bars);
         self.events.extend(other.events);
+        self.interrupts.extend(other.interrupts);
         // What was there before a thread began has not been kept.
         if other.changed > Changed::No {
             self.changed = Changed::More;
         }
     }
 
-    /// A step is about to change something that the configuration space shows.
-    pub fn changes(&mut self, open: &Open) {
-        if self.changed == Changed::No {
-            self.before = open.session.device().config_space().ok();
-            self.changed = Changed::Shown;
-        }
+    /// A step is about to change this.
+    pub fn changes(&mut self, what: Changed, open: &Open) {
+        // To be read before the first change.
+        open.config_space();
+        self.changed = self.changed.max(what);
     }
 
-    /// Whether the device is as it was before the case: it was not changed, or its configuration space is the same as before and no
-    /// interrupt is enabled.
-    pub fn is_as_before(&self, open: &Open) -> bool {
-        match self.changed {
-            Changed::No => true,
-            Changed::Shown => {
-                let now = || open.session.device().config_space().ok();
-                self.events.is_empty() && self.before.is_some() && self.before == now()
-            }
-            Changed::More => false,
+    /// Interrupts of this kind may be enabled from now on.
+    pub fn enables(&mut self, kind: u32) {
+        self.interrupts.insert(kind);
+    }
+
+    /// Makes the device what it was before the case, as far as that takes no closing; `false` where it does.
+    ///
+    /// vfio-pci resets a device when it is opened and when it is closed: 100 ms each for a function-level reset.
+    pub fn restore(&mut self, open: &Open) -> bool {
+        if matches!(self.changed, Changed::No | Changed::More) {
+            return self.changed == Changed::No;
         }
+        let Some(before) = open.config_space() else { return false };
+        let device = open.session.device();
+        for kind in std::mem::take(&mut self.interrupts) {
+            // A kind of which none is enabled is refused.
+            let _ = device.set_irqs(kind, 0, IrqAction::Trigger, IrqData::None(0));
+        }
+        self.events.clear();
+        if self.changed == Changed::Registers && !(open.resets && device.reset().is_ok()) {
+            return false;
+        }
+        device.restore_config(before).is_ok_and(|same| same)
     }
 
     /// A BAR, which is mapped once a case.
@@ -123,4 +154,26 @@ pub fn irq_number(index: Index) -> u32 {
 /// A width as the language has it.
 pub fn width(bits: Bits) -> Width {
     Width::from_bits(bits.0.into()).expect("the language knows no other widths")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_may_have_changed_what_nobody_sees_has_the_device_opened_anew() {
+        for (name, flags, failed, changed) in [
+            ("VFIO_DEVICE_SET_IRQS", 0, false, Changed::Shown),
+            ("VFIO_DEVICE_FEATURE", 1 << 18, false, Changed::Shown),
+            ("VFIO_DEVICE_FEATURE", 1 << 17, true, Changed::Shown),
+            ("VFIO_DEVICE_FEATURE", 1 << 17, false, Changed::More),
+            ("VFIO_DEVICE_IOEVENTFD", 0, false, Changed::More),
+            ("IOMMU_OPTION", 0, false, Changed::More),
+        ] {
+            assert_eq!(Changed::by_request(name, flags, failed), changed, "{name}");
+        }
+        assert!(
+            Changed::No < Changed::Shown && Changed::Shown < Changed::Registers && Changed::Registers < Changed::More
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! The open devices: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
+use std::sync::OnceLock;
+
 use crate::{
     backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
@@ -63,6 +65,8 @@ pub struct Open {
     pub observer: Result<Observer, String>,
     /// What the IOMMU said when nothing was mapped.
     empty: Info,
+    /// The configuration space before any case changed it; read when a case is about to.
+    config: OnceLock<Option<Vec<u8>>>,
     /// The case's further devices, in the same address space.
     further: Vec<Open>,
 }
@@ -161,7 +165,13 @@ impl Open {
         let hardware = session.ioas().and_then(ask);
         let observer = Observer::for_device(session.device().bdf()).map_err(|reason| reason.to_string());
         let largest_bar = largest_bar(bars);
-        Ok(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty, further: Vec::new() })
+        let (config, further) = (OnceLock::new(), Vec::new());
+        Ok(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty, config, further })
+    }
+
+    /// The configuration space before any case changed it; `None` where it cannot be read.
+    pub fn config_space(&self) -> Option<&[u8]> {
+        self.config.get_or_init(|| self.session.device().config_space().ok()).as_deref()
     }
 
     /// The case's device of this number: 0 is its own.

@@ -1,6 +1,9 @@
 use super::{Act, Running};
 use crate::{
-    engine::{device::width, failure::End},
+    engine::{
+        device::{Changed, width},
+        failure::End,
+    },
     language::verb::ConfigWrite,
 };
 
@@ -10,7 +13,7 @@ impl Act for ConfigWrite {
         let offset = step.size("offset", offset)?;
         let value = step.fitting("value", value, *bits)?;
         let open = step.open()?;
-        step.case.device.changes(open);
+        step.case.device.changes(Changed::Shown, open);
         let device = open.session.device();
         let got = device.config().and_then(|region| device.write(&region, offset, width(*bits), value));
         step.done(got)

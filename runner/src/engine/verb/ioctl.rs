@@ -33,6 +33,8 @@ impl Act for Ioctl {
         let tail = bytes(step, tail)?;
         let prepared = request.prepare(&values, size, &tail, &memory).map_err(|error| refused(step, &error))?;
         let (file, of_fixture) = step.file(on)?;
+        let of_fixture = step.device.filter(|_| of_fixture);
+        of_fixture.inspect(|open| _ = open.config_space());
         let mut answer = prepared.call(file, step.case.tracer).map_err(|error| refused(step, &error))?;
         let result = answer.value.as_ref().copied().unwrap_or(-1);
         let written = answer.fields.iter().map(|(name, value)| (*name, Value::from(*value)));
@@ -42,7 +44,7 @@ impl Act for Ioctl {
             step.case.files.insert(name.0.clone(), file);
         }
         let outcome = step.compare_as(request.name, answer.value.map(|_| None));
-        let Some(open) = step.device.filter(|_| of_fixture) else { return outcome };
+        let Some(open) = of_fixture else { return outcome };
         let given = |field: &str| values.iter().find(|(name, _)| *name == field).map_or(0, |(_, value)| *value);
         let written = |field: &str| {
             let found = answer.fields.iter().find(|(name, _)| *name == field);
@@ -52,7 +54,11 @@ impl Act for Ioctl {
         let followed = step.case.mappings.request(backend, ioas, request.name, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
         if followed != Ok(true) {
-            step.case.device.changed = Changed::More;
+            let changed = Changed::by_request(request.name, given("flags"), answer.value.is_err());
+            step.case.device.changes(changed, open);
+            if request.name == "VFIO_DEVICE_SET_IRQS" {
+                step.case.device.enables(u32::try_from(given("index")).unwrap_or(u32::MAX));
+            }
         }
         outcome?;
         step.reported(followed.map(drop))

@@ -3,7 +3,7 @@ use std::{os::fd::AsFd, sync::Arc};
 use super::{Act, Running};
 use crate::{
     engine::{
-        device::irq_number,
+        device::{Changed, irq_number},
         failure::{End, Problem},
     },
     language::verb::{Index, IrqEnable, MOST_VECTORS},
@@ -25,11 +25,12 @@ impl Act for IrqEnable {
             End::Error(Problem::new(Code::Eventfd, step.at("count"), format!("failed to make an event: {errno}")))
         })?;
         let open = step.open()?;
-        step.case.device.changes(open);
+        step.case.device.changes(Changed::Shown, open);
         let fds: Vec<_> = events.iter().map(|event| Some(event.as_fd())).collect();
         let device = open.session.device();
         let got = device.set_irqs(irq_number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds));
         if got.is_ok() {
+            step.case.device.enables(irq_number(index));
             let numbered = (0..).zip(events);
             step.case.device.events.extend(numbered.map(|(vector, event)| ((index, vector), Arc::new(event))));
         }

@@ -12,7 +12,8 @@ impl Act for MmioWrite {
         let MmioWrite { bar, offset, bits, value } = self;
         let value = step.fitting("value", value, *bits)?;
         let register = step.register(bar, offset, *bits)?;
-        step.case.device.changed = Changed::More;
+        let open = step.open()?;
+        step.case.device.changes(Changed::Registers, open);
         step.done(register.bar.mmio_write(register.offset, width(*bits), value))
     }
 }

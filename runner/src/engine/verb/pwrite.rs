@@ -23,9 +23,13 @@ impl Act for Pwrite {
         }
         bytes[..first.len()].copy_from_slice(first);
         let (file, of_fixture) = step.file(on)?;
+        let of_fixture = step.device.filter(|_| of_fixture);
+        of_fixture.inspect(|open| _ = open.config_space());
         let got = access::write_at(file, offset, &bytes, step.case.tracer);
-        if of_fixture {
-            step.case.device.changed = Changed::More;
+        if let Some(open) = of_fixture {
+            let config = open.session.device().config().is_ok_and(|config| offset >= config.offset);
+            let changed = if got.is_err() || config { Changed::Shown } else { Changed::Registers };
+            step.case.device.changes(changed, open);
         }
         step.gave_bytes(got.map(|written| written as u64))
     }

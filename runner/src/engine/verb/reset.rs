@@ -1,6 +1,6 @@
 use super::{Act, Running};
 use crate::{
-    engine::failure::End,
+    engine::{device::Changed, failure::End},
     language::verb::{NoArguments, Reset},
 };
 
@@ -8,7 +8,7 @@ impl Act for Reset {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Reset(NoArguments {}) = self;
         let open = step.open()?;
-        step.case.device.changes(open);
+        step.case.device.changes(Changed::Shown, open);
         step.done(open.session.device().reset())
     }
 }
