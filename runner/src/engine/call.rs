@@ -8,6 +8,7 @@ use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
     fixture::Open,
+    last_step::Doing,
     regions::{Around, Held},
     verb::sequence,
 };
@@ -57,7 +58,7 @@ impl<'a> Execution<'a> {
         planned: &PlannedStep,
         open: Option<&Open>,
         frame: &mut Frame<'_, 'a>,
-        say: &mut dyn FnMut(String),
+        say: &mut dyn FnMut(Doing),
     ) -> Result<Value, End> {
         let callee = self.callee(procedure, frame.pack, &planned.at)?;
         let mut scope = callee.scope.clone();
@@ -95,7 +96,7 @@ impl<'a> Execution<'a> {
         mut held: Vec<Held>,
         open: Option<&Open>,
         frame: &mut Frame<'_, 'a>,
-        say: &mut dyn FnMut(String),
+        say: &mut dyn FnMut(Doing),
     ) -> Result<Value, End> {
         for (name, region, at) in &callee.regions {
             let key = (callee.loaded.pack.name.0.clone(), name.clone());

@@ -12,6 +12,7 @@ use super::{
     faults::Faults,
     fixture::{Fixtures, Open, Unclean},
     iova::IovaAllocator,
+    last_step::Doing,
     mappings::Mappings,
     objects::Objects,
     observers::{Baseline, broken, unchecked},
@@ -146,13 +147,13 @@ impl<'a> Execution<'a> {
     }
 
     /// Runs it. The device is closed after a case that did not pass, so that the next one gets a new one.
-    pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(String)) -> Result<(), End> {
+    pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(Doing)) -> Result<(), End> {
         let (case, path) = self.plan.case(self.planned);
         let fresh = self.planned.fixture == language::Fixture::Fresh;
         let has_functions = self.planned.functions() > 0;
         if has_functions {
             fixtures.close();
-            step(format!("making virtual functions for {}", self.planned.id.name));
+            step(format!("making virtual functions for {}", self.planned.id.name).into());
         }
         self.devices = Arc::new(Devices::of(self.planned, self.given, fixtures, &path)?);
         let end = match self.planned.fixture {
@@ -177,7 +178,7 @@ impl<'a> Execution<'a> {
             fixtures.close();
         }
         if has_functions && went_wrong {
-            step(format!("removing the virtual functions of {}", self.planned.id.name));
+            step(format!("removing the virtual functions of {}", self.planned.id.name).into());
             let gone = fixtures.remove_functions();
             end = end.and(gone.map_err(|error| no_functions(&error, &path)));
         }
@@ -210,7 +211,7 @@ impl<'a> Execution<'a> {
         path: &Path,
         fixtures: &mut Fixtures,
         pool: &mut Pool,
-        step: &mut dyn FnMut(String),
+        step: &mut dyn FnMut(Doing),
     ) -> Result<(), End> {
         let name = path.join("name");
         let fresh = self.planned.fixture == language::Fixture::Fresh;
@@ -220,7 +221,7 @@ impl<'a> Execution<'a> {
             self.scope.set("kernel", Value::from(facts::kernel()));
             self.requirements(case, path, Known::Already)?;
         }
-        step(format!("opening the device for {}", self.planned.id.name));
+        step(format!("opening the device for {}", self.planned.id.name).into());
         let members = self.devices.members();
         let open = fixtures.get(&members, self.planned.backend, fresh);
         let (open, before) = open.map_err(|error| cannot_open(error, name.clone()))?;
@@ -254,7 +255,7 @@ impl<'a> Execution<'a> {
             self.device.changed = Changed::No;
         }
         // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
-        step(format!("unmapping what is left of {}", self.planned.id.name));
+        step(format!("unmapping what is left of {}", self.planned.id.name).into());
         let clean = self.take_back(open);
         match &clean {
             Ok(seen) => {
@@ -290,7 +291,7 @@ impl<'a> Execution<'a> {
         case: &language::Case,
         path: &Path,
         pool: &mut Pool,
-        step: &mut dyn FnMut(String),
+        step: &mut dyn FnMut(Doing),
     ) -> Result<(), End> {
         if let Some(truth) = backend::disguised(self.planned.backend, self.tracer) {
             self.becomes(truth, case)?;
@@ -316,7 +317,7 @@ impl<'a> Execution<'a> {
         open: Option<&Open>,
         pool: &mut Pool,
         held: &mut Vec<Held>,
-        step: &mut dyn FnMut(String),
+        step: &mut dyn FnMut(Doing),
     ) -> Result<(), End> {
         for (name, region, at) in regions {
             let device = open.map(|open| open.session.device());
@@ -334,7 +335,7 @@ impl<'a> Execution<'a> {
         open: Option<&Open>,
         held: &[Held],
         pool: Option<&mut Pool>,
-        step: &mut dyn FnMut(String),
+        step: &mut dyn FnMut(Doing),
     ) -> Result<(), End> {
         let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
         let source = &self.plan.scenarios[self.planned.scenario].source;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{failure::Problem, log};
+use super::{failure::Problem, last_step::Doing, log};
 use crate::model::code::Code;
 use crate::{
     event::Unchecked,
@@ -49,7 +49,7 @@ impl Faults {
 
     /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all
     /// the same, but to wait again for what is the same on each would take minutes.
-    pub fn wait(&mut self, case: (usize, usize, Option<usize>), say: &mut dyn FnMut(String)) {
+    pub fn wait(&mut self, case: (usize, usize, Option<usize>), say: &mut dyn FnMut(Doing)) {
         let is_first = self.waited.insert(case);
         self.certain = self.is_certain();
         if is_first && !self.certain {
@@ -65,9 +65,9 @@ impl Faults {
         knows_before && lines.sum::<u32>() + ONE <= BURST
     }
 
-    fn wait_for_it(&mut self, say: &mut dyn FnMut(String)) {
+    fn wait_for_it(&mut self, say: &mut dyn FnMut(Doing)) {
         while let Some(rest) = INTERVAL.checked_sub(since(self.begin)).filter(|rest| !rest.is_zero()) {
-            say("waiting until the kernel is certain to log faults".to_owned());
+            say("waiting until the kernel is certain to log faults".to_owned().into());
             thread::sleep(rest);
         }
         while let Some((oldest, _)) = self.seen.front() {
@@ -79,7 +79,7 @@ impl Faults {
             if self.seen.iter().map(|(_, lines)| lines).sum::<u32>() + ONE <= BURST {
                 return;
             }
-            say("waiting until the kernel logs faults again".to_owned());
+            say("waiting until the kernel logs faults again".to_owned().into());
             thread::sleep(INTERVAL - age);
         }
     }

@@ -3,6 +3,7 @@
 //! It lies in memory that both have. A message for each step would wake the runner each time, which takes longer than many steps.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io,
     os::{
@@ -15,6 +16,42 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// The longest line, in bytes.
 const MOST: usize = 4096;
+
+/// What a worker is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doing {
+    /// The verb of a step, or a sentence without one.
+    pub what: String,
+    /// Where the step is written: `file:line`.
+    pub place: Option<String>,
+}
+
+impl From<String> for Doing {
+    /// Something that no step says.
+    fn from(what: String) -> Doing {
+        Doing { what, place: None }
+    }
+}
+
+/// `map at a.yaml:7`
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{} at {place}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl Doing {
+    /// What several threads are doing, at the place of the last.
+    pub fn all<'d>(doing: impl Iterator<Item = &'d Doing>) -> Doing {
+        doing
+            .cloned()
+            .reduce(|all, next| Doing { what: format!("{all}, and {}", next.what), place: next.place })
+            .unwrap_or_else(|| String::new().into())
+    }
+}
 
 /// The line.
 pub struct LastStep(File);
@@ -38,19 +75,29 @@ impl LastStep {
     }
 
     /// A step begins: if the worker is not heard of again, it was this one.
-    pub fn say(&self, what: &str) {
-        let mut line: Vec<u8> =
-            what.bytes().take(MOST - 1).map(|byte| if byte == b'\n' { b' ' } else { byte }).collect();
-        line.push(b'\n');
-        let _ = self.0.write_all_at(&line, 0); // without memory for a page there is no word of what it does
+    pub fn say(&self, doing: &Doing) {
+        // The place comes first, for a text that is too long.
+        let lines = [doing.place.as_deref().unwrap_or_default(), &doing.what].map(|text| text.replace('\n', " "));
+        let mut bytes = lines.join("\n").into_bytes();
+        bytes.truncate(MOST - 1);
+        bytes.push(b'\n');
+        let _ = self.0.write_all_at(&bytes, 0); // without memory for a page there is no word of what it does
+    }
+
+    /// Nothing has begun.
+    pub fn clear(&self) {
+        self.say(&String::new().into());
     }
 
     /// The last step that began; `None` before the first.
-    pub fn last(&self) -> Option<String> {
-        let mut line = [0; MOST];
-        let length = self.0.read_at(&mut line, 0).ok()?;
-        let end = line[..length].iter().position(|byte| *byte == b'\n')?;
-        (end > 0).then(|| String::from_utf8_lossy(&line[..end]).into_owned())
+    pub fn last(&self) -> Option<Doing> {
+        let mut bytes = [0; MOST];
+        let length = self.0.read_at(&mut bytes, 0).ok()?;
+        let text = String::from_utf8_lossy(&bytes[..length]);
+        let (place, rest) = text.split_once('\n')?;
+        let (what, _) = rest.split_once('\n')?;
+        let place = Some(place.to_owned()).filter(|place| !place.is_empty());
+        (!what.is_empty()).then(|| Doing { what: what.to_owned(), place })
     }
 }
 
@@ -63,12 +110,18 @@ mod tests {
         let runners = LastStep::new().unwrap();
         assert_eq!(runners.last(), None);
         let worker = LastStep::of_runner(runners.number()).unwrap();
-        worker.say("unmap_all at scenarios/a.yaml:31");
-        worker.say("map at\na.yaml:7");
-        assert_eq!(runners.last().unwrap(), "map at a.yaml:7");
-        worker.say(&"x".repeat(2 * MOST));
-        assert_eq!(runners.last().unwrap().len(), MOST - 1);
-        runners.say("");
+        let step = |what: &str, place: &str| Doing { what: what.into(), place: Some(place.into()) };
+        worker.say(&step("unmap_all", "scenarios/a.yaml:31"));
+        worker.say(&step("map at\n", "a at b.yaml:7"));
+        assert_eq!(runners.last(), Some(step("map at ", "a at b.yaml:7")));
+        worker.say(&"x".repeat(2 * MOST).into());
+        assert_eq!(runners.last().unwrap().what.len(), MOST - 2);
+        let both = Doing::all([step("map", "a.yaml:1"), step("unmap", "a.yaml:2")].iter());
+        assert_eq!(
+            (both.to_string().as_str(), both.place.as_deref()),
+            ("map at a.yaml:1, and unmap at a.yaml:2", Some("a.yaml:2"))
+        );
+        runners.clear();
         assert_eq!(runners.last(), None);
     }
 }

@@ -40,6 +40,7 @@ use case::Execution;
 use failure::{End, Problem};
 use faults::Faults;
 use fixture::Fixtures;
+use last_step::Doing;
 use regions::Pool;
 
 /// Runs the cases of a plan, one at a time, and keeps between them what may be kept: an open device, and huge pages.
@@ -67,7 +68,7 @@ impl Engine {
     }
 
     /// Runs one case; `step` hears of each step before it begins.
-    pub fn run(&mut self, case: u32, step: &mut dyn FnMut(String)) -> CaseResult {
+    pub fn run(&mut self, case: u32, step: &mut dyn FnMut(Doing)) -> CaseResult {
         let begin = Instant::now();
         let planned = &self.plan.cases[case as usize];
         // Without access to the log (not root) there is no window on it, and no lines.

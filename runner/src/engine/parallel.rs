@@ -12,6 +12,7 @@ use minijinja::Value;
 use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
+    last_step::Doing,
     verb::sequence,
 };
 use crate::model::code::Code;
@@ -40,7 +41,7 @@ struct Branch<'s> {
 }
 
 /// What a thread says: that a step begins, or that it has none left.
-type Word = (usize, Option<String>);
+type Word = (usize, Option<Doing>);
 
 impl<'a> Execution<'a> {
     /// Runs the steps that a `parallel` holds.
@@ -49,7 +50,7 @@ impl<'a> Execution<'a> {
         parallel: &Parallel,
         planned: &PlannedStep,
         frame: &mut Frame<'_, 'a>,
-        say: &mut dyn FnMut(String),
+        say: &mut dyn FnMut(Doing),
     ) -> Result<(), End> {
         let branches = self.branches(parallel, planned)?;
         if branches.iter().any(|branch| opens(branch.steps)) {
@@ -85,10 +86,10 @@ impl<'a> Execution<'a> {
                 .collect();
             drop(sender);
             // If this ends here, it was one of these steps.
-            let mut now: Vec<Option<String>> = vec![None; branches.len()];
+            let mut now: Vec<Option<Doing>> = vec![None; branches.len()];
             for (number, word) in words {
                 now[number] = word;
-                say(now.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", and "));
+                say(Doing::all(now.iter().flatten()));
             }
             let joined = handles.into_iter().map(|handle| handle.join());
             joined.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()

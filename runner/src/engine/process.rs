@@ -21,7 +21,7 @@ use nix::{
 };
 
 use super::{
-    last_step::LastStep,
+    last_step::{Doing, LastStep},
     worker::{FromWorker, Setup, ToWorker},
 };
 use crate::event::CaseResult;
@@ -47,8 +47,8 @@ pub enum Outcome {
 
 /// A case that took too long.
 pub struct TimedOut {
-    /// What it was doing: `VERB at FILE:LINE`.
-    pub step: Option<String>,
+    /// What it was doing.
+    pub step: Option<Doing>,
     /// What the worker told of it when it was interrupted; where it told nothing it had to be killed, and is gone.
     pub told: Option<Box<CaseResult>>,
     /// Neither kernel nor device was waited for: vfiospec itself was busy.
@@ -105,14 +105,14 @@ impl Worker {
         interrupt: &AtomicBool,
         called: &mut dyn FnMut(String),
     ) -> Outcome {
-        self.last_step.say("");
+        self.last_step.clear();
         // If it cannot be told, it is dead: the loop below finds out and says how.
         let _ = self.say(&ToWorker::Run { case, at });
         self.busy = true;
         let deadline = Instant::now() + timeout;
         // Set once the worker was interrupted: when to kill it, what its processor time was, and what it was doing. Behind the
         // interrupt come steps that tidy up.
-        let mut late: Option<(Instant, Times, Option<String>)> = None;
+        let mut late: Option<(Instant, Times, Option<Doing>)> = None;
         loop {
             match self.output.next(TICK) {
                 Next::Line(line) => {
@@ -363,7 +363,7 @@ mod tests {
         let what = "index out of bounds at runner/src/engine/a.rs:7:9".to_owned();
         let line = serde_json::to_string(&FromWorker::Panicked { what }).unwrap();
         let mut worker = Worker::spawn(Command::new("sh").args(["-c", &format!("echo '{line}'; exit 101")])).unwrap();
-        worker.last_step.say("map at a.yaml:7");
+        worker.last_step.say(&Doing { what: "map".into(), place: Some("a.yaml:7".into()) });
         let outcome = worker.run(0, 0, Duration::from_secs(60), &AtomicBool::new(false), &mut drop);
         let Outcome::Lost(message) = outcome else { panic!("it ended without a result") };
         assert!(

@@ -245,7 +245,7 @@ fn late(planned: &Planned, timed_out: TimedOut, elapsed: Duration) -> CaseResult
         micros: elapsed.as_micros() as u64,
         message: Some(message),
         detail: stuck,
-        at: step.and_then(|step| Some(step.rsplit_once(" at ")?.1.to_owned())),
+        at: step.and_then(|step| step.place),
         ..told
     }
 }

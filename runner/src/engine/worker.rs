@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, last_step::LastStep};
+use super::{
+    Engine,
+    last_step::{Doing, LastStep},
+};
 use crate::{
     event::{CaseResult, DeviceUsed},
     language::{self, Invalid, Loaded, Packs, Scalar, Source},
@@ -164,11 +167,11 @@ pub fn main() -> Result<(), String> {
     if trace {
         engine.trace(|call| say(&FromWorker::Called { call: call.to_string() }));
     }
-    let mut step = |what: String| {
+    let mut step = |doing: Doing| {
         if trace {
-            say(&FromWorker::Called { call: format!("# {what}") });
+            say(&FromWorker::Called { call: format!("# {doing}") });
         }
-        last_step.say(&what);
+        last_step.say(&doing);
     };
     while let Some(message) = next()? {
         let ToWorker::Run { case, at } = message else { return Err("the runner sent a second setup".into()) };

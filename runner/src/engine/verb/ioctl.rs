@@ -50,6 +50,9 @@ impl Act for Ioctl {
             let found = answer.fields.iter().find(|(name, _)| *name == field);
             found.map_or_else(|| given(field), |(_, value)| *value)
         };
+        if let (Ok(_), Some((iova, size))) = (answer.value, mapped(request.name)) {
+            step.frame.iovas.reserve(written(iova), given(size));
+        }
         let (ioas, backend) = (open.session.ioas().map(|ioas| ioas.id()), open.session.true_name());
         let followed = step.case.mappings.request(backend, ioas, request.name, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
@@ -62,6 +65,16 @@ impl Act for Ioctl {
         }
         outcome?;
         step.reported(followed.map(drop))
+    }
+}
+
+/// The fields of a request that say what it mapped: the IOVA, which the kernel may choose, and the size.
+fn mapped(request: &str) -> Option<(&'static str, &'static str)> {
+    match request {
+        "VFIO_IOMMU_MAP_DMA" => Some(("iova", "size")),
+        "IOMMU_IOAS_MAP" | "IOMMU_IOAS_MAP_FILE" => Some(("iova", "length")),
+        "IOMMU_IOAS_COPY" => Some(("dst_iova", "length")),
+        _ => None,
     }
 }
 

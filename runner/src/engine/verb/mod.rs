@@ -60,6 +60,7 @@ mod vf_token;
 use super::{
     case::{Execution, Frame},
     failure::{End, Problem},
+    last_step::Doing,
 };
 use crate::{language::verb::*, model::code::Code, plan::PlannedStep, uapi::signal};
 use running::Running;
@@ -85,11 +86,11 @@ pub fn sequence<'a>(
     case: &mut Execution<'a>,
     steps: &[PlannedStep],
     frame: &mut Frame<'_, 'a>,
-    say: &mut dyn FnMut(String),
+    say: &mut dyn FnMut(Doing),
 ) -> Result<(), End> {
     for planned in steps {
         let verb = &planned.step.verb;
-        say(format!("{} at {}", verb.name(), frame.place(&planned.at)));
+        say(Doing { what: verb.name().to_owned(), place: Some(frame.place(&planned.at)) });
         if signal::interrupted().is_some() {
             // The runner knows why, and reports it.
             return Err(End::Error(Problem::new(Code::Interrupted, planned.at.clone(), "the case was interrupted")));

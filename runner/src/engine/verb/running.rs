@@ -14,6 +14,7 @@ use crate::{
         devices::not_open,
         failure::{End, Problem},
         fixture::Open,
+        last_step::Doing,
         regions::Held,
     },
     host::leaves::Leaf,
@@ -38,7 +39,7 @@ pub struct Running<'s, 'f, 'a> {
     /// What surrounds the step.
     pub frame: &'s mut Frame<'f, 'a>,
     /// Hears of each step before it begins.
-    pub say: &'s mut dyn FnMut(String),
+    pub say: &'s mut dyn FnMut(Doing),
     /// The device that the step is on, if it is open.
     pub device: Option<&'s Open>,
 }
