@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::sys::uio::{pread, pwrite};
 
 use super::vfio::RegionInfo;
-use super::{Mapping, Tracer};
+use super::{Mapping, Tracer, trace::zero};
 use crate::model::Errno;
 
 /// How wide an access is.
@@ -177,7 +177,7 @@ impl Mapping {
             Ok(())
         };
         let fields = format!("offset={offset:#x}, {} bits, value={value:#x}", width.bits());
-        self.tracer().call("mmio_write", fields, run, |()| "0".into())
+        self.tracer().call("mmio_write", fields, run, zero)
     }
 }
 

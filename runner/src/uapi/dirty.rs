@@ -6,9 +6,9 @@ use std::os::fd::BorrowedFd;
 use iommufd_bindings as sys;
 use vfio_bindings::bindings::vfio;
 
-use super::Tracer;
 use super::ioctl::{io, with_struct};
 use super::vfio::request;
+use super::{Tracer, trace::zero};
 use crate::model::Errno;
 
 /// `IOMMU_HWPT_SET_DIRTY_TRACKING`: begins or ends to note the pages that devices dirty; needs a page table
@@ -22,7 +22,7 @@ pub fn hwpt_set_dirty_tracking(iommufd: BorrowedFd, hwpt: u32, enable: bool, tra
     let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_HWPT_SET_DIRTY_TRACKING), &mut arg) };
     let shown = if enable { "ENABLE" } else { "0" };
     let fields = format!("size={size}, flags={shown}, hwpt_id={hwpt}");
-    tracer.ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, |_| "0".into()).map(drop)
+    tracer.ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, zero).map(drop)
 }
 
 /// The pages that devices dirtied, from an iova on.
@@ -93,16 +93,12 @@ pub fn hwpt_dirty_bitmap(
 /// `VFIO_IOMMU_DIRTY_PAGES` on a container: begins or ends to note the pages that devices dirty; `ENOTTY` where IOMMUFD plays it.
 pub fn type1_set_dirty_tracking(container: BorrowedFd, enable: bool, tracer: &Tracer) -> Result<(), Errno> {
     let argsz = size_of::<vfio::vfio_iommu_type1_dirty_bitmap>() as u32;
-    let (flags, shown) = match enable {
-        true => (vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_START, "START"),
-        false => (vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP, "STOP"),
-    };
+    let start = (vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_START, "START");
+    let (flags, shown) = if enable { start } else { (vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP, "STOP") };
     let mut words = [argsz, flags];
     // SAFETY: the request takes a struct of these two words, and with these flags nothing behind it.
     let run = || unsafe { with_struct(container, request(17), &mut words) };
-    tracer
-        .ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, |_| "0".into())
-        .map(drop)
+    tracer.ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, zero).map(drop)
 }
 
 /// `VFIO_IOMMU_DIRTY_PAGES` with `GET_BITMAP`: the pages of `page_size` bytes that devices dirtied in a range of whole mappings;
@@ -137,10 +133,10 @@ fn room(length: u64, page_size: u64) -> Result<(Vec<u64>, u64), Errno> {
     // The kernel counts in the lowest bit that is set, and refuses 0 by itself.
     let page = 1u64.checked_shl(page_size.trailing_zeros()).unwrap_or(u64::MAX);
     let pages = length.div_ceil(page);
-    match pages > MOST_PAGES {
-        true => Err(Errno(libc::ENOMEM)),
-        false => Ok((vec![0; pages.div_ceil(64).max(1) as usize], pages)),
+    if pages > MOST_PAGES {
+        return Err(Errno(libc::ENOMEM));
     }
+    Ok((vec![0; pages.div_ceil(64).max(1) as usize], pages))
 }
 
 fn shown(bitmap: &DirtyBitmap) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
-use super::Tracer;
+use super::{Tracer, trace::zero};
 use crate::model::Errno;
 
 /// Opens a device file for reading and writing, closed on exec.
@@ -45,5 +45,5 @@ pub fn close(fd: OwnedFd, tracer: &Tracer) {
         drop(fd);
         Ok(())
     };
-    let _ = tracer.call("close", number, run, |()| "0".into());
+    let _ = tracer.call("close", number, run, zero);
 }

@@ -6,16 +6,12 @@ use std::path::Path;
 use iommufd_bindings as sys;
 
 use super::ioctl::{io, with_struct};
-use super::{Access, IovaRange, Tracer};
+use super::{Access, IovaRange, Tracer, trace::zero};
 use crate::model::Errno;
 
 /// Opens `/dev/iommu`.
 pub fn open(tracer: &Tracer) -> Result<OwnedFd, Errno> {
     super::open(Path::new("/dev/iommu"), tracer)
-}
-
-fn zero<T>(_: &T) -> String {
-    "0".into()
 }
 
 /// `IOMMU_IOAS_ALLOC`: a new, empty address space; gives its id.

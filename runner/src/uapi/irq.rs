@@ -10,7 +10,7 @@ use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::with_struct;
 use super::vfio::request;
-use super::{Tracer, signal};
+use super::{Tracer, signal, trace::zero};
 use crate::model::Errno;
 
 /// The legacy interrupt line.
@@ -173,7 +173,7 @@ pub fn set_irqs(
         format!("argsz={argsz}, flags={kind_name}|{action_name}, index={}, start={start}, {data}", shown_index(index));
     // SAFETY: the request reads a vfio_irq_set and the data behind it, argsz bytes, which are all there, and writes nothing.
     let run = || unsafe { with_struct(device, request(10), words.as_mut_slice()) };
-    tracer.ioctl(device, "VFIO_DEVICE_SET_IRQS", fields, run, |_| "0".into()).map(drop)
+    tracer.ioctl(device, "VFIO_DEVICE_SET_IRQS", fields, run, zero).map(drop)
 }
 
 /// An event that the kernel counts and this process waits for; closed when dropped.

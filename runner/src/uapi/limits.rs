@@ -1,6 +1,6 @@
 //! What this process may lock: the limit, and the right not to be held to it.
 
-use super::Tracer;
+use super::{Tracer, trace::zero};
 use crate::model::Errno;
 
 /// `CAP_IPC_LOCK` (`include/uapi/linux/capability.h`): memory is locked beyond the limit.
@@ -54,13 +54,13 @@ impl LockLimit {
             // SAFETY: the kernel reads one `rlimit`.
             check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }.into())
         };
-        self.tracer.call("setrlimit", format!("RLIMIT_MEMLOCK, {:#x}", limit.rlim_cur), run, |()| "0".into())?;
+        self.tracer.call("setrlimit", format!("RLIMIT_MEMLOCK, {:#x}", limit.rlim_cur), run, zero)?;
         let header = Header { version: VERSION, pid: 0 };
         let run = || {
             // SAFETY: of version 3 the kernel reads one header and two structs.
             check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, capabilities.as_ptr()) })
         };
-        self.tracer.call("capset", format!("effective={:#x}", capabilities[0].effective), run, |()| "0".into())
+        self.tracer.call("capset", format!("effective={:#x}", capabilities[0].effective), run, zero)
     }
 }
 

@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
-use super::Tracer;
 use super::access::Width;
 use super::system::page_size;
+use super::{Tracer, trace::zero};
 use crate::model::Errno;
 
 /// What the process itself may do with its memory.
@@ -112,7 +112,7 @@ pub fn memfd(name: &str, size: u64, hugetlb: Option<u64>, tracer: &Tracer) -> Re
     let fd = tracer.call("memfd_create", format!("\"{name}\", {shown}"), run, |fd| fd.as_raw_fd().to_string())?;
     let length = libc::off_t::try_from(size).map_err(|_| Errno(libc::EFBIG))?;
     let fields = format!("fd={}, length={size:#x}", fd.as_raw_fd());
-    tracer.call("ftruncate", fields, || Ok(ftruncate(&fd, length)?), |()| "0".into())?;
+    tracer.call("ftruncate", fields, || Ok(ftruncate(&fd, length)?), zero)?;
     Ok(fd)
 }
 
@@ -231,7 +231,7 @@ impl Mapping {
         };
         let fields =
             format!("addr={at:#x}, length={page:#x}, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_FIXED");
-        self.tracer.call("mmap", fields, run, |()| "0".into())
+        self.tracer.call("mmap", fields, run, zero)
     }
 
     /// The first address: the vaddr of a map request.
@@ -390,7 +390,7 @@ impl Mapping {
             if returned < 0 { Err(Errno::last()) } else { Ok(()) }
         };
         let fields = format!("addr={:#x}, length={:#x}, {name}", self.addr, self.len);
-        self.tracer.call("madvise", fields, run, |()| "0".into())
+        self.tracer.call("madvise", fields, run, zero)
     }
 }
 
@@ -403,7 +403,7 @@ impl Drop for Mapping {
             if returned < 0 { Err(Errno::last()) } else { Ok(()) }
         };
         // There is nothing to be done about a failure, but the trace shows it.
-        let _ = self.tracer.call("munmap", format!("addr={base:#x}, length={total:#x}"), run, |()| "0".into());
+        let _ = self.tracer.call("munmap", format!("addr={base:#x}, length={total:#x}"), run, zero);
     }
 }
 

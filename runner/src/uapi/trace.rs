@@ -150,6 +150,11 @@ impl Tracer {
     }
 }
 
+/// How a call is shown that returns nothing but success.
+pub(super) fn zero<T>(_: &T) -> String {
+    "0".into()
+}
+
 /// A line for each call; the same one many times over, as polling gives it, is one that says how often.
 fn lines(calls: &[Call]) -> Vec<String> {
     let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);

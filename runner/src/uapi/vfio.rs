@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::{io, with_struct, with_value};
-use super::{Access, IovaRange, Tracer};
+use super::{Access, IovaRange, Tracer, trace::zero};
 use crate::model::Errno;
 
 /// `VFIO_TYPE1_IOMMU`: an unmap may cut a mapping wherever it likes, or so it says.
@@ -22,10 +22,6 @@ pub const API_VERSION: i32 = sys::VFIO_API_VERSION as i32;
 
 pub(super) const fn request(nr: u32) -> u32 {
     io(sys::VFIO_BASE + nr)
-}
-
-fn zero<T>(_: &T) -> String {
-    "0".into()
 }
 
 fn number<T: Display>(value: &T) -> String {
