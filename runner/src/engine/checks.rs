@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::Unchecked,
-    host::leaves::{Leaf, Observer},
+    host::page_table::{Leaf, Observer},
     language::{Outcome, Path, Size},
     model::code::Code,
     plan::PlannedStep,

@@ -6,7 +6,7 @@ use crate::{
     backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
     host::{
-        leaves::Observer,
+        page_table::Observer,
         sriov::{Functions, SriovError},
     },
     language::Size,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     backend::{Access, IovaRange, Rules, Unmap},
-    host::leaves::Leaf,
+    host::page_table::Leaf,
     language::Size,
     model::{BackendName, Errno},
 };

@@ -4,7 +4,7 @@ pub mod bind;
 mod capability;
 pub mod facts;
 pub mod kmsg;
-pub mod leaves;
+pub mod page_table;
 pub mod pci;
 pub mod pstore;
 mod root;

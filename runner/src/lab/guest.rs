@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
+use super::arch::ARCH;
 use super::initramfs::Order;
 use super::protocol::{JOB_PATH, JOURNAL_PORT, KERNEL_MARK, Message, PORT_NAME};
 
@@ -86,8 +87,9 @@ fn shell(order: &Order) -> Result<(), String> {
     );
     // The console itself cannot be a controlling terminal; the serial line behind it can, and then Ctrl-C works.
     let terminal = || -> Result<Stdio, String> {
-        let line = OpenOptions::new().read(true).write(true).open("/dev/ttyS0");
-        line.map(Stdio::from).map_err(|error| format!("failed to open /dev/ttyS0: {error}"))
+        let path = format!("/dev/{}", ARCH.console);
+        let line = OpenOptions::new().read(true).write(true).open(&path);
+        line.map(Stdio::from).map_err(|error| format!("failed to open {path}: {error}"))
     };
     let mut command = Command::new(busybox);
     command.args(["setsid", "-c", "/bin/sh", "-l"]);

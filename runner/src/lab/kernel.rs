@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
+use super::arch::ARCH;
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::error::LabError;
@@ -16,9 +17,6 @@ use super::version::Version;
 
 /// Options on top of `allnoconfig`; everything is built in.
 const FRAGMENT: &str = include_str!("kernel.config");
-
-/// `vmlinux` is booted by its PVH entry: nothing is decompressed, and no compressor has to be there for the build.
-const IMAGE: &str = "vmlinux";
 
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
 const LINES: u64 = 1865;
@@ -69,7 +67,7 @@ fn finished(version: &Version, options: &[KernelOption], folder: &Path) -> Kerne
     let lacks = fs::read_to_string(folder.join("lacks")).unwrap_or_default();
     let lacks = lacks.lines().map(str::to_owned).collect();
     let name = [version.to_string()].into_iter().chain(options.iter().map(KernelOption::to_string));
-    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(IMAGE), lacks }
+    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(ARCH.image), lacks }
 }
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
@@ -123,7 +121,7 @@ pub(super) fn build(
     let expected = cache.recall("build-lines").and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
     let mut lines = 0;
     let mut bar = progress.bar(&format!("building Linux {version}"), expected);
-    runner("building the kernel").succeed(make(IMAGE), |line| {
+    runner("building the kernel").succeed(make(ARCH.image), |line| {
         if line.is_some_and(|line| line.starts_with("  ")) {
             lines += 1;
             bar.set(lines);
@@ -137,7 +135,7 @@ pub(super) fn build(
     let keep = |from: &Path, name: &str| {
         fs::copy(from, building.join(name)).map(drop).map_err(|error| LabError::io("copy", from, &error))
     };
-    keep(&objects.join(IMAGE), IMAGE)?;
+    keep(&objects.join(ARCH.image), ARCH.image)?;
     keep(&objects.join(".config"), "config")?;
     cache::write(&building.join("lacks"), lacks.join("\n").as_bytes())?;
     cache::write(&building.join("version"), version.as_str().as_bytes())?;
@@ -165,7 +163,7 @@ fn seed(
         let text = fs::read_to_string(folder.join("version")).ok()?;
         let fragment = fs::read_to_string(folder.join("fragment")).ok()?;
         let different = fragment.lines().collect::<HashSet<_>>().symmetric_difference(&wanted).count();
-        let whole = text.trim() == version.as_str() && folder.join("build").join(IMAGE).exists();
+        let whole = text.trim() == version.as_str() && folder.join("build").join(ARCH.image).exists();
         whole.then_some((different, folder))
     });
     let Some((_, earlier)) = earlier.min() else { return Ok(false) };
@@ -205,7 +203,7 @@ fn make(source: &Source, objects: &Path, target: &str) -> Command {
     let mut make = child::command("make", Ending::Killed);
     make.arg("-C").arg(&source.tree).arg(format!("O={}", objects.display())).arg(format!("-j{jobs}")).arg(target);
     // The same kernel whoever builds it, and none of a person's own settings for other kernels.
-    make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", "x86_64");
+    make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", ARCH.kernel);
     for variable in ["CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "KCFLAGS", "LOCALVERSION", "CC"] {
         make.env_remove(variable);
     }

@@ -3,6 +3,7 @@
 
 mod accel;
 mod apt;
+mod arch;
 mod boot;
 mod cache;
 mod child;
@@ -11,6 +12,7 @@ mod guest;
 mod initramfs;
 mod kernel;
 mod mirror;
+mod models;
 mod options;
 mod prepare;
 mod progress;
@@ -26,7 +28,8 @@ pub use cache::default_cache;
 pub use error::{LabError, LabErrorKind};
 pub use guest::{guest_main, is_guest, is_guest_init};
 pub use initramfs::Job;
-pub use options::{Accel, DeviceModel, IommuModel, KernelChoice, KernelOption, Options};
+pub use models::{DeviceModel, IommuModel};
+pub use options::{Accel, KernelChoice, KernelOption, Options};
 pub use prepare::{Prepared, prepare};
 pub use progress::{Bar, Progress};
 pub use protocol::JOURNAL_PORT;

@@ -6,11 +6,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use super::models::{DeviceModel, IommuModel};
 use super::version::Version;
-use crate::{
-    event::DeviceUsed,
-    model::{Capability, DeviceKind},
-};
 
 /// Everything that decides which kernel boots where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,103 +129,6 @@ impl fmt::Display for KernelOption {
     }
 }
 
-/// The IOMMU that QEMU emulates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum IommuModel {
-    /// VT-d in legacy mode: second-stage tables, 4K 2M 1G
-    #[default]
-    Intel,
-    /// VT-d in scalable mode: PASID tables, second stage
-    IntelScalable,
-    /// VT-d in scalable mode with first-stage tables (QEMU 10.0 or later)
-    IntelFirstStage,
-    /// virtio-iommu: no page-table dump, no interrupt remapping
-    Virtio,
-    /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
-    None,
-}
-
-impl IommuModel {
-    /// The name that [`RunStarted::iommu`](crate::event::RunStarted::iommu) and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Intel => "intel",
-            Self::IntelScalable => "intel-scalable",
-            Self::IntelFirstStage => "intel-first-stage",
-            Self::Virtio => "virtio",
-            Self::None => "none",
-        }
-    }
-}
-
-/// A device that QEMU emulates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
-pub enum DeviceModel {
-    /// QEMU's teaching device: real DMA through registers, MSI
-    Edu,
-    /// a 2 GiB 64-bit BAR
-    PciTestdev,
-    /// shared memory: a BAR with RAM behind it
-    Ivshmem,
-    /// Intel 82576: MSI-X, FLR, SR-IOV (QEMU 8.0 or later)
-    Igb,
-    /// an NVMe controller with an empty disk: MSI-X, FLR
-    Nvme,
-    /// Intel 82574: MSI-X
-    E1000e,
-}
-
-impl DeviceModel {
-    /// The name that the command line and reports use, such as `edu`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Edu => "edu",
-            Self::PciTestdev => "pci-testdev",
-            Self::Ivshmem => "ivshmem",
-            Self::Igb => "igb",
-            Self::Nvme => "nvme",
-            Self::E1000e => "e1000e",
-        }
-    }
-
-    /// Its slot on the guest's root bus, the same in every lab.
-    pub(super) fn slot(self) -> u8 {
-        match self {
-            Self::Edu => 3,
-            Self::PciTestdev => 4,
-            Self::Ivshmem => 5,
-            Self::Igb => 6,
-            Self::Nvme => 7,
-            Self::E1000e => 8,
-        }
-    }
-
-    /// What kind of device it is, which a run has to know before there is a guest: the cases of a role are those of each device that it
-    /// means. As QEMU 10.0 has it; `tests/lab/packs.rs` holds it against what guests see.
-    pub fn kind(self) -> DeviceKind {
-        use Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
-        let (ids, class, capabilities, largest_bar): (_, _, &[Capability], u64) = match self {
-            Self::Edu => ("1234:11e8", 0x00ff00, &[Intx, Msi], 1 << 20),
-            Self::PciTestdev => ("1b36:0005", 0x00ff00, &[], 2 << 30),
-            Self::Ivshmem => ("1af4:1110", 0x050000, &[], 64 << 20),
-            Self::Igb => ("8086:10c9", 0x020000, &[Intx, Pm, Msi, Msix, Pcie, Flr, Aer, Ari, Sriov], 128 << 10),
-            Self::Nvme => ("1b36:0010", 0x010802, &[Intx, Pm, Msix, Pcie, Flr], 16 << 10),
-            Self::E1000e => ("8086:10d3", 0x020000, &[Intx, Pm, Msi, Msix, Pcie, Aer], 128 << 10),
-        };
-        DeviceKind { ids: ids.to_owned(), class, capabilities: capabilities.to_vec(), largest_bar }
-    }
-
-    /// As runs know it, under a name that scenarios can write.
-    pub fn used(self) -> DeviceUsed {
-        DeviceUsed { name: self.name().replace('-', "_"), ..DeviceUsed::default() }.of_kind(self.kind())
-    }
-
-    /// Its PCI address in the guest, such as `0000:00:03.0`.
-    pub fn bdf(self) -> String {
-        format!("0000:00:{:02x}.0", self.slot())
-    }
-}
-
 /// How the guest's instructions are executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Accel {
@@ -264,18 +164,5 @@ mod tests {
         for wrong in ["KASAN", "KASAN=", "=y", "A B=y", "A=y\nB=y", "CMDLINE=\"a\nb\""] {
             assert!(line(wrong).unwrap_err().contains("no option"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn names_are_those_of_the_command_line_and_slots_are_distinct() {
-        let mut slots = std::collections::HashSet::new();
-        for device in DeviceModel::value_variants() {
-            assert_eq!(device.to_possible_value().unwrap().get_name(), device.name());
-            assert!(slots.insert(device.slot()));
-        }
-        for iommu in IommuModel::value_variants() {
-            assert_eq!(iommu.to_possible_value().unwrap().get_name(), iommu.name());
-        }
-        assert_eq!(DeviceModel::Edu.bdf(), "0000:00:03.0");
     }
 }

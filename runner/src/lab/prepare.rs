@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
+use super::arch::ARCH;
 use super::cache::Cache;
 use super::error::LabError;
 use super::kernel::{self, Kernel};
@@ -51,12 +52,11 @@ impl Prepared {
 /// See [`LabErrorKind`](super::LabErrorKind): the options cannot be met, programs are missing and this is not root,
 /// something here failed, or `interrupt` was set.
 pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
-    if std::env::consts::ARCH != "x86_64" {
-        return Err(LabError::usage(format!(
-            "failed to set up a lab on {}: the guest runs this very binary on x86_64",
-            std::env::consts::ARCH
-        ))
-        .help("use an x86_64 machine; `vfiospec run` works on this one's own devices"));
+    let (host, guest) = (std::env::consts::ARCH, ARCH.name);
+    if host != guest {
+        let what = format!("failed to set up a lab on {host}: the guest runs this very binary on {guest}");
+        let help = format!("use an {guest} machine; `vfiospec run` works on this one's own devices");
+        return Err(LabError::usage(what).help(help));
     }
     let cache = Cache::open(&qemu::usable(&options.cache)?)?;
     let kernel = match &options.kernel {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::arch::ARCH;
 use super::error::LabError;
-use super::options::{DeviceModel, IommuModel, Options};
+use super::options::Options;
 use super::protocol::{KERNEL_MARK, PORT_NAME};
 use super::tools;
 use super::version::Version;
@@ -51,14 +52,11 @@ fn parse_version(text: &str) -> Option<Version> {
 
 /// Fails if this QEMU cannot emulate what the options ask for.
 pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError> {
-    let mut needs = vec![("the lab itself".to_owned(), "7.0")]; // Earlier ones describe no virtio-iommu in ACPI.
-    if options.iommu == IommuModel::IntelFirstStage {
-        needs.push((format!("the IOMMU {}", options.iommu.name()), "10.0"));
-    }
-    if options.devices.contains(&DeviceModel::Igb) {
-        needs.push(("the device igb".to_owned(), "8.0"));
-    }
-    for (what, first) in needs {
+    // Earlier ones describe no virtio-iommu in ACPI.
+    let lab = ("the lab itself".to_owned(), "7.0");
+    let iommu = options.iommu.since().map(|since| (format!("the IOMMU {}", options.iommu.name()), since));
+    let devices = options.devices.iter().filter_map(|it| Some((format!("the device {}", it.name()), it.since()?)));
+    for (what, first) in [lab].into_iter().chain(iommu).chain(devices) {
         let since = since(first);
         if *version < since {
             return Err(LabError::usage(format!(
@@ -97,11 +95,12 @@ pub(super) struct Files<'a> {
 pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, files: &Files<'_>) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut add = |words: &str| arguments.extend(words.split(' ').map(str::to_owned));
-    add("-machine q35,kernel-irqchip=split -nodefaults -no-user-config -display none -no-reboot");
+    add(ARCH.machine);
+    add("-nodefaults -no-user-config -display none -no-reboot");
     // Where the kernel drives the interrupt controller through memory, emulation loses the end of an interrupt when another processor moves
     // a BAR at that moment, as every reset does, and the first one gets no tick ever after. MSRs (x2APIC) are free of that, but need the
     // IOMMU's extended interrupt mode, which KVM sets by itself; without it the processors take turns.
-    let x2apic = !matches!(options.iommu, IommuModel::Virtio | IommuModel::None) && *version >= since(X2APIC);
+    let x2apic = options.iommu.remaps() && *version >= since(X2APIC);
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
         Engine::Tcg if x2apic => add("-accel tcg,thread=multi -cpu max,-erms"),
@@ -109,15 +108,9 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
-    let eim = if engine == Engine::Tcg && x2apic { ",eim=on" } else { "" };
-    match options.iommu {
-        IommuModel::Intel => add(&format!("-device intel-iommu,intremap=on{eim}")),
-        IommuModel::IntelScalable => add(&format!("-device intel-iommu,intremap=on{eim},x-scalable-mode=on")),
-        IommuModel::IntelFirstStage => {
-            add(&format!("-device intel-iommu,intremap=on{eim},x-scalable-mode=on,x-flts=on"));
-        }
-        IommuModel::Virtio => add("-device virtio-iommu-pci,addr=01.0"),
-        IommuModel::None => {}
+    let iommu = options.iommu.arguments(engine == Engine::Tcg && x2apic);
+    if !iommu.is_empty() {
+        add(&iommu);
     }
     match files.console {
         Some(_) => {
@@ -129,23 +122,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
         }
         None => add("-serial mon:stdio"),
     }
-    for device in &options.devices {
-        let slot = format!("addr={:02x}.0", device.slot());
-        match device {
-            DeviceModel::Edu => add(&format!("-device edu,dma_mask=0xffffffffffffffff,{slot}")),
-            DeviceModel::PciTestdev => add(&format!("-device pci-testdev,membar=2G,{slot}")),
-            DeviceModel::Ivshmem => {
-                add("-object memory-backend-memfd,id=shared,size=64M,share=on");
-                add(&format!("-device ivshmem-plain,memdev=shared,{slot}"));
-            }
-            DeviceModel::Igb => add(&format!("-device igb,{slot}")),
-            DeviceModel::Nvme => {
-                add("-blockdev driver=null-co,node-name=disk,size=67108864,read-zeroes=on");
-                add(&format!("-device nvme,serial=lab,drive=disk,{slot}"));
-            }
-            DeviceModel::E1000e => add(&format!("-device e1000e,{slot}")),
-        }
-    }
+    options.devices.iter().for_each(|device| add(&device.arguments()));
     if let Some(console) = files.console {
         arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
     }
@@ -156,19 +133,13 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
 }
 
 fn kernel_command_line(options: &Options) -> String {
-    let iommu = match options.iommu {
-        IommuModel::Intel => "intel_iommu=on",
-        IommuModel::IntelScalable | IommuModel::IntelFirstStage => "intel_iommu=on,sm_on",
-        // It remaps no interrupts, and VFIO refuses devices without that.
-        IommuModel::Virtio => "vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1",
-        IommuModel::None => "intel_iommu=off",
-    };
+    let (console, iommu) = (ARCH.console, options.iommu.kernel_parameters());
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
-    // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
-        "console=ttyS0 loglevel=5 panic=-1 tsc=reliable no_timer_check 8250.nr_uarts=1 printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}"
+        "console={console} loglevel=5 panic=-1 {} printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}",
+        ARCH.kernel_parameters
     )
 }
 
@@ -197,6 +168,7 @@ pub(super) fn usable(folder: &Path) -> Result<PathBuf, LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::models::{DeviceModel, IommuModel};
 
     fn line(change: impl FnOnce(&mut Options)) -> String {
         let mut options = Options::new("/c".into());

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::apt::{self, Apt, Candidate, Suites};
+use super::arch::ARCH;
 use super::cache::Cache;
 use super::child;
 use super::error::{LabError, LabErrorKind};
@@ -13,9 +14,9 @@ use super::version::Version;
 /// The oldest QEMU that is chosen when there is a choice: with it come all device models.
 const GOOD_QEMU: &str = "8.0";
 
-pub(super) const QEMU: &str = "qemu-system-x86_64";
+pub(super) const QEMU: &str = ARCH.qemu;
 
-const QEMU_PACKAGE: &str = "qemu-system-x86";
+const QEMU_PACKAGE: &str = ARCH.qemu_package;
 
 /// What a package is needed for, as a file that proves it is there.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +93,7 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
         }
         apt => apt?,
     };
-    let qemu = best_qemu(&apt.candidates("^qemu-system-x86$")?, &apt.codename);
+    let qemu = best_qemu(&apt.candidates(&format!("^{QEMU_PACKAGE}$"))?, &apt.codename);
     let qemu = qemu.filter(|_| names.contains(&QEMU_PACKAGE));
     if !root {
         let configuration = qemu.is_some().then(|| apt.configuration());

@@ -17,7 +17,7 @@ use crate::{
         last_step::Doing,
         regions::Held,
     },
-    host::leaves::Leaf,
+    host::page_table::Leaf,
     language::{
         Dynamic, Name, Path, Size, Template,
         verb::{Bits, Index},

@@ -1,119 +1,34 @@
-//! What the IOMMU's page tables hold for a device, from VT-d's debugfs
+//! The page tables of VT-d, from its driver's debugfs
 //! (`Documentation/ABI/testing/debugfs-intel-iommu`, `drivers/iommu/intel/debugfs.c`).
 //!
 //! The file has two lines of head and then one line for each leaf, in the order of the addresses: the page number, and
 //! the entries on the way down, of which the last is the leaf. A leaf at the fifth column maps 4 KiB, at the fourth
 //! 2 MiB, at the third 1 GiB.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use super::{IommuKind, Leaf, Reader};
+use crate::model::Bdf;
 
-use super::Root;
-use super::facts::{IommuKind, iommu_kind};
-use crate::{model::Bdf, uapi::system};
+pub(super) const READER: Reader = Reader {
+    kind: IommuKind::Intel,
+    config: "CONFIG_INTEL_IOMMU_DEBUGFS",
+    folder: "iommu/intel",
+    file,
+    since: "6.7",
+    parse,
+    always_readable: |release| release_is_before(release, FORBIDS_READS_SINCE),
+};
 
-/// One leaf of an IOMMU's page table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Leaf {
-    /// The first address that it maps.
-    pub iova: u64,
-    /// How many bytes it maps.
-    pub page_size: u64,
-    /// The device may read.
-    pub read: bool,
-    /// The device may write.
-    pub write: bool,
-    /// Reading cannot be forbidden: it is an entry of a first-stage table, or of a driver that never forbade it.
-    pub always_readable: bool,
-}
-
-/// Why nothing can be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unobservable(pub String);
-
-impl fmt::Display for Unobservable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unobservable {}
-
-/// Sees the leaves of one device.
-#[derive(Debug, Clone)]
-pub struct Observer {
-    file: PathBuf,
-    /// The driver sets the read bit of every entry.
-    always_readable: bool,
+fn file(bdf: Bdf, pasid: Option<u32>) -> PathBuf {
+    let pasid = pasid.map(|pasid| format!("{pasid:x}")).unwrap_or_default();
+    PathBuf::from(bdf.to_string()).join(pasid).join("domain_translation_struct")
 }
 
 /// Linux 6.19 took the common page table code for VT-d (its commit d373449d8e97). Before, every entry got the bit that is "present" in
 /// a first-stage table, and "read" in the other.
 const FORBIDS_READS_SINCE: (u32, u32) = (6, 19);
-
-impl Observer {
-    /// Finds the dump of a device; the reason if there is none.
-    pub fn for_device(bdf: Bdf) -> Result<Observer, Unobservable> {
-        Observer::find(&Root::default(), bdf, None)
-    }
-
-    /// Finds the dump of the address space that a device has for one PASID.
-    pub fn for_pasid(bdf: Bdf, pasid: u32) -> Result<Observer, Unobservable> {
-        Observer::find(&Root::default(), bdf, Some(pasid))
-    }
-
-    fn find(root: &Root, bdf: Bdf, pasid: Option<u32>) -> Result<Observer, Unobservable> {
-        let because = |reason: String| Err(Unobservable(reason));
-        match iommu_kind(root, bdf) {
-            IommuKind::Intel => {}
-            IommuKind::None => return because(format!("no IOMMU is in front of {bdf}")),
-            other => return because(format!("the {other} IOMMU has no page-table dump")),
-        }
-        let debugfs = root.join("sys/kernel/debug");
-        let mounted = std::fs::read_dir(&debugfs).map(|entries| entries.count() > 0);
-        match mounted {
-            Ok(true) => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return because("only root can read debugfs".into());
-            }
-            _ => return because("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug".into()),
-        }
-        let intel = debugfs.join("iommu/intel");
-        if !intel.exists() {
-            return because("the kernel is built without CONFIG_INTEL_IOMMU_DEBUGFS".into());
-        }
-        let folder = match pasid {
-            None => intel.join(bdf.to_string()),
-            Some(pasid) => intel.join(bdf.to_string()).join(format!("{pasid:x}")),
-        };
-        let file = folder.join("domain_translation_struct");
-        match File::open(&file) {
-            Ok(_) => Ok(Observer { file, always_readable: release_is_before(&system::release(), FORBIDS_READS_SINCE) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                because(format!("the IOMMU driver offers no page-table dump of {bdf} (it does since Linux 6.7)"))
-            }
-            Err(error) => because(format!("failed to open {}: {error}", file.display())),
-        }
-    }
-
-    /// The leaves that map any of the `size` bytes at `iova`, in order; none where nothing is mapped.
-    ///
-    /// Fails if the dump cannot be read, or if it is not what we know.
-    pub fn leaves(&self, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
-        let mut leaves = parse(BufReader::with_capacity(1 << 18, File::open(&self.file)?), iova, size)?;
-        leaves.iter_mut().for_each(|leaf| leaf.always_readable |= self.always_readable);
-        Ok(leaves)
-    }
-
-    /// The file that is read.
-    pub fn path(&self) -> &Path {
-        &self.file
-    }
-}
 
 /// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. One that is none is as new as any.
 fn release_is_before(release: &str, version: (u32, u32)) -> bool {
@@ -122,7 +37,7 @@ fn release_is_before(release: &str, version: (u32, u32)) -> bool {
     (major, minor) < version
 }
 
-fn parse(mut dump: impl BufRead, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
+fn parse(dump: &mut dyn BufRead, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
     let mut leaves = Vec::new();
     let Some(last) = size.checked_sub(1).map(|most| iova.saturating_add(most)) else { return Ok(leaves) };
     let mut line = Vec::with_capacity(256);
@@ -186,8 +101,7 @@ fn hex(text: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::use_of::tests::Tree;
+pub(super) mod tests {
     use super::*;
 
     const KIB: u64 = 1 << 10;
@@ -195,7 +109,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     /// Linux 7.3.4 on QEMU 7.2 (39 bits, so that PML5E and PML4E are empty): read and write, read, write, then huge.
-    const LEGACY: &str = "\
+    pub const LEGACY: &str = "\
 Device 0000:00:01.0 @0x140b93000
 IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
 0x0000000000010 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x0000000140b8f003
@@ -206,14 +120,14 @@ IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tP
 ";
 
     /// The same with x-scalable-mode=on and intel_iommu=sm_on: second-stage tables again, with another head.
-    const SCALABLE: &str = "\
+    pub const SCALABLE: &str = "\
 Device 0000:00:01.0 with pasid 0 @0x140ba4000
 IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
 0x0000000000012 |\t0x0000000000000000\t0x0000000000000000\t0x0000000149211403\t0x0000000140ba3403\t0x000000014920f002
 ";
 
     fn leaves(dump: &str, iova: u64, size: u64) -> Vec<(u64, u64, bool, bool)> {
-        let leaves = parse(dump.as_bytes(), iova, size).unwrap();
+        let leaves = parse(&mut dump.as_bytes(), iova, size).unwrap();
         leaves.into_iter().map(|leaf| (leaf.iova, leaf.page_size, leaf.read, leaf.write)).collect()
     }
 
@@ -270,37 +184,9 @@ IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tP
             "0x0000000000010 |\tzero\t0x0\t0x0\n",
             "0xffffffffffffffff |\t0x0\t0x0\t0x1\n",
         ] {
-            let error = parse(dump.as_bytes(), 0, u64::MAX).unwrap_err().to_string();
+            let error = parse(&mut dump.as_bytes(), 0, u64::MAX).unwrap_err().to_string();
             assert!(error.starts_with("failed to read a line of the page-table dump: '"), "{error}");
         }
         assert_eq!(leaves("", 0, u64::MAX), [], "nothing attached: nothing mapped");
-    }
-
-    #[test]
-    fn where_nothing_can_be_seen_the_reason_is_said() {
-        let tree = Tree::new("leaves");
-        let reason = || Observer::find(&tree.root(), tree.bdf(), None).unwrap_err().to_string();
-        let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
-        assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
-        tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
-        assert_eq!(reason(), "the amd IOMMU has no page-table dump");
-        tree.link(&link, "sys/devices/virtual/iommu/dmar0");
-        assert_eq!(reason(), "debugfs is not mounted: mount -t debugfs none /sys/kernel/debug");
-        tree.put("sys/kernel/debug/clear_warn_once", "");
-        assert_eq!(reason(), "the kernel is built without CONFIG_INTEL_IOMMU_DEBUGFS");
-        tree.put("sys/kernel/debug/iommu/intel/iommu_regset", "");
-        assert!(reason().starts_with("the IOMMU driver offers no page-table dump of 0000:03:00.0"));
-        tree.put(&format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf()), LEGACY);
-        let observer = Observer::find(&tree.root(), tree.bdf(), None).unwrap();
-        assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
-    }
-
-    #[test]
-    fn a_pasid_has_a_folder_of_its_own() {
-        let tree = Tree::new("pasid");
-        tree.link(&format!("sys/bus/pci/devices/{}/iommu", tree.bdf()), "sys/devices/virtual/iommu/dmar0");
-        tree.put(&format!("sys/kernel/debug/iommu/intel/{}/1f/domain_translation_struct", tree.bdf()), SCALABLE);
-        assert!(Observer::find(&tree.root(), tree.bdf(), None).is_err());
-        assert!(Observer::find(&tree.root(), tree.bdf(), Some(31)).is_ok());
     }
 }

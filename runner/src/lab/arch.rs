@@ -1,0 +1,38 @@
+//! What the lab knows of its guests' architecture. The guest runs this same binary, so that it is the host's.
+
+/// One architecture.
+pub(super) struct Arch {
+    /// As [`std::env::consts::ARCH`] has it.
+    pub name: &'static str,
+    /// QEMU's program.
+    pub qemu: &'static str,
+    /// The Debian package that has it.
+    pub qemu_package: &'static str,
+    /// QEMU's arguments for the machine.
+    pub machine: &'static str,
+    /// The kernel's name for the console, below `/dev` too.
+    pub console: &'static str,
+    /// What the kernel's command line needs beside.
+    pub kernel_parameters: &'static str,
+    /// What switches the IOMMU off on the kernel's command line.
+    pub no_iommu: &'static str,
+    /// `ARCH` of the kernel's build.
+    pub kernel: &'static str,
+    /// The target of the kernel's build, and its file.
+    pub image: &'static str,
+}
+
+/// The architecture of the lab.
+pub(super) const ARCH: Arch = Arch {
+    name: "x86_64",
+    qemu: "qemu-system-x86_64",
+    qemu_package: "qemu-system-x86",
+    machine: "-machine q35,kernel-irqchip=split",
+    console: "ttyS0",
+    // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.
+    kernel_parameters: "tsc=reliable no_timer_check 8250.nr_uarts=1",
+    no_iommu: "intel_iommu=off",
+    kernel: "x86_64",
+    // Booted by its PVH entry: nothing is decompressed, and the build needs no compressor.
+    image: "vmlinux",
+};
