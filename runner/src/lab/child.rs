@@ -221,10 +221,9 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_the_whole_group_at_once() {
-        let started = Instant::now();
-        let error = runner(&AtomicBool::new(true)).succeed(sh("sleep 50 & sleep 50"), |_| {}).unwrap_err();
+        // Whoever of the group lives on holds the pipe, and this never returns.
+        let error = runner(&AtomicBool::new(true)).succeed(sh("sleep infinity & sleep infinity"), |_| {}).unwrap_err();
         assert_eq!(error.exit_code(), 130);
-        assert!(started.elapsed() < Duration::from_secs(5));
     }
 
     #[test]

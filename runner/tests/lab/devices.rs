@@ -1,11 +1,11 @@
 //! Several devices in one case, virtual functions, and steps at the same time: the binary, in the lab, on the real kernel.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
 use crate::{
     Test, Tested,
     common::{self, folder, top},
-    guests::{Ran, events, lab_run, results},
+    guests::{Ran, events, lab_run, lab_run_that_waits, results, together, whole_run},
     tests,
 };
 
@@ -56,8 +56,15 @@ fn the_guides_examples_with_several_devices_hold_on_two() -> Tested {
 }
 
 fn a_virtual_function_opens_with_its_devices_token_on_every_backend() -> Tested {
-    for iommu in ["intel", "intel-scalable"] {
-        let ran = lab_run(&format!("sriov-{iommu}"), &[SRIOV, "--iommu", iommu, "--device", "igb"])?;
+    let run = |iommu: &'static str| {
+        move || lab_run_that_waits(&format!("sriov-{iommu}"), &[SRIOV, "--iommu", iommu, "--device", "igb"])
+    };
+    // Resets of igb take most of the time, and of the processor nothing.
+    let runs = thread::scope(|scope| {
+        ["intel", "intel-scalable"].map(|iommu| scope.spawn(run(iommu))).map(|run| run.join().expect("no panic"))
+    });
+    for ran in runs {
+        let ran = ran?;
         ran.expect(0);
         let all = events(&ran, "case_planned");
         assert_eq!(verdicts(&ran, "passed"), all.len(), "{}", ran.stdout());
@@ -70,16 +77,14 @@ fn a_virtual_function_opens_with_its_devices_token_on_every_backend() -> Tested 
     Ok(())
 }
 
-fn a_device_that_is_not_there_is_a_skip_that_says_so() -> Tested {
-    let file = scenario(
-        "missing",
-        "name: missing\nbackends: [iommufd]\ncases:\n  \
+pub const MISSING: &str = "name: missing\nbackends: [iommufd]\ncases:\n  \
          - name: second\n    devices: { second: any }\n    steps:\n      - info:\n  \
          - name: named\n    devices: { nic: igb }\n    steps:\n      - info:\n  \
          - name: function\n    devices: { vf: virtual_function }\n    steps:\n      - info:\n  \
-         - name: all\n    devices: { others: all }\n    steps:\n      - check: \"{{ others | length == 0 }}\"\n",
-    );
-    let ran = lab_run("missing-run", &[file.to_str().unwrap()])?;
+         - name: all\n    devices: { others: all }\n    steps:\n      - check: \"{{ others | length == 0 }}\"\n";
+
+fn a_device_that_is_not_there_is_a_skip_that_says_so() -> Tested {
+    let ran = together("missing")?;
     ran.expect(0);
     let results = results(&ran);
     for (case, why) in [
@@ -146,10 +151,9 @@ cases:
 
 fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() -> Tested {
     let file = "scenarios/kernel/pci_device_init_perf.yaml";
-    for (devices, count) in [(&["edu"][..], 1), (&["edu", "igb"], 2)] {
-        let mut arguments = vec![file];
-        devices.iter().for_each(|device| arguments.extend(["--device", device]));
-        let ran = lab_run(&format!("init-{count}"), &arguments)?;
+    let one = whole_run()?.part("init-1", |case| case["file"] == file);
+    let two = lab_run("init-2", &[file, "--device", "edu", "--device", "igb"])?;
+    for (ran, count) in [(one, 1), (two, 2)] {
         ran.expect(0);
         assert_eq!(verdicts(&ran, "passed"), 5 * count, "{}", ran.stdout());
         for result in events(&ran, "case_finished") {
@@ -164,10 +168,7 @@ fn all_devices_open_at_the_same_time_and_the_times_are_in_the_result() -> Tested
     Ok(())
 }
 
-fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() -> Tested {
-    let file = scenario(
-        "at_once",
-        r#"name: at_once
+pub const AT_ONCE: &str = r#"name: at_once
 backends: [iommufd]
 cases:
   - name: one_fails
@@ -205,9 +206,10 @@ cases:
       - unmap_all:
         save: gone
       - check: "{{ gone.bytes == 16384 }}"
-"#,
-    );
-    let ran = lab_run("at-once-run", &[file.to_str().unwrap()])?;
+"#;
+
+fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() -> Tested {
+    let ran = together("at_once")?;
     ran.expect(1);
     let results = results(&ran);
     assert!(results["one_fails"]["detail"].as_str().unwrap().contains("in branch 1"), "{}", results["one_fails"]);

@@ -1,16 +1,19 @@
 //! Guests: `vfiospec lab run`, and what it left behind.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
     process::Output,
     sync::{Condvar, Mutex, OnceLock, PoisonError},
 };
 
+use serde_json::Value;
+
 use crate::{
     NotTested,
     common::{command, folder, text, vfiospec},
+    devices, lab, objects, observers,
 };
 
 /// Prepares the lab once; the reason where there is none.
@@ -74,30 +77,102 @@ impl Ran {
     pub fn junit(&self) -> String {
         fs::read_to_string(&self.junit).expect("there is a JUnit file")
     }
+
+    /// What these cases alone would have left: their part of the journal, and the exit code and the reports that are made from it.
+    pub fn part(&self, name: &str, has: impl Fn(&Value) -> bool) -> Ran {
+        let folder = folder(name);
+        let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
+        let (mut cases, mut part) = (BTreeSet::new(), String::new());
+        for line in fs::read_to_string(&self.journal).expect("there is a journal").lines() {
+            let event: Value = serde_json::from_str(line).expect("JSON lines");
+            let case = event["case"].as_u64();
+            if event["event"] == "case_planned" && has(&event) {
+                cases.extend(case);
+            }
+            if case.is_none_or(|case| cases.contains(&case)) {
+                part += &format!("{line}\n");
+            }
+        }
+        assert!(!cases.is_empty(), "nothing of {name} was run:\n{}\n{}", self.stdout(), self.stderr());
+        fs::write(&journal, part).expect("written");
+        let output = command().arg("report").arg(&journal).arg("--junit").arg(&junit).output();
+        Ran { output: output.expect("the binary starts"), junit, journal }
+    }
 }
 
 /// `vfiospec lab run` with its reports in a folder of its own.
 pub fn lab_run(name: &str, arguments: &[&str]) -> Result<Ran, NotTested> {
     lab()?;
+    let _place = place();
+    lab_run_that_waits(name, arguments)
+}
+
+/// The same for a guest that takes no place, because its devices keep it waiting nearly all the time.
+pub fn lab_run_that_waits(name: &str, arguments: &[&str]) -> Result<Ran, NotTested> {
+    lab()?;
     let folder = folder(name);
     let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
-    let _place = place();
     let mut command = command();
     command.args(["lab", "run", "--junit"]).arg(&junit).arg("--journal").arg(&journal).args(arguments);
     Ok(Ran { output: command.output().expect("the binary starts"), junit, journal })
 }
 
+/// All that our packs hold, on the default guest, run once.
+pub fn whole_run() -> Result<&'static Ran, NotTested> {
+    static RUN: OnceLock<Result<Ran, NotTested>> = OnceLock::new();
+    RUN.get_or_init(|| lab_run("whole", &["scenarios"])).as_ref().map_err(NotTested::clone)
+}
+
+/// `pack/file`, and the text.
+type Scenario = (&'static str, fn() -> String);
+
+/// Scenarios that run on the default guest, and of which tests need only the results.
+const TOGETHER: [Scenario; 16] = [
+    ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
+    ("files/files.yaml", || observers::FILES.to_owned()),
+    ("fixtures/fixtures.yaml", lab::fixtures),
+    ("hostile/hostile.yaml", || lab::HOSTILE.to_owned()),
+    ("kernel/dma_mapping_mmio.yaml", lab::wrong_expectation),
+    ("known/known.yaml", observers::known_issues),
+    ("leaves/leaves.yaml", || objects::LEAVES.to_owned()),
+    ("limit/limit.yaml", || observers::LIMIT.to_owned()),
+    ("missing/missing.yaml", || devices::MISSING.to_owned()),
+    ("named/named.yaml", || observers::NAMED.to_owned()),
+    ("nothing/nothing.yaml", || objects::NOTHING.to_owned()),
+    ("pinned/pinned.yaml", || observers::PINNED.to_owned()),
+    ("splat/splat.yaml", lab::splat),
+    ("timeout/timeout.yaml", || lab::TIMEOUT.to_owned()),
+    ("waiting/waiting.yaml", || lab::WAITING.to_owned()),
+    ("waits/waits.yaml", lab::waits),
+];
+
+/// What one of the scenarios of [`TOGETHER`] came to, by its pack.
+pub fn together(pack: &str) -> Result<Ran, NotTested> {
+    static RUN: OnceLock<Result<Ran, NotTested>> = OnceLock::new();
+    let run = RUN.get_or_init(|| {
+        let packs = folder("together");
+        for (file, text) in TOGETHER {
+            let file = packs.join(file);
+            fs::create_dir_all(file.parent().expect("the pack")).expect("the target folder is writable");
+            fs::write(file, text()).expect("written");
+        }
+        lab_run("together-run", &[packs.to_str().expect("UTF-8")])
+    });
+    let run = run.as_ref().map_err(NotTested::clone)?;
+    Ok(run.part(&format!("{pack}-run"), |case| case["pack"] == pack))
+}
+
 /// Events of a run, by kind.
-pub fn events(ran: &Ran, kind: &str) -> Vec<serde_json::Value> {
+pub fn events(ran: &Ran, kind: &str) -> Vec<Value> {
     let journal = fs::read_to_string(&ran.journal).expect("there is a journal");
-    let events = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON lines"));
+    let events = journal.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
     events.filter(|event| event["event"] == kind).collect()
 }
 
 /// The results of a run by the cases' names, for runs on one backend.
-pub fn results(ran: &Ran) -> BTreeMap<String, serde_json::Value> {
+pub fn results(ran: &Ran) -> BTreeMap<String, Value> {
     let planned = events(ran, "case_planned");
-    let name = |number: &serde_json::Value| {
+    let name = |number: &Value| {
         let case = planned.iter().find(|case| case["case"] == *number).expect("every result was planned");
         case["name"].as_str().unwrap().to_owned()
     };

@@ -6,13 +6,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    sync::OnceLock,
 };
 
 use crate::{
-    NotTested, Test, Tested,
-    common::{self, command, folder, top},
-    guests::{Ran, events, lab, lab_run, place, results},
+    Test, Tested,
+    common::{self, command, folder, read, top},
+    guests::{events, lab, lab_run, place, results, together, whole_run},
     tests,
 };
 
@@ -33,12 +32,6 @@ pub const TESTS: &[Test] = tests![
     without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped,
     a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex,
 ];
-
-/// All that the packs hold, run once.
-fn whole_run() -> Result<&'static Ran, NotTested> {
-    static RUN: OnceLock<Result<Ran, NotTested>> = OnceLock::new();
-    RUN.get_or_init(|| lab_run("whole", &["scenarios"])).as_ref().map_err(NotTested::clone)
-}
 
 /// The results of the kernel's own programs on the edu device: of DMA mappings 30, of BARs mapped for DMA 15,
 /// of the device 5, of the way to IOMMUFD 6.
@@ -138,7 +131,7 @@ fn page_sizes_are_seen_where_they_are_promised_and_left_out_where_they_are_not()
         }
         seen += 1;
     }
-    assert_eq!(seen, 15);
+    assert_eq!(seen, 5 * 3, "five backends, three page sizes");
     Ok(())
 }
 
@@ -156,19 +149,19 @@ fn a_trace_shows_each_call_of_a_case_as_it_is_made_and_the_journal_none() -> Tes
     Ok(())
 }
 
-fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() -> Tested {
-    let pack = folder("wrong-expectation").join("kernel");
-    fs::create_dir_all(&pack).unwrap();
-    let original = fs::read_to_string(top().join("scenarios/kernel/dma_mapping_mmio.yaml")).unwrap();
-    let right = r#"map: { "vfio_*": ok, "iommufd*": EFAULT }"#;
-    let wrong = r#"map: { "vfio_*": ok, "iommufd*": EINVAL }"#;
-    assert_eq!(original.matches(right).count(), 3);
-    let changed = original.replacen(right, wrong, 1);
-    let line = 1 + changed.lines().position(|line| line.contains(wrong)).unwrap();
-    let file = pack.join("dma_mapping_mmio.yaml");
-    fs::write(&file, changed).unwrap();
+const WRONG: &str = r#"map: { "vfio_*": ok, "iommufd*": EINVAL }"#;
 
-    let ran = lab_run("wrong-expectation-run", &[file.to_str().unwrap()])?;
+/// A scenario of ours with an expectation that is wrong for three backends.
+pub fn wrong_expectation() -> String {
+    let original = read("scenarios/kernel/dma_mapping_mmio.yaml");
+    let right = r#"map: { "vfio_*": ok, "iommufd*": EFAULT }"#;
+    assert!(original.contains(right));
+    original.replacen(right, WRONG, 1)
+}
+
+fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() -> Tested {
+    let line = 1 + wrong_expectation().lines().position(|line| line.contains(WRONG)).unwrap();
+    let ran = together("kernel")?;
     ran.expect(1);
     let junit = ran.junit();
     let document = roxmltree::Document::parse(&junit).expect("valid XML");
@@ -191,17 +184,14 @@ fn a_wrong_expectation_turns_that_case_red_and_points_at_its_line() -> Tested {
     Ok(())
 }
 
-fn a_device_is_kept_open_between_cases_and_opened_anew_after_a_failure() -> Tested {
-    let pack = folder("fixtures").join("fixtures");
-    fs::create_dir_all(&pack).unwrap();
-    let file = pack.join("fixtures.yaml");
+pub fn fixtures() -> String {
     let case = |name: &str, more: &str, outcome: &str| {
         format!(
             "  - name: {name}\n    {more}\n    regions: {{ buffer: {{ memory: anonymous, size: 4KiB }} }}\n    \
              steps: [{{ map: {{ region: buffer }}, expect: {outcome} }}]\n"
         )
     };
-    let text = ["name: fixtures\nbackends: [iommufd]\ncases:\n".to_owned()]
+    ["name: fixtures\nbackends: [iommufd]\ncases:\n".to_owned()]
         .into_iter()
         .chain([
             case("first_leaves_its_mapping", "tags: []", "ok"),
@@ -210,9 +200,11 @@ fn a_device_is_kept_open_between_cases_and_opened_anew_after_a_failure() -> Test
             case("fourth_passes", "tags: []", "ok"),
             case("fifth_fails_on_a_fresh_device", "fixture: fresh", "EINVAL"),
         ])
-        .collect::<String>();
-    fs::write(&file, text).unwrap();
-    let ran = lab_run("fixtures-run", &[file.to_str().unwrap()])?;
+        .collect()
+}
+
+fn a_device_is_kept_open_between_cases_and_opened_anew_after_a_failure() -> Tested {
+    let ran = together("fixtures")?;
     ran.expect(1);
     let results = results(&ran);
     let opened = |name: &str| {
@@ -232,19 +224,13 @@ fn a_device_is_kept_open_between_cases_and_opened_anew_after_a_failure() -> Test
     Ok(())
 }
 
-fn a_case_that_takes_too_long_is_stopped_and_the_next_one_runs() -> Tested {
-    let pack = folder("timeout").join("timeout");
-    fs::create_dir_all(&pack).unwrap();
-    let file = pack.join("timeout.yaml");
-    fs::write(
-        &file,
-        "name: timeout\nbackends: [iommufd_compat_type1]\ncases:\n  \
+pub const TIMEOUT: &str = "name: timeout\nbackends: [iommufd_compat_type1]\ncases:\n  \
          - name: takes_long\n    timeout: 100ms\n    region: { memory: anonymous, page: 1GiB, size: 1GiB }\n    \
          expect: { map: ok }\n  \
-         - name: runs\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n",
-    )
-    .unwrap();
-    let ran = lab_run("timeout-run", &[file.to_str().unwrap()])?;
+         - name: runs\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
+
+fn a_case_that_takes_too_long_is_stopped_and_the_next_one_runs() -> Tested {
+    let ran = together("timeout")?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["takes_long"]["verdict"], "failed");
@@ -254,11 +240,7 @@ fn a_case_that_takes_too_long_is_stopped_and_the_next_one_runs() -> Tested {
     Ok(())
 }
 
-fn what_never_comes_is_a_failure_that_names_the_step() -> Tested {
-    let pack = folder("waiting").join("waiting");
-    fs::create_dir_all(&pack).unwrap();
-    let file = pack.join("waiting.yaml");
-    let text = r#"name: waiting
+pub const WAITING: &str = r#"name: waiting
 backends: [iommufd]
 cases:
   - name: no_interrupt
@@ -285,11 +267,12 @@ cases:
     regions: { buffer: { memory: anonymous, size: 4KiB } }
     steps: [{ map: { region: buffer, offset: 4KiB, size: 4KiB }, expect: fails }]
 "#;
-    fs::write(&file, text).unwrap();
-    let ran = lab_run("waiting-run", &[file.to_str().unwrap()])?;
+
+fn what_never_comes_is_a_failure_that_names_the_step() -> Tested {
+    let ran = together("waiting")?;
     ran.expect(1);
     let results = results(&ran);
-    let line = |of: &str| 1 + text.lines().position(|line| line.contains(of)).unwrap();
+    let line = |of: &str| 1 + WAITING.lines().position(|line| line.contains(of)).unwrap();
     for (case, step) in [("no_interrupt", "irq_wait: { index: msi, timeout"), ("register_never_ready", "mmio_poll:")] {
         assert_eq!(results[case]["verdict"], "failed", "{}", results[case]);
         assert!(results[case]["message"].as_str().unwrap().contains("ETIMEDOUT"), "{}", results[case]);
@@ -303,9 +286,7 @@ cases:
     Ok(())
 }
 
-fn a_warning_of_the_kernel_is_a_failure_unless_the_case_allows_it() -> Tested {
-    let pack = folder("splat").join("splat");
-    fs::create_dir_all(&pack).unwrap();
+pub fn splat() -> String {
     let case = |name: &str, more: &str| {
         format!(
             "  - name: {name}\n{more}    fixture: fresh\n    regions: {{ buffer: {{ memory: anonymous, size: 4KiB }} }}\n    \
@@ -313,14 +294,15 @@ fn a_warning_of_the_kernel_is_a_failure_unless_the_case_allows_it() -> Tested {
         )
     };
     // A mapping without any access makes the compat backends warn with VT-d, which the kernel's own tests do not notice.
-    let text = format!(
+    format!(
         "name: splat\nbackends: [iommufd_compat_type1]\ncases:\n{}{}",
         case("warns", ""),
         case("allowed", "    kernel_log: { allow: [\"WARNING: drivers/iommu/\"] }\n"),
-    );
-    let file = pack.join("splat.yaml");
-    fs::write(&file, text).unwrap();
-    let ran = lab_run("splat-run", &[file.to_str().unwrap()])?;
+    )
+}
+
+fn a_warning_of_the_kernel_is_a_failure_unless_the_case_allows_it() -> Tested {
+    let ran = together("splat")?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["warns"]["verdict"], "failed", "{}", results["warns"]);
@@ -403,13 +385,7 @@ fn a_run_and_a_failure_look_as_the_readme_shows_them() -> Tested {
     Ok(())
 }
 
-fn a_hostile_string_survives_into_valid_xml() -> Tested {
-    let pack = folder("hostile").join("hostile");
-    fs::create_dir_all(&pack).unwrap();
-    let file = pack.join("hostile.yaml");
-    fs::write(
-        &file,
-        r#"name: hostile
+pub const HOSTILE: &str = r#"name: hostile
 backends: [iommufd]
 vars: { poison: "\e[31m \0 ]]> <skipped/> & \" ' \uFFFE [[ATTACHMENT|/etc/passwd]] \r\n" }
 cases:
@@ -427,10 +403,10 @@ cases:
     steps:
       - map: { region: buffer }
       - check: "{{ poison == 'harmless' }}"
-"#,
-    )
-    .unwrap();
-    let ran = lab_run("hostile-run", &[file.to_str().unwrap()])?;
+"#;
+
+fn a_hostile_string_survives_into_valid_xml() -> Tested {
+    let ran = together("hostile")?;
     ran.expect(1);
     let junit = ran.junit();
     let document = roxmltree::Document::parse(&junit).expect("valid XML");
@@ -512,17 +488,18 @@ fn without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped() -> Teste
     Ok(())
 }
 
-fn a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex() -> Tested {
+pub fn waits() -> String {
     let steps = |name: &str, steps: &[&str]| format!("  - {{ name: {name}, steps: [{}] }}\n", steps.join(", "));
     let enable = "{ irq_enable: { index: msi } }";
-    let text = "name: waits\nbackends: [iommufd]\ncases:\n".to_owned()
+    "name: waits\nbackends: [iommufd]\ncases:\n".to_owned()
         + &steps("silent", &[enable, "{ irq_wait: { index: msi, timeout: 100ms } }"])
         + &steps("too_many", &["{ irq_enable: { index: msi, count: 200 } }"])
         + &steps("polls", &["{ mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 10ms } }"])
-        + &steps("checks", &["{ mmio_read: { bar: 0, offset: 0x0 }, save: id }", "{ check: \"{{ id.value == 1 }}\" }"]);
-    let file = folder("waits").join("waits.yaml");
-    fs::write(&file, text).unwrap();
-    let ran = lab_run("waits-run", &[file.to_str().unwrap()])?;
+        + &steps("checks", &["{ mmio_read: { bar: 0, offset: 0x0 }, save: id }", "{ check: \"{{ id.value == 1 }}\" }"])
+}
+
+fn a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex() -> Tested {
+    let ran = together("waits")?;
     ran.expect(1);
     let results = results(&ran);
     let of = |case: &str, key: &str| results[case][key].as_str().unwrap().to_owned();

@@ -64,14 +64,14 @@ macro_rules! tests {
 }
 use tests;
 
-/// The longest first: at the end no test is left that keeps one processor busy alone.
+/// What takes longest first, so that no single test is left over at the end.
 const ALL: [&[Test]; 12] = [
-    survival::TESTS,
+    devices::TESTS,
+    lab::TESTS,
     parity::TESTS,
+    survival::TESTS,
     identity::TESTS,
     objects::TESTS,
-    lab::TESTS,
-    devices::TESTS,
     explain::TESTS,
     observers::TESTS,
     packs::TESTS,

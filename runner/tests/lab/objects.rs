@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     NotTested, Test, Tested,
-    common::folder,
-    guests::{Ran, events, lab_run, results},
+    guests::{Ran, events, lab_run, results, together, whole_run},
     tests,
 };
 
@@ -62,7 +61,7 @@ fn on(model: &str, device: &str) -> Result<Ran, NotTested> {
 }
 
 fn they_behave_under_vt_d() -> Tested {
-    let ran = on("intel", "edu")?;
+    let ran = whole_run()?.part("objects-intel-edu", |case| SCENARIOS.iter().any(|file| case["file"] == *file));
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING]);
 
     // Each test of the kernel's iommufd program that a real device can take part in has its counterpart, and that one passed.
@@ -128,7 +127,7 @@ fn they_behave_on_a_network_card() -> Tested {
     Ok(())
 }
 
-const LEAVES: &str = r#"
+pub const LEAVES: &str = r#"
 name: leaves
 summary: Each case leaves IOMMUFD in some state, and the next one finds the device as it was at first.
 backends: [iommufd]
@@ -223,9 +222,7 @@ cases:
 "#;
 
 fn what_a_case_leaves_of_them_is_not_found_by_the_next() -> Tested {
-    let file = folder("objects-leaves").join("leaves.yaml");
-    std::fs::write(&file, LEAVES).expect("written");
-    let ran = lab_run("objects-left", &[file.to_str().expect("UTF-8")])?;
+    let ran = together("leaves")?;
     ran.expect(1);
     for (name, result) in results(&ran) {
         let message = result["message"].as_str().unwrap_or_default();
@@ -243,9 +240,7 @@ fn what_a_case_leaves_of_them_is_not_found_by_the_next() -> Tested {
     Ok(())
 }
 
-fn a_call_that_made_nothing_leaves_nothing_to_name() -> Tested {
-    let file = folder("objects-nothing").join("nothing.yaml");
-    let text = "
+pub const NOTHING: &str = "
 name: nothing
 backends: [iommufd]
 cases:
@@ -263,8 +258,9 @@ cases:
         expect: EFAULT
       - unmap: { iova: '{{ m.iova }}', size: 4KiB }
 ";
-    std::fs::write(&file, text).expect("written");
-    let ran = lab_run("objects-none", &[file.to_str().expect("UTF-8")])?;
+
+fn a_call_that_made_nothing_leaves_nothing_to_name() -> Tested {
+    let ran = together("nothing")?;
     ran.expect(3);
     let results = results(&ran);
     let said = |name: &str| results[name]["detail"].as_str().unwrap().to_owned();

@@ -5,7 +5,7 @@ use std::fs;
 use crate::{
     NotTested, Test, Tested,
     common::folder,
-    guests::{Ran, events, lab_run, results},
+    guests::{Ran, events, lab_run, results, together},
     tests,
 };
 use serde_json::Value;
@@ -36,15 +36,16 @@ fn seen<'v>(result: &'v Value, observer: &str) -> &'v str {
     found.unwrap_or_else(|| panic!("no {observer} in {result}"))["state"].as_str().unwrap()
 }
 
-fn every_observer_is_named_in_every_result() -> Tested {
-    let text = r#"name: named
+pub const NAMED: &str = r#"name: named
 backends: [vfio_type1_iommu, iommufd]
 cases:
   - name: maps
     region: { memory: anonymous, size: 4KiB }
     expect: { map: ok }
 "#;
-    let ran = run("named", text, &[])?;
+
+fn every_observer_is_named_in_every_result() -> Tested {
+    let ran = together("named")?;
     ran.expect(0);
     for (result, counts) in events(&ran, "case_finished").iter().zip([true, false]) {
         for observer in
@@ -58,8 +59,7 @@ cases:
     Ok(())
 }
 
-fn files_that_a_request_makes_are_the_cases_own_and_go_with_it() -> Tested {
-    let text = r#"name: files
+pub const FILES: &str = r#"name: files
 backends: [iommufd]
 cases:
   - name: makes_files
@@ -69,14 +69,15 @@ cases:
         save: queue
       - irq_enable: { index: msi }
 "#;
-    let ran = run("files", text, &[])?;
+
+fn files_that_a_request_makes_are_the_cases_own_and_go_with_it() -> Tested {
+    let ran = together("files")?;
     ran.expect(0);
     assert_eq!(seen(&results(&ran)["makes_files"], "open_files"), "held");
     Ok(())
 }
 
-fn what_another_address_space_still_holds_is_seen_once_the_device_is_on_it() -> Tested {
-    let text = r#"name: pinned
+pub const PINNED: &str = r#"name: pinned
 backends: [iommufd]
 cases:
   - name: mapped_where_no_device_is
@@ -99,7 +100,9 @@ cases:
           fields: { flags: 7, ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
       - ioctl: { request: VFIO_DEVICE_ATTACH_IOMMUFD_PT, on: device, fields: { pt_id: "{{ other.out_ioas_id }}" } }
 "#;
-    let ran = run("pinned", text, &[])?;
+
+fn what_another_address_space_still_holds_is_seen_once_the_device_is_on_it() -> Tested {
+    let ran = together("pinned")?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["mapped_where_no_device_is"]["verdict"], "passed");
@@ -123,8 +126,8 @@ fn known(until: &str, message: &str) -> String {
     format!("    known_issue: {{ reason: it warns, message: \"{message}\", until: {until} }}\n")
 }
 
-fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() -> Tested {
-    let text = format!(
+pub fn known_issues() -> String {
+    format!(
         "name: known\nbackends: [iommufd_compat_type1]\ncases:\n{}{}{}{}{}",
         warns("known", &known("2999-12-31", "the kernel logged: WARNING")),
         warns("ran_out", &known("2020-12-31", "the kernel logged: WARNING")),
@@ -132,8 +135,11 @@ fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() -> Te
         warns("not_here", &known("2999-12-31", "").replace("{ reason", "{ when: \"{{ iommu == 'amd' }}\", reason")),
         "  - name: passes\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n    \
          known_issue: { reason: it was broken, until: 2999-12-31 }\n",
-    );
-    let ran = run("known", &text, &[])?;
+    )
+}
+
+fn a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known() -> Tested {
+    let ran = together("known")?;
     ran.expect(1);
     let results = results(&ran);
     let verdict = |name: &str| (results[name]["verdict"].as_str().unwrap(), results[name]["message"].as_str().unwrap());
@@ -206,8 +212,7 @@ cases:
     Ok(())
 }
 
-fn a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case() -> Tested {
-    let text = r#"name: limit
+pub const LIMIT: &str = r#"name: limit
 backends: all
 cases:
   - name: limited
@@ -218,7 +223,9 @@ cases:
     region: { memory: anonymous, size: 16MiB }
     expect: { map: ok }
 "#;
-    let ran = run("limit", text, &[])?;
+
+fn a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case() -> Tested {
+    let ran = together("limit")?;
     ran.expect(0);
     Ok(())
 }
