@@ -1,11 +1,25 @@
 //! vfiospec runs YAML scenarios against the real ioctls of VFIO and IOMMUFD.
 //!
 //! Data flows one way, and the modules follow it:
-//! [`language`] (text to typed scenarios, with diagnostics) → [`plan`] (matrix × backends × devices, a flat list of cases with
-//! stable ids) → [`engine`] (runs one case on this host) → [`report`] (events to files and terminal).
-//! Below all of them: [`model`] (the words that they share). Beside them: [`uapi`] (the only unsafe code), [`backend`] (five modes behind one trait), [`host`] (sysfs, devices, the kernel
-//! log, what the IOMMU's page tables hold), [`lab`] (a guest with an emulated IOMMU), [`cli`] (one file a
-//! verb), [`explain`] (what each code of a message means). At the bottom: [`model`] (the vocabulary that all share).
+//!
+//! ```text
+//! language ──scenarios──▶ plan ──cases──▶ engine ──events──▶ report
+//!                                           │
+//!                                           ▼
+//!                                        backend ──▶ uapi ──▶ the kernel
+//! ```
+//!
+//! - [`language`] turns YAML into typed scenarios, or into diagnostics.
+//! - [`plan`] makes a flat list of cases with stable ids: matrix × backends × devices.
+//! - [`engine`] runs the cases on this host, in worker processes, and emits an [`event`] for whatever happens.
+//! - [`report`] stores the events and makes every report from them.
+//! - [`backend`] has the five ways to map memory for a device; [`uapi`] has the requests, and the only unsafe code.
+//! - [`host`] knows this machine: PCI devices, drivers, the kernel's log, the IOMMU's page tables.
+//! - [`lab`] boots a guest with an emulated IOMMU, in which all of this runs, too.
+//! - [`cli`] is the command line; [`explain`] has the page of each code of a message.
+//! - [`model`] is the vocabulary that all of them share, and imports none of them.
+//!
+//! To follow a case through the code, begin with [`engine::run()`].
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,6 @@
-//! The command line: one file a verb.
+//! The command line: one file for each verb, with its `Args` and its `main`, which returns the exit code.
+//!
+//! A verb reads its arguments, calls the library, and prints. To begin, read [`main`] and one short verb, such as `check`.
 
 mod cases;
 mod check;

@@ -1,4 +1,18 @@
-//! Runs cases on this host: [`run()`] is the runner's side, [`worker`] the process that issues the ioctls, [`Engine`] what it does.
+//! Runs cases on this host.
+//!
+//! ```text
+//! the runner: run()                          a worker process: worker::main
+//!
+//! plan ──▶ schedule ──case──▶ process ══JSON lines══▶ Engine ──▶ backend, uapi
+//!                                │                       │
+//! events ◀───────────────────────┘ ◀══════results════════┘
+//! ```
+//!
+//! [`run()`] hands cases to a worker, and takes its results. It interrupts a worker whose case is late, starts another after a crash, and
+//! gives a device up that a case left stuck in the kernel. [`Engine`] lives in the worker: it opens the devices, runs the steps of a case,
+//! has the observers look before and after, and proves that the case left nothing behind.
+//!
+//! To begin, read `Engine::run`; what a verb does is in `verb/`.
 
 mod call;
 mod case;

@@ -1,5 +1,16 @@
-//! A guest with an emulated IOMMU and devices, for machines that have none: gets QEMU and a kernel, boots, and runs
-//! this same binary inside.
+//! A guest with an emulated IOMMU and devices, for machines that have none.
+//!
+//! ```text
+//! prepare                              Guest::boot                         in the guest
+//!
+//! tools ── apt: QEMU, build tools      initramfs: this binary + the job    guest_main, as process 1:
+//! source ─ apt: the kernel's source    qemu: the command line              mounts, runs the job's command,
+//! kernel ─ make, into the cache        accel: KVM or emulation             tells the host through a port
+//! ```
+//!
+//! [`prepare()`] downloads and builds what is missing, and touches no network when nothing is. [`Guest`] is a running guest: its lines, its
+//! end and its last words. What QEMU can emulate is two tables, [`DeviceModel`] and [`IommuModel`]; what depends on the architecture is
+//! one row in `arch`.
 
 mod accel;
 mod apt;

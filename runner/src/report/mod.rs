@@ -13,7 +13,7 @@
 //! every report is a function of it, and asks it for the texts of one case at a time.
 //!
 //! To add a report that is a file, add a file of this module and a row in [`mod@format`]. A report that is read on a terminal takes its
-//! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`sanitize`](crate::sanitize).
+//! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
 pub mod diff;
 mod environment;
