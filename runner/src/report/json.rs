@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{CaseResult, PlannedCase, RunFinished, RunStarted};
+use crate::event::{CaseResult, PlannedCase};
 use crate::report::format::Format;
-use crate::report::run::{self, Counts, Full, Run, State};
+use crate::report::run::{Counts, Environment, Full, Run, State};
 
 /// The version of the document. New keys do not change it; a key that goes away or changes its meaning does.
 const VERSION: u32 = 1;
@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 /// A vfiospec report: one run, or several that were merged.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "A vfiospec report")]
-pub struct Document {
+pub struct Document<'a> {
     /// The version of this format. It rises only if a key goes away or changes its meaning.
     format: u32,
     /// The exit code of `vfiospec run`, and of `vfiospec report` for these journals.
@@ -29,27 +29,9 @@ pub struct Document {
     /// How many cases ended how.
     counts: Counts,
     /// Where the cases ran; several environments stand side by side.
-    environments: Vec<Environment>,
+    environments: &'a [Environment],
     /// Every planned case, in the order of the plan.
     cases: Vec<Case>,
-}
-
-/// A kernel, an IOMMU and devices.
-#[derive(Serialize, JsonSchema)]
-struct Environment {
-    /// What distinguishes it from the others; empty if there is only one.
-    label: String,
-    /// The runs in it: shards, and reruns of the same cases.
-    runs: Vec<Part>,
-}
-
-/// One run, from one journal.
-#[derive(Serialize, JsonSchema)]
-struct Part {
-    /// Where it ran and with which devices.
-    started: RunStarted,
-    /// How it ended; null if the journal has no end.
-    finished: Option<RunFinished>,
 }
 
 /// A planned case, and how it ended.
@@ -75,11 +57,6 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let part = |part: &run::Part| Part { started: part.started.clone(), finished: part.finished.clone() };
-    let environment = |environment: &run::Environment| Environment {
-        label: environment.label.clone(),
-        runs: environment.parts.iter().map(part).collect(),
-    };
     let head = Document {
         format: VERSION,
         exit_code: run.exit() as u8,
@@ -87,7 +64,7 @@ fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         interrupted: run.interrupted(),
         millis: u64::try_from(run.wall_time().as_millis()).unwrap_or(u64::MAX),
         counts: run.counts(),
-        environments: run.environments.iter().map(environment).collect(),
+        environments: &run.environments,
         cases: Vec::new(),
     };
     // Cases are written one by one, at the end of their empty list.

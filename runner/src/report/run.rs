@@ -7,6 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStarted};
 use crate::model::Verdict;
 use crate::report::journal::{Place, Text};
@@ -26,24 +29,27 @@ pub struct Run {
 }
 
 /// A kernel, an IOMMU and devices.
-#[derive(Debug)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Environment {
     /// What distinguishes it from the others, such as `virtio` or `Linux 6.12.107`; empty if there is only one.
     pub label: String,
     /// The runs in it, the earliest first: shards, and reruns of the same cases.
+    #[serde(rename = "runs")]
     pub parts: Vec<Part>,
 }
 
-/// The run of one journal.
-#[derive(Debug)]
+/// One run, from one journal.
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Part {
     /// Where it ran and with which devices.
     pub started: RunStarted,
-    /// How it ended; `None` if the journal ends before the run did.
+    /// How it ended; null if the journal has no end.
     pub finished: Option<RunFinished>,
     /// The sum of the times of its cases in microseconds.
+    #[serde(skip)]
     pub micros: u64,
     /// Whether it ended early and a later run has run the rest.
+    #[serde(skip)]
     pub made_up_for: bool,
 }
 
@@ -113,7 +119,7 @@ pub struct Full {
 }
 
 /// How far a case got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It has a result of its own.
@@ -131,7 +137,7 @@ pub fn backend_rank(name: &str) -> usize {
 }
 
 /// How many cases ended how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// All cases.
     pub cases: usize,

@@ -14,6 +14,8 @@ mod hostile;
 mod packs;
 mod report;
 mod report_junit;
+mod report_merge;
+mod report_summary;
 mod scale;
 mod schemas;
 
