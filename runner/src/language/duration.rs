@@ -1,12 +1,12 @@
 //! Durations, as people write them: `250ms`.
 
+use crate::language::{At, Decode, Node, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::quantity::{Parts, Unit, Wrong, base_60, complaint, exact, names};
 use crate::language::text::complaint::Complaint;
@@ -91,35 +91,21 @@ impl Serialize for Duration {
     }
 }
 
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Time;
-
-        impl Visitor<'_> for Time {
-            type Value = Duration;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str(DURATION)
+impl Decode for Duration {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        let read = match node.value() {
+            Value::Integer(value) => value.to_string().parse(),
+            Value::Float(value) => value.to_string().parse(),
+            Value::Text(text) | Value::Unquoted(text) => text.parse(),
+            Value::Null | Value::Bool(_) | Value::Sequence(_) | Value::Mapping(_) => {
+                return at.wrong_type(node, DURATION);
             }
+        };
+        read.map_or_else(|complaint| at.complain(node, complaint), Some)
+    }
 
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Duration, E> {
-                self.visit_str(&value.to_string())
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Duration, E> {
-                self.visit_str(&value.to_string())
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Duration, E> {
-                self.visit_str(&value.to_string())
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-                text.parse().map_err(Complaint::raise)
-            }
-        }
-
-        deserializer.deserialize_any(Time)
+    fn made_up() -> Self {
+        Duration(std::time::Duration::from_secs(1))
     }
 }
 

@@ -1,51 +1,7 @@
 //! Nothing an author or a stranger writes makes the reader panic, hang or draw what a terminal obeys.
 
-use serde::Deserialize;
-
-use super::{Diagnostic, Duration, Dynamic, Ordered, Packs, Path, Problems, Scalar, Scope, Size, Source, Template};
+use super::{Diagnostic, Packs, Path, Problems, Scenario, Scope, Source};
 use super::{decode, eval, load, parse, render, undeclared};
-
-#[derive(Debug, Deserialize)]
-#[allow(dead_code)]
-struct Scenario {
-    name: Template,
-    cases: Vec<Case>,
-    vars: Option<Ordered<Scalar>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[allow(dead_code)]
-struct Case {
-    name: String,
-    timeout: Option<Dynamic<Duration>>,
-    regions: Ordered<Region>,
-    steps: Option<Vec<Step>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[allow(dead_code)]
-struct Region {
-    memory: Memory,
-    size: Dynamic<Size>,
-    count: Option<u8>,
-}
-
-#[derive(Debug, Deserialize)]
-#[allow(dead_code)]
-#[serde(rename_all = "snake_case")]
-enum Memory {
-    Anonymous,
-    Hugetlb,
-}
-
-#[derive(Debug, Deserialize)]
-#[allow(dead_code)]
-#[serde(rename_all = "snake_case")]
-enum Step {
-    Map { region: String, iova: Option<Dynamic<Size>> },
-    Unmap(Size),
-    Info,
-}
 
 const SEED: &str = "\
 name: a {{ page }} b

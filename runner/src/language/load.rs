@@ -63,7 +63,6 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         let mut found = check::check(&scenario, &pack, packs, command_line);
         // On which backends what is expected is not known then.
         found.retain(|problem| !(missing && matches!(problem.code, Code::UnmatchedBackend | Code::Unreachable)));
-        found.iter_mut().for_each(|problem| wounds.place(problem));
         problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
         scenario
     });
@@ -111,7 +110,7 @@ pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Inval
         Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
     let mut problems = Problems::new();
-    match decode::<Scenario>(node, &mut problems) {
+    match decode::<Scenario>(node, &mut problems).filter(|_| problems.is_empty()) {
         Some(mut scenario) => {
             scenario.find_conditions(&pack, packs);
             if let Some(manifest) = packs.get(&pack) {

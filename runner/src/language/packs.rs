@@ -56,7 +56,7 @@ impl Packs {
     pub fn add_checked(&mut self, source: Source) -> Result<(), Invalid> {
         let mut problems = Problems::new();
         let pack = match source.tree() {
-            Ok(node) => decode::<Pack>(node, &mut problems),
+            Ok(node) => decode::<Pack>(node, &mut problems).filter(|_| problems.is_empty()),
             Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
         };
         match pack {
@@ -80,9 +80,7 @@ fn load(source: Source) -> Result<LoadedPack, Invalid> {
         Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
     let pack = salvaged.map(|(pack, wounds)| {
-        let mut found = check::pack(&pack);
-        found.iter_mut().for_each(|problem| wounds.place(problem));
-        problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
+        problems.extend(check::pack(&pack).into_iter().filter(|problem| !wounds.explain(problem)));
         pack
     });
     match pack.filter(|_| problems.is_empty()) {

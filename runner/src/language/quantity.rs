@@ -1,12 +1,12 @@
 //! Sizes and other whole numbers, as people write them: `2MiB`, `0x1000`.
 
+use crate::language::{At, Decode, Node, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::language::text::complaint::Complaint;
 use crate::language::text::suggest::shorten;
@@ -83,7 +83,7 @@ pub(super) enum Wrong {
 }
 
 pub(super) fn complaint(text: &str, why: impl fmt::Display, expected: &str) -> Complaint {
-    Complaint::new(format_args!("`{}` {why}", shorten(text))).code(Code::InvalidQuantity).expected(expected)
+    Complaint::new(Code::InvalidQuantity, format_args!("`{}` {why}", shorten(text))).expected(expected)
 }
 
 pub(super) fn names(units: &[Unit]) -> String {
@@ -102,8 +102,7 @@ impl Size {
 impl Noun {
     fn of_integer(&self, value: i128) -> Result<Size, Complaint> {
         if value < 0 {
-            return Err(Complaint::new(format_args!("the {} {value} is negative", self.name))
-                .code(Code::InvalidQuantity)
+            return Err(Complaint::new(Code::InvalidQuantity, format_args!("the {} {value} is negative", self.name))
                 .expected(self.expected));
         }
         u64::try_from(value).map(Size).map_err(|_| too_large(&value.to_string()))
@@ -263,43 +262,28 @@ impl Serialize for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        SIZE.read(deserializer)
-    }
-}
-
-impl Visitor<'_> for &Noun {
-    type Value = Size;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.expected)
+impl Decode for Size {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        SIZE.decode(node, at)
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Size, E> {
-        Ok(Size(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Size, E> {
-        self.visit_i128(value.into())
-    }
-
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Size, E> {
-        self.of_integer(value).map_err(Complaint::raise)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Size, E> {
-        Err(self.of_float(value).raise())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
-        self.parse(text).map_err(Complaint::raise)
+    fn made_up() -> Self {
+        Size(1)
     }
 }
 
 impl Noun {
-    fn read<'de, D: Deserializer<'de>>(&self, deserializer: D) -> Result<Size, D::Error> {
-        deserializer.deserialize_any(self)
+    /// Reads a value as a size that is told of by this noun.
+    fn decode<'d>(&self, node: &'d Node, at: &mut At<'d>) -> Option<Size> {
+        let read = match node.value() {
+            Value::Integer(value) => self.of_integer(*value),
+            Value::Float(value) => Err(self.of_float(*value)),
+            Value::Text(text) | Value::Unquoted(text) => self.parse(text),
+            Value::Null | Value::Bool(_) | Value::Sequence(_) | Value::Mapping(_) => {
+                return at.wrong_type(node, self.expected);
+            }
+        };
+        read.map_or_else(|complaint| at.complain(node, complaint), Some)
     }
 
     fn schema(&self, description: &str, examples: &[&str]) -> Schema {
@@ -333,16 +317,30 @@ impl JsonSchema for Size {
     }
 }
 
-/// Keys whose value is written and held as a size is, and is told of as something else: `#[serde(deserialize_with = "as_offset")]` and
+/// Keys whose value is written and held as a size is, and is told of as something else: `as Offset::read`, and
 /// `#[schemars(with = "Dynamic<Offset>")]`.
 macro_rules! told_as {
-    ($($function:ident $type:ident $noun:ident, $description:literal, $examples:expr;)*) => {$(
+    ($($type:ident $noun:ident, $description:literal, $examples:expr;)*) => {$(
         #[doc = $description]
         pub struct $type(Size);
 
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $noun.read(deserializer).map($type)
+        impl $type {
+            /// Reads a value or an expression for one.
+            pub(super) fn read<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Dynamic<Size>> {
+                Dynamic::<$type>::decode(node, at).map(|value| match value {
+                    Dynamic::Is(value) => Dynamic::Is(value.0),
+                    Dynamic::Expression(source) => Dynamic::Expression(source),
+                })
+            }
+        }
+
+        impl Decode for $type {
+            fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+                $noun.decode(node, at).map($type)
+            }
+
+            fn made_up() -> Self {
+                $type(Size::made_up())
             }
         }
 
@@ -355,31 +353,21 @@ macro_rules! told_as {
                 $noun.schema($description, $examples)
             }
         }
-
-        #[doc = $description]
-        pub fn $function<'de, D: Deserializer<'de>, T: From<Dynamic<Size>>>(deserializer: D) -> Result<T, D::Error> {
-            Ok(match Dynamic::<$type>::deserialize(deserializer)? {
-                Dynamic::Is(value) => Dynamic::Is(value.0),
-                Dynamic::Expression(source) => Dynamic::Expression(source),
-            }
-            .into())
-        }
     )*};
 }
 
 told_as! {
-    as_offset Offset OFFSET, "How far from the start, in bytes: plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
+    Offset OFFSET, "How far from the start, in bytes: plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
         &["0x10", "4KiB"];
-    as_iova Iova IOVA, "An address as the device uses it: plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
+    Iova IOVA, "An address as the device uses it: plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
         &["0x100000", "1GiB"];
-    as_number Number NUMBER, "A whole number, plain or hexadecimal.", &["4", "0x10"];
+    Number NUMBER, "A whole number, plain or hexadecimal.", &["4", "0x10"];
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::language::text::decode::{Problems, decode};
-    use crate::language::text::reader::parse;
+    use crate::language::{Problems, decode, parse};
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
@@ -404,10 +392,9 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::language) fn refused<T: serde::de::DeserializeOwned + fmt::Debug>(text: &str) -> String {
+    pub(in crate::language) fn refused<T: Decode>(text: &str) -> String {
         let mut problems = Problems::new();
-        let value: Option<T> = decode(&parse(text).unwrap(), &mut problems);
-        assert!(value.is_none(), "{text} was read as {value:?}");
+        decode::<T>(&parse(text).unwrap(), &mut problems);
         let [problem] = problems.as_slice() else { panic!("{text}: {problems:?}") };
         format!("{}; {}", problem.title, problem.help.join("; "))
     }

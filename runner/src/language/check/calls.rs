@@ -150,7 +150,8 @@ impl Checker<'_> {
                     format!("{} needs `{missing}`", of(&packs)),
                 )
                 .label(format!("expected `with: {{ {missing}: … }}`: {}", parameter.r#type.expected()))
-                .help(format!("it is: {}", parameter.summary)),
+                .help(format!("it is: {}", parameter.summary))
+                .about(missing),
             );
         }
     }
@@ -165,7 +166,8 @@ impl Checker<'_> {
             }
         });
         let names = || known.iter().copied();
-        let mut problem = Diagnostic::error(Code::UnknownProcedure, path, format!("no procedure is called `{name}`"));
+        let mut problem =
+            Diagnostic::error(Code::UnknownProcedure, path, format!("no procedure is called `{name}`")).about(&name.0);
         problem = problem.label(match (names().next().is_some(), callable.own) {
             (true, _) => suggest::expected_one_of(names()),
             (false, true) => "expected one of the pack's procedures, and it has no others".to_owned(),

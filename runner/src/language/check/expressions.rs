@@ -271,7 +271,8 @@ impl<'a> Checker<'a> {
                 }
                 continue;
             }
-            let mut problem = Diagnostic::error(Code::UnknownName, path(), format!("`{name}` is not known here"));
+            let mut problem =
+                Diagnostic::error(Code::UnknownName, path(), format!("`{name}` is not known here")).about(name);
             problem.inside = Some(range.clone());
             let all = known.all(path, when);
             let all = || all.iter().copied();

@@ -310,7 +310,8 @@ impl Checker<'_> {
         if names().any(|name| *name == region.0) {
             return;
         }
-        let mut problem = Diagnostic::error(Code::UnknownRegion, path, format!("no region is called `{region}`"));
+        let mut problem =
+            Diagnostic::error(Code::UnknownRegion, path, format!("no region is called `{region}`")).about(&region.0);
         if names().len() == 0 {
             problem = problem
                 .label("expected one of the case's `regions`, and it has none")

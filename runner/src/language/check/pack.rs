@@ -172,6 +172,7 @@ impl Checker<'_> {
             return;
         }
         let mut problem = Diagnostic::error(Code::UnknownRole, at, format!("no device of the pack is called `{role}`"))
+            .about(&role.0)
             .label(suggest::expected_one_of(pack.devices.keys()));
         problem.help.extend(suggest::did_you_mean(&role.0, pack.devices.keys()));
         self.say(problem);

@@ -114,6 +114,7 @@ impl Checker<'_> {
                         };
                         let mut problem =
                             Diagnostic::error(Code::UnknownRegion, path, format!("no region above is called `{of}`"))
+                                .about(&of.0)
                                 .label(expected);
                         problem.help.extend(crate::language::did_you_mean(&of.0, possible()));
                         Some(problem)

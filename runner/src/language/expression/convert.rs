@@ -34,7 +34,7 @@ fn refused(value: &Value, expected: &str) -> Complaint {
         ValueKind::Map => "a mapping".to_owned(),
         _ => "no plain value".to_owned(),
     };
-    Complaint::new(format_args!("the expression gives {what}, not {expected}")).code(Code::Expression)
+    Complaint::new(Code::Expression, format_args!("the expression gives {what}, not {expected}"))
 }
 
 /// A whole number between two bounds.
@@ -54,24 +54,24 @@ fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128
         Some(number) => number,
         // A whole number that is none of 128 bits.
         None if value.kind() == ValueKind::Number => {
-            return Err(Complaint::new(format_args!(
-                "the expression gives {value}, which is more than 128 bits can hold"
-            ))
-            .code(Code::Expression));
+            return Err(Complaint::new(
+                Code::Expression,
+                format_args!("the expression gives {value}, which is more than 128 bits can hold"),
+            ));
         }
         None => return Err(refused(value, expected)),
     };
     let gives = || format!("the expression gives {number} ({})", in_hex(number));
     if number < least {
         let why = if least == 0 { "below 0".to_owned() } else { format!("below {least}") };
-        return Err(Complaint::new(format_args!("{}, {why}", gives())).code(Code::Expression));
+        return Err(Complaint::new(Code::Expression, format_args!("{}, {why}", gives())));
     }
     if number > most {
         let why = match most == i128::from(u64::MAX) {
             true => "more than 64 bits can hold".to_owned(),
             false => format!("above {most}"),
         };
-        return Err(Complaint::new(format_args!("{}, {why}", gives())).code(Code::Expression));
+        return Err(Complaint::new(Code::Expression, format_args!("{}, {why}", gives())));
     }
     Ok(number)
 }

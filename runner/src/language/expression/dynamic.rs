@@ -1,13 +1,12 @@
 //! Fields that hold a value or an expression for one, and texts with expressions in them.
 
+use crate::language::{At, Decode, Node};
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::rc::Rc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::convert::FromValue;
 use super::eval::{self as expression, ExpressionError, Name, Scope};
@@ -91,61 +90,29 @@ impl<T: Serialize> Serialize for Dynamic<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Dynamic<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either(PhantomData))
-    }
-}
-
-struct Either<T>(PhantomData<T>);
-
-/// Hands a value on to `T` as it was read.
-macro_rules! hand_on {
-    ($($visit:ident: $type:ty),*) => {$(
-        fn $visit<E: de::Error>(self, value: $type) -> Result<Self::Value, E> {
-            T::deserialize(value.into_deserializer()).map(Dynamic::Is)
+impl<T: Decode> Decode for Dynamic<T> {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        let Some(text) = node.text().filter(|text| text.contains("{{")) else {
+            return T::decode(node, at).map(Dynamic::Is);
+        };
+        let is_whole = scan::whole(text).is_some();
+        if (is_whole || scan::pieces(text).is_err())
+            && let Err(error) = expression::undeclared(text)
+        {
+            return at.complain(node, error.into());
         }
-    )*};
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-    type Value = Dynamic<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a value or an expression in double braces")
-    }
-
-    hand_on! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128, visit_u128: u128, visit_f64: f64 }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        T::deserialize(().into_deserializer()).map(Dynamic::Is)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        if scan::whole(text).is_some() {
-            expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
-            return Ok(Dynamic::Expression(text.to_owned()));
+        if is_whole {
+            return Some(Dynamic::Expression(text.to_owned()));
         }
-        if text.contains("{{") && scan::pieces(text).is_err() {
-            expression::undeclared(text).map_err(|error| Complaint::from(error).raise::<E>())?;
-        }
-        let literal: value::StrDeserializer<'_, E> = text.into_deserializer();
-        T::deserialize(literal).map(Dynamic::Is).map_err(|error| match text.contains("{{") {
-            true => Complaint::new(format_args!("`{}` is only partly an expression", shorten(text)))
-                .code(Code::PartialExpression)
-                .expected("an expression in double braces and nothing beside it")
-                .help("compute the whole value within one pair of double braces, such as \"{{ page * KiB }}\"")
-                .raise(),
-            false => error,
-        })
+        let title = format_args!("`{}` is only partly an expression", shorten(text));
+        let complaint = Complaint::new(Code::PartialExpression, title)
+            .expected("an expression in double braces and nothing beside it")
+            .help("compute the whole value within one pair of double braces, such as \"{{ page * KiB }}\"");
+        at.complain(node, complaint)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(value::SeqAccessDeserializer::new(access)).map(Dynamic::Is)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(value::MapAccessDeserializer::new(access)).map(Dynamic::Is)
+    fn made_up() -> Self {
+        Dynamic::Is(T::made_up())
     }
 }
 
@@ -208,10 +175,13 @@ impl Serialize for Template {
     }
 }
 
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Template::new(text).map_err(|error| Complaint::from(error).raise())
+impl Decode for Template {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "text", |text| Template::new(text).map_err(Complaint::from))
+    }
+
+    fn made_up() -> Self {
+        Template::default()
     }
 }
 
@@ -229,17 +199,18 @@ impl JsonSchema for Template {
 mod tests {
     use super::*;
     use crate::language::quantity::Size;
-    use crate::language::text::decode::{Ordered, Problems, decode};
     use crate::language::text::reader::parse;
     use crate::language::text::{render::render, source::Source};
+    use crate::language::{Ordered, Problems, decode, keys};
 
-    #[derive(Debug, Deserialize, JsonSchema)]
-    struct Map {
-        size: Dynamic<Size>,
-        iova: Option<Dynamic<Size>>,
-        count: Option<Dynamic<u32>>,
-        locked: Option<Dynamic<bool>>,
-        name: Option<Template>,
+    keys! {
+        struct Map {
+            size: Dynamic<Size>,
+            iova: Option<Dynamic<Size>>,
+            count: Option<Dynamic<u8>>,
+            locked: Option<Dynamic<bool>>,
+            name: Option<Template>,
+        }
     }
 
     fn read(text: &str) -> (Option<Ordered<Map>>, String) {
@@ -289,13 +260,5 @@ mod tests {
     fn the_schema_allows_both() {
         let schema = schemars::schema_for!(Map).to_value().to_string();
         assert!(schema.contains(r##""anyOf":[{"$ref":"#/$defs/Size"},{"$ref":"#/$defs/Expression"}]"##), "{schema}");
-    }
-
-    #[test]
-    fn values_pass_through_json_unchanged() {
-        for text in ["\"{{ page }}\"", "\"2MiB\""] {
-            let size: Dynamic<Size> = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&size).unwrap(), text);
-        }
     }
 }

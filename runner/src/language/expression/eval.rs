@@ -130,8 +130,8 @@ impl std::error::Error for ExpressionError {}
 
 impl From<ExpressionError> for Complaint {
     fn from(error: ExpressionError) -> Self {
-        let complaint = Complaint::new(error.message).code(Code::Expression).inside(error.range);
-        Complaint { help: error.help, label: error.expected, ..complaint }
+        let complaint = Complaint::new(Code::Expression, error.message);
+        Complaint { help: error.help, label: error.expected, inside: Some(error.range), ..complaint }
     }
 }
 

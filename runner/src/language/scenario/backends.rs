@@ -1,17 +1,14 @@
 //! Which backends a scenario runs on, and tables that differ by backend.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use crate::language::{At, Decode, Node, Value};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IntoDeserializer},
-    ser::SerializeMap,
-};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     language::{
-        Complaint,
+        Complaint, keys,
         text::suggest::{self, shorten},
     },
     model::{BackendName, code::Code},
@@ -21,80 +18,82 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backends(pub Vec<(BackendName, BackendOptions)>);
 
-/// What a scenario sets for one backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BackendOptions {
-    /// Do not check page sizes on this backend, and say in the result that it was not done. For TYPE1, of which the kernel's
-    /// maintainers settled in January 2026 that it promises none.
-    #[serde(default)]
-    pub skip_pagesize: bool,
-}
-
-impl<'de> Deserialize<'de> for Backends {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Backends;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`all`, a list of backends, or backends with their options")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Backends, E> {
-                match text {
-                    "all" => {
-                        Ok(Backends(BackendName::ALL.iter().map(|&name| (name, BackendOptions::default())).collect()))
-                    }
-                    _ if BackendName::ALL.iter().any(|name| name.as_str() == text) => {
-                        Err(Complaint::new(format_args!("`{text}` stands alone"))
-                            .code(Code::WrongType)
-                            .expected("`all`, a list of backends, or backends with their options")
-                            .help(format_args!("a list of one backend is written [{text}]"))
-                            .raise())
-                    }
-                    _ if text.contains('*') => Err(unlisted(text).raise()),
-                    _ => {
-                        let names = || ["all"].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
-                        let mut complaint = Complaint::new(format_args!("unknown backend `{}`", shorten(text)))
-                            .code(Code::UnknownBackend)
-                            .expected("`all`, a list of backends, or backends with their options");
-                        complaint.help.extend(suggest::did_you_mean(text, names()));
-                        Err(complaint.raise())
-                    }
-                }
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Backends, A::Error> {
-                let mut backends = Vec::new();
-                while let Some(Listed(name)) = sequence.next_element()? {
-                    backends.push((name, BackendOptions::default()));
-                }
-                Ok(Backends(backends))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Backends, A::Error> {
-                let mut backends = Vec::new();
-                while let Some(Listed(name)) = map.next_key()? {
-                    backends.push((name, map.next_value()?));
-                }
-                Ok(Backends(backends))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+keys! {
+    /// What a scenario sets for one backend.
+    #[derive(Copy, Default, Eq)]
+    pub struct BackendOptions {
+        /// Do not check page sizes on this backend, and say in the result that it was not done. For TYPE1, of which the kernel's
+        /// maintainers settled in January 2026 that it promises none.
+        pub skip_pagesize: bool = default,
     }
 }
 
-/// A backend of a scenario: a name and no glob.
-struct Listed(BackendName);
+impl Decode for Backends {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        const EXPECTED: &str = "`all`, a list of backends, or backends with their options";
+        let unknown = |text: &str| {
+            if BackendName::ALL.iter().any(|name| name.as_str() == text) {
+                let help = format_args!("a list of one backend is written [{text}]");
+                return Complaint::new(Code::WrongType, format_args!("`{text}` stands alone"))
+                    .expected(EXPECTED)
+                    .help(help);
+            }
+            if text.contains('*') {
+                return unlisted(text);
+            }
+            let names = ["all"].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
+            let title = format_args!("unknown backend `{}`", shorten(text));
+            let mut complaint = Complaint::new(Code::UnknownBackend, title).expected(EXPECTED);
+            complaint.help.extend(suggest::did_you_mean(text, names));
+            complaint
+        };
+        let plain = |name| (name, BackendOptions::default());
+        Some(Backends(match node.value() {
+            Value::Text(text) | Value::Unquoted(text) => match text.as_str() {
+                "all" => BackendName::ALL.iter().copied().map(plain).collect(),
+                _ => return at.complain(node, unknown(text)),
+            },
+            Value::Sequence(elements) => {
+                at.list(elements).into_iter().filter_map(|Listed(name)| name.map(plain)).collect()
+            }
+            Value::Mapping(entries) => {
+                let mut backends = Vec::new();
+                for (key, value) in at.entries(entries) {
+                    let options = at.key(key, value).unwrap_or_default();
+                    match key.parse() {
+                        Ok(name) => backends.push((name, options)),
+                        Err(_) => drop(at.complain_of_key::<()>(key, unlisted(key))),
+                    }
+                }
+                backends
+            }
+            _ => return at.wrong_type(node, EXPECTED),
+        }))
+    }
 
-impl<'de> Deserialize<'de> for Listed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Listed).map_err(|_| unlisted(&text).raise())
+    fn made_up() -> Self {
+        Backends::default()
+    }
+}
+
+/// A backend of a scenario: a name and no glob; none where it could not be read.
+struct Listed(Option<BackendName>);
+
+impl Decode for Listed {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        let name = at.text_as(node, "text", |text| text.parse().map_err(|_| unlisted(text)));
+        name.map(|name| Listed(Some(name)))
+    }
+
+    fn made_up() -> Self {
+        Listed(None)
     }
 }
 
 /// The complaint about a text that is no backend in a scenario's list.
 fn unlisted(text: &str) -> Complaint {
     let names: Vec<&str> = BackendName::ALL.iter().map(|name| name.as_str()).collect();
-    let complaint = Complaint::unknown_word("backend", &shorten(text), &names).code(Code::UnknownBackend);
+    let complaint = Complaint::unknown_word(Code::UnknownBackend, "backend", &shorten(text), &names);
     let is_meant = |name: &&&str| text.contains('*') && matches(text.as_bytes(), name.as_bytes());
     let meant: Vec<&str> = names.iter().filter(is_meant).copied().collect();
     if meant.is_empty() {
@@ -127,10 +126,20 @@ impl JsonSchema for Backends {
 }
 
 /// A backend's name, or a glob such as `iommufd*` or `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(example = &"iommufd", example = &"vfio_*")]
 pub struct Pattern(pub String);
+
+impl Decode for Pattern {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        String::decode(node, at).map(Pattern)
+    }
+
+    fn made_up() -> Self {
+        Pattern("*".to_owned())
+    }
+}
 
 impl Pattern {
     /// Whether the backend is meant.
@@ -178,16 +187,11 @@ pub enum ByBackend<T> {
 }
 
 /// A value that can stand in a [`ByBackend`] table.
-pub trait TableValue: Sized {
-    /// Keys of the value's own mapping form; all others are backends.
-    const OWN_KEYS: &'static [&'static str] = &[];
+pub trait TableValue: Decode {
+    /// The key of the value's own form as a mapping; all others are backends.
+    const OWN_KEY: Option<&'static str> = None;
     /// What the value is, for messages: "an outcome".
     const EXPECTING: &'static str;
-
-    /// Reads the value's own mapping form, whose first key has been read.
-    fn from_own_mapping<'de, A: de::MapAccess<'de>>(_key: &str, _map: A) -> Result<Self, A::Error> {
-        unreachable!("only called for the keys of OWN_KEYS")
-    }
 }
 
 impl<T> ByBackend<T> {
@@ -203,52 +207,39 @@ impl<T> ByBackend<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de> + TableValue> Deserialize<'de> for ByBackend<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + TableValue> de::Visitor<'de> for Visitor<T> {
-            type Value = ByBackend<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}, or a table of them by backend", T::EXPECTING)
+impl<T: TableValue> Decode for ByBackend<T> {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        let entries = match node.value() {
+            Value::Mapping(entries) => entries,
+            Value::Null => return at.wrong_type(node, &format!("{}, or a table of them by backend", T::EXPECTING)),
+            _ => return T::decode(node, at).map(ByBackend::All),
+        };
+        let own = entries.iter().position(|(key, _)| T::OWN_KEY == Some(key.text.as_str()));
+        let whole = "in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }";
+        match own {
+            Some(0) if entries.len() == 1 => T::decode(node, at).map(ByBackend::All),
+            Some(own) => {
+                let (at_fault, other) = (&entries[own.max(1)].0.text, &entries[own].0.text);
+                let complaint = match own {
+                    0 => Complaint::new(Code::MixedOutcome, format_args!("`{at_fault}` stands beside `{other}`"))
+                        .expected(format_args!("`{other}` alone, or an outcome for each backend")),
+                    _ => Complaint::new(Code::MixedOutcome, format_args!("`{other}` stands among backends"))
+                        .expected("an outcome for each backend, or one for all"),
+                };
+                at.complain_of_key(at_fault, complaint.help(whole))
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                T::deserialize(text.into_deserializer()).map(ByBackend::All)
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                T::deserialize(number.into_deserializer()).map(ByBackend::All)
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                T::deserialize(number.into_deserializer()).map(ByBackend::All)
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                T::deserialize(number.into_deserializer()).map(ByBackend::All)
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
-                T::deserialize(value.into_deserializer()).map(ByBackend::All)
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(de::value::SeqAccessDeserializer::new(sequence)).map(ByBackend::All)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut table = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    if T::OWN_KEYS.contains(&key.as_str()) {
-                        if !table.is_empty() {
-                            return Err(Complaint::new(format_args!("`{key}` stands among backends"))
-                                .code(Code::MixedOutcome)
-                                .expected("an outcome for each backend, or one for all")
-                                .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
-                                .at_key(key)
-                                .raise());
-                        }
-                        return T::from_own_mapping(&key, map).map(ByBackend::All);
-                    }
-                    table.push((Pattern(key), map.next_value()?));
-                }
-                Ok(ByBackend::Table(table))
+            None => {
+                let entries = at.entries(entries);
+                let read = |(key, node): (&'d str, &'d Node)| {
+                    (Pattern(key.to_owned()), at.key(key, node).unwrap_or_else(T::made_up))
+                };
+                Some(ByBackend::Table(entries.into_iter().map(read).collect()))
             }
         }
-        deserializer.deserialize_any(Visitor(PhantomData))
+    }
+
+    fn made_up() -> Self {
+        ByBackend::All(T::made_up())
     }
 }
 

@@ -1,102 +1,86 @@
 //! The cases of a scenario.
 
+use crate::language::{At, Decode, Node, Value};
+use crate::{language::BackendOptions, model::BackendName};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use crate::language::{
     Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path, Pattern, Region,
-    Requirement, Scalar, Size, Step, TableValue, Template, every_step, verb::Ioctl,
+    Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, verb::Ioctl, words,
 };
 
-/// One case, or one for each combination of its matrix, on every backend and device of the scenario.
-///
-/// It has either the short form (`region` and `expect`: map, check the page size, unmap, check that nothing is left) or a list of `steps`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Case {
-    /// The case's name, unique in its scenario.
-    #[schemars(example = &"map_unmap")]
-    pub name: Name,
-    /// What it tests, in one sentence.
-    #[serde(default)]
-    #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
-    pub summary: Option<String>,
-    /// More devices in the same address space, each by the name that the case gives it. `any` is the next device that the user named, `all`
-    /// is all others, the name of a device is that device, and `virtual_function` is a virtual function of the case's own device, which is
-    /// removed after the case. If a device is missing, the case is skipped.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "second": "any" }))]
-    pub devices: Ordered<Name>,
-    /// Lists of values by name. Every combination is a case of its own, with the values in its name.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]
-    pub matrix: Ordered<Vec<Scalar>>,
-    /// Values by name, for expressions. They may use the matrix, the backend and earlier values.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "half": "{{ page // 2 }}" }))]
-    pub vars: Ordered<Scalar>,
-    /// Run only on these of the scenario's backends: names or globs.
-    #[serde(default)]
-    #[schemars(example = ["iommufd*"])]
-    pub backends: Option<Vec<Pattern>>,
-    /// The memory that the short form maps, checks and unmaps. Together with `expect`, instead of `steps`.
-    #[serde(default)]
-    pub region: Option<Box<Region>>,
-    /// What the calls of the short form are expected to do. Together with `region`, instead of `steps`.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "map": "ok" }))]
-    pub expect: Option<Box<Expect>>,
-    /// Memory by name, for `steps`.
-    #[serde(default)]
-    pub regions: Ordered<Region>,
-    /// What to do, in order. The case ends at the first step whose result is not the expected one.
-    #[serde(default)]
-    pub steps: Option<Vec<Step>>,
-    /// Words to select cases by. Cases tagged `slow` run after all others.
-    #[serde(default)]
-    #[schemars(example = ["slow"])]
-    pub tags: Vec<Name>,
-    /// What it covers, such as requirements, tickets, or tests elsewhere. Free text; expressions may use what is known before the run.
-    #[serde(default)]
-    #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
-    pub covers: Vec<Template>,
-    /// Conditions for the case to apply, each written here or by its name in the pack's `conditions`. If one is false, the case is skipped,
-    /// and the report shows the `because` of the first one.
-    #[serde(default)]
-    pub requires: Vec<Requirement>,
-    /// How long it may take. If it takes longer, it fails. The default is the scenario's.
-    #[serde(default)]
-    #[schemars(example = "10s")]
-    pub timeout: Option<Duration>,
-    /// What the kernel may log while the case runs. Without this, a WARNING, a BUG or an IOMMU fault in its log is a failure.
-    #[serde(default)]
-    pub kernel_log: KernelLog,
-    /// Lower limits for the process while the case runs.
-    #[serde(default)]
-    pub limits: Limits,
-    /// A known failure of this case. `expect` still says what is right.
-    #[serde(default)]
-    pub known_issue: Option<Box<KnownIssue>>,
-    /// How the case gets its device. The default is the scenario's.
-    #[serde(default)]
-    pub fixture: Option<Fixture>,
+words!(Logged, Fixture);
+
+keys! {
+    /// One case, or one for each combination of its matrix, on every backend and device of the scenario.
+    ///
+    /// It has either the short form (`region` and `expect`: map, check the page size, unmap, check that nothing is left) or a list of `steps`.
+    pub struct Case {
+        /// The case's name, unique in its scenario.
+        #[schemars(example = &"map_unmap")]
+        pub name: Name,
+        /// What it tests, in one sentence.
+        #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
+        pub summary: Option<String>,
+        /// More devices in the same address space, each by the name that the case gives it. `any` is the next device that the user named, `all`
+        /// is all others, the name of a device is that device, and `virtual_function` is a virtual function of the case's own device, which is
+        /// removed after the case. If a device is missing, the case is skipped.
+        #[schemars(example = serde_json::json!({ "second": "any" }))]
+        pub devices: Ordered<Name> = empty,
+        /// Lists of values by name. Every combination is a case of its own, with the values in its name.
+        #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]
+        pub matrix: Ordered<Vec<Scalar>> = empty,
+        /// Values by name, for expressions. They may use the matrix, the backend and earlier values.
+        #[schemars(example = serde_json::json!({ "half": "{{ page // 2 }}" }))]
+        pub vars: Ordered<Scalar> = empty,
+        /// Run only on these of the scenario's backends: names or globs.
+        #[schemars(example = ["iommufd*"])]
+        pub backends: Option<Vec<Pattern>>,
+        /// The memory that the short form maps, checks and unmaps. Together with `expect`, instead of `steps`.
+        pub region: Option<Box<Region>>,
+        /// What the calls of the short form are expected to do. Together with `region`, instead of `steps`.
+        #[schemars(example = serde_json::json!({ "map": "ok" }))]
+        pub expect: Option<Box<Expect>>,
+        /// Memory by name, for `steps`.
+        pub regions: Ordered<Region> = empty,
+        /// What to do, in order. The case ends at the first step whose result is not the expected one.
+        pub steps: Option<Vec<Step>>,
+        /// Words to select cases by. Cases tagged `slow` run after all others.
+        #[schemars(example = ["slow"])]
+        pub tags: Vec<Name> = empty,
+        /// What it covers, such as requirements, tickets, or tests elsewhere. Free text; expressions may use what is known before the run.
+        #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
+        pub covers: Vec<Template> = empty,
+        /// Conditions for the case to apply, each written here or by its name in the pack's `conditions`. If one is false, the case is skipped,
+        /// and the report shows the `because` of the first one.
+        pub requires: Vec<Requirement> = empty,
+        /// How long it may take. If it takes longer, it fails. The default is the scenario's.
+        #[schemars(example = "10s")]
+        pub timeout: Option<Duration>,
+        /// What the kernel may log while the case runs. Without this, a WARNING, a BUG or an IOMMU fault in its log is a failure.
+        pub kernel_log: KernelLog = default,
+        /// Lower limits for the process while the case runs.
+        pub limits: Limits = default,
+        /// A known failure of this case. `expect` still says what is right.
+        pub known_issue: Option<Box<KnownIssue>>,
+        /// How the case gets its device. The default is the scenario's.
+        pub fixture: Option<Fixture>,
+    }
 }
 
 impl Case {
-    /// A case with nothing but a name. The name may be invalid: the check reports it where it is written.
+    /// A case that has nothing but its name, valid or not.
     pub(in crate::language) fn named(name: &str) -> Case {
-        let case: Case =
-            serde_json::from_value(serde_json::json!({ "name": "any" })).expect("a case needs no more than a name");
-        Case { name: Name(name.to_owned()), ..case }
+        Case { name: Name(name.to_owned()), ..Case::made_up() }
     }
 }
 
 impl Scenario {
     /// A scenario that has no cases yet, on all backends.
     pub(in crate::language) fn named(name: &str) -> Scenario {
-        let all = serde_json::json!({ "name": "any", "backends": "all", "cases": [{ "name": "any" }] });
-        let scenario: Scenario = serde_json::from_value(all).expect("a scenario needs no more than these");
-        Scenario { name: Name(name.to_owned()), cases: Vec::new(), ..scenario }
+        let all = BackendName::ALL.iter().map(|&name| (name, BackendOptions::default())).collect();
+        Scenario { name: Name(name.to_owned()), backends: Backends(all), ..Scenario::made_up() }
     }
 
     /// Whether any case calls a procedure of a pack.
@@ -120,40 +104,37 @@ impl Scenario {
     }
 }
 
-/// The outcomes of the short form.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// What mapping the whole region is expected to do.
-    #[serde(default)]
-    #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "ok", "iommufd*": "EFAULT" }), extend("default" = "ok"))]
-    pub map: Option<ByBackend<Outcome>>,
-    /// The page size in the IOMMU's page table. Not checked by default.
-    #[serde(default)]
-    #[schemars(example = "2MiB", example = serde_json::json!({ "iommufd_compat_type1": "4KiB", "*": "2MiB" }))]
-    pub pagesize: Option<ByBackend<Dynamic<Size>>>,
-    /// What unmapping exactly the mapped range is expected to do, if mapping succeeds. The default is that it reports all bytes.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "bytes": "2MiB" }))]
-    pub unmap: Option<ByBackend<Outcome>>,
+keys! {
+    /// The outcomes of the short form.
+    #[derive(Default)]
+    pub struct Expect {
+        /// What mapping the whole region is expected to do.
+        #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "ok", "iommufd*": "EFAULT" }), extend("default" = "ok"))]
+        pub map: Option<ByBackend<Outcome>>,
+        /// The page size in the IOMMU's page table. Not checked by default.
+        #[schemars(example = "2MiB", example = serde_json::json!({ "iommufd_compat_type1": "4KiB", "*": "2MiB" }))]
+        pub pagesize: Option<ByBackend<Dynamic<Size>>>,
+        /// What unmapping exactly the mapped range is expected to do, if mapping succeeds. The default is that it reports all bytes.
+        #[schemars(example = serde_json::json!({ "bytes": "2MiB" }))]
+        pub unmap: Option<ByBackend<Outcome>>,
+    }
 }
 
 impl TableValue for Dynamic<Size> {
     const EXPECTING: &'static str = "a size";
 }
 
-/// What the kernel may log while a case runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KernelLog {
-    /// A line that contains one of these texts is not a failure. Say in a comment why it is expected.
-    #[serde(default)]
-    #[schemars(example = ["WARNING: drivers/iommu/"])]
-    pub allow: Vec<String>,
-    /// What the kernel must log, or the case fails. The kernel logs only a few faults in five seconds. If it has just logged some, the case
-    /// waits on the first of its backends until the kernel logs again, and on the others a missing fault is unchecked.
-    #[serde(default)]
-    pub expect: Option<Logged>,
+keys! {
+    /// What the kernel may log while a case runs.
+    #[derive(Default, Eq, Serialize)]
+    pub struct KernelLog {
+        /// A line that contains one of these texts is not a failure. Say in a comment why it is expected.
+        #[schemars(example = ["WARNING: drivers/iommu/"])]
+        pub allow: Vec<String> = empty,
+        /// What the kernel must log, or the case fails. The kernel logs only a few faults in five seconds. If it has just logged some, the case
+        /// waits on the first of its backends until the kernel logs again, and on the others a missing fault is unchecked.
+        pub expect: Option<Logged>,
+    }
 }
 
 /// What a case may expect in the kernel's log.
@@ -164,14 +145,14 @@ pub enum Logged {
     IommuFault,
 }
 
-/// Limits for the process while a case runs.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// How much memory it can lock in bytes, from the first step to the last: RLIMIT_MEMLOCK, without CAP_IPC_LOCK.
-    #[serde(default)]
-    #[schemars(example = "64KiB")]
-    pub memlock: Option<Dynamic<Size>>,
+keys! {
+    /// Limits for the process while a case runs.
+    #[derive(Default, Serialize)]
+    pub struct Limits {
+        /// How much memory it can lock in bytes, from the first step to the last: RLIMIT_MEMLOCK, without CAP_IPC_LOCK.
+        #[schemars(example = "64KiB")]
+        pub memlock: Option<Dynamic<Size>>,
+    }
 }
 
 /// How a case gets its device.
@@ -187,65 +168,54 @@ pub enum Fixture {
     None,
 }
 
-/// A scenario: cases, and the backends and devices that they run on. One file is one scenario.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    /// The scenario's name, unique in its pack.
-    #[schemars(example = &"dma_mapping")]
-    pub name: Name,
-    /// What it tests, in one sentence.
-    #[serde(default)]
-    #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
-    pub summary: Option<String>,
-    /// Which device. `any` is every device named on the command line. Another name is every device that the pack knows by this name or, if
-    /// the pack does not know it, the device that has this name on the command line.
-    #[serde(default)]
-    #[schemars(example = &"edu", extend("default" = "any"))]
-    pub device: Option<Name>,
-    /// The backends to run on. The default is those of its pack.
-    #[serde(default)]
-    pub backends: Backends,
-    /// Values by name for all cases. `--var NAME=VALUE` on the command line overrides them.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "size": "2MiB" }))]
-    pub vars: Ordered<Scalar>,
-    /// Tags of all cases.
-    #[serde(default)]
-    #[schemars(example = ["slow"])]
-    pub tags: Vec<Name>,
-    /// Conditions of all cases.
-    #[serde(default)]
-    pub requires: Vec<Requirement>,
-    /// How long each case may take.
-    #[serde(default)]
-    #[schemars(example = "10s", extend("default" = "60s"))]
-    pub timeout: Option<Duration>,
-    /// How all cases get their device.
-    #[serde(default)]
-    #[schemars(extend("default" = "shared"))]
-    pub fixture: Option<Fixture>,
-    /// Memory by name, for every case with `steps`. A case may describe another region of the same name.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "buffer": { "memory": "anonymous", "size": "16KiB" } }))]
-    pub regions: Ordered<Region>,
-    /// Requests by name, for each `ioctl` that is `like` one of them.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "info": { "request": "VFIO_DEVICE_GET_INFO", "on": "device" } }))]
-    pub requests: Ordered<Ioctl>,
-    /// The cases, in order.
-    #[serde(deserialize_with = "at_least_one")]
-    #[schemars(length(min = 1))]
-    #[schemars(example = serde_json::json!([
-        { "name": "map_unmap", "region": { "memory": "anonymous", "size": "4KiB" }, "expect": { "map": "ok" } }
-    ]))]
-    pub cases: Vec<Case>,
+keys! {
+    /// A scenario: cases, and the backends and devices that they run on. One file is one scenario.
+    pub struct Scenario {
+        /// The scenario's name, unique in its pack.
+        #[schemars(example = &"dma_mapping")]
+        pub name: Name,
+        /// What it tests, in one sentence.
+        #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
+        pub summary: Option<String>,
+        /// Which device. `any` is every device named on the command line. Another name is every device that the pack knows by this name or, if
+        /// the pack does not know it, the device that has this name on the command line.
+        #[schemars(example = &"edu", extend("default" = "any"))]
+        pub device: Option<Name>,
+        /// The backends to run on. The default is those of its pack.
+        pub backends: Backends = default,
+        /// Values by name for all cases. `--var NAME=VALUE` on the command line overrides them.
+        #[schemars(example = serde_json::json!({ "size": "2MiB" }))]
+        pub vars: Ordered<Scalar> = empty,
+        /// Tags of all cases.
+        #[schemars(example = ["slow"])]
+        pub tags: Vec<Name> = empty,
+        /// Conditions of all cases.
+        pub requires: Vec<Requirement> = empty,
+        /// How long each case may take.
+        #[schemars(example = "10s", extend("default" = "60s"))]
+        pub timeout: Option<Duration>,
+        /// How all cases get their device.
+        #[schemars(extend("default" = "shared"))]
+        pub fixture: Option<Fixture>,
+        /// Memory by name, for every case with `steps`. A case may describe another region of the same name.
+        #[schemars(example = serde_json::json!({ "buffer": { "memory": "anonymous", "size": "16KiB" } }))]
+        pub regions: Ordered<Region> = empty,
+        /// Requests by name, for each `ioctl` that is `like` one of them.
+        #[schemars(example = serde_json::json!({ "info": { "request": "VFIO_DEVICE_GET_INFO", "on": "device" } }))]
+        pub requests: Ordered<Ioctl> = empty,
+        /// The cases, in order.
+        #[schemars(length(min = 1))]
+        #[schemars(example = serde_json::json!([
+            { "name": "map_unmap", "region": { "memory": "anonymous", "size": "4KiB" }, "expect": { "map": "ok" } }
+        ]))]
+        pub cases: Vec<Case> as at_least_one,
+    }
 }
 
-fn at_least_one<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Vec<Case>, D::Error> {
-    let cases = Vec::<Case>::deserialize(deserializer)?;
-    match cases.is_empty() {
-        false => Ok(cases),
-        true => Err(de::Error::invalid_length(0, &"at least one case")),
+/// Reads a list that may not be empty.
+fn at_least_one<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Vec<Case>> {
+    match node.value() {
+        Value::Sequence(elements) if elements.is_empty() => at.empty_list(node, "at least one case"),
+        _ => Vec::decode(node, at),
     }
 }

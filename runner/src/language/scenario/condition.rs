@@ -1,25 +1,29 @@
 //! The conditions of cases: written where they are required, or once in the pack.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 
 use crate::{
-    language::{Diagnostic, Dynamic, Name, Packs, Path, Scenario, Template, did_you_mean, expected_one_of},
+    language::{
+        At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, did_you_mean,
+        expected_one_of, keys,
+    },
     model::code::Code,
 };
 
-/// A condition that a case requires.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// What must be true.
-    #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
-    pub that: Dynamic<bool>,
-    /// Why the case does not apply if it is false, for the report.
-    #[schemars(example = "a part of a BAR needs one of two pages or more")]
-    pub because: Template,
+keys! {
+    /// A condition that a case requires.
+    #[derive(Serialize)]
+    pub struct Condition {
+        /// What must be true.
+        #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
+        pub that: Dynamic<bool>,
+        /// Why the case does not apply if it is false, for the report.
+        #[schemars(example = "a part of a BAR needs one of two pages or more")]
+        pub because: Template,
+    }
 }
 
 /// What a case requires: a condition, or the name of one that its pack has.
@@ -31,26 +35,22 @@ pub struct Requirement {
     pub condition: Option<Arc<Condition>>,
 }
 
-impl<'de> Deserialize<'de> for Requirement {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Requirement;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a condition of the pack, or `that` and `because`")
+impl Decode for Requirement {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Text(name) if Name::is_valid(name) => {
+                Some(Requirement { name: Some(Name(name.clone())), condition: None })
             }
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Requirement, E> {
-                match Name::is_valid(name) {
-                    true => Ok(Requirement { name: Some(Name(name.to_owned())), condition: None }),
-                    false => Err(E::invalid_type(de::Unexpected::Str(name), &self)),
-                }
+            Value::Mapping(_) => {
+                let condition = Condition::decode(node, at)?;
+                Some(Requirement { name: None, condition: Some(Arc::new(condition)) })
             }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Requirement, A::Error> {
-                let condition = Condition::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Requirement { name: None, condition: Some(Arc::new(condition)) })
-            }
+            _ => at.wrong_type(node, "the name of a condition of the pack, or `that` and `because`"),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Requirement { name: None, condition: None }
     }
 }
 

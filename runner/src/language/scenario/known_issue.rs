@@ -1,36 +1,35 @@
 //! What a kernel is known to do wrong, with the date by which somebody looks again.
 
+use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
 use time::{Month, OffsetDateTime};
 
-use crate::language::{Complaint, Dynamic, Template};
+use crate::language::{Complaint, Dynamic, Template, keys};
 use crate::model::code::Code;
 
-/// A known failure. The case still expects what is right. If it fails, it is shown as a known issue, which is neither a pass nor a
-/// failure. If it passes, or fails after `until`, it is a failure, so that someone looks at it again.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownIssue {
-    /// Where the case is known to fail. The default is everywhere.
-    #[serde(default)]
-    #[schemars(example = "{{ iommu == 'intel' }}")]
-    pub when: Option<Dynamic<bool>>,
-    /// A text that the failure's message contains, so that another failure is not mistaken for this one. The default is any failure.
-    #[serde(default)]
-    #[schemars(example = "the kernel logged: WARNING")]
-    pub message: Option<String>,
-    /// What is known about it, for the report.
-    #[schemars(example = "the compat ioctl passes no permission on to VT-d, which warns")]
-    pub reason: Template,
-    /// Where it is described, such as a ticket or a thread.
-    #[serde(default)]
-    #[schemars(example = "https://bugs.example.org/4711")]
-    pub link: Option<String>,
-    /// The last day on which it is accepted. After that day it is a failure.
-    pub until: Date,
+keys! {
+    /// A known failure. The case still expects what is right. If it fails, it is shown as a known issue, which is neither a pass nor a
+    /// failure. If it passes, or fails after `until`, it is a failure, so that someone looks at it again.
+    #[derive(Serialize)]
+    pub struct KnownIssue {
+        /// Where the case is known to fail. The default is everywhere.
+        #[schemars(example = "{{ iommu == 'intel' }}")]
+        pub when: Option<Dynamic<bool>>,
+        /// A text that the failure's message contains, so that another failure is not mistaken for this one. The default is any failure.
+        #[schemars(example = "the kernel logged: WARNING")]
+        pub message: Option<String>,
+        /// What is known about it, for the report.
+        #[schemars(example = "the compat ioctl passes no permission on to VT-d, which warns")]
+        pub reason: Template,
+        /// Where it is described, such as a ticket or a thread.
+        #[schemars(example = "https://bugs.example.org/4711")]
+        pub link: Option<String>,
+        /// The last day on which it is accepted. After that day it is a failure.
+        pub until: Date,
+    }
 }
 
 /// A day of the calendar.
@@ -67,24 +66,18 @@ impl FromStr for Date {
             _ => None,
         };
         parsed.map(Date).ok_or_else(|| {
-            Complaint::new(format_args!("`{text}` is no date")).code(Code::BadDate).expected("a day such as 2027-06-30")
+            Complaint::new(Code::BadDate, format_args!("`{text}` is no date")).expected("a day such as 2027-06-30")
         })
     }
 }
 
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Date;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a day such as 2027-06-30")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Date, E> {
-                text.parse().map_err(Complaint::raise)
-            }
-        }
-        deserializer.deserialize_str(Visitor)
+impl Decode for Date {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.parse(node, "a day such as 2027-06-30")
+    }
+
+    fn made_up() -> Self {
+        Date::today()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Names that scenarios give to things.
 
-use std::{borrow::Cow, fmt};
+use crate::language::{At, Decode, Node};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 
 use crate::language::{Complaint, Ids, text::suggest::shorten};
 use crate::model::code::Code;
@@ -46,42 +47,35 @@ impl fmt::Display for Name {
     }
 }
 
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Name;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name of letters, digits and `_`, not starting with a digit")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
-                match Name::is_valid(text) {
-                    true => Ok(Name(text.to_owned())),
-                    false => {
-                        let mut complaint = Complaint::new(format_args!("`{}` is no name", shorten(text)))
-                            .code(Code::InvalidName)
-                            .expected("letters, digits and `_`, not starting with a digit");
-                        if Ids::is_valid(text) {
-                            let help = format!(
-                                "a pack gives devices names by their ids: `devices: {{ nic: {{ ids: [\"{text}\"] }} }}`"
-                            );
-                            return Err(complaint.help(help).raise());
-                        }
-                        complaint.help.extend(match text.split_once('#').filter(|(name, _)| Name::is_valid(name)) {
-                            Some((name, comment)) => {
-                                Some(format!("a comment needs a space before it: `{name} #{comment}`"))
-                            }
-                            None => match Name::in_braces(text) {
-                                Some(name) => Some(format!("no expression goes here: write {name}, without braces")),
-                                None => Name::nearest(text).map(|name| format!("write {name}")),
-                            },
-                        });
-                        Err(complaint.raise())
-                    }
-                }
-            }
+impl FromStr for Name {
+    type Err = Complaint;
+
+    fn from_str(text: &str) -> Result<Name, Complaint> {
+        if Name::is_valid(text) {
+            return Ok(Name(text.to_owned()));
         }
-        deserializer.deserialize_str(Visitor)
+        let complaint = Complaint::new(Code::InvalidName, format_args!("`{}` is no name", shorten(text)))
+            .expected("letters, digits and `_`, not starting with a digit");
+        let help = if Ids::is_valid(text) {
+            Some(format!("a pack gives devices names by their ids: `devices: {{ nic: {{ ids: [\"{text}\"] }} }}`"))
+        } else if let Some((name, comment)) = text.split_once('#').filter(|(name, _)| Name::is_valid(name)) {
+            Some(format!("a comment needs a space before it: `{name} #{comment}`"))
+        } else if let Some(name) = Name::in_braces(text) {
+            Some(format!("no expression goes here: write {name}, without braces"))
+        } else {
+            Name::nearest(text).map(|name| format!("write {name}"))
+        };
+        Err(Complaint { help: help.into_iter().collect(), ..complaint })
+    }
+}
+
+impl Decode for Name {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.parse(node, "a name of letters, digits and `_`, not starting with a digit")
+    }
+
+    fn made_up() -> Self {
+        Name(String::new())
     }
 }
 

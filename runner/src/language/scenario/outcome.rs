@@ -1,16 +1,13 @@
 //! What a step is expected to give.
 
+use crate::language::{At, Decode, Node, Value};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, value::MapAccessDeserializer},
-    ser::SerializeMap,
-};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    language::{Complaint, Dynamic, Size, TableValue, text::suggest},
+    language::{Complaint, Dynamic, Size, TableValue, keys, text::suggest},
     model::{Errno, code::Code},
 };
 
@@ -51,10 +48,9 @@ fn known(errno: Errno) -> &'static str {
 }
 
 /// The errno of this name, or a complaint that suggests one.
-fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
+fn errno(text: &str) -> Result<Errno, Complaint> {
     Errno::from_name(text).ok_or_else(|| {
-        let mut complaint = Complaint::new(format_args!("unknown outcome `{text}`"))
-            .code(Code::UnknownOutcome)
+        let mut complaint = Complaint::new(Code::UnknownOutcome, format_args!("unknown outcome `{text}`"))
             .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
         complaint.help.extend(match text {
             "success" | "succeeds" | "pass" | "passes" | "true" => Some("success is written `ok`".to_owned()),
@@ -67,103 +63,79 @@ fn errno<E: de::Error>(text: &str) -> Result<Errno, E> {
             }
             _ => suggest::did_you_mean(text, ["ok", "fails", "either"].into_iter().chain(Errno::names())),
         });
-        complaint.raise()
+        complaint
     })
 }
 
 /// An errno in a list of them.
 struct Acceptable(Errno);
 
-impl<'de> Deserialize<'de> for Acceptable {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if matches!(text.as_str(), "ok" | "fails" | "either") {
-            return Err(Complaint::new(format_args!("`{text}` stands in a list of errnos"))
-                .code(Code::UnknownOutcome)
-                .expected("the name of an errno")
-                .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone"))
-                .raise());
-        }
-        errno(&text).map(Acceptable)
+impl Decode for Acceptable {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "text", |text| {
+            if matches!(text, "ok" | "fails" | "either") {
+                let title = format_args!("`{text}` stands in a list of errnos");
+                return Err(Complaint::new(Code::UnknownOutcome, title)
+                    .expected("the name of an errno")
+                    .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone")));
+            }
+            errno(text).map(Acceptable)
+        })
+    }
+
+    fn made_up() -> Self {
+        Acceptable(Errno(1))
     }
 }
 
 /// The complaint about an errno's number.
-fn number<E: de::Error>(number: i64) -> E {
-    let mut complaint = Complaint::new(format_args!("unknown outcome {number}"))
-        .code(Code::UnknownOutcome)
+fn number(number: i128) -> Complaint {
+    let mut complaint = Complaint::new(Code::UnknownOutcome, format_args!("unknown outcome {number}"))
         .expected("`ok`, `fails`, the name of an errno, or `{ bytes: SIZE }`");
     let errno = i32::try_from(number.unsigned_abs()).ok().and_then(|number| Errno(number).name());
     complaint.help.extend(errno.map(|name| format!("an errno is written by its name: {name}")));
-    complaint.raise()
+    complaint
 }
 
-impl<'de> Deserialize<'de> for Outcome {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Outcome;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`ok`, `fails`, the name of an errno, a list of them, or `{ bytes: SIZE }`")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Outcome, E> {
-                match text {
+impl Decode for Outcome {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Text(text) | Value::Unquoted(text) => {
+                let read = match text.as_str() {
                     "ok" => Ok(Outcome::Ok),
                     "fails" => Ok(Outcome::Fails),
                     "either" => Ok(Outcome::Either),
-                    _ => Ok(Outcome::Errno(vec![errno(text)?])),
-                }
+                    _ => errno(text).map(|errno| Outcome::Errno(vec![errno])),
+                };
+                read.map_or_else(|complaint| at.complain(node, complaint), Some)
             }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Outcome, E> {
-                Err(number(i64::try_from(value).unwrap_or(i64::MAX)))
+            Value::Integer(value) => at.complain(node, number(*value)),
+            Value::Sequence(elements) if elements.is_empty() => at.empty_list(node, "at least one errno"),
+            Value::Sequence(elements) => {
+                Some(Outcome::Errno(at.list(elements).into_iter().map(|Acceptable(errno)| errno).collect()))
             }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Outcome, E> {
-                Err(number(value))
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Outcome, A::Error> {
-                let mut errnos = Vec::new();
-                while let Some(Acceptable(errno)) = sequence.next_element()? {
-                    errnos.push(errno);
-                }
-                match errnos.is_empty() {
-                    false => Ok(Outcome::Errno(errnos)),
-                    true => Err(de::Error::invalid_length(0, &"at least one errno")),
-                }
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Outcome, A::Error> {
-                let reported = Reported::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Outcome::Bytes(reported.bytes))
-            }
+            Value::Mapping(_) => Reported::decode(node, at).map(|reported| Outcome::Bytes(reported.bytes)),
+            Value::Null | Value::Bool(_) | Value::Float(_) => at.wrong_type(node, Outcome::EXPECTING),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Outcome::Ok
     }
 }
 
-/// What a successful `unmap`, `unmap_all`, `pread` or `pwrite` reports.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Reported {
-    /// How many bytes the kernel says it unmapped, read or wrote.
-    #[schemars(example = "4KiB", example = "{{ m.size }}")]
-    bytes: Dynamic<Size>,
+keys! {
+    /// What a successful `unmap`, `unmap_all`, `pread` or `pwrite` reports.
+    struct Reported {
+        /// How many bytes the kernel says it unmapped, read or wrote.
+        #[schemars(example = "4KiB", example = "{{ m.size }}")]
+        bytes: Dynamic<Size>,
+    }
 }
 
 impl TableValue for Outcome {
-    const OWN_KEYS: &'static [&'static str] = &["bytes"];
+    const OWN_KEY: Option<&'static str> = Some("bytes");
     const EXPECTING: &'static str = "`ok`, `fails`, the name of an errno, a list of them, or `{ bytes: SIZE }`";
-
-    fn from_own_mapping<'de, A: de::MapAccess<'de>>(_key: &str, mut map: A) -> Result<Self, A::Error> {
-        let bytes = map.next_value()?;
-        match map.next_key::<String>()? {
-            None => Ok(Outcome::Bytes(bytes)),
-            Some(key) => Err(Complaint::new(format_args!("`{key}` stands beside `bytes`"))
-                .code(Code::MixedOutcome)
-                .expected("`bytes` alone, or an outcome for each backend")
-                .help("in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }")
-                .at_key(key)
-                .raise()),
-        }
-    }
 }
 
 impl Serialize for Outcome {

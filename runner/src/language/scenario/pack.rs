@@ -1,65 +1,58 @@
 //! A pack: what the scenarios of one folder have in common, and how to program devices.
 
+use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     language::{
         Backends, Case, Complaint, Condition, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
-        text::suggest::shorten,
+        keys, text::suggest::shorten, words,
     },
     model::{DeviceKind, code::Code},
 };
 
-/// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Pack {
-    /// The pack's name; reports know its cases by it.
-    #[schemars(example = &"acme_nic")]
-    pub name: Name,
-    /// What it is about, in a sentence.
-    #[serde(default)]
-    #[schemars(example = &"The 40G cards of Acme.")]
-    pub summary: Option<String>,
-    /// Who answers for it.
-    #[serde(default)]
-    #[schemars(example = &"Acme Ltd.")]
-    pub vendor: Option<String>,
-    /// Its version.
-    #[serde(default)]
-    #[schemars(example = &"1.2.0")]
-    pub version: Option<Version>,
-    /// The lowest version of vfiospec that understands it.
-    #[serde(default)]
-    #[schemars(example = &"0.1.0")]
-    pub engine: Option<Version>,
-    /// What its scenarios have unless they say otherwise.
-    #[serde(default)]
-    pub defaults: Defaults,
-    /// The devices that it knows, each by a name of its own. A scenario of the pack runs on one by `device: NAME`.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "nic": { "ids": ["8086:10c9"] } }))]
-    pub devices: Ordered<Role>,
-    /// Values by name for all procedures, such as the offsets of registers.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "CTRL": "0x0" }))]
-    pub vars: Ordered<Scalar>,
-    /// Memory of the pack's own that its procedures share, such as a ring of descriptors. It is made at the first call in a case, and kept
-    /// until the case ends.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
-    pub regions: Ordered<Region>,
-    /// Conditions by name, for `requires` of its scenarios and their cases.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "has_bar": { "that": "{{ bar is not none }}", "because": "the device has no BAR" } }))]
-    pub conditions: Ordered<Condition>,
-    /// How to do things with its devices: steps that any scenario may `call`.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } }))]
-    pub procedures: Ordered<Procedure>,
+words!(Type);
+
+keys! {
+    /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
+    pub struct Pack {
+        /// The pack's name; reports know its cases by it.
+        #[schemars(example = &"acme_nic")]
+        pub name: Name,
+        /// What it is about, in a sentence.
+        #[schemars(example = &"The 40G cards of Acme.")]
+        pub summary: Option<String>,
+        /// Who answers for it.
+        #[schemars(example = &"Acme Ltd.")]
+        pub vendor: Option<String>,
+        /// Its version.
+        #[schemars(example = &"1.2.0")]
+        pub version: Option<Version>,
+        /// The lowest version of vfiospec that understands it.
+        #[schemars(example = &"0.1.0")]
+        pub engine: Option<Version>,
+        /// What its scenarios have unless they say otherwise.
+        pub defaults: Defaults = default,
+        /// The devices that it knows, each by a name of its own. A scenario of the pack runs on one by `device: NAME`.
+        #[schemars(example = serde_json::json!({ "nic": { "ids": ["8086:10c9"] } }))]
+        pub devices: Ordered<Role> = empty,
+        /// Values by name for all procedures, such as the offsets of registers.
+        #[schemars(example = serde_json::json!({ "CTRL": "0x0" }))]
+        pub vars: Ordered<Scalar> = empty,
+        /// Memory of the pack's own that its procedures share, such as a ring of descriptors. It is made at the first call in a case, and kept
+        /// until the case ends.
+        #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
+        pub regions: Ordered<Region> = empty,
+        /// Conditions by name, for `requires` of its scenarios and their cases.
+        #[schemars(example = serde_json::json!({ "has_bar": { "that": "{{ bar is not none }}", "because": "the device has no BAR" } }))]
+        pub conditions: Ordered<Condition> = empty,
+        /// How to do things with its devices: steps that any scenario may `call`.
+        #[schemars(example = serde_json::json!({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } }))]
+        pub procedures: Ordered<Procedure> = empty,
+    }
 }
 
 impl Pack {
@@ -83,48 +76,42 @@ impl Pack {
     }
 }
 
-/// What the scenarios of a pack have unless they say otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Defaults {
-    /// The backends to run on.
-    #[serde(default)]
-    pub backends: Option<Backends>,
-    /// Tags of all cases, beside those of scenarios and cases.
-    #[serde(default)]
-    #[schemars(example = ["acme"])]
-    pub tags: Vec<Name>,
-    /// How long each case may take.
-    #[serde(default)]
-    #[schemars(example = "10s")]
-    pub timeout: Option<Duration>,
+keys! {
+    /// What the scenarios of a pack have unless they say otherwise.
+    #[derive(Default)]
+    pub struct Defaults {
+        /// The backends to run on.
+        pub backends: Option<Backends>,
+        /// Tags of all cases, beside those of scenarios and cases.
+        #[schemars(example = ["acme"])]
+        pub tags: Vec<Name> = empty,
+        /// How long each case may take.
+        #[schemars(example = "10s")]
+        pub timeout: Option<Duration>,
+    }
 }
 
-/// A procedure: steps that do one thing with a device of the pack.
-///
-/// It knows its parameters, the pack's `regions` and `vars`, and what is known of the device and the backend; nothing of the case that
-/// calls it, but the regions that it is given.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Procedure {
-    /// What it does, in a sentence.
-    #[schemars(example = &"Have the device copy memory by DMA.")]
-    pub summary: String,
-    /// For which of the pack's devices; all unless given.
-    #[serde(default)]
-    #[schemars(example = ["nic"])]
-    pub devices: Option<Vec<Name>>,
-    /// What it takes.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "source": { "type": "iova", "summary": "Where to read." } }))]
-    pub parameters: Ordered<Parameter>,
-    /// What to do.
-    #[serde(default)]
-    pub steps: Vec<Step>,
-    /// What `save` beside the call keeps, by name: text with expressions, evaluated after the last step.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!({ "status": "{{ status.value }}" }))]
-    pub gives: Ordered<Scalar>,
+keys! {
+    /// A procedure: steps that do one thing with a device of the pack.
+    ///
+    /// It knows its parameters, the pack's `regions` and `vars`, and what is known of the device and the backend; nothing of the case that
+    /// calls it, but the regions that it is given.
+    pub struct Procedure {
+        /// What it does, in a sentence.
+        #[schemars(example = &"Have the device copy memory by DMA.")]
+        pub summary: String,
+        /// For which of the pack's devices; all unless given.
+        #[schemars(example = ["nic"])]
+        pub devices: Option<Vec<Name>>,
+        /// What it takes.
+        #[schemars(example = serde_json::json!({ "source": { "type": "iova", "summary": "Where to read." } }))]
+        pub parameters: Ordered<Parameter> = empty,
+        /// What to do.
+        pub steps: Vec<Step> = empty,
+        /// What `save` beside the call keeps, by name: text with expressions, evaluated after the last step.
+        #[schemars(example = serde_json::json!({ "status": "{{ status.value }}" }))]
+        pub gives: Ordered<Scalar> = empty,
+    }
 }
 
 impl Procedure {
@@ -139,28 +126,25 @@ impl Procedure {
     }
 }
 
-/// What a procedure takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// What kind of value it is.
-    pub r#type: Type,
-    /// What it is for, in a sentence.
-    #[schemars(example = &"Where the device reads from.")]
-    pub summary: String,
-    /// What it is where a call does not say. A region has no default.
-    #[serde(default)]
-    #[schemars(example = "4KiB")]
-    pub default: Option<Scalar>,
-    /// The least that it may be, of a size, an IOVA or a whole number. A call with less is a mistake; where that is known only as the case
-    /// runs, the case has no verdict.
-    #[serde(default)]
-    #[schemars(example = 60)]
-    pub least: Option<Size>,
-    /// The most that it may be.
-    #[serde(default)]
-    #[schemars(example = "1KiB")]
-    pub most: Option<Size>,
+keys! {
+    /// What a procedure takes.
+    pub struct Parameter {
+        /// What kind of value it is.
+        pub r#type: Type,
+        /// What it is for, in a sentence.
+        #[schemars(example = &"Where the device reads from.")]
+        pub summary: String,
+        /// What it is where a call does not say. A region has no default.
+        #[schemars(example = "4KiB")]
+        pub default: Option<Scalar>,
+        /// The least that it may be, of a size, an IOVA or a whole number. A call with less is a mistake; where that is known only as the case
+        /// runs, the case has no verdict.
+        #[schemars(example = 60)]
+        pub least: Option<Size>,
+        /// The most that it may be.
+        #[schemars(example = "1KiB")]
+        pub most: Option<Size>,
+    }
 }
 
 impl Parameter {
@@ -247,15 +231,18 @@ impl fmt::Display for Version {
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Version::parse(&text).ok_or_else(|| {
-            Complaint::new(format_args!("`{}` is no version", shorten(&text)))
-                .code(Code::InvalidVersion)
-                .expected("up to three numbers, such as 1.2.0")
-                .raise()
+impl Decode for Version {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "text", |text| {
+            Version::parse(text).ok_or_else(|| {
+                Complaint::new(Code::InvalidVersion, format_args!("`{}` is no version", shorten(text)))
+                    .expected("up to three numbers, such as 1.2.0")
+            })
         })
+    }
+
+    fn made_up() -> Self {
+        Version([0; 3])
     }
 }
 

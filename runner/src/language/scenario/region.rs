@@ -1,62 +1,58 @@
 //! The memory that a case maps.
 
-use crate::language::quantity::{Offset, as_offset};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::language::quantity::Offset;
+use std::borrow::Cow;
 
-use crate::language::{Dynamic, Name, Size};
+use crate::language::{At, Decode, Node, Value};
 
-/// Memory that a case maps for DMA.
-///
-/// Its content is unspecified until the case fills it, because huge pages are reused from case to case.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
-pub struct Region {
-    /// What is behind the addresses.
-    pub memory: Memory,
-    /// The length in bytes. Required, except for a BAR and for `memory: shared`, where the default is the rest of the BAR or of the other
-    /// region.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", example = "{{ page }}")]
-    pub size: Option<Dynamic<Size>>,
-    /// The page size of `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB. The default is 2MiB for
-    /// `hugetlb`, and 4KiB for the others. If the kernel has too few huge pages reserved, the case is skipped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "2MiB")]
-    pub page: Option<Dynamic<Size>>,
-    /// A power of two that the address is a multiple of. The default is the page size; for a BAR it is the BAR's size, at most 1GiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "1GiB")]
-    pub align: Option<Dynamic<Size>>,
-    /// The address is this many bytes past a multiple of `align`, which is then required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    pub misalign: Option<Dynamic<Size>>,
-    /// The offset in bytes of one page that is removed. Only for memory in pages of 4KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "8KiB")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub hole: Option<Dynamic<Size>>,
-    /// What the CPU may do with it. Not for `reserved` memory, which it can never access.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "read_write"))]
-    pub protection: Option<Protection>,
-    /// Which BAR of the device, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 0, extend("default" = "largest"))]
-    pub bar: Option<Bar>,
-    /// Where the region starts, in bytes: in the BAR for `memory: bar` and `dmabuf`, in the other region for `memory: shared`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Option<Dynamic<Size>>,
-    /// The region whose memory this one shares, for `memory: shared`: a `memfd` or a `file` that is described above it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"buffer")]
-    pub of: Option<Name>,
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::language::{Dynamic, Name, Size, keys, words};
+
+words!(Memory, Protection);
+
+keys! {
+    /// Memory that a case maps for DMA.
+    ///
+    /// Its content is unspecified until the case fills it, because huge pages are reused from case to case.
+    #[derive(Serialize)]
+    #[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
+    pub struct Region {
+        /// What is behind the addresses.
+        pub memory: Memory,
+        /// The length in bytes. Required, except for a BAR and for `memory: shared`, where the default is the rest of the BAR or of the other
+        /// region.
+        #[schemars(example = "4KiB", example = "{{ page }}")]
+        pub size: Option<Dynamic<Size>>,
+        /// The page size of `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB. The default is 2MiB for
+        /// `hugetlb`, and 4KiB for the others. If the kernel has too few huge pages reserved, the case is skipped.
+        #[schemars(example = "2MiB")]
+        pub page: Option<Dynamic<Size>>,
+        /// A power of two that the address is a multiple of. The default is the page size; for a BAR it is the BAR's size, at most 1GiB.
+        #[schemars(example = "1GiB")]
+        pub align: Option<Dynamic<Size>>,
+        /// The address is this many bytes past a multiple of `align`, which is then required.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        pub misalign: Option<Dynamic<Size>>,
+        /// The offset in bytes of one page that is removed. Only for memory in pages of 4KiB.
+        #[schemars(example = "8KiB")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub hole: Option<Dynamic<Size>> as Offset::read,
+        /// What the CPU may do with it. Not for `reserved` memory, which it can never access.
+        #[schemars(extend("default" = "read_write"))]
+        pub protection: Option<Protection>,
+        /// Which BAR of the device, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
+        #[schemars(example = 0, extend("default" = "largest"))]
+        pub bar: Option<Bar>,
+        /// Where the region starts, in bytes: in the BAR for `memory: bar` and `dmabuf`, in the other region for `memory: shared`.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Option<Dynamic<Size>> as Offset::read,
+        /// The region whose memory this one shares, for `memory: shared`: a `memfd` or a `file` that is described above it.
+        #[schemars(example = &"buffer")]
+        pub of: Option<Name>,
+    }
 }
 
 /// What is behind a region's addresses.
@@ -128,57 +124,37 @@ pub enum Bar {
     Index(u8),
 }
 
-mod bar {
-    use std::{borrow::Cow, fmt};
-
-    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-    use super::Bar;
-
-    impl<'de> Deserialize<'de> for Bar {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl de::Visitor<'_> for Visitor {
-                type Value = Bar;
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("`largest` or the number of a BAR, 0 to 5")
-                }
-                fn visit_str<E: de::Error>(self, text: &str) -> Result<Bar, E> {
-                    match text {
-                        "largest" => Ok(Bar::Largest),
-                        _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                    }
-                }
-                fn visit_u64<E: de::Error>(self, index: u64) -> Result<Bar, E> {
-                    match u8::try_from(index) {
-                        Ok(index @ 0..=5) => Ok(Bar::Index(index)),
-                        _ => Err(E::invalid_value(de::Unexpected::Unsigned(index), &self)),
-                    }
-                }
-            }
-            deserializer.deserialize_any(Visitor)
+impl Decode for Bar {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Text(text) if text == "largest" => Some(Bar::Largest),
+            Value::Integer(index @ 0..=5) => Some(Bar::Index(*index as u8)),
+            _ => at.wrong_type(node, "`largest` or the number of a BAR, 0 to 5"),
         }
     }
 
-    impl Serialize for Bar {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            match self {
-                Bar::Largest => serializer.serialize_str("largest"),
-                Bar::Index(index) => serializer.serialize_u8(*index),
-            }
+    fn made_up() -> Self {
+        Bar::Largest
+    }
+}
+
+impl Serialize for Bar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Bar::Largest => serializer.serialize_str("largest"),
+            Bar::Index(index) => serializer.serialize_u8(*index),
         }
     }
+}
 
-    impl JsonSchema for Bar {
-        fn schema_name() -> Cow<'static, str> {
-            "Bar".into()
-        }
-        fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "`largest` (of those that can be mapped for reading and writing) or a BAR's number.",
-                "anyOf": [{ "const": "largest" }, { "type": "integer", "minimum": 0, "maximum": 5 }],
-            })
-        }
+impl JsonSchema for Bar {
+    fn schema_name() -> Cow<'static, str> {
+        "Bar".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`largest` (of those that can be mapped for reading and writing) or a BAR's number.",
+            "anyOf": [{ "const": "largest" }, { "type": "integer", "minimum": 0, "maximum": 5 }],
+        })
     }
 }

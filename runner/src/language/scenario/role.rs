@@ -1,40 +1,38 @@
 //! The roles of devices: which devices a pack knows, by what their configuration spaces say.
 
+use crate::language::{At, Decode, Node};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
 
 use crate::{
-    language::{Complaint, Size, text::suggest::shorten},
+    language::{Complaint, Size, keys, text::suggest::shorten, words},
     model::{Capability, DeviceKind, code::Code},
 };
 
-/// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
-/// `capabilities` and the `bar`, where these are given.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Role {
-    /// What it is, in a sentence.
-    #[serde(default)]
-    #[schemars(example = &"The physical function of an 82576.")]
-    pub summary: Option<String>,
-    /// Its ids, of vendor and device.
-    #[serde(default)]
-    #[schemars(example = ["8086:10c9"])]
-    pub ids: Option<Vec<Ids>>,
-    /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
-    #[serde(default)]
-    #[schemars(example = ["010802"])]
-    pub class: Option<Vec<Class>>,
-    /// What it can do: all of these.
-    #[serde(default)]
-    #[schemars(example = ["flr", "msix"])]
-    pub capabilities: Option<Vec<Capability>>,
-    /// It has a BAR of memory of at least so many bytes.
-    #[serde(default)]
-    #[schemars(example = "1MiB")]
-    pub bar: Option<Size>,
+words!(Capability);
+
+keys! {
+    /// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
+    /// `capabilities` and the `bar`, where these are given.
+    #[derive(Default)]
+    pub struct Role {
+        /// What it is, in a sentence.
+        #[schemars(example = &"The physical function of an 82576.")]
+        pub summary: Option<String>,
+        /// Its ids, of vendor and device.
+        #[schemars(example = ["8086:10c9"])]
+        pub ids: Option<Vec<Ids>>,
+        /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
+        #[schemars(example = ["010802"])]
+        pub class: Option<Vec<Class>>,
+        /// What it can do: all of these.
+        #[schemars(example = ["flr", "msix"])]
+        pub capabilities: Option<Vec<Capability>>,
+        /// It has a BAR of memory of at least so many bytes.
+        #[schemars(example = "1MiB")]
+        pub bar: Option<Size>,
+    }
 }
 
 impl Role {
@@ -105,16 +103,20 @@ impl Ids {
     }
 }
 
-impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match Ids::is_valid(&text) {
+impl Decode for Ids {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "text", |text| match Ids::is_valid(text) {
             true => Ok(Ids(text.to_ascii_lowercase())),
-            false => Err(Complaint::new(format_args!("`{}` are no ids of a device", shorten(&text)))
-                .code(Code::InvalidIds)
-                .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9")
-                .raise()),
-        }
+            false => {
+                let title = format_args!("`{}` are no ids of a device", shorten(text));
+                Err(Complaint::new(Code::InvalidIds, title)
+                    .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9"))
+            }
+        })
+    }
+
+    fn made_up() -> Self {
+        Ids(String::new())
     }
 }
 
@@ -136,16 +138,19 @@ impl JsonSchema for Ids {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Class(pub u32);
 
-impl<'de> Deserialize<'de> for Class {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        u32::from_str_radix(&text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
-            Complaint::new(format_args!("`{}` is no class of devices", shorten(&text)))
-                .code(Code::InvalidClass)
-                .expected("six hexadecimal digits in quotes, such as \"010802\"")
-                .raise()
+impl Decode for Class {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "text", |text| {
+            let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u32::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
+                Complaint::new(Code::InvalidClass, format_args!("`{}` is no class of devices", shorten(text)))
+                    .expected("six hexadecimal digits in quotes, such as \"010802\"")
+            })
         })
+    }
+
+    fn made_up() -> Self {
+        Class(0)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Values of the matrix and of variables.
 
+use crate::language::{At, Decode, Node, Value};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 
 use crate::language::{Size, expression::functions::number};
 
@@ -44,31 +45,20 @@ impl fmt::Display for Scalar {
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Scalar;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a whole number, true or false")
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar::Bool(value))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar::Integer(value.into()))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar::Integer(value.into()))
-            }
-            fn visit_i128<E>(self, value: i128) -> Result<Scalar, E> {
-                Ok(Scalar::Integer(value))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar::Text(text.to_owned()))
+impl Decode for Scalar {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Bool(value) => Some(Scalar::Bool(*value)),
+            Value::Integer(value) => Some(Scalar::Integer(*value)),
+            Value::Text(text) | Value::Unquoted(text) => Some(Scalar::Text(text.clone())),
+            Value::Null | Value::Float(_) | Value::Sequence(_) | Value::Mapping(_) => {
+                at.wrong_type(node, "a text, a whole number, true or false")
             }
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Scalar::Integer(1)
     }
 }
 

@@ -1,13 +1,11 @@
 //! The steps of a case.
 
-use std::{borrow::Cow, fmt};
+use crate::language::{At, Decode, Node};
+use crate::language::{Diagnostic, Target, expected_one_of};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess},
-    ser::SerializeMap,
-};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::language::{
     ByBackend, Complaint, Dynamic, Name, Ordered, Outcome, Path, Scalar, join,
@@ -33,9 +31,6 @@ impl<V: Into<Verb>> From<V> for Step {
         Step { verb: verb.into(), device: None, expect: None, save: None }
     }
 }
-
-/// The key that stands for the verb where none is written: what is missing in a step without one.
-pub(in crate::language) const VERB: &str = "verb";
 
 impl Step {
     /// The keys of its verb, each with its place below the step.
@@ -86,82 +81,61 @@ const KEYS: [&str; Verb::NAMES.len() + OTHERS.len()] = {
     all
 };
 
-/// A key of a step as it is read.
-struct Word(&'static str);
-
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Word;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key of a step")
-            }
-            fn visit_str<E: de::Error>(self, key: &str) -> Result<Word, E> {
-                let known = KEYS.iter().chain([&VERB]).find(|known| **known == key);
-                known.map(|known| Word(known)).ok_or_else(|| E::unknown_field(key, &KEYS))
+impl Decode for Step {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        let found = at.found();
+        let table = at.table(node, "Step", &KEYS)?;
+        let (mut verbs, mut with) = (Vec::new(), None);
+        let (mut device, mut expect, mut save) = (None, None, None);
+        for &(key, value) in table.entries() {
+            match key {
+                "device" => device = at.key(key, value),
+                "expect" => expect = at.key(key, value),
+                "save" => save = at.key(key, value),
+                "with" => with = Some(at.key(key, value).unwrap_or_default()),
+                verb => verbs.extend(Verb::read(verb, value, at).map(|read| (verb, read))),
             }
         }
-        deserializer.deserialize_identifier(Visitor)
+        if let [(first, _), (second, _), ..] = verbs.as_slice() {
+            at.tell(|at| {
+                let names = join(verbs.iter().map(|(name, _)| *name), "and");
+                let title = format!("a step with {} verbs: {names}", verbs.len());
+                let problem = Diagnostic::error(Code::TwoVerbs, at.path().join(*second), title).at(Target::Key);
+                let problem = problem.label("expected one verb a step");
+                let problem = problem.note(at.path().join(*first), Target::Key, "the step already does this");
+                Some(problem.help("start the second with a `-` of its own"))
+            });
+        }
+        let is_told = at.found() > found;
+        let mut verb = match verbs.into_iter().next() {
+            Some((_, verb)) => verb,
+            None => {
+                // Where something else is wrong in the step, that may be its verb.
+                if !is_told {
+                    at.tell(|at| {
+                        let problem = Diagnostic::error(Code::NoVerb, at.path(), "a step that does nothing")
+                            .label(expected_one_of(Verb::NAMES.iter().copied()));
+                        let help = "keys that belong to the step above stand in its column, without a `-` of their own";
+                        Some(problem.help(help))
+                    });
+                }
+                Step::made_up().verb
+            }
+        };
+        match (&mut verb, with) {
+            (Verb::Call(call), Some(with)) => call.with = with,
+            (_, Some(_)) if !is_told => {
+                let complaint = Complaint::new(Code::MisplacedKey, "`with` without `call`")
+                    .expected("only beside `call`: it is what a procedure takes");
+                at.complain_of_key::<()>("with", complaint);
+            }
+            _ => {}
+        }
+        Some(Step { verb, device, expect, save })
     }
-}
 
-impl<'de> Deserialize<'de> for Step {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Step;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a step")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Step, A::Error> {
-                let (mut device, mut expect, mut save, mut with) = (None, None, None, None);
-                let mut verbs: Vec<(&str, Verb)> = Vec::new();
-                let mut is_made_up = false;
-                while let Some(Word(key)) = access.next_key()? {
-                    match key {
-                        "device" => device = Some(access.next_value()?),
-                        "expect" => expect = Some(access.next_value()?),
-                        "save" => save = Some(access.next_value()?),
-                        "with" => with = Some(access.next_value()?),
-                        VERB => is_made_up = access.next_value::<IgnoredAny>().is_ok(),
-                        verb => verbs.extend(Verb::read(verb, &mut access)?.map(|read| (verb, read))),
-                    }
-                }
-                if let [(first, _), (second, _), ..] = verbs.as_slice() {
-                    let names = || verbs.iter().map(|(name, _)| *name);
-                    return Err(Complaint::new(format_args!(
-                        "a step with {} verbs: {}",
-                        verbs.len(),
-                        join(names(), "and")
-                    ))
-                    .code(Code::TwoVerbs)
-                    .expected("one verb a step")
-                    .at_key(second)
-                    .note(first, "the step already does this")
-                    .help("start the second with a `-` of its own")
-                    .raise());
-                }
-                let mut verb = match verbs.pop() {
-                    Some((_, verb)) => verb,
-                    None if is_made_up => Check(Dynamic::Is(true)).into(),
-                    None => return Err(de::Error::missing_field(VERB)),
-                };
-                match (&mut verb, with) {
-                    (Verb::Call(call), Some(with)) => call.with = with,
-                    (_, Some(_)) if !is_made_up => {
-                        return Err(Complaint::new("`with` without `call`")
-                            .code(Code::MisplacedKey)
-                            .expected("only beside `call`: it is what a procedure takes")
-                            .at_key("with")
-                            .raise());
-                    }
-                    _ => {}
-                }
-                Ok(Step { verb, device, expect, save })
-            }
-        }
-        deserializer.deserialize_struct("Step", &KEYS, Visitor)
+    fn made_up() -> Self {
+        Check(Dynamic::Is(true)).into()
     }
 }
 

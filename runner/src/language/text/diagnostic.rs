@@ -72,6 +72,8 @@ pub struct Diagnostic {
     pub notes: Vec<Note>,
     /// What to do, one sentence each.
     pub help: Vec<String>,
+    /// The name that the mistake is about, where it is one of an unknown or missing name.
+    pub subject: Option<String>,
 }
 
 impl Diagnostic {
@@ -88,6 +90,7 @@ impl Diagnostic {
             label: String::new(),
             notes: Vec::new(),
             help: Vec::new(),
+            subject: None,
         }
     }
 
@@ -121,6 +124,13 @@ impl Diagnostic {
     #[must_use]
     pub fn note(mut self, path: Path, target: Target, label: impl Into<String>) -> Self {
         self.notes.push(Note { path, target, label: label.into() });
+        self
+    }
+
+    /// Says which name the mistake is about.
+    #[must_use]
+    pub fn about(mut self, name: impl Into<String>) -> Self {
+        self.subject = Some(name.into());
         self
     }
 

@@ -93,10 +93,6 @@ impl PartialEq for Key {
 }
 
 impl Node {
-    /// Nothing, nowhere.
-    pub(super) const NOTHING: Node =
-        Node { content: Content::Own(Value::Null), extent: Extent { start: 0, end: 0 }, tag: None };
-
     /// The node that this one is an alias of, else itself.
     pub fn target(&self) -> &Node {
         match &self.content {
@@ -116,6 +112,22 @@ impl Node {
     /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
+    }
+
+    /// The text, if this is one.
+    pub fn text(&self) -> Option<&str> {
+        match self.value() {
+            Value::Text(text) | Value::Unquoted(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as it would be written, if it is one of a single line.
+    pub fn scalar(&self) -> Option<String> {
+        match self.value() {
+            Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
+            _ => Some(self.to_string()),
+        }
     }
 
     /// Keys and values, if this is a mapping.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
-use super::fault::{Kind, Site, complained, place};
+use super::mistake::place;
 use super::node::{Key, Node, Value as Read};
 use super::path::{Path, Segment};
 use super::suggest::{self, shorten};
@@ -74,16 +74,13 @@ impl Shape {
         name: &str,
         known: &[&str],
         entries: &[(Key, Node)],
-        index: usize,
+        (key, value): (&str, &Node),
     ) -> Option<Diagnostic> {
-        let (Key { text: key, .. }, value) = &entries[index];
         let place = place(name);
-        let at = |complaint: Complaint| Some(complained(path.clone(), Target::Key, &complaint));
-        let unknown =
-            || Complaint::new(format_args!("unknown key `{key}` in {place}")).code(Code::UnknownKey).at_key(key);
+        let at = |complaint: Complaint| Some(complaint.diagnostic(path.join(key)).at(Target::Key));
+        let unknown = || Complaint::new(Code::UnknownKey, format_args!("unknown key `{key}` in {place}"));
         if let Some(space) = key.chars().next().and_then(syntax::foreign) {
-            let complaint =
-                Complaint::new(format_args!("{space} indents this line")).code(Code::TabIndentation).at_key(key);
+            let complaint = Complaint::new(Code::TabIndentation, format_args!("{space} indents this line"));
             return at(complaint.expected("a space").help(syntax::PLAIN_SPACES));
         }
         // `- map { region: buffer }`
@@ -106,7 +103,7 @@ impl Shape {
                 .map(|(key, _)| key.text.as_str())
                 .filter(|key| is_unknown(key) && self.has(&inside, key));
             let all: Vec<&str> = all.collect();
-            if all.first() != Some(&key.as_str()) {
+            if all.first() != Some(&key) {
                 return None;
             }
             let (belong, them) = if all.len() == 1 { ("belongs", "it") } else { ("belong", "them") };
@@ -157,64 +154,45 @@ impl Shape {
         at(of_a_step(complaint, name, key))
     }
 
-    /// Whether a key that is missing was written beside the mapping that needs it, which is told as that of an unknown key.
-    pub fn is_beside(self, site: &Site, key: &str, parent: &Node) -> bool {
-        // Where names are the author's own, none is unknown.
-        let known = site.path.parent().map(|above| self.keys(&above)).unwrap_or_default();
-        parent.get(key).is_some() && !known.is_empty() && !known.contains(&key)
-    }
-
-    /// Adds what the schema knows to what is said of a value.
-    pub fn advise(self, problem: &mut Diagnostic, site: &Site, kind: &Kind) {
-        if let Some(help) = site.read.scalar.as_deref().and_then(syntax::foreign_value) {
-            problem.help = vec![help];
-            return;
-        }
-        match kind {
-            Kind::Type { expected } => {
-                if let Some(help) = self.form(site, expected) {
-                    problem.help = vec![help];
-                }
-            }
-            Kind::Missing(key) if problem.help.is_empty() => {
-                let example =
-                    self.example(&site.path.join(*key)).filter(|value| !value.is_object() && !value.is_array());
-                problem.help.extend(example.map(|value| format!("such as `{key}: {}`", written(value))));
-            }
-            _ => {}
-        }
+    /// How a key may look that is missing in the mapping at a path.
+    pub fn such_as(self, path: &Path, key: &str) -> Option<String> {
+        let example = self.example(&path.join(key)).filter(|value| !value.is_object() && !value.is_array())?;
+        Some(format!("such as `{key}: {}`", written(example)))
     }
 
     /// How a value of another form is written.
-    fn form(self, site: &Site, expected: &str) -> Option<String> {
-        let key = site.path.segments().iter().rev().find_map(|segment| match segment {
+    pub fn form(self, path: &Path, node: &Node, expected: &str) -> Option<String> {
+        let key = path.segments().iter().rev().find_map(|segment| match segment {
             Segment::Key(key) => Some(key),
             Segment::Index(_) => None,
         })?;
-        let is_element = matches!(site.path.last(), Some(Segment::Index(_)));
-        if self.may_be_empty(&site.path) {
+        let is_element = matches!(path.last(), Some(Segment::Index(_)));
+        if self.may_be_empty(path) {
             return Some(format!("nothing has to stand behind the colon: `- {key}:`"));
         }
-        if is_element && let Some(text) = &site.read.scalar {
+        if is_element && let Some(text) = &node.scalar() {
             let word = text.split([':', ' ', '{']).next().unwrap_or_default();
-            let path = site.path.join(word);
-            if self.has(&site.path, word) {
+            let path_of_word = path.join(word);
+            if self.has(path, word) {
                 return Some(match text[word.len()..].trim_start_matches(':').trim() {
-                    "" if self.may_be_empty(&path) => format!("write `- {word}:`"),
-                    "" => format!("write `- {word}: {}`", self.example(&path).map(written).unwrap_or("…".to_owned())),
+                    "" if self.may_be_empty(&path_of_word) => format!("write `- {word}:`"),
+                    "" => format!(
+                        "write `- {word}: {}`",
+                        self.example(&path_of_word).map(written).unwrap_or("…".to_owned())
+                    ),
                     rest => format!("write `- {word}: {rest}`"),
                 });
             }
         }
-        let of_list = if is_element { site.path.parent()? } else { site.path.clone() };
+        let of_list = if is_element { path.parent()? } else { path.clone() };
         let example = self.example(&of_list)?;
         let holds_mappings = example.get(0).is_some_and(Value::is_object);
         match expected {
-            "a list" if holds_mappings && site.read.first_key.is_some() => {
-                let first = site.read.first_key.as_deref()?;
+            "a list" if holds_mappings && !node.entries().is_empty() => {
+                let first = &node.entries().first()?.0.text;
                 Some(format!("each of them begins with a dash: `- {first}: …`"))
             }
-            _ if holds_mappings || example.is_object() || site.read.scalar.is_none() && !site.read.is_nothing => {
+            _ if holds_mappings || example.is_object() || node.scalar().is_none() && *node.value() != Read::Null => {
                 Some(format!("such as `{key}: {}`", written(example)))
             }
             _ => None,

@@ -18,14 +18,12 @@ const LEANED_ON: [&str; 9] = ["region", "expect", "regions", "steps", "memory", 
 /// The mistakes of form of one file.
 pub(in crate::language) struct Wounds {
     list: Vec<(Path, Code)>,
-    /// List elements that were left out, by which the others have moved up.
-    hidden: Vec<Path>,
     /// Every key and text in what could not be read.
     mentioned: BTreeSet<String>,
 }
 
 impl Wounds {
-    pub fn new(root: &Node, found: &[Diagnostic], hidden: Vec<Path>, made_up: Vec<Path>) -> Self {
+    pub fn new(root: &Node, found: &[Diagnostic], supplied: Vec<Path>) -> Self {
         let mut mentioned = BTreeSet::new();
         for problem in found {
             let keys = problem.path.segments().iter().filter_map(|segment| match segment {
@@ -36,8 +34,8 @@ impl Wounds {
             root.at(&problem.path).into_iter().for_each(|node| mention(node, &mut mentioned));
         }
         let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
-        let list = told.chain(made_up.into_iter().map(|path| (path, Code::MissingKey))).collect();
-        Wounds { list, hidden, mentioned }
+        let list = told.chain(supplied.into_iter().map(|path| (path, Code::MissingKey))).collect();
+        Wounds { list, mentioned }
     }
 
     /// Whether a complaint of the check may only follow from a mistake of form.
@@ -48,14 +46,13 @@ impl Wounds {
         }
         match problem.code {
             Code::UnknownName | Code::UnknownRegion | Code::UnknownProcedure | Code::UnknownRole => {
-                let name = problem.title.split('`').nth(1).unwrap_or_default();
-                self.mentioned.contains(name)
+                problem.subject.as_ref().is_some_and(|name| self.mentioned.contains(name))
             }
             // What was given could not be read.
             Code::MissingArgument => {
-                let name = problem.title.rsplit('`').nth(1).unwrap_or_default();
                 let with = path.parent().unwrap_or_default().join("with");
-                self.list.iter().any(|(wound, _)| *wound == with || *wound == with.join(name))
+                let argument = problem.subject.as_ref().map(|name| with.join(name.as_str()));
+                self.list.iter().any(|(wound, _)| *wound == with || argument.as_ref() == Some(wound))
             }
             Code::Expression | Code::BadSize => false,
             Code::UnmatchedBackend | Code::Unreachable
@@ -82,36 +79,6 @@ impl Wounds {
             let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Verb::NAMES.contains(&&**key));
             wound.parent() == path.parent() && (leaned_on || matches!(code, Code::UnknownKey | Code::MissingKey | Code::MergeKey))
         })
-    }
-
-    /// Puts the list elements that were left out back into the count of a complaint's paths.
-    pub fn place(&self, problem: &mut Diagnostic) {
-        if self.hidden.is_empty() {
-            return;
-        }
-        problem.path = self.placed(&problem.path);
-        for note in &mut problem.notes {
-            note.path = self.placed(&note.path);
-        }
-    }
-
-    fn placed(&self, path: &Path) -> Path {
-        let mut placed = Path::root();
-        for segment in path.segments() {
-            let Segment::Index(index) = segment else {
-                placed.push(segment.clone());
-                continue;
-            };
-            let gone = |index: usize| self.hidden.contains(&placed.join(index));
-            let mut left = *index;
-            let mut at = 0;
-            while gone(at) || left > 0 {
-                left -= usize::from(!gone(at));
-                at += 1;
-            }
-            placed.push(at);
-        }
-        placed
     }
 }
 

@@ -1,42 +1,37 @@
 //! The verb `allow_iovas`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Key, Keys, Known, Takes};
 use super::shared::Object;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Iova, as_iova},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Iova};
 
-/// What `allow_iovas` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AllowIovas {
-    /// The address space; the device's own unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
-    /// The ranges that the kernel may choose from; none for all.
-    #[schemars(example = serde_json::json!([{ "start": "1GiB", "last": "{{ 2 * GiB - 1 }}" }]))]
-    pub ranges: Vec<AllowedRange>,
+keys! {
+    /// What `allow_iovas` takes.
+    #[derive(Serialize)]
+    pub struct AllowIovas {
+        /// The address space; the device's own unless given.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+        /// The ranges that the kernel may choose from; none for all.
+        #[schemars(example = serde_json::json!([{ "start": "1GiB", "last": "{{ 2 * GiB - 1 }}" }]))]
+        pub ranges: Vec<AllowedRange>,
+    }
 }
 
-/// A range of IOVAs that the kernel may choose from.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AllowedRange {
-    /// The first IOVA.
-    #[schemars(example = "1GiB")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub start: Dynamic<Size>,
-    /// The last IOVA, which is part of it.
-    #[schemars(example = "{{ 2 * GiB - 1 }}")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub last: Dynamic<Size>,
+keys! {
+    /// A range of IOVAs that the kernel may choose from.
+    #[derive(Serialize)]
+    pub struct AllowedRange {
+        /// The first IOVA.
+        #[schemars(example = "1GiB")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub start: Dynamic<Size> as Iova::read,
+        /// The last IOVA, which is part of it.
+        #[schemars(example = "{{ 2 * GiB - 1 }}")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub last: Dynamic<Size> as Iova::read,
+    }
 }
 
 impl Known for AllowIovas {

@@ -1,20 +1,20 @@
 //! The verb `attach`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::language::keys;
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::Object;
 
-/// What `attach` takes.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
-pub struct Attach {
-    /// The address space or page table; the device's own address space unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other", example = 0xffff_ffff_u32)]
-    pub to: Option<Object>,
+keys! {
+    /// What `attach` takes.
+    #[derive(Default, Serialize)]
+    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    pub struct Attach {
+        /// The address space or page table; the device's own address space unless given.
+        #[schemars(example = &"other", example = 0xffff_ffff_u32)]
+        pub to: Option<Object>,
+    }
 }
 
 impl Known for Attach {

@@ -1,16 +1,17 @@
 //! The verb `call`.
 
+use crate::language::{At, Decode, Node};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Key, Keys, Known, Saves, Takes};
 use crate::language::{Name, Ordered, Scalar};
 
 /// A procedure to run. In a file its `with` stands beside the verb.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(from = "Name", into = "Name")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "Name")]
 pub struct Call {
     /// The procedure's name.
     pub procedure: Name,
@@ -18,9 +19,13 @@ pub struct Call {
     pub with: Ordered<Scalar>,
 }
 
-impl From<Name> for Call {
-    fn from(procedure: Name) -> Call {
-        Call { procedure, with: Ordered::default() }
+impl Decode for Call {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        Name::decode(node, at).map(|procedure| Call { procedure, with: Ordered::default() })
+    }
+
+    fn made_up() -> Self {
+        Call { procedure: Name::made_up(), with: Ordered::default() }
     }
 }
 

@@ -1,18 +1,18 @@
 //! The verb `close`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Key, Keys, Known, Stands, Takes};
-use crate::language::Name;
+use crate::language::{Name, keys};
 
-/// A file that was opened.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Close {
-    /// The name that the `open` was saved under.
-    #[schemars(example = &"cdev")]
-    pub file: Name,
+keys! {
+    /// A file that was opened.
+    #[derive(Serialize)]
+    pub struct Close {
+        /// The name that the `open` was saved under.
+        #[schemars(example = &"cdev")]
+        pub file: Name,
+    }
 }
 
 impl Known for Close {

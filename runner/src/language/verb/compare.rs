@@ -1,54 +1,45 @@
 //! The verb `compare`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Site, Stands, Takes};
 use super::fit::Fit;
 use super::mistakes::content;
 use crate::language::{
-    Diagnostic, Dynamic, Name, Size, Target, Template,
-    quantity::{Number, Offset, as_number, as_offset},
+    Diagnostic, Dynamic, Name, Size, Target, Template, keys,
+    quantity::{Number, Offset},
 };
 use crate::model::code::Code;
 
-/// Memory and what has to be there: what is `with` another region, or what `fill` puts there for a `pattern` or a `value`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Compare {
-    /// The region's name.
-    #[schemars(example = &"buffer")]
-    pub region: Name,
-    /// Where in the region to begin, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Option<Dynamic<Size>>,
-    /// How many bytes; by default the whole region from `offset` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
-    pub size: Option<Dynamic<Size>>,
-    /// The region that it has to be like.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"source")]
-    pub with: Option<Name>,
-    /// Where in the other region to begin, in bytes; by default as far in as in this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub with_offset: Option<Dynamic<Size>>,
-    /// The text that it was filled by, from `offset` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"sent")]
-    pub pattern: Option<Template>,
-    /// What every byte has to be, 0 to 0xff.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0xa5")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub value: Option<Dynamic<Size>>,
+keys! {
+    /// Memory and what has to be there: what is `with` another region, or what `fill` puts there for a `pattern` or a `value`.
+    #[derive(Serialize)]
+    pub struct Compare {
+        /// The region's name.
+        #[schemars(example = &"buffer")]
+        pub region: Name,
+        /// Where in the region to begin, in bytes.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Option<Dynamic<Size>> as Offset::read,
+        /// How many bytes; by default the whole region from `offset` on.
+        #[schemars(example = "4KiB")]
+        pub size: Option<Dynamic<Size>>,
+        /// The region that it has to be like.
+        #[schemars(example = &"source")]
+        pub with: Option<Name>,
+        /// Where in the other region to begin, in bytes; by default as far in as in this one.
+        #[schemars(example = "4KiB")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub with_offset: Option<Dynamic<Size>> as Offset::read,
+        /// The text that it was filled by, from `offset` on.
+        #[schemars(example = &"sent")]
+        pub pattern: Option<Template>,
+        /// What every byte has to be, 0 to 0xff.
+        #[schemars(example = "0xa5")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub value: Option<Dynamic<Size>> as Number::read,
+    }
 }
 
 impl Known for Compare {

@@ -1,27 +1,22 @@
 //! The verb `config_read`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::Bits;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Offset};
 
-/// A register of the configuration space.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigRead {
-    /// Where it is, in bytes.
-    #[schemars(example = "0x4")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
+keys! {
+    /// A register of the configuration space.
+    #[derive(Serialize)]
+    pub struct ConfigRead {
+        /// Where it is, in bytes.
+        #[schemars(example = "0x4")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+    }
 }
 
 impl Known for ConfigRead {

@@ -1,32 +1,29 @@
 //! The verb `config_write`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
 use super::shared::Bits;
 use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Dynamic, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// A register of the configuration space and a value for it.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigWrite {
-    /// Where it is, in bytes.
-    #[schemars(example = "0x4")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
-    /// What to write; it has to fit.
-    #[schemars(example = "0x6")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub value: Dynamic<Size>,
+keys! {
+    /// A register of the configuration space and a value for it.
+    #[derive(Serialize)]
+    pub struct ConfigWrite {
+        /// Where it is, in bytes.
+        #[schemars(example = "0x4")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+        /// What to write; it has to fit.
+        #[schemars(example = "0x6")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub value: Dynamic<Size> as Number::read,
+    }
 }
 
 impl Known for ConfigWrite {

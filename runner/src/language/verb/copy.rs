@@ -1,42 +1,34 @@
 //! The verb `copy`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::{Access, Object, Where};
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Iova, as_iova},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Iova};
 
-/// What `copy` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IoasCopy {
-    /// The IOVA that the memory is mapped at already.
-    #[schemars(example = "{{ m.iova }}")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub from_iova: Dynamic<Size>,
-    /// The address space that it is mapped in; the device's own unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub from_ioas: Option<Object>,
-    /// How many bytes.
-    #[schemars(example = "{{ m.size }}")]
-    pub size: Dynamic<Size>,
-    /// The IOVA to map it at too, or `kernel`; by default the next free one that the device may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iova: Option<Where>,
-    /// What the device may do there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "read_write"))]
-    pub access: Option<Access>,
-    /// The address space to map it in too; the device's own unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
+keys! {
+    /// What `copy` takes.
+    #[derive(Serialize)]
+    pub struct IoasCopy {
+        /// The IOVA that the memory is mapped at already.
+        #[schemars(example = "{{ m.iova }}")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub from_iova: Dynamic<Size> as Iova::read,
+        /// The address space that it is mapped in; the device's own unless given.
+        #[schemars(example = &"other")]
+        pub from_ioas: Option<Object>,
+        /// How many bytes.
+        #[schemars(example = "{{ m.size }}")]
+        pub size: Dynamic<Size>,
+        /// The IOVA to map it at too, or `kernel`; by default the next free one that the device may use.
+        pub iova: Option<Where>,
+        /// What the device may do there.
+        #[schemars(extend("default" = "read_write"))]
+        pub access: Option<Access>,
+        /// The address space to map it in too; the device's own unless given.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+    }
 }
 
 impl Known for IoasCopy {

@@ -1,18 +1,19 @@
 //! The verb `destroy`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::language::keys;
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
 use super::shared::Object;
 
-/// What `destroy` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Destroy {
-    /// The object to destroy.
-    #[schemars(example = &"other", example = &"{{ device.ioas }}")]
-    pub object: Object,
+keys! {
+    /// What `destroy` takes.
+    #[derive(Serialize)]
+    pub struct Destroy {
+        /// The object to destroy.
+        #[schemars(example = &"other", example = &"{{ device.ioas }}")]
+        pub object: Object,
+    }
 }
 
 impl Known for Destroy {

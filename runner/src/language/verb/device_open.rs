@@ -1,21 +1,20 @@
 //! The verb `device_open`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Stands, Takes};
-use crate::language::Template;
+use crate::language::{Template, keys};
 
-/// A device to open behind the case's backend.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
-pub struct DeviceOpen {
-    /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
-    /// it, or where it is empty, none is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
-    pub token: Option<Template>,
+keys! {
+    /// A device to open behind the case's backend.
+    #[derive(Default, Serialize)]
+    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    pub struct DeviceOpen {
+        /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
+        /// it, or where it is empty, none is given.
+        #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+        pub token: Option<Template>,
+    }
 }
 
 impl Known for DeviceOpen {

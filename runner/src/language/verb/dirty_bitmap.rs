@@ -1,40 +1,33 @@
 //! The verb `dirty_bitmap`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Site, Takes};
 use super::mistakes::without_hwpt;
 use super::shared::Object;
-use crate::language::{
-    Diagnostic, Dynamic, Size,
-    quantity::{Iova, as_iova},
-};
+use crate::language::{Diagnostic, Dynamic, Size, keys, quantity::Iova};
 
-/// What `dirty_bitmap` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DirtyBitmap {
-    /// The first IOVA of the range.
-    #[schemars(example = "{{ m.iova }}")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub iova: Dynamic<Size>,
-    /// The length of the range in bytes.
-    #[schemars(example = "{{ m.size }}")]
-    pub size: Dynamic<Size>,
-    /// How many bytes each bit stands for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = "4KiB"))]
-    pub page: Option<Dynamic<Size>>,
-    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"table")]
-    pub hwpt: Option<Object>,
-    /// Whether dirty pages stay dirty; backend iommufd only. Else all are clean once they are told.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(extend("default" = false))]
-    pub keep: bool,
+keys! {
+    /// What `dirty_bitmap` takes.
+    #[derive(Serialize)]
+    pub struct DirtyBitmap {
+        /// The first IOVA of the range.
+        #[schemars(example = "{{ m.iova }}")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub iova: Dynamic<Size> as Iova::read,
+        /// The length of the range in bytes.
+        #[schemars(example = "{{ m.size }}")]
+        pub size: Dynamic<Size>,
+        /// How many bytes each bit stands for.
+        #[schemars(example = "4KiB", extend("default" = "4KiB"))]
+        pub page: Option<Dynamic<Size>>,
+        /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
+        #[schemars(example = &"table")]
+        pub hwpt: Option<Object>,
+        /// Whether dirty pages stay dirty; backend iommufd only. Else all are clean once they are told.
+        #[schemars(extend("default" = false))]
+        pub keep: bool = empty,
+    }
 }
 
 impl Known for DirtyBitmap {

@@ -1,24 +1,23 @@
 //! The verb `dirty_tracking`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Site, Takes};
 use super::mistakes::without_hwpt;
 use super::shared::Object;
-use crate::language::Diagnostic;
+use crate::language::{Diagnostic, keys};
 
-/// What `dirty_tracking` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DirtyTracking {
-    /// Whether to begin or to end.
-    #[schemars(example = true)]
-    pub enable: bool,
-    /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"table")]
-    pub hwpt: Option<Object>,
+keys! {
+    /// What `dirty_tracking` takes.
+    #[derive(Serialize)]
+    pub struct DirtyTracking {
+        /// Whether to begin or to end.
+        #[schemars(example = true)]
+        pub enable: bool,
+        /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
+        #[schemars(example = &"table")]
+        pub hwpt: Option<Object>,
+    }
 }
 
 impl Known for DirtyTracking {

@@ -1,43 +1,37 @@
 //! The verb `fill`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Site, Stands, Takes};
 use super::fit::Fit;
 use super::mistakes::content;
 use crate::language::{
-    Diagnostic, Dynamic, Name, Size, Template,
-    quantity::{Number, Offset, as_number, as_offset},
+    Diagnostic, Dynamic, Name, Size, Template, keys,
+    quantity::{Number, Offset},
 };
 
-/// Memory and what to put there: either a `pattern` or a `value`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Fill {
-    /// The region's name.
-    #[schemars(example = &"buffer")]
-    pub region: Name,
-    /// Where in the region to begin, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Option<Dynamic<Size>>,
-    /// How many bytes; by default the whole region from `offset` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
-    pub size: Option<Dynamic<Size>>,
-    /// Any text: each stands for a content of its own, in which no eight bytes are like the next ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"sent", example = &"round {{ round }}")]
-    pub pattern: Option<Template>,
-    /// What every byte becomes, 0 to 0xff.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0xa5")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub value: Option<Dynamic<Size>>,
+keys! {
+    /// Memory and what to put there: either a `pattern` or a `value`.
+    #[derive(Serialize)]
+    pub struct Fill {
+        /// The region's name.
+        #[schemars(example = &"buffer")]
+        pub region: Name,
+        /// Where in the region to begin, in bytes.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Option<Dynamic<Size>> as Offset::read,
+        /// How many bytes; by default the whole region from `offset` on.
+        #[schemars(example = "4KiB")]
+        pub size: Option<Dynamic<Size>>,
+        /// Any text: each stands for a content of its own, in which no eight bytes are like the next ones.
+        #[schemars(example = &"sent", example = &"round {{ round }}")]
+        pub pattern: Option<Template>,
+        /// What every byte becomes, 0 to 0xff.
+        #[schemars(example = "0xa5")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub value: Option<Dynamic<Size>> as Number::read,
+    }
 }
 
 impl Known for Fill {

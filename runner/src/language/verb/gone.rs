@@ -1,26 +1,22 @@
 //! The verb `gone`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Iova, as_iova},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Iova};
 
-/// What `gone` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Gone {
-    /// The first IOVA of the range.
-    #[schemars(example = "{{ m.iova }}")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub iova: Dynamic<Size>,
-    /// The length of the range in bytes.
-    #[schemars(example = "{{ m.size }}")]
-    pub size: Dynamic<Size>,
+keys! {
+    /// What `gone` takes.
+    #[derive(Serialize)]
+    pub struct Gone {
+        /// The first IOVA of the range.
+        #[schemars(example = "{{ m.iova }}")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub iova: Dynamic<Size> as Iova::read,
+        /// The length of the range in bytes.
+        #[schemars(example = "{{ m.size }}")]
+        pub size: Dynamic<Size>,
+    }
 }
 
 impl Known for Gone {

@@ -1,24 +1,26 @@
 //! The verb `hwpt`.
 
+use crate::language::{keys, words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::Object;
 
-/// What `hwpt` takes.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
-pub struct Hwpt {
-    /// The address space that it is a page table of; the device's own unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
-    /// What it has to be capable of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["dirty_tracking"])]
-    pub flags: Vec<HwptFlag>,
+words!(HwptFlag);
+
+keys! {
+    /// What `hwpt` takes.
+    #[derive(Default, Serialize)]
+    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    pub struct Hwpt {
+        /// The address space that it is a page table of; the device's own unless given.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+        /// What it has to be capable of.
+        #[schemars(example = ["dirty_tracking"])]
+        pub flags: Vec<HwptFlag> = empty,
+    }
 }
 
 /// What a page table can be made capable of.

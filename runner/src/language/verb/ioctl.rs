@@ -1,51 +1,49 @@
 //! The verb `ioctl`.
 
-use std::{borrow::Cow, fmt};
+use crate::language::{At, Decode, Node, Value};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
 
 use super::about::{About, Key, Keys, Known, Saves, Site, Stands, Takes};
 use super::fit::Fit;
 use crate::{
     language::{
-        Complaint, Diagnostic, Dynamic, Name, Ordered, Path, Scalar, Segment, Size, Target, Template, text::suggest,
+        Complaint, Diagnostic, Dynamic, Name, Ordered, Path, Scalar, Segment, Size, Target, Template, keys,
+        text::suggest,
     },
     model::code::Code,
     uapi::request,
 };
 
-/// A request of VFIO or IOMMUFD, with whatever arguments.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["like"] }, { "required": ["request", "on"] }]))]
-pub struct Ioctl {
-    /// The request's name, as in the kernel's headers. The default is that of `like`; one of the two is required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"IOMMU_IOAS_MAP")]
-    pub request: Option<RequestName>,
-    /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"iommu")]
-    pub on: Option<Name>,
-    /// The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.
-    ///
-    /// They are taken before a file is decoded, so that this is the name of a request only where the file has none of that name.
-    #[serde(default, skip_serializing)]
-    #[schemars(description = "The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.", example = &"map")]
-    pub like: Option<Name>,
-    /// The fields of its struct by their names in the header. All others are 0. An address is 0, or lies in one of the case's regions.
-    /// `ioas_id` of the open device is `device.ioas`.
-    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
-    #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
-    pub fields: Ordered<Scalar>,
-    /// What its `argsz` or `size` says; the true size unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 8)]
-    pub size: Option<Dynamic<Size>>,
-    /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
-    #[serde(default, skip_serializing_if = "Tail::is_empty")]
-    pub tail: Tail,
+keys! {
+    /// A request of VFIO or IOMMUFD, with whatever arguments.
+    #[derive(Serialize)]
+    #[schemars(extend("anyOf" = [{ "required": ["like"] }, { "required": ["request", "on"] }]))]
+    pub struct Ioctl {
+        /// The request's name, as in the kernel's headers. The default is that of `like`; one of the two is required.
+        #[schemars(example = &"IOMMU_IOAS_MAP")]
+        pub request: Option<RequestName>,
+        /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`.
+        #[schemars(example = &"iommu")]
+        pub on: Option<Name>,
+        /// The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.
+        ///
+        /// They are taken before a file is decoded, so that this is the name of a request only where the file has none of that name.
+        #[serde(skip_serializing)]
+        #[schemars(description = "The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.", example = &"map")]
+        pub like: Option<Name>,
+        /// The fields of its struct by their names in the header. All others are 0. An address is 0, or lies in one of the case's regions.
+        /// `ioas_id` of the open device is `device.ioas`.
+        #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
+        pub fields: Ordered<Scalar> = empty,
+        /// What its `argsz` or `size` says; the true size unless given.
+        #[schemars(example = 8)]
+        pub size: Option<Dynamic<Size>>,
+        /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
+        pub tail: Tail = empty,
+    }
 }
 
 /// What stands behind the struct of a request.
@@ -63,32 +61,17 @@ impl Default for Tail {
     }
 }
 
-impl Tail {
-    fn is_empty(&self) -> bool {
-        matches!(self, Tail::Bytes(bytes) if bytes.is_empty())
-    }
-}
-
-impl<'de> Deserialize<'de> for Tail {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Tail;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of bytes or a text")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Tail, E> {
-                Template::new(text).map(Tail::Text).map_err(|error| Complaint::from(error).raise())
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Tail, A::Error> {
-                let mut bytes = Vec::new();
-                while let Some(byte) = sequence.next_element()? {
-                    bytes.push(byte);
-                }
-                Ok(Tail::Bytes(bytes))
-            }
+impl Decode for Tail {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Sequence(elements) => Some(Tail::Bytes(at.list(elements))),
+            Value::Text(_) | Value::Unquoted(_) => Template::decode(node, at).map(Tail::Text),
+            _ => at.wrong_type(node, "a list of bytes or a text"),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Tail::default()
     }
 }
 
@@ -129,27 +112,22 @@ impl RequestName {
     }
 }
 
-impl<'de> Deserialize<'de> for RequestName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = RequestName;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a request, such as IOMMU_IOAS_MAP")
+impl Decode for RequestName {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.text_as(node, "the name of a request, such as IOMMU_IOAS_MAP", |text| {
+            if request::find(text).is_some() {
+                return Ok(RequestName(text.to_owned()));
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<RequestName, E> {
-                if request::find(text).is_some() {
-                    return Ok(RequestName(text.to_owned()));
-                }
-                let known = request::all().map(|request| request.name);
-                let mut complaint = Complaint::new(format_args!("unknown request `{text}`"))
-                    .code(Code::UnknownRequest)
-                    .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
-                complaint.help.extend(crate::language::did_you_mean(text, known));
-                Err(complaint.raise())
-            }
-        }
-        deserializer.deserialize_str(Visitor)
+            let known = request::all().map(|request| request.name);
+            let mut complaint = Complaint::new(Code::UnknownRequest, format_args!("unknown request `{text}`"))
+                .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
+            complaint.help.extend(crate::language::did_you_mean(text, known));
+            Err(complaint)
+        })
+    }
+
+    fn made_up() -> Self {
+        RequestName(request::all().next().expect("there are requests").name.to_owned())
     }
 }
 

@@ -1,29 +1,24 @@
 //! The verb `irq_enable`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
 use super::fit::Fit;
 use super::shared::Index;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, as_number},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Number};
 
-/// Interrupts to enable.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IrqEnable {
-    /// The kind of interrupt.
-    #[schemars(example = &"msi", example = &"{{ index }}")]
-    pub index: Dynamic<Index>,
-    /// How many vectors, from vector 0 on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 4, extend("default" = 1))]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub count: Option<Dynamic<Size>>,
+keys! {
+    /// Interrupts to enable.
+    #[derive(Serialize)]
+    pub struct IrqEnable {
+        /// The kind of interrupt.
+        #[schemars(example = &"msi", example = &"{{ index }}")]
+        pub index: Dynamic<Index>,
+        /// How many vectors, from vector 0 on.
+        #[schemars(example = 4, extend("default" = 1))]
+        #[schemars(with = "Dynamic<Number>")]
+        pub count: Option<Dynamic<Size>> as Number::read,
+    }
 }
 
 impl Known for IrqEnable {

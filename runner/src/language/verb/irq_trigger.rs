@@ -1,29 +1,24 @@
 //! The verb `irq_trigger`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
 use super::fit::Fit;
 use super::shared::Index;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, as_number},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Number};
 
-/// One interrupt to trigger.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IrqTrigger {
-    /// The kind of interrupt.
-    #[schemars(example = &"msi", example = &"{{ index }}")]
-    pub index: Dynamic<Index>,
-    /// Which vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 0, extend("default" = 0))]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub vector: Option<Dynamic<Size>>,
+keys! {
+    /// One interrupt to trigger.
+    #[derive(Serialize)]
+    pub struct IrqTrigger {
+        /// The kind of interrupt.
+        #[schemars(example = &"msi", example = &"{{ index }}")]
+        pub index: Dynamic<Index>,
+        /// Which vector.
+        #[schemars(example = 0, extend("default" = 0))]
+        #[schemars(with = "Dynamic<Number>")]
+        pub vector: Option<Dynamic<Size>> as Number::read,
+    }
 }
 
 impl Known for IrqTrigger {

@@ -1,33 +1,27 @@
 //! The verb `irq_wait`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::fit::Fit;
 use super::shared::Index;
-use crate::language::{
-    Duration, Dynamic, Size,
-    quantity::{Number, as_number},
-};
+use crate::language::{Duration, Dynamic, Size, keys, quantity::Number};
 
-/// One interrupt to wait for.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IrqWait {
-    /// The kind of interrupt.
-    #[schemars(example = &"msi", example = &"{{ index }}")]
-    pub index: Dynamic<Index>,
-    /// Which vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 0, extend("default" = 0))]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub vector: Option<Dynamic<Size>>,
-    /// How long to wait for it, after which the step gives ETIMEDOUT; `0s` only looks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"100ms", extend("default" = "1s"))]
-    pub timeout: Option<Duration>,
+keys! {
+    /// One interrupt to wait for.
+    #[derive(Serialize)]
+    pub struct IrqWait {
+        /// The kind of interrupt.
+        #[schemars(example = &"msi", example = &"{{ index }}")]
+        pub index: Dynamic<Index>,
+        /// Which vector.
+        #[schemars(example = 0, extend("default" = 0))]
+        #[schemars(with = "Dynamic<Number>")]
+        pub vector: Option<Dynamic<Size>> as Number::read,
+        /// How long to wait for it, after which the step gives ETIMEDOUT; `0s` only looks.
+        #[schemars(example = &"100ms", extend("default" = "1s"))]
+        pub timeout: Option<Duration>,
+    }
 }
 
 impl Known for IrqWait {

@@ -1,9 +1,12 @@
 //! The verb `lab_fault`.
 
+use crate::language::words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::about::{About, Keys, Known, Takes};
+
+words!(LabFault);
 
 /// What to break in the lab. Elsewhere each of these is an error, and nothing is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -1,43 +1,34 @@
 //! The verb `map`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::{Access, Object, Where};
-use crate::language::{
-    Dynamic, Name, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Dynamic, Name, Size, keys, quantity::Offset};
 
-/// What `map` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Map {
-    /// The region's name.
-    #[schemars(example = &"buffer")]
-    pub region: Name,
-    /// The IOVA to map at, or `kernel`; by default the next free one that the device may use, aligned to the size up to 1GiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iova: Option<Where>,
-    /// How many bytes; by default the whole region from `offset` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
-    pub size: Option<Dynamic<Size>>,
-    /// Where in the region to begin, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Option<Dynamic<Size>>,
-    /// What the device may do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "read_write"))]
-    pub access: Option<Access>,
-    /// The address space to map in: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
+keys! {
+    /// What `map` takes.
+    #[derive(Serialize)]
+    pub struct Map {
+        /// The region's name.
+        #[schemars(example = &"buffer")]
+        pub region: Name,
+        /// The IOVA to map at, or `kernel`; by default the next free one that the device may use, aligned to the size up to 1GiB.
+        pub iova: Option<Where>,
+        /// How many bytes; by default the whole region from `offset` on.
+        #[schemars(example = "4KiB")]
+        pub size: Option<Dynamic<Size>>,
+        /// Where in the region to begin, in bytes.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Option<Dynamic<Size>> as Offset::read,
+        /// What the device may do.
+        #[schemars(extend("default" = "read_write"))]
+        pub access: Option<Access>,
+        /// The address space to map in: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+    }
 }
 
 impl Known for Map {

@@ -1,44 +1,35 @@
 //! The verb `map_file`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Site, Takes};
 use super::shared::{Access, Object, Where};
-use crate::language::{
-    Diagnostic, Dynamic, Name, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Diagnostic, Dynamic, Name, Size, keys, quantity::Offset};
 use crate::model::code::Code;
 
-/// What `map_file` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MapFile {
-    /// The region's name: one with a file behind it, of `memory: memfd`, `file` or `dmabuf`.
-    #[schemars(example = &"buffer")]
-    pub region: Name,
-    /// The IOVA to map at, or `kernel`; by default the next free one that the device may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iova: Option<Where>,
-    /// How many bytes; by default the whole region from `offset` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB")]
-    pub size: Option<Dynamic<Size>>,
-    /// Where in the region's file to begin, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "4KiB", extend("default" = 0))]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Option<Dynamic<Size>>,
-    /// What the device may do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "read_write"))]
-    pub access: Option<Access>,
-    /// The address space to map in: one that an `ioas` step saved; the device's own unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
+keys! {
+    /// What `map_file` takes.
+    #[derive(Serialize)]
+    pub struct MapFile {
+        /// The region's name: one with a file behind it, of `memory: memfd`, `file` or `dmabuf`.
+        #[schemars(example = &"buffer")]
+        pub region: Name,
+        /// The IOVA to map at, or `kernel`; by default the next free one that the device may use.
+        pub iova: Option<Where>,
+        /// How many bytes; by default the whole region from `offset` on.
+        #[schemars(example = "4KiB")]
+        pub size: Option<Dynamic<Size>>,
+        /// Where in the region's file to begin, in bytes.
+        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Option<Dynamic<Size>> as Offset::read,
+        /// What the device may do.
+        #[schemars(extend("default" = "read_write"))]
+        pub access: Option<Access>,
+        /// The address space to map in: one that an `ioas` step saved; the device's own unless given.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+    }
 }
 
 impl Known for MapFile {

@@ -1,46 +1,40 @@
 //! The verb `memory_poll`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Site, Stands, Takes};
 use super::mistakes::never_is;
 use super::shared::Bits;
 use crate::language::{
-    Diagnostic, Duration, Dynamic, Name, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Diagnostic, Duration, Dynamic, Name, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// A number in memory and the value to wait for, which a device writes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MemoryPoll {
-    /// The region's name.
-    #[schemars(example = &"ring")]
-    pub region: Name,
-    /// Where in the region it is, in bytes.
-    #[schemars(example = "0xc")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
-    /// Which of its bits are looked at; all unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0x1")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub mask: Option<Dynamic<Size>>,
-    /// The value that these bits are to have.
-    #[schemars(example = "0x1")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub is: Dynamic<Size>,
-    /// How long to wait for it, after which the step gives ETIMEDOUT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"100ms", extend("default" = "1s"))]
-    pub timeout: Option<Duration>,
+keys! {
+    /// A number in memory and the value to wait for, which a device writes.
+    #[derive(Serialize)]
+    pub struct MemoryPoll {
+        /// The region's name.
+        #[schemars(example = &"ring")]
+        pub region: Name,
+        /// Where in the region it is, in bytes.
+        #[schemars(example = "0xc")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+        /// Which of its bits are looked at; all unless given.
+        #[schemars(example = "0x1")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub mask: Option<Dynamic<Size>> as Number::read,
+        /// The value that these bits are to have.
+        #[schemars(example = "0x1")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub is: Dynamic<Size> as Number::read,
+        /// How long to wait for it, after which the step gives ETIMEDOUT.
+        #[schemars(example = &"100ms", extend("default" = "1s"))]
+        pub timeout: Option<Duration>,
+    }
 }
 
 impl Known for MemoryPoll {

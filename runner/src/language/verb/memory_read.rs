@@ -1,30 +1,25 @@
 //! The verb `memory_read`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Stands, Takes};
 use super::shared::Bits;
-use crate::language::{
-    Dynamic, Name, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Dynamic, Name, Size, keys, quantity::Offset};
 
-/// A number in memory, little-endian.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MemoryRead {
-    /// The region's name.
-    #[schemars(example = &"ring")]
-    pub region: Name,
-    /// Where in the region it is, in bytes.
-    #[schemars(example = "0x8")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
+keys! {
+    /// A number in memory, little-endian.
+    #[derive(Serialize)]
+    pub struct MemoryRead {
+        /// The region's name.
+        #[schemars(example = &"ring")]
+        pub region: Name,
+        /// Where in the region it is, in bytes.
+        #[schemars(example = "0x8")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+    }
 }
 
 impl Known for MemoryRead {

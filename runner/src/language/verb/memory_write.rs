@@ -1,35 +1,32 @@
 //! The verb `memory_write`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Stands, Takes};
 use super::shared::Bits;
 use crate::language::{
-    Dynamic, Name, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Dynamic, Name, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// A place in memory and a number for it, little-endian.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MemoryWrite {
-    /// The region's name.
-    #[schemars(example = &"ring")]
-    pub region: Name,
-    /// Where in the region it goes, in bytes.
-    #[schemars(example = "0x8")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
-    /// What to write; it has to fit.
-    #[schemars(example = "{{ source }}")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub value: Dynamic<Size>,
+keys! {
+    /// A place in memory and a number for it, little-endian.
+    #[derive(Serialize)]
+    pub struct MemoryWrite {
+        /// The region's name.
+        #[schemars(example = &"ring")]
+        pub region: Name,
+        /// Where in the region it goes, in bytes.
+        #[schemars(example = "0x8")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+        /// What to write; it has to fit.
+        #[schemars(example = "{{ source }}")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub value: Dynamic<Size> as Number::read,
+    }
 }
 
 impl Known for MemoryWrite {

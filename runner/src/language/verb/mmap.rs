@@ -1,41 +1,34 @@
 //! The verb `mmap`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Stands, Takes};
 use super::shared::Bits;
-use crate::language::{
-    Dynamic, Name, Protection, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Dynamic, Name, Protection, Size, keys, quantity::Offset};
 
-/// A part of a file to map into the process.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mmap {
-    /// The file: `device` of the open device, or the name that an `open` was saved under.
-    #[schemars(example = &"device")]
-    pub on: Name,
-    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
-    #[schemars(example = "{{ bar0.offset }}")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How many bytes.
-    #[schemars(example = "4KiB")]
-    pub size: Dynamic<Size>,
-    /// What the CPU may do with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "read_write"))]
-    pub protection: Option<Protection>,
-    /// Whether the mapping is this process' own (MAP_PRIVATE), and not shared with the device.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(extend("default" = false))]
-    pub private: bool,
-    /// Read a register of so many bits at the start of what was mapped; none unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bits: Option<Bits>,
+keys! {
+    /// A part of a file to map into the process.
+    #[derive(Serialize)]
+    pub struct Mmap {
+        /// The file: `device` of the open device, or the name that an `open` was saved under.
+        #[schemars(example = &"device")]
+        pub on: Name,
+        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        #[schemars(example = "{{ bar0.offset }}")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How many bytes.
+        #[schemars(example = "4KiB")]
+        pub size: Dynamic<Size>,
+        /// What the CPU may do with it.
+        #[schemars(extend("default" = "read_write"))]
+        pub protection: Option<Protection>,
+        /// Whether the mapping is this process' own (MAP_PRIVATE), and not shared with the device.
+        #[schemars(extend("default" = false))]
+        pub private: bool = empty,
+        /// Read a register of so many bits at the start of what was mapped; none unless given.
+        pub bits: Option<Bits>,
+    }
 }
 
 impl Known for Mmap {

@@ -1,49 +1,42 @@
 //! The verb `mmio_poll`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Site, Takes};
 use super::fit::Fit;
 use super::mistakes::never_is;
 use super::shared::Bits;
 use crate::language::{
-    Diagnostic, Duration, Dynamic, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Diagnostic, Duration, Dynamic, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// A register in a BAR and the value to wait for.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MmioPoll {
-    /// The BAR's number, 0 to 5.
-    #[schemars(example = 0)]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub bar: Dynamic<Size>,
-    /// Where the register is in it, in bytes: a multiple of its width.
-    #[schemars(example = "0x98")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
-    /// Which of its bits are looked at; all unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = "0x1")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub mask: Option<Dynamic<Size>>,
-    /// The value that these bits are to have.
-    #[schemars(example = "0x0")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub is: Dynamic<Size>,
-    /// How long to wait for it, after which the step gives ETIMEDOUT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"100ms", extend("default" = "1s"))]
-    pub timeout: Option<Duration>,
+keys! {
+    /// A register in a BAR and the value to wait for.
+    #[derive(Serialize)]
+    pub struct MmioPoll {
+        /// The BAR's number, 0 to 5.
+        #[schemars(example = 0)]
+        #[schemars(with = "Dynamic<Number>")]
+        pub bar: Dynamic<Size> as Number::read,
+        /// Where the register is in it, in bytes: a multiple of its width.
+        #[schemars(example = "0x98")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+        /// Which of its bits are looked at; all unless given.
+        #[schemars(example = "0x1")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub mask: Option<Dynamic<Size>> as Number::read,
+        /// The value that these bits are to have.
+        #[schemars(example = "0x0")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub is: Dynamic<Size> as Number::read,
+        /// How long to wait for it, after which the step gives ETIMEDOUT.
+        #[schemars(example = &"100ms", extend("default" = "1s"))]
+        pub timeout: Option<Duration>,
+    }
 }
 
 impl Known for MmioPoll {

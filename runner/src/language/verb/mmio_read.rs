@@ -1,33 +1,30 @@
 //! The verb `mmio_read`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::fit::Fit;
 use super::shared::Bits;
 use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Dynamic, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// A register in a BAR.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MmioRead {
-    /// The BAR's number, 0 to 5.
-    #[schemars(example = 0)]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub bar: Dynamic<Size>,
-    /// Where the register is in it, in bytes: a multiple of its width.
-    #[schemars(example = "0x8")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How wide it is.
-    #[serde(default)]
-    pub bits: Bits,
+keys! {
+    /// A register in a BAR.
+    #[derive(Serialize)]
+    pub struct MmioRead {
+        /// The BAR's number, 0 to 5.
+        #[schemars(example = 0)]
+        #[schemars(with = "Dynamic<Number>")]
+        pub bar: Dynamic<Size> as Number::read,
+        /// Where the register is in it, in bytes: a multiple of its width.
+        #[schemars(example = "0x8")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How wide it is.
+        pub bits: Bits = default,
+    }
 }
 
 impl Known for MmioRead {

@@ -60,8 +60,9 @@ mod unmap;
 mod unmap_all;
 mod vf_token;
 
+use crate::language::{At, Decode, Node};
 use schemars::{Schema, SchemaGenerator};
-use serde::{Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
 
 pub use about::{About, Expects, Key, Keys, Known, Saves, Site, Stands, Takes};
 pub use allow_iovas::AllowedRange;
@@ -156,12 +157,12 @@ macro_rules! declare {
                 match self { $(Verb::$Verb(verb) => (Position::$Verb as usize, &**verb),)* }
             }
 
-            /// Reads the value of the verb of this name; `None` if there is no such verb.
-            pub(super) fn read<'de, A: de::MapAccess<'de>>(name: &str, access: &mut A) -> Result<Option<Verb>, A::Error> {
-                Ok(Some(match name {
-                    $(stringify!($name) => Verb::$Verb(access.next_value()?),)*
-                    _ => return Ok(None),
-                }))
+            /// Reads the value of the verb of this name, which is made up where it is none; `None` if there is no such verb.
+            pub(super) fn read<'d>(name: &'d str, node: &'d Node, at: &mut At<'d>) -> Option<Verb> {
+                Some(match name {
+                    $(stringify!($name) => Verb::$Verb(at.key(name, node).unwrap_or_else(Decode::made_up)),)*
+                    _ => return None,
+                })
             }
 
             /// What may stand behind each verb's colon.

@@ -1,16 +1,20 @@
 //! The verb `open`.
 
+use crate::language::{keys, words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::about::{About, Keys, Known, Saves, Stands, Takes};
 
-/// A file of the kernel to open.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Open {
-    /// Which file.
-    pub file: File,
+words!(File);
+
+keys! {
+    /// A file of the kernel to open.
+    #[derive(Serialize)]
+    pub struct Open {
+        /// Which file.
+        pub file: File,
+    }
 }
 
 /// A file that VFIO and IOMMUFD are spoken to through.

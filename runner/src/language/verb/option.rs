@@ -5,27 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::shared::Object;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, as_number},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Number, words};
 
-/// What `option` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IommuOption {
-    /// The option.
-    pub name: OptionName,
-    /// The address space that `huge_pages` is of; the device's own unless given. `rlimit_mode` is of the whole IOMMUFD.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
-    /// The value to give it; without, it is only asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 0)]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub set: Option<Dynamic<Size>>,
+words!(OptionName);
+
+keys! {
+    /// What `option` takes.
+    #[derive(Serialize)]
+    pub struct IommuOption {
+        /// The option.
+        pub name: OptionName,
+        /// The address space that `huge_pages` is of; the device's own unless given. `rlimit_mode` is of the whole IOMMUFD.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+        /// The value to give it; without, it is only asked for.
+        #[schemars(example = 0)]
+        #[schemars(with = "Dynamic<Number>")]
+        pub set: Option<Dynamic<Size>> as Number::read,
+    }
 }
 
 /// An option of IOMMUFD.

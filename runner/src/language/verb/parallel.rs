@@ -1,43 +1,34 @@
 //! The verb `parallel`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Saves, Site, Stands, Takes};
 use super::fit::Fit;
 use super::{Verb, mistakes::unknown_device};
-use crate::language::{
-    Diagnostic, Dynamic, Name, Path, Segment, Size, Step, Target,
-    quantity::{Number, as_number},
-};
+use crate::language::{Diagnostic, Dynamic, Name, Path, Segment, Size, Step, Target, keys, quantity::Number};
 use crate::model::code::Code;
 
-/// Steps to run at the same time, each in a thread of its own: either `branches`, each with steps of its own, or the same `steps`
-/// several `times` or `on` several devices. All begin at once, and the step ends with the last of them.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Parallel {
-    /// Lists of steps, two or more.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub branches: Vec<Vec<Step>>,
-    /// How often to run `steps` at the same time: 1 to 64 times; once on each device of `on` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 4)]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub times: Option<Dynamic<Size>>,
-    /// The name by which expressions inside know which of the `times` it is, from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"thread")]
-    pub r#as: Option<Name>,
-    /// The devices on which to run `steps` at the same time: `device` is the case's own, the others are its `devices`. Inside, `device` is
-    /// the one that the steps are on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["device", "others"])]
-    pub on: Vec<Name>,
-    /// What each of them does.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<Step>,
+keys! {
+    /// Steps to run at the same time, each in a thread of its own: either `branches`, each with steps of its own, or the same `steps`
+    /// several `times` or `on` several devices. All begin at once, and the step ends with the last of them.
+    #[derive(Default, Serialize)]
+    pub struct Parallel {
+        /// Lists of steps, two or more.
+        pub branches: Vec<Vec<Step>> = empty,
+        /// How often to run `steps` at the same time: 1 to 64 times; once on each device of `on` unless given.
+        #[schemars(example = 4)]
+        #[schemars(with = "Dynamic<Number>")]
+        pub times: Option<Dynamic<Size>> as Number::read,
+        /// The name by which expressions inside know which of the `times` it is, from 0.
+        #[schemars(example = &"thread")]
+        pub r#as: Option<Name>,
+        /// The devices on which to run `steps` at the same time: `device` is the case's own, the others are its `devices`. Inside, `device` is
+        /// the one that the steps are on.
+        #[schemars(example = ["device", "others"])]
+        pub on: Vec<Name> = empty,
+        /// What each of them does.
+        pub steps: Vec<Step> = empty,
+    }
 }
 
 impl Known for Parallel {

@@ -1,29 +1,25 @@
 //! The verb `pread`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
-use crate::language::{
-    Dynamic, Name, Size,
-    quantity::{Offset, as_offset},
-};
+use crate::language::{Dynamic, Name, Size, keys, quantity::Offset};
 
-/// Bytes of a file to read.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Pread {
-    /// The file: `device` of the open device, or the name that an `open` was saved under.
-    #[schemars(example = &"device")]
-    pub on: Name,
-    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
-    #[schemars(example = "{{ config.offset }}")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How many bytes, up to 1MiB.
-    #[schemars(example = 4)]
-    pub size: Dynamic<Size>,
+keys! {
+    /// Bytes of a file to read.
+    #[derive(Serialize)]
+    pub struct Pread {
+        /// The file: `device` of the open device, or the name that an `open` was saved under.
+        #[schemars(example = &"device")]
+        pub on: Name,
+        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        #[schemars(example = "{{ config.offset }}")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How many bytes, up to 1MiB.
+        #[schemars(example = 4)]
+        pub size: Dynamic<Size>,
+    }
 }
 
 impl Known for Pread {

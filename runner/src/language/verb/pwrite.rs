@@ -1,34 +1,32 @@
 //! The verb `pwrite`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
 use crate::language::{
-    Dynamic, Name, Size,
-    quantity::{Number, Offset, as_number, as_offset},
+    Dynamic, Name, Size, keys,
+    quantity::{Number, Offset},
 };
 
-/// Bytes of a file to write.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Pwrite {
-    /// The file: `device` of the open device, or the name that an `open` was saved under.
-    #[schemars(example = &"device")]
-    pub on: Name,
-    /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
-    #[schemars(example = "{{ config.offset + 4 }}")]
-    #[serde(deserialize_with = "as_offset")]
-    #[schemars(with = "Dynamic<Offset>")]
-    pub offset: Dynamic<Size>,
-    /// How many bytes, up to 1MiB.
-    #[schemars(example = 2)]
-    pub size: Dynamic<Size>,
-    /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
-    #[schemars(example = "0x6")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub value: Dynamic<Size>,
+keys! {
+    /// Bytes of a file to write.
+    #[derive(Serialize)]
+    pub struct Pwrite {
+        /// The file: `device` of the open device, or the name that an `open` was saved under.
+        #[schemars(example = &"device")]
+        pub on: Name,
+        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        #[schemars(example = "{{ config.offset + 4 }}")]
+        #[schemars(with = "Dynamic<Offset>")]
+        pub offset: Dynamic<Size> as Offset::read,
+        /// How many bytes, up to 1MiB.
+        #[schemars(example = 2)]
+        pub size: Dynamic<Size>,
+        /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
+        #[schemars(example = "0x6")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub value: Dynamic<Size> as Number::read,
+    }
 }
 
 impl Known for Pwrite {

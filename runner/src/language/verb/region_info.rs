@@ -1,24 +1,20 @@
 //! The verb `region_info`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Saves, Takes};
 use super::fit::Fit;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Number, as_number},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Number};
 
-/// A region of the device.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegionInfo {
-    /// Its number: 0 to 5 are the BARs, 6 is the ROM, 7 the configuration space, 8 the VGA memory.
-    #[schemars(example = 7)]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub region: Dynamic<Size>,
+keys! {
+    /// A region of the device.
+    #[derive(Serialize)]
+    pub struct RegionInfo {
+        /// Its number: 0 to 5 are the BARs, 6 is the ROM, 7 the configuration space, 8 the VGA memory.
+        #[schemars(example = 7)]
+        #[schemars(with = "Dynamic<Number>")]
+        pub region: Dynamic<Size> as Number::read,
+    }
 }
 
 impl Known for RegionInfo {

@@ -1,31 +1,26 @@
 //! The verb `repeat`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Site, Stands, Takes};
 use super::fit::Fit;
-use crate::language::{
-    Diagnostic, Dynamic, Name, Path, Size, Step, Target,
-    quantity::{Number, as_number},
-};
+use crate::language::{Diagnostic, Dynamic, Name, Path, Size, Step, Target, keys, quantity::Number};
 use crate::model::code::Code;
 
-/// Steps to run several times.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Repeat {
-    /// How many times, at least once; a case runs at most 1000000 steps in all.
-    #[schemars(example = 16, example = "{{ count }}")]
-    #[serde(deserialize_with = "as_number")]
-    #[schemars(with = "Dynamic<Number>")]
-    pub times: Dynamic<Size>,
-    /// The name by which expressions inside know how many rounds are done: 0 in the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"round")]
-    pub r#as: Option<Name>,
-    /// What to do in each round.
-    pub steps: Vec<Step>,
+keys! {
+    /// Steps to run several times.
+    #[derive(Serialize)]
+    pub struct Repeat {
+        /// How many times, at least once; a case runs at most 1000000 steps in all.
+        #[schemars(example = 16, example = "{{ count }}")]
+        #[schemars(with = "Dynamic<Number>")]
+        pub times: Dynamic<Size> as Number::read,
+        /// The name by which expressions inside know how many rounds are done: 0 in the first.
+        #[schemars(example = &"round")]
+        pub r#as: Option<Name>,
+        /// What to do in each round.
+        pub steps: Vec<Step>,
+    }
 }
 
 impl Known for Repeat {

@@ -1,28 +1,39 @@
 //! What several verbs take.
 
-use std::{borrow::Cow, fmt};
+use crate::language::{At, Decode, Node, Value};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IntoDeserializer},
-};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::fit::Fit;
 use crate::language::{
-    Complaint, Dynamic, FromValue, Name, Size, did_you_mean,
-    quantity::{Iova, Number, as_iova, as_number},
+    Complaint, Dynamic, FromValue, Name, Size, did_you_mean, keys,
+    quantity::{Iova, Number},
     text::suggest::shorten,
+    words,
 };
 use crate::model::code::Code;
+
+words!(Access, Index);
 
 /// Declares a verb that takes the same as other verbs, and no keys of its own.
 macro_rules! takes {
     ($Verb:ident($Inner:ty)) => {
         #[doc = concat!("What the verb takes: [`", stringify!($Inner), "`].")]
-        #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(transparent)]
         pub struct $Verb(pub $Inner);
+
+        impl crate::language::Decode for $Verb {
+            fn decode<'d>(node: &'d crate::language::Node, at: &mut crate::language::At<'d>) -> Option<Self> {
+                <$Inner>::decode(node, at).map($Verb)
+            }
+
+            fn made_up() -> Self {
+                $Verb(<$Inner>::made_up())
+            }
+        }
 
         impl schemars::JsonSchema for $Verb {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -40,9 +51,18 @@ macro_rules! takes {
 pub(super) use takes;
 
 /// A verb that takes nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct NoArguments {}
+
+impl Decode for NoArguments {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.table(node, "NoArguments", &[]).map(|_| NoArguments {})
+    }
+
+    fn made_up() -> Self {
+        NoArguments {}
+    }
+}
 
 impl JsonSchema for NoArguments {
     fn schema_name() -> Cow<'static, str> {
@@ -90,25 +110,18 @@ impl Object {
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Object;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name that an object was saved under, or its id")
-            }
-            fn visit_u64<E: de::Error>(self, id: u64) -> Result<Object, E> {
-                Ok(Object::Id(Dynamic::Is(Size(id))))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Object, E> {
-                match Name::is_valid(text) {
-                    true => Ok(Object::Named(Name(text.to_owned()))),
-                    false => as_number(text.into_deserializer()).map(Object::Id),
-                }
-            }
+impl Decode for Object {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Text(text) if Name::is_valid(text) => Some(Object::Named(Name(text.clone()))),
+            Value::Text(_) | Value::Unquoted(_) => Number::read(node, at).map(Object::Id),
+            Value::Integer(id) if u64::try_from(*id).is_ok() => Number::read(node, at).map(Object::Id),
+            _ => at.wrong_type(node, "the name that an object was saved under, or its id"),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Object::Id(Dynamic::made_up())
     }
 }
 
@@ -155,39 +168,27 @@ impl Where {
     }
 }
 
-impl<'de> Deserialize<'de> for Where {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Where;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an IOVA such as 0x100000, or `kernel` for one that the kernel chooses")
+impl Decode for Where {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        const EXPECTED: &str = "an IOVA such as 0x100000, or `kernel` for one that the kernel chooses";
+        match node.value() {
+            Value::Text(text) if text == "kernel" => Some(Where::Kernel),
+            Value::Text(text) if Name::is_valid(text) => {
+                let title = format_args!("`{}` is no IOVA", shorten(text));
+                let mut complaint = Complaint::new(Code::InvalidQuantity, title).expected(EXPECTED);
+                let variable = || Some(format!("the value of a variable is written \"{{{{ {text} }}}}\""));
+                complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));
+                at.complain(node, complaint)
             }
-            fn visit_u64<E: de::Error>(self, iova: u64) -> Result<Where, E> {
-                as_iova(iova.into_deserializer()).map(Where::At)
+            Value::Text(_) | Value::Unquoted(_) | Value::Integer(_) | Value::Float(_) => {
+                Iova::read(node, at).map(Where::At)
             }
-            fn visit_i64<E: de::Error>(self, iova: i64) -> Result<Where, E> {
-                as_iova(iova.into_deserializer()).map(Where::At)
-            }
-            fn visit_f64<E: de::Error>(self, iova: f64) -> Result<Where, E> {
-                as_iova(iova.into_deserializer()).map(Where::At)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Where, E> {
-                match text {
-                    "kernel" => Ok(Where::Kernel),
-                    _ if Name::is_valid(text) => {
-                        let mut complaint = Complaint::new(format_args!("`{}` is no IOVA", shorten(text)))
-                            .code(Code::InvalidQuantity)
-                            .expected("an IOVA such as 0x100000, or `kernel` for one that the kernel chooses");
-                        let variable = || Some(format!("the value of a variable is written \"{{{{ {text} }}}}\""));
-                        complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));
-                        Err(complaint.raise())
-                    }
-                    _ => as_iova(text.into_deserializer()).map(Where::At),
-                }
-            }
+            Value::Null | Value::Bool(_) | Value::Sequence(_) | Value::Mapping(_) => at.wrong_type(node, EXPECTED),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Where::At(Dynamic::made_up())
     }
 }
 
@@ -214,29 +215,30 @@ impl JsonSchema for Where {
     }
 }
 
-/// Which address space; the device's own unless given.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
-pub struct InIoas {
-    /// An address space that an `ioas` step saved. Backend iommufd only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
+keys! {
+    /// Which address space; the device's own unless given.
+    #[derive(Default, Serialize)]
+    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    pub struct InIoas {
+        /// An address space that an `ioas` step saved. Backend iommufd only.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+    }
 }
 
-/// A kind of interrupt.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Interrupts {
-    /// The kind of interrupt.
-    #[schemars(example = &"msi", example = &"{{ index }}")]
-    pub index: Dynamic<Index>,
+keys! {
+    /// A kind of interrupt.
+    #[derive(Serialize)]
+    pub struct Interrupts {
+        /// The kind of interrupt.
+        #[schemars(example = &"msi", example = &"{{ index }}")]
+        pub index: Dynamic<Index>,
+    }
 }
 
 /// A kind of interrupt, as VFIO numbers them for PCI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", expecting = "a kind of interrupt: intx, msi, msix, err or req")]
+#[serde(rename_all = "snake_case")]
 pub enum Index {
     /// The legacy interrupt line.
     Intx,
@@ -268,7 +270,7 @@ impl FromValue for Index {
         let all = [Index::Intx, Index::Msi, Index::Msix, Index::Err, Index::Req];
         let text = value.to_string();
         all.into_iter().find(|index| index.as_str() == text).ok_or_else(|| {
-            Complaint::unknown_word("kind of interrupt", &text, &all.map(Index::as_str)).code(Code::Expression)
+            Complaint::unknown_word(Code::Expression, "kind of interrupt", &text, &all.map(Index::as_str))
         })
     }
 }
@@ -296,22 +298,16 @@ impl Bits {
     }
 }
 
-impl<'de> Deserialize<'de> for Bits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Bits;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("8, 16, 32 or 64")
-            }
-            fn visit_u64<E: de::Error>(self, bits: u64) -> Result<Bits, E> {
-                match bits {
-                    8 | 16 | 32 | 64 => Ok(Bits(bits as u8)),
-                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(bits), &self)),
-                }
-            }
+impl Decode for Bits {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        match node.value() {
+            Value::Integer(bits @ (8 | 16 | 32 | 64)) => Some(Bits(*bits as u8)),
+            _ => at.wrong_type(node, "8, 16, 32 or 64"),
         }
-        deserializer.deserialize_any(Visitor)
+    }
+
+    fn made_up() -> Self {
+        Bits::default()
     }
 }
 

@@ -1,31 +1,26 @@
 //! The verb `unmap`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Expects, Keys, Known, Saves, Takes};
 use super::shared::Object;
-use crate::language::{
-    Dynamic, Size,
-    quantity::{Iova, as_iova},
-};
+use crate::language::{Dynamic, Size, keys, quantity::Iova};
 
-/// What `unmap` takes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Unmap {
-    /// The first IOVA of the range.
-    #[schemars(example = "{{ m.iova }}")]
-    #[serde(deserialize_with = "as_iova")]
-    #[schemars(with = "Dynamic<Iova>")]
-    pub iova: Dynamic<Size>,
-    /// The length of the range in bytes.
-    #[schemars(example = "{{ m.size }}")]
-    pub size: Dynamic<Size>,
-    /// The address space: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"other")]
-    pub ioas: Option<Object>,
+keys! {
+    /// What `unmap` takes.
+    #[derive(Serialize)]
+    pub struct Unmap {
+        /// The first IOVA of the range.
+        #[schemars(example = "{{ m.iova }}")]
+        #[schemars(with = "Dynamic<Iova>")]
+        pub iova: Dynamic<Size> as Iova::read,
+        /// The length of the range in bytes.
+        #[schemars(example = "{{ m.size }}")]
+        pub size: Dynamic<Size>,
+        /// The address space: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+        #[schemars(example = &"other")]
+        pub ioas: Option<Object>,
+    }
 }
 
 impl Known for Unmap {

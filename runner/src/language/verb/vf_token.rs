@@ -1,18 +1,18 @@
 //! The verb `vf_token`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::about::{About, Keys, Known, Takes};
-use crate::language::Template;
+use crate::language::{Template, keys};
 
-/// A VF token to set.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct VfToken {
-    /// The token, a UUID.
-    #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
-    pub token: Template,
+keys! {
+    /// A VF token to set.
+    #[derive(Serialize)]
+    pub struct VfToken {
+        /// The token, a UUID.
+        #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+        pub token: Template,
+    }
 }
 
 impl Known for VfToken {
