@@ -264,7 +264,7 @@ fn a_call_that_made_nothing_leaves_nothing_to_name() -> Tested {
     ran.expect(3);
     let results = results(&ran);
     let said = |name: &str| results[name]["detail"].as_str().unwrap().to_owned();
-    assert!(said("no_object").contains("`table` is no object"), "{}", said("no_object"));
+    assert!(said("no_object").contains("`table` is not an object"), "{}", said("no_object"));
     assert!(said("no_object").contains("nothing.yaml:10:"), "{}", said("no_object"));
     assert!(said("no_iova").contains("nothing.yaml:17:"), "{}", said("no_iova"));
     Ok(())
