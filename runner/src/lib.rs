@@ -3,20 +3,22 @@
 //! Data flows one way, and the modules follow it:
 //!
 //! ```text
-//! language ──scenarios──▶ plan ──cases──▶ engine ──events──▶ report
-//!                                           │
-//!                                           ▼
-//!                                        backend ──▶ uapi ──▶ the kernel
+//! language ──scenarios──▶ suite ──▶ plan ──cases──▶ engine ──events──▶ report
+//!                                                     │
+//!                                                     ▼
+//!                                                  backend ──▶ uapi ──▶ the kernel
 //! ```
 //!
 //! - [`language`] turns YAML into typed scenarios, or into diagnostics.
+//! - [`suite`] finds the scenarios and packs that the user names, and loads them.
 //! - [`plan`] makes a flat list of cases with stable ids: matrix × backends × devices.
 //! - [`engine`] runs the cases on this host, in worker processes, and emits an [`event`] for whatever happens.
 //! - [`report`] stores the events and makes every report from them.
 //! - [`backend`] has the five ways to map memory for a device; [`uapi`] has the requests, and the only unsafe code.
 //! - [`host`] knows this machine: PCI devices, drivers, the kernel's log, the IOMMU's page tables.
 //! - [`lab`] boots a guest with an emulated IOMMU, in which all of this runs, too.
-//! - [`cli`] is the command line; [`explain`] has the page of each code of a message.
+//! - [`session`] starts and watches what runs cases: workers on this host, guests in the lab.
+//! - [`cli`] is the command line, one file a verb; [`explain`] has the page of each code of a message.
 //! - [`model`] is the vocabulary that all of them share, and imports none of them.
 //!
 //! To follow a case through the code, begin with [`engine::run()`].
@@ -38,5 +40,7 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod sanitize;
+pub mod session;
+pub mod suite;
 #[allow(unsafe_code)] // The one place: every block says why it is sound.
 pub mod uapi;

@@ -2,8 +2,6 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
-    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -11,16 +9,15 @@ use clap::{Args, ValueEnum};
 
 use super::offered::Offered;
 use crate::{
-    engine::Schedule,
-    event::{Event, RunStarted},
-    language::{ExpressionError, Pattern},
-    model::{CaseId, Exit, Verdict, device_in},
-    plan::{Filter, Partition, Plan, shuffle},
+    language::{ExpressionError, Pattern, did_you_mean},
+    model::{BackendName, CaseId, Exit, Verdict, device_in},
+    plan::{Filter, Partition, Plan},
     report::{
         journal,
         run::{Case, Run, State},
-        sanitize,
     },
+    sanitize,
+    session::Failure,
 };
 
 /// Which cases.
@@ -70,32 +67,27 @@ enum Rerun {
 }
 
 fn names() -> Vec<&'static str> {
-    crate::model::BackendName::ALL.map(crate::model::BackendName::as_str).to_vec()
+    BackendName::ALL.map(BackendName::as_str).to_vec()
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {
     let pattern = Pattern(text.to_owned());
-    if crate::model::BackendName::ALL.into_iter().any(|name| pattern.matches(name)) {
+    if pattern.matches_any() {
         return Ok(pattern);
     }
-    let names = names();
-    let near = crate::language::did_you_mean(text, names.iter().copied())
-        .unwrap_or_else(|| format!("there are {}", names.join(", ")));
-    Err(format!("no backend is called so; {near}"))
+    let near = did_you_mean(text, names()).unwrap_or_else(|| format!("there are {}", names().join(", ")));
+    Err(format!("no backend has this name; {near}"))
 }
 
 impl Cases {
-    /// Looks at the expression of `--filter`; says on standard error what is wrong with it, also where scenarios cannot be read.
-    pub fn check(&self) -> Result<(), Exit> {
+    /// Looks at the expression of `--filter`, also where scenarios cannot be read.
+    pub fn check(&self) -> Result<(), Failure> {
         let Some(expression) = &self.filter else { return Ok(()) };
-        Filter::check(expression).map_err(|error| {
-            eprint!("{}", explained(expression, &error));
-            Exit::Usage
-        })
+        Filter::check(expression).map_err(|error| explained(expression, &error))
     }
 
-    /// The numbers of the selected cases, in the order to run them; says on standard error what is wrong, and why none is selected.
-    pub fn select(&self, plan: &Plan, last: &Path) -> Result<Vec<u32>, Exit> {
+    /// The numbers of the selected cases, in the order to run them. Says on standard error why none is selected.
+    pub fn select(&self, plan: &Plan, last: &Path) -> Result<Vec<u32>, Failure> {
         let mut ids = self.rerun.map(|how| ended(how, self.from.as_deref().unwrap_or(last))).transpose()?;
         if !self.named.is_empty() {
             let named = self.named(plan)?;
@@ -109,18 +101,16 @@ impl Cases {
             ids,
             partition: self.partition,
         };
-        let selected = plan.select(&filter).map_err(|error| {
-            eprint!("{}", explained(filter.expression.as_deref().unwrap_or_default(), &error));
-            Exit::Usage
-        })?;
+        let expression = filter.expression.as_deref().unwrap_or_default();
+        let selected = plan.select(&filter).map_err(|error| explained(expression, &error))?;
         if selected.is_empty() {
             eprintln!("vfiospec: {}", sanitize::line(&plan.nothing(&filter)));
         }
         Ok(selected)
     }
 
-    /// The ids of the cases that `--case` names; says on standard error which one there is not.
-    fn named(&self, plan: &Plan) -> Result<HashSet<CaseId>, Exit> {
+    /// The ids of the cases that `--case` names.
+    fn named(&self, plan: &Plan) -> Result<HashSet<CaseId>, Failure> {
         let mut ids = HashSet::new();
         for name in &self.named {
             let before = ids.len();
@@ -146,23 +136,20 @@ impl Cases {
     }
 }
 
-/// Says that no case is called so, and what is near.
-pub fn no_case(name: &str, plan: &Plan) -> Exit {
-    eprintln!("vfiospec: no case is called `{}`", sanitize::line(name));
-    let names = plan.cases.iter().map(|planned| planned.id.name.as_str());
-    let near = crate::language::did_you_mean(name, names);
-    eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec list` prints them all"));
-    Exit::Usage
+/// No case has this name; the help says which is near.
+pub fn no_case(name: &str, plan: &Plan) -> Failure {
+    let near = did_you_mean(name, plan.cases.iter().map(|planned| planned.id.name.as_str()));
+    let help = near.unwrap_or_else(|| "`vfiospec list` prints them all".to_owned());
+    Failure::usage(format!("no case is called `{}`", sanitize::line(name)), help)
 }
 
 /// The ids of the cases that ended so.
-fn ended(how: Rerun, journal: &Path) -> Result<HashSet<CaseId>, Exit> {
+fn ended(how: Rerun, path: &Path) -> Result<HashSet<CaseId>, Failure> {
     const HELP: &str = "--rerun runs the cases of an earlier run again; --from names its journal";
-    let events = read(journal, HELP)?;
+    let events = journal::read_file(path).map_err(|error| Failure::usage(error, HELP))?;
     if events.is_empty() {
         // Killed before it had said a word.
-        eprintln!("vfiospec: there is no run in the journal {}\n  help: {HELP}", journal.display());
-        return Err(Exit::Usage);
+        return Err(Failure::usage(format!("there is no run in the journal {}", path.display()), HELP));
     }
     let run = Run::from_events(events);
     let meant = |verdict| match how {
@@ -175,105 +162,13 @@ fn ended(how: Rerun, journal: &Path) -> Result<HashSet<CaseId>, Exit> {
     Ok(cases.filter_map(|case| run.id(case).parse().ok()).collect())
 }
 
-/// The events of a journal that the user named.
-pub fn read(path: &Path, help: &str) -> Result<Vec<Event>, Exit> {
-    journal::read_file(path).map_err(|error| {
-        eprintln!("vfiospec: {error}");
-        eprintln!("  help: {help}");
-        Exit::Usage
-    })
-}
-
 /// A mistake in an expression of the command line, with a caret.
-fn explained(expression: &str, error: &ExpressionError) -> String {
-    let mut text = format!("vfiospec: {} in --filter\n  {}\n", error.message, sanitize::line(expression));
-    let width = |bytes: &str| console::measure_text_width(bytes);
+fn explained(expression: &str, error: &ExpressionError) -> Failure {
+    let mut text = format!("{} in --filter\n  {}", error.message, sanitize::line(expression));
     if let (Some(before), Some(meant)) = (expression.get(..error.range.start), expression.get(error.range.clone())) {
-        text += &format!("  {}{} {}\n", " ".repeat(width(before)), "^".repeat(width(meant).max(1)), error.expected);
+        let [indent, carets] = [before, meant].map(console::measure_text_width);
+        text += &format!("\n  {}{} {}", " ".repeat(indent), "^".repeat(carets.max(1)), error.expected);
     }
-    error.help.iter().for_each(|help| text += &format!("  help: {help}\n"));
-    text
-}
-
-/// In which order cases run, how often, and when the run ends.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Course {
-    /// Run the cases in a random order; the same seed gives the same order. The seed is printed, and kept in the journal
-    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, help_heading = "How they run")]
-    shuffle: Option<Option<u64>>,
-
-    /// Run each case so often: it fails if it fails once
-    #[arg(long, value_name = "N", conflicts_with = "retries", help_heading = "How they run")]
-    repeat: Option<NonZeroU32>,
-
-    /// Try a case that fails or has no verdict so often again; if it passes then, it is reported as flaky
-    #[arg(long, value_name = "N", help_heading = "How they run")]
-    retries: Option<u32>,
-
-    /// End with 1 if a case was flaky, as if it had failed
-    #[arg(long, requires = "retries", help_heading = "How they run")]
-    fail_on_flaky: bool,
-
-    /// Show each call of the running case as it is made
-    #[arg(long, help_heading = "How they run")]
-    trace: bool,
-
-    /// Stop at the first case that fails or has no verdict
-    #[arg(long, help_heading = "How they run")]
-    fail_fast: bool,
-
-    /// What it means if nothing ran: a failure (exit code 4), or a success
-    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "How they run")]
-    no_tests: NoTests,
-
-    /// Go on with the run that this journal tells of, after it was stopped or killed or the host went down. Everything else is given as it
-    /// was then. A case that took the host down is not run again
-    #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["journal", "rerun"], help_heading = "How they run")]
-    pub resume: Option<PathBuf>,
-
-    /// Also run the cases again under which the host, or the lab's guest, went down
-    #[arg(long, requires = "resume", help_heading = "How they run")]
-    pub retry_died: bool,
-}
-
-/// What a run of nothing is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum NoTests {
-    /// a success
-    Pass,
-    /// a failure, with exit code 4
-    #[default]
-    Fail,
-}
-
-impl Course {
-    /// The schedule of the selected cases, and the seed of their order.
-    pub fn schedule(&self, mut order: Vec<u32>, past: Option<&RunStarted>) -> (Schedule, Option<u64>) {
-        let seed = self.shuffle.map(|seed| {
-            let fresh = || RandomState::new().hash_one(0);
-            seed.or(past.and_then(|started| started.shuffle)).unwrap_or_else(fresh)
-        });
-        if let Some(seed) = seed {
-            shuffle(&mut order, seed);
-            eprintln!("vfiospec: the cases run in the order of --shuffle={seed}");
-        }
-        let schedule = Schedule {
-            order,
-            repeat: self.repeat.map_or(1, NonZeroU32::get),
-            retries: self.retries.unwrap_or(0),
-            fail_fast: self.fail_fast,
-            trace: self.trace,
-            ..Schedule::default()
-        };
-        (schedule, seed)
-    }
-
-    /// The exit code of a run that came to `exit`.
-    pub fn exit(&self, exit: Exit, flaky: usize) -> Exit {
-        match exit {
-            Exit::NothingRan if self.no_tests == NoTests::Pass => Exit::Ok,
-            Exit::Ok if self.fail_on_flaky && flaky > 0 => Exit::Failed,
-            exit => exit,
-        }
-    }
+    error.help.iter().for_each(|help| text += &format!("\n  help: {help}"));
+    Failure::new(Exit::Usage, text)
 }

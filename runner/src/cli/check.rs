@@ -2,8 +2,11 @@
 
 use clap::Args as ClapArgs;
 
-use super::{interrupt, messages::MessageFormat, scenarios::Selection, watch};
-use crate::{event::DeviceUsed, model::Exit, plan};
+use super::{
+    error::{Error, MessageFormat, count},
+    watch,
+};
+use crate::{event::DeviceUsed, model::Exit, plan::Count, session::interrupt, suite::Selection};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -21,42 +24,39 @@ pub struct Args {
 }
 
 /// Checks, and says how much is right.
-pub fn main(args: &Args) -> Exit {
-    let selection = Selection { messages: args.message_format, ..args.selection.clone() };
+pub fn main(args: &Args) -> Result<Exit, Error> {
+    let ended = |outcome: Result<(), Error>| match outcome {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            error.print(args.message_format);
+            error.exit()
+        }
+    };
     if !args.watch {
-        return check(&selection);
+        return Ok(ended(check(args)));
     }
-    let interrupt = interrupt::flag();
-    watch::on_change(&selection.paths, &interrupt, || {
-        let _ = check(&selection);
+    watch::on_change(&args.selection.paths, &interrupt::flag(), || {
+        ended(check(args));
     });
-    Exit::Interrupted
+    Ok(Exit::Interrupted)
 }
 
-fn check(selection: &Selection) -> Exit {
-    let outcome = selection.read().and_then(|texts| {
-        let packs = texts.iter().filter(|text| text.is_manifest()).count();
-        let files = texts.len() - packs;
-        let mut count = plan::Count::default();
-        selection.load_each(&texts, |loaded| count.add(&loaded))?;
-        let cases = match count.distinct() {
-            Some(cases) => cases,
-            None => {
-                selection.plan(texts, vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }])?.0.cases.len()
-            }
-        };
-        Ok((cases, files, packs))
-    });
-    match outcome {
-        Ok((cases, files, packs)) => {
-            let count =
-                |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-            if selection.messages == MessageFormat::Human {
-                let packs = if packs == 0 { String::new() } else { format!(" and {}", count(packs, "pack")) };
-                println!("{} in {}{packs}: no mistakes", count(cases, "case"), count(files, "file"));
-            }
-            Exit::Ok
+fn check(args: &Args) -> Result<(), Error> {
+    let texts = args.selection.read()?;
+    let packs = texts.iter().filter(|text| text.is_manifest()).count();
+    let files = texts.len() - packs;
+    let mut cases = Count::default();
+    args.selection.load_each(&texts, |loaded| cases.add(&loaded))?;
+    let cases = match cases.distinct() {
+        Some(cases) => cases,
+        None => {
+            let any = DeviceUsed { name: "any".into(), ..DeviceUsed::default() };
+            super::plan(&args.selection, Ok(()), vec![any])?.0.cases.len()
         }
-        Err(exit) => exit,
+    };
+    if args.message_format == MessageFormat::Human {
+        let packs = if packs == 0 { String::new() } else { format!(" and {}", count(packs, "pack")) };
+        println!("{} in {}{packs}: no mistakes", count(cases, "case"), count(files, "file"));
     }
+    Ok(())
 }

@@ -5,8 +5,11 @@ use std::{io, path::PathBuf};
 use clap::{Args as ClapArgs, Command};
 use clap_complete::Shell;
 
-use super::output::print;
-use crate::model::Exit;
+use super::error::Error;
+use crate::{
+    model::Exit,
+    session::{Failure, print},
+};
 
 /// Print completions for a shell, such as `vfiospec completions bash > /etc/bash_completion.d/vfiospec`
 #[derive(Debug, ClapArgs)]
@@ -25,32 +28,29 @@ pub struct ManArgs {
 }
 
 /// Prints the completions.
-pub fn main(args: &Args, mut command: Command) -> Exit {
+pub fn main(args: &Args, mut command: Command) -> Result<(), Error> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "vfiospec", &mut text);
-    print(&String::from_utf8_lossy(&text))
+    Ok(print(&String::from_utf8_lossy(&text))?)
 }
 
 /// Prints or writes the manual.
-pub fn man(args: &ManArgs, command: Command) -> Exit {
+pub fn man(args: &ManArgs, command: Command) -> Result<(), Error> {
     // As wide as the reader's terminal is: `man` breaks the lines.
     let command = command.term_width(0);
     match &args.folder {
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page).expect("memory takes all");
-            print(&String::from_utf8_lossy(&page))
+            Ok(print(&String::from_utf8_lossy(&page))?)
         }
         Some(folder) => {
             let written: io::Result<()> =
                 std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
-            match written {
-                Ok(()) => Exit::Ok,
-                Err(error) => {
-                    eprintln!("vfiospec: failed to write the manual to {}: {error}", folder.display());
-                    Exit::ReportNotWritten
-                }
-            }
+            written.map_err(|error| {
+                let what = format!("failed to write the manual to {}: {error}", folder.display());
+                Failure::new(Exit::ReportNotWritten, what).into()
+            })
         }
     }
 }

@@ -5,12 +5,13 @@ use std::io;
 use clap::Args as ClapArgs;
 
 use super::{
-    output::print,
+    error::Error,
     report::{Named, unreadable},
 };
 use crate::{
     model::Exit,
     report::{diff::Diff, run::Run, terminal::Terminal},
+    session::{Failure, print},
 };
 
 /// Compare two runs: two kernels, two firmwares, two days
@@ -38,26 +39,19 @@ Exit codes:
   3  a case has no verdict any more: it ended with an error, or was not run";
 
 /// Compares, and says by the exit code whether B is worse.
-pub fn main(args: &Args) -> Exit {
-    match compare(args) {
-        Ok(exit) | Err(exit) => exit,
-    }
-}
-
-fn compare(args: &Args) -> Result<Exit, Exit> {
+pub fn main(args: &Args) -> Result<Exit, Error> {
     let read =
         |named: &Named| named.open().and_then(|journal| Run::of(journal.text)).map_err(|error| unreadable(&error));
     let (a, b) = (read(&args.before)?, read(&args.after)?);
-    let changed = |error: io::Error| {
-        eprintln!("vfiospec: {error}");
-        Exit::NoVerdict
-    };
+    let changed = |error: io::Error| Failure::new(Exit::NoVerdict, error);
     let diff = Diff::of(&a, &b).map_err(changed)?;
     let names = [&args.before, &args.after].map(Named::name);
-    let text = diff.render(&Terminal::detect(&io::stdout()), [&names[0], &names[1]]).map_err(changed)?;
-    match print(&text) {
-        Exit::Ok if diff.newly_failing() => Ok(Exit::Failed),
-        Exit::Ok if diff.lost_verdicts() => Ok(Exit::NoVerdict),
-        exit => Ok(exit),
-    }
+    print(&diff.render(&Terminal::detect(&io::stdout()), [&names[0], &names[1]]).map_err(changed)?)?;
+    Ok(if diff.newly_failing() {
+        Exit::Failed
+    } else if diff.lost_verdicts() {
+        Exit::NoVerdict
+    } else {
+        Exit::Ok
+    })
 }

@@ -2,11 +2,12 @@
 
 use clap::{Args as ClapArgs, builder::StringValueParser};
 
-use super::{offered::Offered, output::print};
+use super::{error::Error, offered::Offered};
 use crate::{
     explain::Page,
     language::did_you_mean,
-    model::{Exit, code::Code},
+    model::code::Code,
+    session::{Failure, print},
 };
 
 /// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
@@ -22,21 +23,19 @@ fn codes() -> Vec<&'static str> {
 }
 
 /// Prints the page of the code, or what there is.
-pub fn main(args: &Args) -> Exit {
+pub fn main(args: &Args) -> Result<(), Error> {
     let Some(code) = &args.code else {
         let longest = codes().iter().map(|code| code.len()).max().unwrap_or_default();
         let list: String = Page::all().map(|page| format!("{:longest$}  {}\n", page.code, page.summary())).collect();
-        return print(&list);
+        return Ok(print(&list)?);
     };
     // As it is copied from a message: `error[unknown-key]`.
     let code = code.trim().trim_start_matches("error").trim_matches(['[', ']', ':']);
     match Page::of(code) {
-        Some(page) => print(&format!("{}\n\n{}", page.code, page.plain())),
+        Some(page) => Ok(print(&format!("{}\n\n{}", page.code, page.plain()))?),
         None => {
-            eprintln!("vfiospec: there is no code `{code}`");
-            let near = did_you_mean(code, codes());
-            eprintln!("  help: {}", near.as_deref().unwrap_or("`vfiospec explain` lists them all"));
-            Exit::Usage
+            let help = did_you_mean(code, codes()).unwrap_or_else(|| "`vfiospec explain` lists them all".to_owned());
+            Err(Failure::usage(format!("there is no code `{code}`"), help).into())
         }
     }
 }

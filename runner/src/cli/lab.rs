@@ -2,18 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{
-    cases::{Cases, Course},
-    exec, guests, interrupt,
-    output::{self, Begun, Output, Outputs},
-    resume,
-    scenarios::Selection,
-    watch,
-};
+use super::{cases::Cases, error::Error, watch};
 use crate::{
-    engine::worker::Setup,
     event::{DeviceUsed, RunStarted},
     host::facts,
     lab::{
@@ -22,7 +14,9 @@ use crate::{
     },
     language,
     model::Exit,
-    plan::Plan,
+    plan::{Plan, Setup},
+    session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt},
+    suite::Selection,
 };
 
 /// Where the guest finds the scenarios.
@@ -36,7 +30,7 @@ const SCENARIOS: &str = "/vfiospec/scenarios.json";
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub enum Verb {
     Run(Box<RunArgs>),
-    Exec(Box<exec::Args>),
+    Exec(Box<ExecArgs>),
     Shell(ShellArgs),
     Prepare(PrepareArgs),
 }
@@ -85,9 +79,39 @@ pub struct PrepareArgs {
     choice: Choice,
 }
 
+/// Run a program of your own in the lab's guest
+///
+/// The devices are bound to vfio-pci, and the program starts in /work of the guest, where everything is that --add names; so is the
+/// program itself where COMMAND is a file of this machine. Its output comes to this terminal, and its exit code is passed on. DEVICE is set
+/// to the address of the first device, DEVICES to those of all. There is no loader in the guest: link programs statically. For scripts and
+/// for a COMMAND that is no file of this machine, such as `sh -c '…'`, Debian's busybox is there; and so is `vfiospec` itself.
+#[derive(Debug, ClapArgs)]
+pub struct ExecArgs {
+    /// A file or a folder to put into /work of the guest; may be given several times
+    #[arg(long, value_name = "PATH")]
+    add: Vec<PathBuf>,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// The part of `lab exec` that runs in the guest
+#[derive(Debug, ClapArgs)]
+pub struct InsideArgs {
+    #[arg(long = "device", value_name = "NAME=ADDRESS")]
+    devices: Vec<Named>,
+
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
 /// What the guest is made of.
 #[derive(Debug, ClapArgs)]
-pub(super) struct Choice {
+struct Choice {
     /// The kernel: `newest`, a version such as 6.12 (built once from Debian's source package), or the path of a bzImage with a slash in it
     #[arg(long, value_name = "KERNEL", default_value = "newest")]
     kernel: KernelChoice,
@@ -115,6 +139,7 @@ pub(super) struct Choice {
 
 impl Choice {
     fn options(&self) -> Result<Options, LabError> {
+        self.check()?;
         let cache = match &self.cache {
             Some(folder) => folder.clone(),
             None => lab::default_cache()?,
@@ -129,11 +154,11 @@ impl Choice {
         })
     }
 
-    pub(super) fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
+    fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
         lab::prepare(&self.options()?, lab::Progress::new(false), interrupt)
     }
 
-    /// What of it is not as it is unless given, as it was given; not where things are kept.
+    /// The options that differ from their defaults, as the user gave them, without paths of the cache.
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
@@ -151,7 +176,7 @@ impl Choice {
             devices.iter().for_each(|model| say("--device", model.name().to_owned()));
         }
         if self.accel != Accel::default() {
-            let name = clap::ValueEnum::to_possible_value(&self.accel).expect("all can be given");
+            let name = self.accel.to_possible_value().expect("all can be given");
             say("--accel", name.get_name().to_owned());
         }
         words
@@ -173,73 +198,62 @@ impl Choice {
         }
     }
 
-    /// Each device once, however often it was named.
-    pub(super) fn models(&self) -> Vec<DeviceModel> {
+    /// The devices in an order of their own, so that the same options are the same guest.
+    fn models(&self) -> Vec<DeviceModel> {
         let mut devices = self.devices.clone();
         devices.sort_unstable();
-        devices.dedup();
         devices
+    }
+
+    /// Refuses options that contradict each other.
+    fn check(&self) -> Result<(), LabError> {
+        let devices = self.models();
+        if let Some(pair) = devices.windows(2).find(|pair| pair[0] == pair[1]) {
+            let name = pair[0].name();
+            return Err(LabError::usage(format!("failed to put two devices {name} into the guest"))
+                .help("name each device once with --device: a guest has at most one of each"));
+        }
+        self.kernel_config().map(drop)
     }
 }
 
-/// Runs the verb and gives its exit code.
-pub fn main(verb: &Verb) -> ExitCode {
-    let outcome = match verb {
+/// Runs the verb and returns its exit code.
+pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
+    match verb {
         Verb::Run(args) if args.watch => {
             watch::on_change(&args.selection.paths, &interrupt::flag(), || {
-                if let Err(Stop::Lab(error)) = run(args) {
-                    eprintln!("vfiospec: {error}");
+                if let Err(error) = run(args) {
+                    error.print(Default::default());
                 }
             });
             Ok(Exit::Interrupted.into())
         }
         Verb::Run(args) => run(args),
-        Verb::Exec(args) => exec::main(args).map(Into::into),
+        Verb::Exec(args) => exec(args),
         Verb::Shell(args) => shell(args),
-        Verb::Prepare(args) => args.choice.prepare(&interrupt::flag()).map_err(Into::into).map(|prepared| {
+        Verb::Prepare(args) => {
+            let prepared = args.choice.prepare(&interrupt::flag())?;
             println!("the lab is ready: Linux {}, QEMU {}", prepared.kernel(), prepared.qemu());
-            Exit::Ok.into()
-        }),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(Stop::Said(exit)) => exit.into(),
-        Err(Stop::Lab(error)) => {
-            eprintln!("vfiospec: {error}");
-            error.exit_code().into()
+            Ok(Exit::Ok.into())
         }
     }
 }
 
-/// Why the lab did not run to its end.
-pub enum Stop {
-    /// The reason has been said.
-    Said(Exit),
-    /// The reason is to be said.
-    Lab(LabError),
-}
-
-impl From<Exit> for Stop {
-    fn from(exit: Exit) -> Stop {
-        Stop::Said(exit)
-    }
-}
-
-impl From<LabError> for Stop {
-    fn from(error: LabError) -> Stop {
-        Stop::Lab(error)
-    }
+/// The part of `lab exec` that runs in the guest.
+pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
+    Ok(session::inside(&args.devices, &args.command)?.into())
 }
 
 /// The scenarios for the guest, known to be right, and what to plan for it from them.
-fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Plan, Setup), Exit> {
-    let (plan, setup) = selection.plan(selection.read()?, choice.devices_used())?;
+fn job(selection: &Selection, checked: Result<(), Failure>, choice: &Choice) -> Result<(Job, Plan, Setup), Error> {
+    choice.check()?;
+    let (plan, setup) = super::plan(selection, checked, choice.devices_used())?;
     if plan.cases.is_empty() {
-        eprintln!("vfiospec: the scenarios have no case for the lab's devices; choose others with --device");
-        return Err(Exit::NothingRan);
+        let what = "the scenarios have no case for the lab's devices; choose others with --device";
+        return Err(Failure::new(Exit::NothingRan, what).into());
     }
     let mut argv: Vec<String> = ["run", "--scenarios", SCENARIOS].map(str::to_owned).to_vec();
-    for (name, value) in &selection.vars {
+    for (name, value) in &setup.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
     for device in choice.models() {
@@ -249,40 +263,29 @@ fn job(selection: &Selection, choice: &Choice) -> Result<(Job, Plan, Setup), Exi
     Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, plan, setup))
 }
 
-fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
-    let checked = args.cases.check();
-    let (job, plan, setup) = job(&args.selection, &args.choice)?;
-    checked?;
-    let selected = args.cases.select(&plan, &args.outputs.journal)?;
+fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+    let RunArgs { selection, choice, cases, course, outputs, .. } = args;
+    let (job, plan, setup) = job(selection, cases.check(), choice)?;
+    let journal = outputs.journal(course.resume.as_deref())?;
+    let selected = cases.select(&plan, &journal)?;
     let scenarios = setup.fingerprint();
-    let resumed = resume::read(&args.course, &plan, &selected, &scenarios)?;
-    let (schedule, shuffle) = args.course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
-    let outputs = args.outputs.with_journal(args.course.resume.as_deref());
-    let lab_iommu = Some(args.choice.iommu.name().to_owned());
+    let resumed = Resumed::read(course, &plan, &selected, &scenarios)?;
+    let (schedule, shuffle) = course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
+    let lab_iommu = Some(choice.iommu.name().to_owned());
+    let again = selection.again("lab run", choice.words(), &setup.scenarios);
+    let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, again, ..RunStarted::default() };
     // What only the guest can tell is left out.
-    let started = RunStarted {
-        scenarios,
-        shuffle,
-        lab_iommu,
-        again: args.selection.again("lab run", args.choice.words()),
-        kernel: String::new(),
-        iommu: String::new(),
-        ..super::run::started(&setup.devices)
-    };
+    let here = session::started(&setup.devices);
+    let RunStarted { shuffle, lab_iommu, again, .. } = host.clone();
+    let (kernel, iommu) = (String::new(), String::new());
+    let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, iommu, ..here };
     if schedule.order.is_empty() {
-        return Ok(output::nothing(&outputs, started, &args.course)?.into());
+        return Ok(session::nothing(outputs, &journal, started, course)?.into());
     }
-    let output = Output::create(&outputs, resumed.as_ref())?;
-    let host = RunStarted {
-        boot: facts::boot(),
-        shuffle,
-        lab_iommu: started.lab_iommu.clone(),
-        again: started.again.clone(),
-        ..RunStarted::default()
-    };
+    let output = Output::create(outputs, &journal, resumed.as_ref())?;
     let begun = Begun::new(started, &plan, &schedule);
     let interrupt = interrupt::flag();
-    let prepared = match args.choice.prepare(&interrupt) {
+    let prepared = match choice.prepare(&interrupt) {
         Ok(prepared) => prepared,
         Err(error) => {
             // Options that do not fit together are a slip, which changes nothing.
@@ -294,12 +297,20 @@ fn run(args: &RunArgs) -> Result<ExitCode, Stop> {
     };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
     let (silence, at) = (args.silence.0, Instant::now());
-    guests::Run { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun: at, why: None }
-        .run(begun, &args.course)
+    let run = LabRun { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun: at, why: None };
+    Ok(run.run(begun, course)?.into())
 }
 
-fn shell(args: &ShellArgs) -> Result<ExitCode, Stop> {
-    let (job, ..) = job(&args.selection, &args.choice)?;
+fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
+    args.choice.check()?;
+    let job = session::job(&args.add, &args.command, &args.choice.models())?;
+    let interrupt = interrupt::flag();
+    let prepared = args.choice.prepare(&interrupt)?;
+    Ok(session::exec(job, &args.command[0], &prepared, &interrupt)?.into())
+}
+
+fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {
+    let (job, ..) = job(&args.selection, Ok(()), &args.choice)?;
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&interrupt)?;
     lab::shell(&prepared, &job, &interrupt)?;

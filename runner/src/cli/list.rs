@@ -4,12 +4,15 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 
-use super::{
-    cases::Cases,
-    output::{self, print},
-    scenarios::Selection,
+use super::{cases::Cases, error::Error};
+use crate::{
+    event::DeviceUsed,
+    model::Exit,
+    plan,
+    sanitize::line,
+    session::{JOURNAL, print},
+    suite::Selection,
 };
-use crate::{event::DeviceUsed, model::Exit, plan, report::sanitize::line};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -30,41 +33,33 @@ pub struct Args {
 }
 
 /// Prints a case a line.
-pub fn main(args: &Args) -> Exit {
-    let mut names = match args.devices.as_slice() {
-        [] => args.cases.devices(Path::new(output::JOURNAL)),
-        given => given.to_vec(),
-    };
+pub fn main(args: &Args) -> Result<Exit, Error> {
+    let journal = Path::new(JOURNAL);
+    let mut names = if args.devices.is_empty() { args.cases.devices(journal) } else { args.devices.clone() };
     if names.is_empty() {
         names.push("any".to_owned());
     }
     let devices = names.into_iter().map(|name| DeviceUsed { name, ..DeviceUsed::default() }).collect();
-    let checked = args.cases.check();
-    let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
-        Ok((plan, _)) if checked.is_ok() => plan,
-        Ok(_) => return Exit::Usage,
-        Err(exit) => return exit,
-    };
-    let mut selected = match args.cases.select(&plan, Path::new(output::JOURNAL)) {
-        Ok(selected) if selected.is_empty() => return Exit::NothingRan,
-        Ok(selected) => selected,
-        Err(exit) => return exit,
-    };
+    let (plan, _) = super::plan(&args.selection, args.cases.check(), devices)?;
+    let mut selected = args.cases.select(&plan, journal)?;
+    if selected.is_empty() {
+        return Ok(Exit::NothingRan);
+    }
     selected.sort_unstable();
     let mut text = String::new();
     for case in selected {
         let case = &plan.cases[case as usize];
-        let id = &case.id;
-        match args.long {
-            false => text += &format!("{}\n", line(&id.id().to_string())),
-            true => {
-                let (file, covers) = (line(&id.file), line(&id.covers.join(" ")));
-                let (written, path) = plan.case(case);
-                let (_, steps) = plan::planned(written, &path, case.backend);
-                let asserts = line(&plan::assertions(&steps).join("; "));
-                text += &format!("{}\t{file}:{}\t{covers}\t{asserts}\n", line(&id.id().to_string()), id.line);
-            }
+        let id = line(&case.id.id().to_string());
+        if !args.long {
+            text += &format!("{id}\n");
+            continue;
         }
+        let (file, covers) = (line(&case.id.file), line(&case.id.covers.join(" ")));
+        let (written, path) = plan.case(case);
+        let (_, steps) = plan::planned(written, &path, case.backend);
+        let asserts = line(&plan::assertions(&steps).join("; "));
+        text += &format!("{id}\t{file}:{}\t{covers}\t{asserts}\n", case.id.line);
     }
-    print(&text)
+    print(&text)?;
+    Ok(Exit::Ok)
 }

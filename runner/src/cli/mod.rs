@@ -5,31 +5,32 @@
 mod cases;
 mod check;
 mod completions;
-mod devices;
 mod diff;
-mod exec;
+mod error;
 mod explain;
-mod guests;
-mod interrupt;
 mod lab;
 mod list;
-mod messages;
 mod mistyped;
 mod new;
 mod offered;
-mod output;
-mod packs;
 mod report;
-mod resume;
 mod run;
-mod scenarios;
 mod show;
 mod watch;
 
 use std::process::ExitCode;
 
-use crate::model::Exit;
 use clap::{CommandFactory, Parser, Subcommand};
+use error::{Error, MessageFormat, both};
+
+use crate::{
+    engine,
+    event::DeviceUsed,
+    model::Exit,
+    plan::{self, Plan, Setup},
+    session::Failure,
+    suite::{self, Checked, Selection, Text},
+};
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
 ///
@@ -61,7 +62,7 @@ enum Verb {
     #[command(hide = true)]
     Worker,
     #[command(hide = true)]
-    Inside(exec::Inside),
+    Inside(lab::InsideArgs),
 }
 
 /// Runs the command line and returns its exit code.
@@ -71,27 +72,56 @@ pub fn main() -> ExitCode {
     }
     // Exits with 2 where the command line is wrong.
     let cli = Cli::try_parse().unwrap_or_else(|error| mistyped::with_tip(error, &Cli::command()).exit());
-    match cli.verb {
-        Verb::Run(args) => run::main(&args).into(),
+    let done = |()| Exit::Ok.into();
+    let ended: Result<ExitCode, Error> = match cli.verb {
+        Verb::Run(args) => run::main(&args).map(Exit::into),
         Verb::Lab(verb) => lab::main(&verb),
-        Verb::Report(args) => report::main(&args).into(),
-        Verb::Diff(args) => diff::main(&args).into(),
-        Verb::Check(args) => check::main(&args).into(),
-        Verb::List(args) => list::main(&args).into(),
-        Verb::Show(args) => show::main(&args).into(),
-        Verb::Inside(args) => exec::inside(&args).into(),
-        Verb::New(verb) => new::main(&verb).into(),
-        Verb::Explain(args) => explain::main(&args).into(),
-        Verb::Completions(args) => completions::main(&args, Cli::command()).into(),
-        Verb::Man(args) => completions::man(&args, Cli::command()).into(),
-        Verb::Worker => match crate::engine::worker::main() {
-            Ok(()) => ExitCode::SUCCESS,
+        Verb::Report(args) => report::main(&args).map(Exit::into),
+        Verb::Diff(args) => diff::main(&args).map(Exit::into),
+        Verb::Check(args) => check::main(&args).map(Exit::into),
+        Verb::List(args) => list::main(&args).map(Exit::into),
+        Verb::Show(args) => show::main(&args).map(done),
+        Verb::Inside(args) => lab::inside(&args),
+        Verb::New(verb) => new::main(&verb).map(done),
+        Verb::Explain(args) => explain::main(&args).map(done),
+        Verb::Completions(args) => completions::main(&args, Cli::command()).map(done),
+        Verb::Man(args) => completions::man(&args, Cli::command()).map(done),
+        Verb::Worker => match engine::worker::main() {
+            Ok(()) => Ok(Exit::Ok.into()),
             Err(message) => {
                 eprintln!("vfiospec worker: {message}");
-                Exit::Bug.into()
+                Ok(Exit::Bug.into())
             }
         },
-    }
+    };
+    ended.unwrap_or_else(|error| {
+        error.print(MessageFormat::Human);
+        error.exit().into()
+    })
+}
+
+/// Reads, checks and plans the scenarios for these devices; `checked` is what is wrong besides.
+fn plan(selection: &Selection, checked: Result<(), Failure>, devices: Vec<DeviceUsed>) -> Result<(Plan, Setup), Error> {
+    let (loaded, texts) = both(checked, load(selection, selection.read()))?;
+    plan_of(selection, loaded, texts, devices)
+}
+
+/// Loads what these texts say.
+fn load(selection: &Selection, texts: Result<Vec<Text>, suite::Error>) -> Result<(Checked, Vec<Text>), suite::Error> {
+    let texts = texts?;
+    Ok((selection.load(&texts)?, texts))
+}
+
+/// Plans for these devices what these texts say.
+fn plan_of(
+    selection: &Selection,
+    (loaded, packs): Checked,
+    scenarios: Vec<Text>,
+    devices: Vec<DeviceUsed>,
+) -> Result<(Plan, Setup), Error> {
+    let setup = Setup { scenarios, vars: selection.vars.clone(), devices };
+    let plan = plan::expand(loaded, packs, &setup.devices, &setup.vars())?;
+    Ok((plan, setup))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use clap::Args as ClapArgs;
 
-use super::output::Reports;
+use super::error::Error;
 use crate::{
     model::Exit,
     report::{
@@ -12,6 +12,8 @@ use crate::{
         merge::Journal,
         run::Run,
     },
+    sanitize,
+    session::{Failure, Reports},
 };
 
 /// Make reports from journals: of one run again, or of several as one
@@ -66,40 +68,29 @@ impl Named {
     }
 }
 
-/// Says why journals cannot be read.
-pub fn unreadable(error: &ReadError) -> Exit {
-    let is_scenario = [".yaml", ".yml"].iter().any(|end| error.journal.ends_with(end));
+/// Why journals cannot be read.
+pub fn unreadable(error: &ReadError) -> Failure {
     match error.reason {
-        Reason::Line { .. } | Reason::Empty if is_scenario => {
-            eprintln!("vfiospec: {} is no journal: it looks like a scenario", error.journal);
-            eprintln!("  help: {LEAVES}");
-            Exit::Usage
+        // A journal may be damaged anywhere but in its first line, which is whole before the run begins.
+        Reason::Line { line: 1, .. } if [".yaml", ".yml"].iter().any(|end| error.journal.ends_with(end)) => {
+            let what = format!("{} is no journal: it looks like a scenario", sanitize::line(&error.journal));
+            Failure::usage(what, LEAVES)
         }
-        Reason::Io(_) => {
-            eprintln!("vfiospec: {error}\n  help: {LEAVES}");
-            Exit::Usage
-        }
-        Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => {
-            eprintln!("vfiospec: {error}");
-            Exit::NoVerdict
-        }
+        Reason::Line { line: 1, .. } | Reason::Io(_) => Failure::usage(error, LEAVES),
+        Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => Failure::new(Exit::NoVerdict, error),
     }
 }
 
 /// Where journals are.
 const LEAVES: &str = "a run leaves its journal in reports/out/journal.jsonl, or where --journal says";
 
-/// Writes the reports and gives the exit code that the run had.
-pub fn main(args: &Args) -> Exit {
+/// Writes the reports and returns the exit code that the run had.
+pub fn main(args: &Args) -> Result<Exit, Error> {
     let paths: Vec<_> = args.journals.iter().map(|journal| journal.path.as_path()).collect();
-    if let Err(exit) = args.reports.check(&paths) {
-        return exit;
-    }
+    args.reports.check(&paths)?;
     let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
-    match journals.and_then(Run::read) {
-        Ok(run) => args.reports.finish(Arc::new(run), &paths, Run::exit),
-        Err(error) => unreadable(&error),
-    }
+    let run = journals.and_then(Run::read).map_err(|error| unreadable(&error))?;
+    Ok(args.reports.finish(Arc::new(run), &paths, Run::exit)?)
 }
 
 #[cfg(test)]

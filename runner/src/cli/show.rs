@@ -2,13 +2,15 @@
 
 use clap::Args as ClapArgs;
 
-use super::{cases::no_case, output::print, scenarios::Selection};
+use super::{cases::no_case, error::Error};
 use crate::{
     event::DeviceUsed,
     language::{Duration, Fixture, Path, Size, Source, Target, eval, undeclared},
-    model::{Exit, device_in},
+    model::device_in,
     plan::{self, Plan, Planned},
-    report::sanitize::line,
+    sanitize::line,
+    session::print,
+    suite::Selection,
 };
 
 /// Show what a case stands for on each backend: its values, its regions and its steps, with the lines they come from
@@ -22,22 +24,18 @@ pub struct Args {
 }
 
 /// Prints the case as YAML, once for each backend.
-pub fn main(args: &Args) -> Exit {
+pub fn main(args: &Args) -> Result<(), Error> {
     let name = device_in(&args.case).unwrap_or("any").to_owned();
-    let devices = vec![DeviceUsed { name, ..DeviceUsed::default() }];
-    let plan = match args.selection.read().and_then(|texts| args.selection.plan(texts, devices)) {
-        Ok((plan, _)) => plan,
-        Err(exit) => return exit,
-    };
+    let (plan, _) = super::plan(&args.selection, Ok(()), vec![DeviceUsed { name, ..DeviceUsed::default() }])?;
     let mut shown = String::new();
     for planned in plan.cases.iter().filter(|planned| planned.id.id().is_called(&args.case)) {
         let case = Shown { planned, plan: &plan, source: &plan.scenarios[planned.scenario].source };
         shown += &format!("{}{}\n", case.head(), case.body());
     }
-    if !shown.is_empty() {
-        return print(&shown);
+    if shown.is_empty() {
+        return Err(no_case(&args.case, &plan).into());
     }
-    no_case(&args.case, &plan)
+    Ok(print(&shown)?)
 }
 
 /// A case that is written out.

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::scenarios::collect;
+use super::error::count;
+use crate::suite::collect;
 
 /// How often the files are looked at. That costs less than a crate for file system events, and sees changes over any file system.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,17 +26,13 @@ pub fn on_change(paths: &[PathBuf], interrupt: &AtomicBool, mut act: impl FnMut(
         if interrupt.load(Ordering::Relaxed) {
             return;
         }
-        eprintln!("vfiospec: waiting for a change of {}; Ctrl-C ends", files(before.len()));
+        eprintln!("vfiospec: waiting for a change of {}; Ctrl-C ends", count(before.len(), "file"));
         while !interrupt.load(Ordering::Relaxed) && stamp(paths) == before {
             thread::sleep(TICK);
         }
         // An editor that writes in several goes is done by then.
         thread::sleep(TICK / 4);
     }
-}
-
-fn files(count: usize) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn stamp(paths: &[PathBuf]) -> Stamp {

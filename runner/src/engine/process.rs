@@ -22,9 +22,9 @@ use nix::{
 
 use super::{
     last_step::{Doing, LastStep},
-    worker::{FromWorker, Setup, ToWorker},
+    worker::{FromWorker, ToWorker},
 };
-use crate::event::CaseResult;
+use crate::{event::CaseResult, plan::Setup};
 
 /// How long a worker may take to end its case by itself once it was interrupted.
 const GRACE: Duration = Duration::from_secs(2);

@@ -13,13 +13,12 @@ use super::{
     log,
     process::{Outcome, TimedOut, Worker},
     schedule::Schedule,
-    worker::Setup,
 };
 use crate::{
     event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted},
     host::{kmsg::Window, sriov},
     model::{Bdf, Verdict, code::Code},
-    plan::{Plan, Planned},
+    plan::{Plan, Planned, Setup},
 };
 
 /// What a run leaves behind that its caller has to know.

@@ -135,7 +135,9 @@ impl Past {
                         false => past.died.remove(&result.case),
                     };
                 }
-                Event::RunFinished(_) | Event::Called { .. } => {}
+                // Whoever stopped the run took the case that was running away: the host did not go down under it.
+                Event::RunFinished(_) => past.running.clear(),
+                Event::Called { .. } => {}
             }
         }
         past.attempts = attempts.into_values().flatten().collect();
@@ -228,7 +230,9 @@ mod tests {
     fn an_interrupted_run_goes_on_too() {
         let mut events = killed();
         events.push(finished(true));
-        let past = Past { boot: "a".into(), ..Past::of(&events) };
+        let mut past = Past { boot: "a".into(), ..Past::of(&events) };
+        assert_eq!(schedule(&past), [1, 2, 3]);
+        assert_eq!(past.blame("b", false), [], "the reboot came after the end of the run");
         assert_eq!(schedule(&past), [1, 2, 3]);
     }
 

@@ -8,6 +8,19 @@ use super::Root;
 use super::pci::{PciDevice, attribute};
 use crate::{model::Bdf, uapi::system};
 
+/// Where a guest of the lab finds its job.
+pub const LAB_JOB: &str = "/vfiospec/job.json";
+
+/// A word on the kernel command line of a guest of the lab.
+pub const LAB_MARK: &str = "vfiospec.lab=1";
+
+/// Whether this process runs in a guest of the lab, which may be broken: both what its init finds and what its kernel was started with say so.
+pub fn is_lab_guest() -> bool {
+    let command_line = Root::default().text("proc/cmdline").unwrap_or_default();
+    Root::default().join(LAB_JOB.trim_start_matches('/')).exists()
+        && command_line.split_whitespace().any(|word| word == LAB_MARK)
+}
+
 /// The IOMMU in front of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IommuKind {

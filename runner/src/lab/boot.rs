@@ -17,9 +17,10 @@ use super::initramfs::{Archive, Job, Order};
 use super::options::Accel;
 use super::prepare::Prepared;
 use super::progress::Progress;
-use super::protocol::{JOB_PATH, Message};
+use super::protocol::Message;
 use super::qemu::{self, Engine, Files};
 use super::tools;
+use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
 const TAIL: usize = 120;
@@ -207,7 +208,7 @@ pub(super) fn pack(job: &Job, order: &Order) -> Result<Vec<u8>, LabError> {
     archive.program("init", &program);
     let order =
         serde_json::to_vec(order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
-    archive.data(JOB_PATH, &order);
+    archive.data(LAB_JOB, &order);
     for (path, bytes) in &job.files {
         archive.data(&path.to_string_lossy(), bytes);
     }

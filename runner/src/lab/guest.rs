@@ -13,7 +13,8 @@ use nix::sys::wait::{WaitStatus, wait};
 
 use super::arch::ARCH;
 use super::initramfs::Order;
-use super::protocol::{JOB_PATH, JOURNAL_PORT, KERNEL_MARK, Message, PORT_NAME};
+use super::protocol::{JOURNAL_PORT, Message, PORT_NAME};
+use crate::host::facts::LAB_JOB;
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
 const MOUNTS: [(&str, &str); 5] =
@@ -21,13 +22,7 @@ const MOUNTS: [(&str, &str); 5] =
 
 /// Whether this process is a lab guest's init, and not just the first process of some container.
 pub fn is_guest_init() -> bool {
-    std::process::id() == 1 && Path::new(JOB_PATH).exists()
-}
-
-/// Whether this process runs in a lab's guest, which may be broken: what init found is there, and the kernel was started for it.
-pub fn is_guest() -> bool {
-    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    Path::new(JOB_PATH).exists() && command_line.split_whitespace().any(|word| word == KERNEL_MARK)
+    std::process::id() == 1 && Path::new(LAB_JOB).exists()
 }
 
 /// What process 1 of a guest does: mounts, runs the job's command, tells the host, powers off.
@@ -52,8 +47,8 @@ fn work() -> Result<(), String> {
         mount_new(kind, target).map_err(|error| format!("failed to mount {kind} on {target}: {error}"))?;
     }
     let _ = fs::write("/proc/sys/kernel/hostname", "vfiospec-lab"); // A kernel without sysctl is just nameless.
-    let order = fs::read(JOB_PATH).map_err(|error| format!("failed to read {JOB_PATH}: {error}"))?;
-    let order: Order = serde_json::from_slice(&order).map_err(|error| format!("failed to read {JOB_PATH}: {error}"))?;
+    let order = fs::read(LAB_JOB).map_err(|error| format!("failed to read {LAB_JOB}: {error}"))?;
+    let order: Order = serde_json::from_slice(&order).map_err(|error| format!("failed to read {LAB_JOB}: {error}"))?;
     if order.shell {
         return shell(&order);
     }
@@ -161,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_process_is_no_guest() {
-        assert!(!is_guest_init() && !is_guest());
+        assert!(!is_guest_init());
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod version;
 pub use boot::{Guest, Next, is_dynamic};
 pub use cache::default_cache;
 pub use error::{LabError, LabErrorKind};
-pub use guest::{guest_main, is_guest, is_guest_init};
+pub use guest::{guest_main, is_guest_init};
 pub use initramfs::Job;
 pub use models::{DeviceModel, IommuModel};
 pub use options::{Accel, KernelChoice, KernelOption, Options};

@@ -116,7 +116,14 @@ impl FromStr for KernelOption {
         if value == "m" {
             return Err(format!("the lab's kernel has no modules: expected {symbol}=y"));
         }
-        if !word(symbol) || !(quoted || word(value.trim_start_matches('-'))) {
+        if let "yes" | "Y" | "no" | "N" = value {
+            let value = value[..1].to_ascii_lowercase();
+            return Err(format!("`{text}` is no option of a kernel: expected {symbol}={value}"));
+        }
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let number = digits.strip_prefix("0x").map_or(10, |_| 16);
+        let number = i128::from_str_radix(digits.trim_start_matches("0x"), number).is_ok();
+        if !word(symbol) || !(quoted || number || matches!(value, "y" | "n")) {
             return Err(format!("`{text}` is no option of a kernel: expected one such as KASAN=y or NR_CPUS=4"));
         }
         Ok(Self { symbol: format!("CONFIG_{symbol}"), value: value.to_owned() })
@@ -161,7 +168,7 @@ mod tests {
         assert_eq!(line("CMDLINE=\"a b\"").unwrap(), "CONFIG_CMDLINE=\"a b\"");
         assert_eq!("CONFIG_NR_CPUS=4".parse::<KernelOption>().unwrap().to_string(), "NR_CPUS=4");
         assert!(line("VFIO_PCI=m").unwrap_err().contains("no modules"));
-        for wrong in ["KASAN", "KASAN=", "=y", "A B=y", "A=y\nB=y", "CMDLINE=\"a\nb\""] {
+        for wrong in ["KASAN", "KASAN=", "KASAN=yes", "KASAN=on", "=y", "A B=y", "A=y\nB=y", "CMDLINE=\"a\nb\""] {
             assert!(line(wrong).unwrap_err().contains("no option"), "{wrong}");
         }
     }

@@ -9,12 +9,6 @@ pub const JOURNAL_PORT: &str = "/dev/virtio-ports/vfiospec";
 /// The port's name on QEMU's command line and in the guest's sysfs.
 pub(super) const PORT_NAME: &str = "vfiospec";
 
-/// Where the guest finds its [`Job`](super::Job).
-pub(super) const JOB_PATH: &str = "/vfiospec/job.json";
-
-/// A word on the guest's kernel command line, by which what must not happen elsewhere knows the lab.
-pub(super) const KERNEL_MARK: &str = "vfiospec.lab=1";
-
 const MARK: &str = "#vfiospec ";
 
 /// One line from the guest.

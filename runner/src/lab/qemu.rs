@@ -6,9 +6,10 @@ use std::process::Command;
 use super::arch::ARCH;
 use super::error::LabError;
 use super::options::Options;
-use super::protocol::{KERNEL_MARK, PORT_NAME};
+use super::protocol::PORT_NAME;
 use super::tools;
 use super::version::Version;
+use crate::host::facts::LAB_MARK;
 use crate::sanitize;
 
 /// How a guest is really executed.
@@ -138,7 +139,7 @@ fn kernel_command_line(options: &Options) -> String {
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
         "console={console} loglevel=5 panic=-1 {} printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {KERNEL_MARK} {iommu}",
+         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {LAB_MARK} {iommu}",
         ARCH.kernel_parameters
     )
 }

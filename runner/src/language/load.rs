@@ -175,8 +175,9 @@ pub(in crate::language) fn known_scope<'a>(
     let mut wrong = Vec::new();
     scope.set("backend", backend.as_str());
     for (name, value) in scenario.vars.iter() {
-        let value = command_line.iter().find(|(given, _)| given == name).map_or(value, |(_, value)| value);
-        wrong.extend(variable(&mut scope, name, value).err());
+        let given = command_line.iter().find(|(given, _)| given == name).map(|(_, given)| given);
+        let given = given.map(|given| Scalar::in_place_of(value, &given.to_string()).unwrap_or_else(|| given.clone()));
+        wrong.extend(variable(&mut scope, name, given.as_ref().unwrap_or(value)).err());
     }
     // A mistake of its own, and no value.
     for (name, value) in combination.filter(|(_, value)| is_computed(value).is_none()) {

@@ -58,7 +58,7 @@ impl<'a> Roles<'a> {
                 self.those_given(wanted)
             ),
             None => format!(
-                "no device is called `{wanted}`; given: {}; `run` takes --device {wanted}=ADDRESS, `lab run` --device {wanted}",
+                "no device is called `{wanted}`; given: {}; `run` takes --device {wanted}=ADDRESS, `lab run` the names that its --help lists",
                 self.those_given(wanted)
             ),
         }

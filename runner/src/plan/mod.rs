@@ -4,7 +4,9 @@
 //! makes of a case the list of its steps on one backend.
 
 mod devices;
+mod minimise;
 mod select;
+mod setup;
 mod steps;
 
 use std::{
@@ -15,7 +17,9 @@ use std::{
 
 use devices::Roles;
 pub use devices::{Further, Which};
+pub use minimise::minimise;
 pub use select::{Filter, Partition, shuffle};
+pub use setup::Setup;
 pub use steps::{PlannedStep, assertions, planned};
 
 use crate::{

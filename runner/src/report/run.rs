@@ -247,7 +247,8 @@ impl Run {
     /// The command that runs only this case again, if the journal says how the run was started.
     pub fn again(&self, case: &Case, planned: &PlannedCase) -> Option<String> {
         let again = &self.environment(case).parts[case.part].started.again;
-        (!again.is_empty()).then(|| line(&format!("{again} --case {}", word(&planned.id().to_string()))))
+        let (file, id) = (word(&planned.file), word(&planned.id().to_string()));
+        (!again.is_empty()).then(|| line(&format!("{again} {file} --case {id}")))
     }
 
     /// The cases to look at: those that failed, then those without a verdict, then the flaky ones.

@@ -45,7 +45,7 @@ fn filters_select_cases_and_say_when_there_are_none() {
     let (_, stderr) = expect(&vfiospec(&["list", "--tag", "slwo"]), 4);
     assert!(stderr.contains("has the tag `slwo`; did you mean `slow`?"), "{stderr}");
     let (_, stderr) = expect(&vfiospec(&["list", "--backend", "iommu"]), 2);
-    assert!(stderr.contains("no backend is called so"), "{stderr}");
+    assert!(stderr.contains("no backend has this name"), "{stderr}");
     let (_, stderr) = expect(&vfiospec(&["list", "--filter", "'slow' in tag"]), 2);
     assert_eq!(
         stderr,
@@ -332,7 +332,8 @@ cases:
       - map: { region: spare }
     covers: [ticket-1, \"{{ tail }}\"]
 ";
-    std::fs::write(&scenario, text).unwrap();
+    let text_of_s = text;
+    std::fs::write(&scenario, text_of_s).unwrap();
     let journal = folder.join("journal.jsonl");
     let name = scenario.to_str().unwrap();
     let mut planned = vfiospec::event::PlannedCase {
@@ -374,6 +375,15 @@ cases:
     for gone in ["spare", "matrix", "vfio_type1v2", "EINVAL\n"] {
         assert!(!text.split("name: ticket").nth(1).unwrap().contains(gone), "{gone} is in\n{text}");
     }
+    let called = "name: p\nsummary: P.\ndevices: { card: { ids: [\"1234:11e8\"] } }\nprocedures: { act: { summary: It acts., steps: [{ info: }] } }\n";
+    std::fs::write(folder.join("pack.yaml"), called).unwrap();
+    std::fs::write(&scenario, text_of_s.replace("    steps:\n", "    steps:\n      - call: act\n")).unwrap();
+    let calls = folder.join("elsewhere/calls.yaml");
+    std::fs::create_dir_all(calls.parent().unwrap()).unwrap();
+    expect(&vfiospec(&["new", "case", "--from", from, "middle", calls.to_str().unwrap()]), 0);
+    expect(&vfiospec(&["check", calls.to_str().unwrap()]), 0);
+    std::fs::remove_file(folder.join("pack.yaml")).unwrap();
+    std::fs::write(&scenario, text_of_s).unwrap();
     // `other` has no result at all, and with a pass it is none that failed.
     let passed =
         vfiospec::event::CaseResult::new(0, vfiospec::model::Verdict::Passed, std::time::Duration::from_millis(1));
@@ -476,4 +486,46 @@ fn completions_and_the_manual_know_every_verb() {
     for page in ["vfiospec.1", "vfiospec-check.1", "vfiospec-lab-run.1", "vfiospec-new-case.1"] {
         assert!(folder.join(page).is_file(), "{page}");
     }
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_a_slip() {
+    let file = folder("no-journal").join("x.xml");
+    std::fs::write(&file, "<testsuites/>\n").unwrap();
+    let (_, stderr) = expect(&vfiospec(&["report", file.to_str().unwrap()]), 2);
+    assert!(stderr.contains("x.xml: line 1: "), "{stderr}");
+}
+
+#[test]
+fn options_of_the_lab_that_contradict_each_other_are_refused_before_anything_is_prepared() {
+    let (_, stderr) = expect(&vfiospec(&["lab", "run", "--device", "edu", "--device", "edu"]), 2);
+    assert!(stderr.contains("failed to put two devices edu into the guest"), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["lab", "prepare", "--kernel-config", "KASAN=yes"]), 2);
+    assert!(stderr.contains("expected KASAN=y"), "{stderr}");
+}
+
+#[test]
+fn a_variable_of_the_command_line_is_of_the_kind_that_the_file_has() {
+    let file = folder("kinds").join("s.yaml");
+    let text = "name: s\nbackends: [iommufd]\nvars: { n: 4, on: true }\ncases:\n- name: c\n  steps:\n  \
+                - check: \"{{ n + 1 == 6 and not on }}\"\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    expect(&vfiospec(&["check", file]), 0);
+    let (shown, _) = expect(&vfiospec(&["show", "c", file, "--var", "n=5", "--var", "on=false"]), 0);
+    assert!(shown.contains("n = 5") && shown.contains("check: True"), "{shown}");
+    let (_, stderr) = expect(&vfiospec(&["list", file, "--var", "on=no"]), 2);
+    assert!(stderr.contains("s.yaml has true there\n  help: give `on` true or false"), "{stderr}");
+}
+
+#[test]
+fn a_run_goes_on_in_its_own_journal_and_in_no_other() {
+    let folder = folder("own-journal");
+    let [journal, other] = ["journal.jsonl", "other.jsonl"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    std::fs::write(&journal, "").unwrap();
+    let device = ["run", "--device", "ffff:ff:1f.7", "--resume", &journal, "--journal"];
+    let (_, stderr) = expect(&vfiospec(&[&device[..], &[&journal]].concat()), 3);
+    assert!(stderr.contains("ffff:ff:1f.7"), "the journal is right, and only the device is missing: {stderr}");
+    let (_, stderr) = expect(&vfiospec(&[&device[..], &[&other]].concat()), 2);
+    assert!(stderr.contains("help: leave --journal out"), "{stderr}");
 }

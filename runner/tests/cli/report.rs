@@ -179,8 +179,8 @@ fn what_is_no_journal_is_refused_with_its_name() {
     assert!(stderr.contains("is no journal: it looks like a scenario") && stderr.contains("--journal"), "{stderr}");
     let text = folder.join("notes.jsonl");
     fs::write(&text, "hello\nworld\n").expect("written");
-    let (_, stderr) = expect(&vfiospec(&["report", text.to_str().expect("UTF-8")]), 3);
-    assert!(stderr.contains("notes.jsonl: line 1: "), "{stderr}");
+    let (_, stderr) = expect(&vfiospec(&["report", text.to_str().expect("UTF-8")]), 2);
+    assert!(stderr.contains("notes.jsonl: line 1: ") && stderr.contains("--journal"), "{stderr}");
     let journal = journal(&folder.join("a.jsonl"), &mixed());
     let before = fs::read(&journal).expect("readable");
     let (_, stderr) = expect(&vfiospec(&["report", &journal, "--json", &journal]), 2);

@@ -6,8 +6,11 @@ use clap::Args as ClapArgs;
 
 use super::{file, from};
 use crate::{
+    cli::error::Error,
     language::{self, Name, Source, Target},
     model::Exit,
+    session::Failure,
+    suite::Selection,
 };
 
 /// Add a case to a scenario, or make a small scenario of a case that failed
@@ -24,37 +27,47 @@ pub struct Args {
     /// Take a case from this run: with the one backend and the values of the matrix that it had, and nothing behind the step that failed
     #[arg(long, value_name = "JOURNAL")]
     from: Option<PathBuf>,
+
+    /// A pack besides that of the scenario and those in `scenarios`, whose procedures it calls: its folder
+    #[arg(long = "pack", value_name = "FOLDER")]
+    packs: Vec<PathBuf>,
 }
 
 /// Writes it.
-pub fn main(args: &Args) -> Result<(), Exit> {
+pub fn main(args: &Args) -> Result<(), Error> {
     match &args.from {
-        Some(journal) => from::main(journal, &args.case, &args.file),
-        None => add(&args.file, &args.case),
+        Some(journal) => from::main(journal, &args.packs, &args.case, &args.file),
+        None => add(&args.file, &args.packs, &args.case),
     }
 }
 
-fn add(path: &Path, name: &str) -> Result<(), Exit> {
+fn add(path: &Path, packs: &[PathBuf], name: &str) -> Result<(), Error> {
+    let wrong = |what: String| Err(Failure::new(Exit::Usage, what).into());
     if !Name::is_valid(name) {
-        eprintln!("vfiospec: `{name}` is no name: expected letters, digits and `_`, not starting with a digit");
-        return Err(Exit::Usage);
+        return wrong(format!("`{name}` is no name: expected letters, digits and `_`, not starting with a digit"));
     }
-    let loaded = file::read_right(path)?;
+    if !path.exists() {
+        let help = format!("`vfiospec new scenario {}` writes one", path.display());
+        return Err(Failure::usage(format!("failed to read {}: there is no such file", path.display()), help).into());
+    }
+    let selection = Selection::of(path, packs);
+    let (scenarios, packs) = selection.load(&selection.read()?)?;
+    let [loaded] = scenarios.as_slice() else {
+        return wrong(format!("{} is no scenario", path.display()));
+    };
     let scenario = &loaded.scenario;
     if scenario.cases.iter().any(|case| case.name.0 == name) {
-        eprintln!("vfiospec: {} has a case `{name}` already", path.display());
-        return Err(Exit::Usage);
+        return wrong(format!("{} has a case `{name}` already", path.display()));
     }
     let text = insert(&loaded.source.text, scenario.cases.len(), name);
     // Cases in braces, anchors and other liberties of YAML have no place to insert lines at.
-    let (packs, pack) = file::pack_of(path);
-    let fits = language::load(Source::new("", text.as_str()), pack, &packs, &[])
+    let fits = language::load(Source::new("", text.as_str()), loaded.pack.clone(), &packs, &[])
         .is_ok_and(|new| new.scenario.cases.len() == scenario.cases.len() + 1);
     if !fits {
-        eprintln!("vfiospec: found no place for a case in {}; add it by hand:\n\n{}", path.display(), case(name, 2));
-        return Err(Exit::Usage);
+        let case = case(name, 2);
+        return wrong(format!("found no place for a case in {}; add it by hand:\n\n{case}", path.display()));
     }
-    file::replace(path, &text)
+    Ok(file::replace(path, &text)?)
 }
 
 /// The text with a case more behind the last one.

@@ -1,77 +1,23 @@
 //! Files that `new` writes: never over another one, and only what `check` accepts.
 
-use std::{
-    fs, io,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
-use crate::{
-    cli::{
-        messages::MessageFormat,
-        packs::{self, Manifests},
-    },
-    language::{self, Packs, Source},
-    model::Exit,
-    report::{file::write_atomic, sanitize},
-};
+use crate::{language, model::Exit, report::file::write_atomic, sanitize, session::Failure};
 
-/// Writes a new file and says so; says on standard error why not.
-pub fn create(path: &Path, text: &str) -> Result<(), Exit> {
+/// Writes a new file and says so.
+pub fn create(path: &Path, text: &str) -> Result<(), Failure> {
     if path.exists() {
-        eprintln!("vfiospec: {} is there already", path.display());
-        eprintln!("  help: name a file that is not");
-        return Err(Exit::Usage);
+        return Err(Failure::usage(format!("{} is there already", path.display()), "name a file that is not"));
     }
     replace(path, text)
 }
 
 /// Writes a file, be it there or not.
-pub fn replace(path: &Path, text: &str) -> Result<(), Exit> {
-    write_atomic(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
-        eprintln!("vfiospec: {error}");
-        Exit::ReportNotWritten
-    })?;
+pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    write_atomic(path, |file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::new(Exit::ReportNotWritten, error))?;
     println!("wrote {}", path.display());
     Ok(())
-}
-
-/// Reads a scenario that has to be right; says on standard error what is wrong with it.
-pub fn read_right(path: &Path) -> Result<language::Loaded, Exit> {
-    let bytes = fs::read(path).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => error.to_string(),
-        };
-        eprintln!("vfiospec: failed to read {}: {reason}", path.display());
-        if error.kind() == io::ErrorKind::NotFound {
-            eprintln!("  help: `vfiospec new scenario {}` writes one", path.display());
-        }
-        Exit::Usage
-    })?;
-    let say = |source: &Source, wrong: &[language::Diagnostic]| {
-        MessageFormat::Human.diagnostics(source, wrong);
-        Exit::Usage
-    };
-    let source = Source::from_bytes(path.display().to_string(), bytes);
-    let source = source.map_err(|wrong| say(&wrong.0, std::slice::from_ref(&wrong.1)))?;
-    let (packs, pack) = pack_of(path);
-    language::load(source, pack, &packs, &[]).map_err(|invalid| say(&invalid.source, &invalid.diagnostics))
-}
-
-/// The pack that a scenario's file belongs to, with its name: what its scenarios inherit is part of them.
-pub fn pack_of(path: &Path) -> (Packs, String) {
-    let mut packs = Packs::default();
-    let mut name = "pack".to_owned();
-    let mut found = Manifests::default();
-    if let Some(index) = found.of(path) {
-        let file = &found.files[index].0;
-        if let Ok(text) = fs::read_to_string(file) {
-            name = packs::name(&text).unwrap_or(name);
-            // What is wrong with it is said by `check`.
-            let _ = packs.add(Source::new(file.display().to_string(), text));
-        }
-    }
-    (packs, name)
 }
 
 /// The name of a file without its ending, or of a folder, as a name in the language.

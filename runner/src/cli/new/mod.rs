@@ -8,7 +8,7 @@ mod scenario;
 
 use clap::Subcommand;
 
-use crate::model::Exit;
+use super::error::Error;
 
 /// Write something to start from: a scenario, a pack, a case
 #[derive(Debug, Subcommand)]
@@ -20,14 +20,10 @@ pub enum Verb {
 }
 
 /// Writes it.
-pub fn main(verb: &Verb) -> Exit {
-    let written = match verb {
-        Verb::Scenario(args) => scenario::main(args),
-        Verb::Pack(args) => pack::main(args),
+pub fn main(verb: &Verb) -> Result<(), Error> {
+    match verb {
+        Verb::Scenario(args) => Ok(scenario::main(args)?),
+        Verb::Pack(args) => Ok(pack::main(args)?),
         Verb::Case(args) => case::main(args),
-    };
-    match written {
-        Ok(()) => Exit::Ok,
-        Err(exit) => exit,
     }
 }

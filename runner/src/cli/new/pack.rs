@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::{file, scenario};
 use crate::{
     language::{for_editors, pack_schema, schema},
-    model::Exit,
+    session::Failure,
 };
 
 /// Write a pack: a folder with its `pack.yaml`, a first scenario, and the schemas that make editors complete their keys
@@ -19,12 +19,13 @@ pub struct Args {
 }
 
 /// Makes the folder.
-pub fn main(args: &Args) -> Result<(), Exit> {
+pub fn main(args: &Args) -> Result<(), Failure> {
     let folder = &args.folder;
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        eprintln!("vfiospec: {} is not empty", folder.display());
-        eprintln!("  help: name a folder that is not there yet");
-        return Err(Exit::Usage);
+        return Err(Failure::usage(
+            format!("{} is not empty", folder.display()),
+            "name a folder that is not there yet",
+        ));
     }
     let first = folder.join("first.yaml");
     let near = file::modeline(&first);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::file;
-use crate::model::Exit;
+use crate::session::Failure;
 
 /// Write a scenario with two cases, one in each form, to change into yours
 #[derive(Debug, ClapArgs)]
@@ -16,11 +16,10 @@ pub struct Args {
 }
 
 /// Writes the file.
-pub fn main(args: &Args) -> Result<(), Exit> {
+pub fn main(args: &Args) -> Result<(), Failure> {
     if !args.file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        eprintln!("vfiospec: a scenario's file ends in .yaml, and this does not: {}", args.file.display());
-        eprintln!("  help: write {}", args.file.with_extension("yaml").display());
-        return Err(Exit::Usage);
+        let what = format!("a scenario's file ends in .yaml, and this does not: {}", args.file.display());
+        return Err(Failure::usage(what, format!("write {}", args.file.with_extension("yaml").display())));
     }
     file::create(&args.file, &template(&file::modeline(&args.file), &file::name_of(&args.file)))
 }

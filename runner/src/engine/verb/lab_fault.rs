@@ -5,7 +5,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use super::{Act, Running};
 use crate::{
     engine::failure::{End, Problem},
-    lab,
+    host::facts,
     language::verb::LabFault,
     model::{Errno, code::Code},
 };
@@ -16,7 +16,7 @@ const FAILED_ONCE: &str = "/tmp/vfiospec-failed-once";
 impl Act for LabFault {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let at = step.verb_at();
-        if !lab::is_guest() {
+        if !facts::is_lab_guest() {
             let problem =
                 Problem::new(Code::OnlyInTheLab, at, "this step breaks the machine, and is for the lab's guest only");
             return Err(End::Error(problem.label("expected only in `vfiospec lab run`")));

@@ -8,7 +8,7 @@ use super::{
     written::{names_in, steps_of},
 };
 use crate::language::{
-    Case, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
+    Case, Class, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
     every_step, is_computed,
     text::suggest,
     verb::{Key, Verb},
@@ -94,8 +94,8 @@ impl Checker<'_> {
                         .help("a device's ids are what `lspci -n` shows: ids: [\"8086:10c9\"]"),
                 );
             }
-            let classes: Vec<Option<u32>> = match &role.class {
-                Some(classes) => classes.iter().map(|class| Some(class.0)).collect(),
+            let classes: Vec<Option<Class>> = match &role.class {
+                Some(classes) => classes.iter().map(|class| Some(*class)).collect(),
                 None => vec![None],
             };
             // Of the same ids one may be told from the other by what it can do, as a virtual function is.

@@ -1,7 +1,8 @@
 //! The roles of devices: which devices a pack knows, by what their configuration spaces say.
 
+use std::{borrow::Cow, fmt};
+
 use crate::language::{At, Decode, Node};
-use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -23,7 +24,7 @@ keys! {
         /// Its ids, of vendor and device.
         #[schemars(example = ["8086:10c9"])]
         pub ids: Option<Vec<Ids>>,
-        /// Its class: class, subclass and programming interface, as `lspci -n` shows them.
+        /// Its class: class and subclass in four digits, as `lspci -n` shows them, or in six with the programming interface, as sysfs does.
         #[schemars(example = ["010802"])]
         pub class: Option<Vec<Class>>,
         /// What it can do: all of these.
@@ -39,7 +40,7 @@ impl Role {
     /// Whether a device of this kind is meant.
     pub fn matches(&self, kind: &DeviceKind) -> bool {
         self.ids.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.ids))
-            && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.0 == kind.class))
+            && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.has(kind.class)))
             && self.capabilities.iter().flatten().all(|wanted| kind.capabilities.contains(wanted))
             && self.bar.is_none_or(|wanted| kind.largest_bar >= wanted.0)
     }
@@ -52,7 +53,7 @@ impl Role {
             wanted.push(format!("the ids {}", ids.join(" or ")));
         }
         if let Some(class) = &self.class {
-            let class: Vec<String> = class.iter().map(|class| format!("{:06x}", class.0)).collect();
+            let class: Vec<String> = class.iter().map(Class::to_string).collect();
             wanted.push(format!("the class {}", class.join(" or ")));
         }
         if let Some(capabilities) = &self.capabilities {
@@ -134,23 +135,53 @@ impl JsonSchema for Ids {
     }
 }
 
-/// The class of a device: class, subclass and programming interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Class(pub u32);
+/// The class of a device: class and subclass, of any programming interface or of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Four digits, as `lspci -n` shows them: class and subclass.
+    OfAnyInterface(u32),
+    /// Six digits, as sysfs shows them: class, subclass and programming interface.
+    Whole(u32),
+}
+
+impl Class {
+    /// Whether a device has it; `class` is what sysfs shows.
+    fn has(self, class: u32) -> bool {
+        match self {
+            Class::OfAnyInterface(known) => known == class >> 8,
+            Class::Whole(known) => known == class,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Class::OfAnyInterface(class) => write!(f, "{class:04x}"),
+            Class::Whole(class) => write!(f, "{class:06x}"),
+        }
+    }
+}
 
 impl Decode for Class {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
         at.text_as(node, "text", |text| {
-            let is_hex = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            u32::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Class).ok_or_else(|| {
+            let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let class = u32::from_str_radix(text, 16).ok().filter(|_| is_hex);
+            let class = class.and_then(|class| match text.len() {
+                4 => Some(Class::OfAnyInterface(class)),
+                6 => Some(Class::Whole(class)),
+                _ => None,
+            });
+            class.ok_or_else(|| {
                 Complaint::new(Code::InvalidClass, format_args!("`{}` is no class of devices", shorten(text)))
-                    .expected("six hexadecimal digits in quotes, such as \"010802\"")
+                    .expected("four or six hexadecimal digits in quotes, such as \"0108\" or \"010802\"")
             })
         })
     }
 
     fn made_up() -> Self {
-        Class(0)
+        Class::Whole(0)
     }
 }
 
@@ -160,9 +191,9 @@ impl JsonSchema for Class {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "The class of a device in six hexadecimal digits, quoted.",
+            "description": "The class of a device in four hexadecimal digits, quoted, or in six with the programming interface.",
             "type": "string",
-            "pattern": "^[0-9A-Fa-f]{6}$",
+            "pattern": "^[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?$",
             "examples": ["010802"],
         })
     }
@@ -188,6 +219,8 @@ mod tests {
         for (text, is_meant) in [
             ("{ ids: ['8086:10C9', '8086:1526'] }", true),
             ("{ ids: ['8086:10c9'], class: ['010802'] }", false),
+            ("{ class: ['0200'] }", true),
+            ("{ class: ['0201'] }", false),
             ("{ class: ['010802', '020000'] }", true),
             ("{ capabilities: [flr] }", true),
             ("{ capabilities: [flr, sriov] }", false),

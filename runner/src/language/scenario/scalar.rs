@@ -35,6 +35,29 @@ impl Scalar {
     }
 }
 
+impl Scalar {
+    /// The value that a text of the command line is, in place of `default`: of the same kind, or `None` if it cannot be.
+    pub fn in_place_of(default: &Scalar, text: &str) -> Option<Scalar> {
+        let integer = || match text.strip_prefix("0x") {
+            Some(digits) => i128::from_str_radix(digits, 16).ok().map(Scalar::Integer),
+            None => text.parse().ok().map(Scalar::Integer),
+        };
+        let same = || Scalar::Text(text.to_owned());
+        match default {
+            Scalar::Bool(_) => text.parse().ok().map(Scalar::Bool),
+            // The kind of a default that is computed is not known: it is what it would be in a file.
+            Scalar::Text(default) if default.contains("{{") => {
+                Some(integer().or(text.parse().ok().map(Scalar::Bool)).unwrap_or_else(same))
+            }
+            Scalar::Text(default) if Size::from_text_with_unit(default).is_none() => Some(same()),
+            Scalar::Integer(_) | Scalar::Text(_) => {
+                let is_computed = text.contains("{{") || Size::from_text_with_unit(text).is_some();
+                integer().or(is_computed.then(same))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,5 +110,24 @@ mod tests {
             assert_eq!(value(text), minijinja::Value::from(text));
         }
         assert_eq!(Scalar::Integer(4096).value(), minijinja::Value::from(4096));
+    }
+
+    #[test]
+    fn a_text_of_the_command_line_is_of_the_kind_that_it_takes_the_place_of() {
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        for (default, given, value) in [
+            (Scalar::Integer(4), "5", Some(Scalar::Integer(5))),
+            (Scalar::Integer(4), "0x10", Some(Scalar::Integer(16))),
+            (Scalar::Integer(4), "2MiB", Some(text("2MiB"))),
+            (Scalar::Integer(4), "four", None),
+            (text("4KiB"), "8192", Some(Scalar::Integer(8192))),
+            (Scalar::Bool(true), "false", Some(Scalar::Bool(false))),
+            (Scalar::Bool(true), "no", None),
+            (text("ok"), "4", Some(text("4"))),
+            (text("{{ 2 * 2 }}"), "4", Some(Scalar::Integer(4))),
+            (text("{{ 2 * 2 }}"), "four", Some(text("four"))),
+        ] {
+            assert_eq!(Scalar::in_place_of(&default, given), value, "{given} for {default}");
+        }
     }
 }

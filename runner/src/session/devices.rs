@@ -5,14 +5,15 @@ use std::{
     str::FromStr,
 };
 
+use super::Failure;
 use crate::{
     event::DeviceUsed,
     host::{
         self,
         bind::{BindError, Binding},
+        facts,
         pci::PciDevice,
     },
-    lab,
     language::Name,
     model::{Bdf, Exit},
     uapi::system,
@@ -78,24 +79,21 @@ pub struct Devices {
     bindings: Vec<Binding>,
 }
 
-/// The devices by what sysfs says of them, before anything is touched; says on standard error if none is named, or one twice.
-pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Exit> {
+/// The devices by what sysfs says of them, before anything is touched. Fails if none is named, or one twice.
+pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Failure> {
     if named.is_empty() {
-        eprint!("{}", none_named());
-        return Err(Exit::NoVerdict);
+        return Err(Failure::new(Exit::NoVerdict, none_named()));
     }
     let mut all: Vec<DeviceUsed> = Vec::new();
     for device in named {
         let DeviceUsed { name, bdf, .. } = &device.used();
         if let Some(twice) = all.iter().find(|used| used.bdf == *bdf) {
-            eprintln!("vfiospec: {bdf} is named twice, as `{}` and as `{name}`", twice.name);
-            eprintln!("  help: name each device once");
-            return Err(Exit::Usage);
+            let what = format!("{bdf} is named twice, as `{}` and as `{name}`", twice.name);
+            return Err(Failure::usage(what, "name each device once"));
         }
         if all.iter().any(|used| used.name == *name) {
-            eprintln!("vfiospec: two devices are called `{name}`");
-            eprintln!("  help: give each a name for the reports: --device first={bdf} --device second=…");
-            return Err(Exit::Usage);
+            let help = format!("give each a name for the reports: --device first={bdf} --device second=…");
+            return Err(Failure::usage(format!("two devices are called `{name}`"), help));
         }
         all.push(device.used());
     }
@@ -116,18 +114,12 @@ pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
                 driver
             }
             // It was asked for, with `--iommu none`: of all devices, and cases that need none of them run.
-            Err(BindError::NoIommu(_)) if lab::is_guest() => None,
+            Err(BindError::NoIommu(_)) if facts::is_lab_guest() => None,
             Err(error) => return Err(error),
         };
         devices.used.push(DeviceUsed { driver, ..device.used() });
     }
     Ok(devices)
-}
-
-/// Says why a device cannot be had.
-pub fn not_bound(error: &BindError) -> Exit {
-    eprintln!("vfiospec: {error}");
-    Exit::NoVerdict
 }
 
 impl Devices {
@@ -172,7 +164,7 @@ impl Devices {
 
 /// What is missing when no device was named.
 fn none_named() -> String {
-    let mut text = String::from("vfiospec: no device to run on: this needs one or more `--device ADDRESS`\n");
+    let mut text = String::from("no device to run on: this needs one or more `--device ADDRESS`\n");
     let candidates: Vec<_> = PciDevice::all().into_iter().filter(|device| device.group.is_some()).collect();
     if candidates.is_empty() {
         text.push_str(
@@ -194,7 +186,7 @@ fn none_named() -> String {
         text.push_str("  help: opening and binding devices needs root\n");
     }
     text.push_str(
-        "  help: without a device to spare, `vfiospec lab run` boots a kernel with an emulated IOMMU and device\n",
+        "  help: without a device to spare, `vfiospec lab run` boots a kernel with an emulated IOMMU and device",
     );
     text
 }

@@ -1,13 +1,13 @@
 //! `--resume`: going on with the run that a journal tells of.
 
-use super::cases::{self, Course};
+use super::{Course, Failure};
 use crate::{
     engine::{Schedule, schedule::Past},
     event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted},
     host::pstore,
-    model::Exit,
     plan::Plan,
-    report::sanitize::line,
+    report::journal,
+    sanitize::line,
 };
 
 const HELP: &str = "give scenarios, devices, filters and --var as they were, or begin a new run without --resume";
@@ -20,19 +20,21 @@ pub struct Resumed {
     pub past: Past,
 }
 
-/// Reads the journal of `--resume`; `None` without it, or where the run had not come to its first case: then it begins anew. Says on
-/// standard error why the run cannot go on with these cases.
-pub fn read(course: &Course, plan: &Plan, selected: &[u32], scenarios: &str) -> Result<Option<Resumed>, Exit> {
-    let Some(journal) = &course.resume else { return Ok(None) };
-    let events =
-        cases::read(journal, "--resume goes on with the run that a journal tells of; without it a new run begins")?;
-    let past = Past::of(&events);
-    if past.finished.is_empty() && past.running.is_empty() {
-        return Ok(None);
-    }
-    match differs(&past, plan, selected, scenarios) {
-        None => Ok(Some(Resumed { events, past })),
-        Some(what) => refuse(&what),
+impl Resumed {
+    /// Reads the journal of `--resume`; `None` without it, or where the run had not come to its first case: then it begins anew. Fails if
+    /// the run cannot go on with these cases.
+    pub fn read(course: &Course, plan: &Plan, selected: &[u32], scenarios: &str) -> Result<Option<Resumed>, Failure> {
+        const RESUME: &str = "--resume goes on with the run that a journal tells of; without it a new run begins";
+        let Some(journal) = &course.resume else { return Ok(None) };
+        let events = journal::read_file(journal).map_err(|error| Failure::usage(error, RESUME))?;
+        let past = Past::of(&events);
+        if past.finished.is_empty() && past.running.is_empty() {
+            return Ok(None);
+        }
+        match differs(&past, plan, selected, scenarios) {
+            None => Ok(Some(Resumed { events, past })),
+            Some(what) => Err(refused(&what)),
+        }
     }
 }
 
@@ -49,15 +51,13 @@ fn differs(past: &Past, plan: &Plan, selected: &[u32], scenarios: &str) -> Optio
     (past.started.scenarios != scenarios).then(|| "the scenarios or their variables were changed since".to_owned())
 }
 
-fn refuse<T>(what: &str) -> Result<T, Exit> {
-    eprintln!("vfiospec: failed to go on with the journal's run: {}", line(what));
-    eprintln!("  help: {HELP}");
-    Err(Exit::Usage)
+fn refused(what: &str) -> Failure {
+    Failure::usage(format!("failed to go on with the journal's run: {}", line(what)), HELP)
 }
 
 impl Resumed {
-    /// Says on standard error if this is another machine, or the same in another state: its results would not be of the same run.
-    pub fn same_machine(&self, now: &RunStarted, devices: &[DeviceUsed]) -> Result<(), Exit> {
+    /// Fails on another machine, or on the same in another state: its results would not be of the same run.
+    pub fn same_machine(&self, now: &RunStarted, devices: &[DeviceUsed]) -> Result<(), Failure> {
         let then = &self.past.started;
         let ids = |devices: &[DeviceUsed]| -> Vec<String> {
             devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect()
@@ -68,7 +68,7 @@ impl Resumed {
             ("the devices", ids(&then.devices).join(", "), ids(devices).join(", ")),
         ] {
             if then != now {
-                return refuse(&format!("{what} was {then}, and is {now} now"));
+                return Err(refused(&format!("{what} was {then}, and is {now} now")));
             }
         }
         Ok(())

@@ -2,17 +2,11 @@
 
 use std::{
     io,
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use super::{
-    cases::Course,
-    lab::Stop,
-    output::{Begun, Output},
-    resume::Resumed,
-};
+use super::{Begun, Course, Failure, Output, Resumed};
 use crate::{
     engine::{
         Schedule,
@@ -20,10 +14,10 @@ use crate::{
     },
     event::{CaseResult, Event, RunFinished, RunStarted},
     host::pstore,
-    lab::{Guest, JOURNAL_PORT, Job, Next, Prepared},
+    lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared},
     model::Exit,
     plan::Plan,
-    report::sanitize,
+    sanitize,
 };
 
 /// Where the guest finds what to run.
@@ -36,7 +30,7 @@ const MOST_DEATHS: u32 = 10;
 const MOST_IN_VAIN: u32 = 2;
 
 /// A run in the lab.
-pub struct Run<'a> {
+pub struct LabRun<'a> {
     /// The lab.
     pub prepared: &'a Prepared,
     /// What is the same for every guest.
@@ -67,15 +61,15 @@ enum End {
     Finished(u8),
     /// It died, was killed or hung: what happened, if it is known, and the end of its console.
     Died { why: Option<String>, console: String },
-    /// It is another machine than the run began on, which has been said.
-    Refused(Exit),
+    /// It is another machine than the run began on.
+    Refused(Failure),
     /// The run is to stop.
     Interrupted,
 }
 
-impl Run<'_> {
-    /// Runs to the end, in as many guests as it takes, and gives the exit code; `begun` is what it begins with.
-    pub fn run(mut self, begun: Begun, course: &Course) -> Result<ExitCode, Stop> {
+impl LabRun<'_> {
+    /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
+    pub fn run(mut self, begun: Begun, course: &Course) -> Result<u8, Failure> {
         let ended = self.guests(course.retry_died);
         let end = match ended {
             Ok(end) => end,
@@ -84,29 +78,27 @@ impl Run<'_> {
                 Some(Exit::ReportNotWritten as u8)
             }
             // What is known by now is reported all the same.
-            Err(Broken::Stop(Stop::Lab(error))) if !self.output.is_empty() => {
+            Err(Broken::Lab(error)) if !self.output.is_empty() => {
                 eprintln!("vfiospec: {error}");
                 Some(error.exit_code())
             }
-            Err(Broken::Stop(stop)) => {
-                match &stop {
-                    Stop::Said(_) => {} // it does not go on where it is another run, and changes nothing
-                    Stop::Lab(error) => self.output.not_begun(begun, error.reason()),
-                }
-                return Err(stop);
+            Err(Broken::Lab(error)) => {
+                self.output.not_begun(begun, error.reason());
+                return Err(error.into());
             }
+            // It does not go on where it is another run, and changes nothing.
+            Err(Broken::Refused(failure)) => return Err(failure),
         };
         if self.output.is_empty() {
             let why = self.why.as_deref().unwrap_or("the guest ended early");
             let interrupted = end == Some(Exit::Interrupted as u8);
             self.output.not_begun(begun, (!interrupted).then_some(why));
-            return Ok(end.unwrap_or(Exit::NoVerdict as u8).into());
+            return Ok(end.unwrap_or(Exit::NoVerdict as u8));
         }
-        let exit = self.output.finish(course);
-        Ok(match (exit, end) {
-            (Exit::Failed, Some(end)) if end == Exit::NoVerdict as u8 => exit.into(),
-            (_, Some(end)) => end.into(),
-            (exit, None) => exit.into(),
+        let exit = self.output.finish(course)?;
+        Ok(match end {
+            Some(end) if exit != Exit::Failed || end != Exit::NoVerdict as u8 => end,
+            _ => exit as u8,
         })
     }
 
@@ -130,7 +122,7 @@ impl Run<'_> {
             let schedule = serde_json::to_vec(&self.schedule).expect("a schedule has a JSON form");
             job.files.push((SCHEDULE.into(), schedule));
             job.argv.extend(["--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
-            let mut guest = Guest::boot(self.prepared, &job, self.interrupt).map_err(Stop::Lab)?;
+            let mut guest = Guest::boot(self.prepared, &job, self.interrupt).map_err(Broken::Lab)?;
             let begin = Instant::now();
             let before = self.output.events().len();
             let end = self.follow(&mut guest, &mut blamed)?;
@@ -144,7 +136,7 @@ impl Run<'_> {
                     self.why = ours.lines().next().map(|line| line.trim_start_matches("vfiospec: ").to_owned());
                     return Ok(Some(if self.output.is_empty() { code } else { Exit::NoVerdict as u8 }));
                 }
-                End::Refused(exit) => return Err(Stop::Said(exit).into()),
+                End::Refused(failure) => return Err(Broken::Refused(failure)),
                 End::Interrupted if self.output.is_empty() => return Ok(Some(Exit::Interrupted as u8)),
                 End::Interrupted => {
                     // A guest is not asked to end: it is taken away, and its run ends here.
@@ -207,8 +199,8 @@ impl Run<'_> {
                     heard = Instant::now();
                     match serde_json::from_str::<Event>(&line) {
                         Ok(Event::RunResumed(started)) => {
-                            if let Some(exit) = self.begin(started, guest.description(), blamed)? {
-                                return Ok(End::Refused(exit));
+                            if let Some(failure) = self.begin(started, guest.description(), blamed)? {
+                                return Ok(End::Refused(failure));
                             }
                         }
                         Ok(event) => {
@@ -246,15 +238,15 @@ impl Run<'_> {
     }
 
     /// A guest has begun: the first one begins the run, or goes on with an earlier one, and the others go on.
-    fn begin(&mut self, started: RunStarted, lab: &str, blamed: &mut Vec<CaseResult>) -> io::Result<Option<Exit>> {
+    fn begin(&mut self, started: RunStarted, lab: &str, blamed: &mut Vec<CaseResult>) -> io::Result<Option<Failure>> {
         let RunStarted { boot, shuffle, lab_iommu, again, .. } = self.host.clone();
         let started = RunStarted { lab: Some(lab.to_owned()), lab_iommu, boot, shuffle, again, ..started };
         if !self.output.is_empty() {
             return self.output.on(Event::RunResumed(started)).map(|()| None);
         }
         if let Some(resumed) = &self.resumed {
-            if let Err(exit) = resumed.same_machine(&started, &started.devices) {
-                return Ok(Some(exit));
+            if let Err(failure) = resumed.same_machine(&started, &started.devices) {
+                return Ok(Some(failure));
             }
             self.output.on(Event::RunResumed(started))?;
             std::mem::take(blamed).into_iter().try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
@@ -294,8 +286,10 @@ impl Run<'_> {
 enum Broken {
     /// The journal cannot be written.
     Journal(io::Error),
-    /// The guest cannot be had, or is another one.
-    Stop(Stop),
+    /// The lab has no guest.
+    Lab(LabError),
+    /// The guest is another machine than the run began on.
+    Refused(Failure),
 }
 
 impl From<io::Error> for Broken {
@@ -304,12 +298,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-impl From<Stop> for Broken {
-    fn from(stop: Stop) -> Broken {
-        Broken::Stop(stop)
-    }
-}
-
+/// A guest's console, below a sentence that says what it is.
 pub(super) fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {}\n", sanitize::text(line))).collect()
 }

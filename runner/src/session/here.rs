@@ -1,0 +1,138 @@
+//! A run on this machine's own devices; and the part of a run in the lab that happens in its guest.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::ValueEnum;
+
+use super::{
+    Begun, Course, Failure, Named, Output, Resumed,
+    devices::{self, Devices},
+    interrupt,
+    reports::not_written,
+};
+use crate::{
+    engine::{self, Schedule},
+    event::{DeviceUsed, FORMAT, RunStarted},
+    host::facts,
+    lab::DeviceModel,
+    model::Exit,
+    plan::{Plan, Setup},
+    report::journal,
+    suite::Text,
+    uapi::system,
+};
+
+/// A run on this machine.
+pub struct HereRun<'a> {
+    /// The devices that the user named.
+    pub devices: &'a [Named],
+    /// All cases.
+    pub plan: &'a Plan,
+    /// What they were planned from.
+    pub setup: Setup,
+    /// What is to be done.
+    pub schedule: Schedule,
+    /// What the run begins with; what only bound devices show is added.
+    pub started: RunStarted,
+    /// The run that this one goes on with.
+    pub resumed: Option<Resumed>,
+    /// Where it is told.
+    pub output: Output,
+}
+
+/// Takes the devices, runs the cases, gives the devices back and writes the reports; returns the run's exit code.
+pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
+    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, mut output } = run;
+    // Before the devices are taken: whoever stops us now gets them back, too.
+    let interrupt = interrupt::flag();
+    let mut devices = match devices::bind(named) {
+        Ok(devices) => devices,
+        Err(error) => {
+            output.not_begun(Begun::new(started, plan, &schedule), Some(&error.to_string()));
+            return Err(not_bound(&error));
+        }
+    };
+    devices.planned_as(&setup.devices);
+    setup.devices.clone_from(&devices.used);
+    if let Some(resumed) = &resumed {
+        resumed.same_machine(&started, &devices.used)?;
+        devices.belonged_to(&resumed.past.started.devices);
+    }
+    let started = RunStarted { devices: devices.used.clone(), iommu: iommu(&devices.used), ..started };
+    // From here on a failure gives the devices back by dropping them.
+    let boot = facts::boot();
+    let blamed = resumed.map(|mut resumed| resumed.go_on(&mut schedule, &boot, course.retry_died)).unwrap_or_default();
+    let ran = engine::run(plan, &setup, &schedule, started, &blamed, &interrupt, &mut |event| output.on(event));
+    let given_back = give_back(devices, &ran);
+    ran.map_err(|error| {
+        not_written(format!("failed to write the journal {}: {error}", output.journal_path.display()))
+    })?;
+    match output.finish(course)? {
+        // The results stand, but this machine is not as it was.
+        Exit::Ok | Exit::NothingRan if !given_back => Ok(Exit::NoVerdict),
+        exit => Ok(exit),
+    }
+}
+
+/// Runs what the lab's host says, and writes events to it alone: it judges. Cases have the numbers that they have there, so what the
+/// devices are is what the host takes them for.
+pub fn run_for_host(
+    named: &[Named],
+    scenarios: Vec<Text>,
+    vars: Vec<(String, String)>,
+    schedule: &Schedule,
+    events: &Path,
+) -> Result<(), Failure> {
+    let interrupt = interrupt::flag();
+    let devices = devices::bind(named).map_err(|error| not_bound(&error))?;
+    let started = started(&devices.used);
+    let mut planned = devices.used.clone();
+    for device in &mut planned {
+        let model = DeviceModel::value_variants().iter().find(|model| model.used().name == device.name);
+        *device = std::mem::take(device).of_kind(model.expect("the lab names its devices").kind());
+    }
+    let setup = Setup { scenarios, vars, devices: planned };
+    // The host has checked it.
+    let plan = setup.plan().map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
+    let started = RunStarted { scenarios: setup.fingerprint(), ..started };
+    let failed = |error: io::Error| not_written(format!("failed to write {}: {error}", events.display()));
+    let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(events).map_err(failed)?);
+    let ran = engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
+    give_back(devices, &ran);
+    ran.map(drop).map_err(failed)
+}
+
+fn give_back(devices: Devices, ran: &io::Result<engine::Left>) -> bool {
+    devices.give_back(ran.as_ref().map_or(&[], |left| &left.given_up))
+}
+
+pub(super) fn not_bound(error: &crate::host::bind::BindError) -> Failure {
+    Failure::new(Exit::NoVerdict, error)
+}
+
+/// What is known of this host.
+pub fn started(devices: &[DeviceUsed]) -> RunStarted {
+    RunStarted {
+        format: FORMAT,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+        hostname: system::hostname(),
+        kernel: facts::kernel(),
+        iommu: iommu(devices),
+        devices: devices.to_vec(),
+        lab: None, // the host of a guest knows
+        boot: facts::boot(),
+        ..RunStarted::default()
+    }
+}
+
+fn iommu(devices: &[DeviceUsed]) -> String {
+    let iommus: BTreeSet<String> =
+        devices.iter().filter_map(|device| device.bdf.parse().ok()).map(|bdf| facts::iommu(bdf).to_string()).collect();
+    iommus.into_iter().collect::<Vec<_>>().join(" ")
+}

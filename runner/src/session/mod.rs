@@ -1,0 +1,24 @@
+//! Starts and watches what runs cases: workers on this machine, guests in the lab; and keeps what they tell.
+
+mod course;
+mod devices;
+mod error;
+mod exec;
+mod guests;
+mod here;
+mod inside;
+pub mod interrupt;
+mod output;
+mod reports;
+mod resume;
+
+pub use course::Course;
+pub use devices::{Named, named};
+pub use error::Failure;
+pub use exec::{exec, job};
+pub use guests::LabRun;
+pub use here::{HereRun, run_for_host, run_here, started};
+pub use inside::inside;
+pub use output::{Begun, Output, nothing};
+pub use reports::{JOURNAL, Outputs, Reports, print};
+pub use resume::Resumed;

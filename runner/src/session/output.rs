@@ -1,0 +1,196 @@
+//! Where the events of a run go: journal, progress, and at the end the reports.
+
+use std::{
+    io, iter,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Course, Failure, Outputs, Reports, Resumed, reports::not_written};
+use crate::{
+    engine::Schedule,
+    event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted},
+    model::Exit,
+    plan::Plan,
+    report::{journal, progress::Progress, run::Run},
+};
+
+/// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
+/// stays, since a mistake in a filter is no reason to lose what is known.
+pub fn nothing(outputs: &Outputs, journal: &Path, started: RunStarted, course: &Course) -> Result<Exit, Failure> {
+    let reports = outputs.reports(journal)?;
+    let events = [Event::RunStarted(started), Event::RunFinished(RunFinished::default())];
+    let mut journals = Vec::new();
+    if journal.exists() {
+        eprintln!("{}", stays(journal));
+    } else {
+        let writer = journal::Writer::create(journal);
+        writer.and_then(|mut writer| events.iter().try_for_each(|event| writer.on(event))).map_err(not_written)?;
+        journals.push(journal);
+    }
+    reports.finish(Arc::new(Run::from_events(events.to_vec())), &journals, |_| course.exit(Exit::NothingRan, 0))
+}
+
+/// What becomes of an earlier run's journal where this one has nothing to write into it.
+fn stays(journal: &Path) -> String {
+    format!(
+        "vfiospec: {0} is of an earlier run, and stays as it is; `vfiospec report {0}` reports on that",
+        journal.display()
+    )
+}
+
+/// Takes the events of one run.
+pub struct Output {
+    pub(super) journal_path: PathBuf,
+    reports: Reports,
+    /// Opened with the first event: until then what an earlier run left stays.
+    journal: Option<journal::Writer>,
+    progress: Progress,
+    /// What happened, without the texts of results: those are in the journal.
+    events: Vec<Event>,
+    /// How many of the events are of an earlier part of the run.
+    before: usize,
+}
+
+impl Output {
+    /// Notes where everything goes, and finds what cannot be written. Files change with the first event only.
+    pub fn create(outputs: &Outputs, journal: &Path, resumed: Option<&Resumed>) -> Result<Output, Failure> {
+        let reports = outputs.reports(journal)?;
+        let mut progress = Progress::stderr(outputs.verbose);
+        let past = resumed.map(|resumed| resumed.events.as_slice()).unwrap_or_default();
+        past.iter().for_each(|event| progress.recall(event));
+        Ok(Output {
+            journal_path: journal.to_owned(),
+            reports: reports.clone(),
+            journal: None,
+            progress,
+            before: past.len(),
+            events: past.iter().cloned().map(without_texts).collect(),
+        })
+    }
+
+    /// One event, to the journal first; a call that was made is only shown.
+    pub fn on(&mut self, event: Event) -> io::Result<()> {
+        let is_kept = !matches!(event, Event::Called { .. });
+        if is_kept {
+            self.journal()?.on(&event)?;
+        }
+        self.progress.on(&event);
+        if is_kept {
+            self.events.push(without_texts(event));
+        }
+        Ok(())
+    }
+
+    /// The journal, which takes the place of an earlier run's now, or goes on.
+    fn journal(&mut self) -> io::Result<&mut journal::Writer> {
+        if self.journal.is_none() {
+            self.reports.remove_earlier();
+            let opened = match self.before {
+                0 => journal::Writer::create(&self.journal_path),
+                _ => journal::Writer::go_on(&self.journal_path),
+            };
+            self.journal = Some(opened?);
+        }
+        Ok(self.journal.as_mut().expect("opened just now"))
+    }
+
+    /// A line for the person who watches.
+    pub fn say(&mut self, line: &str) {
+        self.progress.say(line);
+    }
+
+    /// Whether the run has told its end.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.now().last(), Some(Event::RunFinished(_)))
+    }
+
+    /// What happened in this part of the run.
+    fn now(&self) -> &[Event] {
+        &self.events[self.before..]
+    }
+
+    /// Whether nothing has happened.
+    pub fn is_empty(&self) -> bool {
+        self.now().is_empty()
+    }
+
+    /// The case that has begun and not ended, since the run began or went on.
+    pub fn running(&self) -> Option<u32> {
+        for event in self.now().iter().rev() {
+            match event {
+                Event::CaseStarted { case } => return Some(*case),
+                Event::CaseAttempted(_) => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// All that happened so far; of results no more than verdict, time and whether the host died.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Makes the reports of what the journal holds and prints the summary; returns the exit code of the run.
+    pub fn finish(self, course: &Course) -> Result<Exit, Failure> {
+        self.progress.clear();
+        let text = match self.journal {
+            Some(journal) => Ok(journal.into_text()),
+            None => journal::Text::open(&self.journal_path),
+        };
+        let run = text.and_then(Run::of).map_err(not_written)?;
+        let judge = |run: &Run| course.exit(run.exit(), run.counts().flaky);
+        self.reports.finish(Arc::new(run), &[&self.journal_path], judge)
+    }
+
+    /// A run came to its end without an event, for this reason or by Ctrl-C. The reports say that none of its cases ran: whoever reads
+    /// them, such as Jenkins, is not to take an earlier run's for this one's. The journal of an earlier run stays. Of a run that was to go
+    /// on, the reports say how far it had come.
+    pub fn not_begun(self, begun: Begun, why: Option<&str>) {
+        self.progress.clear();
+        let stopped = why.map(|why| format!("the run did not begin: {why}"));
+        let end = Event::RunFinished(RunFinished { millis: 0, interrupted: stopped.is_none(), stopped });
+        let planned = begun.planned.into_iter().map(Event::CasePlanned);
+        let run = match self.before {
+            0 => Ok(Run::from_events(iter::once(Event::RunStarted(begun.started)).chain(planned).chain([end]))),
+            _ => journal::Text::open(&self.journal_path).and_then(Run::of),
+        };
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => return eprintln!("vfiospec: {error}"),
+        };
+        for (format, path) in self.reports.write(&Arc::new(run)).0 {
+            eprintln!("vfiospec: the {format} says that nothing was run now: {}", path.display());
+        }
+        if self.before == 0 && self.journal_path.exists() {
+            eprintln!("{}", stays(&self.journal_path));
+        }
+    }
+}
+
+/// What a run would have begun with.
+pub struct Begun {
+    /// With what and where.
+    pub started: RunStarted,
+    /// Its cases.
+    pub planned: Vec<PlannedCase>,
+}
+
+impl Begun {
+    /// The cases of a schedule, in the order of the plan.
+    pub fn new(started: RunStarted, plan: &Plan, schedule: &Schedule) -> Begun {
+        let mut order = schedule.order.clone();
+        order.sort_unstable();
+        Begun { started, planned: order.into_iter().map(|case| plan.cases[case as usize].id.clone()).collect() }
+    }
+}
+
+fn without_texts(event: Event) -> Event {
+    match event {
+        Event::CaseFinished(CaseResult { case, verdict, micros, died, .. }) => {
+            Event::CaseFinished(CaseResult { micros, died, ..CaseResult::new(case, verdict, Default::default()) })
+        }
+        other => other,
+    }
+}

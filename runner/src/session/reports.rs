@@ -1,0 +1,204 @@
+//! Where results go: the reports that a run or `report` writes.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+use super::Failure;
+use crate::{
+    model::Exit,
+    report::{
+        file::{self, write_atomic},
+        format::{FORMATS, Format},
+        journal,
+        run::Run,
+        summary,
+        terminal::Terminal,
+    },
+};
+
+/// Where the journal is unless the user says otherwise.
+pub const JOURNAL: &str = "reports/out/journal.jsonl";
+
+/// Where results go, as `run` and `lab run` take it.
+#[derive(Debug, Clone, Args)]
+#[command(mut_arg("junit", |option| option.default_value("reports/out/junit.xml")))]
+pub struct Outputs {
+    #[command(flatten)]
+    reports: Reports,
+
+    /// Where to write the journal: every event as a line of JSON, from which all reports are made [default: reports/out/journal.jsonl]
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// Print a line for every case, not only for failures
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl Outputs {
+    /// The journal: that of the run that is resumed, or where `--journal` says.
+    pub fn journal(&self, resumed: Option<&Path>) -> Result<PathBuf, Failure> {
+        match (&self.journal, resumed) {
+            (Some(journal), Some(resumed)) if place(journal) != place(resumed) => {
+                let what = format!("--resume goes on in {}, not in {}", resumed.display(), journal.display());
+                Err(Failure::usage(what, "leave --journal out: a run that goes on is told in its own journal"))
+            }
+            (_, Some(path)) => Ok(path.to_owned()),
+            (Some(path), None) => Ok(path.clone()),
+            (None, None) => Ok(JOURNAL.into()),
+        }
+    }
+
+    /// The reports, once it is known that they and the journal can be written: better found before an hour's run than after it. Changes no
+    /// file: what is there is an earlier run's, and a mistake is no reason to lose it.
+    pub(super) fn reports(&self, journal: &Path) -> Result<&Reports, Failure> {
+        if journal.as_os_str() == "-" {
+            return Err(Failure::usage(
+                "the journal cannot go to the standard output: the reports are made of what is read back from it",
+                "name a file with --journal; `--json -` prints the results for a program",
+            ));
+        }
+        no_scenario(journal)?;
+        self.reports.check(&[journal])?;
+        journal::Writer::probe(journal).map_err(|error| not_written(error).help("name another file with --journal"))?;
+        for (format, path) in self.reports.files() {
+            let help = format!("name another file with --{}", format.option);
+            file::probe(path).map_err(|error| not_written(error).help(help))?;
+        }
+        Ok(&self.reports)
+    }
+}
+
+/// Which reports to write, and where: an option for each of [`FORMATS`]. `-` is the standard output.
+#[derive(Debug, Clone)]
+pub struct Reports(Vec<(&'static Format, PathBuf)>);
+
+impl Args for Reports {
+    fn augment_args(command: Command) -> Command {
+        let option = |format: &Format| {
+            let option = Arg::new(format.option).long(format.option).value_name("FILE").help(format.help);
+            option.value_parser(value_parser!(PathBuf))
+        };
+        command.args(FORMATS.iter().map(option))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Reports {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Reports, clap::Error> {
+        let asked = |format: &'static Format| Some((format, matches.get_one::<PathBuf>(format.option)?.clone()));
+        Ok(Reports(FORMATS.iter().filter_map(asked).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Reports {
+    /// Refuses what does not fit together: `journals` must survive, and so must scenarios.
+    pub fn check(&self, journals: &[&Path]) -> Result<(), Failure> {
+        // `-` is the standard input among journals.
+        let files = journals.iter().filter(|path| path.as_os_str() != "-");
+        let mut named: Vec<(&str, &Path)> = files.map(|path| ("journal", *path)).collect();
+        for (format, path) in &self.0 {
+            if let Some((other, _)) = named.iter().find(|(_, known)| place(known) == place(path)) {
+                let what = format!("--{} and --{other} both name {}", format.option, path.display());
+                return Err(Failure::usage(what, "give each a file of its own"));
+            }
+            named.push((format.option, path));
+        }
+        self.0.iter().try_for_each(|(_, path)| no_scenario(path))
+    }
+
+    /// Removes what an earlier run left, so that nobody takes it for the new run's if that is killed.
+    pub(super) fn remove_earlier(&self) {
+        for (_, path) in self.files().filter(|(_, path)| path.is_file()) {
+            let _ = std::fs::remove_file(path); // it is written over at the end
+        }
+    }
+
+    /// Those that do not go to the standard output.
+    fn files(&self) -> impl Iterator<Item = (&'static Format, &Path)> {
+        let all = self.0.iter().map(|(format, path)| (*format, path.as_path()));
+        all.filter(|(_, path)| path.as_os_str() != "-")
+    }
+
+    /// Writes them. Says on standard error which cannot be written, and returns those that were, and whether all were.
+    pub(super) fn write(&self, run: &Arc<Run>) -> (Vec<(&'static str, &Path)>, Exit) {
+        let mut files: Vec<(&str, &Path)> = Vec::new();
+        let mut exit = Exit::Ok;
+        for (format, path) in &self.0 {
+            let written = if path.as_os_str() == "-" {
+                to_stdout(|out| (format.write)(run, out))
+            } else {
+                let written = write_atomic(path, |out| (format.write)(run, out)).map_err(not_written);
+                written.map(|()| files.push((format.name, path)))
+            };
+            if let Err(failure) = written {
+                eprintln!("vfiospec: {failure}");
+                exit = failure.exit;
+            }
+        }
+        (files, exit)
+    }
+
+    /// Writes the reports and prints the summary; returns the exit code that `judge` finds for the run.
+    pub fn finish(&self, run: Arc<Run>, journals: &[&Path], judge: impl FnOnce(&Run) -> Exit) -> Result<Exit, Failure> {
+        let (mut files, written) = self.write(&run);
+        let stdout_is_taken = self.files().count() < self.0.len();
+        files.extend(journals.iter().map(|path| ("journal", *path)));
+        // What another program reads is kept clean: the summary goes beside it.
+        let terminal = if stdout_is_taken { Terminal::detect(&io::stderr()) } else { Terminal::detect(&io::stdout()) };
+        let text = summary::render(&run, &terminal, &files).map_err(not_written)?;
+        if stdout_is_taken {
+            eprint!("{text}");
+        } else {
+            print(&text)?;
+        }
+        Ok(if written == Exit::Ok { judge(&run) } else { written })
+    }
+}
+
+/// Prints what a verb was asked for.
+pub fn print(text: &str) -> Result<(), Failure> {
+    to_stdout(|out| out.write_all(text.as_bytes()))
+}
+
+fn to_stdout(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match content(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(not_written(format!("failed to write to the standard output: {error}")))
+        }
+        _ => Ok(()), // nobody reads on after `vfiospec list | head`
+    }
+}
+
+/// A report or a journal was not written.
+pub(super) fn not_written(what: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::ReportNotWritten, what)
+}
+
+/// The same for two names of one file.
+fn place(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).ok()
+}
+
+/// Refuses to write over a scenario.
+fn no_scenario(file: &Path) -> Result<(), Failure> {
+    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        let what = format!("{} looks like a scenario, and would be overwritten", file.display());
+        return Err(Failure::usage(what, "a report ends in .xml, .html, .tap or .json, a journal in .jsonl"));
+    }
+    Ok(())
+}

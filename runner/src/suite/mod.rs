@@ -1,0 +1,11 @@
+//! From the paths that a user names to scenarios that are known to be right.
+
+mod error;
+mod find;
+mod selection;
+mod text;
+
+pub use error::{Error, Problem};
+pub use find::{Manifests, collect};
+pub use selection::{Checked, Selection, packs_elsewhere};
+pub use text::Text;

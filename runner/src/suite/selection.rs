@@ -1,0 +1,242 @@
+//! Which scenarios a command is about.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{
+    Error, Manifests, Problem, Text, collect,
+    find::{self, MANIFEST, Unread, name_in},
+};
+use crate::{
+    language::{self, Loaded, Packs, Scalar, did_you_mean, join},
+    model::code::Code,
+    sanitize,
+};
+
+/// Where scenarios are unless the user says otherwise.
+const PATH: &str = "scenarios";
+
+/// Scenarios that are right, and the packs that they may call.
+pub type Checked = (Vec<Loaded>, Packs);
+
+/// Which scenarios, as every verb takes it.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Scenario files, or folders of them
+    #[arg(value_name = "PATH", default_value = PATH)]
+    pub paths: Vec<PathBuf>,
+
+    /// A pack besides those among the paths and in `scenarios`: its folder
+    #[arg(long = "pack", value_name = "FOLDER")]
+    pack_folders: Vec<PathBuf>,
+
+    /// Set a variable of the scenarios, in place of the value in the file
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
+    pub vars: Vec<(String, String)>,
+}
+
+fn parse_var(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if language::Name::is_valid(name) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE, such as size=2MiB".to_owned()),
+    }
+}
+
+impl Selection {
+    /// One file, and packs besides its own.
+    pub fn of(file: &Path, packs: &[PathBuf]) -> Selection {
+        Selection { paths: vec![file.to_owned()], pack_folders: packs.to_vec(), vars: Vec::new() }
+    }
+
+    /// Reads the files. Of files that cannot be read, the error also says what is wrong with the others.
+    pub fn read(&self) -> Result<Vec<Text>, Error> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            let other = if *path == Path::new(PATH) { "`.` is this folder" } else { "such as `scenarios/`" };
+            let separator = if *path == Path::new(PATH) { ":" } else { "," };
+            let help = format!("name a scenario file or a folder with some{separator} {other}");
+            collect(path, &mut files).map_err(|(at, error)| unreadable(&at, &error, &help))?;
+        }
+        if files.is_empty() {
+            let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+            let file = paths.join(", ");
+            let message = format!("no scenario (*.yaml, *.yml) below {file}");
+            let help = Some("`vfiospec new scenario FILE` writes one to start from".to_owned());
+            return Err(Problem { code: Code::NoScenario, file, message, help }.into());
+        }
+        let mut found = Manifests::default();
+        for folder in &self.pack_folders {
+            packs_below(folder, true, &mut found)?;
+        }
+        let (manifests, scenarios): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.into_iter().partition(|file| file.file_name().is_some_and(|name| name == MANIFEST));
+        for file in manifests {
+            found.add(file);
+        }
+        let belongs: Vec<Option<usize>> = scenarios.iter().map(|file| found.of(file)).collect();
+        let scenarios: Vec<_> = scenarios.into_iter().map(|file| (find::read(&file), file)).collect();
+        // The packs in `scenarios/` are there to be called, and take longer to read than most scenarios.
+        if scenarios.iter().any(|(text, _)| text.as_ref().is_ok_and(|text| find::may_call(text))) {
+            packs_below(Path::new(PATH), false, &mut found)?;
+        }
+        let mut texts = Vec::new();
+        let mut wrong = Error::default();
+        let mut take = |file: &Path, text: Result<String, Unread>| match text {
+            Ok(text) => Some(text),
+            Err(Unread::File(message)) => {
+                let file = file.to_string_lossy().into_owned();
+                wrong.problems.push(Problem { code: Code::Unreadable, file, message, help: None });
+                None
+            }
+            Err(Unread::Text(invalid)) => {
+                wrong.invalid.push(invalid);
+                None
+            }
+        };
+        let mut packs = Vec::new();
+        for (file, _) in &found.files {
+            let name = file.display().to_string();
+            let text = take(file, find::read(file));
+            packs.push(text.as_ref().map(|text| name_in(text).unwrap_or_else(|| find::pack(file))).unwrap_or_default());
+            let pack = packs[packs.len() - 1].clone();
+            texts.extend(text.map(|text| Text { pack, name: name.clone(), text, manifest: Some(name) }));
+        }
+        for ((text, file), manifest) in scenarios.into_iter().zip(belongs) {
+            let pack = manifest.map_or_else(|| find::pack(&file), |index| packs[index].clone());
+            let manifest = manifest.map(|index| found.files[index].0.display().to_string());
+            let text = take(&file, text);
+            texts.extend(text.map(|text| Text { pack, name: file.display().to_string(), text, manifest }));
+        }
+        if wrong.problems.is_empty() && wrong.invalid.is_empty() {
+            return Ok(texts);
+        }
+        wrong.files = texts.len() + wrong.problems.len() + wrong.invalid.len();
+        if let Err(others) = self.load(&texts) {
+            wrong.problems.extend(others.problems);
+            wrong.invalid.extend(others.invalid);
+        }
+        Err(wrong)
+    }
+
+    /// The command that runs a case of these scenarios again, up to the case and its file: the verb, the words of its own, and what was
+    /// selected here.
+    ///
+    pub fn again(&self, verb: &str, words: impl IntoIterator<Item = String>, texts: &[Text]) -> String {
+        let mut again = format!("vfiospec {verb}");
+        let scenarios = texts.iter().filter(|text| !text.is_manifest());
+        let folders: BTreeSet<String> =
+            scenarios.flat_map(|text| packs_elsewhere(texts, text.manifest.as_deref())).collect();
+        let others = folders.into_iter().flat_map(|folder| ["--pack".to_owned(), folder]);
+        let vars = self.vars.iter().flat_map(|(name, value)| ["--var".to_owned(), format!("{name}={value}")]);
+        for word in words.into_iter().chain(others).chain(vars) {
+            again.push(' ');
+            again.push_str(&sanitize::word(&word));
+        }
+        again
+    }
+
+    /// Reads and checks all texts, and finds everything that is wrong in one go.
+    pub fn load(&self, texts: &[Text]) -> Result<Checked, Error> {
+        let mut scenarios = Vec::new();
+        let packs = self.load_each(texts, |loaded| scenarios.push(loaded))?;
+        Ok((scenarios, packs))
+    }
+
+    /// [`load()`](Self::load) that keeps no scenario but hands out one after the other.
+    pub fn load_each(&self, texts: &[Text], mut take: impl FnMut(Loaded)) -> Result<Packs, Error> {
+        let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
+        let (mut of_files, mut of_cases, mut of_other_kinds) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let (packs, invalid) = Text::load_each(texts, &vars, |loaded| {
+            if !vars.is_empty() {
+                of_files.extend(loaded.scenario.vars.keys().map(str::to_owned));
+                of_other_kinds.extend(self.vars.iter().filter_map(|(name, text)| mistyped(&loaded, name, text)));
+                of_cases.extend(loaded.scenario.cases.iter().flat_map(|case| case.vars.keys()).map(str::to_owned));
+            }
+            take(loaded);
+        });
+        if !invalid.is_empty() {
+            return Err(Error { invalid, files: texts.len(), ..Error::default() });
+        }
+        match self.vars.iter().find_map(|(name, _)| unknown(name, &of_files, &of_cases)) {
+            Some(problem) => Err(problem.into()),
+            None if of_other_kinds.is_empty() => Ok(packs),
+            None => Err(Error { problems: of_other_kinds, ..Error::default() }),
+        }
+    }
+}
+
+/// What is wrong with a text of `--var` that is not of the kind of the value whose place it takes.
+fn mistyped(loaded: &Loaded, name: &str, text: &str) -> Option<Problem> {
+    let (_, default) = loaded.scenario.vars.iter().find(|(known, _)| *known == name)?;
+    if Scalar::in_place_of(default, text).is_some() {
+        return None;
+    }
+    let file = loaded.source.name.clone();
+    let message = format!("failed to read --var {name}={text}: {file} has {default} there");
+    let expected =
+        if matches!(default, Scalar::Bool(_)) { "true or false" } else { "a number or a size, such as 2MiB" };
+    let help = Some(format!("give `{name}` {expected}"));
+    Some(Problem { code: Code::WrongType, file, message, help })
+}
+
+/// The folders of the packs that are found neither in `scenarios` nor from a scenario of the pack `own`.
+pub fn packs_elsewhere(texts: &[Text], own: Option<&str>) -> Vec<String> {
+    let manifests = texts.iter().filter(|text| text.is_manifest()).map(|text| text.name.as_str());
+    let others = manifests.filter(|name| Some(*name) != own && !Path::new(name).starts_with(PATH));
+    others.filter_map(|name| Some(Path::new(name).parent()?.display().to_string())).collect()
+}
+
+/// What is wrong with a variable of `--var` that no scenario has.
+fn unknown(name: &str, of_files: &BTreeSet<String>, of_cases: &BTreeSet<String>) -> Option<Problem> {
+    if of_files.contains(name) {
+        return None;
+    }
+    let names = || of_files.iter().map(String::as_str);
+    let help = match did_you_mean(name, names()) {
+        _ if of_cases.contains(name) => {
+            format!("`{name}` is in the `vars` of a case, which --var does not set: move it to those of the file")
+        }
+        Some(near) => near,
+        None if of_files.is_empty() => "variables are the `vars` of a scenario; there are none".to_owned(),
+        None => format!("there is {}", join(names(), "and")),
+    };
+    let message = format!("no scenario has a variable `{name}`, which --var sets");
+    Some(Problem { code: Code::UnknownVariable, file: String::new(), message, help: Some(help) })
+}
+
+/// A file or folder that cannot be read; `other` says which would do.
+fn unreadable(at: &Path, error: &io::Error, other: &str) -> Problem {
+    let file = at.display().to_string();
+    let (reason, help) = match error.kind() {
+        io::ErrorKind::NotFound => ("there is no such file or folder".to_owned(), Some(other.to_owned())),
+        _ => (error.to_string(), None),
+    };
+    let message = format!("failed to read {file}: {reason}");
+    Problem { code: Code::Unreadable, file, message, help }
+}
+
+/// Adds the packs below a folder; one that was `named` has to have some.
+fn packs_below(folder: &Path, named: bool, found: &mut Manifests) -> Result<(), Problem> {
+    if !named && !folder.is_dir() {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    collect(folder, &mut files)
+        .map_err(|(at, error)| unreadable(&at, &error, "name a pack's folder, or one with packs in it"))?;
+    files.retain(|file| file.file_name().is_some_and(|name| name == MANIFEST));
+    if named && files.is_empty() {
+        let file = sanitize::line(&folder.to_string_lossy());
+        let help = Some(format!("a pack is a folder with a {MANIFEST} in it"));
+        let message = format!("there is no pack in {file}");
+        return Err(Problem { code: Code::NoPack, file, message, help });
+    }
+    for file in files {
+        found.add(file);
+    }
+    Ok(())
+}
