@@ -124,7 +124,7 @@ impl<T: JsonSchema> JsonSchema for Dynamic<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let literal = generator.subschema_for::<T>();
         let expression = generator.subschema_for::<Expression>();
-        json_schema!({ "description": "The value itself, or an expression that gives it.", "anyOf": [literal, expression] })
+        json_schema!({ "description": "The value itself, or an expression for it.", "anyOf": [literal, expression] })
     }
 }
 

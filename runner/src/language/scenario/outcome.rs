@@ -177,7 +177,7 @@ impl JsonSchema for Outcome {
         let errno = generator.subschema_for::<ErrnoName>();
         let reported = generator.subschema_for::<Reported>();
         json_schema!({
-            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; `either`: it succeeds or fails; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports so many bytes.",
+            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; `either`: it succeeds or fails; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports this many bytes.",
             "anyOf": [
                 { "enum": ["ok", "fails", "either"] },
                 errno,

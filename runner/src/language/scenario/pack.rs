@@ -22,7 +22,7 @@ keys! {
         /// The pack's name; reports know its cases by it.
         #[schemars(example = &"acme_nic")]
         pub name: Name,
-        /// What it is about, in a sentence.
+        /// What it is for, in one sentence.
         #[schemars(example = &"The 40G cards of Acme.")]
         pub summary: Option<String>,
         /// Who answers for it.
@@ -42,8 +42,8 @@ keys! {
         /// Values by name for all procedures, such as the offsets of registers.
         #[schemars(example = serde_json::json!({ "CTRL": "0x0" }))]
         pub vars: Ordered<Scalar> = empty,
-        /// Memory of the pack's own that its procedures share, such as a ring of descriptors. It is made at the first call in a case, and kept
-        /// until the case ends.
+        /// Memory of the pack that its procedures share, such as a ring of descriptors. It is allocated at the first call in
+        /// a case, and kept until the case ends.
         #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
         pub regions: Ordered<Region> = empty,
         /// Conditions by name, for `requires` of its scenarios and their cases.
@@ -100,7 +100,7 @@ keys! {
         /// What it does, in a sentence.
         #[schemars(example = &"Have the device copy memory by DMA.")]
         pub summary: String,
-        /// For which of the pack's devices; all unless given.
+        /// Which of the pack's devices it is for. The default is all.
         #[schemars(example = ["nic"])]
         pub devices: Option<Vec<Name>>,
         /// What it takes.

@@ -19,7 +19,7 @@ keys! {
     #[derive(Serialize)]
     #[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
     pub struct Region {
-        /// What is behind the addresses.
+        /// What kind of memory it is.
         pub memory: Memory,
         /// The length in bytes. Required, except for a BAR and for `memory: shared`, where the default is the rest of the BAR or of the other
         /// region.
@@ -55,7 +55,7 @@ keys! {
     }
 }
 
-/// What is behind a region's addresses.
+/// The kind of memory of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Memory {

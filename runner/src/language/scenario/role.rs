@@ -30,7 +30,7 @@ keys! {
         /// What it can do: all of these.
         #[schemars(example = ["flr", "msix"])]
         pub capabilities: Option<Vec<Capability>>,
-        /// It has a BAR of memory of at least so many bytes.
+        /// It has a memory BAR of at least this many bytes.
         #[schemars(example = "1MiB")]
         pub bar: Option<Size>,
     }

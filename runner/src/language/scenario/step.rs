@@ -184,7 +184,7 @@ impl JsonSchema for Step {
         let (name, outcome) = (generator.subschema_for::<Name>(), generator.subschema_for::<ByBackend<Outcome>>());
         let others = serde_json::json!({
             "device": {
-                "description": "On which of the case's `devices`; on its own one unless given. Not for the verbs that map memory, which is for all of them.",
+                "description": "Which of the case's `devices` the step is on. The default is the case's own device. Not for the verbs that map memory, which is for all of them.",
                 "examples": ["second"],
                 "allOf": [name],
             },
@@ -202,7 +202,7 @@ impl JsonSchema for Step {
         });
         keys.extend(others.as_object().expect("it is one").clone());
         json_schema!({
-            "description": "One step: exactly one verb, what is expected of it, and under which name its result is kept.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` look at what was done, `fill` prepares it, `repeat` and `parallel` hold further steps; all others call the kernel or the device.",
+            "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat` and `parallel` contain more steps, and all others call the kernel or the device.",
             "type": "object",
             "additionalProperties": false,
             "properties": keys,

@@ -12,7 +12,7 @@
 ///     pub struct Map {
 ///         /// The region's name.
 ///         pub region: Name,
-///         /// Where in the region to begin, in bytes.
+///         /// Where in the region to start, in bytes.
 ///         #[schemars(with = "Dynamic<Offset>")]
 ///         pub offset: Option<Dynamic<Size>> as Offset::read,
 ///         /// Words.

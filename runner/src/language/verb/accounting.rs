@@ -7,7 +7,7 @@ takes!(Accounting(NoArguments));
 
 impl Known for Accounting {
     const ABOUT: About = About {
-        does: "Ask how much memory the process has locked and pinned; takes nothing. Saves `locked` (VmLck, which TYPE1 \
+        does: "Read how much memory the process has locked and pinned; takes nothing. Saves `locked` (VmLck, which TYPE1 \
             counts) and `pinned` (VmPin, which IOMMUFD counts), in bytes.",
         examples: &["null"],
         saves: Saves::Fields(&["locked", "pinned"]),

@@ -10,7 +10,7 @@ keys! {
     /// What `allow_iovas` takes.
     #[derive(Serialize)]
     pub struct AllowIovas {
-        /// The address space; the device's own unless given.
+        /// The address space. The default is the device's own.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
         /// The ranges that the kernel may choose from; none for all.
@@ -36,7 +36,7 @@ keys! {
 
 impl Known for AllowIovas {
     const ABOUT: About = About {
-        does: "Say which IOVAs the kernel may choose.",
+        does: "Limit which IOVAs the kernel may choose.",
         examples: &[r#"{ ranges: [{ start: 1GiB, last: "{{ 2 * GiB - 1 }}" }] }"#],
         iommufd: true,
         ..About::CALL

@@ -11,7 +11,7 @@ keys! {
     #[derive(Default, Serialize)]
     #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
     pub struct Attach {
-        /// The address space or page table; the device's own address space unless given.
+        /// The address space or page table. The default is the device's own address space.
         #[schemars(example = &"other", example = 0xffff_ffff_u32)]
         pub to: Option<Object>,
     }
@@ -19,8 +19,7 @@ keys! {
 
 impl Known for Attach {
     const ABOUT: About = About {
-        does: "Attach the device to an address space or a page table, in place of the one that it is attached to. Saves \
-            `id`, that of its page table. After the case the device is attached to its own again.",
+        does: "Attach the device to an address space or a page table instead of its current one. Saves `id`, that of its page table. After the case the device is attached to its own address space again.",
         examples: &["{ to: other }"],
         saves: Saves::Fields(&["id"]),
         makes_object: true,

@@ -49,8 +49,7 @@ impl JsonSchema for Call {
 
 impl Known for Call {
     const ABOUT: About = About {
-        does: "Run a procedure that a pack has for the device; `with` says what it takes. Saves what the procedure gives. \
-            Where no pack has it for the device, the case is skipped.",
+        does: "Run a procedure that a pack has for the device, with the arguments in `with`. Saves what the procedure returns. If no pack has it for the device, the case is skipped.",
         examples: &["dma_copy"],
         saves: Saves::Varies,
         expects: Expects::Nothing("what is expected of each call of the kernel is up to the procedure"),

@@ -18,7 +18,7 @@ keys! {
         /// The region's name.
         #[schemars(example = &"buffer")]
         pub region: Name,
-        /// Where in the region to begin, in bytes.
+        /// Where in the region to start, in bytes.
         #[schemars(example = "4KiB", extend("default" = 0))]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Option<Dynamic<Size>> as Offset::read,
@@ -28,7 +28,7 @@ keys! {
         /// The region that it has to be like.
         #[schemars(example = &"source")]
         pub with: Option<Name>,
-        /// Where in the other region to begin, in bytes; by default as far in as in this one.
+        /// Where in the other region to start, in bytes. The default is the same offset as in this one.
         #[schemars(example = "4KiB")]
         #[schemars(with = "Dynamic<Offset>")]
         pub with_offset: Option<Dynamic<Size>> as Offset::read,

@@ -28,7 +28,7 @@ keys! {
 
 impl Known for ConfigWrite {
     const ABOUT: About = About {
-        does: "Write a register of the configuration space. The device is opened anew after the case.",
+        does: "Write a register of the configuration space. The device is restored after the case.",
         examples: &[r#"{ offset: "0x4", value: "0x6" }"#],
         device: true,
         ..About::CALL

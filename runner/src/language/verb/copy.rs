@@ -14,7 +14,7 @@ keys! {
         #[schemars(example = "{{ m.iova }}")]
         #[schemars(with = "Dynamic<Iova>")]
         pub from_iova: Dynamic<Size> as Iova::read,
-        /// The address space that it is mapped in; the device's own unless given.
+        /// The address space that it is mapped in. The default is the device's own.
         #[schemars(example = &"other")]
         pub from_ioas: Option<Object>,
         /// How many bytes.
@@ -25,7 +25,7 @@ keys! {
         /// What the device may do there.
         #[schemars(extend("default" = "read_write"))]
         pub access: Option<Access>,
-        /// The address space to map it in too; the device's own unless given.
+        /// The address space to map it in. The default is the device's own.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
     }
@@ -33,7 +33,7 @@ keys! {
 
 impl Known for IoasCopy {
     const ABOUT: About = About {
-        does: "Map what is mapped already once more: elsewhere, in another address space, with other rights. Saves `iova` \
+        does: "Map an existing mapping a second time: at another IOVA, in another address space, or with other rights. Saves `iova` \
             and `size`.",
         examples: &[r#"{ from_iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["iova", "size"]),

@@ -7,8 +7,7 @@ takes!(DeviceInfo(NoArguments));
 
 impl Known for DeviceInfo {
     const ABOUT: About = About {
-        does: "Ask what the device is; takes nothing. Saves `regions`, `irqs` (how many kinds of each), and whether it \
-            `resets`.",
+        does: "Read what the device is; takes nothing. Saves `regions` and `irqs` (how many kinds of each), and whether it `resets`.",
         examples: &["null"],
         saves: Saves::Fields(&["regions", "irqs", "resets"]),
         device: true,

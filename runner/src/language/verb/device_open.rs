@@ -6,7 +6,7 @@ use super::about::{About, Keys, Known, Saves, Stands, Takes};
 use crate::language::{Template, keys};
 
 keys! {
-    /// A device to open behind the case's backend.
+    /// A device to open on the case's backend.
     #[derive(Default, Serialize)]
     #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
     pub struct DeviceOpen {
@@ -19,7 +19,7 @@ keys! {
 
 impl Known for DeviceOpen {
     const ABOUT: About = About {
-        does: "Open the device behind the case's backend, together with what the case has open already. Only with `fixture: \
+        does: "Open the device on the case's backend, in the address space of the devices that are already open. Only with `fixture: \
             none`. Saves how many vectors of `intx`, `msi` and `msix` it has, and whether it `resets`.",
         examples: &["{ token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }"],
         saves: Saves::Fields(&["intx", "msi", "msix", "resets"]),

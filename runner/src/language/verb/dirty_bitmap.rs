@@ -24,7 +24,7 @@ keys! {
         /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
         #[schemars(example = &"table")]
         pub hwpt: Option<Object>,
-        /// Whether dirty pages stay dirty; backend iommufd only. Else all are clean once they are told.
+        /// Whether dirty pages stay dirty; backend iommufd only. Otherwise reading them makes them clean.
         #[schemars(extend("default" = false))]
         pub keep: bool = empty,
     }
@@ -32,8 +32,7 @@ keys! {
 
 impl Known for DirtyBitmap {
     const ABOUT: About = About {
-        does: "Ask which pages the device wrote. Saves `pages`, how many there are, and `dirty`, the IOVAs of those that it \
-            wrote.",
+        does: "Read which pages the device wrote. Saves `pages`, the number of pages, and `dirty`, the IOVAs of those that it wrote.",
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["pages", "dirty"]),
         ..About::CALL

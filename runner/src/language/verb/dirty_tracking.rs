@@ -11,7 +11,7 @@ keys! {
     /// What `dirty_tracking` takes.
     #[derive(Serialize)]
     pub struct DirtyTracking {
-        /// Whether to begin or to end.
+        /// Whether to start or to stop.
         #[schemars(example = true)]
         pub enable: bool,
         /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
@@ -22,7 +22,7 @@ keys! {
 
 impl Known for DirtyTracking {
     const ABOUT: About = About {
-        does: "Begin or end to note which pages the device writes.",
+        does: "Start or stop recording which pages the device writes.",
         examples: &["{ enable: true }"],
         ..About::CALL
     };

@@ -17,7 +17,7 @@ keys! {
         /// The region's name.
         #[schemars(example = &"buffer")]
         pub region: Name,
-        /// Where in the region to begin, in bytes.
+        /// Where in the region to start, in bytes.
         #[schemars(example = "4KiB", extend("default" = 0))]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Option<Dynamic<Size>> as Offset::read,

@@ -21,8 +21,7 @@ keys! {
 
 impl Known for Gone {
     const ABOUT: About = About {
-        does: "Check that the IOMMU's page table holds nothing for a range. Where nothing shows the page table the check \
-            counts as unchecked.",
+        does: "Check that the IOMMU's page table has nothing for a range. If the page table cannot be read, the check counts as unchecked.",
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         device: true,
         ..About::CHECK

@@ -14,7 +14,7 @@ keys! {
     #[derive(Default, Serialize)]
     #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
     pub struct Hwpt {
-        /// The address space that it is a page table of; the device's own unless given.
+        /// The address space of the page table. The default is the device's own.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
         /// What it has to be capable of.
@@ -23,7 +23,7 @@ keys! {
     }
 }
 
-/// What a page table can be made capable of.
+/// What a page table can support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HwptFlag {
@@ -37,7 +37,7 @@ pub enum HwptFlag {
 
 impl Known for Hwpt {
     const ABOUT: About = About {
-        does: "Make a page table of an address space for the device. Saves `id`.",
+        does: "Create a page table in an address space for the device. Saves `id`.",
         examples: &["{ ioas: other }"],
         saves: Saves::Fields(&["id"]),
         makes_object: true,

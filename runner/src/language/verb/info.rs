@@ -7,8 +7,7 @@ takes!(Info(InIoas));
 
 impl Known for Info {
     const ABOUT: About = About {
-        does: "Ask what the IOMMU offers. Saves `page_sizes` (a bitmap; 0 where not told), `dma_avail` and `iova_alignment` \
-            (none where not told).",
+        does: "Read what the IOMMU supports. Saves `page_sizes` (a bitmap; 0 if unknown), `dma_avail` and `iova_alignment` (none if unknown).",
         examples: &["null", "{ ioas: other }"],
         saves: Saves::Fields(&["page_sizes", "dma_avail", "iova_alignment"]),
         ..About::CALL

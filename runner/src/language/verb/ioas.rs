@@ -7,7 +7,7 @@ takes!(Ioas(NoArguments));
 
 impl Known for Ioas {
     const ABOUT: About = About {
-        does: "Make an address space; takes nothing. Saves `id`. What a case makes is destroyed behind it.",
+        does: "Create an address space; takes nothing. Saves `id`. It is destroyed after the case.",
         examples: &["null"],
         saves: Saves::Fields(&["id"]),
         makes_object: true,

@@ -38,10 +38,10 @@ keys! {
         /// `ioas_id` of the open device is `device.ioas`.
         #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
         pub fields: Ordered<Scalar> = empty,
-        /// What its `argsz` or `size` says; the true size unless given.
+        /// The value of its `argsz` or `size`. The default is the true size.
         #[schemars(example = 8)]
         pub size: Option<Dynamic<Size>>,
-        /// Bytes behind the struct: a list of them, or a text, which ends with a 0. Nothing unless given.
+        /// Bytes after the struct: a list of them, or a text, which ends with a 0. The default is nothing.
         pub tail: Tail = empty,
     }
 }
@@ -147,7 +147,7 @@ impl JsonSchema for RequestName {
 
 impl Known for Ioctl {
     const ABOUT: About = About {
-        does: "Any request by its name, with any arguments: too short, too long, unknown flags. Saves `result` and the \
+        does: "Make any request by its name, with any arguments: too short, too long, unknown flags. Saves `result` and the \
             fields that the kernel writes.",
         examples: &["{ request: IOMMU_IOAS_MAP, on: iommu }"],
         saves: Saves::Varies,

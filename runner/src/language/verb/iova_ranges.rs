@@ -7,7 +7,7 @@ takes!(IovaRanges(InIoas));
 
 impl Known for IovaRanges {
     const ABOUT: About = About {
-        does: "Ask which IOVAs may be used. Saves a list of `start` and `last`, sorted.",
+        does: "Read which IOVAs may be used. Saves a list of `start` and `last`, sorted.",
         examples: &["null", "{ ioas: other }"],
         saves: Saves::List,
         ..About::CALL

@@ -23,7 +23,7 @@ keys! {
 
 impl Known for IrqEnable {
     const ABOUT: About = About {
-        does: "Enable interrupts, each with an event to wait for. The device is opened anew after the case.",
+        does: "Enable interrupts, each with an eventfd to wait for. The device is restored after the case.",
         examples: &["{ index: msi }"],
         device: true,
         ..About::CALL

@@ -7,7 +7,7 @@ takes!(IrqInfo(Interrupts));
 
 impl Known for IrqInfo {
     const ABOUT: About = About {
-        does: "Ask for a kind of interrupt. Saves `count`, how many vectors the device has, and whether it is `maskable`.",
+        does: "Read what the device has of a kind of interrupt. Saves `count`, how many vectors the device has, and whether it is `maskable`.",
         examples: &["{ index: msi }"],
         saves: Saves::Fields(&["count", "maskable"]),
         device: true,

@@ -23,7 +23,7 @@ keys! {
 
 impl Known for IrqTrigger {
     const ABOUT: About = About {
-        does: "Have the kernel act as if an interrupt had arrived.",
+        does: "Make the kernel act as if an interrupt had arrived.",
         examples: &["{ index: msi }"],
         device: true,
         ..About::CALL

@@ -18,7 +18,7 @@ keys! {
         #[schemars(example = 0, extend("default" = 0))]
         #[schemars(with = "Dynamic<Number>")]
         pub vector: Option<Dynamic<Size>> as Number::read,
-        /// How long to wait for it, after which the step gives ETIMEDOUT; `0s` only looks.
+        /// How long to wait for it before the step fails with ETIMEDOUT. `0s` only checks.
         #[schemars(example = &"100ms", extend("default" = "1s"))]
         pub timeout: Option<Duration>,
     }
@@ -26,7 +26,7 @@ keys! {
 
 impl Known for IrqWait {
     const ABOUT: About = About {
-        does: "Wait for an interrupt that was enabled. Saves `count`, how often it came since the last wait, or ETIMEDOUT.",
+        does: "Wait for an interrupt that was enabled. Saves `count`, how often it arrived since the last wait, or fails with ETIMEDOUT.",
         examples: &["{ index: msi }"],
         saves: Saves::Fields(&["count"]),
         device: true,

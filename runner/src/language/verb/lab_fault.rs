@@ -30,8 +30,7 @@ pub enum LabFault {
 
 impl Known for LabFault {
     const ABOUT: About = About {
-        does: "Break the lab's guest or the process that runs the case, to see that the run survives it. An error anywhere \
-            but in the lab.",
+        does: "Break the lab's guest or the process that runs the case, to test that the run survives it. An error outside the lab.",
         examples: &["panic"],
         is_followed: false,
         ..About::CALL

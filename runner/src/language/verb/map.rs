@@ -18,14 +18,14 @@ keys! {
         /// How many bytes; by default the whole region from `offset` on.
         #[schemars(example = "4KiB")]
         pub size: Option<Dynamic<Size>>,
-        /// Where in the region to begin, in bytes.
+        /// Where in the region to start, in bytes.
         #[schemars(example = "4KiB", extend("default" = 0))]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Option<Dynamic<Size>> as Offset::read,
         /// What the device may do.
         #[schemars(extend("default" = "read_write"))]
         pub access: Option<Access>,
-        /// The address space to map in: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+        /// The address space to map in: one that an `ioas` step saved. The default is the device's own. Backend iommufd only.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
     }

@@ -11,7 +11,7 @@ keys! {
     /// What `map_file` takes.
     #[derive(Serialize)]
     pub struct MapFile {
-        /// The region's name: one with a file behind it, of `memory: memfd`, `file` or `dmabuf`.
+        /// The name of a region that has a file: `memory: memfd`, `file` or `dmabuf`.
         #[schemars(example = &"buffer")]
         pub region: Name,
         /// The IOVA to map at, or `kernel`; by default the next free one that the device may use.
@@ -19,14 +19,14 @@ keys! {
         /// How many bytes; by default the whole region from `offset` on.
         #[schemars(example = "4KiB")]
         pub size: Option<Dynamic<Size>>,
-        /// Where in the region's file to begin, in bytes.
+        /// Where in the region's file to start, in bytes.
         #[schemars(example = "4KiB", extend("default" = 0))]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Option<Dynamic<Size>> as Offset::read,
         /// What the device may do.
         #[schemars(extend("default" = "read_write"))]
         pub access: Option<Access>,
-        /// The address space to map in: one that an `ioas` step saved; the device's own unless given.
+        /// The address space to map in: one that an `ioas` step saved. The default is the device's own.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
     }
@@ -34,7 +34,7 @@ keys! {
 
 impl Known for MapFile {
     const ABOUT: About = About {
-        does: "Map a region's file rather than its address: of a `memfd`, a `file` or a `dmabuf`. Saves `iova` and `size`. \
+        does: "Map the file of a region instead of its address: a `memfd`, a `file` or a `dmabuf`. Saves `iova` and `size`. \
             Linux 6.13.",
         examples: &["{ region: buffer }"],
         saves: Saves::Fields(&["iova", "size"]),

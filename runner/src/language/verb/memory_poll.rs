@@ -23,7 +23,7 @@ keys! {
         pub offset: Dynamic<Size> as Offset::read,
         /// How wide it is.
         pub bits: Bits = default,
-        /// Which of its bits are looked at; all unless given.
+        /// Which of its bits are compared. The default is all.
         #[schemars(example = "0x1")]
         #[schemars(with = "Dynamic<Number>")]
         pub mask: Option<Dynamic<Size>> as Number::read,
@@ -31,7 +31,7 @@ keys! {
         #[schemars(example = "0x1")]
         #[schemars(with = "Dynamic<Number>")]
         pub is: Dynamic<Size> as Number::read,
-        /// How long to wait for it, after which the step gives ETIMEDOUT.
+        /// How long to wait for it before the step fails with ETIMEDOUT.
         #[schemars(example = &"100ms", extend("default" = "1s"))]
         pub timeout: Option<Duration>,
     }
@@ -39,7 +39,7 @@ keys! {
 
 impl Known for MemoryPoll {
     const ABOUT: About = About {
-        does: "Read a number from memory until the device has written a value there. Saves `value`, or ETIMEDOUT.",
+        does: "Read a number from memory until the device has written a value there. Saves `value`, or fails with ETIMEDOUT.",
         examples: &[r#"{ region: ring, offset: "0xc", is: "0x1" }"#],
         saves: Saves::Fields(&["value"]),
         fixture: Stands::Anywhere,

@@ -16,7 +16,7 @@ keys! {
         /// The region's name.
         #[schemars(example = &"ring")]
         pub region: Name,
-        /// Where in the region it goes, in bytes.
+        /// Where in the region to write it, in bytes.
         #[schemars(example = "0x8")]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Dynamic<Size> as Offset::read,

@@ -13,7 +13,7 @@ keys! {
         /// The file: `device` of the open device, or the name that an `open` was saved under.
         #[schemars(example = &"device")]
         pub on: Name,
-        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        /// Where in the file, in bytes. A region of the device starts at the `offset` that `region_info` saves.
         #[schemars(example = "{{ bar0.offset }}")]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Dynamic<Size> as Offset::read,
@@ -26,7 +26,7 @@ keys! {
         /// Whether the mapping is this process' own (MAP_PRIVATE), and not shared with the device.
         #[schemars(extend("default" = false))]
         pub private: bool = empty,
-        /// Read a register of so many bits at the start of what was mapped; none unless given.
+        /// Read a register of this many bits at the start of the mapping. Nothing is read by default.
         pub bits: Option<Bits>,
     }
 }

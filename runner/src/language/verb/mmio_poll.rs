@@ -25,7 +25,7 @@ keys! {
         pub offset: Dynamic<Size> as Offset::read,
         /// How wide it is.
         pub bits: Bits = default,
-        /// Which of its bits are looked at; all unless given.
+        /// Which of its bits are compared. The default is all.
         #[schemars(example = "0x1")]
         #[schemars(with = "Dynamic<Number>")]
         pub mask: Option<Dynamic<Size>> as Number::read,
@@ -33,7 +33,7 @@ keys! {
         #[schemars(example = "0x0")]
         #[schemars(with = "Dynamic<Number>")]
         pub is: Dynamic<Size> as Number::read,
-        /// How long to wait for it, after which the step gives ETIMEDOUT.
+        /// How long to wait for it before the step fails with ETIMEDOUT.
         #[schemars(example = &"100ms", extend("default" = "1s"))]
         pub timeout: Option<Duration>,
     }
@@ -41,7 +41,7 @@ keys! {
 
 impl Known for MmioPoll {
     const ABOUT: About = About {
-        does: "Read a register in a BAR until it has a value. Saves `value`, or ETIMEDOUT.",
+        does: "Read a register in a BAR until it has a value. Saves `value`, or fails with ETIMEDOUT.",
         examples: &[r#"{ bar: 0, offset: "0x98", is: "0x0" }"#],
         saves: Saves::Fields(&["value"]),
         device: true,

@@ -33,7 +33,7 @@ keys! {
 
 impl Known for MmioWrite {
     const ABOUT: About = About {
-        does: "Write a register in a BAR, through a mapping of it. The device is opened anew after the case.",
+        does: "Write a register in a BAR, through a mapping of it. The device is restored after the case.",
         examples: &[r#"{ bar: 0, offset: "0x8", value: "0x1" }"#],
         device: true,
         ..About::CALL

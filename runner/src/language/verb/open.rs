@@ -45,8 +45,7 @@ impl File {
 
 impl Known for Open {
     const ABOUT: About = About {
-        does: "Open a file of the kernel; needs `save`. Saves `fd`. With `fixture: none`, for the sequences that a fixture \
-            does by itself.",
+        does: "Open a file of the kernel; needs `save`. Saves `fd`. With `fixture: none`, for what the fixture otherwise does.",
         examples: &["{ file: cdev }"],
         saves: Saves::Fields(&["fd"]),
         device: true,

@@ -15,10 +15,10 @@ keys! {
     pub struct IommuOption {
         /// The option.
         pub name: OptionName,
-        /// The address space that `huge_pages` is of; the device's own unless given. `rlimit_mode` is of the whole IOMMUFD.
+        /// The address space whose `huge_pages` it is. The default is the device's own. `rlimit_mode` is for all of IOMMUFD.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
-        /// The value to give it; without, it is only asked for.
+        /// The value to set. Without it, the option is only read.
         #[schemars(example = 0)]
         #[schemars(with = "Dynamic<Number>")]
         pub set: Option<Dynamic<Size>> as Number::read,
@@ -37,7 +37,7 @@ pub enum OptionName {
 
 impl Known for IommuOption {
     const ABOUT: About = About {
-        does: "Ask for an option of IOMMUFD, or set it. Saves `value`.",
+        does: "Read or set an option of IOMMUFD. Saves `value`.",
         examples: &["{ name: huge_pages }"],
         saves: Saves::Fields(&["value"]),
         iommufd: true,

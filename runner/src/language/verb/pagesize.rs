@@ -24,8 +24,7 @@ keys! {
 
 impl Known for Pagesize {
     const ABOUT: About = About {
-        does: "Check that every leaf of the IOMMU's page table behind a mapped range has this page size. Where nothing \
-            shows the page table the check counts as unchecked; on a backend with `skip_pagesize` it is left out.",
+        does: "Check that every leaf of the IOMMU's page table for a mapped range has this page size. If the page table cannot be read, the check counts as unchecked. On a backend with `skip_pagesize` it is left out.",
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}", is: 2MiB }"#],
         device: true,
         ..About::CHECK

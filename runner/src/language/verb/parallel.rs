@@ -9,13 +9,13 @@ use crate::language::{Diagnostic, Dynamic, Name, Path, Segment, Size, Step, Targ
 use crate::model::code::Code;
 
 keys! {
-    /// Steps to run at the same time, each in a thread of its own: either `branches`, each with steps of its own, or the same `steps`
-    /// several `times` or `on` several devices. All begin at once, and the step ends with the last of them.
+    /// Steps to run at the same time, each in its own thread: either `branches`, each with its own steps, or the same `steps` several
+    /// `times` or `on` several devices. All start at once, and the step ends with the last of them.
     #[derive(Default, Serialize)]
     pub struct Parallel {
         /// Lists of steps, two or more.
         pub branches: Vec<Vec<Step>> = empty,
-        /// How often to run `steps` at the same time: 1 to 64 times; once on each device of `on` unless given.
+        /// How often to run `steps` at the same time: 1 to 64 times. The default is once on each device of `on`.
         #[schemars(example = 4)]
         #[schemars(with = "Dynamic<Number>")]
         pub times: Option<Dynamic<Size>> as Number::read,

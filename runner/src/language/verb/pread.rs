@@ -12,7 +12,7 @@ keys! {
         /// The file: `device` of the open device, or the name that an `open` was saved under.
         #[schemars(example = &"device")]
         pub on: Name,
-        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        /// Where in the file, in bytes. A region of the device starts at the `offset` that `region_info` saves.
         #[schemars(example = "{{ config.offset }}")]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Dynamic<Size> as Offset::read,
@@ -24,8 +24,7 @@ keys! {
 
 impl Known for Pread {
     const ABOUT: About = About {
-        does: "Read bytes of a file in one call, wherever and however many. Saves `bytes`, how many came, and `value`, the \
-            first eight of them, little-endian.",
+        does: "Read bytes of a file in one call, at any offset. Saves `bytes`, how many were read, and `value`, the first eight of them, little-endian.",
         examples: &[r#"{ on: device, offset: "{{ config.offset }}", size: 4 }"#],
         saves: Saves::Fields(&["bytes", "value"]),
         expects: Expects::Bytes,

@@ -15,14 +15,14 @@ keys! {
         /// The file: `device` of the open device, or the name that an `open` was saved under.
         #[schemars(example = &"device")]
         pub on: Name,
-        /// Where in the file, in bytes; a region of the device begins at the `offset` that `region_info` gives.
+        /// Where in the file, in bytes. A region of the device starts at the `offset` that `region_info` saves.
         #[schemars(example = "{{ config.offset + 4 }}")]
         #[schemars(with = "Dynamic<Offset>")]
         pub offset: Dynamic<Size> as Offset::read,
         /// How many bytes, up to 1MiB.
         #[schemars(example = 2)]
         pub size: Dynamic<Size>,
-        /// What to write: a number, little-endian, with zeros behind its eight bytes. It has to fit.
+        /// What to write: a number, little-endian, with zeros after its eight bytes. It must fit.
         #[schemars(example = "0x6")]
         #[schemars(with = "Dynamic<Number>")]
         pub value: Dynamic<Size> as Number::read,
@@ -31,8 +31,7 @@ keys! {
 
 impl Known for Pwrite {
     const ABOUT: About = About {
-        does: "Write bytes to a file in one call. Saves `bytes`, how many were taken. A device that is written to is opened \
-            anew after the case.",
+        does: "Write bytes to a file in one call. Saves `bytes`, how many were written. A device that is written to is restored after the case.",
         examples: &[r#"{ on: device, offset: "{{ config.offset + 4 }}", size: 2, value: "0x6" }"#],
         saves: Saves::Fields(&["bytes"]),
         expects: Expects::Bytes,

@@ -19,7 +19,7 @@ keys! {
 
 impl Known for RegionInfo {
     const ABOUT: About = About {
-        does: "Ask for a region of the device. Saves `size` and, in the device's file, `offset`, in bytes, and whether it \
+        does: "Read what a region of the device is. Saves `size` and, in the device's file, `offset`, in bytes, and whether it \
             is `readable`, `writable` and `mappable`.",
         examples: &["{ region: 7 }"],
         saves: Saves::Fields(&["size", "offset", "readable", "writable", "mappable"]),

@@ -7,7 +7,7 @@ takes!(Reset(NoArguments));
 
 impl Known for Reset {
     const ABOUT: About = About {
-        does: "Reset the device; takes nothing. The device is opened anew after the case.",
+        does: "Reset the device; takes nothing. The device is restored after the case.",
         examples: &["null"],
         device: true,
         ..About::CALL

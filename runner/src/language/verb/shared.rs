@@ -216,7 +216,7 @@ impl JsonSchema for Where {
 }
 
 keys! {
-    /// Which address space; the device's own unless given.
+    /// Which address space. The default is the device's own.
     #[derive(Default, Serialize)]
     #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
     pub struct InIoas {

@@ -17,7 +17,7 @@ keys! {
         /// The length of the range in bytes.
         #[schemars(example = "{{ m.size }}")]
         pub size: Dynamic<Size>,
-        /// The address space: one that an `ioas` step saved; the device's own unless given. Backend iommufd only.
+        /// The address space: one that an `ioas` step saved. The default is the device's own. Backend iommufd only.
         #[schemars(example = &"other")]
         pub ioas: Option<Object>,
     }
@@ -25,7 +25,7 @@ keys! {
 
 impl Known for Unmap {
     const ABOUT: About = About {
-        does: "Unmap a range of IOVAs. Saves `bytes`: how much the kernel says it unmapped.",
+        does: "Unmap a range of IOVAs. Saves `bytes`, the number of bytes that the kernel reports.",
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["bytes"]),
         expects: Expects::Bytes,
