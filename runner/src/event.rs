@@ -83,8 +83,8 @@ pub struct RunStarted {
     /// With `--shuffle`, the seed of the order in which the cases run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<u64>,
-    /// The command that starts the run again, without its selection of cases and its reports. Followed by `--case ID`, it runs one
-    /// case.
+    /// The command that starts the run again, without its paths, its selection of cases and its reports. Followed by the file of a case
+    /// and `--case ID`, it runs that case alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
     /// The lab's IOMMU model, such as `intel-scalable`; missing on a real host.
