@@ -6,12 +6,12 @@ use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
 use crate::language::expression::eval::{self, Name as Needed};
-use crate::language::expression::scan;
+use crate::language::expression::{kinds, scan};
 use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size, Target,
-    eval_as, is_computed, names, undeclared,
+    Type, eval_as, is_computed, names, undeclared,
     verb::{Index, Key, Saves, Verb},
 };
 use crate::model::{BackendName, code::Code};
@@ -120,6 +120,7 @@ impl<'a> Checker<'a> {
             }
             self.fraction(expression, &inputs);
             self.bare_version(expression);
+            self.unlike(&|| expression.path(), expression.source, case, &known);
         }
         // A name that is not known may be meant for one of the matrix.
         if self.problems.len() == told {
@@ -192,6 +193,7 @@ impl<'a> Checker<'a> {
                 }
             };
             self.undeclared(&|| path.clone(), &needed, When::step(index), &known, &Fields::new());
+            self.unlike(&|| path.clone(), source, case, &known);
             let is_late =
                 |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
             if needed.iter().any(is_late) {
@@ -376,6 +378,43 @@ impl<'a> Checker<'a> {
                 .label("expected `//`, whole division");
         problem.inside = Some(range);
         self.say(problem);
+    }
+
+    /// A comparison of a text with a number never holds.
+    fn unlike(&mut self, path: &dyn Fn() -> Path, source: &str, case: &Case, known: &Known) {
+        let of_value = |value: &Scalar| match value {
+            Scalar::Bool(_) => Some(kinds::Kind::Boolean),
+            Scalar::Integer(_) => Some(kinds::Kind::Number),
+            Scalar::Text(text) if Size::from_text_with_unit(text).is_some() => Some(kinds::Kind::Number),
+            Scalar::Text(text) if text.contains("{{") => None,
+            Scalar::Text(_) => Some(kinds::Kind::Text),
+        };
+        let (scenario, procedure) = (self.scenario, self.procedure);
+        let kind = |name: &str| match name {
+            "backend" | "kernel" | "iommu" => Some(kinds::Kind::Text),
+            "page_size" | "KiB" | "MiB" | "GiB" | "TiB" | "U64_MAX" => Some(kinds::Kind::Number),
+            _ => {
+                if let Some(value) = case.vars.get(name).or_else(|| scenario.vars.get(name)) {
+                    return of_value(value);
+                }
+                if let Some(values) = case.matrix.get(name) {
+                    let first = of_value(values.first()?);
+                    return first.filter(|_| values.iter().all(|value| of_value(value) == first));
+                }
+                if let Some(parameter) = procedure.and_then(|procedure| procedure.parameters.get(name)) {
+                    return match parameter.r#type {
+                        Type::Iova | Type::Size | Type::Integer => Some(kinds::Kind::Number),
+                        Type::Boolean => Some(kinds::Kind::Boolean),
+                        Type::Text => Some(kinds::Kind::Text),
+                        Type::Region => None,
+                    };
+                }
+                known.given(name).any(|given| matches!(given, Given::Counted(_))).then_some(kinds::Kind::Number)
+            }
+        };
+        for error in kinds::unlike(source, &kind) {
+            self.say(error.diagnostic(path()));
+        }
     }
 
     /// A version is text.

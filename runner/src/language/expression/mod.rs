@@ -6,6 +6,7 @@ pub(in crate::language) mod dynamic;
 pub(in crate::language) mod eval;
 pub(in crate::language) mod explain;
 pub(in crate::language) mod functions;
+pub(in crate::language) mod kinds;
 pub(in crate::language) mod limits;
 pub(in crate::language) mod parse;
 pub(in crate::language) mod scan;
