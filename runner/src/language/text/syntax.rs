@@ -410,7 +410,11 @@ fn no_value(text: &str, here: usize) -> Diagnostic {
     let start = text[..here].rfind('\n').map_or(0, |at| at + 1);
     let above = &text[..if text[here..].contains('\n') { start } else { text.len() }];
     let mut lines = above.lines().rev().filter(is_content);
-    let mut line = lines.next().unwrap_or_default();
+    // There is none where only carriage returns end the lines.
+    let Some(mut line) = lines.next() else {
+        return at(here..here + 1, Code::Syntax, "a line before here is no `key: value`")
+            .label("expected a `:` and a space");
+    };
     // Text that goes on in further lines stands further right there.
     for earlier in lines {
         if indent(earlier) >= indent(line) || earlier.contains(':') {
@@ -528,6 +532,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", Code::SecondDocument, "2:1"),
             ("---\na: 1\n---\nb: 2\n", Code::SecondDocument, "3:1"),
             ("? [a]\n: b\n", Code::KeyIsNoText, "1:3"),
+            ("a: b\rc\rd: e\n", Code::Syntax, "1:8"),
             ("", Code::EmptyFile, "1:1"),
             ("# nothing\n\n---\n", Code::EmptyFile, "1:1"),
         ] {
