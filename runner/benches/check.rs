@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How long it takes to check scenarios, beside only parsing them as YAML: `cargo bench --bench check`.
 //!
 //! The files have ten cases each, half in the short form and half with steps, each with a matrix of two values on all five backends:

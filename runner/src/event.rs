@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happens in a run, as one stream of events. The journal stores it, and every report is a function of it.
 //!
 //! An event is one line of JSON:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The pages of `vfiospec explain`: what each code means, with a wrong and a right example where `check` finds the mistake.
 
 use crate::model::code::Code;

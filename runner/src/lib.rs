@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! vfiospec runs YAML scenarios against the real ioctls of VFIO and IOMMUFD.
 //!
 //! Data flows one way, and the modules follow it:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The `vfiospec` binary; everything it does is in the library.
 #![forbid(unsafe_code)]
 

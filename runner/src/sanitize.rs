@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Makes captured text safe. Whatever a kernel, a device or a scenario wrote, XML stays valid and keeps its verdict, and a terminal
 //! obeys nothing.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Any bytes as a scenario and as a pack: read, checked, counted, planned, and what is wrong drawn in each way. What begins with `{{` is
 //! an expression by itself, too. Nothing panics, hangs, or takes much memory, and no input takes a second of the processor's time: what
 //! else runs on the machine does not count.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `iommufd_compat_type1v2`: a container that `/dev/iommu` plays, the second version (`drivers/iommu/iommufd/vfio_compat.c`).
 
 use super::rules::{Rules, Unmap};

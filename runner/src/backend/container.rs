@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A container: the backend of four of the five names.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

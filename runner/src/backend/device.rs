@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An open VFIO device.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

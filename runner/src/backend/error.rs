@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a device could not be opened behind a backend, and what to do about it.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! I/O address spaces of IOMMUFD: the backend `iommufd`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

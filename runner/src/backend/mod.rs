@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The five ways to map memory for a device, behind one small trait.
 //!
 //! [`open`] puts a device behind the backend of a name ([`crate::model::BackendName`]), and returns a [`Session`]: the device, and the address

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What sets the backends apart, as data: the one file each holds its [`Rules`].
 
 use crate::model::BackendName;

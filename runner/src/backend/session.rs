@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Devices behind a backend: opened in the order that the kernel wants, closed in the other.
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfio_type1v2_iommu`: a container on `/dev/vfio/vfio`, the second version (`drivers/vfio/vfio_iommu_type1.c`).
 
 use super::rules::{Rules, Unmap};

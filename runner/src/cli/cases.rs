@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which of the scenarios' cases run, in which order, and how often: the same options for every verb.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec completions` and `vfiospec man`: what shells and `man` need, made from the same description of the command line as `--help`.
 
 use std::{io, path::PathBuf};

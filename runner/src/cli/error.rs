@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a verb ends without doing what it was asked for: printed in one place, for people or for programs.
 
 use std::io;

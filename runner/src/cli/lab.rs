@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec lab`
 
 use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb that a mistyped one was meant to be, where clap finds none near: it takes `rnu` for no `run`.
 
 use clap::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: one file for each verb, with its `Args` and its `main`, which returns the exit code.
 //!
 //! A verb reads its arguments, calls the library, and prints. To begin, read [`main`] and one short verb, such as `check`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values that shells offer to complete, of an option that also takes others.
 
 use std::ffi::OsStr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec report`
 
 use std::{path::PathBuf, str::FromStr, sync::Arc};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `--watch`: the same again whenever a file changes.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls of procedures: the device decides which pack's it is.
 
 use std::{collections::BTreeMap, sync::Arc};

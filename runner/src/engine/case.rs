@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a case checks: outcomes of calls, page sizes and absence in the IOMMU's page table, expressions.
 
 use minijinja::{Value, value::ValueKind};

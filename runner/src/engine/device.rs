@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a case holds of its device, and whether it changed the device.
 
 use std::{

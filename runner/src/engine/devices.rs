@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The devices of a case: its own one and further ones, and the steps that open them one by one.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a case ends early, and how that is told: with the YAML line that did not come true.
 
 use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, render};

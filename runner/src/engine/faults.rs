@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Faults of the IOMMU that a case expects to find in the kernel's log, and how often the kernel says so.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The open devices: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
 use std::sync::OnceLock;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which IOVAs a case gets when it does not ask for one.
 
 use std::{

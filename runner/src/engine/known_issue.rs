@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case that is known to fail: as known, in another way, no longer, or for too long.
 
 use super::failure::Problem;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a worker is doing: a line that it leaves where the runner looks when it is late or dead.
 //!
 //! It lies in memory that both have. A message for each step would wake the runner each time, which takes longer than many steps.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the kernel logged while a case ran, judged: a splat or an IOMMU fault is a failure of that case.
 
 use super::observers::{broken, held, unchecked};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a case has mapped, as the calls that succeeded tell it, held against what the IOMMU's page table shows.
 //!
 //! After every call that maps or unmaps, each mapping has to be there whole, with the access that was asked for, and nothing else may

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of IOMMUFD that a case makes, and the devices that it attaches elsewhere: all of it is taken back after the case.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A worker process as the runner sees it: what it is told, what it says, how it is ended.
 
 use std::{

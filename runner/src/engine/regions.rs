@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory of cases. Huge pages take the kernel long to clear (a second a GiB under software emulation), so they are kept from
 //! case to case; a scenario is told that a region's content is unspecified.
 

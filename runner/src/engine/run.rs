@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runner's side: gives cases to a worker one by one, and outlives it.
 
 use std::{

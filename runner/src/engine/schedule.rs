@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run does with its cases: which, in which order, how often; and what of it a journal shows to be done already.
 
 use std::{

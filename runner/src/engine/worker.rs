@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The process that issues the ioctls. What goes wrong in it costs the case that was running, and the runner stays.
 //!
 //! It is this binary again (`vfiospec worker`), and both speak JSON lines: [`ToWorker`] on its standard input, [`FromWorker`] on

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Binding a device to vfio-pci for a while, and giving it back.
 //!
 //! By `driver_override` (`Documentation/ABI/testing/sysfs-bus-pci`), which concerns this one device only; never by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kind of a device and its capabilities, as sysfs and its configuration space show them.
 
 use super::{

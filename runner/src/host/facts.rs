@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Facts of the host that decide what can be tested, and that have to be the same after a test.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A window on the kernel's log (`Documentation/ABI/testing/dev-kmsg`).
 
 use std::fs::{File, OpenOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! This machine: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
 //!
 //! Everything is read from sysfs, procfs, debugfs and `/dev/kmsg`, below a [`Root`] that tests replace with a folder. Nothing here knows of

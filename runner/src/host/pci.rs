@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! PCI devices as sysfs shows them (`Documentation/ABI/testing/sysfs-bus-pci`).
 
 use std::path::PathBuf;

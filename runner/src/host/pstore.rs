@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel said when it died, where the machine's firmware kept it (`Documentation/ABI/testing/pstore`).
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where /sys, /proc and /dev hang: `/`, or a folder that a test has made.
 
 use std::path::{Path, PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Virtual functions of an SR-IOV device, made for a while (`sriov_*` in `Documentation/ABI/testing/sysfs-bus-pci`).
 //!
 //! Only of a device that vfio-pci has: the kernel then keeps host drivers away from the functions, by giving each the same driver.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! KVM or software emulation: `/dev/kvm` may open and its guests still hang, so only a guest that speaks is believed.
 
 use std::fs::{self, OpenOptions};

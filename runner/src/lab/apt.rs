@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's packages through a configuration of our own: the machine's sources and lists stay as they are.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the lab knows of its guests' architecture. The guest runs this same binary, so that it is the host's.
 
 /// One architecture.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The project's own folder: packages, sources, kernels, the last run, and what was learned about this machine.
 
 use std::fs::{self, File, OpenOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs that we start: they end when we end, in whichever way that is.
 
 use std::fs::{File, OpenOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong between `vfiospec lab` and the guest's first line.
 
 use std::fmt;

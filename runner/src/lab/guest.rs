@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest's side: what this program does as process 1 of the lab.
 
 use std::fs::{self, File, OpenOptions};

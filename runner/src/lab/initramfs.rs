@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest's files: a newc archive (linux/Documentation/driver-api/early-userspace/buffer-format.rst), uncompressed,
 //! because unpacking costs the guest more than reading.
 

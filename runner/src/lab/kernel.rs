@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest's kernel: built once from source and configuration, then found in the cache.
 
 use std::collections::HashSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where this machine gets its Debian packages, read from its own apt configuration.
 
 use super::error::LabError;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest with an emulated IOMMU and devices, for machines that have none.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What QEMU emulates for the lab: devices and IOMMUs, each one row of a table.
 
 use clap::ValueEnum;

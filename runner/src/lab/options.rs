@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a person can choose about the lab.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything up to the boot: programs, source, kernel.
 
 use std::fs;

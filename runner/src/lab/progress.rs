@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the preparations tell a person: bars on a terminal, plain lines in a log, nothing when quiet.
 
 use std::io::IsTerminal;

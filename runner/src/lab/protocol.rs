@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What travels over the virtio port: lines of the journal (JSON objects) and between them ours, which begin with `#`.
 
 /// The port's path in the guest: pass it as the journal of the command in [`Job::argv`](super::Job::argv).

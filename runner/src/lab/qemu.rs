@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU: which version is here, and the command line for a lab.
 
 use std::path::{Path, PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab shell`: a person at the guest's console.
 
 use std::fs;

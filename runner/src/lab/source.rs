@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's source: a Debian package, downloaded and unpacked into the cache, not installed.
 
 use std::fs;

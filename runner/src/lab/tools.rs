@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The programs that the lab calls: what is missing, and how it gets here.
 
 use std::path::Path;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Versions of kernels, packages and QEMU, in their order.
 
 use std::cmp::Ordering;

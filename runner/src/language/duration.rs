@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Durations, as people write them: `250ms`.
 
 use crate::language::{At, Decode, Node, Value};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The schemas as editors get them: the same shapes, told so that what an editor shows of a key is that key's own text.
 //!
 //! Editors do not show a schema's whole tree but the first text that they meet, and yaml-language-server meets what stands inside first:

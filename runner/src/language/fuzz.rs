@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing an author or a stranger writes makes the reader panic, hang or draw what a terminal obeys.
 
 use super::{Diagnostic, Packs, Path, Problems, Scenario, Scope, Source};

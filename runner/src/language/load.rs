@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a text to a scenario that is known to be right.
 
 use std::collections::HashSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a YAML text to a scenario that is known to be right: everything that can be wrong with a file is found here, with its place.
 //!
 //! Three layers, one folder each: `text` (YAML, diagnostics), `expression` (what stands in `{{ }}`), `scenario` (the types). What can be

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The packs of a run: where scenarios find their defaults, and calls their procedures.
 
 use super::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sizes and other whole numbers, as people write them: `2MiB`, `0x1000`.
 
 use crate::language::{At, Decode, Node, Value};

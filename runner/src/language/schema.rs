@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The JSON Schema of a scenario, for editors: completion, hover texts and a first check while typing.
 //!
 //! It describes shapes; what a file means together (a verb too many, a backend without an outcome, an unknown name) is said by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The names of the backends: those of the kernel's own selftests.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! PCI addresses.
 
 use std::{fmt, str::FromStr};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What identifies a case, the same from run to run.
 
 use std::{fmt, str::FromStr};

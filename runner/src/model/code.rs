@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The code of every message about a mistake: `error[unknown-key]`.
 //!
 //! Tests, documentation and users refer to these words, so they stay as they are. To add one: write a line below and its page

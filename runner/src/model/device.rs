@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What kind of device it is, and what it is capable of.
 
 use schemars::JsonSchema;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Errno: what a request of the kernel fails with, by number, by name and in words.
 
 use std::{fmt, io, sync::LazyLock};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the process says when it ends: one code a cause, never a count.
 
 use std::process::ExitCode;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words that all rooms share: names and values that mean the same in a scenario, a plan, a run and a report.
 //!
 //! This module is below all others and imports none of them.

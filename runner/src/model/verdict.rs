@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a case and an observation end.
 
 use schemars::JsonSchema;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which of the given devices a case runs on, besides its own.
 
 use crate::{

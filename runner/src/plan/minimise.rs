@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case of a scenario, as small as it can be taken out.
 
 use serde_yaml::{Mapping, Value};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From scenarios to a flat list of cases: matrix × backends × devices. Each case has an id that is the same in every run.
 //!
 //! [`expand`] makes the [`Plan`]. [`Plan::select`] picks the cases that a [`Filter`] asks for, in the order to run them. [`planned`]

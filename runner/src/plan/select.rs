@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which cases of a plan run, and in which order: filters, shares, shuffling.
 
 use std::{

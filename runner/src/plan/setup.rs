@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run is planned from: the same in the runner, in its workers and in the lab's guest.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case as the list of steps that it stands for on one backend.
 
 use crate::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What changed from one run to another: two kernels, two firmwares, two days.
 
 use std::collections::HashMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which runs are of the same environment, and how reports name environments that stand side by side.
 
 use std::collections::HashSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reports that are files. Each format is one file of this module and one row here.
 
 use std::io::{self, Write};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page for a browser. Its template is `reports/report.html`.
 //!
 //! The lists of the template are made while it is rendered, one row and one case at a time, so that a page of any length needs little

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The journal: the events of a run as lines of JSON, written before any report.
 //!
 //! The journal is what survives. If the runner is killed, at most the last line is torn, and the reader drops it. If the host

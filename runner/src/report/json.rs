@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! JSON for programs: one document, which `schemas/report.schema.json` describes, with one line for each case.
 
 use std::io::{self, Write};

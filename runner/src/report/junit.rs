@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! JUnit XML, as Jenkins' junit and xunit plugins want it.
 //!
 //! Jenkins finds the history of a case by suite, classname and name, so these say what was tested and never where: the kernel, the

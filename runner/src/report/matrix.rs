@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table that the terminal and the page show: a row for each case, a column for each backend.
 
 use std::collections::HashMap;

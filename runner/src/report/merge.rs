@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From journals to a [`Run`].
 //!
 //! One journal is one run. Journals from the same environment (kernel, IOMMU, device ids; or the label that the user chose) add up:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From [events](crate::event) to what people and Jenkins read.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a verdict says nothing about: checks that were not made, observers that could not look, backends in disguise.
 
 use crate::event::CaseResult;

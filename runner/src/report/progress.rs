@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The run as it goes on: a bar on a terminal, and a line for each failure everywhere.
 
 use std::collections::HashMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What all reports are made of: the planned cases of one or more journals, and how each ended.
 //!
 //! [`Run`] is only an index. The texts of a case (its detail, its calls, the kernel log) stay in the journal until a report reads

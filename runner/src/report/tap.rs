@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! TAP, the Test Anything Protocol, as `prove` reads it.
 //!
 //! The stream follows TAP 14, with its escapes, and names version 13: the `prove` of Debian 12 (Test::Harness 3.44) takes a stream

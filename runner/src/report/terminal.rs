@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a terminal can show: colours, characters, columns.
 
 use std::fmt::Display;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! In which order cases run, how often, and what their results come to.
 
 use std::{

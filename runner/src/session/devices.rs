@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The devices that the user names, and what to say when there are none.
 
 use std::{

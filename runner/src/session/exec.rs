@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A program of the user's own in the lab's guest.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guests of one run in the lab: usually one, and a fresh one after each that died.
 
 use std::{

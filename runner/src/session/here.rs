@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run on this machine's own devices; and the part of a run in the lab that happens in its guest.
 
 use std::{

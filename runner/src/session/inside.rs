@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The part of `lab exec` that runs in the guest.
 
 use std::{

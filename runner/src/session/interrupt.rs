@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once.
 
 use std::sync::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starts and watches what runs cases: workers on this machine, guests in the lab; and keeps what they tell.
 
 mod course;

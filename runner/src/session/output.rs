@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the events of a run go: journal, progress, and at the end the reports.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where results go: the reports that a run or `report` writes.
 
 use std::{

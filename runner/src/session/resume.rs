@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `--resume`: going on with the run that a journal tells of.
 
 use super::{Course, Failure};

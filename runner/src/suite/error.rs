@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with the scenarios that a command is given.
 
 use crate::{language::Invalid, model::code::Code};

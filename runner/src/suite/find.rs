@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the files of scenarios and the `pack.yaml` that each belongs to.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the paths that a user names to scenarios that are known to be right.
 
 mod error;

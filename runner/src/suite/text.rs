@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The texts of scenarios and packs.
 
 use std::collections::BTreeSet;

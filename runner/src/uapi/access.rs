@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Registers: of a region through its device's file, such as the configuration space, and of a mapped BAR.
 
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which pages devices wrote: page tables of IOMMUFD note it where the hardware can, VFIO's own TYPE1 takes every pinned page for
 //! written (`drivers/iommu/iommufd/hw_pagetable.c`, `drivers/vfio/vfio_iommu_type1.c`).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A BAR as a dma-buf: a file that can be handed to others, IOMMUFD among them.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

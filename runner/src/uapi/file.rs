@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening and closing the kernel's device files, traced.
 
 use std::fs::OpenOptions;

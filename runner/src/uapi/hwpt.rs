@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! IOMMUFD: page tables of the hardware (HWPT), and what the hardware can do.
 
 use std::os::fd::BorrowedFd;

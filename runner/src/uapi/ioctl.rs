@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The system call itself, for the modules beside this one.
 
 use std::os::fd::{AsRawFd, BorrowedFd};

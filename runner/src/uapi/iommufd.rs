@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! IOMMUFD: I/O address spaces on `/dev/iommu` (`include/uapi/linux/iommufd.h`).
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};

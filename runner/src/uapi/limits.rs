@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this process may lock: the limit, and the right not to be held to it.
 
 use super::{Tracer, trace::zero};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory to map for devices: anonymous, huge, a file's, missing on purpose, or a device's own.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the kernel offers to user space: the requests of VFIO and IOMMUFD, memory mappings, and what an init does.
 //!
 //! The only unsafe code of the crate. Every request is one small function that keeps the errno and writes itself into a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The interrupt that ends a case which takes too long, and what it interrupted.
 //!
 //! Its handler does nothing but note it, and does not restart the call that it found: a call that can be interrupted gives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The calls that were made, decoded, one line each in the spirit of strace.
 
 use std::collections::VecDeque;

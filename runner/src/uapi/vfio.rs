@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! VFIO: container, group and device requests (`include/uapi/linux/vfio.h`).
 //!
 //! A container is `/dev/vfio/vfio`, or `/dev/iommu` where IOMMUFD plays the part; both take the same requests.

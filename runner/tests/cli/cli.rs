@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the verbs promise on a machine without any device, root or kernel module.
 
 use std::{path::PathBuf, process::Command};

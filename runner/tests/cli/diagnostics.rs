@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The catalogue of mistakes: `diagnostics/<mistake>.yaml` is wrong, and `diagnostics/<mistake>.txt` is what `vfiospec check` says.
 //!
 //! `<mistake>.args` holds the arguments instead where the mistake is in those. `SNAPSHOTS=overwrite cargo test --test cli diagnostics`

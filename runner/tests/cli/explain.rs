@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every code of a message has a page, and what the page shows as wrong and as right is so.
 
 use std::{collections::BTreeSet, fs, path::Path};

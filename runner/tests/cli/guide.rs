@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the guides say is so: examples, commands, exit codes, links, events.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a stranger's files can do to the machine that checks them: nothing but be refused.
 //!
 //! The binary runs with 256 MiB of address space and a few seconds of processor time; `fuzz/` goes further.

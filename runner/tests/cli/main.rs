@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What needs nothing but the binary and the library: no lab, no root, no other program.
 //!
 //! `cargo test --test cli schemas` runs those of one module. What needs more is in `tests/lab`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packs of vendors: folders of YAML, anywhere, as the verbs that touch no device take them.
 
 use std::{fs, os::unix::fs::symlink};

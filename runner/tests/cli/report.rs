@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec report` and `vfiospec diff` as their users meet them: journals in, files and exit codes out.
 
 use std::{

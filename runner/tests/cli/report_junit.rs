@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The JUnit report is read back by parsers that did not write it, and held against what Jenkins' plugins accept.
 
 use std::sync::Arc;

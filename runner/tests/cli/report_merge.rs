@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Journals that are read as one run: killed, resumed, sharded, made again, side by side.
 
 use std::time::Duration;

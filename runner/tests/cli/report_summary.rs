@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The summary on the terminal, for made-up runs.
 
 use std::path::Path;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How reports grow: memory with the number of cases and never with what they have to tell, time in a straight line.
 //!
 //! `cargo test --release --test cli scale -- --ignored --nocapture` prints the figures in runner/README.md.

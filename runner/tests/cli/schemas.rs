@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The schema and its reference are what the types say, and what the scenarios are.
 //!
 //! `SNAPSHOTS=overwrite cargo test --test cli schemas` writes them anew.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Made-up runs, for the integration tests and for the library's own.
 
 use vfiospec::event::{CaseResult, DeviceUsed, Event, FORMAT, PlannedCase, RunFinished, RunStarted, Unchecked};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need, of those that only start the binary (`tests/cli`) and of those that boot guests (`tests/lab`).
 
 pub mod fixture;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Journals of made-up runs, beside those that the library's own tests use too.
 
 use std::{fs, path::Path};

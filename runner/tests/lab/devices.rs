@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Several devices in one case, virtual functions, and steps at the same time: the binary, in the lab, on the real kernel.
 
 use std::{fs, path::PathBuf, thread};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an editor shows of our schema: a real yaml-language-server, spoken to as an editor speaks to it (LSP), on a real scenario.
 //!
 //! It is an npm package.

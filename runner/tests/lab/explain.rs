@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the pages of `vfiospec explain` show of runs is so.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guests: `vfiospec lab run`, and what it left behind.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A kernel in which IOMMUFD plays `/dev/vfio/vfio`: the run says so, and expects what the kernel really is.
 
 use crate::{

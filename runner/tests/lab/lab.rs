@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The product as its user meets it: the binary, a real kernel, real ioctls.
 //!
 //! The first of these tests to run prepares the lab (QEMU, a kernel), which takes minutes on a fresh machine. Where that cannot be

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What needs more of the machine than a clone: guests with a real kernel, the kernel's own programs, an editor's language server.
 //!
 //! Guests take most of the time, so that all of these tests are one program, in which two guests run at a time and tests that only look

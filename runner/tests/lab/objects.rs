@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of IOMMUFD on a real kernel: address spaces, page tables, files that are mapped, and what a case leaves of them.
 
 use std::collections::{BTreeMap, BTreeSet};

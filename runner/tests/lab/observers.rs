@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What watches every case: each observer sees what it is for, and fails the case; a known issue is neither pass nor failure.
 
 use std::fs;

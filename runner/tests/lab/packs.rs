@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packs of vendors: folders of YAML, anywhere, that program devices and bring their scenarios along.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Parity with the kernel's own vfio selftests: both run on the same devices in the same guest, and are compared verdict by verdict.
 //!
 //! The programs are built from the kernel source in the lab's cache, into the cache; nothing of them is in this repository. A case of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reports, as other programs read them: Perl's prove, and Jenkins' language.
 
 use std::{path::Path, process::Command};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The JUnit report, as programs read it that share no code with ours.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing is lost: what a run leaves behind when a case, a worker, a guest or the run itself dies.
 
 use std::{

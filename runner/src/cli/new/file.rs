@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that `new` writes: never over another one, and only what `check` accepts.
 
 use std::path::{Component, Path, PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec new case --from`: a case that failed, as small as it can be taken out of its scenario.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec new pack`
 
 use std::path::{Path, PathBuf};

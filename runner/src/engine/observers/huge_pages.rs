@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Huge pages that are free, or kept by the engine for later cases, by their size in bytes.
 
 use super::{Kept, Look, Observer, State};

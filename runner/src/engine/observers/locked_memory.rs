@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that TYPE1 counts as held by the process (`VmLck`).
 
 use super::{Kept, Look, Observer, State};

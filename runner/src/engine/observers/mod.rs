@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What watches every case beside its own checks: the process and the host have to be after it as they were before.
 //!
 //! An [`Observer`] is a file here and a row of [`ALL`].

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The files that the process has open.
 
 use super::{Kept, Look, Observer, State};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How many times pages are pinned for devices, on a host where nobody else pins any.
 
 use super::{Kept, Look, Observer, State};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that IOMMUFD counts as held by the process (`VmPin`).
 
 use super::{

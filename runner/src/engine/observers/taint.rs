@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's taint mask.
 
 use super::{broken, held, unchecked};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The content of memory: parts of regions, and what they are filled with or have to hold.
 
 use std::sync::atomic::{Ordering, fence};

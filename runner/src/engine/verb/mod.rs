@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the verbs do, one file each. What the language knows of a verb is in `language/verb/`, in a file of the same name.
 
 mod accounting;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A step while it is carried out: its keys as numbers, its device, its result and its outcome.
 
 use std::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Address spaces, and the other objects of IOMMUFD that steps name.
 
 use minijinja::Value;

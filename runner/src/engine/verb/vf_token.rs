@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{Act, Running};
 use crate::{
     engine::{device::Changed, failure::End},

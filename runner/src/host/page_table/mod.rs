@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the page tables of the IOMMU in front of a device hold.
 //!
 //! Each kind of IOMMU whose driver shows its tables has a reader: a file of this module and a row of `READERS`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page tables of VT-d, from its driver's debugfs
 //! (`Documentation/ABI/testing/debugfs-intel-iommu`, `drivers/iommu/intel/debugfs.c`).
 //!

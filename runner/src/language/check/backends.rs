@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The backends that a scenario and its cases name.
 
 use super::Checker;

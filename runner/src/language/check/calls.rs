@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls of procedures: there is one, and it gets what it takes.
 
 use super::Checker;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A step is on a device that the case has.
 
 use super::Checker;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every expression compiles, knows its names, and gives what is needed wherever that is known before the run.
 
 use std::collections::{BTreeMap, BTreeSet};

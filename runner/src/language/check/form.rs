@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case is declarative or has steps, and a step has one verb.
 
 use super::{Checker, written};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an expression depends on before the run, so that it is evaluated once for each value that makes a difference, and not once for
 //! every case of its matrix on every backend.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a scenario that reads well: found without a device, and all in one go.
 //!
 //! One concept a file: which [`backends`] a case runs on, its [`form`], its [`devices`] and [`regions`], the [`names`] it gives, the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names do not hide one another, and a matrix gives every case a name of its own.
 
 use std::collections::{BTreeMap, BTreeSet};

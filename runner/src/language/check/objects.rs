@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of IOMMUFD that a case names are made in it, and only the backend iommufd has them.
 
 use super::{Checker, form::saved};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
 
 use super::Checker;

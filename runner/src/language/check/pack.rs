@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a pack that reads well, its scenarios apart.
 
 use std::collections::{BTreeMap, BTreeSet};

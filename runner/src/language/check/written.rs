@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where expressions stand in a case, what each has to give, and when it is evaluated.
 
 use std::rc::Rc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an expression compares with a text that is written out: `backend == 'iommufd'`, `'slow' in tags`.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From what an expression gives to what a field needs.
 
 use minijinja::Value;

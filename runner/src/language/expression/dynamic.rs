@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fields that hold a value or an expression for one, and texts with expressions in them.
 
 use crate::language::{At, Decode, Node};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Expressions in values: `{{ align_up(page_size, 2 * MiB) - 4096 }}`.
 //!
 //! YAML is read first, expressions are evaluated on single values afterwards. Numbers are exact to 128 bits while they are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An error of minijinja in the words of an author.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every expression may use: constants, functions, filters and tests, none of which reaches out of the expression.
 
 use std::sync::OnceLock;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kinds of values that an expression compares, as far as they are known without evaluating it: a text never equals a number.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What fuel does not bound: `"x" * 100000000` is one step, and a hundred megabytes.
 //!
 //! So text and lists cannot be multiplied, and what an expression gives is bounded. The operands of each `*` are evaluated by

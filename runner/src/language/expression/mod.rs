@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What stands between `{{` and `}}`: minijinja expressions that keep their types, with a place for every mistake.
 
 pub(in crate::language) mod compared;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From an expression to what minijinja made of it: of the whole of it.
 
 use minijinja::{Error, Expression};

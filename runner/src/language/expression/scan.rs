@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words of an expression and where they stand: what minijinja does not tell.
 
 use std::ops::Range;

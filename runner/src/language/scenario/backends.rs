@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which backends a scenario runs on, and tables that differ by backend.
 
 use crate::language::{At, Decode, Node, Value};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The conditions of cases: written where they are required, or once in the pack.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};

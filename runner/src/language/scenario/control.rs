@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case's steps one after the other, with those that other steps hold.
 
 use crate::language::{

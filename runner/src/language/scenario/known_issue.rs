@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel is known to do wrong, with the date by which somebody looks again.
 
 use crate::language::{At, Decode, Node};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The types of the language: what a scenario file says. JSON Schemas are generated from them.
 
 pub(in crate::language) mod backends;

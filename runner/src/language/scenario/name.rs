@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names that scenarios give to things.
 
 use crate::language::{At, Decode, Node};

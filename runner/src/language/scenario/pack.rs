@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A pack: what the scenarios of one folder have in common, and how to program devices.
 
 use crate::language::{At, Decode, Node};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that a case maps.
 
 use crate::language::quantity::Offset;

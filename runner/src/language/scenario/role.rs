@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The roles of devices: which devices a pack knows, by what their configuration spaces say.
 
 use std::{borrow::Cow, fmt};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values of the matrix and of variables.
 
 use crate::language::{At, Decode, Node, Value};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a case.
 
 use crate::language::{At, Decode, Node};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A tree as a value of a type, and everything that is wrong with it, in one pass.
 //!
 //! A value that cannot be read is told, and a made-up one stands in its place, so that the rest is read and checked all the same.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A mistake in a file, and how it is shown: the place, the line, a caret, what was expected, what to do.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a scenario says once for several cases: the `regions` of the file, and the `requests` that an `ioctl` may be `like`.
 //!
 //! Both are copied to where they are used before the tree is decoded, so that everything after it sees whole cases. A copy keeps the

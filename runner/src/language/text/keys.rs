@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Structs of a file, declared once: their keys, and with them how they are read, written and described to editors.
 
 /// Declares a struct that stands in a file as a mapping.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Diagnostics for editors and bots: one JSON object each.
 
 use serde::Serialize;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a value that cannot be read is told: what was read, what was expected, what to do.
 
 use super::decode::At;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a YAML text to typed values, with a place for every mistake.
 //!
 //! The text is parsed once ([`reader`]) into a tree that keeps its places ([`node`]), the tree is decoded in one pass that collects all mistakes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A YAML document as a tree that keeps where everything stands.
 
 use std::fmt;

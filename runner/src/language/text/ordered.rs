@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Mappings whose keys are names of the author's choice.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where in a document a value stands, as the author would say it: `cases[0].steps[2].map.iova`.
 
 use std::{fmt, sync::Arc};

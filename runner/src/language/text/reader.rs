@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a text to its tree: the one place where YAML is read.
 //!
 //! `saphyr-parser` finds keys and values with their places; what a plain word means (a number, true, nothing) is decided here, as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Draws diagnostics for a terminal. What the file holds is shown, never obeyed: control characters become pictures.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the schema knows of a place in a document, for help that says where a key belongs and how a value looks. Nobody asks before
 //! something is wrong.
 

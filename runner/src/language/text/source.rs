@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A file's text, its tree, and from a path into the tree to a line and a column of the text.
 
 use std::ops::Range;

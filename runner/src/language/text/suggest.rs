@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! "Did you mean": the known names nearest to a mistyped one; and lists of names, and texts cut short, for sentences.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a text that is no YAML, or YAML that no scenario uses, in words for people who write scenarios.
 
 use std::ops::Range;

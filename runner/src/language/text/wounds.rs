@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a file's mistakes of form leave open: which further complaints about its rest would only follow from them.
 //!
 //! A file with a mistake is checked all the same, with what is wrong left out or made up, so that all its mistakes are said in one go.

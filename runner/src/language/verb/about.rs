@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the language knows of a verb: facts that hold for all its steps, and the keys of one step.
 
 use super::{AllowedRange, Index, Ioctl, Object, Tail, Where, fit::Fit};

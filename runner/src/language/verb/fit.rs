@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a number has to be beyond a number.
 
 use crate::language::Size;

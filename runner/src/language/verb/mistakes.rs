@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Mistakes that several verbs have in common.
 
 use super::{Object, Site};

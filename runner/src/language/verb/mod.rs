@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs of the language, one file each: its keys with their documentation, and the facts that hold for all its steps.
 //!
 //! What a verb does is in `engine/verb/`, in a file of the same name.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several verbs take.
 
 use crate::language::{At, Decode, Node, Value};

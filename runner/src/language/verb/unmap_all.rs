@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `unmap_all`.
 
 use super::about::{About, Expects, Keys, Known, Saves, Takes};

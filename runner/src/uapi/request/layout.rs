@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a request is: its number, the file that it is called on, and the fields of its argument.
 
 use super::Pointer;

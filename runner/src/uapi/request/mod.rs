@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Any request by its name: for arguments that no sensible program would pass.
 //!
 //! [`find`] knows each request of VFIO and IOMMUFD with its struct's fields; [`Request::prepare`] fills in the argument as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Addresses in an argument: what the kernel does there, and what it may.
 
 use super::Field;

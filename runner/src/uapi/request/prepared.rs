@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An argument, filled in and held against the rules, and what came of it.
 
 use std::cell::RefCell;

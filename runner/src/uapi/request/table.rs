@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The requests, as `include/uapi/linux/vfio.h` and `iommufd.h` of 7.3 have them; those of PowerPC alone are left out.
 
 use std::mem::offset_of;
