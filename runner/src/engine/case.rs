@@ -305,8 +305,12 @@ impl<'a> Execution<'a> {
         if end.is_err() {
             self.trace = self.tracer.take();
         }
+        held.extend(std::mem::take(&mut self.kept).into_values());
         // Before the memory: what a device may reach of it is given back by closing.
         self.files.clear();
+        self.device.let_go();
+        self.others.values_mut().for_each(device::Held::let_go);
+        self.opened.clear();
         pool.put_back(held);
         end
     }

@@ -11,6 +11,7 @@ use crate::{
     host::page_table::Leaf,
     language::Size,
     model::{BackendName, Errno},
+    uapi::request::{Effect, Request},
 };
 
 /// Beyond so many bytes the page table is not looked at: in pages of 4 KiB its dump has a line of 120 bytes for each, which the
@@ -125,14 +126,14 @@ impl Mappings {
         &mut self,
         backend: BackendName,
         ioas: Option<u32>,
-        name: &str,
+        request: &Request,
         got: Result<i32, Errno>,
         given: &dyn Fn(&str) -> u64,
         written: &dyn Fn(&str) -> u64,
     ) -> Result<bool, String> {
         let ours = || ioas.is_some_and(|id| u64::from(id) == given("ioas_id"));
         self.touched();
-        let flags = given("flags");
+        let (name, flags) = (request.name, given("flags"));
         match name {
             "VFIO_IOMMU_MAP_DMA" | "IOMMU_IOAS_MAP" if got.is_err() => {}
             "VFIO_IOMMU_UNMAP_DMA" | "IOMMU_IOAS_UNMAP" if got.is_err() => {
@@ -162,15 +163,6 @@ impl Mappings {
             "IOMMU_IOAS_UNMAP" if ours() => {
                 self.unmapped(backend, given("iova"), given("length"), written("length"))?;
             }
-            "VFIO_GET_API_VERSION"
-            | "VFIO_CHECK_EXTENSION"
-            | "VFIO_IOMMU_GET_INFO"
-            | "IOMMU_IOAS_IOVA_RANGES"
-            | "IOMMU_GET_HW_INFO"
-            | "VFIO_DEVICE_GET_INFO"
-            | "VFIO_DEVICE_GET_REGION_INFO"
-            | "VFIO_DEVICE_GET_IRQ_INFO"
-            | "VFIO_GROUP_GET_STATUS" => {}
             // It is bound as it was.
             "VFIO_DEVICE_BIND_IOMMUFD" if got.is_err() => {}
             "IOMMU_IOAS_COPY" if got.is_ok() && ioas.is_some_and(|id| u64::from(id) == given("dst_ioas_id")) => {
@@ -180,22 +172,12 @@ impl Mappings {
                     false => self.lose("what is copied from another address space is not followed".into()),
                 }
             }
-            // What they change is not what is mapped for the device.
-            "IOMMU_DESTROY"
-            | "IOMMU_IOAS_ALLOC"
-            | "IOMMU_IOAS_ALLOW_IOVAS"
-            | "IOMMU_OPTION"
-            | "IOMMU_VFIO_IOAS"
-            | "IOMMU_IOAS_COPY"
-            | "IOMMU_IOAS_MAP"
-            | "IOMMU_IOAS_UNMAP"
-            | "VFIO_IOMMU_DIRTY_PAGES"
-            | "VFIO_DEVICE_FEATURE" => {
-                return Ok(false);
-            }
+            // On another address space they change nothing that is mapped for the device.
+            "IOMMU_IOAS_COPY" | "IOMMU_IOAS_MAP" | "IOMMU_IOAS_UNMAP" => return Ok(false),
             // A mapping loses its address or gets another, and stays.
             "VFIO_IOMMU_UNMAP_DMA" | "VFIO_IOMMU_MAP_DMA" if flags == 4 => return Ok(false),
-            _ if got.is_err() => return Ok(false),
+            _ if request.effect() == Effect::Nothing => {}
+            _ if request.effect() == Effect::Device || got.is_err() => return Ok(false),
             // Something that changes what the device sees.
             _ => {
                 self.lose(format!("what {name} did is not followed"));
@@ -293,6 +275,7 @@ fn ways(read: bool, write: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uapi::request::find;
 
     const PAGE: u64 = 4096;
     const RANGES: [IovaRange; 1] = [IovaRange { start: 0, last: 0xffff_ffff }];
@@ -379,6 +362,20 @@ mod tests {
         mappings.mapped(0, PAGE, Access::WRITE);
         assert!(mappings.hold(&[leaf(0)], &RANGES).is_err());
         mappings.hold(&[Leaf { always_readable: true, ..leaf(0) }], &RANGES).unwrap();
+    }
+
+    #[test]
+    fn a_request_that_maps_nothing_blinds_nobody() {
+        let done = |name: &str| {
+            let (mut mappings, request) = (two(), find(name).unwrap());
+            let known = mappings.request(BackendName::Iommufd, Some(1), request, Ok(0), &|_| 0, &|_| 0).unwrap();
+            (known, mappings.blind().is_none())
+        };
+        assert_eq!(done("VFIO_DEVICE_GET_REGION_INFO"), (true, true));
+        for name in ["VFIO_DEVICE_SET_IRQS", "VFIO_DEVICE_RESET", "IOMMU_FAULT_QUEUE_ALLOC"] {
+            assert_eq!(done(name), (false, true), "{name} changes the device, and what is mapped stays");
+        }
+        assert_eq!(done("VFIO_DEVICE_ATTACH_IOMMUFD_PT"), (false, false));
     }
 
     #[test]

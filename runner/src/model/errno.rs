@@ -20,6 +20,9 @@ static NAMES: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// Not an errno but the signal that stands in its place if an access to memory fails: a device did not answer.
+    pub const SIGBUS: Errno = Errno(-7);
+
     /// The calling thread's errno, right after a call that failed.
     pub fn last() -> Errno {
         Errno::of(&std::io::Error::last_os_error())
@@ -32,6 +35,9 @@ impl Errno {
 
     /// Its name, such as `EINVAL`; `None` for a number without a name.
     pub fn name(self) -> Option<&'static str> {
+        if self == Errno::SIGBUS {
+            return Some("SIGBUS");
+        }
         NAMES.get(usize::try_from(self.0).ok()?)?.as_deref()
     }
 
@@ -42,16 +48,19 @@ impl Errno {
             "ENOTSUP" => "EOPNOTSUPP",
             name => name,
         };
-        (0..=MOST).map(Errno).find(|errno| errno.name() == Some(name))
+        (0..=MOST).map(Errno).chain([Errno::SIGBUS]).find(|errno| errno.name() == Some(name))
     }
 
     /// All the names, in the order of their numbers.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        NAMES.iter().flatten().map(String::as_str)
+        NAMES.iter().flatten().map(String::as_str).chain(Errno::SIGBUS.name())
     }
 
     /// What the C library calls it, in lower case.
     fn words(self) -> String {
+        if self == Errno::SIGBUS {
+            return "the device did not answer".into();
+        }
         let text = io::Error::from_raw_os_error(self.0).to_string();
         let words = text.split(" (os error").next().unwrap_or_default();
         let (first, rest) = words.split_at_checked(1).unwrap_or_default();
@@ -116,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_name_has_one_number() {
-        assert_eq!(Errno::names().count(), 131);
+        assert_eq!(Errno::names().filter(|name| name.starts_with('E')).count(), 131);
         for name in Errno::names() {
             assert_eq!(Errno::from_name(name).and_then(Errno::name), Some(name));
         }

@@ -148,3 +148,17 @@ fn declarative(case: &Case, path: &Path, backend: BackendName) -> Vec<PlannedSte
     }
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Problems, decode, parse};
+
+    #[test]
+    fn what_runs_at_the_same_time_is_asserted_too() {
+        let text = "name: a\nsteps:\n  - parallel: { branches: [[{ reset: }], [{ repeat: { times: 2, steps: [{ device_info: }] } }]] }\n";
+        let case = decode::<Case>(&parse(text).unwrap(), &mut Problems::new()).unwrap();
+        let (_, steps) = planned(&case, &Path::root(), BackendName::Iommufd);
+        assert_eq!(assertions(&steps), ["reset gives success", "device_info gives success"]);
+    }
+}

@@ -133,7 +133,7 @@ fn whole(done: usize, width: Width) -> Result<(), Errno> {
     if done == width.bytes() { Ok(()) } else { Err(Errno(libc::EIO)) }
 }
 
-/// A mapped BAR's registers. Where the device has its memory decoding switched off, an access ends the process (SIGBUS).
+/// A mapped BAR's registers. If the device has its memory decoding switched off, an access fails with [`Errno::SIGBUS`].
 impl Mapping {
     /// Reads a little-endian register of a mapped BAR, at `offset` bytes, in one access of that width.
     ///
@@ -144,7 +144,7 @@ impl Mapping {
             let at = self.register(offset, width, false)?;
             // SAFETY: `register` says that these bytes lie in this mapping of a device, readable and aligned for the
             // width; it lives as long as self, and no reference to it exists.
-            Ok(unsafe {
+            self.touch(at, || unsafe {
                 match width {
                     Width::W8 => (at as *const u8).read_volatile().into(),
                     Width::W16 => u16::from_le((at as *const u16).read_volatile()).into(),
@@ -167,15 +167,14 @@ impl Mapping {
             let at = self.register(offset, width, true)?;
             // SAFETY: `register` says that these bytes lie in this mapping of a device, writable and aligned for the
             // width; it lives as long as self, and no reference to it exists, so nothing is written behind one.
-            unsafe {
+            self.touch(at, || unsafe {
                 match width {
                     Width::W8 => (at as *mut u8).write_volatile(value as u8),
                     Width::W16 => (at as *mut u16).write_volatile((value as u16).to_le()),
                     Width::W32 => (at as *mut u32).write_volatile((value as u32).to_le()),
                     Width::W64 => (at as *mut u64).write_volatile(value.to_le()),
                 }
-            }
-            Ok(())
+            })
         };
         let fields = format!("offset={offset:#x}, {} bits, value={value:#x}", width.bits());
         self.tracer().call("mmio_write", fields, run, zero)
@@ -192,6 +191,24 @@ mod tests {
     const EFAULT: Errno = Errno(libc::EFAULT);
     const EINVAL: Errno = Errno(libc::EINVAL);
     const PAGE: u64 = 4096;
+
+    #[test]
+    fn a_register_that_does_not_answer_is_a_bus_error_until_it_does() {
+        let tracer = Tracer::new();
+        // A file that ends before its mapping stands in for a device whose memory is switched off.
+        let file = memfd("registers", PAGE, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, 2 * PAGE, Prot::ReadWrite, Placement::default(), &tracer).unwrap();
+        for _ in 0..2 {
+            assert_eq!(bar.mmio_read(PAGE + 8, Width::W32), Err(Errno::SIGBUS));
+            assert_eq!(bar.mmio_write(PAGE + 8, Width::W32, 5), Err(Errno::SIGBUS));
+            bar.mmio_write(8, Width::W32, 7).unwrap();
+            assert_eq!(bar.mmio_read(8, Width::W32), Ok(7));
+        }
+        nix::unistd::ftruncate(&file, 2 * PAGE as i64).unwrap();
+        bar.mmio_write(PAGE + 8, Width::W32, 9).unwrap();
+        assert_eq!(bar.mmio_read(PAGE + 8, Width::W32), Ok(9));
+        assert!(tracer.take().iter().any(|line| line.contains("SIGBUS")));
+    }
 
     #[test]
     fn a_register_is_read_as_wide_as_it_was_written() {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory to map for devices: anonymous, huge, a file's, missing on purpose, or a device's own.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 use super::access::Width;
+use super::bus::touch;
 use super::system::page_size;
 use super::{Tracer, trace::zero};
 use crate::model::Errno;
@@ -127,6 +128,8 @@ pub struct Mapping {
     addr: u64,
     len: u64,
     kind: Kind,
+    /// The device's file, and the offset in it in bytes that was mapped.
+    device: Option<(OwnedFd, u64)>,
     tracer: Tracer,
 }
 
@@ -202,8 +205,9 @@ impl Mapping {
         placement: Placement,
         tracer: &Tracer,
     ) -> Result<Mapping, Errno> {
-        let mapping = Mapping::reserve(size, placement, Kind::Device(prot), tracer)?;
+        let mut mapping = Mapping::reserve(size, placement, Kind::Device(prot), tracer)?;
         mapping.fill(size, prot, libc::MAP_SHARED, "MAP_SHARED", Some((device, offset)))?;
+        mapping.device = device.try_clone_to_owned().ok().map(|file| (file, offset));
         let _ = mapping.advise(libc::MADV_HUGEPAGE, "MADV_HUGEPAGE");
         Ok(mapping)
     }
@@ -320,6 +324,33 @@ impl Mapping {
         if at.is_multiple_of(width.bytes() as u64) { Ok(at) } else { Err(Errno(libc::EINVAL)) }
     }
 
+    /// Makes an access to a register at this address; [`Errno::SIGBUS`] if the device does not answer.
+    pub(super) fn touch<T>(&self, at: u64, access: impl FnOnce() -> T) -> Result<T, Errno> {
+        let page = at & !(page_size() - 1);
+        touch(page, access).inspect_err(|_| self.put_back(page))
+    }
+
+    /// Maps the device again where a bus error left an empty page.
+    fn put_back(&self, page: u64) {
+        let Kind::Device(prot) = self.kind else { return };
+        let (length, bits) = (page_size() as usize, prot.bits());
+        let address = page as *mut libc::c_void;
+        let got = match &self.device {
+            Some((file, offset)) => {
+                let offset = (offset + (page - self.addr)) as libc::off_t;
+                let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+                // SAFETY: MAP_FIXED replaces a page of this mapping by what was there, and no reference to it was ever lent.
+                unsafe { libc::mmap(address, length, bits, flags, file.as_fd().as_raw_fd(), offset) }
+            }
+            None => libc::MAP_FAILED,
+        };
+        if got == libc::MAP_FAILED {
+            // Better no access than one to memory that is not the device's.
+            // SAFETY: the page is of this mapping, and no reference to it was ever lent.
+            unsafe { libc::mprotect(address, length, libc::PROT_NONE) };
+        }
+    }
+
     pub(super) fn tracer(&self) -> &Tracer {
         &self.tracer
     }
@@ -337,9 +368,10 @@ impl Mapping {
         if !align.is_power_of_two() || placement.misalign >= align || !placement.misalign.is_multiple_of(page) {
             return Err(Errno(libc::EINVAL));
         }
-        let rounded = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
-        let total = align.checked_mul(2).and_then(|room| rounded.checked_add(room)).filter(|_| size > 0);
-        let total = total.ok_or(Errno(libc::EINVAL))?;
+        let room = align.checked_mul(2).ok_or(Errno(libc::EINVAL))?;
+        let rounded = size.checked_next_multiple_of(page).filter(|rounded| *rounded > 0);
+        // A size that cannot be is the kernel's to refuse.
+        let total = rounded.and_then(|rounded| rounded.checked_add(room)).unwrap_or(size);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let run = || {
             // SAFETY: no address is asked for, so the kernel takes one that nothing else uses.
@@ -348,9 +380,14 @@ impl Mapping {
         };
         let fields = format!("addr=NULL, length={total:#x}, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE");
         let base = tracer.call("mmap", fields, run, |base| format!("{base:#x}"))?;
+        if total == size {
+            // SAFETY: this is what was mapped above, and nobody knows of it yet.
+            unsafe { libc::munmap(base as *mut libc::c_void, total as usize) };
+            return Err(Errno(libc::EINVAL));
+        }
         // At most 2 * align - 1 beyond the base.
         let addr = base.next_multiple_of(align) + placement.misalign;
-        Ok(Mapping { reservation: (base, total), addr, len: size, kind, tracer: tracer.clone() })
+        Ok(Mapping { reservation: (base, total), addr, len: size, kind, device: None, tracer: tracer.clone() })
     }
 
     /// Replaces the reserved stretch by real memory.
@@ -451,6 +488,16 @@ mod tests {
         assert_eq!(read_only.read(0, &mut [1]), Ok(()));
         let reserved = Mapping::reserved(4 * KIB, Placement::default(), &tracer).unwrap();
         assert_eq!(reserved.read(0, &mut [1]), Err(Errno(libc::EFAULT)));
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_is_refused_by_the_kernel() {
+        let tracer = Tracer::new();
+        for (size, errno) in [(0, libc::EINVAL), (u64::MAX, libc::ENOMEM)] {
+            let refused = Mapping::reserved(size, Placement::default(), &tracer).unwrap_err();
+            assert_eq!(refused, Errno(errno));
+            assert!(tracer.take().last().unwrap().contains("mmap("), "{size}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! and `iommufd.h`.
 
 pub mod access;
+mod bus;
 pub mod dirty;
 mod dmabuf;
 mod file;

@@ -4,7 +4,10 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::Value;
-use vfiospec::event::Event;
+use vfiospec::{
+    event::Event,
+    language::verb::{Saves, Verb},
+};
 
 use crate::common::{self, folder, read, text, top, vfiospec};
 
@@ -28,6 +31,24 @@ fn every_example_is_a_right_scenario() {
     // Together too: no two of them are called the same, so that a reader can keep them all in one folder.
     let output = vfiospec(&["check", folder.to_str().expect("UTF-8")]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_tables_of_verbs_have_every_verb_with_what_it_saves() {
+    let guide = read("scenarios/README.md");
+    let rows: Vec<Vec<&str>> =
+        guide.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect()).collect();
+    for (name, about) in Verb::NAMES.iter().zip(Verb::ABOUT) {
+        let is_of = |cell: &str| cell.contains(&format!("`{name}:"));
+        let Some(row) = rows.iter().find(|row| is_of(row[0])) else {
+            panic!("scenarios/README.md has no row of `{name}`");
+        };
+        if let Saves::Fields(fields) = about.saves {
+            for field in fields {
+                assert!(row.last().is_some_and(|saves| saves.contains(&format!("`{field}`"))), "{name}: {row:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Act for Ioctl {
             step.frame.iovas.reserve(written(iova), given(size));
         }
         let (ioas, backend) = (open.session.ioas().map(|ioas| ioas.id()), open.session.true_name());
-        let followed = step.case.mappings.request(backend, ioas, request.name, answer.value, &given, &written);
+        let followed = step.case.mappings.request(backend, ioas, request, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
         if followed != Ok(true) {
             let changed = Changed::by_request(request.name, given("flags"), answer.value.is_err());

@@ -42,6 +42,17 @@ pub enum Direction {
     InOut,
 }
 
+/// What a request that succeeds may change, beside what it writes into its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// The device, or an object that is not mapped for it; but nothing of what is mapped.
+    Device,
+    /// What is mapped for the device.
+    Mappings,
+}
+
 /// A field of a request's argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {

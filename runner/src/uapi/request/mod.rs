@@ -20,7 +20,7 @@ mod pointer;
 mod prepared;
 mod table;
 
-pub use layout::{Argument, Direction, Field, File, Request};
+pub use layout::{Argument, Direction, Effect, Field, File, Request};
 pub use pointer::{Does, NOWHERE, Pointer, When};
 pub use prepared::{Answer, Prepared, Refused};
 pub use table::{all, find};

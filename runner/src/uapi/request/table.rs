@@ -8,7 +8,7 @@ use vfio_bindings::bindings::vfio;
 
 use super::Direction::{In, InOut, Out};
 use super::pointer::{dirty_bitmap_bytes, quad, word};
-use super::{Argument, Does, Field, File, Pointer, Request, When};
+use super::{Argument, Does, Effect, Field, File, Pointer, Request, When};
 use crate::uapi::ioctl::io;
 
 /// A request by its name, such as `IOMMU_IOAS_MAP`.
@@ -19,6 +19,48 @@ pub fn find(name: &str) -> Option<&'static Request> {
 /// All requests: VFIO's, then IOMMUFD's, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = &'static Request> {
     VFIO.iter().chain(IOMMUFD)
+}
+
+impl Request {
+    /// What it may change.
+    pub fn effect(&self) -> Effect {
+        match self.name {
+            "VFIO_GET_API_VERSION"
+            | "VFIO_CHECK_EXTENSION"
+            | "VFIO_IOMMU_GET_INFO"
+            | "VFIO_GROUP_GET_STATUS"
+            | "VFIO_DEVICE_GET_INFO"
+            | "VFIO_DEVICE_GET_REGION_INFO"
+            | "VFIO_DEVICE_GET_IRQ_INFO"
+            | "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO"
+            | "VFIO_DEVICE_QUERY_GFX_PLANE"
+            | "VFIO_MIG_GET_PRECOPY_INFO"
+            | "IOMMU_IOAS_IOVA_RANGES"
+            | "IOMMU_GET_HW_INFO"
+            | "IOMMU_IOAS_NOIOMMU_GET_PA" => Effect::Nothing,
+            "VFIO_DEVICE_SET_IRQS"
+            | "VFIO_DEVICE_RESET"
+            | "VFIO_DEVICE_PCI_HOT_RESET"
+            | "VFIO_DEVICE_IOEVENTFD"
+            | "VFIO_DEVICE_FEATURE"
+            | "VFIO_IOMMU_DIRTY_PAGES"
+            | "IOMMU_DESTROY"
+            | "IOMMU_IOAS_ALLOC"
+            | "IOMMU_IOAS_ALLOW_IOVAS"
+            | "IOMMU_OPTION"
+            | "IOMMU_VFIO_IOAS"
+            | "IOMMU_HWPT_ALLOC"
+            | "IOMMU_HWPT_SET_DIRTY_TRACKING"
+            | "IOMMU_HWPT_GET_DIRTY_BITMAP"
+            | "IOMMU_HWPT_INVALIDATE"
+            | "IOMMU_FAULT_QUEUE_ALLOC"
+            | "IOMMU_VIOMMU_ALLOC"
+            | "IOMMU_VDEVICE_ALLOC"
+            | "IOMMU_VEVENTQ_ALLOC"
+            | "IOMMU_HW_QUEUE_ALLOC" => Effect::Device,
+            _ => Effect::Mappings,
+        }
+    }
 }
 
 /// A request whose argument is a struct that begins with its size: name, number, file, struct, size, and the fields in it
