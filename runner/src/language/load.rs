@@ -11,6 +11,7 @@ use super::{
     schema::known_schema,
     text::decode::{decode, salvage},
     undeclared,
+    verb::Verb,
 };
 use crate::model::{BackendName, code::Code};
 
@@ -47,7 +48,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         Ok(node) => node,
         Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
-    let salvaged = salvage::<Scenario>(node, known_schema, &mut problems);
+    let salvaged = salvage::<Scenario>(node, known_schema, Verb::NAMES, &mut problems);
     let scenario = salvaged.map(|(mut scenario, wounds)| {
         let says_backends = node.get("backends").is_some();
         let mut missing = !says_backends;

@@ -6,6 +6,7 @@ use super::{
     schema::known_pack_schema,
     text::decode::{decode, salvage},
     text::path::Path,
+    verb::Verb,
 };
 use crate::model::code::Code;
 
@@ -77,7 +78,7 @@ impl Packs {
 fn load(source: Source) -> Result<LoadedPack, Invalid> {
     let mut problems = Problems::new();
     let salvaged = match source.tree() {
-        Ok(node) => salvage::<Pack>(node, known_pack_schema, &mut problems),
+        Ok(node) => salvage::<Pack>(node, known_pack_schema, Verb::NAMES, &mut problems),
         Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
     };
     let pack = salvaged.map(|(pack, wounds)| {

@@ -10,8 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use super::convert::FromValue;
-use super::eval::{self as expression, ExpressionError, Name, Scope};
+use super::error::ExpressionError;
+use super::eval::{self as expression, Name};
 use super::scan;
+use super::scope::Scope;
 use crate::language::schema::Expression;
 use crate::language::text::complaint::Complaint;
 use crate::language::text::suggest::shorten;

@@ -5,136 +5,26 @@
 //! computed, and checked for 64 when they become a size or a count.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::{Object, ValueKind};
 
 use super::convert::{self, FromValue};
+use super::error::ExpressionError;
 use super::explain::explain;
-use super::functions::{BUILTINS, FILTERS, TESTS};
+use super::functions::BUILTINS;
 use super::limits;
+use super::missing::{misnamed, undefined};
 use super::parse::parse;
 use super::scan::{self, Chain, Piece};
-use crate::language::text::complaint::Complaint;
-use crate::language::text::diagnostic::Diagnostic;
-use crate::language::text::path::Path;
+use super::scope::Scope;
 use crate::language::text::suggest;
 use crate::language::text::suggest::shorten;
-use crate::model::code::Code;
 
 /// Longer expressions are no expressions; this also bounds how deeply one can be nested.
 const LONGEST: usize = 1024;
-
-/// The variables of an expression. Cloning is cheap: clones share what they have in common until one is changed.
-#[derive(Clone, Debug, Default)]
-pub struct Scope(Arc<Names>);
-
-#[derive(Clone, Debug, Default)]
-struct Names(BTreeMap<String, Value>);
-
-impl Object for Names {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).cloned()
-    }
-}
-
-impl Scope {
-    /// No variables.
-    pub fn new() -> Self {
-        Scope::default()
-    }
-
-    /// Gives a name a value; an earlier one is replaced.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        Arc::make_mut(&mut self.0).0.insert(name.into(), value.into());
-    }
-
-    /// This scope and one name more.
-    #[must_use]
-    pub fn with(&self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let mut scope = self.clone();
-        scope.set(name, value);
-        scope
-    }
-
-    /// The value of a name.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.0.get(name)
-    }
-
-    /// This scope as what an expression is evaluated in.
-    pub(super) fn shared(&self) -> Arc<impl Object + use<>> {
-        self.0.clone()
-    }
-
-    /// All names, in alphabetical order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.0.keys().map(String::as_str)
-    }
-}
-
-/// What is wrong with an expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpressionError {
-    /// One line, lower case.
-    pub message: String,
-    /// The bytes of the text that was given to evaluate.
-    pub range: Range<usize>,
-    /// What was expected; stands beside the caret. May be empty.
-    pub expected: String,
-    /// What to do, one sentence each.
-    pub help: Vec<String>,
-}
-
-impl ExpressionError {
-    pub(super) fn new(message: impl Into<String>, range: Range<usize>) -> Self {
-        ExpressionError { message: message.into(), range, expected: String::new(), help: Vec::new() }
-    }
-
-    pub(super) fn expected(mut self, what: impl std::fmt::Display) -> Self {
-        self.expected = format!("expected {what}");
-        self
-    }
-
-    pub(super) fn help(mut self, sentence: impl Into<String>) -> Self {
-        self.help.push(sentence.into());
-        self
-    }
-
-    fn shifted(mut self, by: usize) -> Self {
-        self.range = self.range.start + by..self.range.end + by;
-        self
-    }
-
-    /// This error as a diagnostic, for an expression that stands at `path`.
-    pub fn diagnostic(&self, path: Path) -> Diagnostic {
-        Diagnostic {
-            help: self.help.clone(),
-            label: self.expected.clone(),
-            ..Diagnostic::error(Code::Expression, path, self.message.as_str()).inside(self.range.clone())
-        }
-    }
-}
-
-impl std::fmt::Display for ExpressionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)?;
-        self.help.iter().try_for_each(|sentence| write!(f, "; {sentence}"))
-    }
-}
-
-impl std::error::Error for ExpressionError {}
-
-impl From<ExpressionError> for Complaint {
-    fn from(error: ExpressionError) -> Self {
-        let complaint = Complaint::new(Code::Expression, error.message);
-        Complaint { help: error.help, label: error.expected, inside: Some(error.range), ..complaint }
-    }
-}
 
 /// The expression within its braces, or a text without braces as it is.
 fn inner(source: &str) -> Range<usize> {
@@ -167,7 +57,7 @@ fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
     if let Some(value) = scope.get(expression).filter(|_| compiled.shape.is_name()) {
         return limits::bounded(value, expression).map(|()| value.clone());
     }
-    let value = compiled.expression.eval(Value::from_dyn_object(scope.0.clone())).map_err(explain)?;
+    let value = compiled.expression.eval(Value::from_dyn_object(scope.shared())).map_err(explain)?;
     limits::bounded(&value, expression)?;
     if value.is_undefined() {
         return Err(undefined(scope, expression)
@@ -241,58 +131,6 @@ impl<T: Clone> Memory<T> {
         }
         self.0.insert(text.into(), found);
     }
-}
-
-/// The first variable or attribute that is not there.
-pub(super) fn undefined(scope: &Scope, expression: &str) -> Option<ExpressionError> {
-    for Chain { words } in scan::chains(expression) {
-        let (root, attributes) = words.split_first()?;
-        let Some(value) = scope.get(root.text) else {
-            if BUILTINS.contains(&root.text) {
-                continue;
-            }
-            let known: Vec<&str> = scope.names().chain(BUILTINS).collect();
-            let mut error = ExpressionError::new(format!("`{}` is not defined", shorten(root.text)), root.range());
-            error.help.extend(suggest::did_you_mean(root.text, known));
-            return Some(error);
-        };
-        let (mut value, mut owner) = (value.clone(), root.text);
-        for word in attributes {
-            let next = value.get_attr(word.text).unwrap_or(Value::UNDEFINED);
-            if next.is_undefined() {
-                let known: Vec<String> = match value.kind() {
-                    ValueKind::Map => value.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()),
-                    _ => Ok(Vec::new()),
-                }
-                .unwrap_or_default();
-                let mut error = ExpressionError::new(format!("`{owner}` has no `{}`", word.text), word.range());
-                let known = known.iter().map(String::as_str);
-                match suggest::did_you_mean(word.text, known.clone()) {
-                    Some(sentence) => error.help.push(sentence),
-                    None if known.len() > 0 => error.help.push(format!("it has {}", suggest::join(known, "and"))),
-                    None => error.help.push(format!("`{owner}` is a plain value and has no parts")),
-                }
-                return Some(error);
-            }
-            (value, owner) = (next, word.text);
-        }
-    }
-    None
-}
-
-/// The first filter or test that does not exist.
-pub(super) fn misnamed(expression: &str) -> Option<ExpressionError> {
-    let (filters, tests) = scan::filters_and_tests(expression);
-    let filters = filters.into_iter().map(|word| ("filter", word, &FILTERS[..]));
-    let tests = tests.into_iter().map(|word| ("test", word, &TESTS[..]));
-    filters.chain(tests).find(|(_, word, known)| !known.contains(&word.text)).map(|(what, word, known)| {
-        let mut error = ExpressionError::new(format!("there is no {what} `{}`", shorten(word.text)), word.range());
-        match suggest::did_you_mean(word.text, known.iter().copied()) {
-            Some(sentence) => error.help.push(sentence),
-            None => error.help.push(format!("the {what}s are {}", suggest::join(known.iter().copied(), "and"))),
-        }
-        error
-    })
 }
 
 /// A name that an expression uses.

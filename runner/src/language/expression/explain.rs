@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use minijinja::ErrorKind;
 
-use super::eval::{ExpressionError, Scope, misnamed, undefined};
+use super::error::ExpressionError;
+use super::missing::{misnamed, undefined};
 use super::scan::{Kind, Word, Words};
+use super::scope::Scope;
 
 /// How each function is called.
 const CALLS: [(&str, &str); 8] = [

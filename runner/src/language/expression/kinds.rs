@@ -9,7 +9,7 @@ use minijinja::machinery::{
 };
 use minijinja::value::ValueKind;
 
-use super::eval::ExpressionError;
+use super::error::ExpressionError;
 use super::scan::{Piece, pieces};
 
 /// What a value is.

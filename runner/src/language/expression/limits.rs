@@ -9,9 +9,10 @@ use std::ops::Range;
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::eval::{ExpressionError, Scope};
+use super::error::ExpressionError;
 use super::functions::environment;
 use super::scan::{self, Kind, Word, Words};
+use super::scope::Scope;
 
 /// The longest text and the longest list that an expression may give, in bytes and elements.
 const MOST: usize = 64 << 10;

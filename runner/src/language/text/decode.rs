@@ -13,7 +13,6 @@ use serde::de::value::StrDeserializer;
 
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
-use super::mistake;
 use super::node::{Key, Node, Value};
 use super::ordered::Ordered;
 use super::path::{Path, Segment};
@@ -21,6 +20,7 @@ use super::problems::Problems;
 use super::shape::Shape;
 use super::suggest;
 use super::wounds::Wounds;
+use super::{mistake, naming};
 use crate::model::code::Code;
 
 /// A type that a value of a file can be read as.
@@ -41,16 +41,17 @@ pub fn decode<T: Decode>(root: &Node, problems: &mut Problems) -> Option<T> {
 }
 
 /// The same for a document with a schema, which help is taken from. The wounds say which further complaints only follow from mistakes
-/// that were told.
+/// that were told; what is expected beside a key that is leaned on depends on it.
 pub(in crate::language) fn salvage<T: Decode>(
     root: &Node,
     schema: fn() -> &'static serde_json::Value,
+    leaned_on: &'static [&'static str],
     problems: &mut Problems,
 ) -> Option<(T, Wounds)> {
     let schema = Some(schema);
     let mut at = At { root, trail: Vec::new(), schema, problems: std::mem::take(problems), supplied: Vec::new() };
     let value = at.read(root);
-    let wounds = Wounds::new(root, at.problems.as_slice(), at.supplied);
+    let wounds = Wounds::new(root, at.problems.as_slice(), at.supplied, leaned_on);
     *problems = at.problems;
     value.map(|value| (value, wounds))
 }
@@ -119,7 +120,7 @@ impl<'d> At<'d> {
 
     /// Tells that the value is of another type.
     pub(in crate::language) fn wrong_type<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
-        self.tell(|at| Some(mistake::wrong_type(at, node, expected)));
+        self.tell(|at| Some(mistake::wrong_type(at.path(), at.shape(), node, expected)));
         None
     }
 
@@ -157,7 +158,7 @@ impl<'d> At<'d> {
         };
         let word = of_word(text);
         if word.is_none() {
-            self.tell(|at| Some(mistake::unknown_word(at, node, text, known_words::<T>())));
+            self.tell(|at| Some(mistake::unknown_word(at.path(), node, text, known_words::<T>())));
         }
         word
     }
@@ -251,7 +252,7 @@ impl<'d> At<'d> {
             Value::Mapping(entries) => entries,
             // `- unmap_all:` means all its defaults.
             Value::Null => &[],
-            _ => return self.wrong_type(node, &mistake::mapping_with(known)),
+            _ => return self.wrong_type(node, &naming::mapping_with(known)),
         };
         let is_merged = entries.iter().any(|(key, _)| key.text == "<<");
         let (wanted, unknown): (Vec<_>, Vec<_>) =
@@ -262,7 +263,7 @@ impl<'d> At<'d> {
             self.tell(|at| match at.shape() {
                 Some(shape) => shape.unknown_key(&at.path(), name, known, entries, (key, value)),
                 None => {
-                    let complaint = Complaint::unknown_key(key, &mistake::place(name), known);
+                    let complaint = Complaint::unknown_key(key, &naming::place(name), known);
                     Some(complaint.diagnostic(at.path().join(key)).at(Target::Key))
                 }
             });
@@ -322,7 +323,7 @@ impl<'d> Table<'d> {
         if is_beside || self.is_merged || self.meant.contains(&key) {
             at.supplied.push(at.path().join(key));
         } else {
-            at.tell(|at| Some(mistake::missing_key(at, self.node, self.name, key)));
+            at.tell(|at| Some(mistake::missing_key(at.path(), at.shape(), self.node, self.name, key)));
         }
     }
 }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a value that cannot be read is told: what was read, what was expected, what to do.
 
-use super::decode::At;
 use super::diagnostic::{Diagnostic, Target};
+use super::naming::place;
 use super::node::{Node, Value};
 use super::path::{Path, Segment};
+use super::shape::Shape;
 use super::suggest::{self, shorten};
 use super::syntax::{self, BEGINNING};
 use crate::model::code::Code;
 
 /// A value of another type or out of range.
-pub(super) fn wrong_type(at: &At, node: &Node, expected: &str) -> Diagnostic {
-    let path = at.path();
+pub(super) fn wrong_type(path: Path, shape: Option<Shape>, node: &Node, expected: &str) -> Diagnostic {
     let (code, title) = match node.value() {
         Value::Null => (Code::MissingValue, format!("{} has no value", subject(&path))),
         _ => (Code::WrongType, format!("{} cannot be {}", subject(&path), node.describe())),
     };
-    let form = at.shape().and_then(|shape| shape.form(&path, node, expected));
+    let form = shape.and_then(|shape| shape.form(&path, node, expected));
     let help = form.or_else(|| trap(&path, node, expected));
     let mut problem = Diagnostic::error(code, path, title).label(format!("expected {expected}"));
     problem.help.extend(help);
@@ -25,8 +25,7 @@ pub(super) fn wrong_type(at: &At, node: &Node, expected: &str) -> Diagnostic {
 }
 
 /// A word that is none of those known.
-pub(super) fn unknown_word(at: &At, node: &Node, read: &str, known: &[&str]) -> Diagnostic {
-    let path = at.path();
+pub(super) fn unknown_word(path: Path, node: &Node, read: &str, known: &[&str]) -> Diagnostic {
     let title = match path.is_root() {
         false => format!("unknown value `{}` for {}", shorten(read), subject(&path)),
         true => format!("unknown value `{}`", shorten(read)),
@@ -42,9 +41,8 @@ pub(super) fn unknown_word(at: &At, node: &Node, read: &str, known: &[&str]) -> 
 }
 
 /// A key that a mapping has to have.
-pub(super) fn missing_key(at: &At, node: &Node, name: &str, key: &str) -> Diagnostic {
-    let path = at.path();
-    let help = at.shape().and_then(|shape| shape.such_as(&path, key));
+pub(super) fn missing_key(path: Path, shape: Option<Shape>, node: &Node, name: &str, key: &str) -> Diagnostic {
+    let help = shape.and_then(|shape| shape.such_as(&path, key));
     let title = format!("missing key `{key}` in {}", place(name));
     let first = node.entries().first().map(|(first, _)| first.text.as_str());
     let (path, target) = match (path.last(), first) {
@@ -106,47 +104,4 @@ fn trap(path: &Path, node: &Node, expected: &str) -> Option<String> {
         return Some(format!("write it without quotes and leading zeros: {}", written.trim_start_matches('0')));
     }
     None
-}
-
-/// A struct's name as a person says it, with its article: `MapStep` is "a map step".
-pub(super) fn place(name: &str) -> String {
-    match name {
-        "Map" | "Unmap" | "Gone" | "Pagesize" | "Expect" | "Attach" | "Destroy" => {
-            return format!("`{}`", name.to_lowercase());
-        }
-        "MapFile" => return "`map_file`".to_owned(),
-        "IoasCopy" => return "`copy`".to_owned(),
-        "InIoas" => return "this step".to_owned(),
-        "Hwpt" => return "a `hwpt`".to_owned(),
-        "AllowIovas" => return "`allow_iovas`".to_owned(),
-        "NoArguments" => return "a step that takes nothing".to_owned(),
-        "BackendOptions" => return "a backend's options".to_owned(),
-        _ => {}
-    }
-    let mut words = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.extend(c.to_lowercase());
-    }
-    match words.chars().next() {
-        None => "this mapping".to_owned(),
-        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {words}"),
-        Some(_) => format!("a {words}"),
-    }
-}
-
-/// What a struct looks like, for a value that is no mapping.
-pub(super) fn mapping_with(fields: &[&str]) -> String {
-    const MOST: usize = 6;
-    match fields {
-        [] => "nothing".to_owned(),
-        fields if fields.len() > MOST => {
-            let some: Vec<String> = fields.iter().take(MOST).map(|field| format!("`{field}`")).collect();
-            format!("a mapping with keys such as {}", some.join(", "))
-        }
-        [only] => format!("a mapping with the key `{only}`"),
-        fields => format!("a mapping with the keys {}", suggest::join(fields.iter().copied(), "and")),
-    }
 }

@@ -11,6 +11,7 @@ mod expand;
 pub(in crate::language) mod keys;
 pub(in crate::language) mod message;
 pub(in crate::language) mod mistake;
+mod naming;
 pub(in crate::language) mod node;
 pub(in crate::language) mod ordered;
 pub(in crate::language) mod path;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
-use super::mistake::place;
+use super::naming::place;
 use super::node::{Key, Node, Value as Read};
 use super::path::{Path, Segment};
 use super::suggest::{self, shorten};

@@ -10,10 +10,9 @@ use std::collections::BTreeSet;
 use super::diagnostic::Diagnostic;
 use super::node::{Node, Value};
 use super::path::{Path, Segment};
-use crate::language::verb::Verb;
 use crate::model::code::Code;
 
-/// Keys whose presence decides what is expected beside them; a step's verbs are such too.
+/// Keys whose presence decides what is expected beside them, besides those of the document's own.
 const LEANED_ON: [&str; 9] = ["region", "expect", "regions", "steps", "memory", "size", "align", "name", "backends"];
 
 /// The mistakes of form of one file.
@@ -21,10 +20,12 @@ pub(in crate::language) struct Wounds {
     list: Vec<(Path, Code)>,
     /// Every key and text in what could not be read.
     mentioned: BTreeSet<String>,
+    /// Further keys that are leaned on, such as the verbs of steps.
+    leaned_on: &'static [&'static str],
 }
 
 impl Wounds {
-    pub fn new(root: &Node, found: &[Diagnostic], supplied: Vec<Path>) -> Self {
+    pub fn new(root: &Node, found: &[Diagnostic], supplied: Vec<Path>, leaned_on: &'static [&'static str]) -> Self {
         let mut mentioned = BTreeSet::new();
         for problem in found {
             let keys = problem.path.segments().iter().filter_map(|segment| match segment {
@@ -36,7 +37,7 @@ impl Wounds {
         }
         let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
         let list = told.chain(supplied.into_iter().map(|path| (path, Code::MissingKey))).collect();
-        Wounds { list, mentioned }
+        Wounds { list, mentioned, leaned_on }
     }
 
     /// Whether a complaint of the check may only follow from a mistake of form.
@@ -77,7 +78,7 @@ impl Wounds {
     /// Whether something beside a path could not be read that may have changed what is expected there.
     fn is_beside(&self, path: &Path) -> bool {
         self.list.iter().any(|(wound, code)| {
-            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || Verb::NAMES.contains(&&**key));
+            let leaned_on = matches!(wound.last(), Some(Segment::Key(key)) if LEANED_ON.contains(&&**key) || self.leaned_on.contains(&&**key));
             wound.parent() == path.parent() && (leaned_on || matches!(code, Code::UnknownKey | Code::MissingKey | Code::MergeKey))
         })
     }
