@@ -82,7 +82,7 @@ impl LastStep {
         let mut bytes = lines.join("\n").into_bytes();
         bytes.truncate(MOST - 1);
         bytes.push(b'\n');
-        let _ = self.0.write_all_at(&bytes, 0); // without memory for a page there is no word of what it does
+        let _ = self.0.write_all_at(&bytes, 0); // a failed write cannot be reported from here
     }
 
     /// Nothing has begun.

@@ -132,7 +132,7 @@ impl<'s> Running<'s, '_, '_> {
         if let Ok(iova) = got {
             self.frame.iovas.reserve(iova, size);
         }
-        // Where the kernel was to choose an IOVA and failed, there is none.
+        // A failed call chose no IOVA.
         let iova = target.or(got.ok()).map(|iova| ("iova", Value::from(iova)));
         self.save(Value::from_pairs(iova.into_iter().chain([("size", Value::from(size))]).chain(more)));
         self.compare(got.map(|_| None))
