@@ -22,26 +22,31 @@
 //! - [`cli`] is the command line, one file a verb; [`explain`] has the page of each code of a message.
 //! - [`model`] is the vocabulary that all of them share, and imports none of them.
 //!
+//! The modules that are public are for the tests, the benchmark and the fuzzer.
+//!
 //! To follow a case through the code, begin with [`engine::run()`].
 
 #![deny(unsafe_code)]
+#![allow(rustdoc::private_intra_doc_links)] // The documentation is for those who change it, and has the private items.
 
 #[cfg(test)]
 extern crate self as vfiospec; // The made-up runs in tests/common are shared with the integration tests.
 
-pub mod backend;
-pub mod cli;
-pub mod engine;
+mod backend;
+mod cli;
+mod engine;
 pub mod event;
 pub mod explain;
-pub mod host;
+mod host;
 pub mod lab;
 pub mod language;
 pub mod model;
 pub mod plan;
 pub mod report;
-pub mod sanitize;
-pub mod session;
-pub mod suite;
+mod sanitize;
+mod session;
+mod suite;
 #[allow(unsafe_code)] // The one place: every block says why it is sound.
-pub mod uapi;
+mod uapi;
+
+pub use cli::main;

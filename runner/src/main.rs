@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    vfiospec::cli::main()
+    vfiospec::main()
 }

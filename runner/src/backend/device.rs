@@ -8,7 +8,7 @@ use crate::{
     uapi::{
         self, Mapping, Placement, Prot, Tracer, VfToken,
         access::{self, Width},
-        irq::{self, IrqAction, IrqData, IrqInfo},
+        irq::{self, IrqData, IrqInfo},
         vfio,
     },
 };
@@ -133,9 +133,9 @@ impl Device {
         irq::irq_info(self.fd(), index, &self.tracer)
     }
 
-    /// Does something with interrupts of one kind, from `start` on.
-    pub fn set_irqs(&self, index: u32, start: u32, action: IrqAction, data: IrqData) -> Result<(), Errno> {
-        irq::set_irqs(self.fd(), index, start, action, data, &self.tracer)
+    /// Triggers interrupts of one kind, from vector `start` on, or says where they go.
+    pub fn set_irqs(&self, index: u32, start: u32, data: IrqData) -> Result<(), Errno> {
+        irq::set_irqs(self.fd(), index, start, data, &self.tracer)
     }
 
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; gives the

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The five ways to map memory for a device, behind one small trait.
 //!
-//! [`open`] puts a device behind the backend of a name ([`crate::model::BackendName`]), and returns a [`Session`]: the device, and the address
+//! [`Space::open`] puts a device behind the backend of a name ([`crate::model::BackendName`]), and returns a [`Session`]: the device, and the address
 //! space that it is attached to. A [`Container`] (VFIO's own, or the one that IOMMUFD emulates) and an [`Ioas`] implement [`Iommu`], which
 //! is all that the engine needs to map and unmap. They issue the requests of [`crate::uapi`], and keep the kernel's errno.
 //!
-//! To begin, read [`open`]: it has the order in which each backend wants its files.
+//! To begin, read [`Space::new`] and [`Space::open`]: they have the order in which each backend wants its files.
 //!
 //! What sets a backend apart is data: a file with its rules, and its row in [`Rules::of`].
 
@@ -25,7 +25,7 @@ pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::{Ioas, IoasRef};
 pub use rules::{Rules, Unmap};
-pub use session::{Session, Space, disguised, open};
+pub use session::{Session, Space, disguised};
 
 use crate::model::Errno;
 pub use crate::uapi::{Access, IovaRange};

@@ -51,11 +51,6 @@ impl Session {
         }
     }
 
-    /// The address space, for more devices.
-    pub fn space(&self) -> &Space {
-        &self.space
-    }
-
     /// The address space as what only IOMMUFD has; `None` on a container.
     pub fn ioas(&self) -> Option<&Ioas> {
         match &self.space.behind {
@@ -81,11 +76,6 @@ impl Session {
     pub fn true_name(&self) -> BackendName {
         self.true_name
     }
-}
-
-/// Opens a device, bound to vfio-pci already, behind a backend.
-pub fn open(name: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Session, OpenError> {
-    Space::new(name, bdf, tracer)?.open(bdf, None)
 }
 
 impl Space {

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which of the scenarios' cases run, in which order, and how often: the same options for every verb.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::offered::Offered;
-use crate::{
-    language::{ExpressionError, Pattern, did_you_mean},
-    model::{BackendName, CaseId, Exit, Verdict, device_in},
-    plan::{Filter, Partition, Plan},
-    report::{
-        journal,
-        run::{Case, Run, State},
-    },
-    sanitize,
-    session::Failure,
-};
+use crate::language::{ExpressionError, Pattern, did_you_mean};
+use crate::model::{BackendName, CaseId, Exit, Verdict, device_in};
+use crate::plan::{Filter, Partition, Plan};
+use crate::report::run::{Case, Run, State};
+use crate::{report::journal, sanitize, session::Failure};
 
 /// Which cases.
 #[derive(Debug, Clone, Default, Args)]

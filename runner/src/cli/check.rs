@@ -3,10 +3,8 @@
 
 use clap::Args as ClapArgs;
 
-use super::{
-    error::{Error, MessageFormat, count},
-    watch,
-};
+use super::error::{Error, MessageFormat, count};
+use super::watch;
 use crate::{event::DeviceUsed, model::Exit, plan::Count, session::interrupt, suite::Selection};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module

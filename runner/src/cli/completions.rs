@@ -7,10 +7,8 @@ use clap::{Args as ClapArgs, Command};
 use clap_complete::Shell;
 
 use super::error::Error;
-use crate::{
-    model::Exit,
-    session::{Failure, print},
-};
+use crate::model::Exit;
+use crate::session::{Failure, print};
 
 /// Print completions for a shell, such as `vfiospec completions bash > /etc/bash_completion.d/vfiospec`
 #[derive(Debug, ClapArgs)]

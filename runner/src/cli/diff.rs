@@ -5,15 +5,10 @@ use std::io;
 
 use clap::Args as ClapArgs;
 
-use super::{
-    error::Error,
-    report::{Named, unreadable},
-};
-use crate::{
-    model::Exit,
-    report::{diff::Diff, run::Run, terminal::Terminal},
-    session::{Failure, print},
-};
+use super::error::Error;
+use super::report::{Named, unreadable};
+use crate::session::{Failure, print};
+use crate::{model::Exit, report::diff::Diff, report::run::Run, report::terminal::Terminal};
 
 /// Compare two runs: two kernels, two firmwares, two days
 ///

@@ -5,16 +5,10 @@ use std::io;
 
 use clap::ValueEnum;
 
-use crate::{
-    lab::LabError,
-    language::{Message, Severity, json_lines, render},
-    model::{Exit, code::Code},
-    plan::Collision,
-    report::terminal::Terminal,
-    sanitize,
-    session::{Failure, print},
-    suite::{self, Problem},
-};
+use crate::language::{Message, json_lines, render};
+use crate::session::{Failure, print};
+use crate::suite::{self, Problem};
+use crate::{lab::LabError, model::Exit, model::code::Code, plan::Collision, report::terminal::Terminal, sanitize};
 
 /// Whom messages are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -88,7 +82,7 @@ fn for_programs(wrong: &suite::Error) -> String {
     let problems = wrong.problems.iter().map(|Problem { code, file, message, help }| {
         let message = &message.replace("\n  ", " ");
         let help = help.iter().map(String::as_str).collect();
-        let (severity, span, label, notes) = (Severity::Error, None, "", vec![]);
+        let (severity, span, label, notes) = ("error", None, "", vec![]);
         let message = Message { code: *code, severity, message, file, span, label, help, notes };
         serde_json::to_string(&message).expect("a message has a JSON form") + "\n"
     });

@@ -4,12 +4,8 @@
 use clap::{Args as ClapArgs, builder::StringValueParser};
 
 use super::{error::Error, offered::Offered};
-use crate::{
-    explain::Page,
-    language::did_you_mean,
-    model::code::Code,
-    session::{Failure, print},
-};
+use crate::session::{Failure, print};
+use crate::{explain::Page, language::did_you_mean, model::code::Code};
 
 /// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
 #[derive(Debug, ClapArgs)]

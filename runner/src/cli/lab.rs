@@ -6,19 +6,13 @@ use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Inst
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::{cases::Cases, error::Error, watch};
-use crate::{
-    event::{DeviceUsed, RunStarted},
-    host::facts,
-    lab::{
-        self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, LabErrorKind, Options,
-        Prepared,
-    },
-    language,
-    model::Exit,
-    plan::{Plan, Setup},
-    session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt},
-    suite::Selection,
+use crate::event::{DeviceUsed, RunStarted};
+use crate::lab::{
+    self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, LabErrorKind, Options, Prepared,
 };
+use crate::plan::{Plan, Setup};
+use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
+use crate::{host::facts, language, model::Exit, suite::Selection};
 
 /// Where the guest finds the scenarios.
 const SCENARIOS: &str = "/vfiospec/scenarios.json";

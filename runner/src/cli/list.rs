@@ -6,14 +6,8 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 
 use super::{cases::Cases, error::Error};
-use crate::{
-    event::DeviceUsed,
-    model::Exit,
-    plan,
-    sanitize::line,
-    session::{JOURNAL, print},
-    suite::Selection,
-};
+use crate::session::{JOURNAL, print};
+use crate::{event::DeviceUsed, model::Exit, plan, sanitize::line, suite::Selection};
 
 /// List the cases that scenarios stand for: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]

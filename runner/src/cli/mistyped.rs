@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb that a mistyped one was meant to be, where clap finds none near: it takes `rnu` for no `run`.
 
-use clap::{
-    Command, Error,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
 
 use crate::language::nearest;
 

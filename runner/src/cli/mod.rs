@@ -24,14 +24,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use error::{Error, MessageFormat, both};
 
-use crate::{
-    engine,
-    event::DeviceUsed,
-    model::Exit,
-    plan::{self, Plan, Setup},
-    session::Failure,
-    suite::{self, Checked, Selection, Text},
-};
+use crate::plan::{self, Plan, Setup};
+use crate::suite::{self, Checked, Selection, Text};
+use crate::{engine, event::DeviceUsed, model::Exit, session::Failure};
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
 ///

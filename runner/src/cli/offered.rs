@@ -3,10 +3,8 @@
 
 use std::ffi::OsStr;
 
-use clap::{
-    Arg, Command, Error,
-    builder::{PossibleValue, TypedValueParser},
-};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, Error};
 
 /// What reads the value, and the values to offer.
 #[derive(Clone)]

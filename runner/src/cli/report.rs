@@ -6,16 +6,9 @@ use std::{path::PathBuf, str::FromStr, sync::Arc};
 use clap::Args as ClapArgs;
 
 use super::error::Error;
-use crate::{
-    model::Exit,
-    report::{
-        journal::{ReadError, Reason, Text},
-        merge::Journal,
-        run::Run,
-    },
-    sanitize,
-    session::{Failure, Reports},
-};
+use crate::report::journal::{ReadError, Reason, Text};
+use crate::session::{Failure, Reports};
+use crate::{model::Exit, report::merge::Journal, report::run::Run, sanitize};
 
 /// Make reports from journals: of one run again, or of several as one
 ///

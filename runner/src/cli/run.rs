@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec run`
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use serde::de::DeserializeOwned;
 
-use super::{
-    cases::Cases,
-    error::{Error, both},
-    load, plan_of,
-};
-use crate::{
-    event::RunStarted,
-    model::Exit,
-    session::{self, Course, Failure, HereRun, Named, Output, Outputs, Resumed},
-    suite::{Selection, Text},
-};
+use super::error::{Error, both};
+use super::{cases::Cases, load, plan_of};
+use crate::session::{self, Course, Failure, HereRun, Named, Output, Outputs, Resumed};
+use crate::suite::{Selection, Text};
+use crate::{event::RunStarted, model::Exit};
 
 /// Run scenarios on this machine's own devices
 ///

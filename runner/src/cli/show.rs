@@ -4,15 +4,9 @@
 use clap::Args as ClapArgs;
 
 use super::{cases::no_case, error::Error};
-use crate::{
-    event::DeviceUsed,
-    language::{Duration, Fixture, Path, Size, Source, Target, eval, undeclared},
-    model::device_in,
-    plan::{self, Plan, Planned},
-    sanitize::line,
-    session::print,
-    suite::Selection,
-};
+use crate::language::{Duration, Fixture, Path, Size, Source, Target, eval, undeclared};
+use crate::plan::{self, Plan, Planned};
+use crate::{event::DeviceUsed, model::device_in, sanitize::line, session::print, suite::Selection};
 
 /// Show what a case stands for on each backend: its values, its regions and its steps, with the lines they come from
 #[derive(Debug, ClapArgs)]

@@ -77,7 +77,6 @@ impl Execution<'_> {
             name: "page_table",
             fields: format!("iova={iova:#x}, size={size:#x}"),
             result: entries(&leaves),
-            micros: 0,
         });
         Ok(leaves)
     }

@@ -19,7 +19,7 @@ use crate::{
     uapi::{
         Mapping, Placement, Prot,
         access::Width,
-        irq::{self, EventFd, IrqAction, IrqData},
+        irq::{self, EventFd, IrqData},
         system::page_size,
     },
 };
@@ -106,7 +106,7 @@ impl Held {
         let device = open.session.device();
         for kind in std::mem::take(&mut self.interrupts) {
             // A kind of which none is enabled is refused.
-            let _ = device.set_irqs(kind, 0, IrqAction::Trigger, IrqData::None(0));
+            let _ = device.set_irqs(kind, 0, IrqData::None(0));
         }
         self.events.clear();
         if self.changed == Changed::Registers && !(open.resets && device.reset().is_ok()) {

@@ -4,8 +4,7 @@
 //! By `driver_override` (`Documentation/ABI/testing/sysfs-bus-pci`), which concerns this one device only; never by
 //! `new_id`, which would take every device of the kind.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use super::Root;
 use super::pci::{attribute, driver_in};
@@ -33,18 +32,14 @@ struct Before {
     driver_override: String,
 }
 
-/// A device could not be bound, or not be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindError {
-    /// There is no such device.
     NoDevice(Bdf),
     /// No IOMMU is in front of it: vfio-pci would refuse it, after its driver had to let go.
     NoIommu(Bdf),
-    /// The driver vfio-pci is not there.
     NoVfioPci,
     /// It does something that someone would miss.
     InUse(Bdf, Use),
-    /// A file of sysfs refused to be written.
     Write(PathBuf, Errno),
     /// The writes went well, but the device ended up on another driver, or on none.
     OtherDriver(Bdf, &'static str, Option<String>),
@@ -129,7 +124,6 @@ impl Binding {
         self.before.get_or_insert(before);
     }
 
-    /// Leaves the device on vfio-pci.
     pub fn keep(&mut self) {
         self.before = None;
     }

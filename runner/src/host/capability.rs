@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kind of a device and its capabilities, as sysfs and its configuration space show them.
 
-use super::{
-    Root,
-    pci::{PciDevice, attribute},
-};
+use super::Root;
+use super::pci::{PciDevice, attribute};
 use crate::model::{Bdf, Capability, DeviceKind};
 
 /// The kind of a device, as sysfs shows it; the default for a device that is not there.

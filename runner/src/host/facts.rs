@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Facts of the host that decide what can be tested, and that have to be the same after a test.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::Root;
 use super::pci::{PciDevice, attribute};
@@ -22,16 +20,11 @@ pub fn is_lab_guest() -> bool {
         && command_line.split_whitespace().any(|word| word == LAB_MARK)
 }
 
-/// The IOMMU in front of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IommuKind {
-    /// VT-d.
     Intel,
-    /// AMD-Vi.
     Amd,
-    /// virtio-iommu.
     Virtio,
-    /// Arm's SMMU, version 3.
     Smmu3,
     /// One that we do not know, by the name in sysfs.
     Other(String),
@@ -75,7 +68,6 @@ fn is_virtio(root: &Root, name: &str) -> bool {
     name.ends_with("virtio_mmio") || on_pci().is_some_and(|device| device.ids() == "1af4:1057")
 }
 
-/// The kernel's release (`uname -r`).
 pub fn kernel() -> String {
     system::release()
 }
@@ -154,7 +146,6 @@ pub fn page_pins() -> Option<i64> {
     Some(field("nr_foll_pin_acquired ")?.wrapping_sub(field("nr_foll_pin_released ")?))
 }
 
-/// How many files this process has open.
 pub fn open_files() -> Option<usize> {
     // The folder itself is open meanwhile, every time.
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count())

@@ -8,14 +8,11 @@ use std::os::unix::fs::OpenOptionsExt;
 /// What our own lines begin with.
 const MARK: &str = "vfiospec: ";
 
-/// One record of the kernel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// 0 (emergency) to 7 (debug).
     pub level: u8,
-    /// Its number, counted from the boot.
     pub sequence: u64,
-    /// Microseconds since the boot.
     pub micros: u64,
     /// The text; what is not printable is written as `\x1b`.
     pub text: String,
@@ -46,7 +43,6 @@ impl Window {
         Ok(Window { file, lost: false })
     }
 
-    /// Writes another line of ours.
     pub fn mark(&mut self, marker: &str) -> io::Result<()> {
         // One record is one write; level 6 (info) of facility 1 (user).
         let line = format!("<14>{MARK}{}\n", marker.replace('\n', " "));

@@ -18,4 +18,3 @@ mod use_of;
 
 pub use capability::kind;
 pub use root::Root;
-pub use use_of::Use;

@@ -6,18 +6,13 @@ use std::path::PathBuf;
 use super::Root;
 use crate::model::Bdf;
 
-/// What sysfs says of a PCI device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PciDevice {
-    /// Its address.
     pub bdf: Bdf,
-    /// The vendor's id.
     pub vendor: u16,
-    /// The vendor's id of the device.
     pub device: u16,
     /// Class, subclass and programming interface, such as 0x010802 for NVMe.
     pub class: u32,
-    /// The driver that it is bound to.
     pub driver: Option<String>,
     /// Its IOMMU group; `None` without an IOMMU.
     pub group: Option<u32>,
@@ -74,7 +69,6 @@ pub(super) fn attribute(bdf: Bdf, name: &str) -> PathBuf {
     format!("sys/bus/pci/devices/{bdf}/{name}").into()
 }
 
-/// The driver that a device is bound to.
 pub fn driver(bdf: Bdf) -> Option<String> {
     driver_in(&Root::default(), bdf)
 }

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel said when it died, where the machine's firmware kept it (`Documentation/ABI/testing/pstore`).
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::path::{Path, PathBuf};
+use std::{fs, time::SystemTime};
 
 use super::Root;
 

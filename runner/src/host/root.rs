@@ -15,7 +15,7 @@ impl Default for Root {
 }
 
 impl Root {
-    /// A tree of its own, for tests.
+    #[cfg(test)]
     pub fn at(folder: &Path) -> Root {
         Root(folder.into())
     }

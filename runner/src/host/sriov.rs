@@ -3,8 +3,7 @@
 //!
 //! Only of a device that vfio-pci has: the kernel then keeps host drivers away from the functions, by giving each the same driver.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use super::Root;
 use super::pci::{attribute, driver_in};
@@ -18,20 +17,16 @@ const PARAMETER: &str = "sys/module/vfio_pci/parameters/enable_sriov";
 pub struct Functions {
     root: Root,
     of: Bdf,
-    /// Their addresses, in order.
     pub bdfs: Vec<Bdf>,
 }
 
-/// Why there are no virtual functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SriovError {
     /// The device cannot have any, or not so many.
     Unsupported(Bdf, u32, u32),
-    /// vfio-pci is not allowed to make any.
     Disabled,
     /// There are some already, which are somebody's.
     Taken(Bdf, u32),
-    /// A file of sysfs refused to be written.
     Write(PathBuf, Errno),
     /// A function did not come, or not on vfio-pci.
     Lost(Bdf, u32, Option<String>),
@@ -70,7 +65,6 @@ impl SriovError {
     }
 }
 
-/// How many virtual functions a device has now.
 pub fn count(bdf: Bdf) -> u32 {
     number(&Root::default(), bdf, "sriov_numvfs")
 }
@@ -127,7 +121,6 @@ impl Functions {
         Ok(made)
     }
 
-    /// The device that they are of.
     pub fn of(&self) -> Bdf {
         self.of
     }

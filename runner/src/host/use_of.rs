@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up.
 
-use std::fmt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::{fmt, os::unix::fs::OpenOptionsExt};
 
 use super::Root;
 use crate::model::Bdf;
@@ -19,7 +18,6 @@ pub enum Use {
     Held(String, String),
     /// A block device below it is opened exclusively.
     Opened(String),
-    /// A network interface below it is up.
     Up(String),
     /// It has so many virtual functions, which would vanish.
     VirtualFunctions(u32),
@@ -167,7 +165,6 @@ pub(super) mod tests {
             std::fs::read_to_string(self.0.join(path)).unwrap()
         }
 
-        /// Binds the device to a driver.
         pub fn driver(self, name: &str) -> Tree {
             self.put(&format!("sys/bus/pci/drivers/{name}/unbind"), "");
             self.link(&format!("{DEVICE}/driver"), &format!("sys/bus/pci/drivers/{name}"));
@@ -185,7 +182,6 @@ pub(super) mod tests {
             self
         }
 
-        /// A file anywhere.
         pub fn put(&self, path: &str, text: &str) {
             let path = self.0.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -4,11 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::cache::Cache;
-use super::error::LabError;
-use super::options::Accel;
-use super::qemu::Engine;
-use super::version::Version;
+use super::{cache::Cache, error::LabError, options::Accel, qemu::Engine, version::Version};
 
 /// A guest with KVM says its first word within a second; one that hangs never does.
 const KVM_PATIENCE: Duration = Duration::from_secs(6);
@@ -26,7 +22,6 @@ pub(super) struct Attempt {
     pub patience: Duration,
 }
 
-/// What this machine's KVM has shown so far.
 #[derive(Debug, Clone)]
 pub(super) struct Experience {
     key: String,
@@ -50,7 +45,6 @@ impl Experience {
         noted.is_some_and(|noted| still_holds(noted, seconds(SystemTime::now())))
     }
 
-    /// What to try, in order.
     pub fn attempts(&self, accel: Accel, cache: &Cache) -> Result<Vec<Attempt>, LabError> {
         let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
         attempts(accel, open.map(drop), self.is_kvm_no_use(cache))

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's packages through a configuration of our own: the machine's sources and lists stay as they are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
+use std::{fs, process::Command, sync::atomic::AtomicBool};
 
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::error::LabError;
-use super::mirror;
-use super::progress::Progress;
-use super::version::Version;
+use super::{error::LabError, mirror, progress::Progress, version::Version};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Which releases a configuration offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suites {
     /// This machine's release and its backports: what may be installed.
@@ -40,16 +34,13 @@ impl Suites {
     }
 }
 
-/// An apt of our own.
 #[derive(Debug)]
 pub(super) struct Apt<'a> {
     folder: PathBuf,
-    /// This machine's release.
     pub codename: String,
     interrupt: &'a AtomicBool,
 }
 
-/// A version of a package and the suite that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub package: String,
@@ -57,7 +48,6 @@ pub(super) struct Candidate {
     pub suite: String,
 }
 
-/// This machine's Debian release.
 pub(super) fn codename() -> Result<String, String> {
     mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default())
 }
@@ -128,7 +118,6 @@ impl<'a> Apt<'a> {
         index.lines().find_map(|line| line.strip_prefix("Codename: ")).map(|name| name.trim().to_owned())
     }
 
-    /// The path to give as `APT_CONFIG`.
     pub fn configuration(&self) -> PathBuf {
         self.folder.join("apt.conf")
     }

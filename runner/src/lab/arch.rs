@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the lab knows of its guests' architecture. The guest runs this same binary, so that it is the host's.
 
-/// One architecture.
 pub(super) struct Arch {
     /// As [`std::env::consts::ARCH`] has it.
     pub name: &'static str,
-    /// QEMU's program.
     pub qemu: &'static str,
     /// The Debian package that has it.
     pub qemu_package: &'static str,
-    /// QEMU's arguments for the machine.
     pub machine: &'static str,
     /// The kernel's name for the console, below `/dev` too.
     pub console: &'static str,
@@ -23,7 +20,6 @@ pub(super) struct Arch {
     pub image: &'static str,
 }
 
-/// The architecture of the lab.
 pub(super) const ARCH: Arch = Arch {
     name: "x86_64",
     qemu: "qemu-system-x86_64",

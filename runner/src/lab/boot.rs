@@ -5,22 +5,17 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::accel::{Attempt, Experience};
 use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
-use super::error::LabError;
 use super::initramfs::{Archive, Job, Order};
-use super::options::Accel;
-use super::prepare::Prepared;
-use super::progress::Progress;
-use super::protocol::Message;
 use super::qemu::{self, Engine, Files};
-use super::tools;
+use super::{error::LabError, prepare::Prepared, progress::Progress, protocol::Message, tools};
 use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
@@ -29,13 +24,11 @@ const TAIL: usize = 120;
 /// So many guests may die while they boot before that is an error.
 const MOST_DEATHS_BOOTING: u32 = 2;
 
-/// Why a guest does not run, in words.
 enum NotAlive {
     Silent(String),
     Died(String),
 }
 
-/// The lock in a guest's folder.
 const IN_USE: &str = "in-use";
 
 /// A booted guest that has spoken; killed when dropped, and by the kernel if this process or the thread that booted it ends.
@@ -44,11 +37,9 @@ pub struct Guest {
     qemu: Group,
     lines: Receiver<String>,
     folder: RunFolder,
-    engine: Engine,
     description: String,
 }
 
-/// What a guest says next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// A line that the command wrote to [`JOURNAL_PORT`](super::JOURNAL_PORT), without its end.
@@ -70,7 +61,7 @@ pub enum Next {
 impl Guest {
     /// Boots, and returns when the guest's user space runs. The thread that calls this must live as long as the guest.
     ///
-    /// With [`Accel::Auto`] a guest that KVM leaves silent is booted again under software emulation, and the next run on
+    /// With `--accel auto` a guest that KVM leaves silent is booted again under software emulation, and the next run on
     /// this machine starts with that.
     ///
     /// # Errors
@@ -94,7 +85,7 @@ impl Guest {
             cache::write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;
             let description = options.describe(qemu, engine.name(), &kernel.name);
-            let mut guest = Self { qemu: group, lines, folder: folder.clone(), engine, description };
+            let mut guest = Self { qemu: group, lines, folder: folder.clone(), description };
             match guest.wait_alive(patience, interrupt)? {
                 None => {
                     if kvm_failed {
@@ -124,7 +115,6 @@ impl Guest {
         Err(LabError::new("failed to boot the guest: no way to execute it")) // Never: there is at least one attempt.
     }
 
-    /// The guest's next line, waiting `timeout` for it.
     pub fn next_line(&mut self, timeout: Duration) -> Next {
         let message = match self.lines.recv_timeout(timeout) {
             Ok(line) => Message::parse(&line),
@@ -140,14 +130,6 @@ impl Guest {
                 Next::Finished { code }
             }
             Message::Failed(what) => self.died(&what),
-        }
-    }
-
-    /// `kvm` or `tcg`.
-    pub fn accel(&self) -> Accel {
-        match self.engine {
-            Engine::Kvm => Accel::Kvm,
-            Engine::Tcg => Accel::Tcg,
         }
     }
 
@@ -191,7 +173,6 @@ impl Guest {
         Ok(Some(NotAlive::Silent(format!("it said nothing for {} s", patience.as_secs()))))
     }
 
-    /// What QEMU and the guest's console said last.
     pub fn last_words(&self) -> String {
         let qemu = cache::tail(&self.folder.path("qemu.log"), 20);
         let console = cache::tail(&self.console(), TAIL).replace('\r', "");

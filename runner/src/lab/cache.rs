@@ -9,8 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::error::LabError;
-use super::progress::Progress;
+use super::{error::LabError, progress::Progress};
 
 /// `VFIOSPEC_CACHE`, else `$XDG_CACHE_HOME/vfiospec`, else `~/.cache/vfiospec`.
 ///
@@ -44,7 +43,6 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Creates the folder.
     pub fn open(folder: &Path) -> Result<Self, LabError> {
         create(folder)?;
         let root = folder.canonicalize().map_err(|error| LabError::io("find", folder, &error))?;
@@ -57,12 +55,10 @@ impl Cache {
         Ok(Self { root })
     }
 
-    /// A path below the folder.
     pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
         self.root.join(below)
     }
 
-    /// A folder below, created.
     pub fn folder(&self, below: impl AsRef<Path>) -> Result<PathBuf, LabError> {
         let folder = self.path(below);
         create(&folder)?;
@@ -92,7 +88,6 @@ impl Cache {
         }
     }
 
-    /// What was noted under `key`, if anything.
     pub fn recall(&self, key: &str) -> Option<String> {
         fs::read_to_string(self.path("learned").join(key)).ok().map(|text| text.trim().to_owned())
     }
@@ -131,7 +126,6 @@ impl Lock {
     }
 }
 
-/// Creates a folder and those above it.
 pub(super) fn create(folder: &Path) -> Result<(), LabError> {
     fs::create_dir_all(folder).map_err(|error| LabError::io("create", folder, &error))
 }
@@ -163,7 +157,6 @@ pub(super) fn remove(path: &Path) -> Result<(), LabError> {
 pub(super) mod tests {
     use super::*;
 
-    /// A cache of its own for a test.
     pub fn scratch(name: &str) -> Cache {
         let folder = std::env::temp_dir().join(format!("vfiospec-test-{}-{name}", std::process::id()));
         remove(&folder).unwrap();

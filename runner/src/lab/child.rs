@@ -15,7 +15,6 @@ use nix::unistd::Pid;
 
 use super::error::LabError;
 
-/// How a program ends when we do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// It is killed, even if we are killed ourselves.
@@ -50,7 +49,6 @@ pub(super) fn command(program: &str, ending: Ending) -> Command {
     command
 }
 
-/// A program's output and how it ended.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub status: ExitStatus,
@@ -65,7 +63,6 @@ pub(super) struct Runner<'a> {
     pub doing: &'a str,
     pub interrupt: &'a AtomicBool,
     pub ending: Ending,
-    /// All output is appended here.
     pub log: Option<&'a Path>,
 }
 
@@ -176,7 +173,6 @@ impl Group {
         self.kill();
     }
 
-    /// Kills the group and reaps the child.
     pub fn kill(&mut self) {
         // Once reaped, its number may be another's.
         if let Ok(None) = self.0.try_wait() {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong between `vfiospec lab` and the guest's first line.
 
-use std::fmt;
-use std::path::Path;
+use std::{fmt, path::Path};
 
 /// Why there is no lab, and what to do about it.
 ///
@@ -23,7 +22,6 @@ pub struct LabError {
     pub help: Option<String>,
 }
 
-/// The kinds of [`LabError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabErrorKind {
     /// The options ask for what this QEMU or this kernel cannot do.
@@ -32,17 +30,14 @@ pub enum LabErrorKind {
     Missing,
     /// Something on this machine failed: network, disk, compiler, QEMU.
     Environment,
-    /// The interrupt flag was set.
     Interrupted,
 }
 
 impl LabError {
-    /// An error of this machine.
     pub fn new(what: impl Into<String>) -> Self {
         Self { kind: LabErrorKind::Environment, what: what.into(), detail: None, help: None }
     }
 
-    /// An error of the options.
     pub fn usage(what: impl Into<String>) -> Self {
         Self { kind: LabErrorKind::Usage, ..Self::new(what) }
     }
@@ -66,7 +61,6 @@ impl LabError {
         }
     }
 
-    /// Adds what was read and expected.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         let detail = detail.into();
@@ -74,7 +68,6 @@ impl LabError {
         self
     }
 
-    /// Adds what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -2,19 +2,17 @@
 //! The guest's side: what this program does as process 1 of the lab.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use std::{io::Write, os::unix::process::ExitStatusExt};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
-use super::arch::ARCH;
-use super::initramfs::Order;
 use super::protocol::{JOURNAL_PORT, Message, PORT_NAME};
+use super::{arch::ARCH, initramfs::Order};
 use crate::host::facts::LAB_JOB;
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.

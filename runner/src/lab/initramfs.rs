@@ -2,12 +2,10 @@
 //! The guest's files: a newc archive (linux/Documentation/driver-api/early-userspace/buffer-format.rst), uncompressed,
 //! because unpacking costs the guest more than reading.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What the guest does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
     /// Absolute paths in the guest and their content; the folders above are created.
@@ -17,7 +15,6 @@ pub struct Job {
     /// The arguments of this binary in the guest, without the program's name; [`JOURNAL_PORT`](super::JOURNAL_PORT)
     /// is the path of the port that [`Guest::next_line`](super::Guest::next_line) reads.
     pub argv: Vec<String>,
-    /// More variables for its environment.
     pub env: Vec<(String, String)>,
 }
 
@@ -35,7 +32,6 @@ const PROGRAM: u32 = 0o100_755;
 const DATA: u32 = 0o100_644;
 const TERMINAL: u32 = 0o020_600;
 
-/// An archive in the making.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     bytes: Vec<u8>,
@@ -54,17 +50,14 @@ impl Archive {
         archive
     }
 
-    /// A program.
     pub fn program(&mut self, path: &str, bytes: &[u8]) {
         self.file(path, PROGRAM, bytes);
     }
 
-    /// A file without the right to be executed.
     pub fn data(&mut self, path: &str, bytes: &[u8]) {
         self.file(path, DATA, bytes);
     }
 
-    /// The archive's bytes.
     pub fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, (0, 0), &[]);
         self.bytes

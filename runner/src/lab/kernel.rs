@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest's kernel: built once from source and configuration, then found in the cache.
 
-use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
+use std::{collections::HashSet, fs, process::Command, sync::atomic::AtomicBool};
 
-use super::arch::ARCH;
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::error::LabError;
 use super::options::{KernelChoice, KernelOption};
-use super::progress::Progress;
 use super::source::{self, Source};
-use super::version::Version;
+use super::{arch::ARCH, error::LabError, progress::Progress, version::Version};
 
 /// Options on top of `allnoconfig`; everything is built in.
 const FRAGMENT: &str = include_str!("kernel.config");
@@ -22,23 +16,19 @@ const FRAGMENT: &str = include_str!("kernel.config");
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
 const LINES: u64 = 1865;
 
-/// A kernel that can be booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kernel {
     /// The source package's version, or the image's path.
     pub name: String,
     pub image: PathBuf,
-    /// Lines of the configuration that this version does not have.
-    pub lacks: Vec<String>,
 }
 
-/// The kernel of the user's own.
 pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
     let image = path.canonicalize().map_err(|error| LabError {
         kind: super::error::LabErrorKind::Usage,
         ..LabError::io("find the kernel image", path, &error)
     })?;
-    Ok(Kernel { name: image.display().to_string(), image, lacks: Vec::new() })
+    Ok(Kernel { name: image.display().to_string(), image })
 }
 
 /// The newest kernel in the cache with today's configuration and these options that is what was asked for.
@@ -65,10 +55,8 @@ fn fragment(options: &[KernelOption]) -> String {
 }
 
 fn finished(version: &Version, options: &[KernelOption], folder: &Path) -> Kernel {
-    let lacks = fs::read_to_string(folder.join("lacks")).unwrap_or_default();
-    let lacks = lacks.lines().map(str::to_owned).collect();
     let name = [version.to_string()].into_iter().chain(options.iter().map(KernelOption::to_string));
-    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(ARCH.image), lacks }
+    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(ARCH.image) }
 }
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
@@ -138,7 +126,6 @@ pub(super) fn build(
     };
     keep(&objects.join(ARCH.image), ARCH.image)?;
     keep(&objects.join(".config"), "config")?;
-    cache::write(&building.join("lacks"), lacks.join("\n").as_bytes())?;
     cache::write(&building.join("version"), version.as_str().as_bytes())?;
     cache::remove(&folder)?;
     fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;

@@ -35,15 +35,17 @@ mod source;
 mod tools;
 mod version;
 
-pub use boot::{Guest, Next, is_dynamic};
 pub use cache::default_cache;
-pub use error::{LabError, LabErrorKind};
-pub use guest::{guest_main, is_guest_init};
-pub use initramfs::Job;
-pub use models::{DeviceModel, IommuModel};
-pub use options::{Accel, KernelChoice, KernelOption, Options};
-pub use prepare::{Prepared, prepare};
-pub use progress::{Bar, Progress};
-pub use protocol::JOURNAL_PORT;
-pub use shell::{busybox, shell};
-pub use version::Version;
+pub use models::DeviceModel;
+pub(crate) use {
+    boot::{Guest, Next, is_dynamic},
+    error::{LabError, LabErrorKind},
+    guest::{guest_main, is_guest_init},
+    initramfs::Job,
+    models::IommuModel,
+    options::{Accel, KernelChoice, KernelOption, Options},
+    prepare::{Prepared, prepare},
+    progress::Progress,
+    protocol::JOURNAL_PORT,
+    shell::{busybox, shell},
+};

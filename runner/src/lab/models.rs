@@ -4,13 +4,9 @@
 use clap::ValueEnum;
 
 use super::arch::ARCH;
-use crate::{
-    event::DeviceUsed,
-    model::{
-        Capability::{self, Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov},
-        DeviceKind,
-    },
-};
+use crate::event::DeviceUsed;
+use crate::model::Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
+use crate::model::{Capability, DeviceKind};
 
 /// Declares an enum whose variants have a row each. The comment above a row is what `--help` says of it.
 macro_rules! table {
@@ -53,7 +49,6 @@ struct DeviceRow {
     ids: &'static str,
     class: u32,
     capabilities: &'static [Capability],
-    /// In bytes.
     largest_bar: u64,
 }
 
@@ -111,7 +106,6 @@ table! {
 }
 
 impl DeviceModel {
-    /// QEMU's arguments for it.
     pub(super) fn arguments(self) -> String {
         let DeviceRow { backend, qemu, slot, .. } = self.row();
         format!("{backend} -device {qemu},addr={slot:02x}.0").trim_start().to_owned()
@@ -139,7 +133,6 @@ struct IommuRow {
     since: Option<&'static str>,
     /// QEMU's arguments; empty for none.
     qemu: &'static str,
-    /// What the kernel's command line needs.
     kernel: &'static str,
     /// Whether it remaps interrupts, so that the guest can use an x2APIC.
     remaps: bool,
@@ -178,7 +171,6 @@ table! {
 }
 
 impl IommuModel {
-    /// Whether it remaps interrupts.
     pub(super) fn remaps(self) -> bool {
         self.row().remaps
     }
@@ -189,7 +181,6 @@ impl IommuModel {
         self.row().qemu.replace("intremap=on", eim)
     }
 
-    /// What it needs on the kernel's command line.
     pub(super) fn kernel_parameters(self) -> &'static str {
         self.row().kernel
     }

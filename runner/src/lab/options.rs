@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a person can choose about the lab.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 
@@ -13,17 +11,14 @@ use super::version::Version;
 /// Everything that decides which kernel boots where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The kernel to boot.
     pub kernel: KernelChoice,
     /// Its options that are to be otherwise than in the lab's configuration, each at most once.
     pub kernel_config: Vec<KernelOption>,
-    /// The IOMMU in front of the devices.
     pub iommu: IommuModel,
     /// The devices in the guest; each at most once, always at [`DeviceModel::bdf`].
     pub devices: Vec<DeviceModel>,
     /// The guest's memory in MiB; 1.2 GiB of it become huge pages. Below 3584 there may be no room for the one of 1 GiB.
     pub memory_mib: u32,
-    /// The guest's processors.
     pub cpus: u32,
     /// How the guest's instructions are executed.
     pub accel: Accel,
@@ -53,14 +48,12 @@ impl Options {
     }
 }
 
-/// Which kernel the guest boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelChoice {
     /// The newest one in the cache; with none there, the newest source that Debian has.
     Newest,
     /// A version or its beginning: `6.12` is any 6.12.x, but never 6.1 or 6.120.
     Version(Version),
-    /// A kernel image that the user built.
     Image(PathBuf),
 }
 
@@ -93,12 +86,10 @@ pub struct KernelOption {
 }
 
 impl KernelOption {
-    /// With `CONFIG_`, such as `CONFIG_KASAN`.
     pub fn symbol(&self) -> &str {
         &self.symbol
     }
 
-    /// The line in a configuration, as the kernel writes it.
     pub(super) fn line(&self) -> String {
         let Self { symbol, value } = self;
         if value == "n" { format!("# {symbol} is not set") } else { format!("{symbol}={value}") }
@@ -108,7 +99,6 @@ impl KernelOption {
 impl FromStr for KernelOption {
     type Err = String;
 
-    /// `IOMMUFD_VFIO_CONTAINER=y`, with or without `CONFIG_`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (symbol, value) = text.split_once('=').unwrap_or((text, ""));
         let symbol = symbol.strip_prefix("CONFIG_").unwrap_or(symbol);

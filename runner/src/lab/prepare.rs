@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything up to the boot: programs, source, kernel.
 
-use std::fs;
-use std::sync::atomic::AtomicBool;
+use std::{fs, sync::atomic::AtomicBool};
 
-use super::arch::ARCH;
-use super::cache::Cache;
-use super::error::LabError;
 use super::kernel::{self, Kernel};
 use super::options::{KernelChoice, Options};
-use super::progress::Progress;
-use super::qemu;
-use super::source;
-use super::tools;
-use super::version::Version;
+use super::{arch::ARCH, cache::Cache, error::LabError, progress::Progress, qemu, source, tools, version::Version};
 
-/// All that a boot needs is here.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(super) options: Options,
@@ -31,19 +22,8 @@ impl Prepared {
         &self.kernel.name
     }
 
-    /// Options of the kernel's configuration that this version does not have.
-    pub fn kernel_lacks(&self) -> &[String] {
-        &self.kernel.lacks
-    }
-
-    /// The version of QEMU.
     pub fn qemu(&self) -> &Version {
         &self.qemu
-    }
-
-    /// What was asked for.
-    pub fn options(&self) -> &Options {
-        &self.options
     }
 }
 

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the preparations tell a person: bars on a terminal, plain lines in a log, nothing when quiet.
 
-use std::io::IsTerminal;
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Where progress goes; always the standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing at all.
     Quiet,
-    /// A line for each step.
     Plain,
-    /// Lines and bars.
     Terminal,
 }
 
@@ -27,7 +23,6 @@ impl Progress {
         }
     }
 
-    /// One line that stays.
     pub fn say(self, line: &str) {
         if self != Self::Quiet {
             eprintln!("lab: {line}");
@@ -64,7 +59,6 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// One step on.
     pub fn step(&mut self) {
         self.set(self.at + 1);
     }

@@ -12,16 +12,11 @@ pub(super) const PORT_NAME: &str = "vfiospec";
 
 const MARK: &str = "#vfiospec ";
 
-/// One line from the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
-    /// The guest's user space runs.
     Alive,
-    /// The command has ended with this code.
     Exit(u8),
-    /// Init could not do its work.
     Failed(String),
-    /// A line of the journal.
     Line(String),
 }
 
@@ -39,7 +34,6 @@ impl Message {
         }
     }
 
-    /// The line, with its end.
     pub fn to_line(&self) -> String {
         match self {
             Self::Alive => format!("{MARK}alive\n"),

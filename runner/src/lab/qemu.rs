@@ -4,14 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::arch::ARCH;
-use super::error::LabError;
-use super::options::Options;
-use super::protocol::PORT_NAME;
-use super::tools;
-use super::version::Version;
-use crate::host::facts::LAB_MARK;
-use crate::sanitize;
+use super::{arch::ARCH, error::LabError, options::Options, protocol::PORT_NAME, tools, version::Version};
+use crate::{host::facts::LAB_MARK, sanitize};
 
 /// How a guest is really executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +30,6 @@ fn since(version: &str) -> Version {
     version.parse().expect("a constant is a version")
 }
 
-/// The version of the QEMU on the `PATH`.
 pub(super) fn version() -> Result<Version, LabError> {
     let output = Command::new(tools::QEMU).arg("--version").output();
     let output = output.map_err(|error| LabError::new(format!("failed to start {}: {error}", tools::QEMU)))?;
@@ -84,7 +77,6 @@ pub(super) fn check_memory(options: &Options, meminfo: &str) -> Result<(), LabEr
     }
 }
 
-/// The files of one boot.
 #[derive(Debug)]
 pub(super) struct Files<'a> {
     pub image: &'a Path,

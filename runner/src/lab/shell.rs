@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab shell`: a person at the guest's console.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
+use std::{fs, path::Path, process::Command, sync::atomic::AtomicBool};
 
-use super::accel::Experience;
 use super::apt::{Apt, Suites};
 use super::boot::{self, RunFolder};
-use super::cache;
-use super::child;
-use super::error::LabError;
 use super::initramfs::{Job, Order};
-use super::options::Accel;
-use super::prepare::Prepared;
 use super::qemu::{self, Engine, Files};
-use super::tools;
+use super::{accel::Experience, cache, child, error::LabError, options::Accel, prepare::Prepared, tools};
 
 /// Boots the guest with its console on this terminal and returns when it ends. The shell is Debian's busybox, which is
 /// fetched into the cache and not installed; the job's command is not run but suggested.

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's source: a Debian package, downloaded and unpacked into the cache, not installed.
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 
 use super::apt::{Apt, Candidate, Suites};
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::error::LabError;
-use super::options::KernelChoice;
-use super::progress::Progress;
-use super::version::Version;
+use super::{error::LabError, options::KernelChoice, progress::Progress, version::Version};
 
 /// Files in the archive of Linux 7.3, for the progress bar.
 const FILES: u64 = 102_000;
@@ -19,7 +14,6 @@ const FILES: u64 = 102_000;
 /// What an unpacked source, its package and a build need together, in MiB.
 const SPACE_MIB: u64 = 4096;
 
-/// An unpacked source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     /// The package's version, such as `7.3.4-1~bpo13+1`.
@@ -47,7 +41,6 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Source> {
     sources.max_by(|a, b| a.version.cmp(&b.version))
 }
 
-/// The source from the cache, or else from Debian.
 pub(super) fn get(
     cache: &Cache,
     choice: &KernelChoice,

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The programs that the lab calls: what is missing, and how it gets here.
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use super::apt::{self, Apt, Candidate, Suites};
-use super::arch::ARCH;
-use super::cache::Cache;
-use super::child;
 use super::error::{LabError, LabErrorKind};
-use super::progress::Progress;
-use super::version::Version;
+use super::{arch::ARCH, cache::Cache, child, progress::Progress, version::Version};
 
 /// The oldest QEMU that is chosen when there is a choice: with it come all device models.
 const GOOD_QEMU: &str = "8.0";
@@ -157,7 +152,6 @@ fn best_qemu(candidates: &[Candidate], codename: &str) -> Option<String> {
     }
 }
 
-/// How to get a newer QEMU than the one that is here.
 pub(super) fn newer_qemu_help(needed: &Version) -> String {
     match apt::codename() {
         Ok(codename) => format!(

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Versions of kernels, packages and QEMU, in their order.
 
-use std::cmp::Ordering;
-use std::fmt;
-use std::str::FromStr;
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 /// A version such as `7.3.4-1~bpo13+1`, ordered like Debian does: numbers by value, `~` before everything, even the end.
 #[derive(Debug, Clone)]
 pub struct Version(String);
 
 impl Version {
-    /// The text as it was read.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The names of the backends: those of the kernel's own selftests.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +36,6 @@ impl BackendName {
         BackendName::Iommufd,
     ];
 
-    /// The name as scenarios write it, such as `vfio_type1_iommu`.
     pub const fn as_str(self) -> &'static str {
         match self {
             BackendName::VfioType1 => "vfio_type1_iommu",

@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Bdf {
     /// The segment; above 0xffff for those that the kernel made up (VMD).
     pub domain: u32,
-    /// 0 to 0xff.
     pub bus: u8,
     /// 0 to 0x1f.
     pub device: u8,

@@ -8,9 +8,7 @@ use super::BackendName;
 /// The identity of a case, such as `kernel.dma_mapping.iommufd__edu.map_unmap[page=2MiB]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CaseId {
-    /// The pack.
     pub pack: String,
-    /// The scenario.
     pub scenario: String,
     /// The backend's name; text, because a report also reads journals of versions that have other backends.
     pub backend: String,

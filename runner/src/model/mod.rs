@@ -12,10 +12,11 @@ mod errno;
 mod exit;
 mod verdict;
 
-pub use backend::{BackendName, UnknownBackend};
-pub use bdf::{Bdf, NotBdf};
-pub use case_id::{CaseId, NotCaseId, device_in};
-pub use device::{Capability, DeviceKind};
-pub use errno::Errno;
 pub use exit::Exit;
 pub use verdict::{Observed, Verdict};
+
+pub(crate) use backend::BackendName;
+pub(crate) use bdf::Bdf;
+pub(crate) use case_id::{CaseId, device_in};
+pub(crate) use device::{Capability, DeviceKind};
+pub(crate) use errno::Errno;

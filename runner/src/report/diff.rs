@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What changed from one run to another: two kernels, two firmwares, two days.
 
-use std::collections::HashMap;
-use std::io;
+use std::{collections::HashMap, io};
 
 use clap::builder::styling::Style;
 
-use crate::model::Verdict;
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::words::{self, place};
-use crate::sanitize::line;
+use crate::{model::Verdict, sanitize::line};
 
 /// How many cases of each kind are listed; the others are counted.
 const LISTED: usize = 200;
@@ -53,7 +51,6 @@ const KINDS: [(Kind, &str, Style); 12] = [
     (Kind::Appeared, "only in B", BOLD),
 ];
 
-/// What changed between two runs.
 pub struct Diff<'a> {
     a: &'a Run,
     b: &'a Run,

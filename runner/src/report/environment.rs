@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::event::RunStarted;
-use crate::report::run::Environment;
+use crate::{event::RunStarted, report::run::Environment};
 
 /// Whether two runs are of the same environment, so that their results add up.
 pub(super) fn is_same(a: &RunStarted, b: &RunStarted) -> bool {
@@ -36,7 +35,6 @@ pub(super) fn label(environments: &mut [Environment], chosen: Vec<Option<String>
     }
 }
 
-/// The kernel, the IOMMU and the devices.
 fn traits(started: &RunStarted) -> [String; 3] {
     let devices: Vec<_> = started.devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect();
     let iommu = started.lab_iommu.as_ref().unwrap_or(&started.iommu).clone();

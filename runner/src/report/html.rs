@@ -9,15 +9,12 @@ use std::sync::Arc;
 
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
-use crate::event::RunStarted;
-use crate::model::Exit;
-use crate::model::Verdict;
-use crate::report::format::Format;
+use crate::model::{Exit, Verdict};
 use crate::report::matrix::{Column, Devices, Matrix};
-use crate::report::note::Note;
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
 use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
 use crate::sanitize::{line, text};
+use crate::{event::RunStarted, report::format::Format, report::note::Note};
 
 pub(super) const FORMAT: Format =
     Format { name: "HTML", option: "html", help: "Write a page for the browser, in one file", write };
@@ -49,7 +46,6 @@ fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-/// The class of a verdict in the style sheet.
 fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Failed => "f",
@@ -111,7 +107,6 @@ fn present(counts: &Counts) -> impl Iterator<Item = Verdict> {
     Verdict::ALL.into_iter().filter(|verdict| counts.of(*verdict) > 0)
 }
 
-/// A verdict with its count.
 fn shown(class: &str, symbol: &str, meaning: &str, count: usize) -> Value {
     context! { class, symbol, meaning, count }
 }
@@ -249,7 +244,6 @@ fn took(micros: u64) -> String {
     }
 }
 
-/// The cases of a verdict, each with its texts.
 fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
     lazy((run.clone(), verdict), |(run, verdict)| {
         let of = run.cases.iter().enumerate().filter(|(_, case)| case.verdict == *verdict);
@@ -293,7 +287,6 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
     }
 }
 
-/// A line of a text, with its class in the style sheet.
 fn styled(class: &str, text: &str) -> Value {
     context! { class, text }
 }

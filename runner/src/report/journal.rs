@@ -4,11 +4,8 @@
 //! The journal is what survives. If the runner is killed, at most the last line is torn, and the reader drops it. If the host
 //! panics, everything up to the running case is on the disk.
 
-use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path};
 
 use serde::Deserialize;
 

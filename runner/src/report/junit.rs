@@ -16,13 +16,10 @@ use quick_xml::events::{BytesCData, BytesDecl, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 use time::Duration;
 
-use crate::event::RunStarted;
-use crate::model::Verdict;
-use crate::report::format::Format;
-use crate::report::note::Note;
 use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
 use crate::report::words::{NO_REASON, attempt_line, begin};
 use crate::sanitize::{cap, cdata, identifier, line};
+use crate::{event::RunStarted, model::Verdict, report::format::Format, report::note::Note};
 
 pub(super) const FORMAT: Format = Format {
     name: "JUnit",
@@ -175,7 +172,6 @@ fn place(started: &RunStarted) -> String {
     text
 }
 
-/// The time of a case in milliseconds.
 fn millis(case: &Case) -> u64 {
     case.micros.saturating_add(500) / 1000
 }

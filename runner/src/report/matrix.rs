@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table that the terminal and the page show: a row for each case, a column for each backend.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::report::run::{Case, Run, Suite, backend_rank};
 
@@ -28,13 +27,10 @@ pub struct Matrix {
 pub struct Column {
     /// The index in [`Run::environments`].
     pub environment: usize,
-    /// The device, if devices stand in columns.
     pub device: Option<Arc<str>>,
-    /// The backend.
     pub backend: Arc<str>,
 }
 
-/// The cases of one scenario.
 pub struct Group {
     /// The pack and the scenario; the device too, if devices stand in groups.
     pub title: String,
@@ -42,9 +38,7 @@ pub struct Group {
     pub rows: Vec<Row>,
 }
 
-/// The cases of one name.
 pub struct Row {
-    /// The name of the case.
     pub name: Arc<str>,
     /// For each column the index in [`Run::cases`]; `None` if the case is not planned there.
     pub cases: Vec<Option<u32>>,
@@ -100,7 +94,6 @@ impl Matrix {
         at.checked_sub(1).is_none_or(|before| of(&self.columns[before]) != of(&self.columns[at]))
     }
 
-    /// The number of rows in all groups.
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|group| group.rows.len()).sum()
     }

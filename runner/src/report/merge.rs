@@ -6,15 +6,12 @@
 //! passed later is flaky. Runs on other kernels, IOMMUs or devices stand side by side.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
-use crate::model::Verdict;
-use crate::report::environment;
 use crate::report::journal::{Place, ReadError, Text};
-use crate::report::note::Note;
 use crate::report::run::{At, Case, Earlier, Environment, Part, Run, State, Suite, without_result};
+use crate::{model::Verdict, report::environment, report::note::Note};
 
 /// A journal to read.
 #[derive(Debug)]

@@ -16,26 +16,35 @@
 //! To add a report that is a file, add a file of this module and a row in [`mod@format`]. A report that is read on a terminal takes its
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
-pub mod diff;
+pub(crate) mod diff;
 mod environment;
 mod exit;
-pub mod file;
+pub(crate) mod file;
 #[cfg(test)]
 #[path = "../../tests/common/fixture.rs"]
 pub(crate) mod fixture;
-pub mod format;
+pub(crate) mod format;
 mod html;
-pub mod journal;
-pub mod json;
+pub(crate) mod journal;
+pub(crate) mod json;
 mod junit;
 mod matrix;
-pub mod merge;
+pub(crate) mod merge;
 mod note;
-pub mod progress;
-pub mod run;
-pub mod summary;
+pub(crate) mod progress;
+pub(crate) mod run;
+pub(crate) mod summary;
 mod tap;
-pub mod terminal;
+pub(crate) mod terminal;
 mod words;
+
+pub use file::write_atomic;
+pub use format::FORMATS;
+pub use journal::{Text, read_file};
+pub use json::schema;
+pub use merge::Journal;
+pub use run::{Counts, Full, Run, State};
+pub use summary::render;
+pub use terminal::Terminal;
 
 pub(crate) use crate::sanitize;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a verdict says nothing about: checks that were not made, observers that could not look, backends in disguise.
 
-use crate::event::CaseResult;
-use crate::model::Observed;
+use crate::{event::CaseResult, model::Observed};
 
 /// Something that a verdict says nothing about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
-    /// The kind of note.
     pub kind: NoteKind,
     /// The check, the observer, or the backend that was asked for.
     pub what: String,

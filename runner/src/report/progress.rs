@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The run as it goes on: a bar on a terminal, and a line for each failure everywhere.
 
-use std::collections::HashMap;
 use std::io::{self, Stderr, Write};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{CaseResult, Event, PlannedCase};
-use crate::model::Verdict;
-use crate::report::run::Counts;
 use crate::report::terminal::{DIM, RED, Terminal, YELLOW, mark};
-use crate::sanitize;
+use crate::{model::Verdict, report::run::Counts, sanitize};
 
 /// Shows events as they come. A terminal that is gone stops nothing: all that is shown is also in the journal.
 #[derive(Debug)]
@@ -48,7 +45,6 @@ impl<W: Write> Progress<W> {
         Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default(), traced: None }
     }
 
-    /// Shows one event.
     pub fn on(&mut self, event: &Event) {
         match event {
             Event::RunStarted(_) | Event::RunResumed(_) | Event::CaseAttempted(_) => {}

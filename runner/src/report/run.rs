@@ -4,9 +4,7 @@
 //! [`Run`] is only an index. The texts of a case (its detail, its calls, the kernel log) stay in the journal until a report reads
 //! them with [`Run::full`], one case at a time. So memory grows with the number of cases, and not with the size of their texts.
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -23,9 +23,7 @@
 //!
 //! The marks come first and the names last, so that no name is ever too long for its column.
 
-use std::collections::HashSet;
-use std::io;
-use std::path::Path;
+use std::{collections::HashSet, io, path::Path};
 
 use crate::model::Verdict;
 use crate::report::matrix::{Devices, Matrix, Row};
@@ -68,7 +66,6 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Where the cases ran.
     fn environments(&self) -> String {
         if self.run.cases.is_empty() {
             return String::new();

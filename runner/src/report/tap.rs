@@ -6,11 +6,10 @@
 
 use std::io::{self, Write};
 
-use crate::model::Verdict;
-use crate::report::format::Format;
 use crate::report::run::{Case, Full, Run};
 use crate::report::words::{NO_REASON, attempt_line, place};
 use crate::sanitize::{line, text};
+use crate::{model::Verdict, report::format::Format};
 
 pub(super) const FORMAT: Format =
     Format { name: "TAP", option: "tap", help: "Write TAP, as `prove` reads it", write: |run, out| write(run, out) };

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a terminal can show: colours, characters, columns.
 
-use std::fmt::Display;
-use std::io::IsTerminal;
+use std::{fmt::Display, io::IsTerminal};
 
 use clap::builder::styling::{AnsiColor, Style};
 

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Words that several reports share.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::event::{Attempt, RunStarted};
-use crate::model::Verdict;
-use crate::report::note::Note;
 use crate::report::run::{Case, Counts, Run};
+use crate::{model::Verdict, report::note::Note};
 
 /// The reason of a result that has no message.
 pub const NO_REASON: &str = "no reason given";
@@ -63,7 +60,6 @@ pub fn runs(run: &Run) -> String {
 /// Something that cases share, and their indices in [`Run::cases`].
 pub type Shared<T> = (T, Vec<u32>);
 
-/// The reasons of skipped cases.
 pub fn skips(run: &Run) -> Vec<Shared<Arc<str>>> {
     shared(run, |case| {
         let reason = || case.reason.clone().unwrap_or_else(|| NO_REASON.into());

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! In which order cases run, how often, and what their results come to.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    num::NonZeroU32,
-    path::PathBuf,
-};
+use std::hash::{BuildHasher, RandomState};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 

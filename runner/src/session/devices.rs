@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The devices that the user names, and what to say when there are none.
 
-use std::{
-    fmt::{self, Write},
-    str::FromStr,
-};
+use std::fmt::{self, Write};
+use std::str::FromStr;
 
 use super::Failure;
-use crate::{
-    event::DeviceUsed,
-    host::{
-        self,
-        bind::{BindError, Binding},
-        facts,
-        pci::PciDevice,
-    },
-    language::Name,
-    model::{Bdf, Exit},
-    uapi::system,
-};
+use crate::host::bind::{BindError, Binding};
+use crate::host::{self, facts};
+use crate::model::{Bdf, Exit};
+use crate::{event::DeviceUsed, host::pci::PciDevice, language::Name, uapi::system};
 
 /// What a device is called that was given no name.
 const UNNAMED: &str = "device";
@@ -31,7 +21,6 @@ pub struct Named {
 }
 
 impl Named {
-    /// Its PCI address.
     pub fn bdf(&self) -> Bdf {
         self.bdf
     }
@@ -75,7 +64,6 @@ impl FromStr for Named {
 
 /// The devices, bound to vfio-pci; what was bound is given back when dropped.
 pub struct Devices {
-    /// As reports know them.
     pub used: Vec<DeviceUsed>,
     bindings: Vec<Binding>,
 }

@@ -8,11 +8,9 @@ use crate::{lab::LabError, model::Exit};
 /// What went wrong outside of the cases, with the exit code that it ends the program with.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
     pub exit: Exit,
     /// What went wrong; further lines are indented.
     pub what: String,
-    /// What to do.
     pub help: Option<String>,
 }
 
@@ -27,7 +25,6 @@ impl Failure {
         Failure::new(Exit::Usage, what).help(help)
     }
 
-    /// With what to do.
     #[must_use]
     pub fn help(self, help: impl fmt::Display) -> Failure {
         Failure { help: Some(help.to_string()), ..self }

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A program of the user's own in the lab's guest.
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, io, os::unix::fs::PermissionsExt};
 
-use super::{
-    Failure,
-    guests::{TICK, indent},
-    inside::{Said, WORK},
-};
-use crate::{
-    lab::{self, DeviceModel, Guest, Job, LabError, Next, Prepared},
-    model::Exit,
-};
+use super::Failure;
+use super::guests::{TICK, indent};
+use super::inside::{Said, WORK};
+use crate::lab::{self, DeviceModel, Guest, Job, LabError, Next, Prepared};
+use crate::model::Exit;
 
 /// How long the guest may tell nothing before it counts as hung.
 const SILENCE: Duration = Duration::from_secs(120);

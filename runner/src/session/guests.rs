@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guests of one run in the lab: usually one, and a fresh one after each that died.
 
-use std::{
-    io,
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
-};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{Begun, Course, Failure, Output, Resumed};
-use crate::{
-    engine::{
-        Schedule,
-        schedule::{Past, died},
-    },
-    event::{CaseResult, Event, RunFinished, RunStarted},
-    host::pstore,
-    lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared},
-    model::Exit,
-    plan::Plan,
-    sanitize,
-};
+use crate::engine::schedule::{Past, died};
+use crate::event::{CaseResult, Event, RunFinished, RunStarted};
+use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
+use crate::{engine::Schedule, host::pstore, model::Exit, plan::Plan, sanitize};
 
-/// Where the guest finds what to run.
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -30,25 +19,19 @@ const MOST_DEATHS: u32 = 10;
 /// So many guests in a row may die without even a case to blame.
 const MOST_IN_VAIN: u32 = 2;
 
-/// A run in the lab.
 pub struct LabRun<'a> {
-    /// The lab.
     pub prepared: &'a Prepared,
     /// What is the same for every guest.
     pub job: Job,
-    /// All cases.
     pub plan: &'a Plan,
-    /// What is to be done.
     pub schedule: Schedule,
     /// What this host knows better than its guest.
     pub host: RunStarted,
     /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
-    /// Where it is told.
     pub output: Output,
     /// How much longer than its case may take a guest may be silent before it counts as hung.
     pub silence: Duration,
-    /// Ctrl-C.
     pub interrupt: &'a AtomicBool,
     /// When the case that is running began.
     pub begun: Instant,
@@ -56,15 +39,15 @@ pub struct LabRun<'a> {
     pub why: Option<String>,
 }
 
-/// How a guest's run ended.
 enum End {
-    /// Its command ended, with this code.
     Finished(u8),
     /// It died, was killed or hung: what happened, if it is known, and the end of its console.
-    Died { why: Option<String>, console: String },
+    Died {
+        why: Option<String>,
+        console: String,
+    },
     /// It is another machine than the run began on.
     Refused(Failure),
-    /// The run is to stop.
     Interrupted,
 }
 
@@ -232,7 +215,6 @@ impl LabRun<'_> {
         }
     }
 
-    /// How long a guest may be silent now.
     fn patience(&self) -> Duration {
         let running = self.output.running().and_then(|case| self.plan.cases.get(case as usize));
         running.map_or(Duration::ZERO, |case| case.timeout) + self.silence
@@ -285,9 +267,7 @@ impl LabRun<'_> {
 
 /// Why there is no next guest.
 enum Broken {
-    /// The journal cannot be written.
     Journal(io::Error),
-    /// The lab has no guest.
     Lab(LabError),
     /// The guest is another machine than the run began on.
     Refused(Failure),

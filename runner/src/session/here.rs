@@ -1,48 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run on this machine's own devices; and the part of a run in the lab that happens in its guest.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use clap::ValueEnum;
 
-use super::{
-    Begun, Course, Failure, Named, Output, Resumed,
-    devices::{self, Devices},
-    interrupt,
-    reports::not_written,
-};
-use crate::{
-    engine::{self, Schedule},
-    event::{DeviceUsed, FORMAT, RunStarted},
-    host::facts,
-    lab::DeviceModel,
-    model::Exit,
-    plan::{Plan, Setup},
-    report::journal,
-    suite::Text,
-    uapi::system,
-};
+use super::devices::{self, Devices};
+use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::not_written};
+use crate::engine::{self, Schedule};
+use crate::event::{DeviceUsed, FORMAT, RunStarted};
+use crate::plan::{Plan, Setup};
+use crate::{host::facts, lab::DeviceModel, model::Exit, report::journal, suite::Text, uapi::system};
 
-/// A run on this machine.
 pub struct HereRun<'a> {
-    /// The devices that the user named.
     pub devices: &'a [Named],
-    /// All cases.
     pub plan: &'a Plan,
     /// What they were planned from.
     pub setup: Setup,
-    /// What is to be done.
     pub schedule: Schedule,
     /// What the run begins with; what only bound devices show is added.
     pub started: RunStarted,
     /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
-    /// Where it is told.
     pub output: Output,
 }
 
@@ -116,7 +96,6 @@ pub(super) fn not_bound(error: &crate::host::bind::BindError) -> Failure {
     Failure::new(Exit::NoVerdict, error)
 }
 
-/// What is known of this host.
 pub fn started(devices: &[DeviceUsed]) -> RunStarted {
     RunStarted {
         format: FORMAT,

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The part of `lab exec` that runs in the guest.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
-    os::unix::{fs::symlink, process::ExitStatusExt},
-    path::Path,
-    process::{Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{os::unix::fs::symlink, os::unix::process::ExitStatusExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +24,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Said {
-    /// The devices are bound.
     Started,
-    /// The guest is there.
     Alive,
     Out(String),
     Err(String),

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the events of a run go: journal, progress, and at the end the reports.
 
-use std::{
-    io, iter,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
+use std::{io, iter, sync::Arc};
 
 use super::{Course, Failure, Outputs, Reports, Resumed, reports::not_written};
-use crate::{
-    engine::Schedule,
-    event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted},
-    model::Exit,
-    plan::Plan,
-    report::{journal, progress::Progress, run::Run},
-};
+use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::{engine::Schedule, model::Exit, plan::Plan, report::journal, report::progress::Progress, report::run::Run};
 
 /// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
 /// stays, since a mistake in a filter is no reason to lose what is known.
@@ -40,7 +32,6 @@ fn stays(journal: &Path) -> String {
     )
 }
 
-/// Takes the events of one run.
 pub struct Output {
     pub(super) journal_path: PathBuf,
     reports: Reports,
@@ -111,7 +102,6 @@ impl Output {
         &self.events[self.before..]
     }
 
-    /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
         self.now().is_empty()
     }
@@ -172,9 +162,7 @@ impl Output {
 
 /// What a run would have begun with.
 pub struct Begun {
-    /// With what and where.
     pub started: RunStarted,
-    /// Its cases.
     pub planned: Vec<PlannedCase>,
 }
 

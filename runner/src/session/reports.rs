@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where results go: the reports that a run or `report` writes.
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::Failure;
-use crate::{
-    model::Exit,
-    report::{
-        file::{self, write_atomic},
-        format::{FORMATS, Format},
-        journal,
-        run::Run,
-        summary,
-        terminal::Terminal,
-    },
-};
+use crate::report::format::{FORMATS, Format};
+use crate::report::{file, journal, summary};
+use crate::{model::Exit, report::file::write_atomic, report::run::Run, report::terminal::Terminal};
 
 /// Where the journal is unless the user says otherwise.
 pub const JOURNAL: &str = "reports/out/journal.jsonl";

@@ -2,20 +2,13 @@
 //! `--resume`: going on with the run that a journal tells of.
 
 use super::{Course, Failure};
-use crate::{
-    engine::{Schedule, schedule::Past},
-    event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted},
-    host::pstore,
-    plan::Plan,
-    report::journal,
-    sanitize::line,
-};
+use crate::event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted};
+use crate::{engine::Schedule, engine::schedule::Past, host::pstore, plan::Plan, report::journal, sanitize::line};
 
 const HELP: &str = "give scenarios, devices, filters and --var as they were, or begin a new run without --resume";
 
 /// A run that goes on.
 pub struct Resumed {
-    /// All that happened.
     pub events: Vec<Event>,
     /// What that comes to.
     pub past: Past,

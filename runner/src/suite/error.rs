@@ -17,13 +17,11 @@ pub struct Error {
 /// A mistake that has no place in a text.
 #[derive(Debug)]
 pub struct Problem {
-    /// Its code.
     pub code: Code,
     /// The file or folder; empty for none.
     pub file: String,
     /// One sentence; further lines are indented.
     pub message: String,
-    /// What to do.
     pub help: Option<String>,
 }
 

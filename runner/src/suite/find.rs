@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the files of scenarios and the `pack.yaml` that each belongs to.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{collections::HashMap, fs, io};
 
-use crate::{
-    language::{Diagnostic, Invalid, Name, Source, Value, parse},
-    sanitize,
-};
+use crate::language::{Diagnostic, Invalid, Name, Source, Value, parse};
+use crate::sanitize;
 
 /// The largest file that is read as a scenario, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
@@ -119,13 +114,10 @@ pub(super) fn may_call(text: &str) -> bool {
 
 /// Why a file could not be read.
 pub(super) enum Unread {
-    /// The whole sentence.
     File(String),
-    /// It is not UTF-8.
     Text(Invalid),
 }
 
-/// Reads the text of a file.
 pub(super) fn read(file: &Path) -> Result<String, Unread> {
     let refused = |reason: &dyn std::fmt::Display| {
         Unread::File(format!("failed to read {}: {reason}", sanitize::line(&file.to_string_lossy())))

@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which scenarios a command is about.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{collections::BTreeSet, io};
 
 use clap::Args;
 
-use super::{
-    Error, Manifests, Problem, Text, collect,
-    find::{self, MANIFEST, Unread, name_in},
-};
-use crate::{
-    language::{self, Loaded, Packs, Scalar, did_you_mean, join},
-    model::code::Code,
-    sanitize,
-};
+use super::find::{self, MANIFEST, Unread, name_in};
+use super::{Error, Manifests, Problem, Text, collect};
+use crate::language::{self, Loaded, Packs, Scalar, did_you_mean, join};
+use crate::{model::code::Code, sanitize};
 
 /// Where scenarios are unless the user says otherwise.
 const PATH: &str = "scenarios";

@@ -7,14 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{self, Invalid, Loaded, Packs, Scalar, Source};
 
-/// A scenario's text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Text {
     /// The file, as the user named it.
     pub name: String,
-    /// Its pack.
     pub pack: String,
-    /// Its content.
     pub text: String,
     /// The file of its pack, `pack.yaml`, where there is one; of that file itself its own name.
     #[serde(default)]

@@ -5,20 +5,14 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::uio::{pread, pwrite};
 
-use super::vfio::RegionInfo;
-use super::{Mapping, Tracer, trace::zero};
+use super::{Mapping, Tracer, trace::zero, vfio::RegionInfo};
 use crate::model::Errno;
 
-/// How wide an access is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Width {
-    /// 8 bits
     W8,
-    /// 16 bits
     W16,
-    /// 32 bits
     W32,
-    /// 64 bits
     W64,
 }
 
@@ -28,12 +22,10 @@ impl Width {
         [Width::W8, Width::W16, Width::W32, Width::W64].into_iter().find(|width| u64::from(width.bits()) == bits)
     }
 
-    /// In bits.
     pub fn bits(self) -> u32 {
         self.bytes() as u32 * 8
     }
 
-    /// In bytes.
     pub fn bytes(self) -> usize {
         match self {
             Width::W8 => 1,
@@ -43,7 +35,6 @@ impl Width {
         }
     }
 
-    /// The largest value that fits.
     pub fn max(self) -> u64 {
         u64::MAX >> (64 - self.bits())
     }

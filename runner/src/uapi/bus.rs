@@ -5,10 +5,8 @@
 //! to one that touches a file's mapping beyond the file's end. The handler puts an empty page there, so that the access ends, and notes it;
 //! whoever made the access then puts the device back.
 
-use std::sync::{
-    Once,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::{sync::Once, sync::atomic::Ordering::SeqCst};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -18,7 +16,6 @@ use crate::model::Errno;
 thread_local! {
     /// The page that this thread is about to touch; 0 if none. The handler runs in the thread that touched it.
     static WATCHED: AtomicU64 = const { AtomicU64::new(0) };
-    /// Whether the touch was a bus error.
     static CAUGHT: AtomicBool = const { AtomicBool::new(false) };
 }
 

@@ -8,8 +8,7 @@ use iommufd_bindings as sys;
 use vfio_bindings::bindings::vfio;
 
 use super::ioctl::{io, with_struct};
-use super::vfio::request;
-use super::{Tracer, trace::zero};
+use super::{Tracer, trace::zero, vfio::request};
 use crate::model::Errno;
 
 /// `IOMMU_HWPT_SET_DIRTY_TRACKING`: begins or ends to note the pages that devices dirty; needs a page table
@@ -35,7 +34,6 @@ pub struct DirtyBitmap {
 }
 
 impl DirtyBitmap {
-    /// How many pages it tells of.
     pub fn pages(&self) -> u64 {
         self.pages
     }
@@ -45,7 +43,6 @@ impl DirtyBitmap {
         (0..self.pages).filter(|page| self.words[(page / 64) as usize] & (1 << (page % 64)) != 0)
     }
 
-    /// How many pages are dirty.
     pub fn count(&self) -> u64 {
         self.dirty().count() as u64
     }

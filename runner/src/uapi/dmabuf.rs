@@ -5,9 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use vfio_bindings::bindings::vfio as sys;
 
-use super::Tracer;
-use super::ioctl::with_struct;
 use super::vfio::{pair, request};
+use super::{Tracer, ioctl::with_struct};
 use crate::model::Errno;
 
 /// `VFIO_DEVICE_FEATURE_DMA_BUF` on a device: `length` bytes of a region from `offset` on as a file; `ENOTTY` on a kernel or a device

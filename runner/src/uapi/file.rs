@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening and closing the kernel's device files, traced.
 
-use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 

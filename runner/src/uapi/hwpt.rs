@@ -9,11 +9,8 @@ use super::Tracer;
 use super::ioctl::{io, with_struct};
 use crate::model::Errno;
 
-/// The page table can be the parent of nested ones.
 pub const NEST_PARENT: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_NEST_PARENT;
-/// The page table can tell which pages devices dirtied.
 pub const DIRTY_TRACKING: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
-/// The page table can be attached for a PASID.
 pub const PASID: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_PASID;
 
 /// `IOMMU_HWPT_ALLOC`: a page table in the hardware's format for a bound device, of an IOAS or, nested, of a parent HWPT
@@ -30,7 +27,6 @@ pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, trac
     tracer.ioctl(iommufd, "IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
 }
 
-/// What `IOMMU_GET_HW_INFO` says of the IOMMU in front of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HwInfo {
     /// Whose data it is: 0 nobody's, 1 VT-d, 2 SMMUv3, 4 AMD (`enum iommu_hw_info_type`).
@@ -44,7 +40,6 @@ pub struct HwInfo {
 }
 
 impl HwInfo {
-    /// Whether page tables can be made that tell which pages devices dirtied.
     pub fn dirty_tracking(&self) -> bool {
         self.capabilities & u64::from(sys::iommufd_hw_capabilities_IOMMU_HW_CAP_DIRTY_TRACKING) != 0
     }

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! IOMMUFD: I/O address spaces on `/dev/iommu` (`include/uapi/linux/iommufd.h`).
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use iommufd_bindings as sys;
 
 use super::ioctl::{io, with_struct};
 use super::{Access, IovaRange, Tracer, trace::zero};
 use crate::model::Errno;
-
-/// Opens `/dev/iommu`.
-pub fn open(tracer: &Tracer) -> Result<OwnedFd, Errno> {
-    super::open(Path::new("/dev/iommu"), tracer)
-}
 
 /// `IOMMU_IOAS_ALLOC`: a new, empty address space; gives its id.
 pub fn ioas_alloc(iommufd: BorrowedFd, tracer: &Tracer) -> Result<u32, Errno> {
@@ -120,11 +114,8 @@ pub fn ioas_map_file(
 /// A stretch of an address space, for [`ioas_copy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoasRange {
-    /// The address space's id.
     pub ioas: u32,
-    /// Where it begins.
     pub iova: u64,
-    /// In bytes.
     pub length: u64,
 }
 
@@ -189,7 +180,6 @@ pub fn ioas_unmap(iommufd: BorrowedFd, ioas: u32, iova: u64, length: u64, tracer
     tracer.ioctl(iommufd, "IOMMU_IOAS_UNMAP", fields, run, |length| format!("0 {{length={length:#x}}}"))
 }
 
-/// What `IOMMU_IOAS_IOVA_RANGES` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IovaRanges {
     /// The addresses that can be mapped, sorted.

@@ -9,16 +9,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{self, EfdFlags};
 use vfio_bindings::bindings::vfio as sys;
 
-use super::ioctl::with_struct;
-use super::vfio::request;
-use super::{Tracer, signal, trace::zero};
+use super::{Tracer, ioctl::with_struct, signal, trace::zero, vfio::request};
 use crate::model::Errno;
 
-/// The legacy interrupt line.
 pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;
-/// Message signalled interrupts.
 pub const MSI: u32 = sys::VFIO_PCI_MSI_IRQ_INDEX;
-/// Message signalled interrupts, each with an address of its own.
 pub const MSIX: u32 = sys::VFIO_PCI_MSIX_IRQ_INDEX;
 /// An error that PCIe reported (AER).
 pub const ERR: u32 = sys::VFIO_PCI_ERR_IRQ_INDEX;
@@ -39,10 +34,8 @@ fn shown_index(index: u32) -> String {
     }
 }
 
-/// What `VFIO_DEVICE_GET_IRQ_INFO` says of one kind of interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IrqInfo {
-    /// Its index, such as [`MSI`].
     pub index: u32,
     /// `VFIO_IRQ_INFO_*`
     pub flags: u32,
@@ -51,28 +44,11 @@ pub struct IrqInfo {
 }
 
 impl IrqInfo {
-    /// Whether it can be had as an eventfd.
-    pub fn eventfd(&self) -> bool {
-        self.flags & sys::VFIO_IRQ_INFO_EVENTFD != 0
-    }
-
-    /// Whether it can be masked and unmasked.
     pub fn maskable(&self) -> bool {
         self.flags & sys::VFIO_IRQ_INFO_MASKABLE != 0
     }
-
-    /// Whether it masks itself each time it arrives.
-    pub fn automasked(&self) -> bool {
-        self.flags & sys::VFIO_IRQ_INFO_AUTOMASKED != 0
-    }
-
-    /// Whether all its vectors have to be enabled at once.
-    pub fn noresize(&self) -> bool {
-        self.flags & sys::VFIO_IRQ_INFO_NORESIZE != 0
-    }
 }
 
-/// `VFIO_DEVICE_GET_IRQ_INFO` on a device.
 pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqInfo, Errno> {
     let argsz = size_of::<sys::vfio_irq_info>() as u32;
     let mut arg = sys::vfio_irq_info { argsz, index, ..Default::default() };
@@ -87,91 +63,44 @@ pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqIn
     })
 }
 
-/// What to do with interrupts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IrqAction {
-    /// Hold them back; only INTx can.
-    Mask,
-    /// Let them through again.
-    Unmask,
-    /// With eventfds: deliver them there. Otherwise: act as if they had arrived.
-    Trigger,
-}
-
-/// Which interrupts, from `start` on.
+/// What to trigger.
 #[derive(Debug, Clone, Copy)]
 pub enum IrqData<'a> {
-    /// So many of them. 0, with [`IrqAction::Trigger`], disables the whole index.
+    /// This many vectors, as if their interrupts had arrived; 0 disables the whole index.
     None(u32),
-    /// Those that are true.
-    Bools(&'a [bool]),
-    /// One eventfd for each; `None` takes one away, or skips it.
-    EventFds(&'a [Option<BorrowedFd<'a>>]),
+    /// An eventfd for each vector, which its interrupts are delivered to from now on. This enables the index.
+    EventFds(&'a [BorrowedFd<'a>]),
 }
 
-/// So many numbers of a list are shown.
+/// How many numbers of a list are shown: a device may have 2048 vectors.
 const MOST_SHOWN: usize = 8;
 
 impl fmt::Display for IrqData<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A device may have 2048 vectors.
-        let list = |values: &mut dyn ExactSizeIterator<Item = i32>| {
-            let rest = values.len().saturating_sub(MOST_SHOWN);
-            let shown: Vec<_> = values.take(MOST_SHOWN).map(|value| value.to_string()).collect();
-            let more = if rest > 0 { format!(", … {rest} more") } else { String::new() };
-            shown.join(", ") + &more
-        };
         match self {
             IrqData::None(count) => write!(f, "count={count}"),
-            IrqData::Bools(values) => {
-                write!(f, "count={}, data=[{}]", values.len(), list(&mut values.iter().map(|value| i32::from(*value))))
-            }
             IrqData::EventFds(fds) => {
-                write!(f, "count={}, data=[{}]", fds.len(), list(&mut fds.iter().map(fd_or_none)))
+                let mut shown: Vec<_> = fds.iter().take(MOST_SHOWN).map(|fd| fd.as_raw_fd().to_string()).collect();
+                if let Some(rest @ 1..) = fds.len().checked_sub(MOST_SHOWN) {
+                    shown.push(format!("… {rest} more"));
+                }
+                write!(f, "count={}, data=[{}]", fds.len(), shown.join(", "))
             }
         }
     }
 }
 
-fn fd_or_none(fd: &Option<BorrowedFd>) -> i32 {
-    fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
-}
-
-/// `VFIO_DEVICE_SET_IRQS` on a device. [`IrqAction::Trigger`] with eventfds enables the index.
-pub fn set_irqs(
-    device: BorrowedFd,
-    index: u32,
-    start: u32,
-    action: IrqAction,
-    data: IrqData,
-    tracer: &Tracer,
-) -> Result<(), Errno> {
-    let (action, action_name) = match action {
-        IrqAction::Mask => (sys::VFIO_IRQ_SET_ACTION_MASK, "MASK"),
-        IrqAction::Unmask => (sys::VFIO_IRQ_SET_ACTION_UNMASK, "UNMASK"),
-        IrqAction::Trigger => (sys::VFIO_IRQ_SET_ACTION_TRIGGER, "TRIGGER"),
+/// `VFIO_DEVICE_SET_IRQS` on a device with `VFIO_IRQ_SET_ACTION_TRIGGER`, for the vectors from `start` on.
+pub fn set_irqs(device: BorrowedFd, index: u32, start: u32, data: IrqData, tracer: &Tracer) -> Result<(), Errno> {
+    let (kind, kind_name, count, fds) = match data {
+        IrqData::None(count) => (sys::VFIO_IRQ_SET_DATA_NONE, "NONE", count, [].as_slice()),
+        IrqData::EventFds(fds) => (sys::VFIO_IRQ_SET_DATA_EVENTFD, "EVENTFD", fds.len() as u32, fds),
     };
-    let (kind, kind_name, count, bytes) = match data {
-        IrqData::None(count) => (sys::VFIO_IRQ_SET_DATA_NONE, "NONE", count, Vec::new()),
-        IrqData::Bools(values) => {
-            let bytes = values.iter().map(|value| u8::from(*value)).collect();
-            (sys::VFIO_IRQ_SET_DATA_BOOL, "BOOL", values.len() as u32, bytes)
-        }
-        IrqData::EventFds(fds) => {
-            let bytes = fds.iter().flat_map(|fd| fd_or_none(fd).to_ne_bytes()).collect();
-            (sys::VFIO_IRQ_SET_DATA_EVENTFD, "EVENTFD", fds.len() as u32, bytes)
-        }
-    };
-    let argsz = (size_of::<sys::vfio_irq_set>() + bytes.len()) as u32;
-    let head = [argsz, kind | action, index, start, count];
-    let mut words: Vec<u32> = head.into();
-    words.extend(bytes.chunks(4).map(|chunk| {
-        let mut word = [0; 4];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u32::from_ne_bytes(word)
-    }));
+    let argsz = (size_of::<sys::vfio_irq_set>() + size_of_val(fds)) as u32;
+    let mut words = vec![argsz, kind | sys::VFIO_IRQ_SET_ACTION_TRIGGER, index, start, count];
+    words.extend(fds.iter().map(|fd| fd.as_raw_fd().cast_unsigned()));
     let fields =
-        format!("argsz={argsz}, flags={kind_name}|{action_name}, index={}, start={start}, {data}", shown_index(index));
+        format!("argsz={argsz}, flags={kind_name}|TRIGGER, index={}, start={start}, {data}", shown_index(index));
     // SAFETY: the request reads a vfio_irq_set and the data behind it, argsz bytes, which are all there, and writes nothing.
     let run = || unsafe { with_struct(device, request(10), words.as_mut_slice()) };
     tracer.ioctl(device, "VFIO_DEVICE_SET_IRQS", fields, run, zero).map(drop)
@@ -221,6 +150,7 @@ impl EventFd {
     }
 
     /// Adds 1 to the count, as the kernel does when an interrupt arrives.
+    #[cfg(test)]
     pub fn signal(&self) -> Result<(), Errno> {
         let run = || Ok(self.fd.write(1)?);
         self.tracer.call("write", format!("fd={}, count=1", self.fd.as_raw_fd()), run, ToString::to_string).map(drop)
@@ -265,9 +195,8 @@ mod tests {
         let tracer = Tracer::new();
         let event = EventFd::new(&tracer).unwrap();
         // Not a device: whatever is asked of it is refused.
-        for data in [IrqData::None(0), IrqData::Bools(&[true, false]), IrqData::EventFds(&[Some(event.as_fd()), None])]
-        {
-            let refused = set_irqs(event.as_fd(), MSI, 1, IrqAction::Trigger, data, &tracer);
+        for data in [IrqData::None(0), IrqData::EventFds(&[event.as_fd(), event.as_fd()])] {
+            let refused = set_irqs(event.as_fd(), MSI, 1, data, &tracer);
             assert_eq!(refused, Err(Errno(libc::ENOTTY)));
         }
         let fd = event.as_fd().as_raw_fd();
@@ -279,12 +208,8 @@ mod tests {
                     "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=20, flags=NONE|TRIGGER, index=MSI, start=1, count=0) = {refused}"
                 ),
                 format!(
-                    "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=22, flags=BOOL|TRIGGER, index=MSI, start=1, count=2, data=[1, 0]) = \
-                     {refused}"
-                ),
-                format!(
                     "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=28, flags=EVENTFD|TRIGGER, index=MSI, start=1, count=2, data=[{fd}, \
-                     -1]) = {refused}"
+                     {fd}]) = {refused}"
                 ),
             ]
         );

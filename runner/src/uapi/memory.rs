@@ -6,20 +6,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
-use super::access::Width;
-use super::bus::touch;
-use super::system::page_size;
-use super::{Tracer, trace::zero};
+use super::{Tracer, access::Width, bus::touch, system::page_size, trace::zero};
 use crate::model::Errno;
 
 /// What the process itself may do with its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Prot {
-    /// `PROT_NONE`
     None,
-    /// `PROT_READ`
     Read,
-    /// `PROT_READ|PROT_WRITE`
     #[default]
     ReadWrite,
 }
@@ -52,14 +46,8 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// At a multiple of `align` bytes.
     pub const fn aligned(align: u64) -> Placement {
         Placement { align, misalign: 0 }
-    }
-
-    /// Off a multiple of `align` bytes by `misalign`.
-    pub const fn off_by(align: u64, misalign: u64) -> Placement {
-        Placement { align, misalign }
     }
 }
 
@@ -70,14 +58,12 @@ impl Default for Placement {
     }
 }
 
-/// Anonymous memory to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Anonymous {
     /// In bytes; the kernel rounds it up to whole pages.
     pub size: u64,
     /// The huge page in bytes to take it from; `None` for base pages, of which no transparent huge page is made.
     pub hugetlb: Option<u64>,
-    /// What the process may do with it.
     pub prot: Prot,
     /// Where it goes; huge pages are aligned to themselves at least.
     pub placement: Placement,
@@ -249,11 +235,6 @@ impl Mapping {
         self.len
     }
 
-    /// Never: the kernel makes no mapping of nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Puts pages behind memory now, so that a later map request does not have to: `ENOMEM` or `EHWPOISON`
     /// instead of a signal at the first touch. Other memory has nothing to be put behind.
     pub fn populate(&self) -> Result<(), Errno> {
@@ -297,12 +278,10 @@ impl Mapping {
         }
     }
 
-    /// Whether it is a device's, and no memory.
     pub fn is_device(&self) -> bool {
         matches!(self.kind, Kind::Device(_))
     }
 
-    /// Whether an address lies in it.
     pub fn contains(&self, addr: u64) -> bool {
         addr.checked_sub(self.addr).is_some_and(|offset| offset < self.len)
     }
@@ -449,13 +428,17 @@ impl Drop for Mapping {
 mod tests {
     use super::*;
 
+    fn off_by(align: u64, misalign: u64) -> Placement {
+        Placement { align, misalign }
+    }
+
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
 
     #[test]
     fn memory_lies_where_it_was_asked_to() {
         let tracer = Tracer::new();
-        for placement in [Placement::aligned(2 * MIB), Placement::off_by(2 * MIB, 4 * KIB)] {
+        for placement in [Placement::aligned(2 * MIB), off_by(2 * MIB, 4 * KIB)] {
             let what = Anonymous { placement, ..Anonymous::new(16 * KIB) };
             let anonymous = Mapping::anonymous(&what, &tracer).unwrap();
             let reserved = Mapping::reserved(16 * KIB, placement, &tracer).unwrap();
@@ -504,16 +487,12 @@ mod tests {
     fn an_impossible_placement_is_refused() {
         let tracer = Tracer::new();
         let too_far = Placement::aligned(1 << 63);
-        for placement in [Placement::aligned(3 * MIB), Placement::off_by(MIB, MIB), Placement::off_by(MIB, 1), too_far]
-        {
+        for placement in [Placement::aligned(3 * MIB), off_by(MIB, MIB), off_by(MIB, 1), too_far] {
             let what = Anonymous { placement, ..Anonymous::new(4 * KIB) };
             assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));
         }
-        let inside_a_huge_page = Anonymous {
-            hugetlb: Some(2 * MIB),
-            placement: Placement::off_by(2 * MIB, 4 * KIB),
-            ..Anonymous::new(2 * MIB)
-        };
+        let inside_a_huge_page =
+            Anonymous { hugetlb: Some(2 * MIB), placement: off_by(2 * MIB, 4 * KIB), ..Anonymous::new(2 * MIB) };
         let no_huge_page = Anonymous { hugetlb: Some(1), ..Anonymous::new(2 * MIB) };
         for what in [inside_a_huge_page, no_huge_page] {
             assert_eq!(Mapping::anonymous(&what, &tracer).unwrap_err(), Errno(libc::EINVAL));

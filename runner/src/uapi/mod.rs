@@ -26,24 +26,19 @@ pub use dmabuf::dma_buf;
 pub use file::{close, open, temporary};
 pub use limits::LockLimit;
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
-pub use trace::{Call, Mark, Tracer};
+pub use trace::{Call, Tracer};
 pub use vfio::VfToken;
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Access {
-    /// The device may read memory.
     pub read: bool,
-    /// The device may write memory.
     pub write: bool,
 }
 
 impl Access {
-    /// Both ways.
     pub const READ_WRITE: Access = Access { read: true, write: true };
-    /// The device may only read.
     pub const READ: Access = Access { read: true, write: false };
-    /// The device may only write.
     pub const WRITE: Access = Access { read: false, write: true };
     /// Neither: every backend refuses such a mapping.
     pub const NONE: Access = Access { read: false, write: false };
@@ -63,7 +58,6 @@ impl std::fmt::Display for Access {
 /// A stretch of I/O virtual addresses, in bytes, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct IovaRange {
-    /// The first address.
     pub start: u64,
     /// The last address: the end is included, so that a range can reach the top of the address space.
     pub last: u64,

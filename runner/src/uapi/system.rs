@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a process may know of its system.
 
-use nix::{
-    sys::utsname::{UtsName, uname},
-    unistd::{SysconfVar, geteuid, sysconf},
-};
+use nix::sys::utsname::{UtsName, uname};
+use nix::unistd::{SysconfVar, geteuid, sysconf};
 
 /// The base page, in bytes.
 pub fn page_size() -> u64 {

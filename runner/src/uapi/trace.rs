@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The calls that were made, decoded, one line each in the spirit of strace.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::{collections::VecDeque, fmt};
 
 use super::signal;
 use crate::model::Errno;
@@ -22,8 +20,6 @@ pub struct Call {
     pub fields: String,
     /// What came out: the value, then the fields that the kernel wrote; or `-1` and the errno.
     pub result: String,
-    /// How long it took, in microseconds.
-    pub micros: u64,
 }
 
 impl fmt::Display for Call {
@@ -52,7 +48,6 @@ struct Record {
 }
 
 impl Tracer {
-    /// An empty record.
     pub fn new() -> Tracer {
         Tracer::default()
     }
@@ -70,16 +65,14 @@ impl Tracer {
         run: impl FnOnce() -> Result<T, Errno>,
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
-        let start = Instant::now();
         let waiting = signal::wait();
         let outcome = run();
         drop(waiting);
-        let micros = start.elapsed().as_micros() as u64;
         let result = match &outcome {
             Ok(value) => shown(value),
             Err(errno) => format!("-1 {errno}"),
         };
-        self.record(Call { name, fields, result, micros });
+        self.record(Call { name, fields, result });
         outcome
     }
 
@@ -123,7 +116,6 @@ impl Tracer {
         record.calls.push_back(call);
     }
 
-    /// The place behind the last call.
     pub fn mark(&self) -> Mark {
         let record = self.record_now();
         Mark(record.first + record.calls.len() as u64)
@@ -171,7 +163,7 @@ mod tests {
     use super::*;
 
     fn call(number: usize) -> Call {
-        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into(), micros: 1 }
+        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into() }
     }
 
     #[test]

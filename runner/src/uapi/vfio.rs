@@ -67,7 +67,6 @@ pub fn set_iommu(container: BorrowedFd, kind: u32, tracer: &Tracer) -> Result<()
     tracer.ioctl(container, "VFIO_SET_IOMMU", fields, run, number).map(drop)
 }
 
-/// What `VFIO_IOMMU_GET_INFO` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IommuInfo {
     /// A bit for each page size in bytes: bit 12 is 4 KiB.
@@ -205,16 +204,13 @@ fn unmap(
     tracer.ioctl(container, "VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
 }
 
-/// What `VFIO_GROUP_GET_STATUS` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupStatus {
     /// Every device of the group is bound to a VFIO driver, or to none.
     pub viable: bool,
-    /// The group is in a container.
     pub container_set: bool,
 }
 
-/// `VFIO_GROUP_GET_STATUS` on a group.
 pub fn group_status(group: BorrowedFd, tracer: &Tracer) -> Result<GroupStatus, Errno> {
     let argsz = size_of::<sys::vfio_group_status>() as u32;
     let mut arg = sys::vfio_group_status { argsz, flags: 0 };
@@ -260,14 +256,12 @@ pub fn group_device_fd(group: BorrowedFd, device: &str, tracer: &Tracer) -> Resu
     tracer.ioctl(group, "VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
 }
 
-/// What `VFIO_DEVICE_GET_INFO` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// `VFIO_DEVICE_FLAGS_*`
     pub flags: u32,
     /// How many regions it has; for PCI the indices are fixed and some are empty.
     pub regions: u32,
-    /// How many kinds of interrupts it has.
     pub irqs: u32,
 }
 
@@ -278,7 +272,6 @@ impl DeviceInfo {
     }
 }
 
-/// `VFIO_DEVICE_GET_INFO` on a device.
 pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Errno> {
     let argsz = size_of::<sys::vfio_device_info>() as u32;
     let mut arg = sys::vfio_device_info { argsz, ..Default::default() };
@@ -291,7 +284,6 @@ pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Er
     tracer.ioctl(device, "VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
 }
 
-/// What `VFIO_DEVICE_GET_REGION_INFO` says of one region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegionInfo {
     /// Its index: for PCI 0 to 5 are the BARs, 6 the ROM, 7 the configuration space, 8 VGA.
@@ -305,12 +297,10 @@ pub struct RegionInfo {
 }
 
 impl RegionInfo {
-    /// Whether it can be read.
     pub fn readable(&self) -> bool {
         self.flags & sys::VFIO_REGION_INFO_FLAG_READ != 0
     }
 
-    /// Whether it can be written.
     pub fn writable(&self) -> bool {
         self.flags & sys::VFIO_REGION_INFO_FLAG_WRITE != 0
     }
@@ -321,7 +311,6 @@ impl RegionInfo {
     }
 }
 
-/// `VFIO_DEVICE_GET_REGION_INFO` on a device.
 pub fn region_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<RegionInfo, Errno> {
     let argsz = size_of::<sys::vfio_region_info>() as u32;
     let mut arg = sys::vfio_region_info { argsz, index, ..Default::default() };
@@ -459,7 +448,6 @@ mod tests {
         assert!(tracer.take()[0].starts_with(&line));
     }
 
-    /// The words of an answer, as bytes.
     fn answer(words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }

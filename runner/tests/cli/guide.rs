@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde_json::Value;
 use vfiospec::{
     event::Event,
-    language::verb::{Saves, Verb},
+    language::{Saves, Verb},
 };
 
 use crate::common::{self, folder, read, text, top, vfiospec};

@@ -68,7 +68,7 @@ fn a_run_that_ended_early_is_no_success_for_prove_either() {
 #[test]
 fn json_is_what_its_schema_says() {
     let folder = folder("report-json");
-    let schema = vfiospec::report::json::schema();
+    let schema = vfiospec::report::schema();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/report.schema.json");
     let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
     snapbox::assert_data_eq!(text, snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text)).raw());

@@ -8,7 +8,7 @@ use roxmltree::{Document, Node};
 use vfiospec::{
     event::{CaseResult, Event, PlannedCase},
     model::Verdict,
-    report::{format::FORMATS, run::Run},
+    report::{FORMATS, Run},
 };
 
 use crate::{

@@ -6,11 +6,7 @@ use std::time::Duration;
 use vfiospec::{
     event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted},
     model::{Exit, Verdict},
-    report::{
-        journal::Text,
-        merge::Journal,
-        run::{Counts, Run, State},
-    },
+    report::{Counts, Journal, Run, State, Text},
 };
 
 use crate::common::fixture::{finished, mixed, passed, planned, with_reason};

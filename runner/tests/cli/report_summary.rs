@@ -6,7 +6,7 @@ use std::path::Path;
 use vfiospec::{
     event::{Event, Observation},
     model::{Observed, Verdict},
-    report::{run::Run, summary::render, terminal::Terminal},
+    report::{Run, Terminal, render},
 };
 
 use crate::common::fixture::{BACKENDS, finished, mixed, passed, planned, run_of_45, started, with_reason};

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use vfiospec::report::{file::write_atomic, format::FORMATS, run::Run};
+use vfiospec::report::{FORMATS, Run, write_atomic};
 
 use crate::{
     NotTested, Test, Tested,

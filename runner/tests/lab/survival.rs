@@ -22,10 +22,7 @@ use nix::sys::signal::{Signal, kill};
 use vfiospec::{
     event::{CaseResult, Event},
     model::Verdict,
-    report::{
-        journal,
-        run::{Full, Run, State},
-    },
+    report::{Full, Run, State, read_file},
 };
 
 pub const TESTS: &[Test] = tests![
@@ -147,7 +144,7 @@ fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() -> T
     for (case, signal) in [(1, Signal::SIGSTOP), (3, Signal::SIGKILL)] {
         let begun = |event: &Event| matches!(event, Event::CaseStarted { case: begun } if *begun == case);
         let deadline = Instant::now() + Duration::from_secs(300);
-        while !journal::read_file(&journal).is_ok_and(|events| events.iter().any(begun)) {
+        while !read_file(&journal).is_ok_and(|events| events.iter().any(begun)) {
             assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "case {case} does not begin");
             thread::sleep(Duration::from_millis(50));
         }
@@ -293,7 +290,7 @@ fn told_its_end(run: &Run) -> bool {
 }
 
 fn run_of(journal: &Path) -> Run {
-    Run::from_events(journal::read_file(journal).expect("a journal"))
+    Run::from_events(read_file(journal).expect("a journal"))
 }
 
 /// `vfiospec lab run` in the background.
@@ -374,7 +371,7 @@ fn killed_and_resumed(folder: &Path, file: &str, whole: &Run, lines: usize, dela
     let _ = child.kill();
     let killed = child.wait().expect("it ends").signal() == Some(9);
 
-    let told = journal::read_file(&journal).expect("readable, torn or not");
+    let told = read_file(&journal).expect("readable, torn or not");
     let finished: BTreeMap<u32, &CaseResult> = told
         .iter()
         .filter_map(|event| match event {

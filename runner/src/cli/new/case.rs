@@ -6,13 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::{file, from};
-use crate::{
-    cli::error::Error,
-    language::{self, Name, Source, Target},
-    model::Exit,
-    session::Failure,
-    suite::Selection,
-};
+use crate::language::{self, Name, Source, Target};
+use crate::{cli::error::Error, model::Exit, session::Failure, suite::Selection};
 
 /// Add a case to a scenario, or make a small scenario of a case that failed
 #[derive(Debug, ClapArgs)]

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec new case --from`: a case that failed, as small as it can be taken out of its scenario.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
 use super::file;
-use crate::{
-    cli::error::Error,
-    event::{CaseResult, Event, PlannedCase},
-    language::{self, Source, did_you_mean},
-    model::{Exit, Verdict},
-    plan,
-    report::journal,
-    sanitize::line,
-    session::Failure,
-    suite::{Manifests, Selection, packs_elsewhere},
-};
+use crate::event::{CaseResult, Event, PlannedCase};
+use crate::language::{self, Source, did_you_mean};
+use crate::model::{Exit, Verdict};
+use crate::suite::{Manifests, Selection, packs_elsewhere};
+use crate::{cli::error::Error, plan, report::journal, sanitize::line, session::Failure};
 
 /// The most calls of the trace that are kept as comments.
 const MOST_CALLS: usize = 12;

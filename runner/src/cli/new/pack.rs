@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::{file, scenario};
-use crate::{
-    language::{for_editors, pack_schema, schema},
-    session::Failure,
-};
+use crate::language::{for_editors, pack_schema, schema};
+use crate::session::Failure;
 
 /// Write a pack: a folder with its `pack.yaml`, a first scenario, and the schemas that make editors complete their keys
 #[derive(Debug, ClapArgs)]

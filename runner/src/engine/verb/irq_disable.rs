@@ -3,7 +3,7 @@ use super::{Act, Running};
 use crate::{
     engine::{device::irq_number, failure::End},
     language::verb::{Interrupts, IrqDisable},
-    uapi::irq::{IrqAction, IrqData},
+    uapi::irq::IrqData,
 };
 
 impl Act for IrqDisable {
@@ -12,6 +12,6 @@ impl Act for IrqDisable {
         let index = step.interrupt(index)?;
         let device = step.open()?.session.device();
         step.case.device.events.retain(|(kind, _), _| *kind != index);
-        step.done(device.set_irqs(irq_number(index), 0, IrqAction::Trigger, IrqData::None(0)))
+        step.done(device.set_irqs(irq_number(index), 0, IrqData::None(0)))
     }
 }

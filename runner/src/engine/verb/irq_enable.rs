@@ -9,7 +9,7 @@ use crate::{
     },
     language::verb::{Index, IrqEnable, MOST_VECTORS},
     model::{Errno, code::Code},
-    uapi::irq::{EventFd, IrqAction, IrqData},
+    uapi::irq::{EventFd, IrqData},
 };
 
 impl Act for IrqEnable {
@@ -27,9 +27,9 @@ impl Act for IrqEnable {
         })?;
         let open = step.open()?;
         step.case.device.changes(Changed::Shown, open);
-        let fds: Vec<_> = events.iter().map(|event| Some(event.as_fd())).collect();
+        let fds: Vec<_> = events.iter().map(AsFd::as_fd).collect();
         let device = open.session.device();
-        let got = device.set_irqs(irq_number(index), 0, IrqAction::Trigger, IrqData::EventFds(&fds));
+        let got = device.set_irqs(irq_number(index), 0, IrqData::EventFds(&fds));
         if got.is_ok() {
             step.case.device.enables(irq_number(index));
             let numbered = (0..).zip(events);

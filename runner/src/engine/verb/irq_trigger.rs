@@ -3,7 +3,7 @@ use super::{Act, Running};
 use crate::{
     engine::{device::irq_number, failure::End},
     language::verb::IrqTrigger,
-    uapi::irq::{IrqAction, IrqData},
+    uapi::irq::IrqData,
 };
 
 impl Act for IrqTrigger {
@@ -12,6 +12,6 @@ impl Act for IrqTrigger {
         let index = step.interrupt(index)?;
         let vector = vector.as_ref().map_or(Ok(0), |vector| step.small("vector", vector))?;
         let device = step.open()?.session.device();
-        step.done(device.set_irqs(irq_number(index), vector, IrqAction::Trigger, IrqData::None(1)))
+        step.done(device.set_irqs(irq_number(index), vector, IrqData::None(1)))
     }
 }

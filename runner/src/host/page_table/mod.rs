@@ -5,10 +5,9 @@
 
 mod vtd;
 
-use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::{fmt, fs::File};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,22 +15,17 @@ use super::Root;
 use super::facts::{IommuKind, iommu_kind};
 use crate::model::Bdf;
 
-/// One leaf of an IOMMU's page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Leaf {
-    /// The first address that it maps.
     pub iova: u64,
     /// How many bytes it maps.
     pub page_size: u64,
-    /// The device may read.
     pub read: bool,
-    /// The device may write.
     pub write: bool,
     /// Reading cannot be forbidden: it is an entry of a first-stage table, or of a driver that never forbade it.
     pub always_readable: bool,
 }
 
-/// Why nothing can be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unobservable(pub String);
 
@@ -50,8 +44,8 @@ struct Reader {
     config: &'static str,
     /// The driver's folder in debugfs.
     folder: &'static str,
-    /// The file of a device, or of its address space for one PASID, below that folder.
-    file: fn(Bdf, Option<u32>) -> PathBuf,
+    /// The file of a device, below that folder.
+    file: fn(Bdf) -> PathBuf,
     /// The kernel that offers that file first.
     since: &'static str,
     /// The leaves of a dump that map any of the `size` bytes at `iova`, in order.
@@ -62,7 +56,6 @@ struct Reader {
 
 const READERS: [&Reader; 1] = [&vtd::READER];
 
-/// Sees the leaves of one device.
 #[derive(Debug, Clone)]
 pub struct Observer {
     file: PathBuf,
@@ -76,18 +69,10 @@ impl Observer {
     /// # Errors
     /// Says why there is none.
     pub fn for_device(bdf: Bdf) -> Result<Observer, Unobservable> {
-        Observer::find(&Root::default(), bdf, None)
+        Observer::find(&Root::default(), bdf)
     }
 
-    /// Finds the dump of the address space that a device has for one PASID.
-    ///
-    /// # Errors
-    /// Says why there is none.
-    pub fn for_pasid(bdf: Bdf, pasid: u32) -> Result<Observer, Unobservable> {
-        Observer::find(&Root::default(), bdf, Some(pasid))
-    }
-
-    fn find(root: &Root, bdf: Bdf, pasid: Option<u32>) -> Result<Observer, Unobservable> {
+    fn find(root: &Root, bdf: Bdf) -> Result<Observer, Unobservable> {
         let because = |reason: String| Err(Unobservable(reason));
         let kind = iommu_kind(root, bdf);
         let Some(reader) = READERS.into_iter().find(|reader| reader.kind == kind) else {
@@ -108,7 +93,7 @@ impl Observer {
         if !folder.exists() {
             return because(format!("the kernel is built without {}", reader.config));
         }
-        let file = folder.join((reader.file)(bdf, pasid));
+        let file = folder.join((reader.file)(bdf));
         match File::open(&file) {
             Ok(_) => {
                 let always_readable = (reader.always_readable)(&crate::uapi::system::release());
@@ -132,11 +117,6 @@ impl Observer {
         leaves.iter_mut().for_each(|leaf| leaf.always_readable |= self.always_readable);
         Ok(leaves)
     }
-
-    /// The file that is read.
-    pub fn path(&self) -> &Path {
-        &self.file
-    }
 }
 
 #[cfg(test)]
@@ -147,7 +127,7 @@ mod tests {
     #[test]
     fn where_nothing_can_be_seen_the_reason_is_said() {
         let tree = Tree::new("leaves");
-        let reason = || Observer::find(&tree.root(), tree.bdf(), None).unwrap_err().to_string();
+        let reason = || Observer::find(&tree.root(), tree.bdf()).unwrap_err().to_string();
         let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
         assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
         tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
@@ -159,19 +139,7 @@ mod tests {
         tree.put("sys/kernel/debug/iommu/intel/iommu_regset", "");
         assert!(reason().starts_with("the IOMMU driver offers no page-table dump of 0000:03:00.0"));
         tree.put(&format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf()), vtd::tests::LEGACY);
-        let observer = Observer::find(&tree.root(), tree.bdf(), None).unwrap();
+        let observer = Observer::find(&tree.root(), tree.bdf()).unwrap();
         assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
-    }
-
-    #[test]
-    fn a_pasid_has_a_folder_of_its_own() {
-        let tree = Tree::new("pasid");
-        tree.link(&format!("sys/bus/pci/devices/{}/iommu", tree.bdf()), "sys/devices/virtual/iommu/dmar0");
-        tree.put(
-            &format!("sys/kernel/debug/iommu/intel/{}/1f/domain_translation_struct", tree.bdf()),
-            vtd::tests::SCALABLE,
-        );
-        assert!(Observer::find(&tree.root(), tree.bdf(), None).is_err());
-        assert!(Observer::find(&tree.root(), tree.bdf(), Some(31)).is_ok());
     }
 }

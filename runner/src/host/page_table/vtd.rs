@@ -22,9 +22,8 @@ pub(super) const READER: Reader = Reader {
     always_readable: |release| release_is_before(release, FORBIDS_READS_SINCE),
 };
 
-fn file(bdf: Bdf, pasid: Option<u32>) -> PathBuf {
-    let pasid = pasid.map(|pasid| format!("{pasid:x}")).unwrap_or_default();
-    PathBuf::from(bdf.to_string()).join(pasid).join("domain_translation_struct")
+fn file(bdf: Bdf) -> PathBuf {
+    PathBuf::from(bdf.to_string()).join("domain_translation_struct")
 }
 
 /// Linux 6.19 took the common page table code for VT-d (its commit d373449d8e97). Before, every entry got the bit that is "present" in

@@ -159,11 +159,6 @@ impl Template {
     pub fn render(&self, scope: &Scope) -> Result<String, ExpressionError> {
         expression::render(scope, &self.0)
     }
-
-    /// The variables it needs.
-    pub fn undeclared(&self) -> Result<Rc<[Name]>, ExpressionError> {
-        if self.is_literal() { Ok(Rc::default()) } else { expression::undeclared(&self.0) }
-    }
 }
 
 impl fmt::Display for Template {

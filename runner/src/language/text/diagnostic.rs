@@ -13,20 +13,8 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
-
 use super::path::Path;
 use crate::model::code::Code;
-
-/// Whether a file can be used all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// The file cannot be used.
-    Error,
-    /// The file can be used.
-    Warning,
-}
 
 /// What of the place at a path is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +43,6 @@ pub struct Note {
 pub struct Diagnostic {
     /// Kebab-case, such as `unknown-key`; stable, tests and documentation refer to it.
     pub code: Code,
-    /// Error or warning.
-    pub severity: Severity,
     /// Where in the document.
     pub path: Path,
     /// Key or value.
@@ -82,7 +68,6 @@ impl Diagnostic {
     pub fn error(code: Code, path: Path, title: impl Into<String>) -> Self {
         Diagnostic {
             code,
-            severity: Severity::Error,
             path,
             target: Target::Value,
             inside: None,
@@ -93,11 +78,6 @@ impl Diagnostic {
             help: Vec::new(),
             subject: None,
         }
-    }
-
-    /// A warning at the value of `path`.
-    pub fn warning(code: Code, path: Path, title: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, path, title) }
     }
 
     /// Points at the key, or at another of its occurrences, instead of the value.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::model::code::Code;
 
-use super::diagnostic::{Diagnostic, Note, Severity};
+use super::diagnostic::{Diagnostic, Note};
 use super::render::in_order;
 use super::source::{Location, Source};
 
@@ -14,8 +14,8 @@ use super::source::{Location, Source};
 pub struct Message<'a> {
     /// Kebab-case, such as `unknown-key`: what `vfiospec explain` explains.
     pub code: Code,
-    /// `error` or `warning`.
-    pub severity: Severity,
+    /// `error`: there are no warnings.
+    pub severity: &'static str,
     /// What is wrong, in one line.
     pub message: &'a str,
     /// The file, as the user named it.
@@ -69,7 +69,7 @@ pub fn json_lines(source: &Source, diagnostics: &[Diagnostic]) -> String {
         let note = |note: &Note| Span::of(source, &source.locate(&note.path, note.target));
         let message = Message {
             code: diagnostic.code,
-            severity: diagnostic.severity,
+            severity: "error",
             message: &diagnostic.title,
             file: &source.name,
             span: Some(Span::of(source, &location)),

@@ -40,11 +40,6 @@ impl Path {
         Path::default()
     }
 
-    /// Goes one step down, in place.
-    pub fn push(&mut self, segment: impl Into<Segment>) {
-        self.0.push(segment.into());
-    }
-
     /// Goes one step up, in place; at the root there is none.
     pub fn pop(&mut self) -> Option<Segment> {
         self.0.pop()
@@ -116,12 +111,7 @@ mod tests {
 
     #[test]
     fn a_path_reads_like_an_access_in_code() {
-        let mut path: Path = ["cases"].into_iter().collect();
-        path.push(0);
-        path.push("steps");
-        path.push(2);
-        path.push("map");
-        path.push("iova");
+        let mut path = Path::root().join("cases").join(0).join("steps").join(2).join("map").join("iova");
         assert_eq!(path.to_string(), "cases[0].steps[2].map.iova");
         assert_eq!(path.pop(), Some(Segment::from("iova")));
         assert_eq!(path.to_string(), "cases[0].steps[2].map");

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::Diagnostic;
 use super::source::{Location, Source};
 
 /// Columns; long lines are cut around the caret.
@@ -38,10 +38,6 @@ pub(super) fn in_order<'d>(source: &Source, diagnostics: &'d [Diagnostic]) -> Ve
 }
 
 fn draw(renderer: &Renderer, source: &Source, location: &Location, diagnostic: &Diagnostic) -> String {
-    let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
     // Marks on the caret's line and on lines of their own; the crate is given those lines only.
     let mut marks = vec![(location.clone(), diagnostic.label.as_str(), AnnotationKind::Primary)];
     for note in &diagnostic.notes {
@@ -71,8 +67,10 @@ fn draw(renderer: &Renderer, source: &Source, location: &Location, diagnostic: &
     }
     let name = visible(&source.name).into_owned();
     let snippet = Snippet::source(excerpt).line_start(first).path(name).annotations(annotations);
-    let group =
-        level.primary_title(visible(&diagnostic.title).into_owned()).id(diagnostic.code.as_str()).element(snippet);
+    let group = Level::ERROR
+        .primary_title(visible(&diagnostic.title).into_owned())
+        .id(diagnostic.code.as_str())
+        .element(snippet);
     let help = diagnostic.help.iter().map(|sentence| Level::HELP.message(visible(sentence).into_owned()));
     renderer.render(&[group.elements(help)])
 }
@@ -164,10 +162,10 @@ error[unknown-key]: unknown key `expct` in a case
     #[test]
     fn diagnostics_come_in_the_order_of_the_file() {
         let source = Source::new("a.yaml", "a: 1\nb: 2\n");
-        let later = Diagnostic::warning(Code::UnusedValue, Path::root().join("b"), "later");
+        let later = Diagnostic::error(Code::UnusedValue, Path::root().join("b"), "later");
         let sooner = Diagnostic::error(Code::UnknownKey, Path::root().join("a"), "sooner");
         let drawn = render(&source, &[later, sooner], false);
-        assert!(drawn.find("error[unknown-key]").unwrap() < drawn.find("warning[unused-value]").unwrap(), "{drawn}");
+        assert!(drawn.find("error[unknown-key]").unwrap() < drawn.find("error[unused-value]").unwrap(), "{drawn}");
     }
 
     #[test]

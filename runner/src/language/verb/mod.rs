@@ -65,11 +65,11 @@ use crate::language::{At, Decode, Node};
 use schemars::{Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-pub use about::{About, Expects, Key, Keys, Known, Saves, Site, Stands, Takes};
+pub use about::{About, Expects, Key, Known, Saves, Site, Stands, Takes};
 pub use allow_iovas::AllowedRange;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use hwpt::HwptFlag;
-pub use ioctl::{RequestName, Tail};
+pub use ioctl::Tail;
 pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;

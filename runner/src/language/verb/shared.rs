@@ -101,16 +101,6 @@ pub enum Object {
     Id(Dynamic<Size>),
 }
 
-impl Object {
-    /// The id, where it is given by one.
-    pub fn id(&self) -> Option<&Dynamic<Size>> {
-        match self {
-            Object::Named(_) => None,
-            Object::Id(id) => Some(id),
-        }
-    }
-}
-
 impl Decode for Object {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
         match node.value() {
@@ -157,16 +147,6 @@ pub enum Where {
     Kernel,
     /// At this IOVA.
     At(Dynamic<Size>),
-}
-
-impl Where {
-    /// The IOVA, where it is given.
-    pub fn at(&self) -> Option<&Dynamic<Size>> {
-        match self {
-            Where::Kernel => None,
-            Where::At(iova) => Some(iova),
-        }
-    }
 }
 
 impl Decode for Where {

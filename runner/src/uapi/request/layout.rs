@@ -8,20 +8,16 @@ use super::Pointer;
 pub enum File {
     /// `/dev/vfio/vfio`, or `/dev/iommu` in that part.
     Container,
-    /// `/dev/vfio/N`
     Group,
     /// A device, through its group or of its own.
     Device,
-    /// `/dev/iommu`
     Iommufd,
     /// A device's stream of migration data.
     Migration,
 }
 
-/// What a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Argument {
-    /// Nothing.
     None,
     /// A number, as its only field.
     Number,
@@ -31,29 +27,22 @@ pub enum Argument {
     Plain,
 }
 
-/// Which way a field goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// The kernel reads it.
     In,
-    /// The kernel writes it.
     Out,
-    /// Both.
     InOut,
 }
 
 /// What a request that succeeds may change, beside what it writes into its argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing.
     Nothing,
     /// The device, or an object that is not mapped for it; but nothing of what is mapped.
     Device,
-    /// What is mapped for the device.
     Mappings,
 }
 
-/// A field of a request's argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Its name in the header; inside another struct with that one's, as in `bitmap.size`.
@@ -62,7 +51,6 @@ pub struct Field {
     pub offset: usize,
     /// In bytes: 1, 2, 4 or 8.
     pub width: usize,
-    /// Which way it goes.
     pub direction: Direction,
 }
 
@@ -100,27 +88,20 @@ impl Field {
     }
 }
 
-/// A request of VFIO or IOMMUFD.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     /// As in the header, such as `IOMMU_IOAS_MAP`.
     pub name: &'static str,
-    /// The number for ioctl(2).
     pub number: u32,
-    /// The file that knows it.
     pub on: File,
-    /// What it takes.
     pub argument: Argument,
     /// The struct's size in bytes, without what may stand behind it; 0 without a struct.
     pub size: usize,
-    /// The argument's fields, in order.
     pub fields: &'static [Field],
-    /// The addresses in it.
     pub pointers: &'static [Pointer],
 }
 
 impl Request {
-    /// A field by its name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }

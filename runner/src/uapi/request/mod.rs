@@ -2,13 +2,13 @@
 //! Any request by its name: for arguments that no sensible program would pass.
 //!
 //! [`find`] knows each request of VFIO and IOMMUFD with its struct's fields; [`Request::prepare`] fills in the argument as
-//! the caller likes it, right or wrong, and [`Prepared::call`] hands it to the kernel.
+//! the caller likes it, right or wrong, and [`prepared::Prepared::call`] hands it to the kernel.
 //!
 //! # What keeps this safe
 //! - The argument lies alone in memory of its own, with nothing behind it: however large `argsz` claims it to be, the
 //!   kernel writes there or fails with `EFAULT`.
 //! - An address in the argument is 0, or lies in a [`Mapping`](super::Mapping) that the caller holds, or where no process
-//!   has memory ([`NOWHERE`]). Where the kernel writes through it, all the bytes that it may write lie there, and not in a
+//!   has memory ([`pointer::NOWHERE`]). Where the kernel writes through it, all the bytes that it may write lie there, and not in a
 //!   device's registers. Where it pins memory for a device, the stretch begins there, and cannot reach other memory:
 //!   nothing is behind a mapping either.
 //! - A number means different requests on different files, so the rules are those of the file that it is called on.
@@ -21,6 +21,5 @@ mod prepared;
 mod table;
 
 pub use layout::{Argument, Direction, Effect, Field, File, Request};
-pub use pointer::{Does, NOWHERE, Pointer, When};
-pub use prepared::{Answer, Prepared, Refused};
+pub use pointer::{Does, Pointer, When};
 pub use table::{all, find};

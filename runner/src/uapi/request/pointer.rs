@@ -15,16 +15,12 @@ const NULL_PAGE: u64 = 4096;
 pub struct Pointer {
     /// Where it stands, in bytes from the argument's start; it may be behind the struct.
     pub offset: usize,
-    /// What the kernel does there.
     pub does: Does,
-    /// When it does.
     pub when: When,
 }
 
-/// What the kernel does at an address.
 #[derive(Debug, Clone, Copy)]
 pub enum Does {
-    /// It reads.
     Reads,
     /// It pins the memory for a device, which may write to it.
     Pins,
@@ -35,13 +31,10 @@ pub enum Does {
 /// When the kernel takes a field for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Always.
     Always,
     /// If the second 32-bit word, which is `flags`, has this value under this mask.
     Flags {
-        /// The bits that count.
         mask: u32,
-        /// Their value.
         value: u32,
     },
 }
@@ -68,7 +61,6 @@ impl Pointer {
             })
     }
 
-    /// The address in an argument.
     pub(super) fn addr(&self, argument: &[u8]) -> u64 {
         quad(argument, self.offset)
     }

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An argument, filled in and held against the rules, and what came of it.
 
-use std::cell::RefCell;
-use std::fmt;
-use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::Path;
+use std::{cell::RefCell, fmt, fs, path::Path};
 
 use vfio_bindings::bindings::vfio;
 
-use super::pointer::word;
-use super::{Argument, Direction, Field, File, Request, table};
-use crate::{
-    model::Errno,
-    uapi::{Anonymous, Mapping, Tracer, ioctl::with_address},
-};
+use super::{Argument, Direction, Field, File, Request, pointer::word, table};
+use crate::uapi::{Anonymous, Mapping, Tracer};
+use crate::{model::Errno, uapi::ioctl::with_address};
 
 /// The memory for an argument: more than any kernel fills in, so that it can be asked to.
 const ROOM: usize = 64 << 10;
@@ -24,39 +18,29 @@ const LONGEST: usize = 1 << 20;
 /// Why an argument is not handed to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// The request has no such field.
     UnknownField {
-        /// The request.
         request: &'static str,
-        /// What was given.
         field: String,
     },
-    /// A field is not wide enough for its value.
     TooWide {
-        /// The field.
         field: &'static str,
         /// How wide it is, in bits.
         bits: usize,
-        /// What was given.
         value: u64,
     },
     /// The request takes no struct, so nothing has a size or a tail.
     NoStruct {
-        /// The request.
         request: &'static str,
     },
     /// The argument would have more bytes than anybody needs.
     TooLong {
-        /// So many.
         bytes: usize,
     },
     /// An address is not in memory that the caller holds, or the kernel might write beyond it.
     Address {
-        /// The request whose rule it breaks.
         request: &'static str,
         /// Where the address stands, in bytes from the argument's start.
         offset: usize,
-        /// The address.
         addr: u64,
     },
 }
@@ -88,7 +72,6 @@ pub struct Prepared<'a> {
     memory: Vec<&'a Mapping>,
 }
 
-/// What a request gave.
 #[derive(Debug)]
 pub struct Answer {
     /// The request's value, or what it failed with.
@@ -256,7 +239,6 @@ fn meanings(number: u32, kinds: &[File]) -> Vec<&'static Request> {
     table::all().filter(|request| request.number == number && kinds.contains(&request.on)).collect()
 }
 
-/// The files that a request made.
 fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
     let Ok(value) = answer.value else { return Vec::new() };
     let field = |name| answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i32);
@@ -274,7 +256,6 @@ fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
 
 const DMA_BUF_GET: u32 = vfio::VFIO_DEVICE_FEATURE_DMA_BUF | vfio::VFIO_DEVICE_FEATURE_GET;
 
-/// The flags of a `VFIO_DEVICE_FEATURE`.
 fn feature(bytes: &[u8]) -> u32 {
     word(bytes, 4) as u32
 }
@@ -287,7 +268,7 @@ fn show(field: &Field, value: u64) -> String {
 mod tests {
     use std::os::fd::AsFd;
 
-    use super::super::{NOWHERE, find};
+    use super::super::{find, pointer::NOWHERE};
     use super::*;
     use crate::uapi::memfd;
 

@@ -11,7 +11,6 @@ use super::pointer::{dirty_bitmap_bytes, quad, word};
 use super::{Argument, Does, Effect, Field, File, Pointer, Request, When};
 use crate::uapi::ioctl::io;
 
-/// A request by its name, such as `IOMMU_IOAS_MAP`.
 pub fn find(name: &str) -> Option<&'static Request> {
     all().find(|request| request.name == name)
 }
