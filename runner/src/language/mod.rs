@@ -66,4 +66,4 @@ pub(crate) use text::suggest::{did_you_mean, expected_one_of, join, nearest};
 
 #[cfg(test)]
 pub(crate) use text::decode::decode;
-use text::{decode::words, keys::keys};
+use text::{keys::keys, words::words};

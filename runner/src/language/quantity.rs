@@ -9,8 +9,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use crate::language::text::complaint::Complaint;
-use crate::language::text::suggest::shorten;
+use crate::language::text::{
+    complaint::Complaint,
+    keys::{Kind, Plain},
+    suggest::shorten,
+};
 use crate::language::{Dynamic, Ids};
 use crate::model::code::Code;
 
@@ -305,6 +308,19 @@ impl Noun {
     }
 }
 
+/// A key that says what its size has to fit.
+impl Kind<Dynamic<Size>> for Size {
+    fn read<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Dynamic<Size>> {
+        Plain::read(node, at)
+    }
+    fn stand_in() -> Dynamic<Size> {
+        Dynamic::made_up()
+    }
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Plain as Kind<Dynamic<Size>>>::schema(generator)
+    }
+}
+
 impl JsonSchema for Size {
     fn schema_name() -> Cow<'static, str> {
         "Size".into()
@@ -318,20 +334,24 @@ impl JsonSchema for Size {
     }
 }
 
-/// Keys whose value is written and held as a size is, and is told of as something else: `as Offset::read`, and
-/// `#[schemars(with = "Dynamic<Offset>")]`.
+/// Kinds of keys whose value is written and held as a size is, and called something else in messages: `as Offset`.
 macro_rules! told_as {
     ($($type:ident $noun:ident, $description:literal, $examples:expr;)*) => {$(
         #[doc = $description]
         pub struct $type(Size);
 
-        impl $type {
-            /// Reads a value or an expression for one.
-            pub(super) fn read<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Dynamic<Size>> {
+        impl Kind<Dynamic<Size>> for $type {
+            fn read<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Dynamic<Size>> {
                 Dynamic::<$type>::decode(node, at).map(|value| match value {
                     Dynamic::Is(value) => Dynamic::Is(value.0),
                     Dynamic::Expression(source) => Dynamic::Expression(source),
                 })
+            }
+            fn stand_in() -> Dynamic<Size> {
+                Dynamic::made_up()
+            }
+            fn schema(generator: &mut SchemaGenerator) -> Schema {
+                generator.subschema_for::<Dynamic<$type>>()
             }
         }
 

@@ -13,21 +13,20 @@ use serde_json::Value;
 use super::{Pack, Scenario};
 
 /// The schema of a scenario file, generated from [`Scenario`]; `schemas/scenario.schema.json` is a copy of it.
-///
-/// Draft-07, because that is what yaml-language-server, behind the YAML support of nearly every editor, understands in full.
 pub fn schema() -> Value {
-    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Scenario>().to_value();
-    schema["title"] = "A vfiospec scenario".into();
-    tidy(&mut schema);
-    exemplify(&mut schema);
-    schema
+    of::<Scenario>("A vfiospec scenario")
 }
 
 /// The schema of a pack's file, generated from [`Pack`]; `schemas/pack.schema.json` is a copy of it.
 pub fn pack_schema() -> Value {
-    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Pack>().to_value();
-    schema["title"] = "A vfiospec pack".into();
-    tidy(&mut schema);
+    of::<Pack>("A vfiospec pack")
+}
+
+/// The schema of a file, in draft-07, because that is what yaml-language-server, behind the YAML support of nearly every editor,
+/// understands in full.
+fn of<T: JsonSchema>(title: &str) -> Value {
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value();
+    schema["title"] = title.into();
     exemplify(&mut schema);
     schema
 }
@@ -106,57 +105,6 @@ fn example(schema: &Value, definitions: &Value, depth: usize) -> Option<Value> {
         // `- unmap_all:`
         _ if schema.get("type").is_some_and(|kind| *kind == serde_json::json!(["null", "object"])) => Some(Value::Null),
         _ => None,
-    }
-}
-
-/// Says what people need and no more: an optional key is left out rather than null, an absent list needs no default, and a
-/// description's lines are an editor's business.
-fn tidy(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::String(description)) = object.get_mut("description") {
-                *description =
-                    description.split("\n\n").map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
-            }
-            if let Some(Value::Object(properties)) = object.get_mut("properties") {
-                properties.values_mut().for_each(optional_is_not_null);
-            }
-            object.values_mut().for_each(tidy);
-        }
-        Value::Array(list) => list.iter_mut().for_each(tidy),
-        _ => {}
-    }
-}
-
-/// Whether a default says nothing.
-fn is_empty(default: &Value) -> bool {
-    match default {
-        Value::Null => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(table) => table.values().all(is_empty),
-        _ => false,
-    }
-}
-
-fn optional_is_not_null(key: &mut Value) {
-    let Value::Object(key) = key else { return };
-    if key.get("default").is_some_and(is_empty) {
-        key.remove("default");
-    }
-    if let Some(Value::Array(types)) = key.get_mut("type") {
-        types.retain(|name| name != "null");
-        if let [only] = types.as_mut_slice() {
-            key["type"] = only.take();
-        }
-    }
-    if let Some(Value::Array(choices)) = key.get_mut("anyOf") {
-        choices.retain(|choice| choice["type"] != "null");
-        if choices.len() == 1
-            && let Some(only) = key.remove("anyOf")
-        {
-            // Draft-07 ignores whatever stands beside a bare `$ref`.
-            key.insert("allOf".to_owned(), only);
-        }
     }
 }
 

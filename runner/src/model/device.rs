@@ -39,24 +39,27 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// All of them, each with its name as scenarios and packs write it.
+    pub const ALL: [(&str, Capability); 14] = [
+        ("intx", Capability::Intx),
+        ("pm", Capability::Pm),
+        ("msi", Capability::Msi),
+        ("msix", Capability::Msix),
+        ("pcie", Capability::Pcie),
+        ("flr", Capability::Flr),
+        ("aer", Capability::Aer),
+        ("acs", Capability::Acs),
+        ("ari", Capability::Ari),
+        ("ats", Capability::Ats),
+        ("sriov", Capability::Sriov),
+        ("pri", Capability::Pri),
+        ("rebar", Capability::Rebar),
+        ("pasid", Capability::Pasid),
+    ];
+
     /// As scenarios and packs write it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Capability::Intx => "intx",
-            Capability::Pm => "pm",
-            Capability::Msi => "msi",
-            Capability::Msix => "msix",
-            Capability::Pcie => "pcie",
-            Capability::Flr => "flr",
-            Capability::Aer => "aer",
-            Capability::Acs => "acs",
-            Capability::Ari => "ari",
-            Capability::Ats => "ats",
-            Capability::Sriov => "sriov",
-            Capability::Pri => "pri",
-            Capability::Rebar => "rebar",
-            Capability::Pasid => "pasid",
-        }
+        Capability::ALL.iter().find(|(_, other)| *other == self).expect("all of them are listed").0
     }
 }
 

@@ -253,7 +253,7 @@ impl<'a> Expansion<'a> {
             further: device.map_or_else(Vec::new, |own| devices::further(case, own, roles)),
             scope,
             timeout: case.timeout.or(written.timeout).map_or(TIMEOUT, |timeout| timeout.0),
-            fixture: case.fixture.or(written.fixture).unwrap_or_default(),
+            fixture: case.fixture.or(written.fixture).unwrap_or(Fixture::Shared),
             tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
         });
     }

@@ -43,7 +43,7 @@ pub fn assertions(steps: &[PlannedStep]) -> Vec<String> {
     for PlannedStep { step, outcome, steps, branches, .. } in steps {
         let (name, about) = (step.verb.name(), step.verb.about());
         let inside: Vec<String> = std::iter::once(steps).chain(branches).flat_map(|steps| assertions(steps)).collect();
-        let title = step.verb.takes().title().unwrap_or_else(|| name.to_owned());
+        let title = step.verb.title().unwrap_or_else(|| name.to_owned());
         let own = match about.expects {
             _ if !about.asserts || !inside.is_empty() => None,
             Expects::Outcome | Expects::Bytes => Some(format!("{title} gives {outcome}")),

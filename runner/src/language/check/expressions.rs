@@ -345,7 +345,7 @@ impl<'a> Checker<'a> {
                 (Saves::Nothing, _) | (Saves::List, _) => None,
                 (Saves::Fields(fields), _) => Some(fields.to_vec()),
                 (Saves::Varies, Verb::Call(call)) => of_call(&call.procedure.0),
-                (Saves::Varies, verb) => verb.takes().fields(),
+                (Saves::Varies, verb) => verb.fields(),
             };
             match all {
                 Some(all) => {

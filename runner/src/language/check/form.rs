@@ -209,7 +209,7 @@ impl Checker<'_> {
             }
         }
         let site = Site { at: path.join(verb), case, backends, requests: &self.scenario.requests };
-        step.verb.takes().mistakes(&site).into_iter().for_each(|mistake| self.say(mistake));
+        step.verb.mistakes(&site).into_iter().for_each(|mistake| self.say(mistake));
         self.only_iommufd(placed, backends);
         self.devices(path, case, step);
         self.stands(placed, case, steps);

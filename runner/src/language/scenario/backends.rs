@@ -25,6 +25,7 @@ keys! {
     pub struct BackendOptions {
         /// Do not check page sizes on this backend, and say in the result that it was not done. For TYPE1, of which the kernel's
         /// maintainers settled in January 2026 that it promises none.
+        #[default(false)]
         pub skip_pagesize: bool = default,
     }
 }

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The cases of a scenario.
 
-use crate::language::{At, Decode, Node, Value};
-use crate::{language::BackendOptions, model::BackendName};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::language::{
-    Backends, ByBackend, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path, Pattern, Region,
-    Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, verb::Ioctl, words,
+    BackendOptions, Backends, ByBackend, Decode, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path,
+    Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys,
+    text::keys::NotEmpty,
+    verb::{Ioctl, Verb},
+    words,
 };
-
-words!(Logged, Fixture);
+use crate::model::BackendName;
 
 keys! {
     /// One case, or one for each combination of its matrix, on every backend and device of the scenario.
@@ -19,45 +16,45 @@ keys! {
     /// It has either the short form (`region` and `expect`: map, check the page size, unmap, check that nothing is left) or a list of `steps`.
     pub struct Case {
         /// The case's name, unique in its scenario.
-        #[schemars(example = &"map_unmap")]
+        #[example("map_unmap")]
         pub name: Name,
         /// What it tests, in one sentence.
-        #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
+        #[example("A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
         pub summary: Option<String>,
         /// More devices in the same address space, each by the name that the case gives it. `any` is the next device that the user named, `all`
         /// is all others, the name of a device is that device, and `virtual_function` is a virtual function of the case's own device, which is
         /// removed after the case. If a device is missing, the case is skipped.
-        #[schemars(example = serde_json::json!({ "second": "any" }))]
+        #[example({ "second": "any" })]
         pub devices: Ordered<Name> = empty,
         /// Lists of values by name. Every combination is a case of its own, with the values in its name.
-        #[schemars(example = serde_json::json!({ "page": ["4KiB", "2MiB"] }))]
+        #[example({ "page": ["4KiB", "2MiB"] })]
         pub matrix: Ordered<Vec<Scalar>> = empty,
         /// Values by name, for expressions. They may use the matrix, the backend and earlier values.
-        #[schemars(example = serde_json::json!({ "half": "{{ page // 2 }}" }))]
+        #[example({ "half": "{{ page // 2 }}" })]
         pub vars: Ordered<Scalar> = empty,
         /// Run only on these of the scenario's backends: names or globs.
-        #[schemars(example = ["iommufd*"])]
+        #[example(["iommufd*"])]
         pub backends: Option<Vec<Pattern>>,
         /// The memory that the short form maps, checks and unmaps. Together with `expect`, instead of `steps`.
         pub region: Option<Box<Region>>,
         /// What the calls of the short form are expected to do. Together with `region`, instead of `steps`.
-        #[schemars(example = serde_json::json!({ "map": "ok" }))]
+        #[example({ "map": "ok" })]
         pub expect: Option<Box<Expect>>,
         /// Memory by name, for `steps`.
         pub regions: Ordered<Region> = empty,
         /// What to do, in order. The case ends at the first step whose result is not the expected one.
         pub steps: Option<Vec<Step>>,
         /// Words to select cases by. Cases tagged `slow` run after all others.
-        #[schemars(example = ["slow"])]
+        #[example(["slow"])]
         pub tags: Vec<Name> = empty,
         /// What it covers, such as requirements, tickets, or tests elsewhere. Free text; expressions may use what is known before the run.
-        #[schemars(example = ["vfio_dma_mapping_test.dma_map_unmap"])]
+        #[example(["vfio_dma_mapping_test.dma_map_unmap"])]
         pub covers: Vec<Template> = empty,
         /// Conditions for the case to apply, each written here or by its name in the pack's `conditions`. If one is false, the case is skipped,
         /// and the report shows the `because` of the first one.
         pub requires: Vec<Requirement> = empty,
         /// How long it may take. If it takes longer, it fails. The default is the scenario's.
-        #[schemars(example = "10s")]
+        #[example("10s")]
         pub timeout: Option<Duration>,
         /// What the kernel may log while the case runs. Without this, a WARNING, a BUG or an IOMMU fault in its log is a failure.
         pub kernel_log: KernelLog = default,
@@ -89,7 +86,7 @@ impl Scenario {
         let steps = |case: &'_ Case| {
             every_step(case.steps.as_deref().unwrap_or_default(), &Path::root())
                 .iter()
-                .any(|placed| matches!(placed.step.verb, crate::language::verb::Verb::Call(_)))
+                .any(|placed| matches!(placed.step.verb, Verb::Call(_)))
         };
         self.cases.iter().any(steps)
     }
@@ -110,13 +107,13 @@ keys! {
     #[derive(Default)]
     pub struct Expect {
         /// What mapping the whole region is expected to do.
-        #[schemars(example = &"EINVAL", example = serde_json::json!({ "vfio_*": "ok", "iommufd*": "EFAULT" }), extend("default" = "ok"))]
+        #[example("EINVAL")] #[example({ "vfio_*": "ok", "iommufd*": "EFAULT" })] #[default("ok")]
         pub map: Option<ByBackend<Outcome>>,
         /// The page size in the IOMMU's page table. Not checked by default.
-        #[schemars(example = "2MiB", example = serde_json::json!({ "iommufd_compat_type1": "4KiB", "*": "2MiB" }))]
+        #[example("2MiB")] #[example({ "iommufd_compat_type1": "4KiB", "*": "2MiB" })]
         pub pagesize: Option<ByBackend<Dynamic<Size>>>,
         /// What unmapping exactly the mapped range is expected to do, if mapping succeeds. The default is that it reports all bytes.
-        #[schemars(example = serde_json::json!({ "bytes": "2MiB" }))]
+        #[example({ "bytes": "2MiB" })]
         pub unmap: Option<ByBackend<Outcome>>,
     }
 }
@@ -127,10 +124,11 @@ impl TableValue for Dynamic<Size> {
 
 keys! {
     /// What the kernel may log while a case runs.
-    #[derive(Default, Eq, Serialize)]
+    #[derive(Default, Eq)]
+    #[serde(serialize)]
     pub struct KernelLog {
         /// A line that contains one of these texts is not a failure. Say in a comment why it is expected.
-        #[schemars(example = ["WARNING: drivers/iommu/"])]
+        #[example(["WARNING: drivers/iommu/"])]
         pub allow: Vec<String> = empty,
         /// What the kernel must log, or the case fails. The kernel logs only a few faults in five seconds. If it has just logged some, the case
         /// waits on the first of its backends until the kernel logs again, and on the others a missing fault is unchecked.
@@ -138,85 +136,76 @@ keys! {
     }
 }
 
-/// What a case may expect in the kernel's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Logged {
-    /// An IOMMU fault: the IOMMU stopped an access of a device.
-    IommuFault,
+words! {
+    /// What a case may expect in the kernel's log.
+    pub enum Logged {
+        /// An IOMMU fault: the IOMMU stopped an access of a device.
+        IommuFault = "iommu_fault",
+    }
 }
 
 keys! {
     /// Limits for the process while a case runs.
-    #[derive(Default, Serialize)]
+    #[derive(Default)]
+    #[serde(serialize)]
     pub struct Limits {
         /// How much memory it can lock in bytes, from the first step to the last: RLIMIT_MEMLOCK, without CAP_IPC_LOCK.
-        #[schemars(example = "64KiB")]
+        #[example("64KiB")]
         pub memlock: Option<Dynamic<Size>>,
     }
 }
 
-/// How a case gets its device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fixture {
-    /// The device stays open between the cases on one backend, and is checked to be clean in between.
-    #[default]
-    Shared,
-    /// The device is opened for this case and closed after it.
-    Fresh,
-    /// The device is bound to vfio-pci, but not opened. For cases that open it themselves, with `open` and `ioctl`.
-    None,
+words! {
+    /// How a case gets its device.
+    pub enum Fixture {
+        /// The device stays open between the cases on one backend, and is checked to be clean in between.
+        Shared = "shared",
+        /// The device is opened for this case and closed after it.
+        Fresh = "fresh",
+        /// The device is bound to vfio-pci, but not opened. For cases that open it themselves, with `open` and `ioctl`.
+        None = "none",
+    }
 }
 
 keys! {
     /// A scenario: cases, and the backends and devices that they run on. One file is one scenario.
     pub struct Scenario {
         /// The scenario's name, unique in its pack.
-        #[schemars(example = &"dma_mapping")]
+        #[example("dma_mapping")]
         pub name: Name,
         /// What it tests, in one sentence.
-        #[schemars(example = &"A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
+        #[example("A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
         pub summary: Option<String>,
         /// Which device. `any` is every device named on the command line. Another name is every device that the pack knows by this name or, if
         /// the pack does not know it, the device that has this name on the command line.
-        #[schemars(example = &"edu", extend("default" = "any"))]
+        #[example("edu")] #[default("any")]
         pub device: Option<Name>,
         /// The backends to run on. The default is those of its pack.
         pub backends: Backends = default,
         /// Values by name for all cases. `--var NAME=VALUE` on the command line overrides them.
-        #[schemars(example = serde_json::json!({ "size": "2MiB" }))]
+        #[example({ "size": "2MiB" })]
         pub vars: Ordered<Scalar> = empty,
         /// Tags of all cases.
-        #[schemars(example = ["slow"])]
+        #[example(["slow"])]
         pub tags: Vec<Name> = empty,
         /// Conditions of all cases.
         pub requires: Vec<Requirement> = empty,
         /// How long each case may take.
-        #[schemars(example = "10s", extend("default" = "60s"))]
+        #[example("10s")] #[default("60s")]
         pub timeout: Option<Duration>,
         /// How all cases get their device.
-        #[schemars(extend("default" = "shared"))]
+        #[default("shared")]
         pub fixture: Option<Fixture>,
         /// Memory by name, for every case with `steps`. A case may describe another region of the same name.
-        #[schemars(example = serde_json::json!({ "buffer": { "memory": "anonymous", "size": "16KiB" } }))]
+        #[example({ "buffer": { "memory": "anonymous", "size": "16KiB" } })]
         pub regions: Ordered<Region> = empty,
         /// Requests by name, for each `ioctl` that is `like` one of them.
-        #[schemars(example = serde_json::json!({ "info": { "request": "VFIO_DEVICE_GET_INFO", "on": "device" } }))]
+        #[example({ "info": { "request": "VFIO_DEVICE_GET_INFO", "on": "device" } })]
         pub requests: Ordered<Ioctl> = empty,
         /// The cases, in order.
-        #[schemars(length(min = 1))]
-        #[schemars(example = serde_json::json!([
+        #[example([
             { "name": "map_unmap", "region": { "memory": "anonymous", "size": "4KiB" }, "expect": { "map": "ok" } }
-        ]))]
-        pub cases: Vec<Case> as at_least_one,
-    }
-}
-
-/// Reads a list that may not be empty.
-fn at_least_one<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Vec<Case>> {
-    match node.value() {
-        Value::Sequence(elements) if elements.is_empty() => at.empty_list(node, "at least one case"),
-        _ => Vec::decode(node, at),
+        ])]
+        pub cases: Vec<Case> as NotEmpty,
     }
 }

@@ -4,7 +4,6 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
 
 use crate::{
     language::{
@@ -16,13 +15,13 @@ use crate::{
 
 keys! {
     /// A condition that a case requires.
-    #[derive(Serialize)]
+    #[serde(serialize)]
     pub struct Condition {
         /// What must be true.
-        #[schemars(example = "{{ bar.size >= 2 * page_size }}")]
+        #[example("{{ bar.size >= 2 * page_size }}")]
         pub that: Dynamic<bool>,
         /// Why the case does not apply if it is false, for the report.
-        #[schemars(example = "a part of a BAR needs one of two pages or more")]
+        #[example("a part of a BAR needs one of two pages or more")]
         pub because: Template,
     }
 }

@@ -14,19 +14,19 @@ use crate::model::code::Code;
 keys! {
     /// A known failure. The case still expects what is right. If it fails, it is shown as a known issue, which is neither a pass nor a
     /// failure. If it passes, or fails after `until`, it is a failure, so that someone looks at it again.
-    #[derive(Serialize)]
+    #[serde(serialize)]
     pub struct KnownIssue {
         /// Where the case is known to fail. The default is everywhere.
-        #[schemars(example = "{{ iommu == 'intel' }}")]
+        #[example("{{ iommu == 'intel' }}")]
         pub when: Option<Dynamic<bool>>,
         /// A text that the failure's message contains, so that another failure is not mistaken for this one. The default is any failure.
-        #[schemars(example = "the kernel logged: WARNING")]
+        #[example("the kernel logged: WARNING")]
         pub message: Option<String>,
         /// What is known about it, for the report.
-        #[schemars(example = "the compat ioctl passes no permission on to VT-d, which warns")]
+        #[example("the compat ioctl passes no permission on to VT-d, which warns")]
         pub reason: Template,
         /// Where it is described, such as a ticket or a thread.
-        #[schemars(example = "https://bugs.example.org/4711")]
+        #[example("https://bugs.example.org/4711")]
         pub link: Option<String>,
         /// The last day on which it is accepted. After that day it is a failure.
         pub until: Date,

@@ -129,7 +129,7 @@ keys! {
     /// What a successful `unmap`, `unmap_all`, `pread` or `pwrite` reports.
     struct Reported {
         /// How many bytes the kernel says it unmapped, read or wrote.
-        #[schemars(example = "4KiB", example = "{{ m.size }}")]
+        #[example("4KiB")] #[example("{{ m.size }}")]
         bytes: Dynamic<Size>,
     }
 }

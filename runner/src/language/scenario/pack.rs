@@ -5,7 +5,6 @@ use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     language::{
@@ -15,43 +14,41 @@ use crate::{
     model::{DeviceKind, code::Code},
 };
 
-words!(Type);
-
 keys! {
     /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.
     pub struct Pack {
         /// The pack's name; reports know its cases by it.
-        #[schemars(example = &"acme_nic")]
+        #[example("acme_nic")]
         pub name: Name,
         /// What it is for, in one sentence.
-        #[schemars(example = &"The 40G cards of Acme.")]
+        #[example("The 40G cards of Acme.")]
         pub summary: Option<String>,
         /// Who answers for it.
-        #[schemars(example = &"Acme Ltd.")]
+        #[example("Acme Ltd.")]
         pub vendor: Option<String>,
         /// Its version.
-        #[schemars(example = &"1.2.0")]
+        #[example("1.2.0")]
         pub version: Option<Version>,
         /// The lowest version of vfiospec that understands it.
-        #[schemars(example = &"0.1.0")]
+        #[example("0.1.0")]
         pub engine: Option<Version>,
         /// What its scenarios have unless they say otherwise.
         pub defaults: Defaults = default,
         /// The devices that it knows, each by a name of its own. A scenario of the pack runs on one by `device: NAME`.
-        #[schemars(example = serde_json::json!({ "nic": { "ids": ["8086:10c9"] } }))]
+        #[example({ "nic": { "ids": ["8086:10c9"] } })]
         pub devices: Ordered<Role> = empty,
         /// Values by name for all procedures, such as the offsets of registers.
-        #[schemars(example = serde_json::json!({ "CTRL": "0x0" }))]
+        #[example({ "CTRL": "0x0" })]
         pub vars: Ordered<Scalar> = empty,
         /// Memory of the pack that its procedures share, such as a ring of descriptors. It is allocated at the first call in
         /// a case, and kept until the case ends.
-        #[schemars(example = serde_json::json!({ "ring": { "memory": "anonymous", "size": "4KiB" } }))]
+        #[example({ "ring": { "memory": "anonymous", "size": "4KiB" } })]
         pub regions: Ordered<Region> = empty,
         /// Conditions by name, for `requires` of its scenarios and their cases.
-        #[schemars(example = serde_json::json!({ "has_bar": { "that": "{{ bar is not none }}", "because": "the device has no BAR" } }))]
+        #[example({ "has_bar": { "that": "{{ bar is not none }}", "because": "the device has no BAR" } })]
         pub conditions: Ordered<Condition> = empty,
         /// How to do things with its devices: steps that any scenario may `call`.
-        #[schemars(example = serde_json::json!({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } }))]
+        #[example({ "reset_nic": { "summary": "Reset the card.", "steps": [{ "reset": null }] } })]
         pub procedures: Ordered<Procedure> = empty,
     }
 }
@@ -84,10 +81,10 @@ keys! {
         /// The backends to run on.
         pub backends: Option<Backends>,
         /// Tags of all cases, beside those of scenarios and cases.
-        #[schemars(example = ["acme"])]
+        #[example(["acme"])]
         pub tags: Vec<Name> = empty,
         /// How long each case may take.
-        #[schemars(example = "10s")]
+        #[example("10s")]
         pub timeout: Option<Duration>,
     }
 }
@@ -99,18 +96,18 @@ keys! {
     /// calls it, but the regions that it is given.
     pub struct Procedure {
         /// What it does, in a sentence.
-        #[schemars(example = &"Have the device copy memory by DMA.")]
+        #[example("Have the device copy memory by DMA.")]
         pub summary: String,
         /// Which of the pack's devices it is for. The default is all.
-        #[schemars(example = ["nic"])]
+        #[example(["nic"])]
         pub devices: Option<Vec<Name>>,
         /// What it takes.
-        #[schemars(example = serde_json::json!({ "source": { "type": "iova", "summary": "Where to read." } }))]
+        #[example({ "source": { "type": "iova", "summary": "Where to read." } })]
         pub parameters: Ordered<Parameter> = empty,
         /// What to do.
         pub steps: Vec<Step> = empty,
         /// What `save` beside the call keeps, by name: text with expressions, evaluated after the last step.
-        #[schemars(example = serde_json::json!({ "status": "{{ status.value }}" }))]
+        #[example({ "status": "{{ status.value }}" })]
         pub gives: Ordered<Scalar> = empty,
     }
 }
@@ -133,17 +130,17 @@ keys! {
         /// What kind of value it is.
         pub r#type: Type,
         /// What it is for, in a sentence.
-        #[schemars(example = &"Where the device reads from.")]
+        #[example("Where the device reads from.")]
         pub summary: String,
         /// What it is where a call does not say. A region has no default.
-        #[schemars(example = "4KiB")]
+        #[example("4KiB")]
         pub default: Option<Scalar>,
         /// The least that it may be, of a size, an IOVA or a whole number. A call with less is a mistake; where that is known only as the case
         /// runs, the case has no verdict.
-        #[schemars(example = 60)]
+        #[example(60)]
         pub least: Option<Size>,
         /// The most that it may be.
-        #[schemars(example = "1KiB")]
+        #[example("1KiB")]
         pub most: Option<Size>,
     }
 }
@@ -164,22 +161,22 @@ impl Parameter {
     }
 }
 
-/// The kind of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Type {
-    /// An address as the device uses it.
-    Iova,
-    /// A number of bytes.
-    Size,
-    /// A whole number of 64 bits.
-    Integer,
-    /// True or false.
-    Boolean,
-    /// Text.
-    Text,
-    /// The name of a region of the case, which the procedure then knows by the parameter's name.
-    Region,
+words! {
+    /// The kind of a value.
+    pub enum Type {
+        /// An address as the device uses it.
+        Iova = "iova",
+        /// A number of bytes.
+        Size = "size",
+        /// A whole number of 64 bits.
+        Integer = "integer",
+        /// True or false.
+        Boolean = "boolean",
+        /// Text.
+        Text = "text",
+        /// The name of a region of the case, which the procedure then knows by the parameter's name.
+        Region = "region",
+    }
 }
 
 impl Type {

@@ -1,98 +1,77 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that a case maps.
 
-use crate::language::quantity::Offset;
 use std::borrow::Cow;
 
-use crate::language::{At, Decode, Node, Value};
-
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use crate::language::{Dynamic, Name, Size, keys, words};
-
-words!(Memory, Protection);
+use crate::language::{At, Decode, Dynamic, Name, Node, Size, Value, keys, quantity::Offset, words};
 
 keys! {
     /// Memory that a case maps for DMA.
     ///
     /// Its content is unspecified until the case fills it, because huge pages are reused from case to case.
-    #[derive(Serialize)]
-    #[schemars(example = serde_json::json!({ "memory": "anonymous", "size": "4KiB" }))]
+    #[serde(serialize)]
+    #[schema("examples": [{ "memory": "anonymous", "size": "4KiB" }])]
     pub struct Region {
         /// What kind of memory it is.
         pub memory: Memory,
         /// The length in bytes. Required, except for a BAR and for `memory: shared`, where the default is the rest of the BAR or of the other
         /// region.
-        #[schemars(example = "4KiB", example = "{{ page }}")]
+        #[example("4KiB")] #[example("{{ page }}")]
         pub size: Option<Dynamic<Size>>,
         /// The page size of `anonymous`, `hugetlb` and `memfd` memory: 4KiB, or a huge page size such as 2MiB or 1GiB. The default is 2MiB for
         /// `hugetlb`, and 4KiB for the others. If the kernel has too few huge pages reserved, the case is skipped.
-        #[schemars(example = "2MiB")]
+        #[example("2MiB")]
         pub page: Option<Dynamic<Size>>,
         /// A power of two that the address is a multiple of. The default is the page size; for a BAR it is the BAR's size, at most 1GiB.
-        #[schemars(example = "1GiB")]
+        #[example("1GiB")]
         pub align: Option<Dynamic<Size>>,
         /// The address is this many bytes past a multiple of `align`, which is then required.
-        #[schemars(example = "4KiB", extend("default" = 0))]
+        #[example("4KiB")] #[default(0)]
         pub misalign: Option<Dynamic<Size>>,
         /// The offset in bytes of one page that is removed. Only for memory in pages of 4KiB.
-        #[schemars(example = "8KiB")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub hole: Option<Dynamic<Size>> as Offset::read,
+        #[example("8KiB")]
+        pub hole: Option<Dynamic<Size>> as Offset,
         /// What the CPU may do with it. Not for `reserved` memory, which it can never access.
-        #[schemars(extend("default" = "read_write"))]
+        #[default("read_write")]
         pub protection: Option<Protection>,
         /// Which BAR of the device, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
-        #[schemars(example = 0, extend("default" = "largest"))]
+        #[example(0)] #[default("largest")]
         pub bar: Option<Bar>,
         /// Where the region starts, in bytes: in the BAR for `memory: bar` and `dmabuf`, in the other region for `memory: shared`.
-        #[schemars(example = "4KiB", extend("default" = 0))]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Option<Dynamic<Size>> as Offset::read,
+        #[example("4KiB")] #[default(0)]
+        pub offset: Option<Dynamic<Size>> as Offset,
         /// The region whose memory this one shares, for `memory: shared`: a `memfd` or a `file` that is described above it.
-        #[schemars(example = &"buffer")]
+        #[example("buffer")]
         pub of: Option<Name>,
     }
 }
 
-/// The kind of memory of a region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Memory {
-    /// Private memory of the process.
-    Anonymous,
-    /// Private memory in huge pages: `anonymous` with a default `page` of 2MiB.
-    Hugetlb,
-    /// A BAR of the device, as the driver lets user space map it.
-    Bar,
-    /// Addresses where nothing is mapped.
-    Reserved,
-    /// A file that exists only in memory, mapped shared.
-    Memfd,
-    /// A temporary file on a tmpfs, mapped shared. Without a tmpfs the case is skipped.
-    File,
-    /// The memory of another region, at a second address.
-    Shared,
-    /// A BAR of the device as a dma-buf, a file for `map_file`. Skipped on kernels that have none (before Linux 6.19).
-    Dmabuf,
+words! {
+    /// The kind of memory of a region.
+    pub enum Memory {
+        /// Private memory of the process.
+        Anonymous = "anonymous",
+        /// Private memory in huge pages: `anonymous` with a default `page` of 2MiB.
+        Hugetlb = "hugetlb",
+        /// A BAR of the device, as the driver lets user space map it.
+        Bar = "bar",
+        /// Addresses where nothing is mapped.
+        Reserved = "reserved",
+        /// A file that exists only in memory, mapped shared.
+        Memfd = "memfd",
+        /// A temporary file on a tmpfs, mapped shared. Without a tmpfs the case is skipped.
+        File = "file",
+        /// The memory of another region, at a second address.
+        Shared = "shared",
+        /// A BAR of the device as a dma-buf, a file for `map_file`. Skipped on kernels that have none (before Linux 6.19).
+        Dmabuf = "dmabuf",
+    }
 }
 
 impl Memory {
-    /// The name as scenarios write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Memory::Anonymous => "anonymous",
-            Memory::Hugetlb => "hugetlb",
-            Memory::Bar => "bar",
-            Memory::Reserved => "reserved",
-            Memory::Memfd => "memfd",
-            Memory::File => "file",
-            Memory::Shared => "shared",
-            Memory::Dmabuf => "dmabuf",
-        }
-    }
-
     /// Whether it has a file, which `map_file` needs.
     pub fn has_file(self) -> bool {
         matches!(self, Memory::Memfd | Memory::File | Memory::Dmabuf)
@@ -104,16 +83,16 @@ impl Memory {
     }
 }
 
-/// What the CPU may do with a region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protection {
-    /// Read and write.
-    ReadWrite,
-    /// Only read.
-    Read,
-    /// Neither.
-    None,
+words! {
+    /// What the CPU may do with a region.
+    pub enum Protection {
+        /// Read and write.
+        ReadWrite = "read_write",
+        /// Only read.
+        Read = "read",
+        /// Neither.
+        None = "none",
+    }
 }
 
 /// Which BAR.

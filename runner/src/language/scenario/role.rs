@@ -8,11 +8,9 @@ use crate::language::{At, Decode, Node};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    language::{Complaint, Size, keys, text::suggest::shorten, words},
+    language::{Complaint, Size, keys, text::suggest::shorten},
     model::{Capability, DeviceKind, code::Code},
 };
-
-words!(Capability);
 
 keys! {
     /// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
@@ -20,20 +18,30 @@ keys! {
     #[derive(Default)]
     pub struct Role {
         /// What it is, in a sentence.
-        #[schemars(example = &"The physical function of an 82576.")]
+        #[example("The physical function of an 82576.")]
         pub summary: Option<String>,
         /// Its ids, of vendor and device.
-        #[schemars(example = ["8086:10c9"])]
+        #[example(["8086:10c9"])]
         pub ids: Option<Vec<Ids>>,
         /// Its class: class and subclass in four digits, as `lspci -n` shows them, or in six with the programming interface, as sysfs does.
-        #[schemars(example = ["010802"])]
+        #[example(["010802"])]
         pub class: Option<Vec<Class>>,
         /// What it can do: all of these.
-        #[schemars(example = ["flr", "msix"])]
+        #[example(["flr", "msix"])]
         pub capabilities: Option<Vec<Capability>>,
         /// It has a memory BAR of at least this many bytes.
-        #[schemars(example = "1MiB")]
+        #[example("1MiB")]
         pub bar: Option<Size>,
+    }
+}
+
+impl Decode for Capability {
+    fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
+        at.word(node, &Capability::ALL)
+    }
+
+    fn made_up() -> Self {
+        Capability::Intx
     }
 }
 

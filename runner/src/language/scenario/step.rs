@@ -37,7 +37,7 @@ impl Step {
     /// The keys of its verb, each with its place below the step.
     pub fn keys(&self) -> impl Iterator<Item = (Below, Key<'_>)> {
         let verb = self.verb.name();
-        self.verb.takes().keys().into_iter().map(move |(key, value)| {
+        self.verb.keys().into_iter().map(move |(key, value)| {
             let below = match value {
                 Key::Arguments(_) => [Some(key), None],
                 Key::Truth(_) => [Some(verb), None],
@@ -49,7 +49,7 @@ impl Step {
 
     /// The lists of steps that it holds, each with its place, in a step at `at`.
     pub fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
-        self.verb.takes().nested(at)
+        self.verb.nested(at)
     }
 }
 

@@ -7,10 +7,6 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::StrDeserializer;
-
 use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
 use super::node::{Key, Node, Value};
@@ -150,15 +146,16 @@ impl<'d> At<'d> {
         self.problems.as_slice().len() + self.supplied.len()
     }
 
-    /// Reads a word that is one of a few, of an enum whose variants are unit ones.
-    pub(in crate::language) fn word<T: for<'de> Deserialize<'de>>(&mut self, node: &Node) -> Option<T> {
+    /// Reads a text that is one of a few words.
+    pub(in crate::language) fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let Some(text) = node.text() else {
-            let expected = suggest::expected_one_of(known_words::<T>().iter().copied());
+            let expected = suggest::expected_one_of(known.iter().copied());
             return self.wrong_type(node, expected.strip_prefix("expected ").unwrap_or(&expected));
         };
-        let word = of_word(text);
+        let word = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if word.is_none() {
-            self.tell(|at| Some(mistake::unknown_word(at.path(), node, text, known_words::<T>())));
+            self.tell(|at| Some(mistake::unknown_word(at.path(), node, text, &known)));
         }
         word
     }
@@ -293,24 +290,21 @@ impl<'d> Table<'d> {
         &self,
         at: &mut At<'d>,
         key: &'static str,
-        read: impl FnOnce(&'d Node, &mut At<'d>) -> Option<T>,
-        absent: Option<fn() -> T>,
+        read: fn(&'d Node, &mut At<'d>) -> Option<T>,
+        absent: fn() -> Option<T>,
         made_up: fn() -> T,
     ) -> T {
-        match (self.entries.iter().find(|(name, _)| *name == key), absent) {
-            (Some((name, node)), _) => {
-                let value = at.within(Step::Key(name), node, |at| {
-                    at.look_at(node);
-                    read(node, at)
-                });
-                value.unwrap_or_else(absent.unwrap_or(made_up))
-            }
-            (None, Some(absent)) => absent(),
-            (None, None) => {
+        let Some((name, node)) = self.entries.iter().find(|(name, _)| *name == key) else {
+            return absent().unwrap_or_else(|| {
                 self.missing(at, key);
                 made_up()
-            }
-        }
+            });
+        };
+        let value = at.within(Step::Key(name), node, |at| {
+            at.look_at(node);
+            read(node, at)
+        });
+        value.or_else(absent).unwrap_or_else(made_up)
     }
 
     /// Tells that a key is missing, unless an unknown key means it, or a merge would have brought it, or it stands beside the mapping.
@@ -327,61 +321,6 @@ impl<'d> Table<'d> {
         }
     }
 }
-
-/// The words of an enum whose variants are unit ones, as serde knows them.
-fn known_words<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
-    struct Words(&'static [&'static str]);
-    impl std::fmt::Display for Words {
-        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            Ok(())
-        }
-    }
-    impl std::fmt::Debug for Words {
-        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            Ok(())
-        }
-    }
-    impl std::error::Error for Words {}
-    impl serde::de::Error for Words {
-        fn custom<T: std::fmt::Display>(_: T) -> Self {
-            Words(&[])
-        }
-        fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-            Words(known)
-        }
-    }
-    let none: StrDeserializer<'_, Words> = "".into_deserializer();
-    T::deserialize(none).err().map_or(&[], |words| words.0)
-}
-
-fn of_word<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
-    let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
-    T::deserialize(word).ok()
-}
-
-/// The first word of an enum, to make up a value of it.
-pub(in crate::language) fn first_word<T: for<'de> Deserialize<'de>>() -> T {
-    known_words::<T>().iter().find_map(|word| of_word(word)).expect("such an enum has a variant")
-}
-
-/// Enums that are one of a few words: serde knows how each is written.
-macro_rules! words {
-    ($($Enum:ty),* $(,)?) => {$(
-        impl $crate::language::text::decode::Decode for $Enum {
-            fn decode<'d>(
-                node: &'d $crate::language::text::node::Node,
-                at: &mut $crate::language::text::decode::At<'d>,
-            ) -> Option<Self> {
-                at.word(node)
-            }
-
-            fn made_up() -> Self {
-                $crate::language::text::decode::first_word()
-            }
-        }
-    )*};
-}
-pub(in crate::language) use words;
 
 impl Decode for bool {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<bool> {
@@ -457,7 +396,7 @@ mod tests {
     use super::*;
     use crate::language::text::reader::parse;
     use crate::language::text::{render::render, source::Source};
-    use crate::language::{Duration, Scalar, Size, keys};
+    use crate::language::{Duration, Scalar, Size, keys, words};
 
     keys! {
         struct Scenario {
@@ -492,13 +431,11 @@ mod tests {
         }
     }
 
-    words!(Memory);
-
-    #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
-    #[serde(rename_all = "snake_case")]
-    enum Memory {
-        Anonymous,
-        Hugetlb,
+    words! {
+        enum Memory {
+            Anonymous = "anonymous",
+            Hugetlb = "hugetlb",
+        }
     }
 
     fn read(text: &str) -> (Option<Scenario>, Vec<(String, String)>) {

@@ -22,4 +22,5 @@ pub(in crate::language) mod shape;
 pub(in crate::language) mod source;
 pub(in crate::language) mod suggest;
 pub(in crate::language) mod syntax;
+pub(in crate::language) mod words;
 pub(in crate::language) mod wounds;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `accounting`.
 
-use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(Accounting(NoArguments));
+verb!(Accounting(NoArguments));
 
 impl Known for Accounting {
     const ABOUT: About = About {
@@ -17,11 +16,4 @@ impl Known for Accounting {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
-
-impl Takes for Accounting {
-    fn keys(&self) -> Keys<'_> {
-        let Accounting(NoArguments {}) = self;
-        Keys::default()
-    }
 }

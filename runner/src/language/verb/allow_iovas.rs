@@ -1,37 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `allow_iovas`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Key, Keys, Known, Takes};
-use super::shared::Object;
-use crate::language::{Dynamic, Size, keys, quantity::Iova};
-
-keys! {
+verb! {
     /// What `allow_iovas` takes.
-    #[derive(Serialize)]
     pub struct AllowIovas {
         /// The address space. The default is the device's own.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub ioas: Option<Object>,
         /// The ranges that the kernel may choose from; none for all.
-        #[schemars(example = serde_json::json!([{ "start": "1GiB", "last": "{{ 2 * GiB - 1 }}" }]))]
+        #[example([{ "start": "1GiB", "last": "{{ 2 * GiB - 1 }}" }])]
         pub ranges: Vec<AllowedRange>,
     }
 }
 
 keys! {
     /// A range of IOVAs that the kernel may choose from.
-    #[derive(Serialize)]
+    #[serde(serialize)]
     pub struct AllowedRange {
         /// The first IOVA.
-        #[schemars(example = "1GiB")]
-        #[schemars(with = "Dynamic<Iova>")]
-        pub start: Dynamic<Size> as Iova::read,
+        #[example("1GiB")]
+        pub start: Dynamic<Size> as Iova,
         /// The last IOVA, which is part of it.
-        #[schemars(example = "{{ 2 * GiB - 1 }}")]
-        #[schemars(with = "Dynamic<Iova>")]
-        pub last: Dynamic<Size> as Iova::read,
+        #[example("{{ 2 * GiB - 1 }}")]
+        pub last: Dynamic<Size> as Iova,
     }
 }
 
@@ -42,11 +35,4 @@ impl Known for AllowIovas {
         iommufd: true,
         ..About::CALL
     };
-}
-
-impl Takes for AllowIovas {
-    fn keys(&self) -> Keys<'_> {
-        let AllowIovas { ioas, ranges } = self;
-        Keys::default().object("ioas", ioas).add("ranges", Key::Ranges(ranges))
-    }
 }

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `attach`.
 
-use crate::language::keys;
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::Object;
-
-keys! {
+verb! {
     /// What `attach` takes.
-    #[derive(Default, Serialize)]
-    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    #[derive(Default)]
+    #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
     pub struct Attach {
         /// The address space or page table. The default is the device's own address space.
-        #[schemars(example = &"other", example = 0xffff_ffff_u32)]
+        #[example("other")] #[example(0xffff_ffff_u32)]
         pub to: Option<Object>,
     }
 }
@@ -29,11 +25,4 @@ impl Known for Attach {
         is_followed: false,
         ..About::CALL
     };
-}
-
-impl Takes for Attach {
-    fn keys(&self) -> Keys<'_> {
-        let Attach { to } = self;
-        Keys::default().object("to", to)
-    }
 }

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `call`.
 
-use crate::language::{At, Decode, Node};
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
-
-use super::about::{About, Expects, Key, Keys, Known, Saves, Takes};
-use crate::language::{Name, Ordered, Scalar};
+use super::prelude::*;
 
 /// A procedure to run. In a file its `with` stands beside the verb.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,6 +41,13 @@ impl JsonSchema for Call {
     }
 }
 
+impl Keyed for Call {
+    fn keys(&self) -> Keys<'_> {
+        let Call { procedure: _, with } = self;
+        vec![("procedure", Key::Word), ("with", Key::Arguments(with))]
+    }
+}
+
 impl Known for Call {
     const ABOUT: About = About {
         does: "Run a procedure that a pack has for the device, with the arguments in `with`. Saves what the procedure returns. If no pack has it for the device, the case is skipped.",
@@ -57,11 +57,4 @@ impl Known for Call {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for Call {
-    fn keys(&self) -> Keys<'_> {
-        let Call { procedure, with } = self;
-        Keys::default().word("procedure", procedure).add("with", Key::Arguments(with))
-    }
 }

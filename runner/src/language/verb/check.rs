@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `check`.
 
-use super::about::{About, Key, Keys, Known, Stands, Takes};
-use super::shared::takes;
-use crate::language::Dynamic;
+use super::prelude::*;
 
-takes!(Check(Dynamic<bool>));
+verb!(Check(Dynamic<bool>));
 
 impl Known for Check {
     const ABOUT: About = About {
@@ -14,18 +12,11 @@ impl Known for Check {
         fixture: Stands::Anywhere,
         ..About::CHECK
     };
-}
 
-impl Takes for Check {
     fn title(&self) -> Option<String> {
         match &self.0 {
             Dynamic::Is(_) => None,
             Dynamic::Expression(source) => Some(source.clone()),
         }
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let Check(expression) = self;
-        Keys::default().add("", Key::Truth(expression))
     }
 }

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `close`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Key, Keys, Known, Stands, Takes};
-use crate::language::{Name, keys};
-
-keys! {
+verb! {
     /// A file that was opened.
-    #[derive(Serialize)]
     pub struct Close {
         /// The name that the `open` was saved under.
-        #[schemars(example = &"cdev")]
-        pub file: Name,
+        #[example("cdev")]
+        pub file: Name as OpenedFile,
     }
 }
 
@@ -24,11 +20,4 @@ impl Known for Close {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
-
-impl Takes for Close {
-    fn keys(&self) -> Keys<'_> {
-        let Close { file } = self;
-        Keys::default().add("file", Key::Opened(file))
-    }
 }

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `config_read`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::Bits;
-use crate::language::{Dynamic, Size, keys, quantity::Offset};
-
-keys! {
+verb! {
     /// A register of the configuration space.
-    #[derive(Serialize)]
     pub struct ConfigRead {
         /// Where it is, in bytes.
-        #[schemars(example = "0x4")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("0x4")]
+        pub offset: Dynamic<Size> as Offset,
         /// How wide it is.
+        #[default(32)]
         pub bits: Bits = default,
     }
 }
@@ -28,11 +23,4 @@ impl Known for ConfigRead {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for ConfigRead {
-    fn keys(&self) -> Keys<'_> {
-        let ConfigRead { offset, bits } = self;
-        Keys::default().size("offset", offset).word("bits", bits)
-    }
 }

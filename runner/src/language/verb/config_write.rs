@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `config_write`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Takes};
-use super::shared::Bits;
-use crate::language::{
-    Dynamic, Size, keys,
-    quantity::{Number, Offset},
-};
-
-keys! {
+verb! {
     /// A register of the configuration space and a value for it.
-    #[derive(Serialize)]
     pub struct ConfigWrite {
         /// Where it is, in bytes.
-        #[schemars(example = "0x4")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("0x4")]
+        pub offset: Dynamic<Size> as Offset,
         /// How wide it is.
+        #[default(32)]
         pub bits: Bits = default,
         /// What to write; it has to fit.
-        #[schemars(example = "0x6")]
-        #[schemars(with = "Dynamic<Number>")]
-        pub value: Dynamic<Size> as Number::read,
+        #[example("0x6")]
+        pub value: Dynamic<Size> as Number(bits.fit()),
     }
 }
 
@@ -34,11 +25,4 @@ impl Known for ConfigWrite {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for ConfigWrite {
-    fn keys(&self) -> Keys<'_> {
-        let ConfigWrite { offset, bits, value } = self;
-        Keys::default().size("offset", offset).word("bits", bits).number("value", value, bits.fit())
-    }
 }

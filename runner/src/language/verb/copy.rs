@@ -1,33 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `copy`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{Access, Object, Where};
-use crate::language::{Dynamic, Size, keys, quantity::Iova};
-
-keys! {
+verb! {
     /// What `copy` takes.
-    #[derive(Serialize)]
     pub struct IoasCopy {
         /// The IOVA that the memory is mapped at already.
-        #[schemars(example = "{{ m.iova }}")]
-        #[schemars(with = "Dynamic<Iova>")]
-        pub from_iova: Dynamic<Size> as Iova::read,
+        #[example("{{ m.iova }}")]
+        pub from_iova: Dynamic<Size> as Iova,
         /// The address space that it is mapped in. The default is the device's own.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub from_ioas: Option<Object>,
         /// How many bytes.
-        #[schemars(example = "{{ m.size }}")]
+        #[example("{{ m.size }}")]
         pub size: Dynamic<Size>,
         /// The IOVA to map it at too, or `kernel`; by default the next free one that the device may use.
         pub iova: Option<Where>,
         /// What the device may do there.
-        #[schemars(extend("default" = "read_write"))]
+        #[default("read_write")]
         pub access: Option<Access>,
         /// The address space to map it in. The default is the device's own.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub ioas: Option<Object>,
     }
 }
@@ -41,17 +35,4 @@ impl Known for IoasCopy {
         iommufd: true,
         ..About::CALL
     };
-}
-
-impl Takes for IoasCopy {
-    fn keys(&self) -> Keys<'_> {
-        let IoasCopy { from_iova, from_ioas, size, iova, access, ioas } = self;
-        Keys::default()
-            .size("from_iova", from_iova)
-            .object("from_ioas", from_ioas)
-            .size("size", size)
-            .place("iova", iova)
-            .word("access", access)
-            .object("ioas", ioas)
-    }
 }

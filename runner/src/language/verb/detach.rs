@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `detach`.
 
-use super::about::{About, Keys, Known, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(Detach(NoArguments));
+verb!(Detach(NoArguments));
 
 impl Known for Detach {
     const ABOUT: About = About {
@@ -15,11 +14,4 @@ impl Known for Detach {
         is_followed: false,
         ..About::CALL
     };
-}
-
-impl Takes for Detach {
-    fn keys(&self) -> Keys<'_> {
-        let Detach(NoArguments {}) = self;
-        Keys::default()
-    }
 }

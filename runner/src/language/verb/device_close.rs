@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `device_close`.
 
-use super::about::{About, Keys, Known, Stands, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(DeviceClose(NoArguments));
+verb!(DeviceClose(NoArguments));
 
 impl Known for DeviceClose {
     const ABOUT: About = About {
@@ -15,11 +14,4 @@ impl Known for DeviceClose {
         is_followed: false,
         ..About::CALL
     };
-}
-
-impl Takes for DeviceClose {
-    fn keys(&self) -> Keys<'_> {
-        let DeviceClose(NoArguments {}) = self;
-        Keys::default()
-    }
 }

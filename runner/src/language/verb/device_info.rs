@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `device_info`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(DeviceInfo(NoArguments));
+verb!(DeviceInfo(NoArguments));
 
 impl Known for DeviceInfo {
     const ABOUT: About = About {
@@ -14,11 +13,4 @@ impl Known for DeviceInfo {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for DeviceInfo {
-    fn keys(&self) -> Keys<'_> {
-        let DeviceInfo(NoArguments {}) = self;
-        Keys::default()
-    }
 }

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `device_open`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Stands, Takes};
-use crate::language::{Template, keys};
-
-keys! {
+verb! {
     /// A device to open on the case's backend.
-    #[derive(Default, Serialize)]
-    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    #[derive(Default)]
+    #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
     pub struct DeviceOpen {
         /// The VF token, a UUID: what an SR-IOV device is opened with is what each of its virtual functions has to be opened with. Without
         /// it, or where it is empty, none is given.
-        #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+        #[example("52ac9bff-3a88-4fbd-901a-0d767c3b6c97")] #[example("{{ token }}")]
         pub token: Option<Template>,
     }
 }
@@ -29,11 +26,4 @@ impl Known for DeviceOpen {
         is_followed: false,
         ..About::CALL
     };
-}
-
-impl Takes for DeviceOpen {
-    fn keys(&self) -> Keys<'_> {
-        let DeviceOpen { token } = self;
-        Keys::default().text("token", token)
-    }
 }

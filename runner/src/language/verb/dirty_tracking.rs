@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `dirty_tracking`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Site, Takes};
-use super::mistakes::without_hwpt;
-use super::shared::Object;
-use crate::language::{Diagnostic, keys};
-
-keys! {
+verb! {
     /// What `dirty_tracking` takes.
-    #[derive(Serialize)]
     pub struct DirtyTracking {
         /// Whether to start or to stop.
-        #[schemars(example = true)]
+        #[example(true)]
         pub enable: bool,
         /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
-        #[schemars(example = &"table")]
+        #[example("table")]
         pub hwpt: Option<Object>,
     }
 }
@@ -27,15 +21,8 @@ impl Known for DirtyTracking {
         examples: &["{ enable: true }"],
         ..About::CALL
     };
-}
 
-impl Takes for DirtyTracking {
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
         without_hwpt("dirty_tracking", &self.hwpt, site).into_iter().collect()
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let DirtyTracking { enable, hwpt } = self;
-        Keys::default().word("enable", enable).object("hwpt", hwpt)
     }
 }

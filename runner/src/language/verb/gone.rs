@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `gone`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Takes};
-use crate::language::{Dynamic, Size, keys, quantity::Iova};
-
-keys! {
+verb! {
     /// What `gone` takes.
-    #[derive(Serialize)]
     pub struct Gone {
         /// The first IOVA of the range.
-        #[schemars(example = "{{ m.iova }}")]
-        #[schemars(with = "Dynamic<Iova>")]
-        pub iova: Dynamic<Size> as Iova::read,
+        #[example("{{ m.iova }}")]
+        pub iova: Dynamic<Size> as Iova,
         /// The length of the range in bytes.
-        #[schemars(example = "{{ m.size }}")]
+        #[example("{{ m.size }}")]
         pub size: Dynamic<Size>,
     }
 }
@@ -27,11 +22,4 @@ impl Known for Gone {
         device: true,
         ..About::CHECK
     };
-}
-
-impl Takes for Gone {
-    fn keys(&self) -> Keys<'_> {
-        let Gone { iova, size } = self;
-        Keys::default().size("iova", iova).size("size", size)
-    }
 }

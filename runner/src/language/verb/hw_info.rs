@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `hw_info`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(HwInfo(NoArguments));
+verb!(HwInfo(NoArguments));
 
 impl Known for HwInfo {
     const ABOUT: About = About {
@@ -16,11 +15,4 @@ impl Known for HwInfo {
         iommufd: true,
         ..About::CALL
     };
-}
-
-impl Takes for HwInfo {
-    fn keys(&self) -> Keys<'_> {
-        let HwInfo(NoArguments {}) = self;
-        Keys::default()
-    }
 }

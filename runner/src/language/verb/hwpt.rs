@@ -1,39 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `hwpt`.
 
-use crate::language::{keys, words};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::Object;
-
-words!(HwptFlag);
-
-keys! {
+verb! {
     /// What `hwpt` takes.
-    #[derive(Default, Serialize)]
-    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    #[derive(Default)]
+    #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
     pub struct Hwpt {
         /// The address space of the page table. The default is the device's own.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub ioas: Option<Object>,
         /// What it has to be capable of.
-        #[schemars(example = ["dirty_tracking"])]
+        #[example(["dirty_tracking"])]
         pub flags: Vec<HwptFlag> = empty,
     }
 }
 
-/// What a page table can support.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HwptFlag {
-    /// To be the parent of nested page tables.
-    NestParent,
-    /// To tell which pages devices wrote.
-    DirtyTracking,
-    /// To be attached for a PASID.
-    Pasid,
+words! {
+    /// What a page table can support.
+    pub enum HwptFlag {
+        /// To be the parent of nested page tables.
+        NestParent = "nest_parent",
+        /// To tell which pages devices wrote.
+        DirtyTracking = "dirty_tracking",
+        /// To be attached for a PASID.
+        Pasid = "pasid",
+    }
 }
 
 impl Known for Hwpt {
@@ -46,11 +39,4 @@ impl Known for Hwpt {
         iommufd: true,
         ..About::CALL
     };
-}
-
-impl Takes for Hwpt {
-    fn keys(&self) -> Keys<'_> {
-        let Hwpt { ioas, flags } = self;
-        Keys::default().object("ioas", ioas).word("flags", flags)
-    }
 }

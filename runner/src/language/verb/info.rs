@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `info`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{InIoas, takes};
+use super::prelude::*;
 
-takes!(Info(InIoas));
+verb!(Info(InIoas));
 
 impl Known for Info {
     const ABOUT: About = About {
@@ -13,11 +12,4 @@ impl Known for Info {
         saves: Saves::Fields(&["page_sizes", "dma_avail", "iova_alignment"]),
         ..About::CALL
     };
-}
-
-impl Takes for Info {
-    fn keys(&self) -> Keys<'_> {
-        let Info(InIoas { ioas }) = self;
-        Keys::default().object("ioas", ioas)
-    }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `ioas`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(Ioas(NoArguments));
+verb!(Ioas(NoArguments));
 
 impl Known for Ioas {
     const ABOUT: About = About {
@@ -15,11 +14,4 @@ impl Known for Ioas {
         iommufd: true,
         ..About::CALL
     };
-}
-
-impl Takes for Ioas {
-    fn keys(&self) -> Keys<'_> {
-        let Ioas(NoArguments {}) = self;
-        Keys::default()
-    }
 }

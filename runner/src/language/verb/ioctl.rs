@@ -1,47 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `ioctl`.
 
-use crate::language::{At, Decode, Node, Value};
-use std::borrow::Cow;
+use super::prelude::*;
+use crate::uapi::request;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
-
-use super::about::{About, Key, Keys, Known, Saves, Site, Stands, Takes};
-use super::fit::Fit;
-use crate::{
-    language::{
-        Complaint, Diagnostic, Dynamic, Name, Ordered, Path, Scalar, Segment, Size, Target, Template, keys,
-        text::suggest,
-    },
-    model::code::Code,
-    uapi::request,
-};
-
-keys! {
+verb! {
     /// A request of VFIO or IOMMUFD, with whatever arguments.
-    #[derive(Serialize)]
-    #[schemars(extend("anyOf" = [{ "required": ["like"] }, { "required": ["request", "on"] }]))]
+    #[schema("anyOf": [{ "required": ["like"] }, { "required": ["request", "on"] }])]
     pub struct Ioctl {
         /// The request's name, as in the kernel's headers. The default is that of `like`; one of the two is required.
-        #[schemars(example = &"IOMMU_IOAS_MAP")]
+        #[example("IOMMU_IOAS_MAP")]
         pub request: Option<RequestName>,
         /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`.
-        #[schemars(example = &"iommu")]
-        pub on: Option<Name>,
+        #[example("iommu")]
+        pub on: Option<Name> as OpenFile,
         /// The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.
-        ///
-        /// They are taken before a file is decoded, so that this is the name of a request only where the file has none of that name.
-        #[serde(skip_serializing)]
-        #[schemars(description = "The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.", example = &"map")]
+        #[example("map")]
+        // It is replaced before a file is decoded, and only still here if the file has no request of this name.
         pub like: Option<Name>,
         /// The fields of its struct by their names in the header. All others are 0. An address is 0, or lies in one of the case's regions.
         /// `ioas_id` of the open device is `device.ioas`.
-        #[schemars(example = serde_json::json!({ "flags": 7, "ioas_id": "{{ device.ioas }}" }))]
+        #[example({ "flags": 7, "ioas_id": "{{ device.ioas }}" })]
         pub fields: Ordered<Scalar> = empty,
         /// The value of its `argsz` or `size`. The default is the true size.
-        #[schemars(example = 8)]
-        pub size: Option<Dynamic<Size>>,
+        #[example(8)]
+        pub size: Option<Dynamic<Size>> as Size(Fit::Bits(32)),
         /// Bytes after the struct: a list of them, or a text, which ends with a 0. The default is nothing.
         pub tail: Tail = empty,
     }
@@ -122,7 +105,7 @@ impl Decode for RequestName {
             let known = request::all().map(|request| request.name);
             let mut complaint = Complaint::new(Code::UnknownRequest, format_args!("unknown request `{text}`"))
                 .expected("a request of VFIO or IOMMUFD as the kernel's headers name it, such as IOMMU_IOAS_MAP");
-            complaint.help.extend(crate::language::did_you_mean(text, known));
+            complaint.help.extend(did_you_mean(text, known));
             Err(complaint)
         })
     }
@@ -157,6 +140,19 @@ impl Known for Ioctl {
         makes_file: true,
         ..About::CALL
     };
+
+    fn title(&self) -> Option<String> {
+        self.known().map(|request| request.name.to_owned())
+    }
+
+    fn fields(&self) -> Option<Vec<&'static str>> {
+        let written = self.known()?.fields.iter().map(|field| field.name);
+        Some(["result"].into_iter().chain(written).collect())
+    }
+
+    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+        self.like_nothing(site).into_iter().chain(self.wrong(&site.at)).collect()
+    }
 }
 
 impl Ioctl {
@@ -206,8 +202,8 @@ impl Ioctl {
                 let title = format!("{} has no field `{field}`", request.name);
                 let mut mistake = Diagnostic::error(Code::UnknownField, at.join(field), title)
                     .at(Target::Key)
-                    .label(suggest::expected_one_of(known()));
-                mistake.help.extend(suggest::did_you_mean(field, known()));
+                    .label(expected_one_of(known()));
+                mistake.help.extend(did_you_mean(field, known()));
                 mistakes.push(mistake);
             }
         }
@@ -223,37 +219,11 @@ impl Ioctl {
         }
         let known = || site.requests.keys();
         let label = match known().next() {
-            Some(_) => suggest::expected_one_of(known()),
+            Some(_) => expected_one_of(known()),
             None => "expected `request`: the file has no `requests`".to_owned(),
         };
         let title = format!("no request of this file is called `{like}`");
         let problem = Diagnostic::error(Code::UnknownRequest, at, title).label(label);
-        Some(suggest::did_you_mean(&like.0, known()).into_iter().fold(problem, Diagnostic::help))
-    }
-}
-
-impl Takes for Ioctl {
-    fn title(&self) -> Option<String> {
-        self.known().map(|request| request.name.to_owned())
-    }
-
-    fn fields(&self) -> Option<Vec<&'static str>> {
-        let written = self.known()?.fields.iter().map(|field| field.name);
-        Some(["result"].into_iter().chain(written).collect())
-    }
-
-    fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
-        self.like_nothing(site).into_iter().chain(self.wrong(&site.at)).collect()
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let Ioctl { request, on, like, fields, size, tail } = self;
-        Keys::default()
-            .word("request", request)
-            .add("on", on.as_ref().map(Key::File))
-            .word("like", like)
-            .add("fields", Key::Fields(fields))
-            .number("size", size, Fit::Bits(32))
-            .add("tail", Key::Tail(tail))
+        Some(did_you_mean(&like.0, known()).into_iter().fold(problem, Diagnostic::help))
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `iova_ranges`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{InIoas, takes};
+use super::prelude::*;
 
-takes!(IovaRanges(InIoas));
+verb!(IovaRanges(InIoas));
 
 impl Known for IovaRanges {
     const ABOUT: About = About {
@@ -13,11 +12,4 @@ impl Known for IovaRanges {
         saves: Saves::List,
         ..About::CALL
     };
-}
-
-impl Takes for IovaRanges {
-    fn keys(&self) -> Keys<'_> {
-        let IovaRanges(InIoas { ioas }) = self;
-        Keys::default().object("ioas", ioas)
-    }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `irq_info`.
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::shared::{Interrupts, takes};
+use super::prelude::*;
 
-takes!(IrqInfo(Interrupts));
+verb!(IrqInfo(Interrupts));
 
 impl Known for IrqInfo {
     const ABOUT: About = About {
@@ -14,11 +13,4 @@ impl Known for IrqInfo {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for IrqInfo {
-    fn keys(&self) -> Keys<'_> {
-        let IrqInfo(Interrupts { index }) = self;
-        Keys::default().interrupt("index", index)
-    }
 }

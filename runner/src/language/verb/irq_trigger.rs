@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `irq_trigger`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Takes};
-use super::fit::Fit;
-use super::shared::Index;
-use crate::language::{Dynamic, Size, keys, quantity::Number};
-
-keys! {
+verb! {
     /// One interrupt to trigger.
-    #[derive(Serialize)]
     pub struct IrqTrigger {
         /// The kind of interrupt.
-        #[schemars(example = &"msi", example = &"{{ index }}")]
+        #[example("msi")] #[example("{{ index }}")]
         pub index: Dynamic<Index>,
         /// Which vector.
-        #[schemars(example = 0, extend("default" = 0))]
-        #[schemars(with = "Dynamic<Number>")]
-        pub vector: Option<Dynamic<Size>> as Number::read,
+        #[example(0)] #[default(0)]
+        pub vector: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
     }
 }
 
@@ -29,11 +22,4 @@ impl Known for IrqTrigger {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for IrqTrigger {
-    fn keys(&self) -> Keys<'_> {
-        let IrqTrigger { index, vector } = self;
-        Keys::default().interrupt("index", index).number("vector", vector, Fit::Bits(32))
-    }
 }

@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `map_file`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Site, Takes};
-use super::shared::{Access, Object, Where};
-use crate::language::{Diagnostic, Dynamic, Name, Size, keys, quantity::Offset};
-use crate::model::code::Code;
-
-keys! {
+verb! {
     /// What `map_file` takes.
-    #[derive(Serialize)]
     pub struct MapFile {
         /// The name of a region that has a file: `memory: memfd`, `file` or `dmabuf`.
-        #[schemars(example = &"buffer")]
-        pub region: Name,
+        #[example("buffer")]
+        pub region: Name as RegionName,
         /// The IOVA to map at, or `kernel`; by default the next free one that the device may use.
         pub iova: Option<Where>,
         /// How many bytes; by default the whole region from `offset` on.
-        #[schemars(example = "4KiB")]
+        #[example("4KiB")]
         pub size: Option<Dynamic<Size>>,
         /// Where in the region's file to start, in bytes.
-        #[schemars(example = "4KiB", extend("default" = 0))]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Option<Dynamic<Size>> as Offset::read,
+        #[example("4KiB")] #[default(0)]
+        pub offset: Option<Dynamic<Size>> as Offset,
         /// What the device may do.
-        #[schemars(extend("default" = "read_write"))]
+        #[default("read_write")]
         pub access: Option<Access>,
         /// The address space to map in: one that an `ioas` step saved. The default is the device's own.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub ioas: Option<Object>,
     }
 }
@@ -42,9 +35,7 @@ impl Known for MapFile {
         iommufd: true,
         ..About::CALL
     };
-}
 
-impl Takes for MapFile {
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
         let Some(region) = site.case.regions.get(&self.region.0).filter(|region| !region.memory.has_file()) else {
             return Vec::new();
@@ -54,16 +45,5 @@ impl Takes for MapFile {
             .label(format!("expected `memory: memfd`, `file` or `dmabuf`, it is `{}`", region.memory.as_str()))
             .help("memory without a file is mapped by its address, with `map`");
         vec![mistake]
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let MapFile { region, iova, size, offset, access, ioas } = self;
-        Keys::default()
-            .region("region", region)
-            .place("iova", iova)
-            .size("size", size)
-            .size("offset", offset)
-            .word("access", access)
-            .object("ioas", ioas)
     }
 }

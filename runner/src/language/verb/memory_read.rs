@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `memory_read`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Stands, Takes};
-use super::shared::Bits;
-use crate::language::{Dynamic, Name, Size, keys, quantity::Offset};
-
-keys! {
+verb! {
     /// A number in memory, little-endian.
-    #[derive(Serialize)]
     pub struct MemoryRead {
         /// The region's name.
-        #[schemars(example = &"ring")]
-        pub region: Name,
+        #[example("ring")]
+        pub region: Name as RegionName,
         /// Where in the region it is, in bytes.
-        #[schemars(example = "0x8")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("0x8")]
+        pub offset: Dynamic<Size> as Offset,
         /// How wide it is.
+        #[default(32)]
         pub bits: Bits = default,
     }
 }
@@ -31,11 +26,4 @@ impl Known for MemoryRead {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
-
-impl Takes for MemoryRead {
-    fn keys(&self) -> Keys<'_> {
-        let MemoryRead { region, offset, bits } = self;
-        Keys::default().region("region", region).size("offset", offset).word("bits", bits)
-    }
 }

@@ -1,32 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `memory_write`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Stands, Takes};
-use super::shared::Bits;
-use crate::language::{
-    Dynamic, Name, Size, keys,
-    quantity::{Number, Offset},
-};
-
-keys! {
+verb! {
     /// A place in memory and a number for it, little-endian.
-    #[derive(Serialize)]
     pub struct MemoryWrite {
         /// The region's name.
-        #[schemars(example = &"ring")]
-        pub region: Name,
+        #[example("ring")]
+        pub region: Name as RegionName,
         /// Where in the region to write it, in bytes.
-        #[schemars(example = "0x8")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("0x8")]
+        pub offset: Dynamic<Size> as Offset,
         /// How wide it is.
+        #[default(32)]
         pub bits: Bits = default,
         /// What to write; it has to fit.
-        #[schemars(example = "{{ source }}")]
-        #[schemars(with = "Dynamic<Number>")]
-        pub value: Dynamic<Size> as Number::read,
+        #[example("{{ source }}")]
+        pub value: Dynamic<Size> as Number(bits.fit()),
     }
 }
 
@@ -38,15 +29,4 @@ impl Known for MemoryWrite {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
-
-impl Takes for MemoryWrite {
-    fn keys(&self) -> Keys<'_> {
-        let MemoryWrite { region, offset, bits, value } = self;
-        Keys::default().region("region", region).size("offset", offset).word("bits", bits).number(
-            "value",
-            value,
-            bits.fit(),
-        )
-    }
 }

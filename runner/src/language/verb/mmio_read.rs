@@ -1,29 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `mmio_read`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::fit::Fit;
-use super::shared::Bits;
-use crate::language::{
-    Dynamic, Size, keys,
-    quantity::{Number, Offset},
-};
-
-keys! {
+verb! {
     /// A register in a BAR.
-    #[derive(Serialize)]
     pub struct MmioRead {
         /// The BAR's number, 0 to 5.
-        #[schemars(example = 0)]
-        #[schemars(with = "Dynamic<Number>")]
-        pub bar: Dynamic<Size> as Number::read,
+        #[example(0)]
+        pub bar: Dynamic<Size> as Number(Fit::Bar),
         /// Where the register is in it, in bytes: a multiple of its width.
-        #[schemars(example = "0x8")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("0x8")]
+        pub offset: Dynamic<Size> as Offset(bits.place()),
         /// How wide it is.
+        #[default(32)]
         pub bits: Bits = default,
     }
 }
@@ -36,11 +26,4 @@ impl Known for MmioRead {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for MmioRead {
-    fn keys(&self) -> Keys<'_> {
-        let MmioRead { bar, offset, bits } = self;
-        Keys::default().number("bar", bar, Fit::Bar).number("offset", offset, bits.place()).word("bits", bits)
-    }
 }

@@ -5,7 +5,9 @@
 
 mod about;
 mod fit;
+mod keys;
 mod mistakes;
+mod prelude;
 mod shared;
 
 mod accounting;
@@ -61,15 +63,16 @@ mod unmap;
 mod unmap_all;
 mod vf_token;
 
-use crate::language::{At, Decode, Node};
+use crate::language::{At, Decode, Diagnostic, Node, Path, Step};
 use schemars::{Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-pub use about::{About, Expects, Key, Known, Saves, Site, Stands, Takes};
+pub use about::{About, Expects, Known, Saves, Site, Stands};
 pub use allow_iovas::AllowedRange;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use hwpt::HwptFlag;
-pub use ioctl::Tail;
+pub use ioctl::{RequestName, Tail};
+pub use keys::{Key, Keyed, Keys};
 pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
@@ -153,12 +156,42 @@ macro_rules! declare {
             /// The facts about every verb.
             pub const ABOUT: &[About] = &[$($Verb::ABOUT),*];
 
-            /// Its position in the list of verbs, and what it takes.
-            fn known(&self) -> (usize, &dyn Takes) {
-                match self { $(Verb::$Verb(verb) => (Position::$Verb as usize, &**verb),)* }
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Verb::$Verb(_) => stringify!($name),)* }
             }
 
-            /// Reads the value of the verb of this name, which is made up where it is none; `None` if there is no such verb.
+            /// The facts about it.
+            pub fn about(&self) -> &'static About {
+                match self { $(Verb::$Verb(_) => const { &$Verb::ABOUT },)* }
+            }
+
+            /// The keys that it has, each with its value.
+            pub fn keys(&self) -> Keys<'_> {
+                match self { $(Verb::$Verb(verb) => verb.keys(),)* }
+            }
+
+            /// What a list of assertions calls the step.
+            pub fn title(&self) -> Option<String> {
+                match self { $(Verb::$Verb(verb) => verb.title(),)* }
+            }
+
+            /// The lists of steps that it holds, each with its place, in a step at `at`.
+            pub fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
+                match self { $(Verb::$Verb(verb) => verb.nested(at),)* }
+            }
+
+            /// The fields of its result, where they vary and are known.
+            pub fn fields(&self) -> Option<Vec<&'static str>> {
+                match self { $(Verb::$Verb(verb) => verb.fields(),)* }
+            }
+
+            /// What is wrong with it beyond what each key says by itself.
+            pub fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
+                match self { $(Verb::$Verb(verb) => verb.mistakes(site),)* }
+            }
+
+            /// Reads the value of the verb of this name, and makes one up if it cannot be read; `None` if there is no such verb.
             pub(super) fn read<'d>(name: &'d str, node: &'d Node, at: &mut At<'d>) -> Option<Verb> {
                 Some(match name {
                     $(stringify!($name) => Verb::$Verb(at.key(name, node).unwrap_or_else(Decode::made_up)),)*
@@ -183,34 +216,14 @@ macro_rules! declare {
                 Verb::$Verb(Box::new(verb))
             }
         })*
-
-        /// Where each verb stands in the list.
-        enum Position { $($Verb),* }
     };
 }
 verbs!(declare);
 
-impl Verb {
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        Verb::NAMES[self.known().0]
-    }
-
-    /// The facts about it.
-    pub fn about(&self) -> &'static About {
-        &Verb::ABOUT[self.known().0]
-    }
-
-    /// What it takes.
-    pub fn takes(&self) -> &dyn Takes {
-        self.known().1
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::{Node, Problems, Step, decode, parse, schema};
+    use crate::language::{Problems, decode, parse, schema};
     use serde_json::Value;
 
     /// A step with the verb, and nothing wrong with it.
@@ -247,7 +260,7 @@ mod tests {
             }
             let value = if documented.is_empty() { key["examples"][0].clone() } else { Value::Object(all) };
             let step = step(name, &value);
-            let read: Vec<&str> = step.verb.takes().keys().into_iter().map(|(key, _)| key).collect();
+            let read: Vec<&str> = step.verb.keys().into_iter().map(|(key, _)| key).collect();
             match &step.verb {
                 Verb::Call(_) => assert_eq!(read, ["procedure", "with"]),
                 _ if documented.is_empty() => assert!(read.iter().all(|key| key.is_empty()), "{name}: {read:?}"),

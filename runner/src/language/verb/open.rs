@@ -1,46 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `open`.
 
-use crate::language::{keys, words};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Stands, Takes};
-
-words!(File);
-
-keys! {
+verb! {
     /// A file of the kernel to open.
-    #[derive(Serialize)]
     pub struct Open {
         /// Which file.
         pub file: File,
     }
 }
 
-/// A file that VFIO and IOMMUFD are spoken to through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum File {
-    /// The device's own file, such as `/dev/vfio/devices/vfio0`.
-    Cdev,
-    /// The file of the device's group, such as `/dev/vfio/12`.
-    Group,
-    /// `/dev/vfio/vfio`
-    Container,
-    /// `/dev/iommu`
-    Iommufd,
-}
-
-impl File {
-    /// The name as scenarios write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            File::Cdev => "cdev",
-            File::Group => "group",
-            File::Container => "container",
-            File::Iommufd => "iommufd",
-        }
+words! {
+    /// A file that VFIO and IOMMUFD are spoken to through.
+    pub enum File {
+        /// The device's own file, such as `/dev/vfio/devices/vfio0`.
+        Cdev = "cdev",
+        /// The file of the device's group, such as `/dev/vfio/12`.
+        Group = "group",
+        /// `/dev/vfio/vfio`
+        Container = "container",
+        /// `/dev/iommu`
+        Iommufd = "iommufd",
     }
 }
 
@@ -54,11 +35,4 @@ impl Known for Open {
         makes_file: true,
         ..About::CALL
     };
-}
-
-impl Takes for Open {
-    fn keys(&self) -> Keys<'_> {
-        let Open { file } = self;
-        Keys::default().word("file", file)
-    }
 }

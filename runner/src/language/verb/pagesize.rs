@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `pagesize`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Takes};
-use crate::language::{Dynamic, Size, keys, quantity::Iova};
-
-keys! {
+verb! {
     /// What `pagesize` takes.
-    #[derive(Serialize)]
     pub struct Pagesize {
         /// The first IOVA of the range.
-        #[schemars(example = "{{ m.iova }}")]
-        #[schemars(with = "Dynamic<Iova>")]
-        pub iova: Dynamic<Size> as Iova::read,
+        #[example("{{ m.iova }}")]
+        pub iova: Dynamic<Size> as Iova,
         /// The length of the range in bytes.
-        #[schemars(example = "{{ m.size }}")]
+        #[example("{{ m.size }}")]
         pub size: Dynamic<Size>,
         /// The page size expected of every leaf.
-        #[schemars(example = "2MiB")]
+        #[example("2MiB")]
         pub is: Dynamic<Size>,
     }
 }
@@ -30,18 +25,11 @@ impl Known for Pagesize {
         device: true,
         ..About::CHECK
     };
-}
 
-impl Takes for Pagesize {
     fn title(&self) -> Option<String> {
         Some(match &self.is {
             Dynamic::Is(size) => format!("pagesize is {size}"),
             Dynamic::Expression(source) => format!("pagesize is {source}"),
         })
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let Pagesize { iova, size, is } = self;
-        Keys::default().size("iova", iova).size("size", size).size("is", is)
     }
 }

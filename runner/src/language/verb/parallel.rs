@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `parallel`.
 
-use serde::Serialize;
+use super::{Verb, prelude::*};
 
-use super::about::{About, Expects, Keys, Known, Saves, Site, Stands, Takes};
-use super::fit::Fit;
-use super::{Verb, mistakes::unknown_device};
-use crate::language::{Diagnostic, Dynamic, Name, Path, Segment, Size, Step, Target, keys, quantity::Number};
-use crate::model::code::Code;
-
-keys! {
+verb! {
     /// Steps to run at the same time, each in its own thread: either `branches`, each with its own steps, or the same `steps` several
     /// `times` or `on` several devices. All start at once, and the step ends with the last of them.
-    #[derive(Default, Serialize)]
+    #[derive(Default)]
     pub struct Parallel {
         /// Lists of steps, two or more.
         pub branches: Vec<Vec<Step>> = empty,
         /// How often to run `steps` at the same time: 1 to 64 times. The default is once on each device of `on`.
-        #[schemars(example = 4)]
-        #[schemars(with = "Dynamic<Number>")]
-        pub times: Option<Dynamic<Size>> as Number::read,
+        #[example(4)]
+        pub times: Option<Dynamic<Size>> as Number(Fit::Threads),
         /// The name by which expressions inside know which of the `times` it is, from 0.
-        #[schemars(example = &"thread")]
-        pub r#as: Option<Name>,
+        #[example("thread")]
+        pub r#as: Option<Name> as Count,
         /// The devices on which to run `steps` at the same time: `device` is the case's own, the others are its `devices`. Inside, `device` is
         /// the one that the steps are on.
-        #[schemars(example = ["device", "others"])]
+        #[example(["device", "others"])]
         pub on: Vec<Name> = empty,
         /// What each of them does.
         pub steps: Vec<Step> = empty,
@@ -42,9 +35,7 @@ impl Known for Parallel {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
 
-impl Takes for Parallel {
     fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
         let at = at.join("parallel");
         let branches = self.branches.iter().enumerate();
@@ -119,16 +110,6 @@ impl Takes for Parallel {
         let unknown = on.iter().enumerate().filter(|(_, name)| !known.contains(&name.0.as_str()));
         mistakes.extend(unknown.map(|(index, name)| unknown_device(path.join("on").join(index), name, &known)));
         mistakes
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        let Parallel { branches, times, r#as, on, steps } = self;
-        Keys::default()
-            .word("branches", branches)
-            .number("times", times, Fit::Threads)
-            .count("as", r#as)
-            .word("on", on)
-            .word("steps", steps)
     }
 }
 

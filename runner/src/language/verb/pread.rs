@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `pread`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Expects, Keys, Known, Saves, Stands, Takes};
-use crate::language::{Dynamic, Name, Size, keys, quantity::Offset};
-
-keys! {
+verb! {
     /// Bytes of a file to read.
-    #[derive(Serialize)]
     pub struct Pread {
         /// The file: `device` of the open device, or the name that an `open` was saved under.
-        #[schemars(example = &"device")]
-        pub on: Name,
+        #[example("device")]
+        pub on: Name as OpenFile,
         /// Where in the file, in bytes. A region of the device starts at the `offset` that `region_info` saves.
-        #[schemars(example = "{{ config.offset }}")]
-        #[schemars(with = "Dynamic<Offset>")]
-        pub offset: Dynamic<Size> as Offset::read,
+        #[example("{{ config.offset }}")]
+        pub offset: Dynamic<Size> as Offset,
         /// How many bytes, up to 1MiB.
-        #[schemars(example = 4)]
+        #[example(4)]
         pub size: Dynamic<Size>,
     }
 }
@@ -33,11 +28,4 @@ impl Known for Pread {
         fixture: Stands::Anywhere,
         ..About::CALL
     };
-}
-
-impl Takes for Pread {
-    fn keys(&self) -> Keys<'_> {
-        let Pread { on, offset, size } = self;
-        Keys::default().file("on", on).size("offset", offset).size("size", size)
-    }
 }

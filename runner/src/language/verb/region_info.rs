@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `region_info`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Saves, Takes};
-use super::fit::Fit;
-use crate::language::{Dynamic, Size, keys, quantity::Number};
-
-keys! {
+verb! {
     /// A region of the device.
-    #[derive(Serialize)]
     pub struct RegionInfo {
         /// Its number: 0 to 5 are the BARs, 6 is the ROM, 7 the configuration space, 8 the VGA memory.
-        #[schemars(example = 7)]
-        #[schemars(with = "Dynamic<Number>")]
-        pub region: Dynamic<Size> as Number::read,
+        #[example(7)]
+        pub region: Dynamic<Size> as Number(Fit::Bits(32)),
     }
 }
 
@@ -27,11 +21,4 @@ impl Known for RegionInfo {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for RegionInfo {
-    fn keys(&self) -> Keys<'_> {
-        let RegionInfo { region } = self;
-        Keys::default().number("region", region, Fit::Bits(32))
-    }
 }

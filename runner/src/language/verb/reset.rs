@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `reset`.
 
-use super::about::{About, Keys, Known, Takes};
-use super::shared::{NoArguments, takes};
+use super::prelude::*;
 
-takes!(Reset(NoArguments));
+verb!(Reset(NoArguments));
 
 impl Known for Reset {
     const ABOUT: About = About {
@@ -13,11 +12,4 @@ impl Known for Reset {
         device: true,
         ..About::CALL
     };
-}
-
-impl Takes for Reset {
-    fn keys(&self) -> Keys<'_> {
-        let Reset(NoArguments {}) = self;
-        Keys::default()
-    }
 }

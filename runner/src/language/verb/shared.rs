@@ -1,55 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several verbs take.
 
-use crate::language::{At, Decode, Node, Value};
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer};
-
-use super::fit::Fit;
+use super::prelude::*;
 use crate::language::{
-    Complaint, Dynamic, FromValue, Name, Size, did_you_mean, keys,
-    quantity::{Iova, Number},
-    text::suggest::shorten,
-    words,
+    FromValue,
+    text::{keys::Kind, suggest::shorten, words::Word},
 };
-use crate::model::code::Code;
-
-words!(Access, Index);
-
-/// Declares a verb that takes the same as other verbs, and no keys of its own.
-macro_rules! takes {
-    ($Verb:ident($Inner:ty)) => {
-        #[doc = concat!("What the verb takes: [`", stringify!($Inner), "`].")]
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-        #[serde(transparent)]
-        pub struct $Verb(pub $Inner);
-
-        impl crate::language::Decode for $Verb {
-            fn decode<'d>(node: &'d crate::language::Node, at: &mut crate::language::At<'d>) -> Option<Self> {
-                <$Inner>::decode(node, at).map($Verb)
-            }
-
-            fn made_up() -> Self {
-                $Verb(<$Inner>::made_up())
-            }
-        }
-
-        impl schemars::JsonSchema for $Verb {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($Verb).into()
-            }
-            fn inline_schema() -> bool {
-                true
-            }
-            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                generator.subschema_for::<$Inner>()
-            }
-        }
-    };
-}
-pub(super) use takes;
 
 /// A verb that takes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -62,6 +18,12 @@ impl Decode for NoArguments {
 
     fn made_up() -> Self {
         NoArguments {}
+    }
+}
+
+impl Keyed for NoArguments {
+    fn keys(&self) -> Keys<'_> {
+        Vec::new()
     }
 }
 
@@ -78,18 +40,18 @@ impl JsonSchema for NoArguments {
     }
 }
 
-/// What a device may do with a mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Read and write.
-    ReadWrite,
-    /// Only read.
-    Read,
-    /// Only write.
-    Write,
-    /// Neither: no backend accepts it.
-    None,
+words! {
+    /// What a device may do with a mapping.
+    pub enum Access {
+        /// Read and write.
+        ReadWrite = "read_write",
+        /// Only read.
+        Read = "read",
+        /// Only write.
+        Write = "write",
+        /// Neither: no backend accepts it.
+        None = "none",
+    }
 }
 
 /// An object of IOMMUFD: by the name that a step saved it under, or by its id.
@@ -196,62 +158,50 @@ impl JsonSchema for Where {
     }
 }
 
-keys! {
+verb! {
     /// Which address space. The default is the device's own.
-    #[derive(Default, Serialize)]
-    #[schemars(extend("type" = ["null", "object"]))] // `- verb:` means all its defaults
+    #[derive(Default)]
+    #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
     pub struct InIoas {
         /// An address space that an `ioas` step saved. Backend iommufd only.
-        #[schemars(example = &"other")]
+        #[example("other")]
         pub ioas: Option<Object>,
     }
 }
 
-keys! {
+verb! {
     /// A kind of interrupt.
-    #[derive(Serialize)]
     pub struct Interrupts {
         /// The kind of interrupt.
-        #[schemars(example = &"msi", example = &"{{ index }}")]
+        #[example("msi")] #[example("{{ index }}")]
         pub index: Dynamic<Index>,
     }
 }
 
-/// A kind of interrupt, as VFIO numbers them for PCI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Index {
-    /// The legacy interrupt line.
-    Intx,
-    /// Message signalled interrupts.
-    Msi,
-    /// Message signalled interrupts, each with an address of its own.
-    Msix,
-    /// An error that PCIe reported.
-    Err,
-    /// The kernel wants the device back.
-    Req,
-}
-
-impl Index {
-    /// The name as scenarios write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Index::Intx => "intx",
-            Index::Msi => "msi",
-            Index::Msix => "msix",
-            Index::Err => "err",
-            Index::Req => "req",
-        }
+words! {
+    /// A kind of interrupt, as VFIO numbers them for PCI.
+    #[derive(PartialOrd, Ord)]
+    pub enum Index {
+        /// The legacy interrupt line.
+        Intx = "intx",
+        /// Message signalled interrupts.
+        Msi = "msi",
+        /// Message signalled interrupts, each with an address of its own.
+        Msix = "msix",
+        /// An error that PCIe reported.
+        Err = "err",
+        /// The kernel wants the device back.
+        Req = "req",
     }
 }
 
 impl FromValue for Index {
     fn from_value(value: &minijinja::Value) -> Result<Index, Complaint> {
-        let all = [Index::Intx, Index::Msi, Index::Msix, Index::Err, Index::Req];
         let text = value.to_string();
-        all.into_iter().find(|index| index.as_str() == text).ok_or_else(|| {
-            Complaint::unknown_word(Code::Expression, "kind of interrupt", &text, &all.map(Index::as_str))
+        let found = Index::WORDS.iter().find(|(word, _)| *word == text).map(|(_, index)| *index);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = Index::WORDS.iter().map(|(word, _)| *word).collect();
+            Complaint::unknown_word(Code::Expression, "kind of interrupt", &text, &known)
         })
     }
 }

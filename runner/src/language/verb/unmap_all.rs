@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `unmap_all`.
 
-use super::about::{About, Expects, Keys, Known, Saves, Takes};
-use super::shared::{InIoas, takes};
+use super::prelude::*;
 
-takes!(UnmapAll(InIoas));
+verb!(UnmapAll(InIoas));
 
 impl Known for UnmapAll {
     const ABOUT: About = About {
@@ -14,11 +13,4 @@ impl Known for UnmapAll {
         expects: Expects::Bytes,
         ..About::CALL
     };
-}
-
-impl Takes for UnmapAll {
-    fn keys(&self) -> Keys<'_> {
-        let UnmapAll(InIoas { ioas }) = self;
-        Keys::default().object("ioas", ioas)
-    }
 }

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `vf_token`.
 
-use serde::Serialize;
+use super::prelude::*;
 
-use super::about::{About, Keys, Known, Takes};
-use crate::language::{Template, keys};
-
-keys! {
+verb! {
     /// A VF token to set.
-    #[derive(Serialize)]
     pub struct VfToken {
         /// The token, a UUID.
-        #[schemars(example = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97", example = "{{ token }}")]
+        #[example("52ac9bff-3a88-4fbd-901a-0d767c3b6c97")] #[example("{{ token }}")]
         pub token: Template,
     }
 }
@@ -24,11 +20,4 @@ impl Known for VfToken {
         is_followed: false,
         ..About::CALL
     };
-}
-
-impl Takes for VfToken {
-    fn keys(&self) -> Keys<'_> {
-        let VfToken { token } = self;
-        Keys::default().text("token", token)
-    }
 }
