@@ -192,10 +192,16 @@ pub struct CaseResult {
     /// For failures and errors: the message with the YAML line, what was expected and what came, as on the terminal but without
     /// colour.
     pub detail: Option<String>,
+    /// The lines of `detail` that mark a place in the line above them, counted from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carets: Vec<u32>,
     /// The place of the expectation that did not hold, as `file:line:column`.
     pub at: Option<String>,
     /// The calls of the case, decoded, one per line. A case that passed has none.
     pub trace: Vec<String>,
+    /// The lines of `trace` whose calls failed, counted from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_calls: Vec<u32>,
     /// The calls of earlier cases that opened or allocated what this case was given: the device, and memory that is kept. They come
     /// before those of `trace`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -243,8 +249,10 @@ impl CaseResult {
             micros: elapsed.as_micros() as u64,
             message: None,
             detail: None,
+            carets: Vec::new(),
             at: None,
             trace: Vec::new(),
+            failed_calls: Vec::new(),
             before: Vec::new(),
             kernel_log: Vec::new(),
             unchecked: Vec::new(),

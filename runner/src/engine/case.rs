@@ -27,7 +27,7 @@ use crate::{
     language::{self, BackendOptions, Condition, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
     model::{BackendName, Bdf, Errno, Observed, code::Code},
     plan::{self, Plan, Planned, PlannedStep},
-    uapi::{LockLimit, Tracer, system},
+    uapi::{LockLimit, Trace, Tracer, system},
 };
 
 /// A case while it runs.
@@ -55,7 +55,7 @@ pub struct Execution<'a> {
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
     /// The calls that led to the problem, if there is one.
-    pub trace: Vec<String>,
+    pub trace: Trace,
     pub tracer: &'a Tracer,
     /// How many steps it has run.
     pub steps_run: u64,
@@ -131,7 +131,7 @@ impl<'a> Execution<'a> {
             checks: 0,
             measured: Vec::new(),
             unchecked: Vec::new(),
-            trace: Vec::new(),
+            trace: Trace::default(),
             tracer,
             steps_run: 0,
             device: device::Held::default(),
@@ -165,7 +165,7 @@ impl<'a> Execution<'a> {
             }
             language::Fixture::Shared | language::Fixture::Fresh => self.in_fixture(case, &path, fixtures, pool, step),
         };
-        if self.trace.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
+        if self.trace.lines.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
             self.trace = self.tracer.take();
         }
         self.files.clear();
@@ -197,7 +197,7 @@ impl<'a> Execution<'a> {
             (Some(Observation { observer, detail, .. }), Ok(()) | Err(End::Skipped(_))) => {
                 let title = detail.clone().unwrap_or_default();
                 let problem = Problem::new(Code::Observer, path.join("name"), title);
-                if self.trace.is_empty() {
+                if self.trace.lines.is_empty() {
                     self.trace = self.tracer.take();
                 }
                 Err(End::Failed(problem.label(format!("`{observer}` has to be after this case as it was before"))))

@@ -77,6 +77,7 @@ impl Execution<'_> {
             name: "page_table",
             fields: format!("iova={iova:#x}, size={size:#x}"),
             result: entries(&leaves),
+            failed: false,
         });
         Ok(leaves)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a case ends early, and how that is told: with the YAML line that did not come true.
 
-use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, render};
+use crate::language::{Diagnostic, ExpressionError, Path, Source, Target, carets, render};
 use crate::model::code::Code;
 
 /// The end of a case that did not pass.
@@ -106,11 +106,20 @@ impl Problem {
 
     /// The problem as the terminal and the reports show it, without colour.
     pub fn render(&self, source: &Source) -> String {
+        render(self.source.as_ref().unwrap_or(source), &[self.diagnostic()], false)
+    }
+
+    /// The lines of [`Problem::render`] with carets.
+    pub fn carets(&self, source: &Source) -> Vec<u32> {
+        carets(self.source.as_ref().unwrap_or(source), &self.diagnostic())
+    }
+
+    fn diagnostic(&self) -> Diagnostic {
         let mut diagnostic =
             Diagnostic::error(self.code, self.at.clone(), self.title.clone()).label(self.label.clone());
         diagnostic.help.clone_from(&self.help);
         diagnostic.inside.clone_from(&self.inside);
-        render(self.source.as_ref().unwrap_or(source), &[diagnostic], false)
+        diagnostic
     }
 
     /// `file:line:column` of what did not come true.

@@ -182,7 +182,7 @@ impl Engine {
         }
         let message = problem.as_ref().map(|problem| problem.title.clone());
         let mut before = Vec::new();
-        if !trace.is_empty() {
+        if !trace.lines.is_empty() {
             before.append(&mut self.fixtures.before);
             before.append(&mut self.pool.before);
         }
@@ -191,8 +191,10 @@ impl Engine {
             // Of a skip or a known issue the reason is said rather than what came of it.
             message: skipped.or(message),
             detail: problem.as_ref().map(|problem| problem.render(source)),
+            carets: problem.as_ref().map(|problem| problem.carets(source)).unwrap_or_default(),
             at: problem.as_ref().map(|problem| problem.place(source)),
-            trace,
+            trace: trace.lines,
+            failed_calls: trace.failed,
             kernel_log,
             unchecked,
             measured,

@@ -245,6 +245,7 @@ fn late(planned: &Planned, timed_out: TimedOut, elapsed: Duration) -> CaseResult
         micros: elapsed.as_micros() as u64,
         message: Some(message),
         detail: stuck,
+        carets: Vec::new(),
         at: step.and_then(|step| step.place),
         ..told
     }

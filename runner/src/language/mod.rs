@@ -62,6 +62,7 @@ pub(crate) use text::ordered::Ordered;
 pub(crate) use text::path::{Path, Segment};
 pub(crate) use text::problems::Problems;
 pub(crate) use text::reader::parse;
+pub(crate) use text::render::carets;
 pub(crate) use text::suggest::{did_you_mean, expected_one_of, join, nearest};
 
 #[cfg(test)]

@@ -260,14 +260,16 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
     let at = line(&result.at.clone().unwrap_or_else(|| format!("{}:{}", planned.file, planned.line)));
     let place = format!("--> {at}");
     let detail = result.detail.as_deref().map(text).unwrap_or_default();
-    let detail = detail.trim_end().lines().enumerate().map(|(number, l)| match l.trim_start() {
+    let detail = (0..).zip(detail.trim_end().lines()).map(|(number, l)| match l.trim_start() {
         _ if number == 0 => styled("title", l),
         start if start == place => styled("place", l),
-        _ if l.contains('^') => styled("caret", l),
+        _ if result.carets.contains(&number) => styled("caret", l),
         _ => styled("", l),
     });
-    let calls =
-        result.calls().into_iter().map(|call| styled(if call.contains(" = -1 ") { "bad" } else { "" }, &line(call)));
+    let calls = result.calls();
+    let first = calls.len() - result.trace.len();
+    let failed = |at: usize| result.failed_calls.iter().any(|call| first + *call as usize == at);
+    let calls = calls.iter().enumerate().map(|(at, call)| styled(if failed(at) { "bad" } else { "" }, &line(call)));
     context! {
         id => line(&run.id(case)),
         summary => line(&planned.summary),

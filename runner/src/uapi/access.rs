@@ -198,7 +198,7 @@ mod tests {
         nix::unistd::ftruncate(&file, 2 * PAGE as i64).unwrap();
         bar.mmio_write(PAGE + 8, Width::W32, 9).unwrap();
         assert_eq!(bar.mmio_read(PAGE + 8, Width::W32), Ok(9));
-        assert!(tracer.take().iter().any(|line| line.contains("SIGBUS")));
+        assert!(tracer.take().lines.iter().any(|line| line.contains("SIGBUS")));
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(region_read(file.as_fd(), &region, 2, Width::W32, &tracer), Ok(0xaaaa_4433));
         region_write(file.as_fd(), &region, 0, Width::W8, 0xff, &tracer).unwrap();
         assert_eq!(bar.mmio_read(8, Width::W32), Ok(0x4433_22ff));
-        let lines = tracer.take();
+        let lines = tracer.take().lines;
         assert_eq!(lines.last().unwrap(), "mmio_read(offset=0x8, 32 bits) = 0x443322ff");
         let line = format!("pread(fd={}, region=0, offset=0x2, 32 bits) = 4 {{value=0xaaaa4433}}", file.as_raw_fd());
         assert!(lines.contains(&line), "{lines:#?}");

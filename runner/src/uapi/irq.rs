@@ -178,7 +178,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(event.wait(Duration::from_millis(20)), Ok(None));
         assert!(start.elapsed() >= Duration::from_millis(20));
-        let lines = tracer.take();
+        let lines = tracer.take().lines;
         assert!(lines[1].ends_with("timeout=0ms) = 0 (timeout)"), "{lines:#?}");
         assert!(lines[3].ends_with("= 1 {count=2}"), "{lines:#?}");
     }
@@ -202,7 +202,7 @@ mod tests {
         let fd = event.as_fd().as_raw_fd();
         let refused = "-1 ENOTTY (inappropriate ioctl for device)";
         assert_eq!(
-            tracer.take()[1..],
+            tracer.take().lines[1..],
             [
                 format!(
                     "VFIO_DEVICE_SET_IRQS(fd={fd}, argsz=20, flags=NONE|TRIGGER, index=MSI, start=1, count=0) = {refused}"

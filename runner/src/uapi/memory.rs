@@ -479,7 +479,7 @@ mod tests {
         for (size, errno) in [(0, libc::EINVAL), (u64::MAX, libc::ENOMEM)] {
             let refused = Mapping::reserved(size, Placement::default(), &tracer).unwrap_err();
             assert_eq!(refused, Errno(errno));
-            assert!(tracer.take().last().unwrap().contains("mmap("), "{size}");
+            assert!(tracer.take().lines.last().unwrap().contains("mmap("), "{size}");
         }
     }
 
@@ -535,7 +535,7 @@ mod tests {
     fn the_trace_shows_what_became_of_it() {
         let tracer = Tracer::new();
         drop(Mapping::reserved(4 * KIB, Placement::default(), &tracer).unwrap());
-        let lines = tracer.take();
+        let lines = tracer.take().lines;
         assert_eq!(lines.len(), 2, "{lines:#?}");
         assert!(lines[0].starts_with("mmap(addr=NULL, length=0x3000, PROT_NONE"), "{lines:#?}");
         assert!(lines[1].starts_with("munmap(") && lines[1].ends_with("= 0"), "{lines:#?}");

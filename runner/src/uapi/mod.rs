@@ -26,7 +26,7 @@ pub use dmabuf::dma_buf;
 pub use file::{close, open, temporary};
 pub use limits::LockLimit;
 pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
-pub use trace::{Call, Tracer};
+pub use trace::{Call, Trace, Tracer};
 pub use vfio::VfToken;
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.

@@ -20,6 +20,21 @@ pub struct Call {
     pub fields: String,
     /// What came out: the value, then the fields that the kernel wrote; or `-1` and the errno.
     pub result: String,
+    pub failed: bool,
+}
+
+/// The lines of the calls that were made.
+#[derive(Debug, Default)]
+pub struct Trace {
+    pub lines: Vec<String>,
+    /// The indices of the lines whose calls failed.
+    pub failed: Vec<u32>,
+}
+
+impl Call {
+    fn is_same(&self, other: &Call) -> bool {
+        (self.name, &self.fields, &self.result) == (other.name, &other.fields, &other.result)
+    }
 }
 
 impl fmt::Display for Call {
@@ -72,7 +87,7 @@ impl Tracer {
             Ok(value) => shown(value),
             Err(errno) => format!("-1 {errno}"),
         };
-        self.record(Call { name, fields, result });
+        self.record(Call { name, fields, result, failed: outcome.is_err() });
         outcome
     }
 
@@ -133,13 +148,16 @@ impl Tracer {
     }
 
     /// All lines so far, and starts anew. If calls were dropped, the first line says how many.
-    pub fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Trace {
         let mut current = self.record_now();
         let first = current.first + current.calls.len() as u64;
         let anew = Record { first, live: current.live, ..Record::default() };
         let mut record = std::mem::replace(&mut *current, anew);
+        let calls = record.calls.make_contiguous();
         let head = (record.dropped > 0).then(|| format!("… {} earlier calls are not kept", record.dropped));
-        head.into_iter().chain(lines(record.calls.make_contiguous())).collect()
+        let failed = head.iter().map(|_| false).chain(calls.chunk_by(Call::is_same).map(|calls| calls[0].failed));
+        let failed = (0..).zip(failed).filter_map(|(line, failed)| failed.then_some(line)).collect();
+        Trace { failed, lines: head.into_iter().chain(lines(calls)).collect() }
     }
 }
 
@@ -150,8 +168,7 @@ pub(super) fn zero<T>(_: &T) -> String {
 
 /// A line for each call; the same one many times over, as polling gives it, is one that says how often.
 fn lines(calls: &[Call]) -> Vec<String> {
-    let same = |a: &Call, b: &Call| (a.name, &a.fields, &a.result) == (b.name, &b.fields, &b.result);
-    let lines = calls.chunk_by(same).map(|calls| match calls {
+    let lines = calls.chunk_by(Call::is_same).map(|calls| match calls {
         [only] => only.to_string(),
         _ => format!("{} ({} times)", calls[0], calls.len()),
     });
@@ -163,7 +180,7 @@ mod tests {
     use super::*;
 
     fn call(number: usize) -> Call {
-        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into() }
+        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into(), failed: false }
     }
 
     #[test]
@@ -172,8 +189,8 @@ mod tests {
         let good = tracer.call("A", "x=1".into(), || Ok(4096u64), |size| format!("0 {{size={size:#x}}}"));
         let bad = tracer.clone().call("B", String::new(), || Err::<(), _>(Errno(libc::EINVAL)), |()| "0".into());
         assert_eq!((good, bad), (Ok(4096), Err(Errno(libc::EINVAL))));
-        assert_eq!(tracer.take(), ["A(x=1) = 0 {size=0x1000}", "B() = -1 EINVAL (invalid argument)"]);
-        assert!(tracer.take().is_empty());
+        assert_eq!(tracer.take().lines, ["A(x=1) = 0 {size=0x1000}", "B() = -1 EINVAL (invalid argument)"]);
+        assert!(tracer.take().lines.is_empty());
     }
 
     #[test]
@@ -181,7 +198,7 @@ mod tests {
         let tracer = Tracer::new();
         [1, 2, 2, 2, 1].map(call).into_iter().for_each(|call| tracer.record(call));
         let lines = ["VFIO_DEVICE_RESET(1) = 0", "VFIO_DEVICE_RESET(2) = 0 (3 times)", "VFIO_DEVICE_RESET(1) = 0"];
-        assert_eq!(tracer.take(), lines);
+        assert_eq!(tracer.take().lines, lines);
     }
 
     #[test]
@@ -191,7 +208,7 @@ mod tests {
         let mark = tracer.mark();
         tracer.record(call(7));
         assert_eq!(tracer.since(mark).len(), 1);
-        let lines = tracer.take();
+        let lines = tracer.take().lines;
         assert_eq!(lines.len(), KEPT + 1);
         assert_eq!(lines[0], "… 4 earlier calls are not kept");
         assert_eq!(lines[1], "VFIO_DEVICE_RESET(4) = 0");

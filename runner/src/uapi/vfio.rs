@@ -445,7 +445,7 @@ mod tests {
             "VFIO_DEVICE_FEATURE(fd={}, argsz=24, flags=SET|PCI_VF_TOKEN, token={token}) = -1 ENOTTY",
             null.as_raw_fd()
         );
-        assert!(tracer.take()[0].starts_with(&line));
+        assert!(tracer.take().lines[0].starts_with(&line));
     }
 
     fn answer(words: &[u32]) -> Vec<u8> {

@@ -109,8 +109,25 @@ fn a_page_holds_all_of_it_and_fetches_nothing() {
     for fetched in ["src=", "url(", "@import", "href=\"http", "<iframe", "fetch("] {
         assert!(!page.contains(fetched), "{fetched}");
     }
+    assert!(page.contains(
+        "<span class=\"caret\">   |                                 ^^^^^^^^^^^^^^^ expected 4096 bytes</span>"
+    ));
+    assert_eq!(page.matches("class=\"bad\"").count(), 1, "the call that failed");
     let told = page.matches("<article ").count();
     assert_eq!(told, 4, "failed, without verdict, flaky, known issue");
+}
+
+#[test]
+fn a_journal_that_does_not_say_which_lines_are_carets_or_failed_calls_has_a_page_without_them() {
+    let folder = folder("report-html-before");
+    let path = journal(&folder.join("a.jsonl"), &mixed());
+    let text = fs::read_to_string(&path).unwrap();
+    let before = text.replace(",\"carets\":[7]", "").replace(",\"failed_calls\":[1]", "");
+    assert_eq!(text.len() - before.len(), ",\"carets\":[7],\"failed_calls\":[1]".len());
+    fs::write(&path, before).unwrap();
+    let (page, _) = expect(&vfiospec(&["report", &path, "--html", "-"]), 1);
+    assert!(page.contains("^^^^^^^^^^^^^^^ expected 4096 bytes"));
+    assert!(!page.contains("class=\"caret\"") && !page.contains("class=\"bad\""));
 }
 
 #[test]

@@ -28,8 +28,10 @@ pub fn passed(case: u32) -> CaseResult {
         micros: 182_000,
         message: None,
         detail: None,
+        carets: vec![],
         at: None,
         trace: vec![],
+        failed_calls: vec![],
         before: vec![],
         kernel_log: vec![],
         unchecked: vec![],
@@ -134,6 +136,7 @@ pub fn mixed() -> Vec<Event> {
                     "VFIO_IOMMU_MAP_DMA(vaddr=0x7f0000000000, iova=0x0, size=0x4000) = 0".into(),
                     "VFIO_IOMMU_UNMAP_DMA(iova=0x1000, size=0x1000) = ENOENT".into(),
                 ];
+                (result.carets, result.failed_calls) = (vec![7], vec![1]);
                 result.kernel_log = vec!["WARNING: CPU: 1 PID: 77 at drivers/iommu/iommufd/pages.c:1234".into()];
             }
             ("size_zero", "iommufd") => {

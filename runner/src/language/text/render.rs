@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use annotate_snippets::renderer::{AnsiColor, Style};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::diagnostic::Diagnostic;
@@ -26,6 +27,16 @@ pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> Stri
         drawn.push('\n');
     }
     drawn
+}
+
+/// The lines with carets in what [`render`] makes of one diagnostic, counted from 0. Their colour tells them: only the title, which is the
+/// first line, has the same one, and no text that is drawn can bring a colour along.
+pub fn carets(source: &Source, diagnostic: &Diagnostic) -> Vec<u32> {
+    const CARET: Style = AnsiColor::Red.on_default();
+    let renderer = Renderer::plain().error(CARET).term_width(WIDTH);
+    let drawn = draw(&renderer, source, &source.place(diagnostic), diagnostic);
+    let colour = CARET.render().to_string();
+    (0..).zip(drawn.lines()).skip(1).filter(|(_, line)| line.contains(&colour)).map(|(at, _)| at).collect()
 }
 
 /// Diagnostics with their places, by these.
@@ -175,8 +186,10 @@ error[unknown-key]: unknown key `expct` in a case
         let diagnostic = Diagnostic::error(Code::DuplicateKey, path.clone(), "`a` is written twice")
             .at(Target::Repeat(1))
             .note(path, Target::Key, "first here");
-        let drawn = render(&source, &[diagnostic], false);
+        let drawn = render(&source, std::slice::from_ref(&diagnostic), false);
         assert!(drawn.contains("a.yaml:6:1") && drawn.contains("- first here"), "{drawn}");
+        let with_carets = drawn.lines().zip(0..).filter(|(line, _)| line.contains('^')).map(|(_, at)| at);
+        assert_eq!(carets(&source, &diagnostic), with_carets.collect::<Vec<_>>());
     }
 
     #[test]

@@ -321,7 +321,7 @@ mod tests {
             call("IOMMU_IOAS_MAP", &[("user_va", stack)], &[], &[&memory]),
             refused("IOMMU_IOAS_MAP", 16, stack)
         );
-        assert!(tracer.take().is_empty(), "no call was made");
+        assert!(tracer.take().lines.is_empty(), "no call was made");
         assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", memory.addr())], &[], &[&memory]), enotty);
         assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", NOWHERE)], &[], &[]), enotty);
         // So many ranges do not fit into the page.
@@ -355,6 +355,6 @@ mod tests {
              ioctl for device)",
             std::os::fd::AsRawFd::as_raw_fd(&file)
         );
-        assert_eq!(tracer.take(), [line]);
+        assert_eq!(tracer.take().lines, [line]);
     }
 }
