@@ -27,8 +27,21 @@ pub use ioas::{Ioas, IoasRef};
 pub use rules::{Rules, Unmap};
 pub use session::{Session, Space, disguised};
 
-use crate::model::Errno;
+use crate::model::{BackendName, Errno};
 pub use crate::uapi::{Access, IovaRange};
+
+impl Rules {
+    /// The rules of a backend.
+    pub const fn of(name: BackendName) -> &'static Rules {
+        match name {
+            BackendName::VfioType1 => &vfio_type1::RULES,
+            BackendName::VfioType1v2 => &vfio_type1v2::RULES,
+            BackendName::CompatType1 => &compat_type1::RULES,
+            BackendName::CompatType1v2 => &compat_type1v2::RULES,
+            BackendName::Iommufd => &ioas::RULES,
+        }
+    }
+}
 
 /// An I/O address space: what all five backends can do, each with its own errnos.
 pub trait Iommu: Send + Sync {

@@ -3,7 +3,7 @@
 
 use crate::model::BackendName;
 
-/// What sets a backend apart.
+/// What sets a backend apart. Each has a file with its rules, and a row of [`Rules::of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// The file that an address space is opened on.
@@ -28,17 +28,4 @@ pub enum Unmap {
     Cuts,
     /// It goes from mapping to mapping, and fails with `ENOENT` at the first that is not whole in the range: those before are gone.
     InTurn,
-}
-
-impl Rules {
-    /// The rules of a backend.
-    pub const fn of(name: BackendName) -> &'static Rules {
-        match name {
-            BackendName::VfioType1 => &super::vfio_type1::RULES,
-            BackendName::VfioType1v2 => &super::vfio_type1v2::RULES,
-            BackendName::CompatType1 => &super::compat_type1::RULES,
-            BackendName::CompatType1v2 => &super::compat_type1v2::RULES,
-            BackendName::Iommufd => &super::ioas::RULES,
-        }
-    }
 }

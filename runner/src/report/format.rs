@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The reports that are files. Each format is one file of this module and one row here.
+//! A report that is a file. Each format is one file of this module and one row of [`FORMATS`](super::FORMATS).
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::report::run::Run;
-use crate::report::{html, json, junit, tap};
 
 /// A kind of report.
 #[derive(Debug)]
@@ -19,6 +18,3 @@ pub struct Format {
     /// Writes the report of a run. Fails if the report cannot be written, or if a journal was changed since it was read.
     pub write: fn(&Arc<Run>, &mut dyn Write) -> io::Result<()>,
 }
-
-/// All formats, in the order of `--help`.
-pub static FORMATS: [Format; 4] = [junit::FORMAT, html::FORMAT, tap::FORMAT, json::FORMAT];

@@ -13,7 +13,7 @@
 //! [`journal`] keeps every event, and [`progress`] shows it. [`merge`] reads one or more journals into a [`run::Run`], which is an index:
 //! every report is a function of it, and asks it for the texts of one case at a time.
 //!
-//! To add a report that is a file, add a file of this module and a row in [`mod@format`]. A report that is read on a terminal takes its
+//! To add a report that is a file, add a file of this module and a row of [`FORMATS`]. A report that is read on a terminal takes its
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
 pub(crate) mod diff;
@@ -39,7 +39,6 @@ pub(crate) mod terminal;
 mod words;
 
 pub use file::write_atomic;
-pub use format::FORMATS;
 pub use journal::{Text, read_file};
 pub use json::schema;
 pub use merge::Journal;
@@ -48,3 +47,6 @@ pub use summary::render;
 pub use terminal::Terminal;
 
 pub(crate) use crate::sanitize;
+
+/// All reports that are files, in the order of `--help`.
+pub static FORMATS: [format::Format; 4] = [junit::FORMAT, html::FORMAT, tap::FORMAT, json::FORMAT];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::Failure;
-use crate::report::format::{FORMATS, Format};
+use crate::report::{FORMATS, format::Format};
 use crate::report::{file, journal, summary};
 use crate::{model::Exit, report::file::write_atomic, report::run::Run, report::terminal::Terminal};
 
