@@ -1,275 +1,226 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One case: its conditions, its memory, its steps, and the proof that it left nothing behind.
+//! One case after the other: its conditions, its memory, its steps, the proof that it left nothing behind, and its verdict.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
+use std::{sync::Arc, time::Instant};
 
 use minijinja::Value;
 
 use super::{
-    call::{Kept, Prepared},
-    device::{self, Changed},
-    devices::{Devices, Opened, cannot_open, no_functions},
+    context::{Context, Frame},
+    device::{Changed, DeviceState},
+    devices::{Devices, cannot_open, host_facts, no_functions, ranges},
     failure::{End, Problem},
     faults::Faults,
     fixture::{Fixtures, Open, Unclean},
     iova::IovaAllocator,
+    judge::{Judgement, Watch},
     last_step::Doing,
-    mappings::Mappings,
-    objects::Objects,
+    ledger::Ledger,
     observers::{Baseline, broken, unchecked},
+    procedure,
     regions::{Around, Held, Pool, no_bar},
     verb::sequence,
 };
 use crate::{
     backend::{self, Rules},
-    event::{DeviceUsed, Measured, Observation, Unchecked},
+    event::{CaseResult, DeviceUsed, Observation},
     host::facts,
-    language::{self, BackendOptions, Condition, Dynamic, LoadedPack, MOST_STEPS, Path, Scope, Size, Source, Target},
-    model::{BackendName, Bdf, Errno, Observed, code::Code},
-    plan::{self, Plan, Planned, PlannedStep},
-    uapi::{LockLimit, Trace, Tracer, system},
+    language::{self, Condition, Fixture, Path, Region, verb::Verb},
+    model::{BackendName, Observed, code::Code},
+    plan::{self, Plan, PlannedStep},
+    uapi::{Call, LockLimit, Tracer},
 };
 
-/// A case while it runs.
-pub struct Execution<'a> {
-    pub plan: &'a Plan,
-    pub planned: &'a Planned,
-    pub given: &'a [DeviceUsed],
-    /// Its devices.
-    pub devices: Arc<Devices>,
-    /// The number of the one that the step is on.
-    pub current: usize,
-    /// Those that it opened itself.
-    pub opened: Arc<Opened>,
-    /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
-    /// plays VFIO's container.
-    pub backend: BackendName,
-    /// What the scenario sets for it.
-    pub options: BackendOptions,
-    /// What its expressions know by now.
-    pub scope: Scope,
-    /// How many checks were made.
-    pub checks: u32,
-    /// How long steps took that ran at the same time.
-    pub measured: Vec<Measured>,
-    /// Checks that were asked for and not made.
-    pub unchecked: Vec<Unchecked>,
-    /// The calls that led to the problem, if there is one.
-    pub trace: Trace,
-    pub tracer: &'a Tracer,
-    /// How many steps it has run.
-    pub steps_run: u64,
-    /// What it holds of the device that the step is on.
-    pub device: device::Held,
-    /// What it holds of the others, by their numbers.
-    pub others: BTreeMap<usize, device::Held>,
-    /// The files that it opened.
-    pub files: BTreeMap<String, OwnedFd>,
-    /// What it made and moved on the open device's IOMMUFD.
-    pub objects: Objects,
-    /// The memory of procedures that it called.
-    pub kept: Kept,
-    /// These procedures.
-    pub procedures: Prepared<'a>,
-    /// What it has mapped on the open device.
-    pub mappings: Mappings,
-    /// What watched it, and what each saw.
-    pub observers: Vec<Observation>,
-    /// How it was before, once that can be told.
+/// Runs the cases of a plan, one at a time, and keeps between them what may be kept: an open device, and huge pages.
+pub struct Engine {
+    plan: Plan,
+    devices: Vec<DeviceUsed>,
+    tracer: Tracer,
+    // Before the pool in the order of drops: a device lets go of memory before it is unmapped.
+    fixtures: Fixtures,
+    pool: Pool,
+    faults: Faults,
+}
+
+impl Engine {
+    /// An engine for the plan, on devices that are bound to vfio-pci.
+    pub fn new(plan: Plan, devices: Vec<DeviceUsed>) -> Engine {
+        let tracer = Tracer::new();
+        let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
+        Engine { plan, devices, fixtures, pool, faults: Faults::new(), tracer }
+    }
+
+    /// From now on `live` hears of each call at once.
+    pub fn trace(&self, live: fn(&Call)) {
+        self.tracer.tell(live);
+    }
+
+    /// Runs one case; `say` hears of each step before it begins.
+    pub fn run(&mut self, case: u32, say: &mut dyn FnMut(Doing)) -> CaseResult {
+        let begin = Instant::now();
+        let Engine { plan, devices, tracer, fixtures, pool, faults } = self;
+        let planned = &plan.cases[case as usize];
+        let (written, path) = plan.case(planned);
+        let watch = Watch::begin(&planned.id.id().to_string());
+        tracer.take();
+        fixtures.before.clear();
+        pool.before.clear();
+        let mut context = Context::new(plan, planned, Arc::default(), tracer);
+        let end =
+            Bench { given: devices, fixtures, pool, faults, say, baseline: None }.run(&mut context, written, &path);
+        let Context { backend, scope, found, .. } = context;
+        let judgement = Judgement::judge((written, path), end, (&scope, found), watch, faults, tracer);
+        let Judgement { verdict, reason, problem, found, kernel_log, overruled, .. } = judgement;
+        if overruled {
+            fixtures.close();
+        }
+        let source = &plan.scenarios[planned.scenario].source;
+        let before =
+            if found.trace.lines.is_empty() { Vec::new() } else { [&*fixtures.before, &*pool.before].concat() };
+        CaseResult {
+            before,
+            // Of a skip or a known issue the reason is said rather than what came of it.
+            message: reason.or_else(|| problem.as_ref().map(|problem| problem.title.clone())),
+            detail: problem.as_ref().map(|problem| problem.render(source)),
+            carets: problem.as_ref().map(|problem| problem.carets(source)).unwrap_or_default(),
+            at: problem.as_ref().map(|problem| problem.place(source)),
+            trace: found.trace.lines,
+            failed_calls: found.trace.failed,
+            kernel_log,
+            unchecked: found.unchecked,
+            measured: found.measured,
+            checks: found.checks,
+            observers: found.observers,
+            true_backend: (backend != planned.backend).then(|| backend.to_string()),
+            ..CaseResult::new(case, verdict, begin.elapsed())
+        }
+    }
+}
+
+/// What a case runs on.
+struct Bench<'e> {
+    given: &'e [DeviceUsed],
+    fixtures: &'e mut Fixtures,
+    pool: &'e mut Pool,
+    faults: &'e mut Faults,
+    say: &'e mut dyn FnMut(Doing),
+    /// How the process and the host were before the case, once that is known.
     baseline: Option<Baseline>,
-    /// What the kernel has logged of faults.
-    pub faults: Option<&'a mut Faults>,
 }
 
-/// Adds what expressions know of the host that has this device.
-pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
-    scope.set("page_size", Value::from(system::page_size()));
-    scope.set("kernel", Value::from(facts::kernel()));
-    scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
-}
-
-/// What steps run in.
-pub struct Frame<'f, 'a> {
-    /// The device, where it is open.
-    pub open: Option<&'f Open>,
-    /// The regions that the steps know.
-    pub held: &'f [Held],
-    /// The IOVAs that are not taken.
-    pub iovas: &'f IovaAllocator,
-    /// Where memory comes from, where the device is open.
-    pub pool: Option<&'f mut Pool>,
-    /// The pack of the procedure that the steps are of.
-    pub pack: Option<&'a LoadedPack>,
-    /// The file that the steps are written in.
-    pub source: &'f Source,
-}
-
-impl Frame<'_, '_> {
-    /// Where in the file something is written: `file:line`.
-    pub fn place(&self, at: &Path) -> String {
-        format!("{}:{}", self.source.name, self.source.locate(at, Target::Value).line)
-    }
-}
-
-/// What a call gave: the bytes that it reports, where it reports some.
-pub type Got = Result<Option<u64>, Errno>;
-
-impl<'a> Execution<'a> {
-    /// The case, about to run.
-    pub fn new(plan: &'a Plan, planned: &'a Planned, given: &'a [DeviceUsed], tracer: &'a Tracer) -> Execution<'a> {
-        let scope = planned.scope.clone();
-        Execution {
-            plan,
-            planned,
-            given,
-            devices: Arc::new(Devices::none()),
-            current: 0,
-            opened: Arc::default(),
-            backend: planned.backend,
-            options: planned.options,
-            scope,
-            checks: 0,
-            measured: Vec::new(),
-            unchecked: Vec::new(),
-            trace: Trace::default(),
-            tracer,
-            steps_run: 0,
-            device: device::Held::default(),
-            others: BTreeMap::new(),
-            files: BTreeMap::new(),
-            objects: Objects::default(),
-            kept: Kept::new(),
-            procedures: Prepared::new(),
-            mappings: Mappings::default(),
-            observers: Vec::new(),
-            baseline: None,
-            faults: None,
-        }
-    }
-
-    /// Runs it. The device is closed after a case that did not pass, so that the next one gets a new one.
-    pub fn run(&mut self, fixtures: &mut Fixtures, pool: &mut Pool, step: &mut dyn FnMut(Doing)) -> Result<(), End> {
-        let (case, path) = self.plan.case(self.planned);
-        let fresh = self.planned.fixture == language::Fixture::Fresh;
-        let has_functions = self.planned.functions() > 0;
+impl Bench<'_> {
+    /// Runs a case. The device is closed after one that did not pass, so that the next one gets a new one.
+    fn run(mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
+        let (planned, name) = (context.planned, &context.planned.id.name);
+        let has_functions = planned.functions() > 0;
         if has_functions {
-            fixtures.close();
-            step(format!("making virtual functions for {}", self.planned.id.name).into());
+            self.fixtures.close();
+            (self.say)(format!("making virtual functions for {name}").into());
         }
-        self.devices = Arc::new(Devices::of(self.planned, self.given, fixtures, &path)?);
-        let end = match self.planned.fixture {
-            language::Fixture::None => {
-                fixtures.close();
-                self.baseline = Some(Baseline::take(&pool.kept()));
-                self.alone(case, &path, pool, step)
-            }
-            language::Fixture::Shared | language::Fixture::Fresh => self.in_fixture(case, &path, fixtures, pool, step),
+        context.devices = Arc::new(Devices::of(planned, self.given, self.fixtures, path)?);
+        let mut end = match planned.fixture {
+            Fixture::None => self.alone(context, case, path),
+            Fixture::Shared | Fixture::Fresh => self.in_fixture(context, case, path),
         };
-        if self.trace.lines.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
-            self.trace = self.tracer.take();
+        if context.found.trace.lines.is_empty() && matches!(end, Err(End::Failed(_) | End::Error(_))) {
+            context.found.trace = context.tracer.take();
         }
-        self.files.clear();
+        context.files.clear();
         // Taken and dropped here: a device is closed only once nothing of it is mapped.
-        let mut changed = std::mem::take(&mut self.device).changed > Changed::No;
-        changed |= std::mem::take(&mut self.others).into_values().any(|held| held.changed > Changed::No);
-        self.opened.clear();
-        let mut end = self.observe(end, &path, fixtures, pool);
+        let mut changed = std::mem::take(&mut context.device).changed > Changed::No;
+        changed |= std::mem::take(&mut context.others).into_values().any(|state| state.changed > Changed::No);
+        context.opened.clear();
+        let left = self.observe(context, path);
+        // What went wrong first is reported.
+        if matches!(end, Ok(()) | Err(End::Skipped(_))) && left.is_err() {
+            end = left;
+            if context.found.trace.lines.is_empty() {
+                context.found.trace = context.tracer.take();
+            }
+        }
         let went_wrong = !matches!(end, Ok(()) | Err(End::Skipped(_)));
-        if fresh || changed || has_functions || went_wrong {
-            fixtures.close();
+        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong {
+            self.fixtures.close();
         }
         if has_functions && went_wrong {
-            step(format!("removing the virtual functions of {}", self.planned.id.name).into());
-            let gone = fixtures.remove_functions();
-            end = end.and(gone.map_err(|error| no_functions(&error, &path)));
+            (self.say)(format!("removing the virtual functions of {name}").into());
+            let gone = self.fixtures.remove_functions();
+            end = end.and(gone.map_err(|error| no_functions(&error, path)));
         }
         end
     }
 
-    /// Holds the process and the host against how they were before. The first thing that went wrong is what is told.
-    fn observe(&mut self, end: Result<(), End>, path: &Path, fixtures: &mut Fixtures, pool: &Pool) -> Result<(), End> {
-        let Some(baseline) = self.baseline.take() else { return end };
-        let (seen, now) = baseline.compare(&pool.kept());
-        self.observers.extend(seen);
-        fixtures.after = Some(now);
-        let first = self.observers.iter().find(|seen| seen.state == Observed::Broken);
-        match (first, &end) {
-            (Some(Observation { observer, detail, .. }), Ok(()) | Err(End::Skipped(_))) => {
-                let title = detail.clone().unwrap_or_default();
-                let problem = Problem::new(Code::Observer, path.join("name"), title);
-                if self.trace.lines.is_empty() {
-                    self.trace = self.tracer.take();
-                }
-                Err(End::Failed(problem.label(format!("`{observer}` has to be after this case as it was before"))))
-            }
-            _ => end,
-        }
+    /// Compares the process and the host with how they were before.
+    fn observe(&mut self, context: &mut Context, path: &Path) -> Result<(), End> {
+        let Some(baseline) = self.baseline.take() else { return Ok(()) };
+        let (seen, now) = baseline.compare(&self.pool.kept());
+        context.found.observers.extend(seen);
+        self.fixtures.after = Some(now);
+        let broken = context.found.observers.iter().find(|seen| seen.state == Observed::Broken);
+        broken.map_or(Ok(()), |Observation { observer, detail, .. }| {
+            let problem = Problem::new(Code::Observer, path.join("name"), detail.clone().unwrap_or_default());
+            Err(End::Failed(problem.label(format!("`{observer}` has to be after this case as it was before"))))
+        })
     }
 
-    fn in_fixture(
-        &mut self,
-        case: &language::Case,
-        path: &Path,
-        fixtures: &mut Fixtures,
-        pool: &mut Pool,
-        step: &mut dyn FnMut(Doing),
-    ) -> Result<(), End> {
-        let name = path.join("name");
-        let fresh = self.planned.fixture == language::Fixture::Fresh;
+    fn in_fixture(&mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
+        let Bench { fixtures, pool, faults, say, baseline, .. } = self;
+        let (planned, name) = (context.planned, path.join("name"));
         // What is known of the kernel may spare it the opening, which may be just what that kernel cannot do. Where another backend may
         // answer, only the opening shows which.
-        if Rules::of(self.backend).played_by.is_none() {
-            self.scope.set("kernel", Value::from(facts::kernel()));
-            self.requirements(case, path, Known::Already)?;
+        if Rules::of(context.backend).played_by.is_none() {
+            context.scope.set("kernel", Value::from(facts::kernel()));
+            requirements(context, case, path, Known::Already)?;
         }
-        step(format!("opening the device for {}", self.planned.id.name).into());
-        let members = self.devices.members();
-        let open = fixtures.get(&members, self.planned.backend, fresh);
+        say(format!("opening the device for {}", planned.id.name).into());
+        let members = context.devices.members();
+        let open = fixtures.get(&members, planned.backend, planned.fixture == Fixture::Fresh);
         let (open, before) = open.map_err(|error| cannot_open(error, name.clone()))?;
-        self.becomes(open.session.true_name(), case)?;
-        self.baseline = Some(before.unwrap_or_else(|| Baseline::take(&pool.kept())));
-        self.learn(Some(open));
-        let (regions, steps) = plan::planned(case, path, self.backend);
+        becomes(context, open.session.true_name(), case)?;
+        *baseline = Some(before.unwrap_or_else(|| Baseline::take(&pool.kept())));
+        learn(context, case, Some(open));
+        context.iovas = IovaAllocator::new(open.iova_ranges.clone());
+        let (regions, steps) = plan::planned(case, path, context.backend);
         let needs_bar = regions
             .iter()
             .any(|(_, region, _)| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_))));
         if needs_bar && open.largest_bar.is_none() {
             return Err(no_bar());
         }
-        self.requirements(case, path, Known::All)?;
-        self.can_call(&steps)?;
-        if case.kernel_log.expect.is_some()
-            && let Some(faults) = &mut self.faults
-        {
-            faults.wait((self.planned.scenario, self.planned.case, self.planned.device), step);
+        requirements(context, case, path, Known::All)?;
+        can_call(context, &steps)?;
+        if case.kernel_log.expect.is_some() {
+            faults.wait((planned.scenario, planned.case, planned.device), say);
         }
-
         let mut held = Vec::new();
-        let end = self
-            .regions_and_steps(&regions, &steps, Some(open), pool, &mut held, step)
-            .and_then(|()| self.look_at_leaves(open, &name, true));
-        held.extend(std::mem::take(&mut self.kept).into_values());
+        let end = run_steps(context, case, path, (&regions, &steps), Some(open), pool, &mut held, say)
+            .and_then(|()| context.leaves.compare(&context.ledger, open, &name, true, context.tracer));
+        held.extend(std::mem::take(&mut context.procedures.memory).into_values());
         if end.is_err() {
-            self.trace = self.tracer.take();
+            context.found.trace = context.tracer.take();
         }
-        if end.is_ok() && self.device.restore(open) {
-            self.device.changed = Changed::No;
+        if end.is_ok() && context.device.restore(open) {
+            context.device.changed = Changed::No;
         }
-        // Proved after every case that ran, whatever it gave: the first thing that went wrong is what is told.
-        step(format!("unmapping what is left of {}", self.planned.id.name).into());
-        let clean = self.take_back(open);
+        // Proved after every case that ran, whatever came of it: what went wrong first is reported.
+        say(format!("unmapping what is left of {}", planned.id.name).into());
+        let clean = std::mem::take(&mut context.objects).take_back(open, context.tracer);
+        let leaves = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
+        let observers = &mut context.found.observers;
         match &clean {
             Ok(seen) => {
-                self.observers.extend(seen.iter().cloned());
+                observers.extend(seen.iter().cloned().chain([leaves]));
                 pool.put_back(held);
             }
-            // A skip tells nothing of it; the next case is not to find it, and not to get memory that a device may still reach.
-            Err(_) => self.device.changed = Changed::More,
-        }
-        self.tell_leaves(open);
-        if let Err(Unclean::Left(observer, what)) = &clean {
-            self.observers.retain(|seen| seen.observer != *observer);
-            self.observers.push(broken(observer, what.clone()));
+            // A skip says nothing about it. The next case must not find it, nor get memory that a device may still reach.
+            Err(unclean) => {
+                context.device.changed = Changed::More;
+                observers.push(leaves);
+                let (Unclean::Left(name, what) | Unclean::Unknown(name, what)) = unclean;
+                observers.retain(|seen| seen.observer != *name);
+                let seen = if matches!(unclean, Unclean::Left(..)) { broken } else { unchecked };
+                observers.push(seen(name, what.clone()));
+            }
         }
         end?;
         clean.map(drop).map_err(|unclean| match unclean {
@@ -278,178 +229,117 @@ impl<'a> Execution<'a> {
                     .label("after this case")
                     .help("everything was unmapped after its last step, and should have been gone"),
             ),
-            Unclean::Unknown(observer, why) => {
-                self.observers.push(unchecked(observer, why.clone()));
+            Unclean::Unknown(_, why) => {
                 let title = format!("failed to look whether the case left something behind: {why}");
                 End::Error(Problem::new(Code::Observer, name, title).label("after this case"))
             }
         })
     }
 
-    /// A case that opens the device by itself.
-    fn alone(
-        &mut self,
-        case: &language::Case,
-        path: &Path,
-        pool: &mut Pool,
-        step: &mut dyn FnMut(Doing),
-    ) -> Result<(), End> {
-        if let Some(truth) = backend::disguised(self.planned.backend, self.tracer) {
-            self.becomes(truth, case)?;
+    /// Runs a case that opens the device by itself.
+    fn alone(&mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
+        self.fixtures.close();
+        self.baseline = Some(Baseline::take(&self.pool.kept()));
+        if let Some(truth) = backend::disguised(context.planned.backend, context.tracer) {
+            becomes(context, truth, case)?;
         }
-        self.learn(None);
-        self.requirements(case, path, Known::All)?;
-        let (regions, steps) = plan::planned(case, path, self.backend);
+        learn(context, case, None);
+        requirements(context, case, path, Known::All)?;
+        let (regions, steps) = plan::planned(case, path, context.backend);
         let mut held = Vec::new();
-        let end = self.regions_and_steps(&regions, &steps, None, pool, &mut held, step);
+        let end = run_steps(context, case, path, (&regions, &steps), None, self.pool, &mut held, self.say);
         if end.is_err() {
-            self.trace = self.tracer.take();
+            context.found.trace = context.tracer.take();
         }
-        held.extend(std::mem::take(&mut self.kept).into_values());
+        held.extend(std::mem::take(&mut context.procedures.memory).into_values());
         // Before the memory: what a device may reach of it is given back by closing.
-        self.files.clear();
-        self.device.let_go();
-        self.others.values_mut().for_each(device::Held::let_go);
-        self.opened.clear();
-        pool.put_back(held);
+        context.files.clear();
+        context.device.let_go();
+        context.others.values_mut().for_each(DeviceState::let_go);
+        context.opened.clear();
+        self.pool.put_back(held);
         end
     }
+}
 
-    fn regions_and_steps(
-        &mut self,
-        regions: &[(String, language::Region, Path)],
-        steps: &[PlannedStep],
-        open: Option<&Open>,
-        pool: &mut Pool,
-        held: &mut Vec<Held>,
-        step: &mut dyn FnMut(Doing),
-    ) -> Result<(), End> {
-        for (name, region, at) in regions {
-            let device = open.map(|open| open.session.device());
-            let largest = open.and_then(|open| open.largest_bar.as_ref());
-            let made = pool.make(name, region, at, &Around { scope: &self.scope, device, largest, held })?;
-            self.scope.set(name, made.facts());
-            held.push(made);
+/// Makes the regions of a case, and carries out its steps.
+#[allow(clippy::too_many_arguments)]
+fn run_steps(
+    context: &mut Context,
+    case: &language::Case,
+    path: &Path,
+    (regions, steps): (&[(String, Region, Path)], &[PlannedStep]),
+    open: Option<&Open>,
+    pool: &mut Pool,
+    held: &mut Vec<Held>,
+    say: &mut dyn FnMut(Doing),
+) -> Result<(), End> {
+    for (name, region, at) in regions {
+        let made = pool.make(name, region, at, &Around { scope: &context.scope, open, held })?;
+        context.scope.set(name, made.facts());
+        held.push(made);
+    }
+    let at = path.join("limits").join("memlock");
+    // Held to until the last step is done.
+    let _limit = match &case.limits.memlock {
+        None => None,
+        Some(bytes) => Some(LockLimit::set(context.size(bytes, &at)?, context.tracer).map_err(|errno| {
+            End::Error(Problem::new(Code::Limit, at, format!("failed to limit the memory to lock: {errno}")))
+        })?),
+    };
+    let source = &context.plan.scenarios[context.planned.scenario].source;
+    sequence(context, steps, &mut Frame { open, held, pool: Some(pool), pack: None, source }, say)
+}
+
+/// The reason to skip a case that calls what no pack has for its device.
+fn can_call(context: &Context, steps: &[PlannedStep]) -> Result<(), End> {
+    steps.iter().try_for_each(|step| {
+        if let Verb::Call(call) = &step.step.verb {
+            let number = step.step.device.as_ref().map_or(0, |name| context.devices.number(&name.0));
+            let device = context.devices.kind(number);
+            procedure::find(context.plan, context.planned, &call.procedure, None, device, &step.at)?;
         }
-        self.steps(steps, open, held, Some(pool), step)
-    }
+        can_call(context, &step.steps)
+    })
+}
 
-    fn steps(
-        &mut self,
-        steps: &[PlannedStep],
-        open: Option<&Open>,
-        held: &[Held],
-        pool: Option<&mut Pool>,
-        step: &mut dyn FnMut(Doing),
-    ) -> Result<(), End> {
-        let iovas = IovaAllocator::new(open.map(|open| open.iova_ranges.clone()).unwrap_or_default());
-        let source = &self.plan.scenarios[self.planned.scenario].source;
-        let mut frame = Frame { open, held, iovas: &iovas, pool, pack: None, source };
-        let (case, path) = self.plan.case(self.planned);
-        let at = path.join("limits").join("memlock");
-        // Held to until the last step is done.
-        let _limit = match self.optional(&case.limits.memlock, &at)? {
-            None => None,
-            Some(bytes) => Some(LockLimit::set(bytes, self.tracer).map_err(|errno| {
-                End::Error(Problem::new(Code::Limit, at, format!("failed to limit the memory to lock: {errno}")))
-            })?),
-        };
-        sequence(self, steps, &mut frame, step)
+/// Takes the backend that answers for the one that was asked for. Skips a case that is not for it.
+fn becomes(context: &mut Context, truth: BackendName, case: &language::Case) -> Result<(), End> {
+    if truth == context.backend {
+        return Ok(());
     }
+    let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
+    let options = scenario.backends.0.iter().find(|(name, _)| *name == truth).map(|(_, options)| *options);
+    let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(truth)));
+    let Some(options) = options.filter(|_| meant) else {
+        return Err(End::Skipped(format!(
+            "IOMMUFD plays /dev/vfio/vfio on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {truth}, which the case is not \
+             for"
+        )));
+    };
+    (context.backend, context.options, context.ledger) = (truth, options, Ledger::new(truth));
+    let (line, values) = (&context.plan.command_line, &context.planned.combination);
+    if let Ok(scope) = language::static_scope(scenario, case, line, truth, values) {
+        context.scope = scope;
+    }
+    Ok(())
+}
 
-    /// Takes the backend that answers for the one that was asked for; where the case says nothing of it, it cannot apply here.
-    fn becomes(&mut self, truth: BackendName, case: &language::Case) -> Result<(), End> {
-        if truth == self.backend {
-            return Ok(());
-        }
-        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
-        let options = scenario.backends.0.iter().find(|(name, _)| *name == truth).map(|(_, options)| *options);
-        let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(truth)));
-        let Some(options) = options.filter(|_| meant) else {
-            return Err(End::Skipped(format!(
-                "IOMMUFD plays /dev/vfio/vfio on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {truth}, which the \
-                 case is not for"
-            )));
-        };
-        (self.backend, self.options) = (truth, options);
-        let (line, values) = (&self.plan.command_line, &self.planned.combination);
-        if let Ok(scope) = language::static_scope(scenario, case, line, truth, values) {
-            self.scope = scope;
-        }
-        Ok(())
+/// What expressions know once the device is open; of one that is not, what the kernel says without.
+fn learn(context: &mut Context, case: &language::Case, open: Option<&Open>) {
+    for (name, facts) in context.devices.all_facts(case, open) {
+        context.scope.set(&name, facts);
     }
-
-    /// Counts a step: a case comes to an end, whatever its expressions say.
-    pub fn count_step(&mut self, at: &Path) -> Result<(), End> {
-        self.steps_run += 1;
-        match self.steps_run > MOST_STEPS {
-            true => {
-                let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
-                Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)))
-            }
-            false => Ok(()),
-        }
+    if let Some(open) = open {
+        let bar = open.largest_bar.as_ref();
+        let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
+        context.scope.set("bar", Value::from(bar));
+        context.scope.set("iova_ranges", ranges(&open.iova_ranges));
     }
-
-    /// Has steps be on the device of this number; gives the number of the one that they were on.
-    pub fn turn_to(&mut self, number: usize) -> usize {
-        let before = std::mem::replace(&mut self.current, number);
-        if before != number {
-            let held = self.others.remove(&number).unwrap_or_default();
-            self.others.insert(before, std::mem::replace(&mut self.device, held));
-        }
-        before
-    }
-
-    /// What expressions know once the device is open; of one that is not, what the kernel says without.
-    fn learn(&mut self, open: Option<&Open>) {
-        let (case, _) = self.plan.case(self.planned);
-        for (name, facts) in self.devices.all_facts(case, open) {
-            self.scope.set(&name, facts);
-        }
-        if let Some(open) = open {
-            let bar = open.largest_bar.as_ref();
-            let bar = bar.map(|bar| Value::from_pairs([("index", u64::from(bar.index)), ("size", bar.size)]));
-            self.scope.set("bar", Value::from(bar));
-            self.scope.set("iova_ranges", ranges(&open.iova_ranges));
-        }
-        host_facts(&mut self.scope, self.devices.bdf(0));
-        // The variables that needed these.
-        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
-        let (case, _) = self.plan.case(self.planned);
-        language::late_variables(&mut self.scope, scenario, case);
-    }
-
-    fn requirements(&mut self, case: &language::Case, path: &Path, known: Known) -> Result<(), End> {
-        let scenario = &self.plan.scenarios[self.planned.scenario].scenario;
-        let of_scenario =
-            scenario.requires.iter().enumerate().map(|(index, r)| (Path::root().join("requires").join(index), r));
-        let of_case = case.requires.iter().enumerate().map(|(index, r)| (path.join("requires").join(index), r));
-        for (at, requirement) in of_scenario.chain(of_case) {
-            let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
-            let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
-            let names = that.undeclared().unwrap_or_default();
-            if known == Known::Already && names.iter().any(|name| self.scope.get(&name.name).is_none()) {
-                continue;
-            }
-            if !that.resolve(&self.scope).map_err(|error| wrong("that", error))? {
-                let because = because.render(&self.scope).map_err(|error| wrong("because", error))?;
-                return Err(End::Skipped(because));
-            }
-        }
-        Ok(())
-    }
-
-    pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
-        value
-            .resolve(&self.scope)
-            .map(|size| size.0)
-            .map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
-    }
-
-    pub fn optional(&self, value: &Option<Dynamic<Size>>, at: &Path) -> Result<Option<u64>, End> {
-        value.as_ref().map(|value| self.size(value, at)).transpose()
-    }
+    host_facts(&mut context.scope, context.devices.bdf(0));
+    // The variables that needed these.
+    let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
+    language::late_variables(&mut context.scope, scenario, case);
 }
 
 /// Which conditions are looked at.
@@ -457,11 +347,25 @@ impl<'a> Execution<'a> {
 enum Known {
     /// Those on what is known by now.
     Already,
-    /// Each of them.
     All,
 }
 
-/// Ranges of IOVAs, as expressions know them.
-pub fn ranges(ranges: &[crate::backend::IovaRange]) -> Value {
-    ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
+fn requirements(context: &Context, case: &language::Case, path: &Path, known: Known) -> Result<(), End> {
+    let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
+    let at = |path: &Path, index: usize| path.join("requires").join(index);
+    let of_scenario = scenario.requires.iter().enumerate().map(|(index, r)| (at(&Path::root(), index), r));
+    let of_case = case.requires.iter().enumerate().map(|(index, r)| (at(path, index), r));
+    for (at, requirement) in of_scenario.chain(of_case) {
+        let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
+        let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
+        let names = that.undeclared().unwrap_or_default();
+        if known == Known::Already && names.iter().any(|name| context.scope.get(&name.name).is_none()) {
+            continue;
+        }
+        if !that.resolve(&context.scope).map_err(|error| wrong("that", error))? {
+            let because = because.render(&context.scope).map_err(|error| wrong("because", error))?;
+            return Err(End::Skipped(because));
+        }
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ use crate::{
 
 /// What a case holds of its device while it runs.
 #[derive(Clone, Default)]
-pub struct Held {
+pub struct DeviceState {
     /// BARs that registers were accessed in.
     bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
@@ -65,7 +65,7 @@ impl Changed {
     }
 }
 
-impl Held {
+impl DeviceState {
     /// Lets go of what it holds, for the device to be closed.
     pub fn let_go(&mut self) {
         self.bars.clear();
@@ -73,7 +73,7 @@ impl Held {
     }
 
     /// Takes over what a thread holds.
-    pub fn take_over(&mut self, other: Held) {
+    pub fn take_over(&mut self, other: DeviceState) {
         self.bars.extend(other.bars);
         self.events.extend(other.events);
         self.interrupts.extend(other.interrupts);
@@ -85,8 +85,10 @@ impl Held {
 
     /// A step is about to change this.
     pub fn changes(&mut self, what: Changed, open: &Open) {
-        // To be read before the first change.
-        open.config_space();
+        if what < Changed::More {
+            // To be read before the first change.
+            open.config_space();
+        }
         self.changed = self.changed.max(what);
     }
 

@@ -9,24 +9,24 @@ use std::{
 use minijinja::Value;
 
 use super::{
-    case::Execution,
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Member, Open},
 };
 use crate::{
-    backend::{OpenError, Space},
+    backend::{IovaRange, OpenError, Space},
     event::DeviceUsed,
-    host::{self, sriov::SriovError},
-    language::{self, Path},
+    host::{self, facts, sriov::SriovError},
+    language::{self, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
-    uapi::{Tracer, VfToken},
+    uapi::{Tracer, VfToken, system},
 };
 
 /// What a fixture opens an SR-IOV device and its virtual functions with: any token will do that is the same for all.
 const TOKEN: &str = "6d1f2c1e-6a3b-4d59-9c57-2f0a6be21d4b";
 
-/// The devices of a case while it runs.
+/// The devices of a case while it runs; none before.
+#[derive(Default)]
 pub struct Devices {
     /// Its own one, `device`, is the first.
     all: Vec<Device>,
@@ -46,11 +46,6 @@ struct Device {
 }
 
 impl Devices {
-    /// Before the case has any.
-    pub fn none() -> Devices {
-        Devices { all: Vec::new(), functions: Vec::new() }
-    }
-
     /// The devices that a case runs on, of those that were given; `fixtures` makes its virtual functions.
     pub fn of(planned: &Planned, given: &[DeviceUsed], fixtures: &mut Fixtures, at: &Path) -> Result<Devices, End> {
         let device = |name: &str, used: &DeviceUsed| {
@@ -218,12 +213,16 @@ impl Opened {
     }
 }
 
-impl Execution<'_> {
-    /// Makes the address space that devices are about to be opened in.
-    pub fn make_space(&mut self, at: &Path) -> Result<(), End> {
-        let made = self.opened.space(self.planned.backend, self.devices.bdf(self.current), self.tracer);
-        made.map(drop).map_err(|error| cannot_open(CannotOpen::Open(error), at.clone()))
-    }
+/// Ranges of IOVAs, as expressions know them.
+pub fn ranges(ranges: &[IovaRange]) -> Value {
+    ranges.iter().map(|range| Value::from_pairs([("start", range.start), ("last", range.last)])).collect()
+}
+
+/// Adds what expressions know of the host that has this device.
+pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
+    scope.set("page_size", Value::from(system::page_size()));
+    scope.set("kernel", Value::from(facts::kernel()));
+    scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
 }
 
 /// Why a device is not open, as a case's end.
@@ -235,9 +234,4 @@ pub fn cannot_open(error: CannotOpen, at: Path) -> End {
             End::Error(Problem::new(Code::Open, at, format!("failed to ask for {what}: {errno}")))
         }
     }
-}
-
-/// Why a step on a device that is not open does nothing.
-pub fn not_open(at: Path) -> End {
-    End::Error(Problem::new(Code::NotOpen, at, "the device is not open").label("expected a `device_open` of it before"))
 }

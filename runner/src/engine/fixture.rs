@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use super::observers::{Baseline, held};
 use crate::{
     backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
     event::Observation,
@@ -16,12 +17,8 @@ use crate::{
         Tracer, VfToken,
         hwpt::{self, HwInfo},
         irq,
+        system::page_size,
     },
-};
-
-use super::{
-    observers::{Baseline, held},
-    regions::largest_bar,
 };
 
 /// One case's devices are open at a time, on one backend.
@@ -242,4 +239,11 @@ impl Open {
         }
         Ok(())
     }
+}
+
+/// The largest BAR that can be mapped for reading and writing, as a DMA mapping with both needs it.
+fn largest_bar(bars: Vec<Bar>) -> Option<Bar> {
+    bars.into_iter()
+        .filter(|bar| bar.mappable() && bar.readable() && bar.writable() && bar.size >= page_size())
+        .max_by_key(|bar| (bar.size, std::cmp::Reverse(bar.index)))
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    case::Execution,
-    fixture::{Open, Unclean},
+use super::fixture::{Open, Unclean};
+use crate::{
+    event::Observation,
+    model::Errno,
+    uapi::{Tracer, iommufd},
 };
-use crate::{event::Observation, model::Errno, uapi::iommufd};
 
 /// What a case made and moved on the open device's IOMMUFD, for it to be taken back.
 #[derive(Default)]
@@ -34,12 +35,10 @@ impl Objects {
         self.homeless |= object == own;
         object == own
     }
-}
 
-impl Execution<'_> {
     /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
-    pub fn take_back(&mut self, open: &Open) -> Result<Vec<Observation>, Unclean> {
-        let Objects { mut made, moved, homeless } = std::mem::take(&mut self.objects);
+    pub fn take_back(self, open: &Open, tracer: &Tracer) -> Result<Vec<Observation>, Unclean> {
+        let Objects { mut made, moved, homeless } = self;
         let Some(own) = open.session.ioas() else { return open.clean() };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         for number in moved {
@@ -51,7 +50,7 @@ impl Execution<'_> {
         }
         // What was made last may use what was made first.
         while let Some(id) = made.pop() {
-            match iommufd::destroy(own.fd(), id, self.tracer) {
+            match iommufd::destroy(own.fd(), id, tracer) {
                 Ok(()) | Err(Errno(libc::ENOENT)) => {}
                 Err(errno) => return Err(failed(format!("destroy object {id}, which nothing uses any more"), errno)),
             }

@@ -10,15 +10,16 @@ use std::{
 
 use minijinja::Value;
 
+use super::{
+    failure::{End, Problem},
+    fixture::Open,
+};
 use crate::{
-    backend::{Device, Region as Bar},
     host::facts,
     language::{Bar as WhichBar, Dynamic, Memory, Path, Protection, Region, Scope, Size},
     model::{Errno, code::Code},
     uapi::{self, Anonymous, Mapping, Placement, Prot, Tracer, system::page_size},
 };
-
-use super::failure::{End, Problem};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -184,9 +185,7 @@ pub struct Around<'a> {
     /// What is known to its expressions.
     pub scope: &'a Scope,
     /// The device, if it is open.
-    pub device: Option<&'a Device>,
-    /// Its largest BAR that can be mapped.
-    pub largest: Option<&'a Bar>,
+    pub open: Option<&'a Open>,
     /// The regions above.
     pub held: &'a [Held],
 }
@@ -272,10 +271,11 @@ impl Wish<'_> {
 
 /// A part of a BAR, and as a dma-buf if it is to be one.
 fn bar(wish: &Wish, region: &Region, around: &Around) -> Result<(Mapping, Option<OwnedFd>), End> {
-    let device = around.device.ok_or_else(no_bar)?;
+    let open = around.open.ok_or_else(no_bar)?;
+    let device = open.session.device();
     let found;
     let bar = match region.bar.unwrap_or(WhichBar::Largest) {
-        WhichBar::Largest => around.largest.ok_or_else(no_bar)?,
+        WhichBar::Largest => open.largest_bar.as_ref().ok_or_else(no_bar)?,
         WhichBar::Index(index) => {
             found = device.region(index.into()).map_err(|errno| wish.failed("ask for the BAR", errno))?;
             if found.size == 0 || !found.mappable() {
@@ -300,13 +300,6 @@ fn bar(wish: &Wish, region: &Region, around: &Around) -> Result<(Mapping, Option
         ))),
         Err(errno) => Err(wish.failed("make a dma-buf of the BAR", errno)),
     }
-}
-
-/// The largest BAR that can be mapped for reading and writing, as a DMA mapping with both needs it.
-pub fn largest_bar(bars: Vec<Bar>) -> Option<Bar> {
-    bars.into_iter()
-        .filter(|bar| bar.mappable() && bar.readable() && bar.writable() && bar.size >= page_size())
-        .max_by_key(|bar| (bar.size, std::cmp::Reverse(bar.index)))
 }
 
 /// Why a case without a BAR to map is skipped.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    case::host_facts,
+    devices::host_facts,
     failure::Problem,
     known_issue::{self, Judged},
     log,
@@ -101,7 +101,11 @@ pub fn run(
         remove_functions(&without_functions);
     }
     let interrupted = interrupt.load(Ordering::Relaxed);
-    sink(Event::RunFinished(RunFinished { millis: begin.elapsed().as_millis() as u64, interrupted, stopped }))?;
+    sink(Event::RunFinished(RunFinished {
+        millis: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        interrupted,
+        stopped,
+    }))?;
     Ok(left)
 }
 
@@ -242,7 +246,7 @@ fn late(planned: &Planned, timed_out: TimedOut, elapsed: Duration) -> CaseResult
     let told = told.map_or_else(|| CaseResult::new(planned.id.case, verdict, elapsed), |told| *told);
     CaseResult {
         verdict,
-        micros: elapsed.as_micros() as u64,
+        micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         message: Some(message),
         detail: stuck,
         carets: Vec::new(),

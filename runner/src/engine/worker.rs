@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Engine,
+    case::Engine,
     last_step::{Doing, LastStep},
 };
 use crate::{event::CaseResult, plan::Setup, uapi::signal};

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::Attach};
+use super::prelude::*;
 
 impl Act for Attach {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Attach { to } = self;
-        let own = step.own()?;
-        let to = step.object("to", to)?.unwrap_or(own.id());
+        let (_, to) = step.ioas("to", to)?;
         step.moved();
-        let got = step.open()?.session.device().attach(to);
-        step.gave(got, |id| Value::from_pairs([("id", id)]))
+        step.gave_id(step.vfio()?.attach(to))
     }
 }

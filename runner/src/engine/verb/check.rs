@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::collections::BTreeSet;
 
-use super::{Act, Running};
+use super::prelude::*;
 use crate::{
-    engine::{
-        checks::readable,
-        failure::{End, Problem},
-    },
-    language::{Dynamic, undeclared, verb::Check},
-    model::code::Code,
+    engine::words::readable,
+    language::{Dynamic, undeclared},
 };
 
 impl Act for Check {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Check(expression) = self;
-        let (scope, at) = (&step.case.scope, step.verb_at());
-        step.case.checks += 1;
+        step.case.found.checks += 1;
+        let (scope, at) = (&step.case.scope, step.at(""));
         let truth = expression.resolve(scope);
         if truth.map_err(|error| End::Error(Problem::expression(at.clone(), &error)))? {
             return Ok(());

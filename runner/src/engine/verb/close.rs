@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::Close, uapi};
+use super::prelude::*;
 
 impl Act for Close {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Close { file } = self;
         let closed = step.case.files.remove(&file.0).ok_or_else(|| step.no_file("file", file))?;
-        uapi::close(closed, step.case.tracer);
+        crate::uapi::close(closed, step.case.tracer);
         step.compare(Ok(None))
     }
 }

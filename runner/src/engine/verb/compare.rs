@@ -2,16 +2,11 @@
 use std::sync::atomic::{Ordering, fence};
 
 use super::{
-    Act, Running,
-    content::{CHUNK, Content, Part, chunks},
-};
-use crate::{
-    engine::failure::{End, Problem},
-    language::verb::Compare,
-    model::code::Code,
+    content::{Content, Part, chunks},
+    prelude::*,
 };
 
-/// How many bytes of a difference are shown.
+/// The number of bytes of a difference that a message shows.
 const SHOWN: usize = 8;
 
 impl Act for Compare {
@@ -25,22 +20,20 @@ impl Act for Compare {
             }
             None => step.content(pattern, value)?,
         };
-        step.case.checks += 1;
+        step.case.found.checks += 1;
         fence(Ordering::SeqCst); // after whatever told that a device is done with it
-        let length = CHUNK.min(part.size) as usize;
-        let (mut got, mut expected) = (vec![0; length], vec![0; length]);
         let unreadable = |errno, name| {
             let title = format!("failed to read from region `{name}`: {errno}");
-            End::Error(
-                Problem::new(Code::Refused, step.verb_at(), title).label("expected memory that the CPU may read"),
-            )
+            step.error(Code::Refused, "", title, "expected memory that the CPU may read")
         };
+        let (mut got, mut expected) = (Vec::new(), Vec::new());
         for (done, length) in chunks(part.size) {
-            let (got, expected) = (&mut got[..length], &mut expected[..length]);
-            part.memory.read(part.offset + done, got).map_err(|errno| unreadable(errno, region))?;
+            got.resize(length, 0);
+            expected.resize(length, 0);
+            part.memory.read(part.offset + done, &mut got).map_err(|errno| unreadable(errno, region))?;
             let other = with.as_ref().unwrap_or(region);
-            content.read(done, expected).map_err(|errno| unreadable(errno, other))?;
-            let Some(first) = got.iter().zip(expected.iter()).position(|(got, expected)| got != expected) else {
+            content.read(done, &mut expected).map_err(|errno| unreadable(errno, other))?;
+            let Some(first) = got.iter().zip(&expected).position(|(got, expected)| got != expected) else {
                 continue;
             };
             let shown = |bytes: &[u8]| {
@@ -50,8 +43,8 @@ impl Act for Compare {
             let title = format!(
                 "region `{region}` differs at offset {:#x}: got {}, expected {}",
                 part.offset + done + first as u64,
-                shown(got),
-                shown(expected)
+                shown(&got),
+                shown(&expected)
             );
             let what = match (&content, with) {
                 (Content::Region(other), Some(with)) => {
@@ -60,7 +53,7 @@ impl Act for Compare {
                 (Content::Byte(byte), _) => format!("expected {byte:#04x} in every byte"),
                 _ => "expected the pattern".to_owned(),
             };
-            return Err(End::Failed(Problem::new(Code::Content, step.verb_at(), title).label(what)));
+            return Err(End::Failed(Problem::new(Code::Content, step.at(""), title).label(what)));
         }
         Ok(())
     }

@@ -6,16 +6,16 @@ use std::sync::atomic::{Ordering, fence};
 use super::running::Running;
 use crate::{
     engine::{
-        checks::amount,
         failure::{End, Problem},
+        words::amount,
     },
     language::{Dynamic, Name, Path, Size, Template, verb::Bits},
     model::{Errno, code::Code},
     uapi::Mapping,
 };
 
-/// How much memory is looked at in one go, in bytes.
-pub const CHUNK: u64 = 64 << 10;
+/// The bytes of memory that are looked at in one go.
+const CHUNK: usize = 64 << 10;
 
 /// Part of a region.
 pub struct Part<'h> {
@@ -58,22 +58,20 @@ impl<'f> Running<'_, 'f, '_> {
         size: &Option<Dynamic<Size>>,
     ) -> Result<Part<'f>, End> {
         let (offset, size) = (self.optional("offset", offset)?.unwrap_or(0), self.optional("size", size)?);
-        Part::new(region, &self.memory(region).mapping, offset, size, self.verb_at())
+        Part::new(region, &self.memory(region).mapping, offset, size, self.at(""))
     }
 
     /// The place of a number in a region.
     pub fn number_in(&self, region: &Name, offset: &Dynamic<Size>, bits: Bits) -> Result<Part<'f>, End> {
         let (offset, size) = (self.size("offset", offset)?, u64::from(bits.0) / 8);
-        Part::new(region, &self.memory(region).mapping, offset, Some(size), self.verb_at())
+        Part::new(region, &self.memory(region).mapping, offset, Some(size), self.at(""))
     }
 
     /// What a step says that the content is.
     pub fn content(&self, text: &Option<Template>, value: &Option<Dynamic<Size>>) -> Result<Content<'f>, End> {
         if let Some(byte) = self.optional("value", value)? {
             return u8::try_from(byte).map(Content::Byte).map_err(|_| {
-                let problem =
-                    Problem::new(Code::OutOfRange, self.at("value"), format!("{byte:#x} does not fit a byte"));
-                End::Error(problem.label("expected at most 0xff"))
+                self.out_of_range("value", format!("{byte:#x} does not fit a byte"), "expected at most 0xff")
             });
         }
         let text = text.as_ref().expect("the check wants a pattern or a value");
@@ -100,15 +98,17 @@ impl<'h> Part<'h> {
     /// Its at most eight bytes as a number.
     pub fn number(&self) -> Result<u64, Errno> {
         let mut bytes = [0; 8];
+        let length = usize::try_from(self.size).map_or(8, |size| size.min(8));
         fence(Ordering::SeqCst);
-        self.memory.read(self.offset, &mut bytes[..self.size as usize])?;
+        self.memory.read(self.offset, &mut bytes[..length])?;
         Ok(u64::from_le_bytes(bytes))
     }
 }
 
 /// Where each chunk of `size` bytes begins, and how long it is.
 pub fn chunks(size: u64) -> impl Iterator<Item = (u64, usize)> {
-    (0..size).step_by(CHUNK as usize).map(move |at| (at, CHUNK.min(size - at) as usize))
+    let length = move |at| usize::try_from(size - at).map_or(CHUNK, |rest| rest.min(CHUNK));
+    (0..size).step_by(CHUNK).map(move |at| (at, length(at)))
 }
 
 /// A number for a text: FNV-1a.
@@ -118,12 +118,11 @@ fn seed(text: &str) -> u64 {
 
 /// The bytes of a pattern from `at` on: eight by eight the numbers that splitmix64 gives from the seed on.
 fn pattern(seed: u64, at: u64, into: &mut [u8]) {
-    for (index, byte) in into.iter_mut().enumerate() {
-        let at = at + index as u64;
+    for (at, byte) in (at..).zip(into) {
         let mut mixed = seed.wrapping_add((at / 8 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        *byte = (mixed ^ (mixed >> 31)).to_le_bytes()[(at % 8) as usize];
+        *byte = ((mixed ^ (mixed >> 31)) >> (at % 8 * 8)).to_le_bytes()[0];
     }
 }
 
@@ -158,7 +157,7 @@ mod tests {
 
     #[test]
     fn chunks_cover_every_byte_once() {
-        for size in [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+        for size in [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5].map(|size| size as u64) {
             let mut next = 0;
             for (at, length) in chunks(size) {
                 assert_eq!(at, next);

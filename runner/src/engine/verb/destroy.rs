@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{device::Changed, failure::End},
-    language::verb::Destroy,
-    uapi::iommufd,
-};
+use super::prelude::*;
 
 impl Act for Destroy {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -12,8 +7,11 @@ impl Act for Destroy {
         let own = step.own()?;
         let object = step.id("object", object)?;
         let got = iommufd::destroy(own.fd(), object, step.case.tracer);
-        if got.is_ok() && step.case.objects.destroyed(object, own.id()) {
-            step.case.device.changed = Changed::More;
+        if got.is_ok() {
+            step.case.ledger.destroyed(object);
+            if step.case.objects.destroyed(object, own.id()) {
+                step.changes(Changed::More)?;
+            }
         }
         step.done(got)
     }

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{DeviceClose, NoArguments},
-};
+use super::prelude::*;
 
 impl Act for DeviceClose {
     fn act(&self, step: &mut Running) -> Result<(), End> {

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{DeviceInfo, NoArguments},
-};
+use super::prelude::*;
 
 impl Act for DeviceInfo {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let DeviceInfo(NoArguments {}) = self;
-        let got = step.open()?.session.device().info();
-        step.gave(got, |info| {
+        step.gave(step.vfio()?.info(), |info| {
             Value::from_pairs([
                 ("regions", Value::from(info.regions)),
                 ("irqs", Value::from(info.irqs)),

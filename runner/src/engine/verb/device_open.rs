@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::sync::Arc;
 
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::{
-        devices::{abilities, cannot_open},
-        failure::{End, Problem},
-        fixture::Open,
-    },
-    language::verb::DeviceOpen,
-    model::code::Code,
+use super::prelude::*;
+use crate::engine::{
+    devices::{abilities, cannot_open},
+    fixture,
 };
 
 impl Act for DeviceOpen {
@@ -21,8 +14,12 @@ impl Act for DeviceOpen {
         let (opened, current) = (step.case.opened.clone(), step.case.current);
         let bdf = step.case.devices.bdf(current);
         if opened.get(current).is_some() {
-            let problem = Problem::new(Code::Open, step.verb_at(), format!("{bdf} is open already"));
-            return Err(End::Error(problem.label("expected a `device_close` before")));
+            return Err(step.error(
+                Code::Open,
+                "",
+                format!("{bdf} is open already"),
+                "expected a `device_close` before",
+            ));
         }
         let space = opened.space(step.case.planned.backend, bdf, step.case.tracer);
         let session = match space.and_then(|space| space.open(bdf, token.as_ref())) {
@@ -33,11 +30,11 @@ impl Act for DeviceOpen {
                 step.save(Value::UNDEFINED);
                 return match error.errno() {
                     Some(errno) => step.compare(Err(errno)),
-                    None => Err(End::Error(Problem::new(Code::Open, step.verb_at(), error.to_string()))),
+                    None => Err(step.error(Code::Open, "", error.to_string(), "")),
                 };
             }
         };
-        let open = Open::new(session, step.case.tracer).map_err(|error| cannot_open(error, step.verb_at()))?;
+        let open = fixture::Open::new(session, step.case.tracer).map_err(|error| cannot_open(error, step.at("")))?;
         step.save(Value::from_pairs(abilities(&open)));
         opened.add(current, Arc::new(open));
         step.compare(Ok(None))

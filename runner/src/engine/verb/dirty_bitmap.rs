@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::failure::{End, Problem},
-    language::verb::DirtyBitmap,
-    model::code::Code,
-    uapi::dirty,
-};
+use super::prelude::*;
+use crate::uapi::dirty;
 
 /// The most pages whose bits become elements of a list.
 const MOST_PAGES: u64 = 1 << 20;
@@ -20,8 +13,7 @@ impl Act for DirtyBitmap {
         let pages = size / page.max(1);
         if pages > MOST_PAGES {
             let title = format!("a range of {pages} pages is too long for a list of them");
-            let problem = Problem::new(Code::OutOfRange, step.at("size"), title);
-            return Err(End::Error(problem.label(format!("expected at most {MOST_PAGES} pages"))));
+            return Err(step.out_of_range("size", title, format!("expected at most {MOST_PAGES} pages")));
         }
         let (hwpt, tracer) = (step.object("hwpt", hwpt)?, step.case.tracer);
         let got = match (step.open()?.session.container(), hwpt) {

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{device::Changed, failure::End},
-    language::verb::DirtyTracking,
-    uapi::dirty,
-};
+use super::prelude::*;
+use crate::uapi::dirty;
 
 impl Act for DirtyTracking {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -12,7 +8,7 @@ impl Act for DirtyTracking {
         let (hwpt, tracer) = (step.object("hwpt", hwpt)?, step.case.tracer);
         let got = match (step.open()?.session.container(), hwpt) {
             (Some(container), _) => {
-                step.case.device.changed = Changed::More;
+                step.changes(Changed::More)?;
                 dirty::type1_set_dirty_tracking(container.fd(), *enable, tracer)
             }
             (None, Some(hwpt)) => dirty::hwpt_set_dirty_tracking(step.own()?.fd(), hwpt, *enable, tracer),

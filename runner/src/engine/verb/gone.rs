@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{
-        checks::amount,
-        failure::{End, Problem},
-    },
-    language::{Size, verb::Gone},
-    model::code::Code,
-};
+use super::prelude::*;
 
 impl Act for Gone {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Gone { iova, size } = self;
         let (iova, size) = (step.size("iova", iova)?, step.some_bytes(size)?);
         let Some(leaves) = step.leaves(iova, size)? else { return Ok(()) };
-        step.case.checks += 1;
+        step.case.found.checks += 1;
         let Some(leaf) = leaves.first() else { return Ok(()) };
         let title = format!(
             "the IOMMU's page table still has an entry of {} at iova {:#x}, expected none in {} from {iova:#x} on",

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{HwInfo, NoArguments},
-    uapi::hwpt,
-};
+use super::prelude::*;
+use crate::uapi::hwpt;
 
 impl Act for HwInfo {
     fn act(&self, step: &mut Running) -> Result<(), End> {

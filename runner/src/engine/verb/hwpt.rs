@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{Hwpt, HwptFlag},
-    uapi::hwpt,
-};
+use super::prelude::*;
+use crate::uapi::hwpt;
 
 impl Act for Hwpt {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Hwpt { ioas, flags } = self;
-        let own = step.own()?;
-        let ioas = step.object("ioas", ioas)?.unwrap_or(own.id());
+        let (own, ioas) = step.ioas("ioas", ioas)?;
         let flag = |flag: &HwptFlag| match flag {
             HwptFlag::NestParent => hwpt::NEST_PARENT,
             HwptFlag::DirtyTracking => hwpt::DIRTY_TRACKING,

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{InIoas, Info},
-};
+use super::prelude::*;
 
 impl Act for Info {
     fn act(&self, step: &mut Running) -> Result<(), End> {

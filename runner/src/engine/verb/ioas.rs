@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::failure::End,
-    language::verb::{Ioas, NoArguments},
-    uapi::iommufd,
-};
+use super::prelude::*;
 
 impl Act for Ioas {
     fn act(&self, step: &mut Running) -> Result<(), End> {

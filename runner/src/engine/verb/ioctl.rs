@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
+use super::prelude::*;
 use crate::{
-    engine::{
-        device::Changed,
-        failure::{End, Problem},
-    },
-    language::{
-        Scalar, Size, eval,
-        verb::{Ioctl, Tail},
-    },
-    model::{Bdf, code::Code},
+    engine::leaves,
+    language::{Scalar, eval},
+    model::Bdf,
     uapi::Mapping,
 };
 
@@ -25,9 +17,7 @@ impl Act for Ioctl {
         for (field, value) in fields.iter() {
             values.push((field, number(step, field, value)?));
         }
-        let refused = |step: &Running, why: &dyn std::fmt::Display| {
-            End::Error(Problem::new(Code::Refused, step.verb_at(), why.to_string()))
-        };
+        let refused = |step: &Running, why: &dyn std::fmt::Display| step.error(Code::Refused, "", why.to_string(), "");
         let size = step.optional("size", size)?.map(u32::try_from).transpose();
         let size = size.map_err(|_| refused(step, &"the size does not fit 32 bits"))?;
         let memory: Vec<&Mapping> = step.frame.held.iter().map(|held| &*held.mapping).collect();
@@ -52,10 +42,10 @@ impl Act for Ioctl {
             found.map_or_else(|| given(field), |(_, value)| *value)
         };
         if let (Ok(_), Some((iova, size))) = (answer.value, mapped(request.name)) {
-            step.frame.iovas.reserve(written(iova), given(size));
+            step.case.iovas.reserve(written(iova), given(size));
         }
-        let (ioas, backend) = (open.session.ioas().map(|ioas| ioas.id()), open.session.true_name());
-        let followed = step.case.mappings.request(backend, ioas, request, answer.value, &given, &written);
+        let own = leaves::own(open);
+        let followed = step.case.ledger.request(own, request, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
         if followed != Ok(true) {
             let changed = Changed::by_request(request.name, given("flags"), answer.value.is_err());
@@ -88,8 +78,7 @@ fn bytes(step: &Running, tail: &Tail) -> Result<Vec<u8>, End> {
     // A group may have other devices, which the user did not name.
     if text.parse::<Bdf>().is_ok_and(|bdf| bdf != step.case.devices.bdf(step.case.current)) {
         let title = format!("`{text}` is not the device under test");
-        let problem = Problem::new(Code::Refused, step.at("tail"), title);
-        return Err(End::Error(problem.label("expected `{{ device.bdf }}`")));
+        return Err(step.error(Code::Refused, "tail", title, "expected `{{ device.bdf }}`"));
     }
     Ok(text.bytes().chain([0]).collect())
 }
@@ -109,7 +98,6 @@ fn number(step: &Running, field: &str, value: &Scalar) -> Result<u64, End> {
     };
     let number = if value.is_integer() { i128::try_from(value.clone()).ok() } else { None };
     let fits = |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
-    number.and_then(fits).ok_or_else(|| {
-        End::Error(Problem::new(Code::OutOfRange, at(), format!("`{value}` is not a number of 64 bits")))
-    })
+    let title = || format!("`{value}` is not a number of 64 bits");
+    number.and_then(fits).ok_or_else(|| End::Error(Problem::new(Code::OutOfRange, at(), title())))
 }

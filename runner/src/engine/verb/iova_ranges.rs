@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{case::ranges, failure::End},
-    language::verb::{InIoas, IovaRanges},
-};
+use super::prelude::*;
+use crate::engine::devices::ranges;
 
 impl Act for IovaRanges {
     fn act(&self, step: &mut Running) -> Result<(), End> {

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::{os::fd::AsFd, sync::Arc};
 
-use super::{Act, Running};
+use super::prelude::*;
 use crate::{
-    engine::{
-        device::{Changed, irq_number},
-        failure::{End, Problem},
-    },
-    language::verb::{Index, IrqEnable, MOST_VECTORS},
-    model::{Errno, code::Code},
+    engine::device::irq_number,
     uapi::irq::{EventFd, IrqData},
 };
 
@@ -19,14 +14,12 @@ impl Act for IrqEnable {
         let count = step.optional("count", count)?.unwrap_or(1);
         if !(1..=MOST_VECTORS).contains(&count) {
             let title = format!("{count} vectors cannot be enabled, expected 1 to {MOST_VECTORS}");
-            return Err(End::Error(Problem::new(Code::OutOfRange, step.at("count"), title)));
+            return Err(step.out_of_range("count", title, ""));
         }
         let made: Result<Vec<EventFd>, Errno> = (0..count).map(|_| EventFd::new(step.case.tracer)).collect();
-        let events = made.map_err(|errno| {
-            End::Error(Problem::new(Code::Eventfd, step.at("count"), format!("failed to make an event: {errno}")))
-        })?;
-        let open = step.open()?;
-        step.case.device.changes(Changed::Shown, open);
+        let events =
+            made.map_err(|errno| step.error(Code::Eventfd, "count", format!("failed to make an event: {errno}"), ""))?;
+        let open = step.changes(Changed::Shown)?;
         let fds: Vec<_> = events.iter().map(AsFd::as_fd).collect();
         let device = open.session.device();
         let got = device.set_irqs(irq_number(index), 0, IrqData::EventFds(&fds));

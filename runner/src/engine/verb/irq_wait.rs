@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running, poll::PATIENCE};
-use crate::{
-    engine::failure::{End, Problem},
-    language::{Duration, verb::IrqWait},
-    model::{Errno, code::Code},
-};
+use super::{poll::PATIENCE, prelude::*};
 
 impl Act for IrqWait {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let IrqWait { index, vector, timeout } = self;
-        let kind = step.interrupt(index)?;
-        let vector = vector.as_ref().map_or(Ok(0), |vector| step.small("vector", vector))?;
-        let Some(event) = step.case.device.events.get(&(kind, vector)) else {
-            let problem = Problem::new(
-                Code::NotEnabled,
-                step.verb_at(),
-                format!("vector {vector} of {} is not enabled", kind.as_str()),
-            );
-            return Err(End::Error(problem.label("expected an `irq_enable` of it before")));
+        let (index, vector) = (step.interrupt(index)?, step.vector(vector)?);
+        let kind = index.as_str();
+        let Some(event) = step.case.device.events.get(&(index, vector)) else {
+            let title = format!("vector {vector} of {kind} is not enabled");
+            return Err(step.error(Code::NotEnabled, "", title, "expected an `irq_enable` of it before"));
         };
         let within = timeout.unwrap_or(Duration(PATIENCE));
         let (count, got) = match event.wait(within.0) {
@@ -28,7 +17,6 @@ impl Act for IrqWait {
             Err(errno) => (None, Err(errno)),
         };
         step.save(count.map_or(Value::UNDEFINED, |count| Value::from_pairs([("count", count)])));
-        let kind = kind.as_str();
         step.compare(got).map_err(|end| match got {
             Ok(_) => end.title(format!("irq_wait: an interrupt came on {kind} vector {vector}, expected none")),
             Err(Errno(libc::ETIMEDOUT)) => {

@@ -3,27 +3,20 @@ use std::{fs, path::Path};
 
 use nix::sys::reboot::{RebootMode, reboot};
 
-use super::{Act, Running};
-use crate::{
-    engine::failure::{End, Problem},
-    host::facts,
-    language::verb::LabFault,
-    model::{Errno, code::Code},
-};
+use super::prelude::*;
+use crate::host::facts;
 
 /// The file that is there once `fail_once` has failed.
 const FAILED_ONCE: &str = "/tmp/vfiospec-failed-once";
 
 impl Act for LabFault {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let at = step.verb_at();
         if !facts::is_lab_guest() {
-            let problem =
-                Problem::new(Code::OnlyInTheLab, at, "this step breaks the machine, and is for the lab's guest only");
-            return Err(End::Error(problem.label("expected only in `vfiospec lab run`")));
+            let title = "this step breaks the machine, and is for the lab's guest only";
+            return Err(step.error(Code::OnlyInTheLab, "", title, "expected only in `vfiospec lab run`"));
         }
         let cannot = |what: &str, error: &dyn std::fmt::Display| {
-            End::Error(Problem::new(Code::Fault, at.clone(), format!("failed to {what}: {error}")))
+            step.error(Code::Fault, "", format!("failed to {what}: {error}"), "")
         };
         let mut got = Ok(None);
         match self {

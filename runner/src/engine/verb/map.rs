@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running, space::access};
-use crate::{engine::failure::End, language::verb::Map};
+use super::{prelude::*, space::access};
 
 impl Act for Map {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -16,9 +13,6 @@ impl Act for Map {
             None => step.space(ioas)?.map_anywhere(vaddr, size, access),
         };
         step.mapped(target, size, got, [("vaddr", Value::from(vaddr))])?;
-        if ioas.is_none() {
-            step.follow(got, size, access);
-        }
-        Ok(())
+        step.enter(ioas, got, size, access)
     }
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::os::fd::AsFd;
 
-use super::{Act, Running, space::access};
-use crate::{
-    engine::failure::{End, Problem},
-    language::verb::MapFile,
-    model::code::Code,
-    uapi::iommufd,
-};
+use super::{prelude::*, space::access};
 
 impl Act for MapFile {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -15,23 +9,19 @@ impl Act for MapFile {
         let memory = step.memory(region);
         // The check knows the memory of a case's regions, but not of those that a procedure is given.
         let file = memory.file.as_ref().ok_or_else(|| {
-            let problem =
-                Problem::new(Code::NoFile, step.at("region"), format!("region `{region}` has no file to map"));
-            End::Error(problem.label("expected `memory: memfd`, `file` or `dmabuf`"))
+            let title = format!("region `{region}` has no file to map");
+            step.error(Code::NoFile, "region", title, "expected `memory: memfd`, `file` or `dmabuf`")
         })?;
         let (offset, size) = step.stretch(&memory.mapping, region, offset, size)?;
         let target = step.target(iova, size)?;
-        let own = step.own()?;
-        let ioas = step.object("ioas", ioas)?.unwrap_or(own.id());
+        let (own, id) = step.ioas("ioas", ioas)?;
         let (access, tracer) = (access(*allowed), step.case.tracer);
-        let got = iommufd::ioas_map_file(own.fd(), ioas, file.as_fd(), offset, target, size, access, tracer);
+        let got = iommufd::ioas_map_file(own.fd(), id, file.as_fd(), offset, target, size, access, tracer);
         step.mapped(target, size, got, [])?;
         if memory.mapping.is_device() {
             // The device may take it back at any time, as when its memory is switched off.
-            step.case.mappings.lose("a dma-buf may be taken back".into());
-        } else if ioas == own.id() {
-            step.follow(got, size, access);
+            step.case.ledger.lose("a dma-buf may be taken back");
         }
-        Ok(())
+        step.enter(ioas, got, size, access)
     }
 }

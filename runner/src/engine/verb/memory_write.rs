@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::sync::atomic::{Ordering, fence};
 
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::MemoryWrite};
+use super::prelude::*;
+use crate::engine::device::width;
 
 impl Act for MemoryWrite {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let MemoryWrite { region, offset, bits, value } = self;
         let value = step.fitting("value", value, *bits)?;
         let part = step.number_in(region, offset, *bits)?;
-        let got = part.memory.write(part.offset, &value.to_le_bytes()[..part.size as usize]);
+        step.writes(part.memory);
+        let got = part.memory.write(part.offset, &value.to_le_bytes()[..width(*bits).bytes()]);
         fence(Ordering::SeqCst);
         step.done(got)
     }

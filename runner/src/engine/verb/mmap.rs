@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
+use super::prelude::*;
 use crate::{
-    engine::{device::width, failure::End, regions::prot},
-    language::verb::Mmap,
+    engine::{device::width, regions::prot},
     uapi::{Mapping, Placement},
 };
 
@@ -14,14 +11,12 @@ impl Act for Mmap {
         let (offset, size) = (step.size("offset", offset)?, step.size("size", size)?);
         let (prot, tracer) = (prot(*protection), step.case.tracer);
         let file = step.file(on)?.0;
-        let made = match private {
-            true => Mapping::private(file, offset, size, prot, tracer),
-            false => Mapping::device(file, offset, size, prot, Placement::default(), tracer),
+        let made = if *private {
+            Mapping::private(file, offset, size, prot, tracer)
+        } else {
+            Mapping::device(file, offset, size, prot, Placement::default(), tracer)
         };
-        let got = made.and_then(|mapping| match bits {
-            Some(bits) => mapping.mmio_read(0, width(*bits)).map(Some),
-            None => Ok(None),
-        });
+        let got = made.and_then(|mapping| bits.map(|bits| mapping.mmio_read(0, width(bits))).transpose());
         let value = Value::from(got.ok().flatten());
         step.save(Value::from_pairs([("mapped", Value::from(got.is_ok())), ("value", value)]));
         step.compare(got.map(|_| None))

@@ -48,8 +48,10 @@ mod pagesize;
 mod parallel;
 mod poll;
 mod pread;
+mod prelude;
 mod pwrite;
 mod region_info;
+mod register;
 mod repeat;
 mod reset;
 mod running;
@@ -59,18 +61,17 @@ mod unmap_all;
 mod vf_token;
 
 use super::{
-    case::{Execution, Frame},
+    context::{Context, Frame},
     failure::{End, Problem},
     last_step::Doing,
 };
-use crate::{language::verb::*, model::code::Code, plan::PlannedStep, uapi::signal};
-use running::Running;
-
-/// Carries out a step of a verb.
-trait Act {
-    /// Does what the step says, keeps its result, and compares its outcome with the expected one.
-    fn act(&self, step: &mut Running) -> Result<(), End>;
-}
+use crate::{
+    language::{MOST_STEPS, verb::*},
+    model::code::Code,
+    plan::PlannedStep,
+    uapi::signal,
+};
+use running::{Act, Running};
 
 /// Makes the way from a verb to what it does.
 macro_rules! dispatch {
@@ -84,32 +85,37 @@ verbs!(dispatch);
 
 /// Carries out steps one after the other.
 pub fn sequence<'a>(
-    case: &mut Execution<'a>,
+    case: &mut Context<'a>,
     steps: &[PlannedStep],
     frame: &mut Frame<'_, 'a>,
     say: &mut dyn FnMut(Doing),
 ) -> Result<(), End> {
     for planned in steps {
-        let verb = &planned.step.verb;
-        say(Doing { what: verb.name().to_owned(), place: Some(frame.place(&planned.at)) });
+        let (verb, at) = (&planned.step.verb, &planned.at);
+        say(Doing { what: verb.name().to_owned(), place: Some(frame.place(at)) });
         if signal::interrupted().is_some() {
             // The runner knows why, and reports it.
-            return Err(End::Error(Problem::new(Code::Interrupted, planned.at.clone(), "the case was interrupted")));
+            return Err(End::Error(Problem::new(Code::Interrupted, at.clone(), "the case was interrupted")));
         }
-        case.count_step(&planned.at)?;
+        // A case comes to an end, whatever its expressions say.
+        case.steps_run += 1;
+        if case.steps_run > MOST_STEPS {
+            let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
+            return Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)));
+        }
         let number = planned.step.device.as_ref().map(|name| case.devices.number(&name.0));
         let before = case.turn_to(number.unwrap_or(case.current));
         // What the case opened itself, or what was open for it.
         let opened = case.opened.get(case.current);
         let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
-        let done = of(verb).act(&mut Running { case, planned, frame, say, device });
+        let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
         case.turn_to(before);
         done?;
         if !verb.about().is_followed {
-            case.mappings.lose(format!("what `{}` maps is not followed", verb.name()));
+            case.ledger.lose(format!("what `{}` maps is not followed", verb.name()));
         }
         if let Some(open) = frame.open {
-            case.look_at_leaves(open, &planned.at, false)?;
+            case.leaves.compare(&case.ledger, open, at, false, case.tracer)?;
         }
     }
     Ok(())

@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{
-    engine::{device::Changed, failure::End},
-    language::verb::{IommuOption, OptionName},
-    uapi::iommufd,
-};
+use super::prelude::*;
 
 impl Act for IommuOption {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let IommuOption { name, ioas, set } = self;
-        let (own, tracer) = (step.own()?, step.case.tracer);
+        let (own, ioas) = step.ioas("ioas", ioas)?;
         let (option, object) = match name {
-            OptionName::HugePages => (iommufd::HUGE_PAGES, step.object("ioas", ioas)?.unwrap_or(own.id())),
+            OptionName::HugePages => (iommufd::HUGE_PAGES, ioas),
             OptionName::RlimitMode => (iommufd::RLIMIT_MODE, 0),
         };
+        let tracer = step.case.tracer;
         let got = match step.optional("set", set)? {
             None => iommufd::get_option(own.fd(), option, object, tracer),
             Some(value) => {
                 if object == own.id() || object == 0 {
-                    step.case.device.changed = Changed::More;
+                    step.changes(Changed::More)?;
                 }
                 iommufd::set_option(own.fd(), option, object, value, tracer).map(|()| value)
             }
         };
-        step.gave(got, |value| Value::from_pairs([("value", value)]))
+        step.gave_value(got)
     }
 }

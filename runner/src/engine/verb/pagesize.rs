@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::collections::BTreeSet;
 
-use super::{Act, Running};
-use crate::{
-    engine::{
-        checks::amount,
-        failure::{End, Problem},
-    },
-    event::Unchecked,
-    language::{Size, verb::Pagesize},
-    model::code::Code,
-};
+use super::prelude::*;
 
 impl Act for Pagesize {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -19,12 +10,11 @@ impl Act for Pagesize {
         let (iova, size) = (step.size("iova", iova)?, step.some_bytes(size)?);
         let expected = step.case.size(is, written)?;
         if step.case.options.skip_pagesize {
-            let reason = "the scenario sets skip_pagesize for the backend".to_owned();
-            step.case.unchecked.push(Unchecked { what: "pagesize".into(), reason, by_choice: true });
+            step.not_checked("the scenario sets skip_pagesize for the backend".to_owned(), true);
             return Ok(());
         }
         let Some(leaves) = step.leaves(iova, size)? else { return Ok(()) };
-        step.case.checks += 1;
+        step.case.found.checks += 1;
         let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
         let title = match leaves.iter().find(|leaf| leaf.page_size != expected) {
             Some(leaf) => {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::Pread, uapi::access};
+use super::prelude::*;
+use crate::uapi::access;
 
 impl Act for Pread {
     fn act(&self, step: &mut Running) -> Result<(), End> {

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{
-        device::Changed,
-        failure::{End, Problem},
-    },
-    language::verb::Pwrite,
-    model::code::Code,
-    uapi::access,
-};
+use super::prelude::*;
+use crate::uapi::access;
 
 impl Act for Pwrite {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -19,8 +11,7 @@ impl Act for Pwrite {
         let number = value.to_le_bytes();
         let (first, rest) = number.split_at(bytes.len().min(8));
         if rest.iter().any(|byte| *byte != 0) {
-            let title = format!("{value:#x} does not fit into {} bytes", bytes.len());
-            return Err(End::Error(Problem::new(Code::OutOfRange, step.at("value"), title)));
+            return Err(step.out_of_range("value", format!("{value:#x} does not fit into {} bytes", bytes.len()), ""));
         }
         bytes[..first.len()].copy_from_slice(first);
         let (file, of_fixture) = step.file(on)?;

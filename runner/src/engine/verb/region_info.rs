@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use minijinja::Value;
-
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::RegionInfo};
+use super::prelude::*;
 
 impl Act for RegionInfo {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let RegionInfo { region } = self;
         let index = step.small("region", region)?;
-        let got = step.open()?.session.device().region(index);
-        step.gave(got, |region| {
+        step.gave(step.vfio()?.region(index), |region| {
             Value::from_pairs([
                 ("size", Value::from(region.size)),
                 ("offset", Value::from(region.offset)),

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A step while it is carried out: its keys as numbers, its device, its result and its outcome.
+//! A step while it is carried out: its device, the values of its keys, its result and its outcome.
 
-use std::{
-    os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
-};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use minijinja::Value;
 
 use crate::{
+    backend::Device,
     engine::{
-        case::{Execution, Frame, Got},
-        device::width,
-        devices::not_open,
+        context::{Context, Frame},
+        device::{Changed, width},
         failure::{End, Problem},
         fixture::Open,
         last_step::Doing,
+        leaves,
         regions::Held,
+        words::amount,
     },
+    event::Unchecked,
     host::page_table::Leaf,
     language::{
-        Dynamic, Name, Path, Size, Template,
+        Dynamic, Name, Outcome, Path, Size, Template,
         verb::{Bits, Index},
     },
     model::{Errno, code::Code},
@@ -31,39 +31,56 @@ use crate::{
 /// The most bytes that one `pread` or `pwrite` moves.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A step while it is carried out.
-pub struct Running<'s, 'f, 'a> {
-    /// The case.
-    pub case: &'s mut Execution<'a>,
-    /// The step.
-    pub planned: &'s PlannedStep,
-    /// What surrounds the step.
-    pub frame: &'s mut Frame<'f, 'a>,
-    /// Hears of each step before it begins.
-    pub say: &'s mut dyn FnMut(Doing),
-    /// The device that the step is on, if it is open.
-    pub device: Option<&'s Open>,
+/// Carries out a step of a verb.
+pub trait Act {
+    /// Does what the step says, keeps its result, and compares its outcome with the expected one.
+    fn act(&self, step: &mut Running) -> Result<(), End>;
 }
 
-/// A register in a BAR that is mapped.
-pub struct Register {
-    /// The BAR.
-    pub bar: Arc<Mapping>,
-    /// The BAR's number.
-    pub index: u32,
-    /// The offset in it, in bytes.
-    pub offset: u64,
+/// What a call returned: the bytes that it reports, if it reports any.
+pub type Got = Result<Option<u64>, Errno>;
+
+/// Carries out steps one after the other.
+pub type Sequence =
+    for<'a> fn(&mut Context<'a>, &[PlannedStep], &mut Frame<'_, 'a>, &mut dyn FnMut(Doing)) -> Result<(), End>;
+
+/// A step while it is carried out.
+pub struct Running<'s, 'f, 'a> {
+    pub case: &'s mut Context<'a>,
+    pub planned: &'s PlannedStep,
+    pub frame: &'s mut Frame<'f, 'a>,
+    /// The device that the step is on, if it is open.
+    pub device: Option<&'s Open>,
+    /// Hears of each step before it begins.
+    pub say: &'s mut dyn FnMut(Doing),
+    /// Carries out the steps that this one holds or calls.
+    pub sequence: Sequence,
 }
 
 impl<'s, 'f> Running<'s, 'f, '_> {
-    /// The path of the verb.
-    pub fn verb_at(&self) -> Path {
-        self.planned.at.join(self.planned.step.verb.name())
+    /// Carries out steps in place of this one.
+    pub fn run(&mut self, steps: &[PlannedStep]) -> Result<(), End> {
+        (self.sequence)(self.case, steps, self.frame, self.say)
     }
 
-    /// The path of a key of the verb.
+    fn name(&self) -> &'static str {
+        self.planned.step.verb.name()
+    }
+
+    /// The path of a key of the verb; of the verb itself if the key is empty.
     pub fn at(&self, key: &str) -> Path {
-        self.verb_at().join(key)
+        let verb = self.planned.at.join(self.name());
+        if key.is_empty() { verb } else { verb.join(key) }
+    }
+
+    /// An error about a key of the verb, or about the verb itself if the key is empty.
+    pub fn error(&self, code: Code, key: &str, title: impl Into<String>, label: impl Into<String>) -> End {
+        End::Error(Problem::new(code, self.at(key), title).label(label))
+    }
+
+    /// An error about a key whose value the step cannot use.
+    pub fn out_of_range(&self, key: &str, title: impl Into<String>, label: impl Into<String>) -> End {
+        self.error(Code::OutOfRange, key, title, label)
     }
 
     /// The device, which has to be open.
@@ -71,95 +88,33 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         self.device.ok_or_else(|| self.not_open())
     }
 
-    /// Why a step on a device that is not open does nothing.
     pub fn not_open(&self) -> End {
-        not_open(self.planned.at.clone())
+        let problem = Problem::new(Code::NotOpen, self.planned.at.clone(), "the device is not open");
+        End::Error(problem.label("expected a `device_open` of it before"))
     }
 
-    /// The memory of a region.
+    /// The VFIO device, which has to be open.
+    pub fn vfio(&self) -> Result<&'s Device, End> {
+        Ok(self.open()?.session.device())
+    }
+
+    /// Notes what the step is about to change of the device, which has to be open.
+    pub fn changes(&mut self, what: Changed) -> Result<&'s Open, End> {
+        let open = self.open()?;
+        self.case.device.changes(what, open);
+        Ok(open)
+    }
+
+    /// Notes that the step writes to memory, which may be the device's.
+    pub fn writes(&mut self, memory: &Mapping) {
+        if let Some(open) = self.device.filter(|_| memory.is_device()) {
+            self.case.device.changes(Changed::Registers, open);
+        }
+    }
+
     pub fn memory(&self, region: &Name) -> &'f Held {
         let held: &'f [Held] = self.frame.held;
         held.iter().find(|held| held.name == region.0).expect("the check knows the regions")
-    }
-
-    /// The value of a key.
-    pub fn size(&self, key: &str, value: &Dynamic<Size>) -> Result<u64, End> {
-        match value {
-            Dynamic::Is(size) => Ok(size.0),
-            Dynamic::Expression(_) => self.case.size(value, &self.at(key)),
-        }
-    }
-
-    /// The value of a key, if it is there.
-    pub fn optional(&self, key: &str, value: &Option<Dynamic<Size>>) -> Result<Option<u64>, End> {
-        value.as_ref().map(|value| self.size(key, value)).transpose()
-    }
-
-    /// A number that the kernel takes in 32 bits.
-    pub fn small(&self, key: &str, value: &Dynamic<Size>) -> Result<u32, End> {
-        let value = self.size(key, value)?;
-        u32::try_from(value).map_err(|_| {
-            End::Error(Problem::new(Code::OutOfRange, self.at(key), format!("{value} does not fit 32 bits")))
-        })
-    }
-
-    /// A value that fits a register.
-    pub fn fitting(&self, key: &str, value: &Dynamic<Size>, bits: Bits) -> Result<u64, End> {
-        let (value, most) = (self.size(key, value)?, width(bits).max());
-        if value <= most {
-            return Ok(value);
-        }
-        let title = format!("{value:#x} does not fit a register of {} bits", bits.0);
-        Err(End::Error(
-            Problem::new(Code::OutOfRange, self.at(key), title).label(format!("expected at most {most:#x}")),
-        ))
-    }
-
-    /// A length in bytes, of at least one.
-    pub fn some_bytes(&self, size: &Dynamic<Size>) -> Result<u64, End> {
-        match self.size("size", size)? {
-            0 => {
-                let problem = Problem::new(Code::OutOfRange, self.at("size"), "a range of 0 bytes checks nothing");
-                Err(End::Error(problem.label("expected at least one byte")))
-            }
-            size => Ok(size),
-        }
-    }
-
-    /// How many bytes are moved at once: no more than there is memory for.
-    pub fn few_bytes(&self, size: &Dynamic<Size>) -> Result<usize, End> {
-        match self.size("size", size)? {
-            size if size <= MOST_BYTES => Ok(size as usize),
-            size => {
-                let title = format!("{} are too many at once", crate::engine::checks::amount(size));
-                Err(End::Error(Problem::new(Code::OutOfRange, self.at("size"), title).label("expected at most 1MiB")))
-            }
-        }
-    }
-
-    /// A text with the values of its expressions.
-    pub fn text(&self, key: &str, text: &Template) -> Result<String, End> {
-        text.render(&self.case.scope).map_err(|error| End::Error(Problem::expression(self.at(key), &error)))
-    }
-
-    /// A kind of interrupt.
-    pub fn interrupt(&self, index: &Dynamic<Index>) -> Result<Index, End> {
-        index.resolve(&self.case.scope).map_err(|error| End::Error(Problem::expression(self.at("index"), &error)))
-    }
-
-    /// A VF token; `None` if the text is empty.
-    pub fn token(&self, token: &Template) -> Result<Option<VfToken>, End> {
-        let text = self.text("token", token)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|()| self.no_token(&text))
-    }
-
-    /// Why a text is not a VF token.
-    pub fn no_token(&self, text: &str) -> End {
-        let problem = Problem::new(Code::Token, self.at("token"), format!("`{text}` is not a VF token"));
-        End::Error(problem.label("expected a UUID such as 52ac9bff-3a88-4fbd-901a-0d767c3b6c97"))
     }
 
     /// A file by the name that the step has for it, and whether it is one of the open device's.
@@ -179,30 +134,102 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         of_session.map(|fd| (fd, true)).ok_or_else(|| self.no_file("on", name))
     }
 
-    /// Why there is no file of a name.
     pub fn no_file(&self, key: &str, name: &Name) -> End {
-        let problem = Problem::new(Code::NotOpen, self.at(key), format!("no file is open as `{name}`"));
-        End::Error(problem.label("expected `device`, `iommu`, or the name that an `open` was saved under"))
+        let label = "expected `device`, `iommu`, or the name that an `open` was saved under";
+        self.error(Code::NotOpen, key, format!("no file is open as `{name}`"), label)
     }
+}
 
-    /// A register in a BAR. One that the BAR does not have is the scenario's mistake rather than the kernel's.
-    pub fn register(&mut self, bar: &Dynamic<Size>, offset: &Dynamic<Size>, bits: Bits) -> Result<Register, End> {
-        let (offset, index) = (self.size("offset", offset)?, self.small("bar", bar)?);
-        let (open, at) = (self.open()?, self.at("bar"));
-        let bar = self.case.device.bar(index, open, at)?;
-        let (bytes, size) = (u64::from(bits.0) / 8, bar.len());
-        if offset.is_multiple_of(bytes) && offset.checked_add(bytes).is_some_and(|end| end <= size) {
-            return Ok(Register { bar, index, offset });
+/// The values of keys.
+impl Running<'_, '_, '_> {
+    pub fn size(&self, key: &str, value: &Dynamic<Size>) -> Result<u64, End> {
+        match value {
+            Dynamic::Is(size) => Ok(size.0),
+            Dynamic::Expression(_) => self.case.size(value, &self.at(key)),
         }
-        let title = format!("BAR {index} has no register of {} bits at {offset:#x}", bits.0);
-        let label = format!("expected a multiple of {bytes} below {size:#x}");
-        Err(End::Error(Problem::new(Code::OutOfRange, self.at("offset"), title).label(label)))
     }
 
-    /// The leaves of the page table behind a range; `None` and a note in the result if nothing shows them.
+    pub fn optional(&self, key: &str, value: &Option<Dynamic<Size>>) -> Result<Option<u64>, End> {
+        value.as_ref().map(|value| self.size(key, value)).transpose()
+    }
+
+    /// A number that the kernel takes in 32 bits.
+    pub fn small(&self, key: &str, value: &Dynamic<Size>) -> Result<u32, End> {
+        let value = self.size(key, value)?;
+        u32::try_from(value).map_err(|_| self.out_of_range(key, format!("{value} does not fit 32 bits"), ""))
+    }
+
+    /// A value that fits a register.
+    pub fn fitting(&self, key: &str, value: &Dynamic<Size>, bits: Bits) -> Result<u64, End> {
+        let (value, most) = (self.size(key, value)?, width(bits).max());
+        if value <= most {
+            return Ok(value);
+        }
+        let title = format!("{value:#x} does not fit a register of {} bits", bits.0);
+        Err(self.out_of_range(key, title, format!("expected at most {most:#x}")))
+    }
+
+    /// A length in bytes, of at least one.
+    pub fn some_bytes(&self, size: &Dynamic<Size>) -> Result<u64, End> {
+        match self.size("size", size)? {
+            0 => Err(self.out_of_range("size", "a range of 0 bytes checks nothing", "expected at least one byte")),
+            size => Ok(size),
+        }
+    }
+
+    /// The number of bytes that are moved at once: no more than there is memory for.
+    pub fn few_bytes(&self, size: &Dynamic<Size>) -> Result<usize, End> {
+        let size = self.size("size", size)?;
+        usize::try_from(size).ok().filter(|_| size <= MOST_BYTES).ok_or_else(|| {
+            self.out_of_range("size", format!("{} are too many at once", amount(size)), "expected at most 1MiB")
+        })
+    }
+
+    /// A text with the values of its expressions.
+    pub fn text(&self, key: &str, text: &Template) -> Result<String, End> {
+        text.render(&self.case.scope).map_err(|error| End::Error(Problem::expression(self.at(key), &error)))
+    }
+
+    pub fn interrupt(&self, index: &Dynamic<Index>) -> Result<Index, End> {
+        index.resolve(&self.case.scope).map_err(|error| End::Error(Problem::expression(self.at("index"), &error)))
+    }
+
+    /// The number of a vector, 0 by default.
+    pub fn vector(&self, vector: &Option<Dynamic<Size>>) -> Result<u32, End> {
+        vector.as_ref().map_or(Ok(0), |vector| self.small("vector", vector))
+    }
+
+    /// A VF token; `None` if the text is empty.
+    pub fn token(&self, token: &Template) -> Result<Option<VfToken>, End> {
+        let text = self.text("token", token)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|()| self.no_token(&text))
+    }
+
+    pub fn no_token(&self, text: &str) -> End {
+        let label = "expected a UUID such as 52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
+        self.error(Code::Token, "token", format!("`{text}` is not a VF token"), label)
+    }
+}
+
+/// Results and outcomes.
+impl Running<'_, '_, '_> {
+    /// The leaves of the page table behind a range; `None`, and a note in the result, if nothing shows them.
     pub fn leaves(&mut self, iova: u64, size: u64) -> Result<Option<Vec<Leaf>>, End> {
-        let open = self.open()?;
-        self.case.leaves(self.planned.step.verb.name(), iova, size, open, &self.planned.outcome_at)
+        match &self.open()?.observer {
+            Ok(observer) => leaves::read(observer, iova, size, &self.planned.outcome_at, self.case.tracer).map(Some),
+            Err(reason) => {
+                self.not_checked(reason.clone(), false);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes in the result that the step checks nothing.
+    pub fn not_checked(&mut self, reason: String, by_choice: bool) {
+        self.case.found.unchecked.push(Unchecked { what: self.name().into(), reason, by_choice });
     }
 
     /// Keeps the result under the name that the step has for it.
@@ -214,12 +241,40 @@ impl<'s, 'f> Running<'s, 'f, '_> {
 
     /// Compares the outcome of a call with the expected one.
     pub fn compare(&mut self, got: Got) -> Result<(), End> {
-        self.compare_as(self.planned.step.verb.name(), got)
+        self.compare_as(self.name(), got)
     }
 
     /// The same for a call that messages call by another name than the verb's.
     pub fn compare_as(&mut self, name: &str, got: Got) -> Result<(), End> {
-        self.case.compare(name, self.planned, got)
+        let PlannedStep { outcome, outcome_at, .. } = self.planned;
+        if *outcome == Outcome::Either {
+            return Ok(()); // nothing is checked
+        }
+        self.case.found.checks += 1;
+        let mut expected = outcome.to_string();
+        let mut bytes = None;
+        if let Outcome::Bytes(size) = outcome {
+            let size = self.case.size(size, outcome_at)?;
+            expected = format!("success and {}", amount(size));
+            bytes = Some(size);
+        }
+        let right = match (outcome, &got) {
+            (Outcome::Ok, Ok(_)) | (Outcome::Fails, Err(_)) => true,
+            (Outcome::Errno(errnos), Err(errno)) => errnos.contains(errno),
+            (Outcome::Bytes(_), Ok(reported)) => *reported == bytes,
+            _ => false,
+        };
+        if right {
+            return Ok(());
+        }
+        let got = match got {
+            Ok(None) => "success".to_owned(),
+            Ok(Some(reported)) => format!("success and {}", amount(reported)),
+            Err(errno) => errno.to_string(),
+        };
+        let problem =
+            Problem::new(Code::Outcome, outcome_at.clone(), format!("{name} gave {got}, expected {expected}"));
+        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.case.backend))))
     }
 
     /// Compares the outcome of a call that has no result.
@@ -235,14 +290,24 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         self.compare(errno.map_or(Ok(None), Err))
     }
 
-    /// Keeps how many bytes a call reported, and compares its outcome.
+    /// Keeps a value that a call read as the field `value`, and compares the call's outcome.
+    pub fn gave_value(&mut self, got: Result<u64, Errno>) -> Result<(), End> {
+        self.gave(got, |value| Value::from_pairs([("value", value)]))
+    }
+
+    /// Keeps the id of an object as the field `id`, and compares the call's outcome.
+    pub fn gave_id(&mut self, got: Result<u32, Errno>) -> Result<(), End> {
+        self.gave(got, |id| Value::from_pairs([("id", id)]))
+    }
+
+    /// Keeps the number of bytes that a call reported, and compares its outcome.
     pub fn gave_bytes(&mut self, got: Result<u64, Errno>) -> Result<(), End> {
         self.save(Value::from_pairs([("bytes", Value::from(got.ok()))]));
         self.compare(got.map(Some))
     }
 
-    /// What an unmap reports has to be what it unmapped.
+    /// Fails if a call reported something else than the ledger has.
     pub fn reported(&mut self, reported: Result<(), String>) -> Result<(), End> {
-        self.case.reported(reported, self.planned)
+        self.case.leaves.reported(reported, &self.planned.outcome_at)
     }
 }

@@ -6,10 +6,7 @@ use minijinja::Value;
 use super::running::Running;
 use crate::{
     backend::{Access, Ioas, IoasRef, Iommu},
-    engine::{
-        checks::amount,
-        failure::{End, Problem},
-    },
+    engine::{failure::End, leaves, ledger::Space, words::amount},
     language::{
         self, Dynamic, Name, Size,
         verb::{Object, Where},
@@ -29,18 +26,27 @@ impl<'s> Running<'s, '_, '_> {
 
     /// An address space of IOMMUFD: the one that the step names, or the device's own.
     pub fn space(&self, ioas: &Option<Object>) -> Result<IoasRef<'s>, End> {
+        let (own, id) = self.ioas("ioas", ioas)?;
+        Ok(own.space(id))
+    }
+
+    /// The address space that the step names, or the device's own, as the ledger knows it.
+    pub fn space_of(&self, ioas: &Option<Object>) -> Result<Space, End> {
+        Ok(self.object("ioas", ioas)?.or(leaves::own(self.open()?)))
+    }
+
+    /// The device's own address space on IOMMUFD, and the id of the object that a key names, which is that address space by default.
+    pub fn ioas(&self, key: &str, object: &Option<Object>) -> Result<(&'s Ioas, u32), End> {
         let own = self.own()?;
-        Ok(own.space(self.object("ioas", ioas)?.unwrap_or(own.id())))
+        Ok((own, self.object(key, object)?.unwrap_or(own.id())))
     }
 
     /// The device's own address space on IOMMUFD.
     pub fn own(&self) -> Result<&'s Ioas, End> {
         self.open()?.session.ioas().ok_or_else(|| {
             let title = format!("{} has no objects of IOMMUFD", self.case.planned.backend);
-            let problem = Problem::new(Code::OnlyIommufd, self.verb_at(), title);
-            End::Error(
-                problem.label("expected only on the backend iommufd").help("add `backends: [iommufd]` to the case"),
-            )
+            self.error(Code::OnlyIommufd, "", title, "expected only on the backend iommufd")
+                .help("add `backends: [iommufd]` to the case".into())
         })
     }
 
@@ -63,7 +69,7 @@ impl<'s> Running<'s, '_, '_> {
                 saved.and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
                     let title =
                         format!("`{name}` is not an object: the step that was to make it failed, or did not run");
-                    End::Error(Problem::new(Code::NoObject, self.at(key), title))
+                    self.error(Code::NoObject, key, title, "")
                 })
             }
         }
@@ -72,7 +78,7 @@ impl<'s> Running<'s, '_, '_> {
     /// Notes that the case made an object, keeps its id, and compares the outcome.
     pub fn made(&mut self, got: Result<u32, Errno>) -> Result<(), End> {
         self.case.objects.made.extend(got.ok());
-        self.gave(got, |id| Value::from_pairs([("id", id)]))
+        self.gave_id(got)
     }
 
     /// Notes that the device is no longer attached where it was.
@@ -83,7 +89,7 @@ impl<'s> Running<'s, '_, '_> {
     /// Why nothing can be said of dirty pages on IOMMUFD.
     pub fn no_hwpt(&self) -> End {
         let title = "on iommufd it is a page table that notes what is written";
-        End::Error(Problem::new(Code::MissingKey, self.verb_at(), title).label("expected `hwpt` beside its other keys"))
+        self.error(Code::MissingKey, "", title, "expected `hwpt` beside its other keys")
     }
 
     /// Which part of a region is mapped: where it begins and how long it is, in bytes.
@@ -98,15 +104,14 @@ impl<'s> Running<'s, '_, '_> {
         // What lies beyond is not the case's, and a device could be made to write there.
         let rest = memory.len().checked_sub(offset).filter(|rest| *rest > 0).ok_or_else(|| {
             let title = format!("the offset {offset:#x} lies beyond the region `{region}`");
-            let problem = Problem::new(Code::OutOfRange, self.at("offset"), title);
-            End::Error(problem.label(format!("expected less than its size, {}", amount(memory.len()))))
+            self.out_of_range("offset", title, format!("expected less than its size, {}", amount(memory.len())))
         })?;
         Ok((offset, self.optional("size", size)?.unwrap_or(rest)))
     }
 
     /// The IOVA to map at, as given or the next free one; `None` if the kernel is to choose.
     pub fn target(&self, target: &Option<Where>, size: u64) -> Result<Option<u64>, End> {
-        let iovas = self.frame.iovas;
+        let iovas = &self.case.iovas;
         match target {
             Some(Where::Kernel) => Ok(None),
             Some(Where::At(iova)) => {
@@ -116,7 +121,7 @@ impl<'s> Running<'s, '_, '_> {
             }
             None => iovas.allocate(size, system::page_size()).map(Some).ok_or_else(|| {
                 let title = format!("no room for {} among the IOVAs that the device may use", Size(size));
-                End::Error(Problem::new(Code::NoIova, self.verb_at(), title))
+                self.error(Code::NoIova, "", title, "")
             }),
         }
     }
@@ -130,7 +135,7 @@ impl<'s> Running<'s, '_, '_> {
         more: [(&'static str, Value); N],
     ) -> Result<(), End> {
         if let Ok(iova) = got {
-            self.frame.iovas.reserve(iova, size);
+            self.case.iovas.reserve(iova, size);
         }
         // A failed call chose no IOVA.
         let iova = target.or(got.ok()).map(|iova| ("iova", Value::from(iova)));
@@ -138,12 +143,20 @@ impl<'s> Running<'s, '_, '_> {
         self.compare(got.map(|_| None))
     }
 
-    /// Notes what is mapped now in the address space that the device was opened on.
-    pub fn follow(&mut self, got: Result<u64, Errno>, size: u64, access: Access) {
+    /// Enters in the ledger what a call mapped.
+    pub fn enter(
+        &mut self,
+        ioas: &Option<Object>,
+        got: Result<u64, Errno>,
+        size: u64,
+        access: Access,
+    ) -> Result<(), End> {
+        let space = self.space_of(ioas)?;
         match got {
-            Ok(iova) => self.case.mappings.mapped(iova, size, access),
-            Err(_) => self.case.mappings.touched(),
+            Ok(iova) => self.case.ledger.mapped(space, iova, size, access),
+            Err(_) => self.case.ledger.changed(),
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{engine::failure::End, language::verb::Unmap};
+use super::prelude::*;
 
 impl Act for Unmap {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -8,15 +7,11 @@ impl Act for Unmap {
         let (iova, size) = (step.size("iova", iova)?, step.size("size", size)?);
         let got = step.with_iommu(ioas, |iommu| iommu.unmap(iova, size))?;
         step.gave_bytes(got)?;
-        if ioas.is_some() {
-            return Ok(());
-        }
-        let backend = step.open()?.session.true_name();
-        let mappings = &mut step.case.mappings;
+        let space = step.space_of(ioas)?;
         let reported = match got {
-            Ok(bytes) => mappings.unmapped(backend, iova, size, bytes),
+            Ok(bytes) => step.case.ledger.unmapped(space, iova, size, bytes),
             Err(errno) => {
-                mappings.not_unmapped(backend, iova, size, errno);
+                step.case.ledger.not_unmapped(space, iova, size, errno);
                 Ok(())
             }
         };

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::{Act, Running};
-use crate::{
-    engine::{device::Changed, failure::End},
-    language::verb::VfToken,
-};
+use super::prelude::*;
 
 impl Act for VfToken {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let VfToken { token } = self;
-        let open = step.open()?;
+        let device = step.vfio()?;
         let token = step.token(token)?.ok_or_else(|| step.no_token(""))?;
-        step.case.device.changed = Changed::More;
-        step.done(open.session.device().set_vf_token(&token))
+        step.changes(Changed::More)?;
+        step.done(device.set_vf_token(&token))
     }
 }

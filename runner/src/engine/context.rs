@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a case knows and holds while it runs: the data that verbs, checks and judges share.
+
+use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
+
+use super::{
+    device::DeviceState,
+    devices::{Devices, Opened},
+    failure::{End, Problem},
+    fixture::Open,
+    iova::IovaAllocator,
+    leaves::Leaves,
+    ledger::Ledger,
+    objects::Objects,
+    procedure::Procedures,
+    regions::{Held, Pool},
+};
+use crate::{
+    event::{Measured, Observation, Unchecked},
+    language::{BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
+    model::BackendName,
+    plan::{Plan, Planned},
+    uapi::{Trace, Tracer},
+};
+
+/// A case while it runs.
+pub struct Context<'a> {
+    pub plan: &'a Plan,
+    pub planned: &'a Planned,
+    pub tracer: &'a Tracer,
+    pub devices: Arc<Devices>,
+    /// The number of the device that the step is on.
+    pub current: usize,
+    /// The devices that the case opened itself.
+    pub opened: Arc<Opened>,
+    /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
+    /// plays VFIO's container.
+    pub backend: BackendName,
+    pub options: BackendOptions,
+    /// What expressions know by now.
+    pub scope: Scope,
+    pub iovas: IovaAllocator,
+    pub steps_run: u64,
+    /// The state of the device that the step is on.
+    pub device: DeviceState,
+    /// The states of the other devices by their numbers.
+    pub others: BTreeMap<usize, DeviceState>,
+    /// The files that the case opened.
+    pub files: BTreeMap<String, OwnedFd>,
+    pub objects: Objects,
+    pub procedures: Procedures<'a>,
+    pub ledger: Ledger,
+    pub leaves: Leaves,
+    pub found: Findings,
+}
+
+/// What is known of a case beside its end.
+#[derive(Default)]
+pub struct Findings {
+    /// The number of checks that were made.
+    pub checks: u32,
+    /// The times of steps that ran at the same time.
+    pub measured: Vec<Measured>,
+    /// Checks that were asked for and not made.
+    pub unchecked: Vec<Unchecked>,
+    pub observers: Vec<Observation>,
+    /// The calls that led to the problem, if there is one.
+    pub trace: Trace,
+}
+
+/// What steps run in.
+pub struct Frame<'f, 'a> {
+    /// The device that is open for the case.
+    pub open: Option<&'f Open>,
+    /// The regions that the steps know.
+    pub held: &'f [Held],
+    /// Where memory comes from; threads have none.
+    pub pool: Option<&'f mut Pool>,
+    /// The pack whose procedure the steps are.
+    pub pack: Option<&'a LoadedPack>,
+    /// The file that the steps are written in.
+    pub source: &'f Source,
+}
+
+impl Frame<'_, '_> {
+    /// Where in the file something is written: `file:line`.
+    pub fn place(&self, at: &Path) -> String {
+        format!("{}:{}", self.source.name, self.source.locate(at, Target::Value).line)
+    }
+}
+
+impl<'a> Context<'a> {
+    /// A case that is about to run on these devices.
+    pub fn new(plan: &'a Plan, planned: &'a Planned, devices: Arc<Devices>, tracer: &'a Tracer) -> Context<'a> {
+        Context {
+            plan,
+            planned,
+            tracer,
+            devices,
+            current: 0,
+            opened: Arc::default(),
+            backend: planned.backend,
+            options: planned.options,
+            scope: planned.scope.clone(),
+            iovas: IovaAllocator::new(Vec::new()),
+            steps_run: 0,
+            device: DeviceState::default(),
+            others: BTreeMap::new(),
+            files: BTreeMap::new(),
+            objects: Objects::default(),
+            procedures: Procedures::default(),
+            ledger: Ledger::new(planned.backend),
+            leaves: Leaves::default(),
+            found: Findings::default(),
+        }
+    }
+
+    /// Makes the device of this number the current one. Returns the number of the one before.
+    pub fn turn_to(&mut self, number: usize) -> usize {
+        let before = std::mem::replace(&mut self.current, number);
+        if before != number {
+            let state = self.others.remove(&number).unwrap_or_default();
+            self.others.insert(before, std::mem::replace(&mut self.device, state));
+        }
+        before
+    }
+
+    /// The value of a size that is written at `at`.
+    pub fn size(&self, value: &Dynamic<Size>, at: &Path) -> Result<u64, End> {
+        value
+            .resolve(&self.scope)
+            .map(|size| size.0)
+            .map_err(|error| End::Error(Problem::expression(at.clone(), &error)))
+    }
+}

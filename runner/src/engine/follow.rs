@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What requests that a case makes by their names do to its mappings.
+
+use super::ledger::{Ledger, Space};
+use crate::{
+    backend::Access,
+    model::Errno,
+    uapi::request::{Effect, Request},
+};
+
+impl Ledger {
+    /// Enters what a request did on a file of the open device, whose address space is `own`. `given` and `written` return the request's
+    /// fields before and after the call. Returns whether all that it did is known, and undone by unmapping everything.
+    pub fn request(
+        &mut self,
+        own: Space,
+        request: &Request,
+        got: Result<i32, Errno>,
+        given: &dyn Fn(&str) -> u64,
+        written: &dyn Fn(&str) -> u64,
+    ) -> Result<bool, String> {
+        let id = |field: &str| u32::try_from(given(field)).ok();
+        let (name, flags) = (request.name, given("flags"));
+        let range = |size: &str| (given("iova"), given(size));
+        self.changed();
+        match (name, got) {
+            ("VFIO_IOMMU_MAP_DMA" | "IOMMU_IOAS_MAP", Err(_)) => {}
+            ("IOMMU_IOAS_UNMAP", Err(errno)) => {
+                let (iova, length) = range("length");
+                self.not_unmapped(id("ioas_id"), iova, length, errno);
+            }
+            ("VFIO_IOMMU_UNMAP_DMA", Err(errno)) if own.is_none() => {
+                let (iova, size) = range("size");
+                self.not_unmapped(None, iova, size, errno);
+            }
+            ("VFIO_IOMMU_UNMAP_DMA", Err(_)) => {}
+            // On IOMMUFD itself they mean the address space of IOMMU_VFIO_IOAS, whichever that is.
+            ("VFIO_IOMMU_MAP_DMA" | "VFIO_IOMMU_UNMAP_DMA", Ok(_)) if own.is_some() => return Ok(self.unknown(name)),
+            ("VFIO_IOMMU_MAP_DMA", Ok(_)) if flags & !3 == 0 => {
+                let access = Access { read: flags & 1 != 0, write: flags & 2 != 0 };
+                self.mapped(None, given("iova"), given("size"), access);
+            }
+            ("VFIO_IOMMU_UNMAP_DMA", Ok(_)) if flags & !1 == 0 => {
+                self.unmapped(None, given("iova"), given("size"), written("size"))?;
+            }
+            ("VFIO_IOMMU_UNMAP_DMA", Ok(_)) if flags == 2 => self.unmapped_all(None, written("size"))?,
+            // A mapping loses its address or gets another, and stays.
+            ("VFIO_IOMMU_UNMAP_DMA" | "VFIO_IOMMU_MAP_DMA", Ok(_)) if flags == 4 => return Ok(false),
+            ("IOMMU_IOAS_MAP", Ok(_)) => {
+                self.mapped(id("ioas_id"), written("iova"), given("length"), access(flags));
+                return Ok(id("ioas_id") == own);
+            }
+            ("IOMMU_IOAS_UNMAP", Ok(_)) => {
+                match range("length") {
+                    (0, u64::MAX) => self.unmapped_all(id("ioas_id"), written("length"))?,
+                    (iova, length) => self.unmapped(id("ioas_id"), iova, length, written("length"))?,
+                }
+                return Ok(id("ioas_id") == own);
+            }
+            ("IOMMU_IOAS_COPY", Ok(_)) => {
+                let from = (id("src_ioas_id"), given("src_iova"));
+                let to = (id("dst_ioas_id"), written("dst_iova"));
+                self.copied(from, to, given("length"), access(flags));
+                return Ok(to.0 == own);
+            }
+            ("IOMMU_DESTROY", Ok(_)) => {
+                id("id").into_iter().for_each(|id| self.destroyed(id));
+                return Ok(false);
+            }
+            // It is bound as it was.
+            ("VFIO_DEVICE_BIND_IOMMUFD", Err(_)) => {}
+            _ => match request.effect() {
+                Effect::Nothing => {}
+                Effect::Device => return Ok(false),
+                Effect::Mappings if got.is_err() => return Ok(false),
+                Effect::Mappings => return Ok(self.unknown(name)),
+            },
+        }
+        Ok(true)
+    }
+
+    fn unknown(&mut self, request: &str) -> bool {
+        self.lose(format!("what {request} did is not followed"));
+        false
+    }
+}
+
+/// The access that the flags of IOMMUFD's requests ask for.
+fn access(flags: u64) -> Access {
+    Access { read: flags & 4 != 0, write: flags & 2 != 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        engine::ledger::tests::{OWN, PAGE, two},
+        model::BackendName,
+        uapi::request::find,
+    };
+
+    #[test]
+    fn a_request_that_maps_nothing_loses_no_mapping() {
+        let done = |name: &str| {
+            let (mut ledger, request) = (two(BackendName::Iommufd), find(name).unwrap());
+            let known = ledger.request(OWN, request, Ok(0), &|_| 0, &|_| 0).unwrap();
+            (known, ledger.lost().is_none())
+        };
+        assert_eq!(done("VFIO_DEVICE_GET_REGION_INFO"), (true, true));
+        for name in ["VFIO_DEVICE_SET_IRQS", "VFIO_DEVICE_RESET", "IOMMU_FAULT_QUEUE_ALLOC", "IOMMU_DESTROY"] {
+            assert_eq!(done(name), (false, true), "{name} changes the device, and what is mapped stays");
+        }
+        assert_eq!(done("VFIO_DEVICE_ATTACH_IOMMUFD_PT"), (false, false));
+    }
+
+    #[test]
+    fn a_request_on_another_address_space_changes_no_mapping_of_the_devices_own() {
+        let mut ledger = two(BackendName::Iommufd);
+        let mut made = |name: &str, fields: &[(&str, u64)]| {
+            let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map_or(0, |(_, value)| *value);
+            let known = ledger.request(OWN, find(name).unwrap(), Ok(0), &field, &field).unwrap();
+            (known, ledger.bytes(OWN) / PAGE, ledger.bytes(Some(2)) / PAGE)
+        };
+        assert_eq!(made("IOMMU_IOAS_MAP", &[("ioas_id", 2), ("length", PAGE), ("flags", 7)]), (false, 8, 1));
+        let copy = [("src_ioas_id", 1), ("dst_ioas_id", 2), ("dst_iova", 8 * PAGE), ("length", 2 * PAGE)];
+        assert_eq!(made("IOMMU_IOAS_COPY", &copy), (false, 8, 3));
+        assert_eq!(made("IOMMU_IOAS_UNMAP", &[("ioas_id", 1), ("length", 4 * PAGE)]), (true, 4, 3));
+        assert_eq!(made("IOMMU_DESTROY", &[("id", 2)]), (false, 4, 0));
+    }
+}

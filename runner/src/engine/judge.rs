@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The judges of a case that has run: what the kernel logged, and what is known of the case, may change its verdict.
+
+use super::{
+    context::Findings,
+    failure::{End, Problem},
+    faults::Faults,
+    known_issue::{self, Judged},
+    log,
+    observers::taint,
+};
+use crate::{
+    event::{Observation, Unchecked},
+    host::{facts, kmsg::Window},
+    language::{Case, Logged, Path, Scope},
+    model::{Observed, Verdict, code::Code},
+    uapi::Tracer,
+};
+
+/// All judges, in the order that they judge in.
+const JUDGES: [fn(&mut Judgement); 5] = [expected_fault, kernel_log, new_taint, nothing_asserted, known];
+
+/// What the kernel says of itself while a case runs.
+pub struct Watch {
+    window: Option<Window>,
+    taint: Option<u64>,
+}
+
+impl Watch {
+    /// Watches from now on.
+    pub fn begin(marker: &str) -> Watch {
+        // Without access to the log (not root) there is no window on it, and no lines.
+        Watch { window: Window::open(marker).ok(), taint: facts::taint() }
+    }
+}
+
+/// A case that has run, and what the judges make of it.
+pub struct Judgement<'e> {
+    pub case: &'e Case,
+    /// The path of the case.
+    pub path: Path,
+    pub scope: &'e Scope,
+    pub found: Findings,
+    pub verdict: Verdict,
+    /// Why it was skipped, or which known issue it is.
+    pub reason: Option<String>,
+    pub problem: Option<Box<Problem>>,
+    pub kernel_log: Vec<String>,
+    /// Whether a judge let a case fail whose device is open.
+    pub overruled: bool,
+    watch: Watch,
+    faults: &'e mut Faults,
+    tracer: &'e Tracer,
+}
+
+impl<'e> Judgement<'e> {
+    /// Judges a case that ended.
+    pub fn judge(
+        (case, path): (&'e Case, Path),
+        end: Result<(), End>,
+        (scope, found): (&'e Scope, Findings),
+        mut watch: Watch,
+        faults: &'e mut Faults,
+        tracer: &'e Tracer,
+    ) -> Judgement<'e> {
+        let (verdict, reason, problem) = match end {
+            Ok(()) => (Verdict::Passed, None, None),
+            Err(End::Skipped(reason)) => (Verdict::Skipped, Some(reason), None),
+            Err(End::Failed(problem)) => (Verdict::Failed, None, Some(problem)),
+            Err(End::Error(problem)) => (Verdict::Error, None, Some(problem)),
+        };
+        let records = watch.window.as_mut().and_then(|window| window.records().ok()).unwrap_or_default();
+        let kernel_log = records.into_iter().map(|record| record.text).collect();
+        let overruled = false;
+        let mut judgement = Judgement {
+            case,
+            path,
+            scope,
+            found,
+            verdict,
+            reason,
+            problem,
+            kernel_log,
+            overruled,
+            watch,
+            faults,
+            tracer,
+        };
+        JUDGES.iter().for_each(|judge| judge(&mut judgement));
+        judgement
+    }
+
+    fn fail(&mut self, problem: Box<Problem>) {
+        (self.verdict, self.reason, self.problem) = (Verdict::Failed, None, Some(problem));
+        self.found.trace = self.tracer.take();
+        self.overruled = true;
+    }
+
+    fn expects_fault(&self) -> bool {
+        self.case.kernel_log.expect == Some(Logged::IommuFault)
+    }
+
+    /// Takes over what an observer of the kernel saw.
+    fn saw(&mut self, seen: Observation) {
+        if seen.state == Observed::Broken && matches!(self.verdict, Verdict::Passed | Verdict::Skipped) {
+            let title = seen.detail.clone().unwrap_or_default();
+            let mut problem = Problem::new(Code::KernelLog, self.path.join("name"), title).label("while this case ran");
+            if self.kernel_log.iter().any(|line| log::is_fault(line)) {
+                problem = problem.help(
+                    "where the case wants the IOMMU to refuse, `kernel_log: { expect: iommu_fault }` on it says so",
+                );
+            }
+            self.fail(problem.help(
+                "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
+            ));
+        }
+        self.found.observers.push(seen);
+    }
+}
+
+/// A case that expects a fault of the IOMMU has to have caused one.
+fn expected_fault(judgement: &mut Judgement) {
+    if judgement.expects_fault() && judgement.verdict == Verdict::Passed {
+        if let Some(window) = &mut judgement.watch.window {
+            judgement.faults.await_one(window, &mut judgement.kernel_log);
+        }
+        let at = judgement.path.join("kernel_log").join("expect");
+        match judgement.faults.missing(judgement.watch.window.as_ref(), &judgement.kernel_log, at) {
+            None => judgement.found.checks += 1,
+            Some(Ok(missing)) => {
+                judgement.found.checks += 1;
+                judgement.fail(missing);
+            }
+            Some(Err(unknown)) => judgement.found.unchecked.push(unknown),
+        }
+    }
+    judgement.faults.remember(&judgement.kernel_log);
+}
+
+fn kernel_log(judgement: &mut Judgement) {
+    let expects_fault = judgement.expects_fault();
+    let lines = judgement.kernel_log.iter();
+    let alarming: Vec<String> = lines.filter(|line| !(expects_fault && log::is_fault(line))).cloned().collect();
+    let lost = judgement.watch.window.as_ref().map(Window::lost);
+    judgement.saw(log::observe(lost, &alarming, &judgement.case.kernel_log.allow));
+}
+
+/// After the log, which says what the taint is about.
+fn new_taint(judgement: &mut Judgement) {
+    let (lines, allowed) = (&judgement.kernel_log, &judgement.case.kernel_log.allow);
+    judgement.saw(taint::observe(judgement.watch.taint, facts::taint(), lines, allowed));
+}
+
+/// A case that checked nothing has not passed.
+fn nothing_asserted(judgement: &mut Judgement) {
+    if judgement.verdict != Verdict::Passed || judgement.found.checks > 0 {
+        return;
+    }
+    if let Some(Unchecked { what, reason, .. }) = judgement.found.unchecked.first() {
+        judgement.verdict = Verdict::Skipped;
+        judgement.reason = Some(format!("nothing of it can be checked here: {what}: {reason}"));
+    } else {
+        judgement.verdict = Verdict::Error;
+        let problem = Problem::new(Code::AssertsNothing, judgement.path.join("name"), "the case has asserted nothing");
+        judgement.problem = Some(problem.label("expected at least one call or check that can fail"));
+    }
+}
+
+fn known(judgement: &mut Judgement) {
+    let Some(known) = &judgement.case.known_issue else { return };
+    match known_issue::judge(known, &judgement.path, judgement.scope, judgement.verdict, judgement.problem.take()) {
+        Judged::As(verdict, problem) => (judgement.verdict, judgement.problem) = (verdict, problem),
+        Judged::Known(reason, problem) => {
+            judgement.verdict = Verdict::KnownIssue;
+            (judgement.reason, judgement.problem) = (Some(reason), Some(problem));
+        }
+    }
+}

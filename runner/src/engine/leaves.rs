@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The observer `leaves`: compares the IOMMU's page table with the ledger.
+//!
+//! After every call that maps or unmaps, each mapping has to be there whole, with the access that was asked for, and nothing else may
+//! be: what was unmapped is gone, its neighbours are untouched, and a call that failed left nothing behind.
+
+use std::collections::BTreeMap;
+
+use super::{
+    failure::{End, Problem},
+    fixture::Open,
+    ledger::{Ledger, Space},
+    observers::{broken, held, unchecked},
+};
+use crate::{
+    backend::IovaRange,
+    event::Observation,
+    host::page_table::{Leaf, Observer},
+    language::{Path, Size},
+    model::code::Code,
+    uapi::{Call, Tracer},
+};
+
+/// With more bytes mapped, the page table is not read: in pages of 4 KiB its dump has a line of 120 bytes for each, which the kernel
+/// writes in one go. A case that maps more has `pagesize` and `gone`.
+const MOST_BYTES: u64 = 64 << 20;
+/// After this many entries in a case, the page table is read only at its end.
+const MOST_ENTRIES: usize = 4_000;
+/// The number of entries that a line shows.
+const MOST_SHOWN: usize = 16;
+
+/// How far the page table has been compared, and what was wrong.
+#[derive(Debug, Default)]
+pub struct Leaves {
+    entries: usize,
+    /// The changes of the ledger that have been compared.
+    compared: u64,
+    wrong: Option<String>,
+}
+
+impl Leaves {
+    /// Compares the IOMMU's page table with the ledger, if anything has changed since the last time.
+    pub fn compare(
+        &mut self,
+        ledger: &Ledger,
+        open: &Open,
+        at: &Path,
+        at_end: bool,
+        tracer: &Tracer,
+    ) -> Result<(), End> {
+        let Ok(observer) = &open.observer else { return Ok(()) };
+        let space = own(open);
+        if !self.is_due(ledger, at_end) || blind(ledger, space).is_some() {
+            return Ok(());
+        }
+        // From 0 to the top: what was not asked for counts too.
+        let leaves = read(observer, 0, u64::MAX, at, tracer)?;
+        self.entries += leaves.len();
+        self.compared = ledger.changes();
+        compare(ledger, space, &leaves, &open.iova_ranges).map_err(|wrong| {
+            self.wrong = Some(wrong.clone());
+            let problem = Problem::new(Code::Leaves, at.clone(), wrong).label("after this");
+            End::Failed(
+                problem.help("after every map and unmap the page table has to show what is mapped, and nothing else"),
+            )
+        })
+    }
+
+    fn is_due(&self, ledger: &Ledger, at_end: bool) -> bool {
+        ledger.changes() > self.compared && (at_end || self.entries < MOST_ENTRIES)
+    }
+
+    /// Takes it for wrong if a call, whose outcome is written at `at`, reported something else than the ledger has.
+    pub fn reported(&mut self, reported: Result<(), String>, at: &Path) -> Result<(), End> {
+        reported.map_err(|wrong| {
+            self.wrong = Some(wrong.clone());
+            End::Failed(Problem::new(Code::Reported, at.clone(), wrong).label("of this call"))
+        })
+    }
+
+    /// What the observer saw.
+    pub fn observation(self, ledger: &Ledger, open: &Open) -> Observation {
+        match (self.wrong, &open.observer, blind(ledger, own(open))) {
+            (Some(wrong), ..) => broken("leaves", wrong),
+            (None, Err(reason), _) => unchecked("leaves", reason.clone()),
+            (None, Ok(_), Some(reason)) if ledger.changes() > 0 => unchecked("leaves", reason),
+            _ => held("leaves"),
+        }
+    }
+}
+
+/// Reads the leaves behind a range.
+pub fn read(observer: &Observer, iova: u64, size: u64, at: &Path, tracer: &Tracer) -> Result<Vec<Leaf>, End> {
+    let leaves = observer.leaves(iova, size);
+    let leaves = leaves.map_err(|error| End::Error(Problem::new(Code::Observer, at.clone(), error.to_string())))?;
+    tracer.show(|| Call {
+        name: "page_table",
+        fields: format!("iova={iova:#x}, size={size:#x}"),
+        result: entries(&leaves),
+        failed: false,
+    });
+    Ok(leaves)
+}
+
+/// The address space that a device was opened on.
+pub fn own(open: &Open) -> Space {
+    open.session.ioas().map(|ioas| ioas.id())
+}
+
+/// Why the page table is not compared now.
+fn blind(ledger: &Ledger, space: Space) -> Option<String> {
+    let bytes = ledger.bytes(space);
+    let too_long = || format!("with {} mapped the dump of the page table may be too long", Size(bytes));
+    ledger.lost().map(str::to_owned).or_else(|| (bytes > MOST_BYTES).then(too_long))
+}
+
+/// Compares the entries of the page table with the mappings. Entries outside of `ranges` are the kernel's own.
+fn compare(ledger: &Ledger, space: Space, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
+    let mappings: BTreeMap<u64, _> =
+        ledger.mappings(space).map(|(first, last, access)| (first, (last, access))).collect();
+    let mut covered: BTreeMap<u64, u64> = BTreeMap::new();
+    for leaf in leaves.iter().filter(|leaf| ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last)) {
+        let within = mappings.range(..=leaf.iova).next_back();
+        let found = within.filter(|(_, (last, _))| leaf.iova + (leaf.page_size - 1) <= *last);
+        let Some((&first, &(_, access))) = found else {
+            return Err(format!(
+                "the IOMMU's page table has an entry of {} at iova {:#x}, where nothing is mapped",
+                Size(leaf.page_size),
+                leaf.iova
+            ));
+        };
+        let read = access.read || leaf.always_readable;
+        if (leaf.read, leaf.write) != (read, access.write) {
+            return Err(format!(
+                "the IOMMU's page table lets the device {} at iova {:#x}, and the mapping is for it to {}",
+                ways(leaf.read, leaf.write),
+                leaf.iova,
+                ways(access.read, access.write)
+            ));
+        }
+        *covered.entry(first).or_default() += leaf.page_size;
+    }
+    for (first, (last, _)) in mappings {
+        let (covered, size) = (covered.get(&first).copied().unwrap_or(0), last - first + 1);
+        if covered != size {
+            return Err(format!(
+                "the IOMMU's page table has entries for {} of the {} that are mapped at iova {first:#x}",
+                Size(covered),
+                Size(size)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn ways(read: bool, write: bool) -> &'static str {
+    match (read, write) {
+        (true, true) => "read and write",
+        (true, false) => "read",
+        (false, true) => "write",
+        (false, false) => "do nothing",
+    }
+}
+
+/// Entries of a page table in one line.
+fn entries(leaves: &[Leaf]) -> String {
+    let shown = leaves.iter().take(MOST_SHOWN).map(|leaf| format!("{:#x}: {}", leaf.iova, Size(leaf.page_size)));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match leaves.len() {
+        0 => "no entry".to_owned(),
+        1 => format!("1 entry {{{shown}}}"),
+        count if count <= MOST_SHOWN => format!("{count} entries {{{shown}}}"),
+        count => format!("{count} entries {{{shown}, …}}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::Access,
+        engine::ledger::tests::{OWN, PAGE, two},
+        model::BackendName,
+    };
+
+    fn leaf(page: u64) -> Leaf {
+        Leaf { iova: page * PAGE, page_size: PAGE, read: true, write: true, always_readable: false }
+    }
+
+    fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {
+        compare(ledger, OWN, leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
+    }
+
+    #[test]
+    fn the_page_table_has_what_is_mapped_and_nothing_else() {
+        let ledger = two(BackendName::Iommufd);
+        let wrong = |leaves: &[Leaf]| against(&ledger, leaves).unwrap_err();
+        let all: Vec<Leaf> = [0, 1, 2, 3, 8, 9, 10, 11].map(leaf).to_vec();
+        against(&ledger, &all).unwrap();
+        assert_eq!(
+            wrong(&all[1..]),
+            "the IOMMU's page table has entries for 12KiB of the 16KiB that are mapped at iova 0x0"
+        );
+        let more = [&all[..], &[leaf(12)]].concat();
+        assert_eq!(wrong(&more), "the IOMMU's page table has an entry of 4KiB at iova 0xc000, where nothing is mapped");
+        let mut wide = all.clone();
+        wide[5].write = false;
+        assert_eq!(
+            wrong(&wide),
+            "the IOMMU's page table lets the device read at iova 0x9000, and the mapping is for it to read and write"
+        );
+        let kernels_own = [&all[..], &[Leaf { iova: 0xfee0_0000 << 8, ..leaf(0) }]].concat();
+        against(&ledger, &kernels_own).unwrap();
+        let huge = Leaf { page_size: 2 << 20, ..leaf(0) };
+        assert!(wrong(&[huge]).contains("an entry of 2MiB at iova 0x0"), "it maps more than was asked for");
+    }
+
+    #[test]
+    fn a_first_stage_table_lets_read_whoever_may_write() {
+        let mut ledger = Ledger::new(BackendName::Iommufd);
+        ledger.mapped(OWN, 0, PAGE, Access::WRITE);
+        assert!(against(&ledger, &[leaf(0)]).is_err());
+        against(&ledger, &[Leaf { always_readable: true, ..leaf(0) }]).unwrap();
+    }
+
+    #[test]
+    fn a_page_table_is_compared_after_a_change_unless_it_is_too_long() {
+        let (mut ledger, leaves) = (two(BackendName::Iommufd), Leaves::default());
+        assert!(leaves.is_due(&ledger, false) && blind(&ledger, OWN).is_none());
+        let compared = Leaves { entries: MOST_ENTRIES, compared: ledger.changes(), wrong: None };
+        assert!(!compared.is_due(&ledger, true));
+        ledger.mapped(OWN, 1 << 30, 1 << 30, Access::READ);
+        assert!(compared.is_due(&ledger, true) && !compared.is_due(&ledger, false));
+        let mut large = Ledger::new(BackendName::Iommufd);
+        large.mapped(OWN, 0, 1 << 30, Access::READ);
+        assert_eq!(blind(&large, OWN).unwrap(), "with 1GiB mapped the dump of the page table may be too long");
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ledger: what a case has mapped where, as its calls and the rules of its backend say. It knows no device and makes no call.
+//!
+//! `leaves.rs` compares it with the IOMMU's page table, and `follow.rs` enters what requests did that were made by their names.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    backend::{Access, Rules, Unmap},
+    language::Size,
+    model::{BackendName, Errno},
+};
+
+/// An address space: an IOAS by its id; `None` for a container's.
+pub type Space = Option<u32>;
+
+/// Mappings by IOVA: the last byte, and what the device may do.
+type Mappings = BTreeMap<u64, (u64, Access)>;
+
+/// The mappings of a case.
+#[derive(Debug)]
+pub struct Ledger {
+    unmap: Unmap,
+    spaces: BTreeMap<Space, Mappings>,
+    /// Why the mappings are no longer known.
+    lost: Option<String>,
+    changes: u64,
+}
+
+impl Ledger {
+    /// A ledger without mappings, by the rules of a backend.
+    pub fn new(backend: BackendName) -> Ledger {
+        Ledger { unmap: Rules::of(backend).unmap, spaces: BTreeMap::new(), lost: None, changes: 0 }
+    }
+
+    /// Notes that something happened to mappings, such as a call that failed and has to have changed nothing.
+    pub fn changed(&mut self) {
+        self.changes += 1;
+    }
+
+    /// The number of changes so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Stops knowing what is mapped, for this reason.
+    pub fn lose(&mut self, reason: impl Into<String>) {
+        self.lost.get_or_insert_with(|| reason.into());
+    }
+
+    /// Why it is not known what is mapped.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// The mappings of an address space in order: first byte, last byte, access.
+    pub fn mappings(&self, space: Space) -> impl Iterator<Item = (u64, u64, Access)> {
+        self.spaces.get(&space).into_iter().flatten().map(|(&iova, &(last, access))| (iova, last, access))
+    }
+
+    /// The bytes that are mapped in an address space.
+    pub fn bytes(&self, space: Space) -> u64 {
+        self.mappings(space).fold(0, |sum, (iova, last, _)| sum.saturating_add(length(iova, last)))
+    }
+
+    /// Enters a mapping that a call made.
+    pub fn mapped(&mut self, space: Space, iova: u64, size: u64, access: Access) {
+        self.changed();
+        if let Some(rest) = size.checked_sub(1) {
+            self.of(space).insert(iova, (iova.saturating_add(rest), access));
+        }
+    }
+
+    /// Enters a copy that a call made: a mapping for each that it was made of.
+    pub fn copied(&mut self, (from, start): (Space, u64), (to, iova): (Space, u64), size: u64, access: Access) {
+        self.changed();
+        let Some(rest) = size.checked_sub(1) else { return };
+        let part = |(first, last, _): (u64, u64, Access)| (first.max(start) - start, (last - start).min(rest));
+        let pieces: Vec<(u64, u64)> = overlapping(self.of(from), start, size).map(part).collect();
+        self.of(to).extend(pieces.into_iter().map(|(first, last)| (iova + first, (iova + last, access))));
+    }
+
+    /// Enters that a call unmapped a range, as the backend unmaps. Fails if the call reported another number of bytes.
+    pub fn unmapped(&mut self, space: Space, iova: u64, size: u64, reported: u64) -> Result<(), String> {
+        self.changed();
+        if self.lost.is_some() || size == 0 {
+            return Ok(());
+        }
+        let (rule, mappings, last) = (self.unmap, self.of(space), iova.saturating_add(size - 1));
+        let found: Vec<_> = overlapping(mappings, iova, size).collect();
+        let nothing = rule == Unmap::WholeFromStart && found.first().is_some_and(|&(first, ..)| first < iova);
+        let mut gone = 0;
+        for (first, end, access) in found.into_iter().filter(|_| !nothing) {
+            mappings.remove(&first);
+            gone += length(first, end);
+            // A backend that does not cut has failed if it was given a part of a mapping, and the case has said so.
+            if rule == Unmap::Cuts {
+                if first < iova {
+                    mappings.insert(first, (iova - 1, access));
+                    gone -= iova - first;
+                }
+                if end > last {
+                    mappings.insert(last + 1, (end, access));
+                    gone -= end - last;
+                }
+            }
+        }
+        reports(gone, reported)
+    }
+
+    /// Enters that a call failed to unmap a range. Where the backend goes from mapping to mapping, those before the first that is not
+    /// whole in the range are gone.
+    pub fn not_unmapped(&mut self, space: Space, iova: u64, size: u64, errno: Errno) {
+        self.changed();
+        if self.unmap != Unmap::InTurn || errno != Errno(libc::ENOENT) || size == 0 {
+            return;
+        }
+        let (mappings, end) = (self.of(space), iova.saturating_add(size - 1));
+        let whole = |&(first, last, _): &(u64, u64, Access)| first >= iova && last <= end;
+        let gone: Vec<u64> = overlapping(mappings, iova, size).take_while(whole).map(|(first, ..)| first).collect();
+        mappings.retain(|first, _| !gone.contains(first));
+    }
+
+    /// Enters that a call unmapped everything. Fails if the call reported another number of bytes.
+    pub fn unmapped_all(&mut self, space: Space, reported: u64) -> Result<(), String> {
+        self.changed();
+        let gone = self.bytes(space);
+        self.spaces.remove(&space);
+        if self.lost.is_some() { Ok(()) } else { reports(gone, reported) }
+    }
+
+    /// Enters that an object of IOMMUFD was destroyed, which may have been an address space. Its id may be given to another one.
+    pub fn destroyed(&mut self, id: u32) {
+        self.spaces.remove(&Some(id));
+    }
+
+    fn of(&mut self, space: Space) -> &mut Mappings {
+        self.spaces.entry(space).or_default()
+    }
+}
+
+fn length(first: u64, last: u64) -> u64 {
+    last - first + 1
+}
+
+/// The mappings that have a byte in a range of at least one byte, in order.
+fn overlapping(mappings: &Mappings, iova: u64, size: u64) -> impl Iterator<Item = (u64, u64, Access)> {
+    let below = mappings.range(..=iova.saturating_add(size - 1));
+    below.filter(move |(_, (last, _))| *last >= iova).map(|(&first, &(last, access))| (first, last, access))
+}
+
+fn reports(gone: u64, reported: u64) -> Result<(), String> {
+    if gone == reported {
+        return Ok(());
+    }
+    Err(format!("the call reports {} unmapped, and the mappings there had {}", Size(reported), Size(gone)))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub const PAGE: u64 = 4096;
+    pub const OWN: Space = Some(1);
+
+    /// Two mappings of four pages, at the pages 0 and 8.
+    pub fn two(backend: BackendName) -> Ledger {
+        let mut ledger = Ledger::new(backend);
+        ledger.mapped(OWN, 0, 4 * PAGE, Access::READ_WRITE);
+        ledger.mapped(OWN, 8 * PAGE, 4 * PAGE, Access::READ_WRITE);
+        ledger
+    }
+
+    fn pages(ledger: &Ledger, space: Space) -> Vec<(u64, u64)> {
+        ledger.mappings(space).map(|(first, last, _)| (first / PAGE, length(first, last) / PAGE)).collect()
+    }
+
+    #[test]
+    fn each_backend_unmaps_in_its_own_way() {
+        for (backend, first, count, reported, left) in [
+            (BackendName::VfioType1, 0, 1, 4, vec![(8, 4)]),
+            (BackendName::VfioType1, 1, 1, 0, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1, 1, 20, 0, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1v2, 0, 20, 8, vec![]),
+            (BackendName::CompatType1, 1, 1, 1, vec![(0, 1), (2, 2), (8, 4)]),
+            (BackendName::CompatType1, 2, 7, 3, vec![(0, 2), (9, 3)]),
+            (BackendName::Iommufd, 4, 4, 0, vec![(0, 4), (8, 4)]),
+        ] {
+            let mut ledger = two(backend);
+            ledger.unmapped(OWN, first * PAGE, count * PAGE, reported * PAGE).unwrap();
+            assert_eq!(pages(&ledger, OWN), left, "{backend} {first} {count}");
+        }
+        for (backend, first, count, left) in [
+            (BackendName::Iommufd, 0, 10, vec![(8, 4)]),
+            (BackendName::CompatType1v2, 1, 20, vec![(0, 4), (8, 4)]),
+            (BackendName::VfioType1v2, 0, 10, vec![(0, 4), (8, 4)]),
+        ] {
+            let mut ledger = two(backend);
+            ledger.not_unmapped(OWN, first * PAGE, count * PAGE, Errno(libc::ENOENT));
+            assert_eq!(pages(&ledger, OWN), left, "{backend} {first} {count}");
+        }
+        let two = || two(BackendName::Iommufd);
+        let error = two().unmapped(OWN, 0, 4 * PAGE, 8 * PAGE).unwrap_err();
+        assert_eq!(error, "the call reports 32KiB unmapped, and the mappings there had 16KiB");
+        assert!(two().unmapped_all(OWN, 7 * PAGE).is_err() && two().unmapped_all(OWN, 8 * PAGE).is_ok());
+    }
+
+    #[test]
+    fn a_copy_is_made_of_the_mappings_that_it_was_made_from() {
+        let mut ledger = two(BackendName::Iommufd);
+        ledger.mapped(OWN, 4 * PAGE, 4 * PAGE, Access::READ);
+        ledger.copied((OWN, 2 * PAGE), (OWN, 100 * PAGE), 8 * PAGE, Access::READ_WRITE);
+        assert_eq!(pages(&ledger, OWN), [(0, 4), (4, 4), (8, 4), (100, 2), (102, 4), (106, 2)]);
+        ledger.copied((OWN, 2 * PAGE), (Some(2), 0), 8 * PAGE, Access::READ);
+        assert_eq!(pages(&ledger, Some(2)), [(0, 2), (2, 4), (6, 2)]);
+    }
+
+    #[test]
+    fn address_spaces_do_not_share_mappings() {
+        let mut ledger = two(BackendName::Iommufd);
+        ledger.mapped(Some(2), 0, PAGE, Access::READ);
+        ledger.unmapped(Some(2), 0, 4 * PAGE, PAGE).unwrap();
+        assert_eq!(pages(&ledger, OWN), [(0, 4), (8, 4)]);
+        ledger.mapped(Some(2), 0, PAGE, Access::READ);
+        ledger.destroyed(2);
+        ledger.unmapped_all(Some(2), 0).unwrap();
+        assert_eq!(ledger.bytes(OWN), 8 * PAGE);
+    }
+
+    #[test]
+    fn a_mapping_may_end_at_the_top_of_the_address_space() {
+        let mut ledger = two(BackendName::CompatType1);
+        ledger.mapped(OWN, u64::MAX - 4095, 4096, Access::READ);
+        ledger.unmapped(OWN, 4 * PAGE, u64::MAX, 5 * PAGE).unwrap();
+        assert_eq!(pages(&ledger, OWN), [(0, 4)]);
+    }
+
+    #[test]
+    fn what_is_not_followed_is_not_judged() {
+        let mut ledger = two(BackendName::Iommufd);
+        assert_eq!((ledger.changes(), ledger.lost()), (2, None));
+        ledger.lose("`detach` is not followed");
+        assert_eq!(ledger.lost(), Some("`detach` is not followed"));
+        ledger.unmapped(OWN, 0, PAGE, 77).unwrap();
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Procedures of packs: the device decides which pack's a call means. What a call does is in `verb/call.rs`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    failure::{End, Problem},
+    regions::Held,
+};
+use crate::{
+    language::{self, LoadedPack, Name, Path, Procedure, Region, Scope},
+    model::{BackendName, DeviceKind, code::Code},
+    plan::{self, Plan, Planned, PlannedStep},
+};
+
+/// What is kept of the procedures that a case called, by the packs' names and their own.
+#[derive(Default)]
+pub struct Procedures<'a> {
+    /// The regions of the packs.
+    pub memory: BTreeMap<(String, String), Held>,
+    pub prepared: BTreeMap<(String, String), Arc<Callee<'a>>>,
+}
+
+/// A procedure, ready to run.
+pub struct Callee<'a> {
+    pub loaded: &'a LoadedPack,
+    pub procedure: &'a Procedure,
+    pub regions: Vec<(String, Region, Path)>,
+    pub steps: Vec<PlannedStep>,
+    /// What its expressions know whatever its arguments are.
+    pub scope: Scope,
+    pub path: Path,
+}
+
+impl<'a> Callee<'a> {
+    /// A procedure for a backend; `scope` has what the run knows.
+    pub fn new(
+        (loaded, procedure): (&'a LoadedPack, &'a Procedure),
+        name: &Name,
+        backend: BackendName,
+        run: &Scope,
+    ) -> Result<Callee<'a>, End> {
+        let path = Path::root().join("procedures").join(name.0.as_str());
+        let (scenario, case) = procedure.as_case(&name.0, &loaded.pack);
+        let (mut regions, steps) = plan::planned(&case, &path, backend);
+        for (name, _, at) in &mut regions {
+            *at = Path::root().join("regions").join(name.as_str());
+        }
+        let wrong = |(name, error): (String, _)| {
+            let mut problem = Problem::expression(Path::root().join("vars").join(name), &error);
+            problem.source = Some(loaded.source.clone());
+            End::Error(problem)
+        };
+        let mut scope = language::static_scope(&scenario, &case, &[], backend, &[]).map_err(wrong)?;
+        for known in language::RUN_TIME {
+            if let Some(value) = run.get(known) {
+                scope.set(*known, value.clone());
+            }
+        }
+        language::late_variables(&mut scope, &scenario, &case);
+        Ok(Callee { loaded, procedure, regions, steps, scope, path })
+    }
+}
+
+/// The procedure that a call at `at` means on a device: one of the pack that the call stands in, or of the only pack that has it.
+pub fn find<'a>(
+    plan: &'a Plan,
+    planned: &Planned,
+    name: &Name,
+    pack: Option<&'a LoadedPack>,
+    device: &DeviceKind,
+    at: &Path,
+) -> Result<(&'a LoadedPack, &'a Procedure), End> {
+    if let Some(own) = pack {
+        let procedure = own.pack.procedures.get(&name.0).expect("the check knows the procedures of a pack");
+        return Ok((own, procedure));
+    }
+    let (packs, ids) = (&plan.packs.list, &device.ids);
+    let having = packs.iter().filter_map(|loaded| Some((loaded, loaded.pack.procedure_for(&name.0, device)?)));
+    let found: Vec<_> = having.collect();
+    let of_own = &plan.scenarios[planned.scenario].pack;
+    if let Some(own) = found.iter().find(|(loaded, _)| loaded.pack.name.0 == *of_own) {
+        return Ok(*own);
+    }
+    match found.as_slice() {
+        [only] => Ok(*only),
+        [] => Err(End::Skipped(match packs.iter().find(|loaded| loaded.pack.is_for(device)) {
+            None => format!("no pack has a procedure `{name}` for this device, {ids}"),
+            Some(known) => format!("the pack `{}`, for this device, {ids}, has no procedure `{name}`", known.pack.name),
+        })),
+        [(first, _), (second, _), ..] => {
+            let title = format!(
+                "both the packs `{}` and `{}` have a procedure `{name}` for this device, {ids}",
+                first.pack.name, second.pack.name
+            );
+            let problem = Problem::new(Code::Ambiguous, at.join("call"), title).label("expected only one");
+            Err(End::Error(problem.help("leave one of the packs out")))
+        }
+    }
+}
