@@ -4,7 +4,7 @@
 //! By `driver_override` (`Documentation/ABI/testing/sysfs-bus-pci`), which concerns this one device only; never by
 //! `new_id`, which would take every device of the kind.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use super::Root;
 use super::pci::{attribute, driver_in};
@@ -32,44 +32,26 @@ struct Before {
     driver_override: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
+    #[error("failed to find the PCI device {0}; see lspci -D for those there are")]
     NoDevice(Bdf),
     /// No IOMMU is in front of it: vfio-pci would refuse it, after its driver had to let go.
+    #[error("failed to find an IOMMU in front of {0}; switch it on in the firmware and boot with intel_iommu=on")]
     NoIommu(Bdf),
+    #[error("failed to find the driver vfio-pci; load it with: modprobe vfio-pci")]
     NoVfioPci,
     /// It does something that someone would miss.
+    #[error("failed to bind {0} to vfio-pci, as it is in use: {1}")]
     InUse(Bdf, Use),
+    #[error("failed to write {path}: {1}", path = .0.display())]
     Write(PathBuf, Errno),
     /// The writes went well, but the device ended up on another driver, or on none.
+    #[error("failed to bind {0} to {1}: it is now bound to {got}; the kernel log says why", got = .2.as_deref().unwrap_or("no driver"))]
     OtherDriver(Bdf, &'static str, Option<String>),
-    /// Virtual functions that cases made do not go away.
+    #[error("failed to take away its virtual functions: {0}")]
     Functions(SriovError),
 }
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BindError::NoDevice(bdf) => {
-                write!(f, "failed to find the PCI device {bdf}; see lspci -D for those there are")
-            }
-            BindError::NoIommu(bdf) => write!(
-                f,
-                "failed to find an IOMMU in front of {bdf}; switch it on in the firmware and boot with intel_iommu=on"
-            ),
-            BindError::NoVfioPci => f.write_str("failed to find the driver vfio-pci; load it with: modprobe vfio-pci"),
-            BindError::InUse(bdf, what) => write!(f, "failed to bind {bdf} to vfio-pci, as it is in use: {what}"),
-            BindError::Write(path, errno) => write!(f, "failed to write {}: {errno}", path.display()),
-            BindError::OtherDriver(bdf, wanted, got) => {
-                write!(f, "failed to bind {bdf} to {wanted}: it is now bound to ")?;
-                write!(f, "{}; the kernel log says why", got.as_deref().unwrap_or("no driver"))
-            }
-            BindError::Functions(error) => write!(f, "failed to take away its virtual functions: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
 
 impl Binding {
     /// Binds a device to vfio-pci. Nothing happens, now or later, if it is bound to it already; it is refused if

@@ -3,7 +3,7 @@
 //!
 //! Only of a device that vfio-pci has: the kernel then keeps host drivers away from the functions, by giving each the same driver.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use super::Root;
 use super::pci::{attribute, driver_in};
@@ -20,48 +20,30 @@ pub struct Functions {
     pub bdfs: Vec<Bdf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SriovError {
-    /// The device cannot have any, or not so many.
-    Unsupported(Bdf, u32, u32),
+    #[error("the device has no SR-IOV")]
+    None,
+    #[error("the device has {total} virtual functions, {wanted} are needed")]
+    TooFew { wanted: u32, total: u32 },
+    #[error(
+        "vfio-pci makes no virtual functions here; on a test machine, write Y to /{PARAMETER}, or boot with vfio_pci.enable_sriov=1"
+    )]
     Disabled,
     /// There are some already, which are somebody's.
+    #[error("{0} has {1} virtual functions already; write 0 to its sriov_numvfs first")]
     Taken(Bdf, u32),
+    #[error("failed to write {path}: {1}", path = .0.display())]
     Write(PathBuf, Errno),
     /// A function did not come, or not on vfio-pci.
+    #[error("failed to bind virtual function {1} of {0} to vfio-pci: it is bound to {driver}", driver = .2.as_deref().unwrap_or("no driver"))]
     Lost(Bdf, u32, Option<String>),
 }
-
-impl fmt::Display for SriovError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SriovError::Unsupported(_, _, 0) => f.write_str("the device has no SR-IOV"),
-            SriovError::Unsupported(_, wanted, total) => {
-                write!(f, "the device has {total} virtual functions, {wanted} are needed")
-            }
-            SriovError::Disabled => write!(
-                f,
-                "vfio-pci makes no virtual functions here; on a test machine, write Y to /{PARAMETER}, or boot with \
-                 vfio_pci.enable_sriov=1"
-            ),
-            SriovError::Taken(bdf, count) => {
-                write!(f, "{bdf} has {count} virtual functions already; write 0 to its sriov_numvfs first")
-            }
-            SriovError::Write(path, errno) => write!(f, "failed to write {}: {errno}", path.display()),
-            SriovError::Lost(bdf, index, driver) => {
-                let driver = driver.as_deref().unwrap_or("no driver");
-                write!(f, "failed to bind virtual function {index} of {bdf} to vfio-pci: it is bound to {driver}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for SriovError {}
 
 impl SriovError {
     /// Whether nothing is broken: this machine cannot have them, or is not to.
     pub fn is_missing(&self) -> bool {
-        matches!(self, SriovError::Unsupported(..) | SriovError::Disabled | SriovError::Taken(..))
+        matches!(self, SriovError::None | SriovError::TooFew { .. } | SriovError::Disabled | SriovError::Taken(..))
     }
 }
 
@@ -99,7 +81,7 @@ impl Functions {
     fn make_in(root: Root, of: Bdf, count: u32) -> Result<Functions, SriovError> {
         let total = number(&root, of, "sriov_totalvfs");
         if total < count {
-            return Err(SriovError::Unsupported(of, count, total));
+            return Err(if total == 0 { SriovError::None } else { SriovError::TooFew { wanted: count, total } });
         }
         match number(&root, of, "sriov_numvfs") {
             0 => {}

@@ -1,51 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::{fmt, os::unix::fs::OpenOptionsExt};
 
 use super::Root;
 use crate::model::Bdf;
 
 /// What a device is used for; its text says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Use {
-    /// A block device below it is mounted there.
+    #[error("{0} is mounted at {1}; unmount it first, if you can do without it")]
     Mounted(String, String),
-    /// A block device below it is swap space.
+    #[error("{0} is swap space; swapoff it first")]
     Swap(String),
     /// A block device below it is part of another one, such as a RAID or a volume group.
+    #[error("{0} is part of {1}; take it out of that first")]
     Held(String, String),
-    /// A block device below it is opened exclusively.
+    #[error("{0} is opened exclusively by a program or a file system; close that first")]
     Opened(String),
+    #[error("the network interface {0} is up; check that you do not reach this host by it, then: ip link set {0} down")]
     Up(String),
-    /// It has so many virtual functions, which would vanish.
+    #[error("it has {0} virtual functions; write 0 to its sriov_numvfs first")]
     VirtualFunctions(u32),
-}
-
-impl fmt::Display for Use {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Use::Mounted(disk, at) => {
-                write!(f, "{disk} is mounted at {at}; unmount it first, if you can do without it")
-            }
-            Use::Swap(disk) => write!(f, "{disk} is swap space; swapoff it first"),
-            Use::Held(disk, by) => write!(f, "{disk} is part of {by}; take it out of that first"),
-            Use::Opened(disk) => {
-                write!(f, "{disk} is opened exclusively by a program or a file system; close that first")
-            }
-            Use::Up(interface) => {
-                write!(
-                    f,
-                    "the network interface {interface} is up; check that you do not reach this host by it, then: "
-                )?;
-                write!(f, "ip link set {interface} down")
-            }
-            Use::VirtualFunctions(count) => {
-                write!(f, "it has {count} virtual functions; write 0 to its sriov_numvfs first")
-            }
-        }
-    }
 }
 
 /// The first use that is found, of the device itself or of anything below it.

@@ -54,17 +54,9 @@ impl fmt::Display for BackendName {
 }
 
 /// A text that names no backend.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to find a backend named '{0}': there are {known}", known = BackendName::ALL.map(BackendName::as_str).join(", "))]
 pub struct UnknownBackend(pub String);
-
-impl fmt::Display for UnknownBackend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known: Vec<_> = BackendName::ALL.iter().map(|name| name.as_str()).collect();
-        write!(f, "failed to find a backend named '{}': there are {}", self.0, known.join(", "))
-    }
-}
-
-impl std::error::Error for UnknownBackend {}
 
 impl FromStr for BackendName {
     type Err = UnknownBackend;

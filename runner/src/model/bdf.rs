@@ -25,16 +25,9 @@ impl fmt::Display for Bdf {
 }
 
 /// A text that is no PCI address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read '{0}' as a PCI address: it looks like 0000:03:00.0 or 03:00.0")]
 pub struct NotBdf(pub String);
-
-impl fmt::Display for NotBdf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read '{}' as a PCI address: it looks like 0000:03:00.0 or 03:00.0", self.0)
-    }
-}
-
-impl std::error::Error for NotBdf {}
 
 impl FromStr for Bdf {
     type Err = NotBdf;

@@ -26,16 +26,9 @@ impl fmt::Display for CaseId {
 }
 
 /// A text that is not the whole id of a case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read '{0}' as the id of a case: it looks like pack.scenario.iommufd__edu.case")]
 pub struct NotCaseId(pub String);
-
-impl fmt::Display for NotCaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read '{}' as the id of a case: it looks like pack.scenario.iommufd__edu.case", self.0)
-    }
-}
-
-impl std::error::Error for NotCaseId {}
 
 impl FromStr for CaseId {
     type Err = NotCaseId;

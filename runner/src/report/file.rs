@@ -1,30 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes files whole or not at all.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that was not written.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write {}: {source}", path.display())]
 pub struct WriteError {
-    /// The file.
     pub path: PathBuf,
-    /// The error of the system.
     pub source: io::Error,
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to write {}: {}", self.path.display(), self.source)
-    }
-}
-
-impl std::error::Error for WriteError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
 }
 
 /// Writes a file beside `path` and renames it, so that readers see either the old content or the new. Creates missing folders.

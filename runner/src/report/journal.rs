@@ -5,7 +5,7 @@
 //! panics, everything up to the running case is on the disk.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use serde::Deserialize;
 
@@ -125,55 +125,29 @@ fn named<T>(what: &str, path: &Path, result: io::Result<T>) -> io::Result<T> {
 }
 
 /// Why a journal could not be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the journal {}: {reason}", sanitize::line(journal))]
 pub struct ReadError {
-    /// The journal.
     pub journal: String,
-    /// What is wrong with it.
     pub reason: Reason,
 }
 
 /// What is wrong with a journal.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Reason {
-    /// It could not be opened or read.
+    #[error("{0}")]
     Io(io::Error),
-    /// A line is not an event, and not the torn end of the journal.
-    Line {
-        /// The number of the line, from 1.
-        line: usize,
-        /// What is wrong with the line.
-        reason: String,
-    },
-    /// A newer vfiospec wrote it in this format.
+    /// A line is not an event, and not the torn end of the journal. Lines count from 1.
+    #[error("line {line}: {reason}")]
+    Line { line: usize, reason: String },
+    /// A newer vfiospec wrote it.
+    #[error(
+        "it has format {0}, and this vfiospec knows formats up to {FORMAT}; use the version that wrote it, or a newer one"
+    )]
     NewerFormat(u32),
     /// It does not even have the start of a run.
+    #[error("there is no run in it")]
     Empty,
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read the journal {}: ", sanitize::line(&self.journal))?;
-        match &self.reason {
-            Reason::Io(source) => write!(f, "{source}"),
-            Reason::Line { line, reason } => write!(f, "line {line}: {reason}"),
-            Reason::NewerFormat(format) => write!(
-                f,
-                "it has format {format}, and this vfiospec knows formats up to {FORMAT}; \
-                 use the version that wrote it, or a newer one"
-            ),
-            Reason::Empty => write!(f, "there is no run in it"),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.reason {
-            Reason::Io(source) => Some(source),
-            Reason::Line { .. } | Reason::NewerFormat(_) | Reason::Empty => None,
-        }
-    }
 }
 
 /// Reads all events of the journal at `path` into memory.

@@ -5,9 +5,9 @@
 
 mod vtd;
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::{fmt, fs::File};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,16 +26,9 @@ pub struct Leaf {
     pub always_readable: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct Unobservable(pub String);
-
-impl fmt::Display for Unobservable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unobservable {}
 
 /// Reads the page tables of one kind of IOMMU.
 struct Reader {

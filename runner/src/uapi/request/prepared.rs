@@ -2,7 +2,7 @@
 //! An argument, filled in and held against the rules, and what came of it.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::{cell::RefCell, fmt, fs, path::Path};
+use std::{cell::RefCell, fs, path::Path};
 
 use vfio_bindings::bindings::vfio;
 
@@ -16,52 +16,25 @@ const ROOM: usize = 64 << 10;
 const LONGEST: usize = 1 << 20;
 
 /// Why an argument is not handed to the kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    UnknownField {
-        request: &'static str,
-        field: String,
-    },
-    TooWide {
-        field: &'static str,
-        /// How wide it is, in bits.
-        bits: usize,
-        value: u64,
-    },
-    /// The request takes no struct, so nothing has a size or a tail.
-    NoStruct {
-        request: &'static str,
-    },
+    #[error("{request} has no field {field}")]
+    UnknownField { request: &'static str, field: String },
+    #[error("{value:#x} does not fit the {bits} bits of {field}")]
+    TooWide { field: &'static str, bits: usize, value: u64 },
+    #[error("{request} takes no struct: there is no size and no tail")]
+    NoStruct { request: &'static str },
     /// The argument would have more bytes than anybody needs.
-    TooLong {
-        bytes: usize,
-    },
-    /// An address is not in memory that the caller holds, or the kernel might write beyond it.
-    Address {
-        request: &'static str,
-        /// Where the address stands, in bytes from the argument's start.
-        offset: usize,
-        addr: u64,
-    },
+    #[error("an argument of {bytes} bytes is longer than {LONGEST}")]
+    TooLong { bytes: usize },
+    /// An address is not in memory that the caller holds, or the kernel might write beyond it. `offset` is that of the address in the
+    /// argument, in bytes.
+    #[error(
+        "{addr:#x} at byte {offset} is an address to {request}, and neither it nor what the kernel does there lies inside one of the \
+         case's regions"
+    )]
+    Address { request: &'static str, offset: usize, addr: u64 },
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refused::UnknownField { request, field } => write!(f, "{request} has no field {field}"),
-            Refused::TooWide { field, bits, value } => write!(f, "{value:#x} does not fit the {bits} bits of {field}"),
-            Refused::NoStruct { request } => write!(f, "{request} takes no struct: there is no size and no tail"),
-            Refused::TooLong { bytes } => write!(f, "an argument of {bytes} bytes is longer than {LONGEST}"),
-            Refused::Address { request, offset, addr } => write!(
-                f,
-                "{addr:#x} at byte {offset} is an address to {request}, and neither it nor what the kernel does there \
-                 lies inside one of the case's regions"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// A request with its argument. It borrows the memory that addresses in it lie in.
 #[derive(Debug)]
