@@ -179,7 +179,7 @@ impl PlannedCase {
 }
 
 /// The result of a case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
     /// [`PlannedCase::case`]
     pub case: u32,
@@ -243,26 +243,7 @@ pub struct Attempt {
 impl CaseResult {
     /// A result that has only a verdict and a time.
     pub fn new(case: u32, verdict: Verdict, elapsed: Duration) -> CaseResult {
-        CaseResult {
-            case,
-            verdict,
-            micros: elapsed.as_micros() as u64,
-            message: None,
-            detail: None,
-            carets: Vec::new(),
-            at: None,
-            trace: Vec::new(),
-            failed_calls: Vec::new(),
-            before: Vec::new(),
-            kernel_log: Vec::new(),
-            unchecked: Vec::new(),
-            checks: 0,
-            measured: Vec::new(),
-            observers: Vec::new(),
-            true_backend: None,
-            attempts: Vec::new(),
-            died: false,
-        }
+        CaseResult { case, verdict, micros: elapsed.as_micros() as u64, ..CaseResult::default() }
     }
 
     /// All calls, with a line between those of earlier cases and those of this one.

@@ -37,6 +37,7 @@ mod cli;
 mod engine;
 pub mod event;
 pub mod explain;
+pub mod file;
 mod host;
 pub mod lab;
 pub mod language;

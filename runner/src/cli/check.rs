@@ -3,9 +3,10 @@
 
 use clap::Args as ClapArgs;
 
-use super::error::{Error, MessageFormat, count};
+use super::error::{Error, MessageFormat};
 use super::watch;
-use crate::{event::DeviceUsed, model::Exit, plan::Count, session::interrupt, suite::Selection};
+use crate::model::{Exit, count};
+use crate::{event::DeviceUsed, plan::Count, session::interrupt, suite::Selection};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]

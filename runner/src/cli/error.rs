@@ -6,9 +6,10 @@ use std::io;
 use clap::ValueEnum;
 
 use crate::language::{Message, json_lines, render};
+use crate::model::{Exit, code::Code, count};
 use crate::session::{Failure, print};
 use crate::suite::{self, Problem};
-use crate::{lab::LabError, model::Exit, model::code::Code, plan::Collision, report::terminal::Terminal, sanitize};
+use crate::{lab::LabError, plan::Collision, report::terminal::Terminal, sanitize};
 
 /// Whom messages are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -88,11 +89,6 @@ fn for_programs(wrong: &suite::Error) -> String {
     });
     let diagnostics = wrong.invalid.iter().map(|invalid| json_lines(&invalid.source, &invalid.diagnostics));
     problems.chain(diagnostics).collect()
-}
-
-/// `1 file`, `2 files`.
-pub fn count(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 impl From<Failure> for Error {

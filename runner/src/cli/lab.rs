@@ -7,9 +7,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::{cases::Cases, error::Error, watch};
 use crate::event::{DeviceUsed, RunStarted};
-use crate::lab::{
-    self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, LabErrorKind, Options, Prepared,
-};
+use crate::lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::plan::{Plan, Setup};
 use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
 use crate::{host::facts, language, model::Exit, suite::Selection};
@@ -284,7 +282,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
         Ok(prepared) => prepared,
         Err(error) => {
             // Options that do not fit together are a slip, which changes nothing.
-            if error.kind != LabErrorKind::Usage {
+            if error.exit != Exit::Usage {
                 output.not_begun(begun, error.reason());
             }
             return Err(error.into());

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use std::{collections::BTreeMap, fs, thread};
 
-use super::error::count;
-use crate::suite::collect;
+use crate::{model::count, suite::collect};
 
 /// How often the files are looked at. That costs less than a crate for file system events, and sees changes over any file system.
 const TICK: Duration = Duration::from_millis(200);

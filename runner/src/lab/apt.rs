@@ -7,6 +7,7 @@ use std::{fs, process::Command, sync::atomic::AtomicBool};
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::{error::LabError, mirror, progress::Progress, version::Version};
+use crate::model::Exit;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -173,7 +174,9 @@ impl<'a> Apt<'a> {
         let mut command = child::command("dpkg-deb", Ending::Killed);
         command.arg("-x").arg(deb).arg(folder);
         self.runner("unpacking a package").succeed(command, |_| {}).map_err(|error| {
-            if error.exit_code() == 130 || error.detail.as_deref().is_some_and(|text| text.contains("No space left")) {
+            if error.exit == Exit::Interrupted
+                || error.detail.as_deref().is_some_and(|text| text.contains("No space left"))
+            {
                 return error;
             }
             let _ = cache::remove(deb);

@@ -63,15 +63,12 @@ impl Guest {
     ///
     /// With `--accel auto` a guest that KVM leaves silent is booted again under software emulation, and the next run on
     /// this machine starts with that.
-    ///
-    /// # Errors
-    /// QEMU does not start, the guest stays silent or dies, or `interrupt` was set.
     pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
         let Prepared { options, cache, kernel, qemu, progress } = prepared;
         let folder = RunFolder::create(cache, *progress, interrupt)?;
         let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
         let initramfs = folder.path("initramfs.cpio");
-        cache::write(&initramfs, &pack(job, &order)?)?;
+        write(&initramfs, &pack(job, &order)?)?;
 
         let experience = Experience::new(qemu);
         let attempts = experience.attempts(options.accel, cache)?;
@@ -82,7 +79,7 @@ impl Guest {
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
             let files = Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console) };
             let arguments = qemu::arguments(options, engine, qemu, &files);
-            cache::write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
+            write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;
             let description = options.describe(qemu, engine.name(), &kernel.name);
             let mut guest = Self { qemu: group, lines, folder: folder.clone(), description };
@@ -178,6 +175,11 @@ impl Guest {
         let console = cache::tail(&self.console(), TAIL).replace('\r', "");
         [qemu, console].into_iter().filter(|text| !text.trim().is_empty()).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Writes a file of a run, which nobody else reads meanwhile.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
+    fs::write(path, bytes).map_err(|error| LabError::io("write", path, &error))
 }
 
 /// The guest's files: this program as init, and the job.

@@ -9,12 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{error::LabError, progress::Progress};
+use super::error::LabError;
+use super::progress::Progress;
+use crate::file::write_atomic;
 
 /// `VFIOSPEC_CACHE`, else `$XDG_CACHE_HOME/vfiospec`, else `~/.cache/vfiospec`.
-///
-/// # Errors
-/// None of the three variables is set.
 pub fn default_cache() -> Result<PathBuf, LabError> {
     from_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
@@ -130,11 +129,9 @@ pub(super) fn create(folder: &Path) -> Result<(), LabError> {
     fs::create_dir_all(folder).map_err(|error| LabError::io("create", folder, &error))
 }
 
-/// Writes beside and renames: a reader sees the whole content or none.
+/// Writes a file whole or not at all.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&beside, bytes).map_err(|error| LabError::io("write", &beside, &error))?;
-    fs::rename(&beside, path).map_err(|error| LabError::io("write", path, &error))
+    write_atomic(path, |out| out.write_all(bytes)).map_err(|error| LabError::io("write", path, &error.source))
 }
 
 /// The last `lines` lines of a text file; empty if it cannot be read.
@@ -156,6 +153,7 @@ pub(super) fn remove(path: &Path) -> Result<(), LabError> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::Exit;
 
     pub fn scratch(name: &str) -> Cache {
         let folder = std::env::temp_dir().join(format!("vfiospec-test-{}-{name}", std::process::id()));
@@ -180,7 +178,7 @@ pub(super) mod tests {
         let calm = AtomicBool::new(false);
         let held = cache.lock("build", Progress::Quiet, &calm).unwrap();
         let error = cache.lock("build", Progress::Quiet, &AtomicBool::new(true)).unwrap_err();
-        assert_eq!(error.exit_code(), 130);
+        assert_eq!(error.exit, Exit::Interrupted);
         drop(held);
         cache.lock("build", Progress::Quiet, &calm).unwrap();
         remove(&cache.root).unwrap();
@@ -201,7 +199,7 @@ pub(super) mod tests {
     fn a_folder_that_make_cannot_use_is_refused() {
         let folder = std::env::temp_dir().join(format!("vfiospec test {}", std::process::id()));
         let error = Cache::open(&folder).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit, Exit::Usage);
         remove(&folder).unwrap();
     }
 }

@@ -32,18 +32,17 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file())
 }
 
+/// A command that is killed when the *thread* that starts it ends, in whichever way: by util-linux's setpriv, where it is there.
+pub(super) fn killed_with_us(program: &str) -> Command {
+    let Some(setpriv) = find("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
 /// A command in a process group of its own, so that Ctrl-C reaches it through us only.
-///
-/// [`Ending::Killed`] uses util-linux's setpriv: the signal comes when the *thread* that started the program ends.
 pub(super) fn command(program: &str, ending: Ending) -> Command {
-    let mut command = match find("setpriv").filter(|_| ending == Ending::Killed) {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--", program]);
-            command
-        }
-        None => Command::new(program),
-    };
+    let mut command = if ending == Ending::Killed { killed_with_us(program) } else { Command::new(program) };
     command.process_group(0).stdin(Stdio::null());
     command.env("LC_ALL", "C").env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
     command
@@ -195,6 +194,7 @@ fn append(path: &Path) -> Result<File, LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Exit;
 
     fn sh(script: &str) -> Command {
         let mut command = command("sh", Ending::Killed);
@@ -220,7 +220,7 @@ mod tests {
     fn an_interrupt_ends_the_whole_group_at_once() {
         // Whoever of the group lives on holds the pipe, and this never returns.
         let error = runner(&AtomicBool::new(true)).succeed(sh("sleep infinity & sleep infinity"), |_| {}).unwrap_err();
-        assert_eq!(error.exit_code(), 130);
+        assert_eq!(error.exit, Exit::Interrupted);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::{fmt, path::Path};
 
+use crate::model::Exit;
+
 /// Why there is no lab, and what to do about it.
 ///
 /// ```text
@@ -12,39 +14,29 @@ use std::{fmt, path::Path};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabError {
-    /// Whose turn it is to act; decides the exit code.
-    pub kind: LabErrorKind,
+    /// What the process exits with: [`Exit::Usage`] for options that this QEMU or this kernel cannot meet, [`Exit::Interrupted`] for Ctrl-C,
+    /// and [`Exit::NoVerdict`] for what is missing or fails on this machine.
+    pub exit: Exit,
     /// One line: `failed to …`, lower case.
     pub what: String,
     /// What was read and what was expected, the tail of a log; any number of lines.
     pub detail: Option<String>,
-    /// What to do; for [`LabErrorKind::Missing`] the command an administrator runs.
+    /// What to do; the command that an administrator runs, where programs are missing.
     pub help: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LabErrorKind {
-    /// The options ask for what this QEMU or this kernel cannot do.
-    Usage,
-    /// Programs are missing here and only an administrator can install them.
-    Missing,
-    /// Something on this machine failed: network, disk, compiler, QEMU.
-    Environment,
-    Interrupted,
 }
 
 impl LabError {
     pub fn new(what: impl Into<String>) -> Self {
-        Self { kind: LabErrorKind::Environment, what: what.into(), detail: None, help: None }
+        Self { exit: Exit::NoVerdict, what: what.into(), detail: None, help: None }
     }
 
     pub fn usage(what: impl Into<String>) -> Self {
-        Self { kind: LabErrorKind::Usage, ..Self::new(what) }
+        Self { exit: Exit::Usage, ..Self::new(what) }
     }
 
     /// Ctrl-C while `doing` ("building the kernel").
     pub fn interrupted(doing: &str) -> Self {
-        Self { kind: LabErrorKind::Interrupted, ..Self::new(format!("interrupted while {doing}")) }
+        Self { exit: Exit::Interrupted, ..Self::new(format!("interrupted while {doing}")) }
     }
 
     /// `failed to <verb> <path>: <error>`, with a hint where the error's number suggests one.
@@ -76,16 +68,7 @@ impl LabError {
 
     /// Why there is no lab, in one line; `None` for an interrupt.
     pub fn reason(&self) -> Option<&str> {
-        (self.kind != LabErrorKind::Interrupted).then_some(&self.what)
-    }
-
-    /// The process's exit code: 2 for wrong options, 3 for the machine, 130 for an interrupt.
-    pub fn exit_code(&self) -> u8 {
-        match self.kind {
-            LabErrorKind::Usage => 2,
-            LabErrorKind::Missing | LabErrorKind::Environment => 3,
-            LabErrorKind::Interrupted => 130,
-        }
+        (self.exit != Exit::Interrupted).then_some(&self.what)
     }
 }
 
@@ -112,9 +95,9 @@ mod tests {
     fn an_error_says_what_was_read_and_what_to_do() {
         let error = LabError::new("failed to build the kernel").detail("a.c:1: error\nmake: ***").help("read it");
         assert_eq!(error.to_string(), "failed to build the kernel\n  a.c:1: error\n  make: ***\n  help: read it");
-        assert_eq!(error.exit_code(), 3);
-        assert_eq!(LabError::usage("x").exit_code(), 2);
-        assert_eq!(LabError::interrupted("waiting").exit_code(), 130);
+        assert_eq!(error.exit, Exit::NoVerdict);
+        assert_eq!(LabError::usage("x").exit, Exit::Usage);
+        assert_eq!(LabError::interrupted("waiting").exit, Exit::Interrupted);
     }
 
     #[test]

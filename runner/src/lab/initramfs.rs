@@ -2,8 +2,9 @@
 //! The guest's files: a newc archive (linux/Documentation/driver-api/early-userspace/buffer-format.rst), uncompressed,
 //! because unpacking costs the guest more than reading.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
+use cpio::newc::{Builder, trailer};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,10 +44,8 @@ impl Archive {
     /// An archive with the folders to mount on and the console that the kernel gives to init.
     pub fn new() -> Self {
         let mut archive = Self::default();
-        for folder in ["dev", "proc", "sys", "tmp", "root"] {
-            archive.folder(folder);
-        }
-        archive.entry("dev/console", TERMINAL, (5, 1), &[]);
+        ["dev", "proc", "sys", "tmp", "root"].into_iter().for_each(|folder| archive.folder(folder));
+        archive.entry(Builder::new("dev/console").mode(TERMINAL).rdev_major(5).rdev_minor(1), &[]);
         archive
     }
 
@@ -58,9 +57,8 @@ impl Archive {
         self.file(path, DATA, bytes);
     }
 
-    pub fn finish(mut self) -> Vec<u8> {
-        self.entry("TRAILER!!!", 0, (0, 0), &[]);
-        self.bytes
+    pub fn finish(self) -> Vec<u8> {
+        trailer(self.bytes).expect("memory takes all")
     }
 
     fn file(&mut self, path: &str, mode: u32, bytes: &[u8]) {
@@ -68,65 +66,30 @@ impl Archive {
         for (at, _) in path.match_indices('/') {
             self.folder(&path[..at]);
         }
-        self.entry(path, mode, (0, 0), bytes);
+        self.entry(Builder::new(path).mode(mode), bytes);
     }
 
     fn folder(&mut self, path: &str) {
         if self.folders.insert(path.to_owned()) {
-            self.entry(path, FOLDER, (0, 0), &[]);
+            self.entry(Builder::new(path).mode(FOLDER), &[]);
         }
     }
 
-    fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), bytes: &[u8]) {
+    fn entry(&mut self, entry: Builder, bytes: &[u8]) {
         self.inode += 1;
-        let length = |length: usize| u32::try_from(length).expect("a file of the guest is smaller than 4 GiB");
-        let (links, nobody, no_time, no_sum) = (1, 0, 0, 0);
-        let (size, name_size) = (length(bytes.len()), length(name.len() + 1));
-        let header =
-            [self.inode, mode, nobody, nobody, links, no_time, size, 0, 0, device.0, device.1, name_size, no_sum];
-        self.bytes.extend_from_slice(b"070701");
-        for number in header {
-            self.bytes.extend_from_slice(format!("{number:08x}").as_bytes());
-        }
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.push(0);
-        self.align();
-        self.bytes.extend_from_slice(bytes);
-        self.align();
-    }
-
-    fn align(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        let size = u32::try_from(bytes.len()).expect("a file of the guest is smaller than 4 GiB");
+        let mut writer = entry.ino(self.inode).nlink(1).write(&mut self.bytes, size);
+        writer.write_all(bytes).and_then(|()| writer.finish().map(drop)).expect("memory takes all");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Read;
 
-    /// Reads an archive back as the kernel does: name, mode, content.
-    fn read(mut bytes: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
-        let whole = bytes.len();
-        let mut entries = Vec::new();
-        loop {
-            assert_eq!(&bytes[..6], b"070701");
-            let field = |at: usize| {
-                let text = std::str::from_utf8(&bytes[6 + at * 8..14 + at * 8]).unwrap();
-                u32::from_str_radix(text, 16).unwrap()
-            };
-            let (mode, size, name_size) = (field(1), field(6) as usize, field(11) as usize);
-            let name = String::from_utf8(bytes[110..110 + name_size - 1].to_vec()).unwrap();
-            let skip = |bytes: &[u8], to: usize| (whole - bytes.len() + to).next_multiple_of(4) - (whole - bytes.len());
-            bytes = &bytes[skip(bytes, 110 + name_size)..];
-            let content = bytes[..size].to_vec();
-            bytes = &bytes[skip(bytes, size)..];
-            if name == "TRAILER!!!" {
-                assert!(bytes.is_empty());
-                return entries;
-            }
-            entries.push((name, mode, content));
-        }
-    }
+    use cpio::newc::Reader;
+
+    use super::*;
 
     #[test]
     fn an_archive_reads_back_with_each_folder_once_and_before_its_files() {
@@ -134,7 +97,19 @@ mod tests {
         archive.program("/init", b"ELF.");
         archive.data("/a/b/one.yaml", b"12345");
         archive.data("a/b/two.yaml", b"");
-        let entries = read(&archive.finish());
+        let bytes = archive.finish();
+        let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
+        loop {
+            let mut reader = Reader::new(rest).unwrap();
+            let (name, mode) = (reader.entry().name().to_owned(), reader.entry().mode());
+            if reader.entry().is_trailer() {
+                break;
+            }
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content).unwrap();
+            rest = reader.finish().unwrap();
+            entries.push((name, mode, content));
+        }
         let names = entries.iter().map(|entry| entry.0.as_str()).collect::<Vec<_>>();
         let expected =
             ["dev", "proc", "sys", "tmp", "root", "dev/console", "init", "a", "a/b", "a/b/one.yaml", "a/b/two.yaml"];

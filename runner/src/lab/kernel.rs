@@ -9,6 +9,7 @@ use super::child::{self, Ending, Runner};
 use super::options::{KernelChoice, KernelOption};
 use super::source::{self, Source};
 use super::{arch::ARCH, error::LabError, progress::Progress, version::Version};
+use crate::model::{Exit, fingerprint};
 
 /// Options on top of `allnoconfig`; everything is built in.
 const FRAGMENT: &str = include_str!("kernel.config");
@@ -24,10 +25,9 @@ pub(super) struct Kernel {
 }
 
 pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
-    let image = path.canonicalize().map_err(|error| LabError {
-        kind: super::error::LabErrorKind::Usage,
-        ..LabError::io("find the kernel image", path, &error)
-    })?;
+    let image = path
+        .canonicalize()
+        .map_err(|error| LabError { exit: Exit::Usage, ..LabError::io("find the kernel image", path, &error) })?;
     Ok(Kernel { name: image.display().to_string(), image })
 }
 
@@ -179,7 +179,8 @@ fn moved(from: &Path, to: &Path) -> Result<(), LabError> {
                 folders.push(path);
             } else if path.extension().is_some_and(|end| end == "cmd") {
                 let text = fs::read_to_string(&path).map_err(|error| LabError::io("read", &path, &error))?;
-                cache::write(&path, text.replace(&from, &to_text).as_bytes())?;
+                fs::write(&path, text.replace(&from, &to_text))
+                    .map_err(|error| LabError::io("write", &path, &error))?;
             }
         }
     }
@@ -213,10 +214,8 @@ fn lacks(fragment: &str, config: &str) -> Vec<String> {
     missing.map(str::to_owned).collect()
 }
 
-/// FNV-1a: the same in every version of the compiler, unlike the standard library's.
 fn hash(text: &str) -> String {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    let hash = fingerprint(text.as_bytes());
     format!("{:08x}", hash >> 32 ^ hash & 0xffff_ffff)
 }
 
@@ -278,6 +277,6 @@ mod tests {
 
     #[test]
     fn an_image_that_is_not_there_is_the_users_error() {
-        assert_eq!(own(Path::new("/no/bzImage")).unwrap_err().exit_code(), 2);
+        assert_eq!(own(Path::new("/no/bzImage")).unwrap_err().exit, Exit::Usage);
     }
 }

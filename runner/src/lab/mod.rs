@@ -39,7 +39,7 @@ pub use cache::default_cache;
 pub use models::DeviceModel;
 pub(crate) use {
     boot::{Guest, Next, is_dynamic},
-    error::{LabError, LabErrorKind},
+    error::LabError,
     guest::{guest_main, is_guest_init},
     initramfs::Job,
     models::IommuModel,

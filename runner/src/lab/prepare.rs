@@ -30,7 +30,7 @@ impl Prepared {
 /// Gets QEMU and the kernel. When all is in the cache this takes a fraction of a second and touches no network.
 ///
 /// # Errors
-/// See [`LabErrorKind`](super::LabErrorKind): the options cannot be met, programs are missing and this is not root,
+/// The options cannot be met, programs are missing and this is not root,
 /// something here failed, or `interrupt` was set.
 pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
     let (host, guest) = (std::env::consts::ARCH, ARCH.name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab shell`: a person at the guest's console.
 
-use std::{fs, path::Path, process::Command, sync::atomic::AtomicBool};
+use std::{fs, path::Path, sync::atomic::AtomicBool};
 
 use super::apt::{Apt, Suites};
 use super::boot::{self, RunFolder};
@@ -13,9 +13,6 @@ use super::{accel::Experience, cache, child, error::LabError, options::Accel, pr
 /// fetched into the cache and not installed; the job's command is not run but suggested.
 ///
 /// KVM is used only with [`Accel::Kvm`]: a person would stare at a guest that hangs.
-///
-/// # Errors
-/// There is no busybox, or QEMU does not start.
 pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
     let Prepared { options, cache, kernel, qemu, progress } = prepared;
     let mut job = job.clone();
@@ -23,22 +20,14 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     let folder = RunFolder::create(cache, *progress, interrupt)?;
     let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
     let initramfs = folder.path("initramfs.cpio");
-    cache::write(&initramfs, &boot::pack(&job, &order)?)?;
+    boot::write(&initramfs, &boot::pack(&job, &order)?)?;
 
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
     Experience::new(qemu).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
     let files = Files { image: &kernel.image, initramfs: &initramfs, console: None };
     let arguments = qemu::arguments(options, engine, qemu, &files);
     // In our own process group: it reads the terminal.
-    let mut command = match child::find("setpriv") {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--", tools::QEMU]);
-            command
-        }
-        None => Command::new(tools::QEMU),
-    };
-    let status = command.args(&arguments).status();
+    let status = child::killed_with_us(tools::QEMU).args(&arguments).status();
     let _ = cache::remove(&initramfs);
     match status {
         Ok(status) if status.success() => Ok(()),
@@ -50,9 +39,6 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
 }
 
 /// Debian's busybox, fetched into the cache the first time and not installed.
-///
-/// # Errors
-/// There is none, or it cannot be fetched.
 pub fn busybox(prepared: &Prepared, interrupt: &AtomicBool) -> Result<Vec<u8>, LabError> {
     let Prepared { cache, progress, .. } = prepared;
     let kept = cache.path("tools/busybox");

@@ -103,6 +103,7 @@ fn pick<'a>(candidates: &'a [Candidate], choice: &KernelChoice) -> Result<&'a Ca
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Exit;
 
     fn candidates() -> Vec<Candidate> {
         let one = |version: &str| Candidate {
@@ -125,7 +126,7 @@ mod tests {
     fn a_version_that_has_left_the_archive_is_told_with_those_that_are_there() {
         let error = pick(&candidates(), &"5.10".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("6.1.9-1, 6.12.3-1, 7.3.4-1~bpo13+1"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit, Exit::Usage);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::{path::Path, sync::atomic::AtomicBool};
 
 use super::apt::{self, Apt, Candidate, Suites};
-use super::error::{LabError, LabErrorKind};
+use super::error::LabError;
 use super::{arch::ARCH, cache::Cache, child, progress::Progress, version::Version};
+use crate::model::Exit;
 
 /// The oldest QEMU that is chosen when there is a choice: with it come all device models.
 const GOOD_QEMU: &str = "8.0";
@@ -70,12 +71,9 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
     }
     if let Err(id) = apt::codename() {
         let things = missing.iter().map(|(_, proof)| proof.describe()).collect::<Vec<_>>().join(", ");
-        return Err(LabError {
-            kind: LabErrorKind::Missing,
-            what: format!("failed to find {things}"),
-            detail: Some(format!("packages are installed on Debian only, this is `{id}`")),
-            help: Some(format!("install with this system's package manager: {things}")),
-        });
+        return Err(LabError::new(format!("failed to find {things}"))
+            .detail(format!("packages are installed on Debian only, this is `{id}`"))
+            .help(format!("install with this system's package manager: {things}")));
     }
     let root = crate::uapi::system::is_root();
     let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
@@ -84,7 +82,7 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
         return Err(administrator(&names, &command_line(&names, None, None)));
     }
     let apt = match Apt::open(cache, Suites::Installable, progress, interrupt) {
-        Err(error) if !root && error.kind != LabErrorKind::Interrupted => {
+        Err(error) if !root && error.exit != Exit::Interrupted => {
             return Err(administrator(&names, &command_line(&names, None, None)));
         }
         apt => apt?,
@@ -109,12 +107,8 @@ pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt:
 }
 
 fn administrator(names: &[&str], line: &str) -> LabError {
-    LabError {
-        kind: LabErrorKind::Missing,
-        what: format!("failed to find {}: not installed, and only root can install", names.join(", ")),
-        detail: None,
-        help: Some(format!("an administrator runs: {line}")),
-    }
+    LabError::new(format!("failed to find {}: not installed, and only root can install", names.join(", ")))
+        .help(format!("an administrator runs: {line}"))
 }
 
 /// What to install in one go each: a QEMU from another release by itself, with whatever it needs from there, so that nothing
@@ -190,7 +184,7 @@ mod tests {
              --no-install-recommends -t r-backports qemu-system-x86"
         );
         let error = administrator(&["bc"], &line);
-        assert_eq!((error.kind, error.exit_code()), (LabErrorKind::Missing, 3));
+        assert_eq!(error.exit, Exit::NoVerdict);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod code;
 mod device;
 mod errno;
 mod exit;
+mod text;
 mod verdict;
 
 pub use exit::Exit;
@@ -20,3 +21,4 @@ pub(crate) use bdf::Bdf;
 pub(crate) use case_id::{CaseId, device_in};
 pub(crate) use device::{Capability, DeviceKind};
 pub(crate) use errno::Errno;
+pub(crate) use text::{count, fingerprint};

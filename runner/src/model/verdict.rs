@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a case ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Everything that was expected came true.
@@ -13,6 +13,7 @@ pub enum Verdict {
     /// The kernel did something else than the scenario expects.
     Failed,
     /// No verdict on the kernel: setup failed, the device vanished, the worker died of our own bug.
+    #[default]
     Error,
     /// The case cannot apply here.
     Skipped,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Planned, expand};
-use crate::{event::DeviceUsed, language::Scalar, suite::Text};
+use crate::{event::DeviceUsed, language::Scalar, model::fingerprint, suite::Text};
 
 /// What a worker plans from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,11 +23,7 @@ impl Setup {
     /// A number for scenarios and variables: it is another one when they are changed.
     pub fn fingerprint(&self) -> String {
         let bytes = serde_json::to_vec(&(&self.scenarios, &self.vars)).expect("these types always have a JSON form");
-        // FNV-1a: it is to notice a change, and not to withstand an attack.
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        format!("{:016x}", fingerprint(&bytes))
     }
 
     /// No more than a worker needs for these cases of the plan, and the number in its plan of each case.

@@ -5,10 +5,11 @@ use std::{collections::HashMap, io};
 
 use clap::builder::styling::Style;
 
+use crate::model::{Verdict, count};
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
-use crate::report::words::{self, place};
-use crate::{model::Verdict, sanitize::line};
+use crate::report::words::place;
+use crate::sanitize::line;
 
 /// How many cases of each kind are listed; the others are counted.
 const LISTED: usize = 200;
@@ -66,9 +67,6 @@ struct Change<'a> {
 
 impl<'a> Diff<'a> {
     /// Compares the cases that have the same id.
-    ///
-    /// # Errors
-    /// If a journal was changed since the run was read.
     pub fn of(a: &'a Run, b: &'a Run) -> io::Result<Diff<'a>> {
         let mut before: HashMap<String, &Case> = a.cases.iter().map(|case| (a.id(case), case)).collect();
         let mut changes = Vec::new();
@@ -103,9 +101,6 @@ impl<'a> Diff<'a> {
     }
 
     /// The changes as text for `terminal`; `names` are those of A and B.
-    ///
-    /// # Errors
-    /// If a journal was changed since the run was read.
     pub fn render(&self, terminal: &Terminal, names: [&str; 2]) -> io::Result<String> {
         let mut text = String::new();
         for (letter, run, name) in [("A", self.a, names[0]), ("B", self.b, names[1])] {
@@ -134,7 +129,7 @@ impl<'a> Diff<'a> {
         if counts.is_empty() {
             counts.push("no difference".into());
         }
-        let cases = format!("{} in both:", words::cases(self.in_both));
+        let cases = format!("{} in both:", count(self.in_both, "case"));
         text += &format!("\n{} {}\n", terminal.paint(BOLD, cases), counts.join(", "));
         if self.in_both == 0 {
             let help = "a case is known by its pack, scenario, backend, device and name: give a device the same name in both runs";

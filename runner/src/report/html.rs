@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
-use crate::model::{Exit, Verdict};
+use crate::model::{Exit, Verdict, count};
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
 use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
@@ -131,7 +131,7 @@ fn headline(run: &Run, counts: &Counts) -> (String, &'static str) {
 
 fn subline(run: &Run, counts: &Counts) -> String {
     let stopped = if run.interrupted() { "; it was interrupted" } else { "" };
-    let (cases, runs, seconds) = (words::cases(counts.cases), words::runs(run), run.wall_time().as_secs_f64());
+    let (cases, runs, seconds) = (count(counts.cases, "case"), words::runs(run), run.wall_time().as_secs_f64());
     let mut all = vec![format!("{cases} in{runs} {seconds:.2} s{stopped}")];
     all.extend(counted(counts, [Verdict::Passed, Verdict::Skipped, Verdict::KnownIssue]));
     all.join(" · ")

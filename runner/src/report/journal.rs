@@ -10,7 +10,7 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 use serde::Deserialize;
 
 use crate::event::{Event, FORMAT, RunStarted};
-use crate::report::{file, sanitize};
+use crate::{file, sanitize};
 
 /// Appends events to a journal.
 #[derive(Debug)]
@@ -21,9 +21,6 @@ pub struct Writer {
 
 impl Writer {
     /// Starts an empty journal at `path` and creates missing folders. It replaces an older journal.
-    ///
-    /// # Errors
-    /// Names the path and the errno.
     pub fn create(path: &Path) -> io::Result<Self> {
         let create = || {
             if let Some(folder) = path.parent() {
@@ -37,9 +34,6 @@ impl Writer {
     }
 
     /// Checks that [`Writer::create`] can work at `path`, without changing a journal that is there.
-    ///
-    /// # Errors
-    /// Names the path and the errno.
     pub fn probe(path: &Path) -> io::Result<()> {
         let probed = match path.metadata() {
             Ok(there) if there.is_file() => File::options().read(true).write(true).open(path).map(drop),
@@ -50,9 +44,6 @@ impl Writer {
     }
 
     /// Continues the journal at `path` after its last whole line; a kill may have torn the one after that.
-    ///
-    /// # Errors
-    /// Names the path and the errno.
     pub fn go_on(path: &Path) -> io::Result<Self> {
         let open = || {
             let mut file = File::options().read(true).write(true).open(path)?;
@@ -151,9 +142,6 @@ pub enum Reason {
 }
 
 /// Reads all events of the journal at `path` into memory.
-///
-/// # Errors
-/// See [`ReadError`].
 pub fn read_file(path: &Path) -> Result<Vec<Event>, ReadError> {
     let mut events = Vec::new();
     Text::open(path)?.scan(|_, event| events.push(event))?;
@@ -185,9 +173,6 @@ pub struct Place {
 
 impl Text {
     /// Opens the journal at `path`. If it is not a regular file, such as a pipe, its events are read into memory.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub fn open(path: &Path) -> Result<Text, ReadError> {
         let name = path.display().to_string();
         let open = || {
@@ -214,9 +199,6 @@ impl Text {
     }
 
     /// Reads the first event: where the run happens and with which devices.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub fn started(&self) -> Result<RunStarted, ReadError> {
         let mut first = None;
         self.scan_until(&mut |_, event| {
@@ -230,9 +212,6 @@ impl Text {
     }
 
     /// Reads all events in order, each with its place.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub fn scan(&self, mut each: impl FnMut(Place, Event)) -> Result<(), ReadError> {
         self.scan_until(&mut |place, event| {
             each(place, event);

@@ -25,9 +25,6 @@ pub struct Journal {
 impl Run {
     /// Reads journals in any order; they need not have an end. A result of a case that was not planned is kept, under a name that
     /// says so.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub fn read(journals: Vec<Journal>) -> Result<Run, ReadError> {
         let begun = journals.into_iter().map(|journal| Ok((journal.text.started()?, journal)));
         let mut journals = begun.collect::<Result<Vec<_>, _>>()?;
@@ -40,9 +37,6 @@ impl Run {
     }
 
     /// Reads one journal.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub fn of(text: Text) -> Result<Run, ReadError> {
         Self::read(vec![Journal { label: None, text }])
     }

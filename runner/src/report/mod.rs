@@ -19,7 +19,6 @@
 pub(crate) mod diff;
 mod environment;
 mod exit;
-pub(crate) mod file;
 #[cfg(test)]
 #[path = "../../tests/common/fixture.rs"]
 pub(crate) mod fixture;
@@ -38,15 +37,12 @@ mod tap;
 pub(crate) mod terminal;
 mod words;
 
-pub use file::write_atomic;
 pub use journal::{Text, read_file};
 pub use json::schema;
 pub use merge::Journal;
 pub use run::{Counts, Full, Run, State};
 pub use summary::render;
 pub use terminal::Terminal;
-
-pub(crate) use crate::sanitize;
 
 /// All reports that are files, in the order of `--help`.
 pub static FORMATS: [format::Format; 4] = [junit::FORMAT, html::FORMAT, tap::FORMAT, json::FORMAT];

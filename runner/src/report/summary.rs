@@ -25,7 +25,7 @@
 
 use std::{collections::HashSet, io, path::Path};
 
-use crate::model::Verdict;
+use crate::model::{Verdict, count};
 use crate::report::matrix::{Devices, Matrix, Row};
 use crate::report::run::{Case, Counts, Full, Run};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
@@ -48,9 +48,6 @@ const LAST_LINES: usize = 6;
 const NAMED: usize = 4;
 
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
-///
-/// # Errors
-/// If a journal was changed since the run was read.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
     let page = Page { run, terminal, counts: run.counts() };
     let mut blocks = vec![page.environments(), page.matrices(), page.failures()?, page.known(), page.skips()];
@@ -287,7 +284,7 @@ impl Page<'_> {
         if parts.is_empty() {
             parts.push(self.terminal.paint(YELLOW.bold(), "nothing ran"));
         }
-        let total = self.terminal.paint(BOLD, words::cases(cases) + ":");
+        let total = self.terminal.paint(BOLD, count(cases, "case") + ":");
         let how = if self.run.interrupted() { ", interrupted after" } else { " in" };
         let seconds = self.run.wall_time().as_secs_f64();
         let mut closing = format!("{total} {}{how}{} {seconds:.2} s\n", parts.join(", "), words::runs(self.run));

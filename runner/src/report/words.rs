@@ -38,11 +38,6 @@ pub fn attempt_line(number: usize, attempt: &Attempt) -> String {
     format!("attempt {number}, {} ms: {how}", attempt.micros / 1000)
 }
 
-/// How many cases, such as `1 case`.
-pub fn cases(count: usize) -> String {
-    format!("{count} case{}", if count == 1 { "" } else { "s" })
-}
-
 /// The counts of these verdicts without those of 0, such as `2 failed` and `1 without verdict`.
 pub fn counted(counts: &Counts, verdicts: impl IntoIterator<Item = Verdict>) -> Vec<String> {
     let found = verdicts.into_iter().filter(|verdict| counts.of(*verdict) > 0);

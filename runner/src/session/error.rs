@@ -40,11 +40,6 @@ impl fmt::Display for Failure {
 
 impl From<LabError> for Failure {
     fn from(error: LabError) -> Failure {
-        let exit = match error.kind {
-            crate::lab::LabErrorKind::Usage => Exit::Usage,
-            crate::lab::LabErrorKind::Missing | crate::lab::LabErrorKind::Environment => Exit::NoVerdict,
-            crate::lab::LabErrorKind::Interrupted => Exit::Interrupted,
-        };
-        Failure::new(exit, error)
+        Failure::new(error.exit, error)
     }
 }

@@ -9,7 +9,8 @@ use super::{Begun, Course, Failure, Output, Resumed};
 use crate::engine::schedule::{Past, died};
 use crate::event::{CaseResult, Event, RunFinished, RunStarted};
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
-use crate::{engine::Schedule, host::pstore, model::Exit, plan::Plan, sanitize};
+use crate::model::{Exit, count};
+use crate::{engine::Schedule, host::pstore, plan::Plan, sanitize};
 
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
@@ -64,7 +65,7 @@ impl LabRun<'_> {
             // What is known by now is reported all the same.
             Err(Broken::Lab(error)) if !self.output.is_empty() => {
                 eprintln!("vfiospec: {error}");
-                Some(error.exit_code())
+                Some(error.exit as u8)
             }
             Err(Broken::Lab(error)) => {
                 self.output.not_begun(begun, error.reason());
@@ -157,8 +158,7 @@ impl LabRun<'_> {
                 _ if deaths >= MOST_DEATHS => Some(format!("{deaths} guests in a row died of a case")),
                 _ if in_vain >= MOST_IN_VAIN => Some(format!("{in_vain} guests in a row died without running a case")),
                 _ => {
-                    let cases = if left == 1 { "1 case".to_owned() } else { format!("{left} cases") };
-                    self.output.say(&format!("lab: the guest died; a fresh one runs the {cases} left"));
+                    self.output.say(&format!("lab: the guest died; a fresh one runs the {} left", count(left, "case")));
                     continue;
                 }
             };

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::Failure;
-use crate::report::{FORMATS, format::Format};
-use crate::report::{file, journal, summary};
-use crate::{model::Exit, report::file::write_atomic, report::run::Run, report::terminal::Terminal};
+use crate::report::{FORMATS, format::Format, journal, run::Run, summary, terminal::Terminal};
+use crate::{file, model::Exit};
 
 /// Where the journal is unless the user says otherwise.
 pub const JOURNAL: &str = "reports/out/journal.jsonl";
@@ -132,7 +131,7 @@ impl Reports {
             let written = if path.as_os_str() == "-" {
                 to_stdout(|out| (format.write)(run, out))
             } else {
-                let written = write_atomic(path, |out| (format.write)(run, out)).map_err(not_written);
+                let written = file::write_atomic(path, |out| (format.write)(run, out)).map_err(not_written);
                 written.map(|()| files.push((format.name, path)))
             };
             if let Err(failure) = written {

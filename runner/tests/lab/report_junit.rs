@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use vfiospec::report::{FORMATS, Run, write_atomic};
+use vfiospec::{
+    file::write_atomic,
+    report::{FORMATS, Run},
+};
 
 use crate::{
     NotTested, Test, Tested,

@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{language, model::Exit, report::file::write_atomic, sanitize, session::Failure};
+use crate::{file::write_atomic, language, model::Exit, sanitize, session::Failure};
 
 /// Writes a new file and says so.
 pub fn create(path: &Path, text: &str) -> Result<(), Failure> {

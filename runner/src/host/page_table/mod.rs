@@ -58,9 +58,6 @@ pub struct Observer {
 
 impl Observer {
     /// Finds the dump of a device.
-    ///
-    /// # Errors
-    /// Says why there is none.
     pub fn for_device(bdf: Bdf) -> Result<Observer, Unobservable> {
         Observer::find(&Root::default(), bdf)
     }

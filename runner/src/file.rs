@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write {}: {source}", path.display())]
 pub struct WriteError {
+    /// The file.
     pub path: PathBuf,
+    /// What the system says.
     pub source: io::Error,
 }
 
@@ -25,9 +27,6 @@ pub fn write_atomic(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Res
 }
 
 /// Checks that [`write_atomic`] can write a file at `path`, and creates missing folders. A file that is there stays.
-///
-/// # Errors
-/// Names the path and the errno.
 pub fn probe(path: &Path) -> Result<(), WriteError> {
     let try_it = || match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(io::Error::from_raw_os_error(libc::EISDIR)),
