@@ -33,11 +33,11 @@ pub use text::source::Source;
 pub use verb::{Saves, Verb};
 
 pub(crate) use duration::Duration;
-pub(crate) use expression::compared::{Compared, compared};
 pub(crate) use expression::convert::FromValue;
 pub(crate) use expression::dynamic::Dynamic;
 pub(crate) use expression::error::ExpressionError;
 pub(crate) use expression::functions::BUILTINS;
+pub(crate) use expression::tree::{Compared, compared};
 pub(crate) use load::{Loaded, combinations, computed, late_variables, read, static_scope};
 pub(crate) use names::{RUN_TIME, readable};
 pub(crate) use packs::LoadedPack;

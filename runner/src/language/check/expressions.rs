@@ -2,12 +2,13 @@
 //! Every expression compiles, knows its names, and gives what is needed wherever that is known before the run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
 use crate::language::expression::eval::{self, Name as Needed};
-use crate::language::expression::{kinds, scan};
+use crate::language::expression::{kinds, scan, tree::Tree};
 use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
@@ -16,6 +17,13 @@ use crate::language::{
     verb::{Index, Key, Saves, Verb},
 };
 use crate::model::{BackendName, code::Code};
+
+/// The bytes that are found within a text that is wholly one expression.
+fn within(source: &str, find: impl Fn(&Tree) -> Option<Range<usize>>) -> Option<Range<usize>> {
+    let inner = scan::whole(source)?;
+    let found = find(&Tree::parse(&source[inner.clone()]).ok()?)?;
+    Some(found.start + inner.start..found.end + inner.start)
+}
 
 /// The names that a case has, in the order in which it gives them, and how each gets its value. One may be given several times.
 #[derive(Default)]
@@ -373,7 +381,7 @@ impl<'a> Checker<'a> {
         if !divides || expression.names().iter().all(|name| inputs.has(&name.name)) {
             return; // evaluated
         }
-        let Some(range) = scan::last_division(expression.source) else { return };
+        let Some(range) = within(expression.source, |tree| tree.last_division()) else { return };
         let mut problem =
             Diagnostic::error(Code::Expression, expression.path(), "`/` gives a fraction, not a whole number")
                 .label("expected `//`, whole division");
@@ -423,7 +431,7 @@ impl<'a> Checker<'a> {
         if !expression.source.contains("version_at_least") {
             return;
         }
-        let Some(range) = scan::bare_version(expression.source) else { return };
+        let Some(range) = within(expression.source, |tree| tree.bare_version()) else { return };
         let written = &expression.source[range.clone()];
         let title = format!("{written} is a number, and no version");
         let mut problem = Diagnostic::error(Code::Expression, expression.path(), title)

@@ -9,17 +9,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use minijinja::Value;
+use minijinja::{Value, machinery::ast::Expr};
 
 use super::convert::{self, FromValue};
 use super::error::ExpressionError;
 use super::explain::explain;
-use super::functions::BUILTINS;
-use super::limits;
+use super::functions::{BUILTINS, environment};
+use super::limits::{self, Products};
 use super::missing::{misnamed, undefined};
-use super::parse::parse;
-use super::scan::{self, Chain, Piece};
+use super::scan::{self, Piece};
 use super::scope::Scope;
+use super::tree::{Chain, Tree};
 use crate::language::text::suggest;
 use crate::language::text::suggest::shorten;
 
@@ -52,12 +52,12 @@ pub fn eval_as<T: FromValue>(scope: &Scope, source: &str) -> Result<T, Expressio
 }
 
 fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
-    let explain = |error: minijinja::Error| explain(scope, expression, &error);
-    let compiled = compile(scope, expression, explain)?;
-    if let Some(value) = scope.get(expression).filter(|_| compiled.shape.is_name()) {
+    let compiled = compile(scope, expression)?;
+    if let Some(value) = scope.get(expression).filter(|_| compiled.is_name) {
         return limits::bounded(value, expression).map(|()| value.clone());
     }
-    let value = compiled.expression.eval(Value::from_dyn_object(scope.shared())).map_err(explain)?;
+    let value = compiled.expression.eval(Value::from_dyn_object(scope.shared()));
+    let value = value.map_err(|error| explain(scope, expression, &error))?;
     limits::bounded(&value, expression)?;
     if value.is_undefined() {
         return Err(undefined(scope, expression)
@@ -66,17 +66,31 @@ fn evaluate(scope: &Scope, expression: &str) -> Result<Value, ExpressionError> {
     Ok(value)
 }
 
-fn compile(
-    scope: &Scope,
-    expression: &str,
-    explain: impl FnOnce(minijinja::Error) -> ExpressionError,
-) -> Result<Rc<Compiled>, ExpressionError> {
+fn compile(scope: &Scope, expression: &str) -> Result<Rc<Compiled>, ExpressionError> {
     if let Some(known) = COMPILED.with_borrow(|known| known.get(expression)) {
-        if !known.shape.is_arithmetic(scope) {
-            limits::no_repeats(scope, expression)?;
+        if !known.products.are_numbers(scope) {
+            let tree = parse(scope, expression)?;
+            limits::no_repeats(scope, &tree, &tree.root)?;
         }
         return Ok(known);
     }
+    let tree = parse(scope, expression)?;
+    let products = Products::of(&tree);
+    if !products.are_numbers(scope) {
+        limits::no_repeats(scope, &tree, &tree.root)?;
+    }
+    let compiled = environment().compile_expression_owned(expression.to_owned());
+    let compiled = Rc::new(Compiled {
+        expression: compiled.map_err(|error| explain(scope, expression, &error))?,
+        products,
+        is_name: matches!(&tree.root, Expr::Var(_)),
+    });
+    COMPILED.with_borrow_mut(|known| known.insert(expression, compiled.clone()));
+    Ok(compiled)
+}
+
+/// Reads an expression, and explains what is wrong with how it is written.
+fn parse<'s>(scope: &Scope, expression: &'s str) -> Result<Tree<'s>, ExpressionError> {
     if expression.is_empty() {
         return Err(ExpressionError::new("the braces are empty", 0..0).help("write an expression between them"));
     }
@@ -84,20 +98,15 @@ fn compile(
         let message = format!("the expression has {} bytes; at most {LONGEST} are allowed", expression.len());
         return Err(ExpressionError::new(message, 0..expression.floor_char_boundary(40)));
     }
-    let shape = limits::Shape::of(expression);
-    if !shape.is_arithmetic(scope) {
-        limits::no_repeats(scope, expression)?;
-    }
-    let compiled = parse(expression).map_err(explain)?;
-    let compiled = Rc::new(Compiled { expression: compiled, shape });
-    COMPILED.with_borrow_mut(|known| known.insert(expression, compiled.clone()));
-    Ok(compiled)
+    Tree::parse(expression).map_err(|error| explain(scope, expression, &error))
 }
 
 /// An expression that has been compiled, which takes longer than evaluating it.
 struct Compiled {
     expression: minijinja::Expression<'static, 'static>,
-    shape: limits::Shape,
+    products: Products,
+    /// Whether it is one name and nothing else, and so gives what the name stands for.
+    is_name: bool,
 }
 
 thread_local! {
@@ -176,20 +185,33 @@ fn names_needed(source: &str) -> Result<Vec<Name>, ExpressionError> {
         let text = &source[range.clone()];
         let start = range.start + (text.len() - text.trim_start().len());
         let expression = text.trim();
-        let syntax = |error: minijinja::Error| explain(&Scope::new(), expression, &error);
-        compile(&Scope::new(), expression, syntax).map(drop).map_err(|error| error.shifted(start))?;
-        if let Some(error) = misnamed(expression) {
-            return Err(error.shifted(start));
-        }
-        for Chain { words } in scan::chains(expression) {
-            if let Some(root) = words.first().filter(|root| !BUILTINS.contains(&root.text)) {
-                let shifted = |range: Range<usize>| range.start + start..range.end + start;
-                let field = words.get(1).map(|field| (field.text.to_owned(), shifted(field.range())));
-                names.push(Name { name: root.text.to_owned(), range: shifted(root.range()), field });
-            }
-        }
+        let found = names_of(expression).map_err(|error| error.shifted(start))?;
+        let shifted = |range: Range<usize>| range.start + start..range.end + start;
+        names.extend(found.into_iter().map(|name| Name {
+            name: name.name,
+            range: shifted(name.range),
+            field: name.field.map(|(field, range)| (field, shifted(range))),
+        }));
     }
     Ok(names)
+}
+
+/// The variables of one expression.
+fn names_of(expression: &str) -> Result<Vec<Name>, ExpressionError> {
+    let (scope, tree) = (Scope::new(), parse(&Scope::new(), expression)?);
+    if !Products::of(&tree).are_numbers(&scope) {
+        limits::no_repeats(&scope, &tree, &tree.root)?;
+    }
+    if let Some(error) = misnamed(&tree) {
+        return Err(error);
+    }
+    let chains = tree.chains().into_iter().filter(|chain| !BUILTINS.contains(&chain[0]));
+    let name = |chain: Chain| Name {
+        name: chain[0].to_owned(),
+        range: tree.range(chain[0]),
+        field: chain.get(1).map(|field| ((*field).to_owned(), tree.range(field))),
+    };
+    Ok(chains.map(name).collect())
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, ExpressionError> {

@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use minijinja::ErrorKind;
+use minijinja::machinery::{Token, parse_expr};
 
 use super::error::ExpressionError;
 use super::missing::{misnamed, undefined};
-use super::scan::{Kind, Word, Words};
 use super::scope::Scope;
+use super::tree::{Tree, second_of_two_texts, tokens};
 
 /// How each function is called.
 const CALLS: [(&str, &str); 8] = [
@@ -37,7 +38,8 @@ pub(super) fn explain(scope: &Scope, expression: &str, error: &minijinja::Error)
             undefined(scope, expression).unwrap_or_else(|| ExpressionError::new("this has no value", range))
         }
         kind @ (ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
-            misnamed(expression).unwrap_or_else(|| ExpressionError::new(format!("{kind}: {detail}"), range))
+            let misnamed = Tree::parse(expression).ok().and_then(|tree| misnamed(&tree));
+            misnamed.unwrap_or_else(|| ExpressionError::new(format!("{kind}: {detail}"), range))
         }
         // Strictly undefined, but first seen by an operator.
         ErrorKind::InvalidOperation if detail.contains("undefined") => {
@@ -52,49 +54,61 @@ pub(super) fn explain(scope: &Scope, expression: &str, error: &minijinja::Error)
 
 /// What is wrong with how an expression is written.
 fn syntax(expression: &str, range: Range<usize>, detail: &str) -> ExpressionError {
-    let words: Vec<Word> = Words::of(expression).collect();
-    let at = words.iter().position(|word| word.range().end > range.start);
-    let word = at.map(|at| &words[at]);
-    let before = at.and_then(|at| at.checked_sub(1)).map(|before| &words[before]);
+    let (tokens, stopped) = tokens(expression);
     let says = |what: &str, range: Range<usize>| ExpressionError::new(format!("this is no expression: {what}"), range);
-    if detail.contains("end of string") {
-        let quote = words.iter().rev().find(|word| word.kind == Kind::Text).map_or(range, |w| w.start..w.start + 1);
-        return says("a quote is never closed", quote).expected("a closing quote");
+    // What is no word of the language.
+    let foreign = stopped.and_then(|error| error.range()).and_then(|range| {
+        let start = expression.floor_char_boundary(range.start.min(expression.len()));
+        expression[start..].chars().next().map(|c| (c, start..start + c.len_utf8()))
+    });
+    let unclosed = tokens.last().map_or(0, |(_, range)| range.end);
+    let quote = expression[unclosed..].trim_start();
+    if quote.starts_with(['"', '\'']) {
+        let start = expression.len() - quote.len();
+        return says("a quote is never closed", start..start + 1).expected("a closing quote");
     }
-    if let Some((bracket, closing)) = open_bracket(&words) {
-        return says(&format!("`{}` is never closed", bracket.text), bracket.range())
-            .expected(format!("a `{closing}`"));
+    if foreign.is_none()
+        && let Some((bracket, closing)) = open_bracket(&tokens)
+    {
+        let what = format!("`{}` is never closed", &expression[bracket.clone()]);
+        return says(&what, bracket).expected(format!("a `{closing}`"));
     }
-    if let Some([_, second]) = words.windows(2).find(|pair| pair.iter().all(|word| word.kind == Kind::Text)) {
-        return says("two texts stand side by side", second.range()).expected("an operator").help("`~` joins texts");
+    if let Some(second) = second_of_two_texts(&tokens) {
+        return says("two texts stand side by side", second).expected("an operator").help("`~` joins texts");
     }
-    if detail.contains("unexpected end of input") {
+    if foreign.is_none() && parse_expr(&format!("{expression} x")).is_ok() {
         return says("it ends too early", range).expected("a value behind this");
     }
-    let Some(word) = word else { return says(detail, range) };
-    let here = |what: &str| says(what, word.range());
-    match (word.text, before) {
-        ("<" | ">", Some(Word { text, .. })) if *text == word.text => here("there are no shifts")
+    let at = tokens.iter().position(|(_, word)| word.end > range.start);
+    let word = foreign.as_ref().filter(|(_, foreign)| foreign.start <= range.start);
+    let Some(word) = word.map(|(_, word)| word.clone()).or_else(|| Some(tokens[at?].1.clone())) else {
+        return says(detail, range);
+    };
+    let before = tokens.iter().rfind(|(_, before)| before.end <= word.start);
+    let here = |what: &str| says(what, word.clone());
+    let before_text = before.map(|(_, range)| &expression[range.clone()]);
+    let is_number = |token: &Token| matches!(token, Token::Int(_) | Token::Int128(_) | Token::Float(_));
+    match &expression[word.clone()] {
+        sign @ ("<" | ">") if before_text == Some(sign) => here("there are no shifts")
             .expected("an operator")
             .help("write 2 ** 12 or pow2(12), and // for a shift right"),
-        ("&" | "^" | "!" | "|" | "?" | ";" | "#" | "$" | "@" | "`" | "\\", _) => {
-            here(&format!("`{}` is no operator here", word.text))
+        sign @ ("&" | "^" | "!" | "|" | "?" | ";" | "#" | "$" | "@" | "`" | "\\") => {
+            here(&format!("`{sign}` is no operator here"))
                 .expected("an operator such as + - * // % ** ~ == < and or not")
                 .help("write `and`, `or` and `not` for conditions, `A if CONDITION else B` for a choice")
         }
-        ("=", _) => here("`=` gives no value a name").expected("`==`, which compares"),
-        (unit @ ("KiB" | "MiB" | "GiB" | "TiB"), Some(number)) if number.kind == Kind::Number => {
-            here(&format!("`{unit}` follows a number"))
-                .expected("an operator")
-                .help(format!("write {} * {unit}", number.text))
+        "=" => here("`=` gives no value a name").expected("`==`, which compares"),
+        unit @ ("KiB" | "MiB" | "GiB" | "TiB") if before.is_some_and(|(token, _)| is_number(token)) => {
+            let (number, joined) =
+                (before_text.unwrap_or_default(), before.is_some_and(|(_, range)| range.end == word.start));
+            match joined {
+                true => says(&format!("`{number}{unit}` is no number"), word.start - number.len()..word.end)
+                    .expected("a number"),
+                false => here(&format!("`{unit}` follows a number")).expected("an operator"),
+            }
+            .help(format!("write {number} * {unit}"))
         }
-        (text, _) if word.kind == Kind::Number && text.ends_with("iB") => {
-            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            here(&format!("`{text}` is no number"))
-                .expected("a number")
-                .help(format!("write {digits} * {}", &text[digits.len()..]))
-        }
-        (text, _) if detail.contains("after expression") => {
+        text if parse_expr(&expression[..word.start]).is_ok() => {
             here(&format!("it ends before `{text}`")).expected("an operator such as + - * // % ** ~ == < and or")
         }
         _ => says(detail, range),
@@ -102,14 +116,14 @@ fn syntax(expression: &str, range: Range<usize>, detail: &str) -> ExpressionErro
 }
 
 /// The last bracket that is never closed, and what would close it.
-fn open_bracket<'w, 's>(words: &'w [Word<'s>]) -> Option<(&'w Word<'s>, char)> {
-    let mut open: Vec<(&Word, char)> = Vec::new();
-    for word in words.iter().filter(|word| word.kind == Kind::Sign) {
-        match word.text {
-            "(" => open.push((word, ')')),
-            "[" => open.push((word, ']')),
-            "{" => open.push((word, '}')),
-            ")" | "]" | "}" => drop(open.pop()),
+fn open_bracket(tokens: &[(Token, Range<usize>)]) -> Option<(Range<usize>, char)> {
+    let mut open = Vec::new();
+    for (token, range) in tokens {
+        match token {
+            Token::ParenOpen => open.push((range.clone(), ')')),
+            Token::BracketOpen => open.push((range.clone(), ']')),
+            Token::BraceOpen => open.push((range.clone(), '}')),
+            Token::ParenClose | Token::BracketClose | Token::BraceClose => drop(open.pop()),
             _ => {}
         }
     }

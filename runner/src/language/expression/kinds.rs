@@ -4,13 +4,14 @@
 use std::ops::Range;
 
 use minijinja::machinery::{
-    ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind},
+    ast::{BinOpKind, CompareOpKind, Expr, UnaryOpKind},
     parse_expr,
 };
 use minijinja::value::ValueKind;
 
 use super::error::ExpressionError;
 use super::scan::{Piece, pieces};
+use super::tree::inside;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,40 +185,6 @@ fn rewritten(constant: &str, wanted: Kind) -> Option<String> {
         Kind::Number if inner.parse::<u64>().is_ok() => Some(format!("write {inner}, without quotes")),
         Kind::Boolean if matches!(inner, "true" | "false") => Some(format!("write {inner}, without quotes")),
         Kind::Text | Kind::Number | Kind::Boolean => None,
-    }
-}
-
-/// The expressions that an expression is made of.
-fn inside<'e, 's>(expression: &'e Expr<'s>) -> Vec<&'e Expr<'s>> {
-    let of_arguments = |arguments: &'e [CallArg<'s>]| {
-        let value = |argument: &'e CallArg<'s>| match argument {
-            CallArg::Pos(value) | CallArg::Kwarg(_, value) | CallArg::PosSplat(value) | CallArg::KwargSplat(value) => {
-                value
-            }
-        };
-        arguments.iter().map(value)
-    };
-    match expression {
-        Expr::Var(_) | Expr::Const(_) => Vec::new(),
-        Expr::Slice(slice) => [Some(&slice.expr), slice.start.as_ref(), slice.stop.as_ref(), slice.step.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect(),
-        Expr::UnaryOp(operation) => vec![&operation.expr],
-        Expr::BinOp(operation) => vec![&operation.left, &operation.right],
-        Expr::Compare(compare) => std::iter::once(&compare.expr).chain(compare.ops.iter().map(|op| &op.expr)).collect(),
-        Expr::IfExpr(choice) => [Some(&choice.test_expr), Some(&choice.true_expr), choice.false_expr.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect(),
-        Expr::Filter(filter) => filter.expr.iter().chain(of_arguments(&filter.args)).collect(),
-        Expr::Test(test) => std::iter::once(&test.expr).chain(of_arguments(&test.args)).collect(),
-        Expr::GetAttr(attribute) => vec![&attribute.expr],
-        Expr::GetItem(item) => vec![&item.expr, &item.subscript_expr],
-        Expr::Call(call) => std::iter::once(&call.expr).chain(of_arguments(&call.args)).collect(),
-        Expr::List(list) => list.items.iter().collect(),
-        Expr::Tuple(tuple) => tuple.items.iter().collect(),
-        Expr::Map(map) => map.keys.iter().chain(&map.values).collect(),
     }
 }
 

@@ -4,162 +4,120 @@
 //! So text and lists cannot be multiplied, and what an expression gives is bounded. The operands of each `*` are evaluated by
 //! themselves, innermost first, before the whole is: minijinja multiplies constants already when it compiles.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use minijinja::Value;
+use minijinja::machinery::{
+    self, CodeGenerator,
+    ast::{BinOp, BinOpKind, Expr, UnaryOpKind},
+};
 use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Value};
 
 use super::error::ExpressionError;
 use super::functions::environment;
-use super::scan::{self, Kind, Word, Words};
 use super::scope::Scope;
+use super::tree::{Tree, chain, inside, span};
 
 /// The longest text and the longest list that an expression may give, in bytes and elements.
 const MOST: usize = 64 << 10;
 
-/// What of an expression decides whether it can give text or lists at all; most cannot.
-pub(super) struct Shape {
-    /// It multiplies nothing.
-    without_products: bool,
-    /// It is made of numbers, names and operators alone.
-    plain: bool,
-    /// It is one name and nothing else.
-    name: bool,
-    /// The names in it, each with its attributes.
-    chains: Vec<Vec<String>>,
+/// What an expression multiplies.
+pub(super) enum Products {
+    /// Numbers, if these variables with their attributes are numbers; most multiply nothing.
+    Numbers(Vec<Vec<String>>),
+    /// Something that only its value tells.
+    Unknown,
 }
 
-impl Shape {
-    pub fn of(expression: &str) -> Shape {
-        let owned = |chain: scan::Chain| chain.words.iter().map(|word| word.text.to_owned()).collect();
-        let chains: Vec<Vec<String>> = scan::chains(expression).into_iter().map(owned).collect();
-        Shape {
-            without_products: !expression.contains('*'),
-            plain: !expression.contains(['"', '\'', '[', '{', '|', '~', ',']),
-            name: matches!(chains.as_slice(), [chain] if *chain == [expression]),
-            chains,
+impl Products {
+    pub fn of(tree: &Tree) -> Products {
+        let mut chains = Vec::new();
+        let products = tree.find(product);
+        let are_numbers = products
+            .iter()
+            .all(|product| is_number(&product.left, &mut chains) && is_number(&product.right, &mut chains));
+        if are_numbers { Products::Numbers(chains) } else { Products::Unknown }
+    }
+
+    /// Whether nothing can be multiplied but numbers. A name that is not known fails by itself.
+    pub fn are_numbers(&self, scope: &Scope) -> bool {
+        let is_number = |chain: &Vec<String>| {
+            let mut value = scope.get(&chain[0]).cloned().unwrap_or(Value::UNDEFINED);
+            for attribute in &chain[1..] {
+                value = value.get_attr(attribute).unwrap_or(Value::UNDEFINED);
+            }
+            matches!(value.kind(), ValueKind::Number | ValueKind::Undefined)
+        };
+        match self {
+            Products::Numbers(chains) => chains.iter().all(is_number),
+            Products::Unknown => false,
         }
     }
+}
 
-    /// Whether it is one name and nothing else, and so gives what the name stands for.
-    pub fn is_name(&self) -> bool {
-        self.name
-    }
-
-    /// Whether nothing in it can be multiplied but numbers: its names are numbers, or unknown, which fails by itself.
-    pub fn is_arithmetic(&self, scope: &Scope) -> bool {
-        self.without_products || self.plain && self.chains.iter().all(|chain| is_number(scope, chain))
+fn product<'t, 's>(part: &'t Expr<'s>) -> Option<&'t BinOp<'s>> {
+    match part {
+        Expr::BinOp(operation) if matches!(operation.op, BinOpKind::Mul) => Some(operation),
+        _ => None,
     }
 }
 
-fn is_number(scope: &Scope, chain: &[String]) -> bool {
-    let Some((root, attributes)) = chain.split_first() else { return false };
-    let Some(value) = scope.get(root) else { return root != "hex" };
-    let mut value = value.clone();
-    for attribute in attributes {
-        value = value.get_attr(attribute).unwrap_or(Value::UNDEFINED);
+/// Whether an operand is a number if the variables in it are.
+fn is_number(operand: &Expr, chains: &mut Vec<Vec<String>>) -> bool {
+    use BinOpKind::{Add, Div, FloorDiv, Mul, Pow, Rem, Sub};
+    match operand {
+        Expr::Const(constant) => constant.value.kind() == ValueKind::Number,
+        Expr::UnaryOp(operation) => matches!(operation.op, UnaryOpKind::Neg) && is_number(&operation.expr, chains),
+        Expr::BinOp(operation) if matches!(operation.op, Add | Sub | Mul | Div | FloorDiv | Rem | Pow) => {
+            is_number(&operation.left, chains) && is_number(&operation.right, chains)
+        }
+        Expr::IfExpr(choice) => {
+            is_number(&choice.true_expr, chains)
+                && choice.false_expr.as_ref().is_some_and(|other| is_number(other, chains))
+        }
+        Expr::Call(call) => {
+            const NUMBERS: [&str; 8] = ["align_up", "align_down", "min", "max", "bit", "bit_and", "bit_or", "pow2"];
+            matches!(&call.expr, Expr::Var(function) if NUMBERS.contains(&function.id))
+        }
+        _ => {
+            let chain = chain(operand).map(|chain| chain.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            chain.map(|chain| chains.push(chain)).is_some()
+        }
     }
-    matches!(value.kind(), ValueKind::Number | ValueKind::Undefined)
 }
 
 /// Refuses the multiplication of text and lists.
-pub(super) fn no_repeats(scope: &Scope, expression: &str) -> Result<(), ExpressionError> {
-    if !expression.contains('*') {
-        return Ok(());
+pub(super) fn no_repeats(scope: &Scope, tree: &Tree, part: &Expr) -> Result<(), ExpressionError> {
+    for part in inside(part) {
+        no_repeats(scope, tree, part)?;
     }
-    let words: Vec<Word> = Words::of(expression).collect();
-    let mut depth = 0_usize;
-    let mut products: Vec<(usize, usize)> = Vec::new();
-    for (index, word) in words.iter().enumerate() {
-        match word.text {
-            "(" | "[" | "{" if word.kind == Kind::Sign => depth += 1,
-            ")" | "]" | "}" if word.kind == Kind::Sign => depth = depth.saturating_sub(1),
-            "*" if word.kind == Kind::Sign => products.push((depth, index)),
-            _ => {}
-        }
-    }
-    products.sort_by_key(|(depth, index)| (std::cmp::Reverse(*depth), *index));
-    for (_, index) in products {
-        for operand in [left(&words, index), right(&words, index)] {
-            let Some((first, last)) =
-                words.get(operand.clone()).and_then(|words| Some((words.first()?, words.last()?)))
-            else {
-                continue; // a mistake of syntax
-            };
-            if operand.len() == 1 && first.kind == Kind::Number {
-                continue;
-            }
-            let range = first.start..last.range().end;
-            if let Some(what) = repeatable(scope, &expression[range.clone()]) {
-                return Err(ExpressionError::new(format!("{what} cannot be multiplied"), range)
-                    .expected("a number")
-                    .help("`*` is for numbers; `~` joins texts"));
-            }
+    let operands = product(part).into_iter().flat_map(|product| [&product.left, &product.right]);
+    for operand in operands
+        .filter(|operand| !matches!(operand, Expr::Const(constant) if constant.value.kind() == ValueKind::Number))
+    {
+        if let Some(what) = repeatable(scope, tree, operand) {
+            return Err(ExpressionError::new(format!("{what} cannot be multiplied"), span(operand))
+                .expected("a number")
+                .help("`*` is for numbers; `~` joins texts"));
         }
     }
     Ok(())
 }
 
-fn repeatable(scope: &Scope, operand: &str) -> Option<&'static str> {
-    let value = environment().compile_expression(operand).ok()?.eval(Value::from_dyn_object(scope.shared())).ok()?;
-    match value.kind() {
+/// What the value of an operand is, if it can be repeated.
+fn repeatable(scope: &Scope, tree: &Tree, operand: &Expr) -> Option<&'static str> {
+    let mut code = CodeGenerator::new("<expression>", tree.source);
+    code.compile_expr(operand);
+    let (instructions, _) = code.finish();
+    let (mut nothing, root) = (String::new(), Value::from_dyn_object(scope.shared()));
+    let mut output = machinery::make_string_output(&mut nothing);
+    let (blocks, escape) = (BTreeMap::new(), AutoEscape::None);
+    let done = machinery::eval(environment(), &instructions, root, &blocks, &mut output, escape);
+    match done.ok()?.0?.kind() {
         ValueKind::String | ValueKind::Bytes => Some("text"),
         ValueKind::Seq | ValueKind::Iterable => Some("a list"),
         _ => None,
     }
-}
-
-/// Whether a word ends an operand: everything that binds less than `*`.
-fn ends(word: &Word) -> bool {
-    match word.kind {
-        Kind::Sign => matches!(word.text, "+" | "-" | "~" | "<" | ">" | "=" | "==" | "!=" | "<=" | ">=" | "," | ":"),
-        Kind::Name => matches!(word.text, "and" | "or" | "not" | "in" | "is" | "if" | "else"),
-        Kind::Number | Kind::Text => false,
-    }
-}
-
-/// The words left of a `*`: everything of the product so far.
-fn left(words: &[Word], product: usize) -> Range<usize> {
-    let mut depth = 0_usize;
-    let mut start = product;
-    while let Some(word) = start.checked_sub(1).map(|before| &words[before]) {
-        match word.text {
-            ")" | "]" | "}" if word.kind == Kind::Sign => depth += 1,
-            "(" | "[" | "{" if word.kind == Kind::Sign && depth == 0 => break,
-            "(" | "[" | "{" if word.kind == Kind::Sign => depth -= 1,
-            _ if depth == 0 && ends(word) => break,
-            _ => {}
-        }
-        start -= 1;
-    }
-    start..product
-}
-
-/// The words right of a `*`: one factor with its signs, powers, attributes and filters.
-fn right(words: &[Word], product: usize) -> Range<usize> {
-    let mut depth = 0_usize;
-    let start = product + 1;
-    let mut end = start;
-    while let Some(word) = words.get(end) {
-        let is_sign = |signs: &[&str]| word.kind == Kind::Sign && signs.contains(&word.text);
-        let signed = end == start || words[end - 1].text == "**" || (is_minus(&words[end - 1]) && end - start == 1);
-        if is_sign(&["(", "[", "{"]) {
-            depth += 1;
-        } else if is_sign(&[")", "]", "}"]) {
-            if depth == 0 {
-                break;
-            }
-            depth -= 1;
-        } else if depth == 0 && !(signed && is_minus(word)) && (ends(word) || is_sign(&["*", "/", "//", "%"])) {
-            break;
-        }
-        end += 1;
-    }
-    start..end
-}
-
-fn is_minus(word: &Word) -> bool {
-    word.kind == Kind::Sign && word.text == "-"
 }
 
 /// Refuses what is too large to go on with: an expression may use it hundreds of times.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What stands between `{{` and `}}`: minijinja expressions that keep their types, with a place for every mistake.
 
-pub(in crate::language) mod compared;
 pub(in crate::language) mod convert;
 pub(in crate::language) mod dynamic;
 pub(in crate::language) mod error;
@@ -11,6 +10,8 @@ pub(in crate::language) mod functions;
 pub(in crate::language) mod kinds;
 pub(in crate::language) mod limits;
 pub(in crate::language) mod missing;
-pub(in crate::language) mod parse;
+#[cfg(test)]
+mod parse;
 pub(in crate::language) mod scan;
 pub(in crate::language) mod scope;
+pub(in crate::language) mod tree;
