@@ -11,7 +11,7 @@ use crate::{model::count, suite::collect};
 /// How often the files are looked at. That costs less than a crate for file system events, and sees changes over any file system.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What tells that a file has changed.
+/// What shows that a file has changed.
 type Stamp = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 /// Does it now and after each change of a file below the paths, until the flag is set.

@@ -34,7 +34,7 @@ fn capabilities(config: &[u8]) -> Vec<Capability> {
         }
     };
     add(byte(0x3d) != 0, Capability::Intx);
-    // A list of at most so many as there is room for, so that a broken one ends.
+    // The list has at most as many entries as there is room for, so that a broken one ends.
     let mut next = if word(0x6) & 0x10 != 0 { byte(0x34) } else { 0 };
     for _ in 0..48 {
         let at = usize::from(next & !3);

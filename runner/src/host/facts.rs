@@ -80,7 +80,7 @@ pub fn boot() -> String {
 /// The time as the kernel counts it by its ticks, since it began or some time before.
 ///
 /// It is behind where ticks are lost, as in emulation on a busy host, and the kernel makes nothing up for them (`tick_handle_periodic` in
-/// kernel/time/tick-common.c): limits that it has in jiffies last longer then. Where ticks make up for what was lost, or nothing tells of
+/// kernel/time/tick-common.c): limits that it has in jiffies last longer then. Where ticks make up for what was lost, or nothing shows
 /// them, it is the time since boot.
 pub fn ticked() -> Duration {
     let root = Root::default();
@@ -136,7 +136,7 @@ pub fn process_memory() -> Option<ProcessMemory> {
     Some(ProcessMemory { locked: field("VmLck:")?, pinned: field("VmPin:")? })
 }
 
-/// How many times pages are pinned for devices on the whole host, from `/proc/vmstat`; only root can have it told exactly.
+/// How many times pages are pinned for devices on the whole host, from `/proc/vmstat`. Only root gets the exact number.
 pub fn page_pins() -> Option<i64> {
     let root = Root::default();
     // Each processor counts a while by itself; reading this has all of them tell (`Documentation/admin-guide/sysctl/vm.rst`).

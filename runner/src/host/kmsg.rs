@@ -60,7 +60,7 @@ impl Window {
                 Ok(0) => return Ok(records),
                 Ok(length) => records.extend(parse(&buffer[..length]).filter(|record| !record.text.starts_with(MARK))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(records),
-                // The ring went round before we came: the next read gives the oldest record that is left.
+                // The ring went round before we came: the next read returns the oldest record that is left.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => self.lost = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -73,7 +73,7 @@ fn write(root: &Root, bdf: Bdf, text: &str) -> Result<(), SriovError> {
 }
 
 impl Functions {
-    /// Makes so many virtual functions of a device that is bound to vfio-pci, and has none.
+    /// Makes `count` virtual functions of a device that is bound to vfio-pci and has none.
     pub fn make(of: Bdf, count: u32) -> Result<Functions, SriovError> {
         Functions::make_in(Root::default(), of, count)
     }

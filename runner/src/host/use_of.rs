@@ -209,7 +209,7 @@ pub(super) mod tests {
     fn a_mounted_disk_is_not_taken_away() {
         let tree = Tree::new("mounted").file("nvme/nvme0/block/nvme0n1p2/dev", "259:1\n");
         assert_eq!(tree.found(), Some(Use::Mounted("/dev/nvme0n1p2".into(), "/".into())));
-        // btrfs shows a number of its own: the source tells.
+        // btrfs shows a number of its own: its source names the disk.
         let tree = Tree::new("btrfs").file("ata1/host0/block/sda1/dev", "8:1\n");
         tree.put("proc/self/mountinfo", "30 1 0:25 /@home /home rw,noatime shared:1 - btrfs /dev/sda1 rw\n");
         assert_eq!(tree.found(), Some(Use::Mounted("/dev/sda1".into(), "/home".into())));

@@ -12,7 +12,7 @@ const KVM_PATIENCE: Duration = Duration::from_secs(6);
 /// Software emulation on a busy machine can take long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a KVM that gave no guest is not tried again: the host's administrator may mend it meanwhile, and a try costs little.
+/// How long a KVM that booted no guest is left alone. The administrator may repair it meanwhile, and a try costs little.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 /// One way to try, and how long to wait for the guest's first word.
@@ -35,7 +35,7 @@ impl Experience {
         Self { key: format!("kvm-{qemu}-{}", host.trim()).chars().map(plain).collect() }
     }
 
-    /// KVM gave no guest and software emulation did.
+    /// KVM booted no guest, and software emulation did.
     pub fn kvm_is_no_use(&self, cache: &Cache) {
         cache.learn(&self.key, &seconds(SystemTime::now()).to_string());
     }

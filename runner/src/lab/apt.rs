@@ -80,7 +80,7 @@ impl<'a> Apt<'a> {
         progress.say("reading Debian's lists of packages");
         let mut codenames = vec![apt.codename.clone()];
         if suites == Suites::Unpackable {
-            // Mirrors have been seen with weeks-old copies under the alias: it tells the name and nothing more.
+            // Some mirrors have copies under the alias that are weeks old, so only the name is read from it.
             apt.update(&mirror, &["stable".into()])?;
             codenames.extend(apt.codename_of("_stable_InRelease").filter(|stable| *stable != apt.codename));
         }
@@ -95,7 +95,7 @@ impl<'a> Apt<'a> {
     }
 
     /// Fetches the lists of these suites. One that the mirror lacks makes apt-get fail after it has fetched the others,
-    /// so that only what it left tells success; the output is for the error.
+    /// so success is read off the lists that it leaves; the output is for the error.
     fn update(&self, mirror: &str, suites: &[String]) -> Result<String, LabError> {
         let signed = if Path::new(KEYRING).exists() { format!("Signed-By: {KEYRING}\n") } else { String::new() };
         let suites = suites.join(" ");

@@ -21,7 +21,7 @@ use crate::host::facts::LAB_JOB;
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
 const TAIL: usize = 120;
 
-/// So many guests may die while they boot before that is an error.
+/// How many guests may die while they boot before that is an error.
 const MOST_DEATHS_BOOTING: u32 = 2;
 
 enum NotAlive {

@@ -119,7 +119,7 @@ impl Devices {
         }
     }
 
-    /// A run that was killed gave nothing back: what it noted is where its devices go when this one ends.
+    /// A run that was killed gave nothing back. Its devices go to the drivers that it noted, when this run ends.
     pub fn belonged_to(&mut self, before: &[DeviceUsed]) {
         for (binding, used) in self.bindings.iter_mut().zip(&mut self.used) {
             let noted = before.iter().find(|before| before.bdf == used.bdf).and_then(|before| before.driver.as_ref());

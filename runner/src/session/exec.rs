@@ -101,7 +101,7 @@ pub fn job(add_paths: &[PathBuf], command: &[String], devices: &[DeviceModel]) -
 fn file_name(path: &Path) -> Result<PathBuf, LabError> {
     let whole = path.canonicalize().map_err(|error| unreadable(path, &error))?;
     let name = whole.file_name().map(PathBuf::from);
-    // The name that the user gave, where it is one: a link's own and not that of what it leads to.
+    // The name as the user gave it: that of a link, and not of its target.
     let name = path.file_name().map(PathBuf::from).or(name);
     name.ok_or_else(|| LabError::usage(format!("failed to add {}: it has no name", path.display())))
 }

@@ -15,9 +15,9 @@ use crate::{engine::Schedule, host::pstore, plan::Plan, sanitize};
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// So many guests in a row may die of a case without one case that ends by itself.
+/// How many guests in a row may die of a case, without one case that ends by itself.
 const MOST_DEATHS: u32 = 10;
-/// So many guests in a row may die without even a case to blame.
+/// How many guests in a row may die without a case to blame.
 const MOST_IN_VAIN: u32 = 2;
 
 pub struct LabRun<'a> {
@@ -87,7 +87,7 @@ impl LabRun<'_> {
         })
     }
 
-    /// Runs guest after guest; gives the exit code where the events alone do not say it.
+    /// Runs guest after guest; returns the exit code where the events alone do not determine it.
     fn guests(&mut self, retry_died: bool) -> Result<Option<u8>, Broken> {
         let mut blamed = match &mut self.resumed {
             Some(resumed) => resumed.go_on(&mut self.schedule, &self.host.boot, retry_died),
@@ -99,7 +99,7 @@ impl LabRun<'_> {
             self.output.on(Event::RunFinished(RunFinished::default()))?;
             return Ok(None);
         }
-        // The beginning and the plan are told here: a guest may die before it has told all.
+        // This side writes the beginning and the plan: a guest may die before it has sent them.
         self.schedule.resumes = true;
         let (mut deaths, mut in_vain) = (0, 0);
         loop {

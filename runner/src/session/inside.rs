@@ -15,12 +15,12 @@ use crate::{lab::JOURNAL_PORT, model::Exit};
 
 /// The folder in the guest that everything is added to, and that the command starts in.
 pub(super) const WORK: &str = "/work";
-/// How often the guest tells that it is there.
+/// How often the guest says that it is there.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the command's output is waited for after the command has ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What the guest tells, a line of JSON each. Each character of a text is one byte, which may be anything.
+/// What the guest says, a line of JSON each. Each character of a text is one byte, which may be anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Said {

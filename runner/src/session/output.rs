@@ -92,7 +92,7 @@ impl Output {
         self.progress.say(line);
     }
 
-    /// Whether the run has told its end.
+    /// Whether the last event ends the run.
     pub fn is_finished(&self) -> bool {
         matches!(self.now().last(), Some(Event::RunFinished(_)))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `--resume`: going on with the run that a journal tells of.
+//! `--resume`: continues the run of a journal.
 
 use super::{Course, Failure};
 use crate::event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted};
@@ -68,7 +68,7 @@ impl Resumed {
         Ok(())
     }
 
-    /// Takes out of the schedule what is done; gives the results of the cases that are to blame for the end.
+    /// Takes out of the schedule what is done; returns the results of the cases that are to blame for the end.
     pub fn go_on(&mut self, schedule: &mut Schedule, boot: &str, retry_died: bool) -> Vec<CaseResult> {
         let mut blamed = self.past.blame(boot, retry_died);
         schedule.go_on(&self.past);

@@ -62,7 +62,7 @@ impl Manifests {
     }
 }
 
-/// The name that a pack's text gives it, if it can be read.
+/// The name in a pack's text, if it can be read.
 pub(super) fn name_in(text: &str) -> Option<String> {
     match parse(text).ok()?.get("name")?.value() {
         Value::Text(name) if Name::is_valid(name) => Some(name.clone()),

@@ -17,7 +17,7 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width of so many bits; `None` unless 8, 16, 32 or 64.
+    /// `None` unless `bits` is 8, 16, 32 or 64.
     pub fn from_bits(bits: u64) -> Option<Width> {
         [Width::W8, Width::W16, Width::W32, Width::W64].into_iter().find(|width| u64::from(width.bits()) == bits)
     }

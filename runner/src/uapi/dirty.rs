@@ -126,7 +126,7 @@ pub fn type1_dirty_bitmap(
     tracer.ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", fields, run, shown)
 }
 
-/// Words for a bitmap of a range, and how many pages it tells of.
+/// Words for the bitmap of a range, and the number of its pages.
 fn room(length: u64, page_size: u64) -> Result<(Vec<u64>, u64), Errno> {
     // The kernel counts in the lowest bit that is set, and refuses 0 by itself.
     let page = 1u64.checked_shl(page_size.trailing_zeros()).unwrap_or(u64::MAX);

@@ -14,7 +14,7 @@ pub const DIRTY_TRACKING: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_D
 pub const PASID: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_PASID;
 
 /// `IOMMU_HWPT_ALLOC`: a page table in the hardware's format for a bound device, of an IOAS or, nested, of a parent HWPT
-/// (`pt_id`), with flags such as [`DIRTY_TRACKING`]; gives its id. `EOPNOTSUPP` for what the IOMMU cannot do.
+/// (`pt_id`), with flags such as [`DIRTY_TRACKING`]; returns its id. `EOPNOTSUPP` for what the IOMMU cannot do.
 pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, tracer: &Tracer) -> Result<u32, Errno> {
     let size = size_of::<sys::iommu_hwpt_alloc>() as u32;
     let mut arg = sys::iommu_hwpt_alloc { size, flags, dev_id, pt_id, ..Default::default() };

@@ -9,7 +9,7 @@ use super::ioctl::{io, with_struct};
 use super::{Access, IovaRange, Tracer, trace::zero};
 use crate::model::Errno;
 
-/// `IOMMU_IOAS_ALLOC`: a new, empty address space; gives its id.
+/// `IOMMU_IOAS_ALLOC`: makes a new, empty address space and returns its id.
 pub fn ioas_alloc(iommufd: BorrowedFd, tracer: &Tracer) -> Result<u32, Errno> {
     let size = size_of::<sys::iommu_ioas_alloc>() as u32;
     let mut arg = sys::iommu_ioas_alloc { size, flags: 0, out_ioas_id: 0 };
@@ -33,7 +33,7 @@ pub fn destroy(iommufd: BorrowedFd, id: u32, tracer: &Tracer) -> Result<(), Errn
 }
 
 /// `IOMMU_IOAS_MAP`: `length` bytes of the caller's memory at `user_va`, for devices at `iova` (`FIXED_IOVA`), or where the
-/// kernel chooses; gives the iova.
+/// kernel chooses; returns the iova.
 pub fn ioas_map(
     iommufd: BorrowedFd,
     ioas: u32,
@@ -82,7 +82,7 @@ fn chosen(asked: Option<u64>, got: u64) -> String {
 }
 
 /// `IOMMU_IOAS_MAP_FILE`: `length` bytes of a file such as a memfd or a dma-buf from `start` on, for devices at `iova`, or
-/// where the kernel chooses; gives the iova. Linux 6.13.
+/// where the kernel chooses; returns the iova. Linux 6.13.
 #[expect(clippy::too_many_arguments, reason = "the request has as many")]
 pub fn ioas_map_file(
     iommufd: BorrowedFd,
@@ -120,7 +120,7 @@ pub struct IoasRange {
 }
 
 /// `IOMMU_IOAS_COPY`: what is mapped at `source`, also at `iova` of another address space, or where the kernel chooses;
-/// gives the iova.
+/// returns the iova.
 pub fn ioas_copy(
     iommufd: BorrowedFd,
     source: IoasRange,
@@ -167,7 +167,7 @@ pub fn ioas_allow_iovas(iommufd: BorrowedFd, ioas: u32, allowed: &[IovaRange], t
     tracer.ioctl(iommufd, "IOMMU_IOAS_ALLOW_IOVAS", fields, run, zero).map(drop)
 }
 
-/// `IOMMU_IOAS_UNMAP`: gives the bytes that the kernel says it unmapped. 0 and `u64::MAX` mean everything.
+/// `IOMMU_IOAS_UNMAP`: returns the bytes that the kernel says it unmapped. 0 and `u64::MAX` mean everything.
 pub fn ioas_unmap(iommufd: BorrowedFd, ioas: u32, iova: u64, length: u64, tracer: &Tracer) -> Result<u64, Errno> {
     let size = size_of::<sys::iommu_ioas_unmap>() as u32;
     let mut arg = sys::iommu_ioas_unmap { size, ioas_id: ioas, iova, length };

@@ -122,7 +122,7 @@ impl EventFd {
         Ok(EventFd { fd, tracer: tracer.clone() })
     }
 
-    /// How often it was signalled since the last wait; waits for a first time, up to `timeout`, and gives `None` after it.
+    /// How often it was signalled since the last wait; waits up to `timeout` for the first time, and returns `None` after that.
     pub fn wait(&self, timeout: Duration) -> Result<Option<u64>, Errno> {
         let fields = format!("fd={}, timeout={}ms", self.fd.as_raw_fd(), timeout.as_millis());
         let shown = |count: &Option<u64>| count.map_or("0 (timeout)".into(), |count| format!("1 {{count={count}}}"));

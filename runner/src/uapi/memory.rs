@@ -198,7 +198,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Maps `size` bytes of a device's file at `offset` privately, which no device of VFIO allows: a copy of registers is none.
+    /// Maps `size` bytes of a device's file at `offset` privately. No device of VFIO allows it, since registers cannot be copied.
     pub fn private(device: BorrowedFd, offset: u64, size: u64, prot: Prot, tracer: &Tracer) -> Result<Mapping, Errno> {
         let mapping = Mapping::reserve(size, Placement::default(), Kind::Device(prot), tracer)?;
         mapping.fill(size, prot, libc::MAP_PRIVATE, "MAP_PRIVATE", Some((device, offset)))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The interrupt that ends a case which takes too long, and what it interrupted.
 //!
-//! Its handler does nothing but note it, and does not restart the call that it found: a call that can be interrupted gives
+//! Its handler does nothing but note it, and does not restart the call that it found: a call that can be interrupted fails with
 //! `EINTR`, and the case ends in good order, with its trace. All of it is of this process, whichever thread waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};

@@ -67,7 +67,7 @@ impl Tracer {
         Tracer::default()
     }
 
-    /// From now on each call is also told at once.
+    /// From now on each call is also passed to `live` at once.
     pub fn tell(&self, live: fn(&Call)) {
         self.record_now().live = Some(live);
     }
@@ -104,7 +104,7 @@ impl Tracer {
         self.call(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), run, shown)
     }
 
-    /// Tells of something that is no call, where calls are told at once; no record has it.
+    /// Passes on something that is no call, where calls are passed on at once. It is not recorded.
     pub fn show(&self, what: impl FnOnce() -> Call) {
         let live = self.record_now().live;
         if let Some(live) = live {
@@ -166,7 +166,7 @@ pub(super) fn zero<T>(_: &T) -> String {
     "0".into()
 }
 
-/// A line for each call; the same one many times over, as polling gives it, is one that says how often.
+/// A line for each call. Equal calls in a row, as polling makes them, are one line with their number.
 fn lines(calls: &[Call]) -> Vec<String> {
     let lines = calls.chunk_by(Call::is_same).map(|calls| match calls {
         [only] => only.to_string(),

@@ -175,12 +175,12 @@ pub fn map_dma(
     tracer.ioctl(container, "VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
 }
 
-/// `VFIO_IOMMU_UNMAP_DMA` on a container: gives the bytes that the kernel says it unmapped.
+/// `VFIO_IOMMU_UNMAP_DMA` on a container: returns the bytes that the kernel says it unmapped.
 pub fn unmap_dma(container: BorrowedFd, iova: u64, size: u64, tracer: &Tracer) -> Result<u64, Errno> {
     unmap(container, 0, "0", iova, size, tracer)
 }
 
-/// `VFIO_IOMMU_UNMAP_DMA` with `VFIO_DMA_UNMAP_FLAG_ALL`: everything; gives the bytes that the kernel says it unmapped.
+/// `VFIO_IOMMU_UNMAP_DMA` with `VFIO_DMA_UNMAP_FLAG_ALL`: everything; returns the bytes that the kernel says it unmapped.
 pub fn unmap_dma_all(container: BorrowedFd, tracer: &Tracer) -> Result<u64, Errno> {
     unmap(container, sys::VFIO_DMA_UNMAP_FLAG_ALL, "ALL", 0, 0, tracer)
 }
@@ -331,7 +331,7 @@ pub fn device_reset(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// `VFIO_DEVICE_BIND_IOMMUFD` on a device's own file: gives the id that the IOMMUFD knows the device by.
+/// `VFIO_DEVICE_BIND_IOMMUFD` on a device's own file: returns the id by which the IOMMUFD knows the device.
 pub fn bind_iommufd(
     device: BorrowedFd,
     iommufd: BorrowedFd,

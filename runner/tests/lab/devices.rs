@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Several devices in one case, virtual functions, and steps at the same time: the binary, in the lab, on the real kernel.
 
-use std::{fs, path::PathBuf, thread};
+use std::{fs, thread};
 
 use crate::{
     Test, Tested,
     common::{self, folder, top},
-    guests::{Ran, events, lab_run, lab_run_that_waits, results, together, whole_run},
+    guests::{IGB, Ran, events, lab_run, lab_run_that_waits, results, together, whole_run},
     tests,
 };
 
@@ -21,15 +21,6 @@ pub const TESTS: &[Test] = tests![
 ];
 
 const SRIOV: &str = "scenarios/kernel/pci_sriov_uapi.yaml";
-
-/// A scenario in a pack of its own.
-fn scenario(name: &str, text: &str) -> PathBuf {
-    let pack = folder(name).join(name);
-    fs::create_dir_all(&pack).unwrap();
-    let file = pack.join(format!("{name}.yaml"));
-    fs::write(&file, text).unwrap();
-    file
-}
 
 fn verdicts(ran: &Ran, verdict: &str) -> usize {
     events(ran, "case_finished").iter().filter(|result| result["verdict"] == verdict).count()
@@ -100,10 +91,7 @@ fn a_device_that_is_not_there_is_a_skip_that_says_so() -> Tested {
     Ok(())
 }
 
-fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() -> Tested {
-    let file = scenario(
-        "leftovers",
-        r#"name: leftovers
+pub const LEFTOVERS: &str = r#"name: leftovers
 backends: [iommufd]
 fixture: none
 cases:
@@ -136,9 +124,10 @@ cases:
       - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
       - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
         device: vf
-"#,
-    );
-    let ran = lab_run("leftovers-run", &[file.to_str().unwrap(), "--device", "igb"])?;
+"#;
+
+fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() -> Tested {
+    let ran = IGB.pack("leftovers")?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["fails"]["verdict"], "failed", "{}", results["fails"]);
@@ -228,15 +217,13 @@ fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() -
     Ok(())
 }
 
+pub const RESETS: &str = "name: resets\nbackends: [iommufd]\ncases:\n  - name: many\n    timeout: 5s\n    steps:\n      \
+         - repeat:\n          times: 10000\n          steps:\n            - reset:\n";
+
 /// No device here has a reset that never ends. One of igb takes 0.1 s at the least, and many of them longer than the case may: what
 /// is told of a case whose time ends in a reset is the same.
 fn a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it() -> Tested {
-    let file = scenario(
-        "resets",
-        "name: resets\nbackends: [iommufd]\ncases:\n  - name: many\n    timeout: 5s\n    steps:\n      \
-         - repeat:\n          times: 10000\n          steps:\n            - reset:\n",
-    );
-    let ran = lab_run("resets-run", &[file.to_str().unwrap(), "--device", "igb"])?;
+    let ran = IGB.pack("resets")?;
     ran.expect(1);
     let result = &results(&ran)["many"];
     assert_eq!(result["verdict"], "failed", "{result}");

@@ -84,7 +84,9 @@ impl Ran {
         let folder = folder(name);
         let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
         let (mut cases, mut part) = (BTreeSet::new(), String::new());
-        for line in fs::read_to_string(&self.journal).expect("there is a journal").lines() {
+        let journal_of_all = fs::read_to_string(&self.journal)
+            .unwrap_or_else(|error| panic!("no journal: {error}\n{}\n{}", self.stdout(), self.stderr()));
+        for line in journal_of_all.lines() {
             let event: Value = serde_json::from_str(line).expect("JSON lines");
             let case = event["case"].as_u64();
             if event["event"] == "case_planned" && has(&event) {
@@ -128,11 +130,12 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 16] = [
+const TOGETHER: [Scenario; 19] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
     ("fixtures/fixtures.yaml", lab::fixtures),
     ("hostile/hostile.yaml", || lab::HOSTILE.to_owned()),
+    ("given/given.yaml", || objects::GIVEN.to_owned()),
     ("kernel/dma_mapping_mmio.yaml", lab::wrong_expectation),
     ("known/known.yaml", observers::known_issues),
     ("leaves/leaves.yaml", || objects::LEAVES.to_owned()),
@@ -141,26 +144,69 @@ const TOGETHER: [Scenario; 16] = [
     ("named/named.yaml", || observers::NAMED.to_owned()),
     ("nothing/nothing.yaml", || objects::NOTHING.to_owned()),
     ("pinned/pinned.yaml", || observers::PINNED.to_owned()),
+    ("ring/pack.yaml", || objects::RING_PACK.to_owned()),
+    ("ring/ring.yaml", || objects::RING.to_owned()),
     ("splat/splat.yaml", lab::splat),
     ("timeout/timeout.yaml", || lab::TIMEOUT.to_owned()),
     ("waiting/waiting.yaml", || lab::WAITING.to_owned()),
     ("waits/waits.yaml", lab::waits),
 ];
 
+/// A guest that several tests share, other than the default one.
+pub struct Shared {
+    name: &'static str,
+    /// Its options, and files of the repository.
+    arguments: &'static [&'static str],
+    scenarios: &'static [Scenario],
+    run: OnceLock<Result<Ran, NotTested>>,
+}
+
+pub static IGB: Shared = Shared::new(
+    "igb",
+    &["--device", "igb"],
+    &[
+        ("leftovers/leftovers.yaml", || devices::LEFTOVERS.to_owned()),
+        ("resets/resets.yaml", || devices::RESETS.to_owned()),
+    ],
+);
+pub static VIRTIO: Shared =
+    Shared::new("virtio", objects::ON_VIRTIO, &[("blind/blind.yaml", || observers::BLIND.to_owned())]);
+
+impl Shared {
+    const fn new(name: &'static str, arguments: &'static [&'static str], scenarios: &'static [Scenario]) -> Shared {
+        Shared { name, arguments, scenarios, run: OnceLock::new() }
+    }
+
+    /// The part of its run that these cases are.
+    pub fn part(&self, name: &str, has: impl Fn(&Value) -> bool) -> Result<Ran, NotTested> {
+        let run = self.run.get_or_init(|| {
+            let packs = written(self.name, self.scenarios);
+            lab_run(&format!("{}-run", self.name), &[self.arguments, &[packs.as_str()]].concat())
+        });
+        Ok(run.as_ref().map_err(NotTested::clone)?.part(name, has))
+    }
+
+    /// What one of its scenarios came to, by its pack.
+    pub fn pack(&self, pack: &str) -> Result<Ran, NotTested> {
+        self.part(&format!("{pack}-run"), |case| case["pack"] == pack)
+    }
+}
+
+/// Writes scenarios to a folder, and returns it.
+fn written(name: &str, scenarios: &[Scenario]) -> String {
+    let packs = folder(name);
+    for (file, text) in scenarios {
+        let file = packs.join(file);
+        fs::create_dir_all(file.parent().expect("the pack")).expect("the target folder is writable");
+        fs::write(file, text()).expect("written");
+    }
+    packs.to_str().expect("UTF-8").to_owned()
+}
+
 /// What one of the scenarios of [`TOGETHER`] came to, by its pack.
 pub fn together(pack: &str) -> Result<Ran, NotTested> {
-    static RUN: OnceLock<Result<Ran, NotTested>> = OnceLock::new();
-    let run = RUN.get_or_init(|| {
-        let packs = folder("together");
-        for (file, text) in TOGETHER {
-            let file = packs.join(file);
-            fs::create_dir_all(file.parent().expect("the pack")).expect("the target folder is writable");
-            fs::write(file, text()).expect("written");
-        }
-        lab_run("together-run", &[packs.to_str().expect("UTF-8")])
-    });
-    let run = run.as_ref().map_err(NotTested::clone)?;
-    Ok(run.part(&format!("{pack}-run"), |case| case["pack"] == pack))
+    static DEFAULT: Shared = Shared::new("together", &[], &TOGETHER);
+    DEFAULT.pack(pack)
 }
 
 /// Events of a run, by kind.

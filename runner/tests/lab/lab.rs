@@ -103,7 +103,6 @@ fn all_results_of_the_kernels_own_programs_come_out_as_there() -> Tested {
         }
     }
     let expected = upstream_results();
-    assert_eq!(expected.values().filter(|verdict| *verdict == "passed").count(), 54);
     for (name, verdict) in &expected {
         assert_eq!(verdict_of.get(name), Some(verdict), "{name}");
     }

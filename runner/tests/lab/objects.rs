@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     NotTested, Test, Tested,
-    guests::{Ran, events, lab_run, results, together, whole_run},
+    guests::{Ran, VIRTIO, events, lab_run, results, together, whole_run},
     tests,
 };
+use serde_json::Value;
 
 pub const TESTS: &[Test] = tests![
     they_behave_under_vt_d,
@@ -17,6 +18,8 @@ pub const TESTS: &[Test] = tests![
     they_behave_on_a_network_card,
     what_a_case_leaves_of_them_is_not_found_by_the_next,
     a_call_that_made_nothing_leaves_nothing_to_name,
+    an_iova_that_is_chosen_avoids_those_that_were_given,
+    a_procedure_uses_the_memory_of_its_pack_with_and_without_a_fixture,
 ];
 
 /// The scenarios that are about them.
@@ -31,6 +34,25 @@ const SCENARIOS: [&str; 9] = [
     "scenarios/uapi/dirty_pages.yaml",
     "scenarios/uapi/same_memory.yaml",
 ];
+
+/// What the guest with a virtio-iommu is given for them.
+pub const ON_VIRTIO: &[&str] = &[
+    "--iommu",
+    "virtio",
+    SCENARIOS[0],
+    SCENARIOS[1],
+    SCENARIOS[2],
+    SCENARIOS[3],
+    SCENARIOS[4],
+    SCENARIOS[5],
+    SCENARIOS[6],
+    SCENARIOS[7],
+    SCENARIOS[8],
+];
+
+fn is_of_them(case: &Value) -> bool {
+    SCENARIOS.iter().any(|file| case["file"] == *file)
+}
 
 /// What the lab's kernel is too new for.
 const OLDER: &str = "the kernel knows these requests";
@@ -62,7 +84,7 @@ fn on(model: &str, device: &str) -> Result<Ran, NotTested> {
 }
 
 fn they_behave_under_vt_d() -> Tested {
-    let ran = whole_run()?.part("objects-intel-edu", |case| SCENARIOS.iter().any(|file| case["file"] == *file));
+    let ran = whole_run()?.part("objects-intel-edu", is_of_them);
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING]);
 
     // Each test of the kernel's iommufd program that a real device can take part in has its counterpart, and that one passed.
@@ -113,7 +135,7 @@ fn they_behave_under_vt_d_in_the_first_stage() -> Tested {
 }
 
 fn they_behave_under_virtio_which_says_less() -> Tested {
-    let ran = on("virtio", "edu")?;
+    let ran = VIRTIO.part("objects-virtio-edu", is_of_them)?;
     passes_but_for(&ran, &[OLDER, NO_DIRTY_TRACKING, "the driver of the virtio IOMMU has no data of its own"]);
     let unchecked =
         events(&ran, "case_finished").iter().filter(|r| !r["unchecked"].as_array().unwrap().is_empty()).count();
@@ -268,5 +290,65 @@ fn a_call_that_made_nothing_leaves_nothing_to_name() -> Tested {
     assert!(said("no_object").contains("`table` is not an object"), "{}", said("no_object"));
     assert!(said("no_object").contains("nothing.yaml:10:"), "{}", said("no_object"));
     assert!(said("no_iova").contains("nothing.yaml:17:"), "{}", said("no_iova"));
+    Ok(())
+}
+
+pub const GIVEN: &str = r#"
+name: given
+backends: all
+cases:
+  - name: auto_after_given
+    regions: { buffer: { memory: anonymous, size: 12KiB } }
+    steps:
+      - map: { region: buffer, iova: 0x1000, size: 4KiB }
+      - map: { region: buffer, offset: 4KiB, size: 4KiB }
+        save: second
+      - map: { region: buffer, offset: 8KiB, size: 4KiB }
+        save: third
+      - check: "{{ second.iova != 0x1000 and third.iova != 0x1000 and second.iova != third.iova }}"
+"#;
+
+fn an_iova_that_is_chosen_avoids_those_that_were_given() -> Tested {
+    let ran = together("given")?;
+    ran.expect(0);
+    assert_eq!(events(&ran, "case_finished").len(), 5, "{}", ran.stdout());
+    Ok(())
+}
+
+pub const RING_PACK: &str = r#"
+name: ring
+version: 1.0.0
+engine: 0.1.0
+summary: A device with memory that its procedures use.
+vendor: Nobody
+devices: { edu: { ids: ["1234:11e8"] } }
+regions: { scratch: { memory: anonymous, size: 4KiB } }
+procedures:
+  touch:
+    summary: Touch memory of the pack.
+    steps: [{ fill: { region: scratch, value: 1 } }, { config_read: { offset: 0 } }]
+"#;
+
+pub const RING: &str = r#"
+name: ring
+backends: [iommufd]
+fixture: none
+cases:
+  - name: opens_by_itself
+    steps:
+      - device_open:
+      - call: touch
+      - config_read: { offset: 0 }
+  - name: with_a_fixture
+    fixture: fresh
+    steps:
+      - call: touch
+      - config_read: { offset: 0 }
+"#;
+
+fn a_procedure_uses_the_memory_of_its_pack_with_and_without_a_fixture() -> Tested {
+    let ran = together("ring")?;
+    ran.expect(0);
+    assert_eq!(events(&ran, "case_finished").len(), 2, "{}", ran.stdout());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fs;
 use crate::{
     NotTested, Test, Tested,
     common::folder,
-    guests::{Ran, events, lab_run, results, together},
+    guests::{Ran, VIRTIO, events, lab_run, results, together},
     tests,
 };
 use serde_json::Value;
@@ -22,12 +22,12 @@ pub const TESTS: &[Test] = tests![
 ];
 
 /// Runs one scenario in the lab.
-fn run(name: &str, text: &str, more: &[&str]) -> Result<Ran, NotTested> {
+fn run(name: &str, text: &str) -> Result<Ran, NotTested> {
     let pack = folder(name).join("watched");
     fs::create_dir_all(&pack).unwrap();
     let file = pack.join(format!("{name}.yaml"));
     fs::write(&file, text).unwrap();
-    lab_run(&format!("{name}-run"), &[&[file.to_str().unwrap()], more].concat())
+    lab_run(&format!("{name}-run"), &[file.to_str().unwrap()])
 }
 
 /// What an observer saw of a case.
@@ -177,7 +177,7 @@ fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() -> Tested {
         warns("allowed", "    kernel_log: { allow: [\"WARNING: drivers/iommu/\"] }\n"),
         warns("not_allowed", ""),
     );
-    let ran = run("taint", &text, &[])?;
+    let ran = run("taint", &text)?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["allowed"]["verdict"], "passed", "{}", results["allowed"]);
@@ -187,8 +187,7 @@ fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() -> Tested {
     Ok(())
 }
 
-fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() -> Tested {
-    let text = r#"name: blind
+pub const BLIND: &str = r#"name: blind
 backends: [iommufd]
 cases:
   - name: maps
@@ -197,7 +196,9 @@ cases:
   - name: checks_only_what_cannot_be_seen
     steps: [{ gone: { iova: 0x0, size: 4KiB } }]
 "#;
-    let ran = run("blind", text, &["--iommu", "virtio"])?;
+
+fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() -> Tested {
+    let ran = VIRTIO.pack("blind")?;
     ran.expect(0);
     let results = results(&ran);
     assert_eq!(seen(&results["maps"], "leaves"), "unchecked");

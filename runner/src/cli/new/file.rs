@@ -36,7 +36,7 @@ pub fn modeline(path: &Path) -> String {
     found.map_or_else(String::new, |schema| format!("# yaml-language-server: $schema={}\n", schema.display()))
 }
 
-/// Where a file is in this folder or at most so many above, relative to the folder.
+/// Where a file is in this folder, or in one of the `most - 1` above it, relative to the folder.
 fn beside_or_above(folder: &Path, wanted: &str, most: usize) -> Option<PathBuf> {
     // A folder that is still to be made is near the one it will be made in.
     let mut here = folder.to_owned();

@@ -16,7 +16,7 @@ use crate::{cli::error::Error, plan, report::journal, sanitize::line, session::F
 /// The most calls of the trace that are kept as comments.
 const MOST_CALLS: usize = 12;
 
-/// Writes the case that the journal tells of as a scenario of its own.
+/// Writes a case of the journal as a scenario of its own.
 pub fn main(journal: &Path, packs: &[PathBuf], case: &str, to: &Path) -> Result<(), Error> {
     let events = journal::read_file(journal).map_err(|error| Failure::new(Exit::Usage, error))?;
     let cases = cases(events);
@@ -51,7 +51,7 @@ pub fn main(journal: &Path, packs: &[PathBuf], case: &str, to: &Path) -> Result<
     Ok(())
 }
 
-/// A case of the run, and what it gave.
+/// A case of the run, and its result.
 struct Case {
     planned: PlannedCase,
     result: CaseResult,
@@ -73,7 +73,7 @@ fn cases(events: Vec<Event>) -> Vec<Case> {
     cases
 }
 
-/// The case of the run that is meant: the first that went wrong, if several are called so, which is said.
+/// The case of the run that is meant. If several have the name, it is the first that went wrong, and a message says so.
 fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Failure> {
     let id = |case: &Case| line(&case.planned.id().to_string());
     let listed = |cases: &[&Case]| cases.iter().take(20).map(|case| format!("\n    {}", id(case))).collect::<String>();

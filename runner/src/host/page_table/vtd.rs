@@ -30,7 +30,7 @@ fn file(bdf: Bdf) -> PathBuf {
 /// a first-stage table, and "read" in the other.
 const FORBIDS_READS_SINCE: (u32, u32) = (6, 19);
 
-/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. One that is none is as new as any.
+/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is no version counts as new.
 fn release_is_before(release: &str, version: (u32, u32)) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
     let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };

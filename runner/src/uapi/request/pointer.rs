@@ -24,7 +24,7 @@ pub enum Does {
     Reads,
     /// It pins the memory for a device, which may write to it.
     Pins,
-    /// It writes at most so many bytes, as told from the argument.
+    /// It writes at most as many bytes as this makes of the argument.
     Writes(fn(&[u8]) -> u64),
 }
 

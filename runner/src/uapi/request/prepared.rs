@@ -186,7 +186,7 @@ impl Prepared<'_> {
     }
 }
 
-/// What a file may be, as far as its name tells; all that there is, if it does not.
+/// What a file may be by its name: every kind, if the name does not show it.
 fn kinds(fd: BorrowedFd) -> &'static [File] {
     let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
     let name = link.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -297,7 +297,7 @@ mod tests {
         assert!(tracer.take().lines.is_empty(), "no call was made");
         assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", memory.addr())], &[], &[&memory]), enotty);
         assert_eq!(call("IOMMU_IOAS_MAP", &[("user_va", NOWHERE)], &[], &[]), enotty);
-        // So many ranges do not fit into the page.
+        // These ranges do not fit into the page.
         let ranges = [("allowed_iovas", memory.addr()), ("num_iovas", 257)];
         assert_eq!(
             call("IOMMU_IOAS_IOVA_RANGES", &ranges, &[], &[&memory]),
