@@ -102,7 +102,6 @@ impl Cases {
         Ok(selected)
     }
 
-    /// The ids of the cases that `--case` names.
     fn named(&self, plan: &Plan) -> Result<HashSet<CaseId>, Failure> {
         let mut ids = HashSet::new();
         for name in &self.named {
@@ -136,7 +135,6 @@ pub fn no_case(name: &str, plan: &Plan) -> Failure {
     Failure::usage(format!("no case is called `{}`", sanitize::line(name)), help)
 }
 
-/// The ids of the cases that ended so.
 fn ended(how: Rerun, path: &Path) -> Result<HashSet<CaseId>, Failure> {
     const HELP: &str = "--rerun runs the cases of an earlier run again; --from names its journal";
     let events = journal::read_file(path).map_err(|error| Failure::usage(error, HELP))?;

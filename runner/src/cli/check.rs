@@ -23,7 +23,6 @@ pub struct Args {
     watch: bool,
 }
 
-/// Checks, and says how much is right.
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let ended = |outcome: Result<(), Error>| match outcome {
         Ok(()) => Exit::Ok,

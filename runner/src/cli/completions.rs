@@ -26,14 +26,12 @@ pub struct ManArgs {
     folder: Option<PathBuf>,
 }
 
-/// Prints the completions.
 pub fn main(args: &Args, mut command: Command) -> Result<(), Error> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "vfiospec", &mut text);
     Ok(print(&String::from_utf8_lossy(&text))?)
 }
 
-/// Prints or writes the manual.
 pub fn man(args: &ManArgs, command: Command) -> Result<(), Error> {
     // As wide as the reader's terminal is: `man` breaks the lines.
     let command = command.term_width(0);

@@ -42,7 +42,6 @@ pub fn both<T>(first: Result<(), Failure>, second: Result<T, suite::Error>) -> R
 }
 
 impl Error {
-    /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
             Error::Scenarios(_) => Exit::Usage,
@@ -50,7 +49,6 @@ impl Error {
         }
     }
 
-    /// Prints it.
     pub fn print(&self, format: MessageFormat) {
         let (failure, wrong) = match self {
             Error::Scenarios(wrong) => (None, Some(wrong)),

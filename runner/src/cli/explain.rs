@@ -19,7 +19,6 @@ fn codes() -> Vec<&'static str> {
     Code::ALL.iter().map(|code| code.as_str()).collect()
 }
 
-/// Prints the page of the code, or what there is.
 pub fn main(args: &Args) -> Result<(), Error> {
     let Some(code) = &args.code else {
         let longest = codes().iter().map(|code| code.len()).max().unwrap_or_default();

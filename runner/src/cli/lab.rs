@@ -12,7 +12,6 @@ use crate::plan::{Plan, Setup};
 use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
 use crate::{host::facts, language, model::Exit, suite::Selection};
 
-/// Where the guest finds the scenarios.
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
@@ -198,7 +197,6 @@ impl Choice {
         devices
     }
 
-    /// Refuses options that contradict each other.
     fn check(&self) -> Result<(), LabError> {
         let devices = self.models();
         if let Some(pair) = devices.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -210,7 +208,6 @@ impl Choice {
     }
 }
 
-/// Runs the verb and returns its exit code.
 pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
     match verb {
         Verb::Run(args) if args.watch => {
@@ -232,7 +229,6 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
     }
 }
 
-/// The part of `lab exec` that runs in the guest.
 pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
     Ok(session::inside(&args.devices, &args.command)?.into())
 }

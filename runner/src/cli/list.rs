@@ -27,7 +27,6 @@ pub struct Args {
     devices: Vec<String>,
 }
 
-/// Prints a case a line.
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let journal = Path::new(JOURNAL);
     let mut names = if args.devices.is_empty() { args.cases.devices(journal) } else { args.devices.clone() };

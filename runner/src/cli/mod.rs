@@ -102,13 +102,11 @@ fn plan(selection: &Selection, checked: Result<(), Failure>, devices: Vec<Device
     plan_of(selection, loaded, texts, devices)
 }
 
-/// Loads what these texts say.
 fn load(selection: &Selection, texts: Result<Vec<Text>, suite::Error>) -> Result<(Checked, Vec<Text>), suite::Error> {
     let texts = texts?;
     Ok((selection.load(&texts)?, texts))
 }
 
-/// Plans for these devices what these texts say.
 fn plan_of(
     selection: &Selection,
     (loaded, packs): Checked,

@@ -28,7 +28,6 @@ pub struct Args {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     label: Option<String>,
-    /// Its file.
     pub path: PathBuf,
 }
 
@@ -50,12 +49,10 @@ impl FromStr for Named {
 }
 
 impl Named {
-    /// What it is called for people.
     pub fn name(&self) -> String {
         self.label.clone().unwrap_or_else(|| self.path.display().to_string())
     }
 
-    /// Opens it.
     pub fn open(&self) -> Result<Journal, ReadError> {
         let path = if self.path.as_os_str() == "-" { "/dev/stdin".as_ref() } else { self.path.as_path() };
         Ok(Journal { label: self.label.clone(), text: Text::open(path)? })

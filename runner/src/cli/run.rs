@@ -48,7 +48,6 @@ pub struct Args {
     schedule: Option<PathBuf>,
 }
 
-/// Runs the scenarios and returns the run's exit code.
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let Args { selection, devices, cases, course, outputs, .. } = args;
     let from_host: Option<Vec<Text>> = args.scenarios.as_deref().map(from_host).transpose()?;
@@ -77,7 +76,6 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     Ok(session::run_here(run, course)?)
 }
 
-/// What the lab's host wrote for its guest.
 fn from_host<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let job = fs::read(file).map_err(|error| error.to_string());
     job.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string()))

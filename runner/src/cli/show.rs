@@ -18,7 +18,6 @@ pub struct Args {
     selection: Selection,
 }
 
-/// Prints the case as YAML, once for each backend.
 pub fn main(args: &Args) -> Result<(), Error> {
     let name = device_in(&args.case).unwrap_or("any").to_owned();
     let (plan, _) = super::plan(&args.selection, Ok(()), vec![DeviceUsed { name, ..DeviceUsed::default() }])?;

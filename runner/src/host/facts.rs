@@ -28,7 +28,6 @@ pub enum IommuKind {
     Smmu3,
     /// One that we do not know, by the name in sysfs.
     Other(String),
-    /// There is none, or it is switched off.
     None,
 }
 

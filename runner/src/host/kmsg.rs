@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// What our own lines begin with.
 const MARK: &str = "vfiospec: ";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +17,6 @@ pub struct Record {
     pub text: String,
 }
 
-/// The log from the opening on.
 #[derive(Debug)]
 pub struct Window {
     file: File,
@@ -68,7 +66,6 @@ impl Window {
         }
     }
 
-    /// Whether records were overwritten before they were read.
     pub fn lost(&self) -> bool {
         self.lost
     }

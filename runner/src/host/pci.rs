@@ -21,7 +21,6 @@ pub struct PciDevice {
 }
 
 impl PciDevice {
-    /// Reads a device; `None` if there is no such device.
     pub fn read(bdf: Bdf) -> Option<PciDevice> {
         PciDevice::read_in(&Root::default(), bdf)
     }
@@ -42,7 +41,6 @@ impl PciDevice {
         })
     }
 
-    /// All devices of the host, by address.
     pub fn all() -> Vec<PciDevice> {
         let names = Root::default().names("sys/bus/pci/devices");
         let mut all: Vec<_> = names.iter().filter_map(|name| PciDevice::read(name.parse().ok()?)).collect();

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder that sysfs and procfs are found below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root(PathBuf);
 

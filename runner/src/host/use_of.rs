@@ -82,7 +82,6 @@ fn mount_point(root: &Root, number: &str, node: &str) -> Option<String> {
     })
 }
 
-/// Whether what a class's link points to lies below the device.
 fn below(root: &Root, class: &Path, bdf: Bdf) -> bool {
     let name = bdf.to_string();
     let goes_through = |path: PathBuf| path.iter().any(|part| part == name.as_str());

@@ -9,7 +9,6 @@ use super::{cache::Cache, error::LabError, options::Accel, qemu::Engine, version
 /// A guest with KVM says its first word within a second; one that hangs never does.
 const KVM_PATIENCE: Duration = Duration::from_secs(6);
 
-/// Software emulation on a busy machine can take long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a KVM that booted no guest is left alone. The administrator may repair it meanwhile, and a try costs little.

@@ -54,7 +54,6 @@ pub(super) fn codename() -> Result<String, String> {
 }
 
 impl<'a> Apt<'a> {
-    /// Writes the configuration and gets the lists of packages.
     pub fn open(
         cache: &Cache,
         suites: Suites,

@@ -54,7 +54,6 @@ pub enum Next {
         /// The end of its console, with the panic's text if it was one.
         console_tail: String,
     },
-    /// Nothing came in time; the guest goes on.
     TimedOut,
 }
 

@@ -35,7 +35,6 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf
     }
 }
 
-/// The cache folder, which exists.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     root: PathBuf,

@@ -55,10 +55,8 @@ pub(super) struct Ran {
     pub tail: String,
 }
 
-/// Runs `command` to its end.
 #[derive(Debug)]
 pub(super) struct Runner<'a> {
-    /// For the errors, such as "building the kernel".
     pub doing: &'a str,
     pub interrupt: &'a AtomicBool,
     pub ending: Ending,

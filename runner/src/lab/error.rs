@@ -17,7 +17,6 @@ pub struct LabError {
     /// What the process exits with: [`Exit::Usage`] for options that this QEMU or this kernel cannot meet, [`Exit::Interrupted`] for Ctrl-C,
     /// and [`Exit::NoVerdict`] for what is missing or fails on this machine.
     pub exit: Exit,
-    /// One line: `failed to …`, lower case.
     pub what: String,
     /// What was read and what was expected, the tail of a log; any number of lines.
     pub detail: Option<String>,

@@ -3,7 +3,6 @@
 
 use super::error::LabError;
 
-/// The format that [`mirror`] reads, for `apt-get indextargets --format`.
 pub(super) const FORMAT: &str = "$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
 
 /// The Debian release of this machine, such as `bookworm`, from the text of `/etc/os-release`.

@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use super::models::{DeviceModel, IommuModel};
 use super::version::Version;
 
-/// Everything that decides which kernel boots where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub kernel: KernelChoice,
@@ -80,7 +79,6 @@ impl FromStr for KernelChoice {
 /// An option of the kernel's configuration and its value, such as `IOMMUFD_VFIO_CONTAINER=y`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelOption {
-    /// With `CONFIG_`.
     symbol: String,
     value: String,
 }

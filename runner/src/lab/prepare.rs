@@ -17,7 +17,6 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The kernel's package version, such as `7.3.4-1~bpo13+1`, or the image's path.
     pub fn kernel(&self) -> &str {
         &self.kernel.name
     }

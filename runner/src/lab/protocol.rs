@@ -7,7 +7,6 @@
 /// guest right afterwards loses nothing. It is no file: it cannot be truncated, synced or locked.
 pub const JOURNAL_PORT: &str = "/dev/virtio-ports/vfiospec";
 
-/// The port's name on QEMU's command line and in the guest's sysfs.
 pub(super) const PORT_NAME: &str = "vfiospec";
 
 const MARK: &str = "#vfiospec ";

@@ -7,7 +7,6 @@ use std::process::Command;
 use super::{arch::ARCH, error::LabError, options::Options, protocol::PORT_NAME, tools, version::Version};
 use crate::{host::facts::LAB_MARK, sanitize};
 
-/// How a guest is really executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Kvm,

@@ -21,7 +21,6 @@ pub(super) struct Source {
     pub tree: PathBuf,
 }
 
-/// Whether a version is what was asked for.
 pub(super) fn chosen(choice: &KernelChoice, version: &Version) -> bool {
     match choice {
         KernelChoice::Version(prefix) => version.begins_with(prefix),

@@ -22,7 +22,6 @@ enum Proof {
     Header(&'static str),
 }
 
-/// Debian's packages for building a kernel.
 const BUILD: [(&str, Proof); 9] = [
     ("bc", Proof::Program("bc")),
     ("bison", Proof::Program("bison")),

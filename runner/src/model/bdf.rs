@@ -11,7 +11,6 @@ pub struct Bdf {
     /// The segment; above 0xffff for those that the kernel made up (VMD).
     pub domain: u32,
     pub bus: u8,
-    /// 0 to 0x1f.
     pub device: u8,
     /// 0 to 7.
     pub function: u8,

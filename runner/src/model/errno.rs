@@ -3,7 +3,6 @@
 
 use std::{fmt, io, sync::LazyLock};
 
-/// The highest error number with a name.
 const MOST: i32 = libc::EHWPOISON;
 
 /// The names by number, as nix has them.
@@ -51,7 +50,6 @@ impl Errno {
         (0..=MOST).map(Errno).chain([Errno::SIGBUS]).find(|errno| errno.name() == Some(name))
     }
 
-    /// All the names, in the order of their numbers.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().flatten().map(String::as_str).chain(Errno::SIGBUS.name())
     }

@@ -86,7 +86,6 @@ impl<'a> Diff<'a> {
         Ok(Diff { a, b, changes, in_both })
     }
 
-    /// Whether a case fails that did not fail before.
     pub fn newly_failing(&self) -> bool {
         self.count(Kind::NewlyFailing) > 0
     }
@@ -153,7 +152,6 @@ impl<'a> Diff<'a> {
         Ok(text)
     }
 
-    /// What a reader has to know about a change.
     fn explanation(&self, change: &Change) -> io::Result<Vec<String>> {
         let (Some(old), Some(new)) = (change.old, change.new) else { return Ok(Vec::new()) };
         let before = || Ok::<_, io::Error>(message(self.a, old)?.map(|message| format!("A: {message}")));

@@ -102,7 +102,6 @@ fn page(run: &Arc<Run>) -> Value {
     }
 }
 
-/// The verdicts that cases have, the gravest first.
 fn present(counts: &Counts) -> impl Iterator<Item = Verdict> {
     Verdict::ALL.into_iter().filter(|verdict| counts.of(*verdict) > 0)
 }
@@ -115,7 +114,6 @@ fn is_unchecked(case: &Case) -> bool {
     case.notes.iter().any(|note| note.kind.is_gap())
 }
 
-/// What matters most, and the class of its verdict.
 fn headline(run: &Run, counts: &Counts) -> (String, &'static str) {
     let bad = [Verdict::Failed, Verdict::Error, Verdict::Flaky];
     if let Some(worst) = bad.into_iter().find(|verdict| counts.of(*verdict) > 0) {
@@ -307,7 +305,6 @@ fn lists(run: &Arc<Run>, counts: &Counts) -> Vec<Value> {
     ]
 }
 
-/// What cases share, with their ids.
 fn item(run: &Arc<Run>, text: String, cases: &[u32]) -> Value {
     let mut distinct = cases.to_vec();
     distinct.dedup();

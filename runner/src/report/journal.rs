@@ -12,7 +12,6 @@ use serde::Deserialize;
 use crate::event::{Event, FORMAT, RunStarted};
 use crate::{file, sanitize};
 
-/// Appends events to a journal.
 #[derive(Debug)]
 pub struct Writer {
     name: String,

@@ -5,7 +5,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::report::run::{Case, Run, Suite, backend_rank};
 
-/// Where devices stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Devices {
     /// Each device has columns of its own.
@@ -22,7 +21,6 @@ pub struct Matrix {
     pub groups: Vec<Group>,
 }
 
-/// What the cases of a column have in common.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Column {
     /// The index in [`Run::environments`].
@@ -45,7 +43,6 @@ pub struct Row {
 }
 
 impl Matrix {
-    /// The matrix of all environments, or of one.
     pub fn of(run: &Run, devices: Devices, environment: Option<usize>) -> Matrix {
         let column_of = |suite: &Suite| Column {
             environment: suite.environment,
@@ -100,7 +97,6 @@ impl Matrix {
 }
 
 impl Row {
-    /// The case in each column.
     pub fn cells<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = Option<&'a Case>> {
         self.cases.iter().map(|case| case.map(|number| &run.cases[number as usize]))
     }

@@ -62,7 +62,6 @@ struct Merge {
     notes: Interned<[Note]>,
 }
 
-/// A journal while it is read.
 struct Reading {
     environment: usize,
     /// The index of this run among those of its environment.
@@ -75,7 +74,6 @@ struct Reading {
     millis_before: u64,
 }
 
-/// What a journal says about a case.
 #[derive(Default)]
 struct Progress {
     /// Its index in [`Run::cases`].

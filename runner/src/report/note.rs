@@ -3,7 +3,6 @@
 
 use crate::{event::CaseResult, model::Observed};
 
-/// Something that a verdict says nothing about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     pub kind: NoteKind,
@@ -16,11 +15,8 @@ pub struct Note {
 /// What a [`Note`] is about, the most important kind first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoteKind {
-    /// A check that could not be made.
     NotMade,
-    /// An observer that could not look.
     NotObserved,
-    /// A check that the scenario leaves out.
     ByChoice,
     /// A backend that is another one than its name says.
     Disguised,
@@ -48,7 +44,6 @@ impl Note {
         unchecked.chain(blind).chain(disguise).collect()
     }
 
-    /// The note on one case.
     pub fn line(&self) -> String {
         let Self { what, reason, .. } = self;
         match self.kind {

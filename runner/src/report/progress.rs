@@ -21,7 +21,6 @@ pub struct Progress<W = Stderr> {
     ticks: bool,
     ids: HashMap<u32, String>,
     counts: Counts,
-    /// The case whose calls are shown.
     traced: Option<u32>,
 }
 
@@ -75,7 +74,6 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// Prints a line that stays, beside the bar.
     pub fn say(&mut self, line: &str) {
         if self.terminal.live {
             self.bar.println(line);

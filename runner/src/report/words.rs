@@ -9,7 +9,6 @@ use crate::event::{Attempt, RunStarted};
 use crate::report::run::{Case, Counts, Run};
 use crate::{model::Verdict, report::note::Note};
 
-/// The reason of a result that has no message.
 pub const NO_REASON: &str = "no reason given";
 
 /// Kernel, IOMMU, devices and lab, in one line.
@@ -69,7 +68,6 @@ pub fn notes(run: &Run) -> Vec<Shared<&Note>> {
     notes
 }
 
-/// What cases share, in the order of first appearance.
 fn shared<'a, T: Clone + Eq + Hash, I: IntoIterator<Item = T>>(
     run: &'a Run,
     of: impl Fn(&'a Case) -> I,

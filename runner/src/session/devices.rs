@@ -27,7 +27,6 @@ impl Named {
 }
 
 impl Named {
-    /// What is known of it without taking it.
     fn used(&self) -> DeviceUsed {
         let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
         DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(host::kind(self.bdf))
@@ -151,7 +150,6 @@ impl Devices {
     }
 }
 
-/// What is missing when no device was named.
 fn none_named() -> String {
     let mut text = String::from("no device to run on: this needs one or more `--device ADDRESS`\n");
     let candidates: Vec<_> = PciDevice::all().into_iter().filter(|device| device.group.is_some()).collect();

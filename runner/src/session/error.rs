@@ -9,7 +9,6 @@ use crate::{lab::LabError, model::Exit};
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
-    /// What went wrong; further lines are indented.
     pub what: String,
     pub help: Option<String>,
 }

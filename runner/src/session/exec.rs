@@ -12,7 +12,6 @@ use super::inside::{Said, WORK};
 use crate::lab::{self, DeviceModel, Guest, Job, LabError, Next, Prepared};
 use crate::model::Exit;
 
-/// How long the guest may tell nothing before it counts as hung.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// Runs the command of a [`job()`] in a guest and returns its exit code.

@@ -28,13 +28,11 @@ pub struct LabRun<'a> {
     pub schedule: Schedule,
     /// What this host knows better than its guest.
     pub host: RunStarted,
-    /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
     pub output: Output,
     /// How much longer than its case may take a guest may be silent before it counts as hung.
     pub silence: Duration,
     pub interrupt: &'a AtomicBool,
-    /// When the case that is running began.
     pub begun: Instant,
     /// Why the run has not begun, as long as it has not.
     pub why: Option<String>,
@@ -47,7 +45,6 @@ enum End {
         why: Option<String>,
         console: String,
     },
-    /// It is another machine than the run began on.
     Refused(Failure),
     Interrupted,
 }
@@ -265,11 +262,9 @@ impl LabRun<'_> {
     }
 }
 
-/// Why there is no next guest.
 enum Broken {
     Journal(io::Error),
     Lab(LabError),
-    /// The guest is another machine than the run began on.
     Refused(Failure),
 }
 

@@ -16,12 +16,10 @@ use crate::{host::facts, lab::DeviceModel, model::Exit, report::journal, suite::
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
     pub plan: &'a Plan,
-    /// What they were planned from.
     pub setup: Setup,
     pub schedule: Schedule,
     /// What the run begins with; what only bound devices show is added.
     pub started: RunStarted,
-    /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
     pub output: Output,
 }

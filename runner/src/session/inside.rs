@@ -35,7 +35,6 @@ impl Said {
         stream(bytes.iter().copied().map(char::from).collect())
     }
 
-    /// Passes it on to this terminal.
     pub fn print(&self) -> io::Result<()> {
         let bytes = |text: &str| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect::<Vec<_>>();
         match self {
@@ -114,7 +113,6 @@ fn tell(port: &mut File, said: &Said) -> io::Result<()> {
     port.write_all(format!("{}\n", serde_json::to_string(said)?).as_bytes())
 }
 
-/// Sends what a stream brings until it ends.
 fn read(mut from: impl Read + Send + 'static, stream: fn(String) -> Said, to: mpsc::Sender<Said>) {
     std::thread::spawn(move || {
         let mut bytes = [0; 16 << 10];

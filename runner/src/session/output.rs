@@ -87,7 +87,6 @@ impl Output {
         Ok(self.journal.as_mut().expect("opened just now"))
     }
 
-    /// A line for the person who watches.
     pub fn say(&mut self, line: &str) {
         self.progress.say(line);
     }
@@ -97,7 +96,6 @@ impl Output {
         matches!(self.now().last(), Some(Event::RunFinished(_)))
     }
 
-    /// What happened in this part of the run.
     fn now(&self) -> &[Event] {
         &self.events[self.before..]
     }
@@ -160,7 +158,6 @@ impl Output {
     }
 }
 
-/// What a run would have begun with.
 pub struct Begun {
     pub started: RunStarted,
     pub planned: Vec<PlannedCase>,

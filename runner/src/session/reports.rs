@@ -159,7 +159,6 @@ impl Reports {
     }
 }
 
-/// Prints what a verb was asked for.
 pub fn print(text: &str) -> Result<(), Failure> {
     to_stdout(|out| out.write_all(text.as_bytes()))
 }
@@ -174,7 +173,6 @@ fn to_stdout(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(
     }
 }
 
-/// A report or a journal was not written.
 pub(super) fn not_written(what: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::ReportNotWritten, what)
 }
@@ -184,7 +182,6 @@ fn place(path: &Path) -> Option<PathBuf> {
     path.canonicalize().or_else(|_| std::path::absolute(path)).ok()
 }
 
-/// Refuses to write over a scenario.
 fn no_scenario(file: &Path) -> Result<(), Failure> {
     if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
         let what = format!("{} looks like a scenario, and would be overwritten", file.display());

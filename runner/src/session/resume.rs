@@ -7,10 +7,8 @@ use crate::{engine::Schedule, engine::schedule::Past, host::pstore, plan::Plan, 
 
 const HELP: &str = "give scenarios, devices, filters and --var as they were, or begin a new run without --resume";
 
-/// A run that goes on.
 pub struct Resumed {
     pub events: Vec<Event>,
-    /// What that comes to.
     pub past: Past,
 }
 

@@ -10,11 +10,9 @@ pub struct Error {
     pub problems: Vec<Problem>,
     /// The texts that are no valid scenarios or packs.
     pub invalid: Vec<Invalid>,
-    /// How many texts were read.
     pub files: usize,
 }
 
-/// A mistake that has no place in a text.
 #[derive(Debug)]
 pub struct Problem {
     pub code: Code,

@@ -13,7 +13,6 @@ const MOST_BYTES: u64 = 8 << 20;
 /// The file that makes a folder a pack of its own.
 pub(super) const MANIFEST: &str = "pack.yaml";
 
-/// The packs that were found, each once.
 #[derive(Default)]
 pub struct Manifests {
     /// Their files, as the user named them and as the machine does.
@@ -112,7 +111,6 @@ pub(super) fn may_call(text: &str) -> bool {
     })
 }
 
-/// Why a file could not be read.
 pub(super) enum Unread {
     File(String),
     Text(Invalid),

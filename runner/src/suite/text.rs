@@ -9,7 +9,6 @@ use crate::language::{self, Invalid, Loaded, Packs, Scalar, Source};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Text {
-    /// The file, as the user named it.
     pub name: String,
     pub pack: String,
     pub text: String,
@@ -19,7 +18,6 @@ pub struct Text {
 }
 
 impl Text {
-    /// Whether it is a pack's own file.
     pub fn is_manifest(&self) -> bool {
         self.manifest.as_ref() == Some(&self.name)
     }

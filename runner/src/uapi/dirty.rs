@@ -25,7 +25,6 @@ pub fn hwpt_set_dirty_tracking(iommufd: BorrowedFd, hwpt: u32, enable: bool, tra
     tracer.ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, zero).map(drop)
 }
 
-/// The pages that devices dirtied, from an iova on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirtyBitmap {
     /// A bit for each page, the lowest one first.
@@ -38,7 +37,6 @@ impl DirtyBitmap {
         self.pages
     }
 
-    /// The numbers of the dirty pages, in order.
     pub fn dirty(&self) -> impl Iterator<Item = u64> {
         (0..self.pages).filter(|page| self.words[(page / 64) as usize] & (1 << (page % 64)) != 0)
     }

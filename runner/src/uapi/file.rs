@@ -10,7 +10,6 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use super::{Tracer, trace::zero};
 use crate::model::Errno;
 
-/// Opens a device file for reading and writing, closed on exec.
 pub fn open(path: &Path, tracer: &Tracer) -> Result<OwnedFd, Errno> {
     tracer.call(
         "open",

@@ -45,7 +45,6 @@ impl HwInfo {
     }
 }
 
-/// `IOMMU_GET_HW_INFO` of a bound device.
 pub fn hw_info(iommufd: BorrowedFd, dev_id: u32, tracer: &Tracer) -> Result<HwInfo, Errno> {
     let size = size_of::<sys::iommu_hw_info>() as u32;
     // Several times what the largest vendor's has.

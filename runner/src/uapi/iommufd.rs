@@ -61,7 +61,6 @@ pub fn ioas_map(
     tracer.ioctl(iommufd, "IOMMU_IOAS_MAP", fields, run, |got| chosen(iova, *got))
 }
 
-/// The bits and names of what a map or copy asks for.
 fn map_flags(iova: Option<u64>, access: Access) -> (u32, String) {
     let flags = [
         (iova.is_some(), sys::iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA, "FIXED_IOVA"),
@@ -111,7 +110,6 @@ pub fn ioas_map_file(
     tracer.ioctl(iommufd, "IOMMU_IOAS_MAP_FILE", fields, run, |got| chosen(iova, *got))
 }
 
-/// A stretch of an address space, for [`ioas_copy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoasRange {
     pub ioas: u32,
@@ -182,7 +180,6 @@ pub fn ioas_unmap(iommufd: BorrowedFd, ioas: u32, iova: u64, length: u64, tracer
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IovaRanges {
-    /// The addresses that can be mapped, sorted.
     pub ranges: Vec<IovaRange>,
     /// What an iova has to be a multiple of, in bytes.
     pub alignment: u64,

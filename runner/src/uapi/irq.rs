@@ -15,9 +15,7 @@ use crate::model::Errno;
 pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;
 pub const MSI: u32 = sys::VFIO_PCI_MSI_IRQ_INDEX;
 pub const MSIX: u32 = sys::VFIO_PCI_MSIX_IRQ_INDEX;
-/// An error that PCIe reported (AER).
 pub const ERR: u32 = sys::VFIO_PCI_ERR_IRQ_INDEX;
-/// The kernel wants the device back.
 pub const REQ: u32 = sys::VFIO_PCI_REQ_IRQ_INDEX;
 
 const NAMES: [(&str, u32); 5] = [("intx", INTX), ("msi", MSI), ("msix", MSIX), ("err", ERR), ("req", REQ)];

@@ -51,7 +51,6 @@ impl Placement {
     }
 }
 
-/// Wherever the base page allows.
 impl Default for Placement {
     fn default() -> Self {
         Placement::aligned(1)
@@ -70,7 +69,6 @@ pub struct Anonymous {
 }
 
 impl Anonymous {
-    /// Readable, writable base pages, anywhere.
     pub fn new(size: u64) -> Anonymous {
         Anonymous { size, hugetlb: None, prot: Prot::ReadWrite, placement: Placement::default() }
     }
@@ -230,7 +228,6 @@ impl Mapping {
         self.addr
     }
 
-    /// In bytes, as asked for.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -260,7 +257,6 @@ impl Mapping {
         Ok(())
     }
 
-    /// Copies into memory, from `offset` bytes on; `EFAULT` as for [`Mapping::read`].
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let writable = self.memory() == Some(Prot::ReadWrite);
         let to = self.at(offset, bytes.len()).filter(|_| writable).ok_or(Errno(libc::EFAULT))?;
@@ -369,7 +365,6 @@ impl Mapping {
         Ok(Mapping { reservation: (base, total), addr, len: size, kind, device: None, tracer: tracer.clone() })
     }
 
-    /// Replaces the reserved stretch by real memory.
     fn fill(
         &self,
         size: u64,

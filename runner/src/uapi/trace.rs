@@ -58,7 +58,6 @@ struct Record {
     dropped: u64,
     /// The number of the first call that is kept, counted from the first one ever.
     first: u64,
-    /// Who hears of each call at once.
     live: Option<fn(&Call)>,
 }
 
@@ -117,7 +116,6 @@ impl Tracer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a call that was made elsewhere.
     pub fn record(&self, call: Call) {
         let mut record = self.record_now();
         if let Some(live) = record.live {

@@ -266,7 +266,6 @@ pub struct DeviceInfo {
 }
 
 impl DeviceInfo {
-    /// Whether `VFIO_DEVICE_RESET` works on it.
     pub fn can_reset(&self) -> bool {
         self.flags & sys::VFIO_DEVICE_FLAGS_RESET != 0
     }
@@ -305,7 +304,6 @@ impl RegionInfo {
         self.flags & sys::VFIO_REGION_INFO_FLAG_WRITE != 0
     }
 
-    /// Whether it, or a part of it, can be mapped.
     pub fn mappable(&self) -> bool {
         self.flags & sys::VFIO_REGION_INFO_FLAG_MMAP != 0
     }

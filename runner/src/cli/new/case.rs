@@ -29,7 +29,6 @@ pub struct Args {
     packs: Vec<PathBuf>,
 }
 
-/// Writes it.
 pub fn main(args: &Args) -> Result<(), Error> {
     match &args.from {
         Some(journal) => from::main(journal, &args.packs, &args.case, &args.file),

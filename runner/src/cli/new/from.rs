@@ -57,7 +57,6 @@ struct Case {
     result: CaseResult,
 }
 
-/// The cases that have a result.
 fn cases(events: Vec<Event>) -> Vec<Case> {
     let mut planned: HashMap<u32, PlannedCase> = HashMap::new();
     let mut cases = Vec::new();

@@ -20,7 +20,6 @@ pub enum Verb {
     Case(case::Args),
 }
 
-/// Writes it.
 pub fn main(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::Scenario(args) => Ok(scenario::main(args)?),

@@ -17,7 +17,6 @@ pub struct Args {
     folder: PathBuf,
 }
 
-/// Makes the folder.
 pub fn main(args: &Args) -> Result<(), Failure> {
     let folder = &args.folder;
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {

@@ -16,7 +16,6 @@ pub struct Args {
     file: PathBuf,
 }
 
-/// Writes the file.
 pub fn main(args: &Args) -> Result<(), Failure> {
     if !args.file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
         let what = format!("a scenario's file ends in .yaml, and this does not: {}", args.file.display());
@@ -25,7 +24,6 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     file::create(&args.file, &template(&file::modeline(&args.file), &file::name_of(&args.file)))
 }
 
-/// The text of a new scenario.
 pub fn template(modeline: &str, name: &str) -> String {
     format!("{modeline}name: {name}\n{}", include_str!("scenario.yaml"))
 }

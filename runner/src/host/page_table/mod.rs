@@ -30,7 +30,6 @@ pub struct Leaf {
 #[error("{0}")]
 pub struct Unobservable(pub String);
 
-/// Reads the page tables of one kind of IOMMU.
 struct Reader {
     kind: IommuKind,
     /// The option of the kernel's configuration without which there is nothing to read.

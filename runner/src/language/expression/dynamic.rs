@@ -107,7 +107,7 @@ impl<T: Decode> Decode for Dynamic<T> {
         if is_whole {
             return Some(Dynamic::Expression(text.to_owned()));
         }
-        let title = format_args!("`{}` is only partly an expression", shorten(text));
+        let title = format!("`{}` is only partly an expression", shorten(text));
         let complaint = Complaint::new(Code::PartialExpression, title)
             .expected("an expression in double braces and nothing beside it")
             .help("compute the whole value within one pair of double braces, such as \"{{ page * KiB }}\"");

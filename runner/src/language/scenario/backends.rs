@@ -44,7 +44,7 @@ impl Decode for Backends {
                 return unlisted(text);
             }
             let names = ["all"].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
-            let title = format_args!("unknown backend `{}`", shorten(text));
+            let title = format!("unknown backend `{}`", shorten(text));
             let mut complaint = Complaint::new(Code::UnknownBackend, title).expected(EXPECTED);
             complaint.help.extend(suggest::did_you_mean(text, names));
             complaint

@@ -118,7 +118,7 @@ impl Decode for Ids {
         at.text_as(node, "text", |text| match Ids::is_valid(text) {
             true => Ok(Ids(text.to_ascii_lowercase())),
             false => {
-                let title = format_args!("`{}` are no ids of a device", shorten(text));
+                let title = format!("`{}` are no ids of a device", shorten(text));
                 Err(Complaint::new(Code::InvalidIds, title)
                     .expected("vendor and device in four hexadecimal digits each, such as 8086:10c9"))
             }

@@ -117,7 +117,7 @@ impl Decode for Where {
         match node.value() {
             Value::Text(text) if text == "kernel" => Some(Where::Kernel),
             Value::Text(text) if Name::is_valid(text) => {
-                let title = format_args!("`{}` is no IOVA", shorten(text));
+                let title = format!("`{}` is no IOVA", shorten(text));
                 let mut complaint = Complaint::new(Code::InvalidQuantity, title).expected(EXPECTED);
                 let variable = || Some(format!("the value of a variable is written \"{{{{ {text} }}}}\""));
                 complaint.help.extend(did_you_mean(text, ["kernel"]).or_else(variable));

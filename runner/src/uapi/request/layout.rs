@@ -3,7 +3,6 @@
 
 use super::Pointer;
 
-/// The file that a request is called on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum File {
     /// `/dev/vfio/vfio`, or `/dev/iommu` in that part.
@@ -19,7 +18,6 @@ pub enum File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Argument {
     None,
-    /// A number, as its only field.
     Number,
     /// A struct that begins with its own size, `argsz` or `size`.
     Sized,
@@ -90,7 +88,6 @@ impl Field {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
-    /// As in the header, such as `IOMMU_IOAS_MAP`.
     pub name: &'static str,
     pub number: u32,
     pub on: File,

@@ -10,7 +10,6 @@ pub const NOWHERE: u64 = 0xff80_0000_0000_0000;
 /// Nothing is ever mapped below: a null pointer and a little more.
 const NULL_PAGE: u64 = 4096;
 
-/// An address in a request's argument.
 #[derive(Debug, Clone, Copy)]
 pub struct Pointer {
     /// Where it stands, in bytes from the argument's start; it may be behind the struct.
@@ -28,7 +27,6 @@ pub enum Does {
     Writes(fn(&[u8]) -> u64),
 }
 
-/// When the kernel takes a field for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Always,

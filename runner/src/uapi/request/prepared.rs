@@ -12,7 +12,6 @@ use crate::{model::Errno, uapi::ioctl::with_address};
 
 /// The memory for an argument: more than any kernel fills in, so that it can be asked to.
 const ROOM: usize = 64 << 10;
-/// The longest argument, tail and all.
 const LONGEST: usize = 1 << 20;
 
 /// Why an argument is not handed to the kernel.
@@ -53,7 +52,6 @@ pub struct Answer {
     pub fields: Vec<(&'static str, u64)>,
     /// The argument as it is now, with what the kernel wrote behind the struct.
     pub bytes: Vec<u8>,
-    /// Files that the kernel made for us; closed when dropped.
     pub files: Vec<OwnedFd>,
 }
 
@@ -178,7 +176,6 @@ impl Prepared<'_> {
         value
     }
 
-    /// The fields that the kernel writes.
     fn written(&self, bytes: &[u8]) -> impl Iterator<Item = (&'static Field, u64)> {
         let fields = self.request.fields.iter();
         let out = fields.filter(|field| field.direction != Direction::In && field.end() <= bytes.len());
