@@ -2,11 +2,8 @@
 //! What requests that a case makes by their names do to its mappings.
 
 use super::ledger::{Ledger, Space};
-use crate::{
-    backend::Access,
-    model::Errno,
-    uapi::request::{Effect, Request},
-};
+use crate::uapi::request::{Effect, Request};
+use crate::{backend::Access, model::Errno};
 
 impl Ledger {
     /// Enters what a request did on a file of the open device, whose address space is `own`. `given` and `written` return the request's

@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The judges of a case that has run: what the kernel logged, and what is known of the case, may change its verdict.
 
-use super::{
-    context::Findings,
-    failure::{End, Problem},
-    faults::Faults,
-    known_issue::{self, Judged},
-    log,
-    observers::taint,
-};
-use crate::{
-    event::{Observation, Unchecked},
-    host::{facts, kmsg::Window},
-    language::{Case, Logged, Path, Scope},
-    model::{Observed, Verdict, code::Code},
-    uapi::Tracer,
-};
+use super::failure::{End, Problem};
+use super::known_issue::{self, Judged};
+use super::{context::Findings, faults::Faults, log, observers::taint};
+use crate::event::{Observation, Unchecked};
+use crate::language::{Case, Logged, Path, Scope};
+use crate::model::{Observed, Verdict};
+use crate::{host::facts, host::kmsg::Window, model::code::Code, uapi::Tracer};
 
 /// All judges, in the order that they judge in.
 const JUDGES: [fn(&mut Judgement); 5] = [expected_fault, kernel_log, new_taint, nothing_asserted, known];

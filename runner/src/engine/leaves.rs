@@ -6,20 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    failure::{End, Problem},
-    fixture::Open,
-    ledger::{Ledger, Space},
-    observers::{broken, held, unchecked},
-};
-use crate::{
-    backend::IovaRange,
-    event::Observation,
-    host::page_table::{Leaf, Observer},
-    language::{Path, Size},
-    model::code::Code,
-    uapi::{Call, Tracer},
-};
+use super::failure::{End, Problem};
+use super::fixture::Open;
+use super::ledger::{Ledger, Space};
+use super::observers::{broken, held, unchecked};
+use crate::host::page_table::{Leaf, Observer};
+use crate::language::{Path, Size};
+use crate::uapi::{Call, Tracer};
+use crate::{backend::IovaRange, event::Observation, model::code::Code};
 
 /// With more bytes mapped, the page table is not read: in pages of 4 KiB its dump has a line of 120 bytes for each, which the kernel
 /// writes in one go. A case that maps more has `pagesize` and `gone`.

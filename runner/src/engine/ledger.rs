@@ -5,11 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    backend::{Access, Rules, Unmap},
-    language::Size,
-    model::{BackendName, Errno},
-};
+use crate::backend::{Access, Rules, Unmap};
+use crate::language::Size;
+use crate::model::{BackendName, Errno};
 
 /// An address space: an IOAS by its id; `None` for a container's.
 pub type Space = Option<u32>;

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Durations, as people write them: `250ms`.
 
-use crate::language::{At, Decode, Node, Value};
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use super::quantity::{Parts, Unit, Wrong, base_60, complaint, exact, names};
 use crate::language::text::complaint::Complaint;
+use crate::language::{At, Decode, Node, Value};
 
 /// A span of time: `250ms`, `30s`, `5min`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

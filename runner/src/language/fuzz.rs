@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing an author or a stranger writes makes the reader panic, hang or draw what a terminal obeys.
 
-use super::{Diagnostic, Packs, Path, Problems, Scenario, Scope, Source};
-use super::{decode, eval, load, parse, render, undeclared};
+use super::{
+    Diagnostic, Packs, Path, Problems, Scenario, Scope, Source, decode, eval, load, parse, render, undeclared,
+};
 
 const SEED: &str = "\
 name: a {{ page }} b

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The packs of a run: where scenarios find their defaults, and calls their procedures.
 
+use super::text::decode::{decode, salvage};
 use super::{
-    Diagnostic, Invalid, Pack, Problems, Source, Target, check,
-    schema::known_pack_schema,
-    text::decode::{decode, salvage},
-    text::path::Path,
-    verb::Verb,
+    Diagnostic, Invalid, Pack, Problems, Source, Target, check, schema::known_pack_schema, text::path::Path, verb::Verb,
 };
 use crate::model::code::Code;
 

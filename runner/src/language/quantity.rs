@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sizes and other whole numbers, as people write them: `2MiB`, `0x1000`.
 
-use crate::language::{At, Decode, Node, Value};
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use crate::language::text::{
-    complaint::Complaint,
-    keys::{Kind, Plain},
-    suggest::shorten,
-};
-use crate::language::{Dynamic, Ids};
-use crate::model::code::Code;
+use crate::language::text::keys::{Kind, Plain};
+use crate::language::{At, Decode, Dynamic, Ids, Node, Value};
+use crate::{language::text::complaint::Complaint, language::text::suggest::shorten, model::code::Code};
 
 /// A number of bytes: `4096`, `0x1000`, `4KiB`, `1.5MiB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

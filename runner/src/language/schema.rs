@@ -4,8 +4,7 @@
 //! It describes shapes; what a file means together (a verb too many, a backend without an outcome, an unknown name) is said by
 //! `vfiospec check`, and better than a schema could.
 
-use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::{borrow::Cow, sync::OnceLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which of the given devices a case runs on, besides its own.
 
-use crate::{
-    language::{Case, Ordered, Packs, Role},
-    model::DeviceKind,
-};
+use crate::language::{Case, Ordered, Packs, Role};
+use crate::model::DeviceKind;
 
 /// A further device of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]

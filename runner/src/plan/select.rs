@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which cases of a plan run, and in which order: filters, shares, shuffling.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    num::NonZeroU32,
-    str::FromStr,
-};
+use std::collections::{BTreeSet, HashSet};
+use std::{num::NonZeroU32, str::FromStr};
 
 use minijinja::Value;
 
 use super::{Plan, Planned};
-use crate::{
-    language::{
-        Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
-    },
-    model::CaseId,
+use crate::language::{
+    Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
 };
+use crate::model::CaseId;
 
 /// The names that a filter's expression can use: these are texts …
 const TEXTS: [&str; 7] = ["id", "pack", "scenario", "case", "name", "backend", "device"];

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case as the list of steps that it stands for on one backend.
 
-use crate::{
-    language::{
-        ByBackend, Case, Dynamic, Name, Outcome, Path, Region, Size, Step,
-        verb::{Expects, Gone, Map, Pagesize, Unmap, Verb},
-    },
-    model::BackendName,
-};
+use crate::language::verb::{Expects, Gone, Map, Pagesize, Unmap, Verb};
+use crate::language::{ByBackend, Case, Dynamic, Name, Outcome, Path, Region, Size, Step};
+use crate::model::BackendName;
 
 /// A step with what is expected of it on this backend, and where that is written.
 #[derive(Debug, Clone, PartialEq)]

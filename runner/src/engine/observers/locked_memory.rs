@@ -2,10 +2,8 @@
 //! The memory that TYPE1 counts as held by the process (`VmLck`).
 
 use super::{Kept, Look, Observer, State};
-use crate::{
-    host::facts::{self, ProcessMemory},
-    language::Size,
-};
+use crate::host::facts::{self, ProcessMemory};
+use crate::language::Size;
 
 pub struct LockedMemory;
 

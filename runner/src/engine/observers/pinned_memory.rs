@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that IOMMUFD counts as held by the process (`VmPin`).
 
-use super::{
-    Kept, Look, Observer, State,
-    locked_memory::{look, wrong},
-};
+use super::locked_memory::{look, wrong};
+use super::{Kept, Look, Observer, State};
 
 pub struct PinnedMemory;
 

@@ -6,12 +6,8 @@ use std::time::{Duration, Instant};
 use minijinja::Value;
 
 use super::running::Running;
-use crate::{
-    engine::failure::End,
-    language::{self, Dynamic, Size, verb::Bits},
-    model::Errno,
-    uapi::signal,
-};
+use crate::language::{self, Dynamic, Size};
+use crate::{engine::failure::End, language::verb::Bits, model::Errno, uapi::signal};
 
 /// How long a step waits if it does not say.
 pub const PATIENCE: Duration = Duration::from_secs(1);

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use super::running::Running;
+use crate::language::{Dynamic, Size};
 use crate::{
-    engine::{device::width, failure::End},
-    language::{Dynamic, Size, verb::Bits},
-    model::Errno,
-    uapi::{Mapping, access::Width},
+    engine::device::width, engine::failure::End, language::verb::Bits, model::Errno, uapi::Mapping, uapi::access::Width,
 };
 
 /// A register in a BAR that is mapped.

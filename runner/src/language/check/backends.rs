@@ -2,10 +2,8 @@
 //! The backends that a scenario and its cases name.
 
 use super::Checker;
-use crate::{
-    language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target, text::suggest},
-    model::{BackendName, code::Code},
-};
+use crate::language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
     pub(super) fn scenario_backends(&mut self) {

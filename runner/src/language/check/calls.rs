@@ -2,13 +2,12 @@
 //! Calls of procedures: there is one, and it gets what it takes.
 
 use super::Checker;
+use crate::language::verb::{Call, Verb};
 use crate::language::{
     Case, Diagnostic, Name, Parameter, Path, Procedure, Role, Scalar, Size, Step, Target, Type, is_computed,
     region_named,
-    text::suggest,
-    verb::{Call, Verb},
 };
-use crate::model::code::Code;
+use crate::{language::text::suggest, model::code::Code};
 
 /// The procedures that calls may mean.
 #[derive(Clone, Copy)]

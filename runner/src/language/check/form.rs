@@ -2,14 +2,11 @@
 //! A case is declarative or has steps, and a step has one verb.
 
 use super::{Checker, written};
-use crate::{
-    language::{
-        Case, DEEPEST, Diagnostic, Dynamic, Fixture, MOST_STEPS, Name, Path, Placed, Step, Target, steps_run,
-        text::suggest,
-        verb::{About, Expects, Key, Object, Saves, Site, Stands, Verb},
-    },
-    model::{BackendName, code::Code},
+use crate::language::verb::{About, Expects, Key, Object, Saves, Site, Stands, Verb};
+use crate::language::{
+    Case, DEEPEST, Diagnostic, Dynamic, Fixture, MOST_STEPS, Name, Path, Placed, Step, Target, steps_run,
 };
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 const FORMS: &str = "expected `region` and `expect`, or `regions` and `steps`";
 

@@ -2,14 +2,9 @@
 //! The objects of IOMMUFD that a case names are made in it, and only the backend iommufd has them.
 
 use super::{Checker, form::saved};
-use crate::{
-    language::{
-        Diagnostic, Name, Path, Placed, Target, expected_one_of, join,
-        text::suggest,
-        verb::{Key, Where},
-    },
-    model::{BackendName, code::Code},
-};
+use crate::language::verb::{Key, Where};
+use crate::language::{Diagnostic, Name, Path, Placed, Target, expected_one_of, join};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
     /// What only IOMMUFD has is said of cases of the backend iommufd alone.

@@ -2,10 +2,8 @@
 //! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
 
 use super::Checker;
-use crate::{
-    language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target, text::suggest},
-    model::{BackendName, code::Code},
-};
+use crate::language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
     /// `reports` tells whether the call reports bytes.

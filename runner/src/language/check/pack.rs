@@ -3,18 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Checker,
-    calls::Callable,
-    written::{names_in, steps_of},
-};
+use super::written::{names_in, steps_of};
+use super::{Checker, calls::Callable};
+use crate::language::verb::{Key, Verb};
 use crate::language::{
     Case, Class, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
     every_step, is_computed,
-    text::suggest,
-    verb::{Key, Verb},
 };
-use crate::model::code::Code;
+use crate::{language::text::suggest, model::code::Code};
 
 /// Everything that is wrong with the pack.
 pub fn pack(pack: &Pack) -> Vec<Diagnostic> {

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use super::regions;
 use crate::language::expression::eval::Name;
+use crate::language::verb::{Fit, Key, Object, Tail, Where};
 use crate::language::{
     ByBackend, Case, Condition, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size,
     Template, every_step, is_computed, undeclared,
-    verb::{Fit, Key, Object, Tail, Where},
 };
 
 /// What an expression has to give.

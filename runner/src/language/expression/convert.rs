@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From what an expression gives to what a field needs.
 
-use minijinja::Value;
-use minijinja::value::ValueKind;
+use minijinja::{Value, value::ValueKind};
 
 use super::functions::{in_hex, integer};
-use crate::language::text::complaint::Complaint;
-use crate::language::text::suggest::shorten;
 use crate::language::{Duration, Size};
-use crate::model::code::Code;
+use crate::{language::text::complaint::Complaint, language::text::suggest::shorten, model::code::Code};
 
 /// A type that an expression's value can become.
 pub trait FromValue: Sized {

@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fields that hold a value or an expression for one, and texts with expressions in them.
 
-use crate::language::{At, Decode, Node};
-use std::borrow::Cow;
-use std::fmt;
-use std::rc::Rc;
+use std::{borrow::Cow, fmt, rc::Rc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use super::convert::FromValue;
-use super::error::ExpressionError;
-use super::eval::{self as expression, Name};
-use super::scan;
-use super::scope::Scope;
-use crate::language::schema::Expression;
-use crate::language::text::complaint::Complaint;
-use crate::language::text::suggest::shorten;
-use crate::model::code::Code;
+use super::{convert::FromValue, error::ExpressionError, eval as expression, eval::Name, scan, scope::Scope};
+use crate::language::{At, Decode, Node};
+use crate::{
+    language::schema::Expression, language::text::complaint::Complaint, language::text::suggest::shorten,
+    model::code::Code,
+};
 
 /// A literal value, or a text that is wholly one expression, `{{ … }}`, which gives such a value.
 ///

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use crate::language::text::complaint::Complaint;
-use crate::language::text::diagnostic::Diagnostic;
-use crate::language::text::path::Path;
-use crate::model::code::Code;
+use crate::{
+    language::text::complaint::Complaint, language::text::diagnostic::Diagnostic, language::text::path::Path,
+    model::code::Code,
+};
 
 /// What is wrong with an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,24 +4,18 @@
 //! YAML is read first, expressions are evaluated on single values afterwards. Numbers are exact to 128 bits while they are
 //! computed, and checked for 64 when they become a size or a count.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ops::Range;
-use std::rc::Rc;
+use std::{cell::RefCell, collections::HashMap, ops::Range, rc::Rc};
 
 use minijinja::{Value, machinery::ast::Expr};
 
 use super::convert::{self, FromValue};
-use super::error::ExpressionError;
-use super::explain::explain;
 use super::functions::{BUILTINS, environment};
 use super::limits::{self, Products};
 use super::missing::{misnamed, undefined};
 use super::scan::{self, Piece};
-use super::scope::Scope;
 use super::tree::{Chain, Tree};
-use crate::language::text::suggest;
-use crate::language::text::suggest::shorten;
+use super::{error::ExpressionError, explain::explain, scope::Scope};
+use crate::language::text::suggest::{self, shorten};
 
 /// Longer expressions are no expressions; this also bounds how deeply one can be nested.
 const LONGEST: usize = 1024;

@@ -6,10 +6,9 @@ use std::ops::Range;
 use minijinja::ErrorKind;
 use minijinja::machinery::{Token, parse_expr};
 
-use super::error::ExpressionError;
 use super::missing::{misnamed, undefined};
-use super::scope::Scope;
 use super::tree::{Tree, second_of_two_texts, tokens};
+use super::{error::ExpressionError, scope::Scope};
 
 /// How each function is called.
 const CALLS: [(&str, &str); 8] = [

@@ -3,15 +3,11 @@
 
 use std::ops::Range;
 
-use minijinja::machinery::{
-    ast::{BinOpKind, CompareOpKind, Expr, UnaryOpKind},
-    parse_expr,
-};
-use minijinja::value::ValueKind;
+use minijinja::machinery::ast::{BinOpKind, CompareOpKind, Expr, UnaryOpKind};
+use minijinja::{machinery::parse_expr, value::ValueKind};
 
-use super::error::ExpressionError;
 use super::scan::{Piece, pieces};
-use super::tree::inside;
+use super::{error::ExpressionError, tree::inside};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,17 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::machinery::{
-    self, CodeGenerator,
-    ast::{BinOp, BinOpKind, Expr, UnaryOpKind},
-};
-use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Value};
+use minijinja::machinery::ast::{BinOp, BinOpKind, Expr, UnaryOpKind};
+use minijinja::machinery::{self, CodeGenerator};
+use minijinja::{AutoEscape, Value, value::ValueKind};
 
-use super::error::ExpressionError;
-use super::functions::environment;
-use super::scope::Scope;
 use super::tree::{Tree, chain, inside, span};
+use super::{error::ExpressionError, functions::environment, scope::Scope};
 
 /// The longest text and the longest list that an expression may give, in bytes and elements.
 const MOST: usize = 64 << 10;

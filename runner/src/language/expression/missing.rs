@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names in an expression that stand for nothing: variables, attributes, filters and tests.
 
-use minijinja::value::ValueKind;
-use minijinja::{Value, machinery::ast::Expr};
+use minijinja::{Value, machinery::ast::Expr, value::ValueKind};
 
-use super::error::ExpressionError;
 use super::functions::{BUILTINS, FILTERS, TESTS};
-use super::scope::Scope;
-use super::tree::Tree;
+use super::{error::ExpressionError, scope::Scope, tree::Tree};
 use crate::language::text::suggest::{self, shorten};
 
 /// The first variable or attribute that is not there.

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The variables of an expression.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use minijinja::Value;
-use minijinja::value::Object;
+use minijinja::{Value, value::Object};
 
 /// The variables of an expression. Cloning is cheap: clones share what they have in common until one is changed.
 #[derive(Clone, Debug, Default)]

@@ -3,11 +3,8 @@
 
 use std::ops::Range;
 
-use minijinja::machinery::{
-    Token,
-    ast::{BinOpKind, CallArg, Const, Expr, Spanned},
-    parse_expr, tokenize,
-};
+use minijinja::machinery::ast::{BinOpKind, CallArg, Const, Expr, Spanned};
+use minijinja::machinery::{Token, parse_expr, tokenize};
 use minijinja::value::ValueKind;
 
 /// The syntax tree of an expression.

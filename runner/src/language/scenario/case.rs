@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The cases of a scenario.
 
+use crate::language::verb::{Ioctl, Verb};
 use crate::language::{
     BackendOptions, Backends, ByBackend, Decode, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path,
-    Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys,
-    text::keys::NotEmpty,
-    verb::{Ioctl, Verb},
-    words,
+    Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, words,
 };
-use crate::model::BackendName;
+use crate::{language::text::keys::NotEmpty, model::BackendName};
 
 keys! {
     /// One case, or one for each combination of its matrix, on every backend and device of the scenario.

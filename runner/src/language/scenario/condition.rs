@@ -5,13 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{
-    language::{
-        At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, did_you_mean,
-        expected_one_of, keys,
-    },
-    model::code::Code,
+use crate::language::{
+    At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, did_you_mean, expected_one_of,
+    keys,
 };
+use crate::model::code::Code;
 
 keys! {
     /// A condition that a case requires.

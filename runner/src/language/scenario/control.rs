@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A case's steps one after the other, with those that other steps hold.
 
-use crate::language::{
-    Dynamic, Path, Step,
-    verb::{Fit, Key},
-};
+use crate::language::verb::{Fit, Key};
+use crate::language::{Dynamic, Path, Step};
 
 /// The most steps that a case may run, with every round of a `repeat`: a stranger's scenario must come to an end.
 pub const MOST_STEPS: u64 = 1_000_000;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel is known to do wrong, with the date by which somebody looks again.
 
-use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use time::{Month, OffsetDateTime};
 
-use crate::language::{Complaint, Dynamic, Template, keys};
+use crate::language::{At, Complaint, Decode, Dynamic, Node, Template, keys};
 use crate::model::code::Code;
 
 keys! {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names that scenarios give to things.
 
-use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use crate::language::{Complaint, Ids, text::suggest::shorten};
-use crate::model::code::Code;
+use crate::language::{At, Complaint, Decode, Ids, Node};
+use crate::{language::text::suggest::shorten, model::code::Code};
 
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.
 ///

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a step is expected to give.
 
-use crate::language::{At, Decode, Node, Value};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{
-    language::{Complaint, Dynamic, Size, TableValue, keys, text::suggest},
-    model::{Errno, code::Code},
-};
+use crate::language::{At, Complaint, Decode, Dynamic, Node, Size, TableValue, Value, keys};
+use crate::{language::text::suggest, model::Errno, model::code::Code};
 
 /// What a call is expected to do on one backend.
 #[derive(Debug, Clone, PartialEq)]

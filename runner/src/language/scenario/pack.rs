@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A pack: what the scenarios of one folder have in common, and how to program devices.
 
-use crate::language::{At, Decode, Node};
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{
-    language::{
-        Backends, Case, Complaint, Condition, Duration, Name, Ordered, Region, Role, Scalar, Scenario, Size, Step,
-        keys, text::suggest::shorten, words,
-    },
-    model::{DeviceKind, code::Code},
+use crate::language::{
+    At, Backends, Case, Complaint, Condition, Decode, Duration, Name, Node, Ordered, Region, Role, Scalar, Scenario,
+    Size, Step, keys, words,
 };
+use crate::{language::text::suggest::shorten, model::DeviceKind, model::code::Code};
 
 keys! {
     /// A pack, which is a folder with this file, `pack.yaml`, in it: what its scenarios have in common, and procedures that program devices.

@@ -3,14 +3,11 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::language::{At, Decode, Node};
-
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{
-    language::{Complaint, Size, keys, text::suggest::shorten},
-    model::{Capability, DeviceKind, code::Code},
-};
+use crate::language::{At, Complaint, Decode, Node, Size, keys};
+use crate::model::{Capability, DeviceKind};
+use crate::{language::text::suggest::shorten, model::code::Code};
 
 keys! {
     /// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a case.
 
-use crate::language::{At, Decode, Node};
-use crate::language::{Diagnostic, Target, expected_one_of};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use crate::language::verb::{Check, Key, Verb};
 use crate::language::{
-    ByBackend, Complaint, Dynamic, Name, Ordered, Outcome, Path, Scalar, join,
-    verb::{Check, Key, Verb},
+    At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Scalar, Target,
+    expected_one_of, join,
 };
 use crate::model::code::Code;
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a value, before anybody knows where it stands.
 
-use std::fmt;
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
-use super::diagnostic::Diagnostic;
-use super::path::Path;
-use super::suggest;
+use super::{diagnostic::Diagnostic, path::Path, suggest};
 use crate::model::code::Code;
 
 /// A mistake in a value.

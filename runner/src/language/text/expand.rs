@@ -4,9 +4,8 @@
 //! Both are copied to where they are used before the tree is decoded, so that everything after it sees whole cases. A copy keeps the
 //! place where it is written: a message about it points there.
 
-use super::diagnostic::Diagnostic;
 use super::node::{Key, Node, Value};
-use super::syntax;
+use super::{diagnostic::Diagnostic, syntax};
 
 /// What a file says once, with its key.
 type Entry = (Key, Node);

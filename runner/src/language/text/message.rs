@@ -3,11 +3,10 @@
 
 use serde::Serialize;
 
-use crate::model::code::Code;
-
 use super::diagnostic::{Diagnostic, Note};
 use super::render::in_order;
 use super::source::{Location, Source};
+use crate::model::code::Code;
 
 /// One diagnostic as `--message-format json` writes it.
 #[derive(Debug, Serialize)]

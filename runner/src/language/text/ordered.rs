@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A mapping with names of the author's choice, in the document's order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,15 +4,12 @@
 //! `saphyr-parser` finds keys and values with their places; what a plain word means (a number, true, nothing) is decided here, as
 //! YAML 1.2 has it, so that no two readers of a file can disagree.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Arc;
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::diagnostic::Diagnostic;
 use super::node::{Content, Extent, Key, Node, Value};
-use super::syntax;
+use super::{diagnostic::Diagnostic, syntax};
 
 /// Files beyond this many bytes are no scenarios.
 const LARGEST: usize = 16 << 20;

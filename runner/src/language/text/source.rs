@@ -5,10 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::diagnostic::{Diagnostic, Target};
-use super::expand::expand;
 use super::node::{Key, Node, Value};
 use super::path::{Path, Segment};
-use super::reader::parse;
+use super::{expand::expand, reader::parse};
 use crate::model::code::Code;
 
 /// A file's text, to point into.

@@ -3,9 +3,7 @@
 
 use std::ops::Range;
 
-use super::diagnostic::Diagnostic;
-use super::path::Path;
-use super::suggest::shorten;
+use super::{diagnostic::Diagnostic, path::Path, suggest::shorten};
 use crate::model::code::Code;
 
 /// How to begin a file.

@@ -2,10 +2,8 @@
 //! What the language knows of a verb beyond its keys: facts that hold for all its steps.
 
 use super::{Ioctl, keys::Keyed};
-use crate::{
-    language::{Case, Diagnostic, Ordered, Path, Step},
-    model::BackendName,
-};
+use crate::language::{Case, Diagnostic, Ordered, Path, Step};
+use crate::model::BackendName;
 
 /// What the language knows of a verb beyond its keys.
 pub trait Known: Keyed {

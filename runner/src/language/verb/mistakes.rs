@@ -2,10 +2,8 @@
 //! Mistakes that several verbs have in common.
 
 use super::{Object, Site};
-use crate::{
-    language::{Diagnostic, Dynamic, Name, Path, Size, Target, text::suggest},
-    model::{BackendName, code::Code},
-};
+use crate::language::{Diagnostic, Dynamic, Name, Path, Size, Target};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 /// Memory is filled with one thing, and has to hold one thing; `given` are the keys that say what, and whether each is written.
 pub fn content(verb: &str, site: &Site, given: &[(&'static str, bool)]) -> Option<Diagnostic> {
