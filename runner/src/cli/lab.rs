@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec lab`
 
-use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
@@ -48,6 +48,11 @@ pub struct RunArgs {
     /// How much longer than its case may take the guest may say nothing before it counts as hung, and a fresh one goes on
     #[arg(long, value_name = "DURATION", default_value = "2min")]
     silence: language::Duration,
+
+    /// How many guests share the cases, each with devices of its own. By default as many as there are processors, if there are 100 cases
+    /// and enough memory for each; one with --trace and --fail-fast
+    #[arg(long, value_name = "N")]
+    guests: Option<NonZeroUsize>,
 
     /// Stay, and run again whenever a scenario changes; Ctrl-C ends
     #[arg(long, conflicts_with = "resume")]
@@ -285,8 +290,8 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
         }
     };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
-    let (silence, at) = (args.silence.0, Instant::now());
-    let run = LabRun { prepared, job, plan, schedule, host, resumed, output, silence, interrupt, begun: at, why: None };
+    let (silence, guests) = (args.silence.0, args.guests.map(NonZeroUsize::get));
+    let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, silence, interrupt };
     Ok(run.run(begun, course)?.into())
 }
 

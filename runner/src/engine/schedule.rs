@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    hash::Hash,
     time::Duration,
 };
 
@@ -41,6 +42,21 @@ impl Schedule {
         self.attempts = past.attempts.clone();
         // The case that was begun goes first, so that its attempts stay together.
         self.order.sort_by_key(|case| !past.attempts.iter().any(|attempt| attempt.case == *case));
+    }
+
+    /// Deals the cases to so many schedules, none of which is without a case. Cases of the same kind stay together: what the first of
+    /// them has to prepare, such as a page of 1 GiB, serves the others.
+    pub fn dealt<Kind: Hash + Eq>(&self, count: usize, kind: impl Fn(u32) -> Kind) -> Vec<Schedule> {
+        let mut kinds = HashMap::new();
+        let mut dealt = vec![Schedule { order: Vec::new(), attempts: Vec::new(), ..self.clone() }; count.max(1)];
+        for &case in &self.order {
+            let next = kinds.len();
+            let part = *kinds.entry(kind(case)).or_insert(next) % dealt.len();
+            dealt[part].order.push(case);
+            dealt[part].attempts.extend(self.attempts.iter().filter(|attempt| attempt.case == case).cloned());
+        }
+        dealt.retain(|part| !part.order.is_empty());
+        dealt
     }
 
     /// Whether a case with these attempts behind it is tried again after another one that gave `verdict`.
@@ -189,6 +205,22 @@ mod tests {
         let mut schedule = Schedule { order: vec![0, 1, 2, 3], ..Schedule::default() };
         schedule.go_on(past);
         schedule.order
+    }
+
+    #[test]
+    fn cases_are_dealt_in_turn_by_their_kind_and_with_their_attempts() {
+        let attempt = CaseResult::new(3, Verdict::Failed, Duration::ZERO);
+        let all = Schedule { order: vec![5, 3, 4, 15], attempts: vec![attempt], retries: 2, ..Schedule::default() };
+        let dealt = |count| all.dealt(count, |case| case % 10);
+        let orders = |count| dealt(count).into_iter().map(|part| part.order).collect::<Vec<_>>();
+        assert_eq!(orders(1), [vec![5, 3, 4, 15]]);
+        assert_eq!(orders(2), [vec![5, 4, 15], vec![3]]);
+        assert_eq!(orders(9), [vec![5, 15], vec![3], vec![4]]);
+        assert_eq!(
+            dealt(2).iter().map(|part| (part.attempts.len(), part.retries)).collect::<Vec<_>>(),
+            [(0, 2), (1, 2)]
+        );
+        assert_eq!(Schedule::default().dealt(2, |case| case), []);
     }
 
     #[test]

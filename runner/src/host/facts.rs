@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Facts of the host that decide what can be tested, and that have to be the same after a test.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 use super::Root;
 use super::pci::{PciDevice, attribute};
@@ -15,9 +15,12 @@ pub const LAB_MARK: &str = "vfiospec.lab=1";
 
 /// Whether this process runs in a guest of the lab, which may be broken: both what its init finds and what its kernel was started with say so.
 pub fn is_lab_guest() -> bool {
-    let command_line = Root::default().text("proc/cmdline").unwrap_or_default();
-    Root::default().join(LAB_JOB.trim_start_matches('/')).exists()
-        && command_line.split_whitespace().any(|word| word == LAB_MARK)
+    static IS_GUEST: LazyLock<bool> = LazyLock::new(|| {
+        let command_line = Root::default().text("proc/cmdline").unwrap_or_default();
+        Root::default().join(LAB_JOB.trim_start_matches('/')).exists()
+            && command_line.split_whitespace().any(|word| word == LAB_MARK)
+    });
+    *IS_GUEST
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,20 @@ fn ticks_in(timer_list: &str) -> Option<Duration> {
         .ok()?;
     let ticks: u64 = field("jiffies:")?;
     (nanoseconds > 1).then(|| Duration::from_nanos(ticks.wrapping_mul(nanoseconds)))
+}
+
+/// How many bytes of memory programs can still get (`MemAvailable`).
+pub fn available_memory() -> Option<u64> {
+    let told = Root::default().text("proc/meminfo")?;
+    let kib: u64 = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?
+        .trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()?;
+    kib.checked_mul(1024)
 }
 
 /// How many huge pages are free, by their size in bytes.

@@ -21,6 +21,11 @@ impl Prepared {
         &self.kernel.name
     }
 
+    /// How much memory a guest has, in MiB.
+    pub fn memory_mib(&self) -> u32 {
+        self.options.memory_mib
+    }
+
     pub fn qemu(&self) -> &Version {
         &self.qemu
     }

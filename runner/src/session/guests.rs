@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guests of one run in the lab: usually one, and a fresh one after each that died.
+//! The guests of one run in the lab. Those that run at the same time share the cases; one that dies is followed by a fresh one.
 
-use std::io;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::{Begun, Course, Failure, Output, Resumed};
-use crate::engine::schedule::{Past, died};
-use crate::event::{CaseResult, Event, RunFinished, RunStarted};
+use crate::engine::schedule::died;
+use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::host::{facts, pstore};
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
 use crate::model::{Exit, count};
-use crate::{engine::Schedule, host::pstore, plan::Plan, sanitize};
+use crate::{engine::Schedule, plan::Plan, sanitize};
 
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
@@ -19,6 +22,8 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 const MOST_DEATHS: u32 = 10;
 /// How many guests in a row may die without a case to blame.
 const MOST_IN_VAIN: u32 = 2;
+/// With fewer cases for each, the boot of another guest costs more time than it saves.
+const CASES_WORTH_A_GUEST: usize = 100;
 
 pub struct LabRun<'a> {
     pub prepared: &'a Prepared,
@@ -26,18 +31,208 @@ pub struct LabRun<'a> {
     pub job: Job,
     pub plan: &'a Plan,
     pub schedule: Schedule,
-    /// What this host knows better than its guest.
+    /// How many guests share the cases, if the user says it.
+    pub guests: Option<usize>,
+    /// What this host knows better than its guests.
     pub host: RunStarted,
+    /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
     pub output: Output,
     /// How much longer than its case may take a guest may be silent before it counts as hung.
     pub silence: Duration,
     pub interrupt: &'a AtomicBool,
-    pub begun: Instant,
-    /// Why the run has not begun, as long as it has not.
-    pub why: Option<String>,
 }
 
+impl LabRun<'_> {
+    /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
+    pub fn run(self, begun: Begun, course: &Course) -> Result<u8, Failure> {
+        let LabRun { prepared, job, plan, mut schedule, guests, host, mut resumed, output, silence, interrupt } = self;
+        let planned = begun.planned.clone();
+        let blamed = match &mut resumed {
+            Some(resumed) => resumed.go_on(&mut schedule, &host.boot, course.retry_died),
+            None => Vec::new(),
+        };
+        let guests = guests.unwrap_or_else(|| as_many_as_help(&schedule, prepared.memory_mib()));
+        let lanes = schedule.dealt(guests, |case| {
+            let planned = &plan.cases[case as usize];
+            (planned.scenario, planned.case)
+        });
+        let ledger = Ledger {
+            output,
+            host,
+            planned,
+            lanes: lanes.len(),
+            resumed,
+            blamed,
+            began: None,
+            stopped: None,
+            why: None,
+        };
+        let ledger = Mutex::new(ledger);
+        let all = Guests { prepared, job, plan, silence, interrupt, ledger, ending: AtomicBool::new(false) };
+        let ends: Vec<_> = thread::scope(|scope| {
+            let lanes: Vec<_> =
+                lanes.into_iter().map(|schedule| scope.spawn(|| Lane::new(&all, schedule).run())).collect();
+            lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut ledger = all.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let exit = match ends.into_iter().collect::<Result<Vec<_>, _>>().and_then(|ends| Ok(ledger.finish(&ends)?)) {
+            Ok(exit) => exit,
+            Err(Broken::Journal(error)) => {
+                eprintln!("vfiospec: failed to write the journal: {error}");
+                Some(Exit::ReportNotWritten as u8)
+            }
+            // What is known by now is reported all the same.
+            Err(Broken::Lab(error)) if !ledger.output.is_empty() => {
+                eprintln!("vfiospec: {error}");
+                Some(error.exit as u8)
+            }
+            Err(Broken::Lab(error)) => {
+                ledger.output.not_begun(begun, error.reason());
+                return Err(error.into());
+            }
+            // It does not go on where it is another run, and changes nothing.
+            Err(Broken::Refused(failure)) => return Err(failure),
+        };
+        if ledger.output.is_empty() {
+            let why = ledger.why.as_deref().unwrap_or("the guest ended early");
+            let interrupted = exit == Some(Exit::Interrupted as u8);
+            ledger.output.not_begun(begun, (!interrupted).then_some(why));
+            return Ok(exit.unwrap_or(Exit::NoVerdict as u8));
+        }
+        let judged = ledger.output.finish(course)?;
+        Ok(match exit {
+            Some(exit) if judged != Exit::Failed || exit != Exit::NoVerdict as u8 => exit,
+            _ => judged as u8,
+        })
+    }
+}
+
+/// How many guests end a run soonest: while one waits for its device, such as for a reset, the others work.
+fn as_many_as_help(schedule: &Schedule, memory_mib: u32) -> usize {
+    // With several guests, calls would be shown mixed up, and cases would go on behind the first failure.
+    if schedule.trace || schedule.fail_fast {
+        return 1;
+    }
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let memory = facts::available_memory().unwrap_or(0) / (u64::from(memory_mib) << 20);
+    let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+    (schedule.order.len() / CASES_WORTH_A_GUEST).min(processors).min(memory)
+}
+
+/// What all guests of a run have in common.
+struct Guests<'a> {
+    prepared: &'a Prepared,
+    job: Job,
+    plan: &'a Plan,
+    silence: Duration,
+    interrupt: &'a AtomicBool,
+    ledger: Mutex<Ledger>,
+    /// Set when the run ends before all cases have run.
+    ending: AtomicBool,
+}
+
+impl Guests<'_> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the guests have told.
+struct Ledger {
+    output: Output,
+    host: RunStarted,
+    planned: Vec<PlannedCase>,
+    lanes: usize,
+    resumed: Option<Resumed>,
+    /// Results of the cases that ended the run that this one goes on with.
+    blamed: Vec<CaseResult>,
+    /// When the run began.
+    began: Option<Instant>,
+    /// Why it ends early.
+    stopped: Option<String>,
+    /// Why it has not begun.
+    why: Option<String>,
+}
+
+impl Ledger {
+    /// The first guest that runs begins the run, or goes on with an earlier one; a failure if it is on another machine than that.
+    fn begin(&mut self, started: RunStarted, lab: &str) -> io::Result<Option<Failure>> {
+        if self.began.is_some() {
+            return Ok(None);
+        }
+        let RunStarted { boot, shuffle, lab_iommu, again, .. } = self.host.clone();
+        let lab = if self.lanes > 1 { format!("{lab}, {} guests", self.lanes) } else { lab.to_owned() };
+        let started = RunStarted { lab: Some(lab), lab_iommu, boot, shuffle, again, ..started };
+        if let Some(resumed) = &self.resumed {
+            if let Err(failure) = resumed.same_machine(&started, &started.devices) {
+                return Ok(Some(failure));
+            }
+            self.output.on(Event::RunResumed(started))?;
+        } else {
+            self.output.on(Event::RunStarted(started))?;
+            std::mem::take(&mut self.planned)
+                .into_iter()
+                .try_for_each(|case| self.output.on(Event::CasePlanned(case)))?;
+        }
+        std::mem::take(&mut self.blamed)
+            .into_iter()
+            .try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
+        self.began = Some(Instant::now());
+        Ok(None)
+    }
+
+    /// Ends the run; returns the exit code where the events alone do not say it.
+    fn finish(&mut self, ends: &[Ended]) -> io::Result<Option<u8>> {
+        let interrupted = ends.contains(&Ended::Interrupted);
+        let early = ends.iter().find_map(|end| if let Ended::Early(code) = end { Some(*code) } else { None });
+        if let (Some(resumed), true) = (&self.resumed, ends.is_empty()) {
+            // Nothing was left to do.
+            self.output.on(Event::RunResumed(resumed.past.started.clone()))?;
+            std::mem::take(&mut self.blamed)
+                .into_iter()
+                .try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
+            self.output.on(Event::RunFinished(RunFinished::default()))?;
+        } else if let (Some(began), None) = (self.began, early) {
+            let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let stopped = self.stopped.take().filter(|_| !interrupted);
+            self.output.on(Event::RunFinished(RunFinished { millis, interrupted, stopped }))?;
+        }
+        Ok(match early {
+            _ if interrupted => Some(Exit::Interrupted as u8),
+            Some(_) if self.began.is_some() => Some(Exit::NoVerdict as u8),
+            Some(code) => Some(code),
+            None => ends.contains(&Ended::NoVerdict).then_some(Exit::NoVerdict as u8),
+        })
+    }
+}
+
+/// One guest after another, and the cases that are theirs.
+struct Lane<'a> {
+    all: &'a Guests<'a>,
+    schedule: Schedule,
+    /// The case that has begun and not ended, and when it began.
+    running: Option<(u32, Instant)>,
+    /// The attempts at it that have ended.
+    attempts: Vec<CaseResult>,
+    done: HashSet<u32>,
+    /// Whether a guest has told that its run ended.
+    is_finished: bool,
+}
+
+/// How a lane ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// Its cases have their results, or the run was stopped.
+    Well,
+    /// The results stand, but a kernel that dies when a device is given back has not done well.
+    NoVerdict,
+    Interrupted,
+    /// The command of a guest ended before its cases did, with this code.
+    Early(u8),
+}
+
+/// How a guest ended.
 enum End {
     Finished(u8),
     /// It died, was killed or hung: what happened, if it is known, and the end of its console.
@@ -45,91 +240,56 @@ enum End {
         why: Option<String>,
         console: String,
     },
+    /// It is another machine than the run began on.
     Refused(Failure),
     Interrupted,
+    /// Another lane ended the run.
+    Dismissed,
 }
 
-impl LabRun<'_> {
-    /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
-    pub fn run(mut self, begun: Begun, course: &Course) -> Result<u8, Failure> {
-        let ended = self.guests(course.retry_died);
-        let end = match ended {
-            Ok(end) => end,
-            Err(Broken::Journal(error)) => {
-                eprintln!("vfiospec: failed to write the journal: {error}");
-                Some(Exit::ReportNotWritten as u8)
-            }
-            // What is known by now is reported all the same.
-            Err(Broken::Lab(error)) if !self.output.is_empty() => {
-                eprintln!("vfiospec: {error}");
-                Some(error.exit as u8)
-            }
-            Err(Broken::Lab(error)) => {
-                self.output.not_begun(begun, error.reason());
-                return Err(error.into());
-            }
-            // It does not go on where it is another run, and changes nothing.
-            Err(Broken::Refused(failure)) => return Err(failure),
-        };
-        if self.output.is_empty() {
-            let why = self.why.as_deref().unwrap_or("the guest ended early");
-            let interrupted = end == Some(Exit::Interrupted as u8);
-            self.output.not_begun(begun, (!interrupted).then_some(why));
-            return Ok(end.unwrap_or(Exit::NoVerdict as u8));
-        }
-        let exit = self.output.finish(course)?;
-        Ok(match end {
-            Some(end) if exit != Exit::Failed || end != Exit::NoVerdict as u8 => end,
-            _ => exit as u8,
-        })
+impl<'a> Lane<'a> {
+    fn new(all: &'a Guests<'a>, schedule: Schedule) -> Self {
+        // This side writes the beginning and the plan: a guest may die before it has sent them.
+        let schedule = Schedule { resumes: true, ..schedule };
+        Lane { all, schedule, running: None, attempts: Vec::new(), done: HashSet::new(), is_finished: false }
     }
 
-    /// Runs guest after guest; returns the exit code where the events alone do not determine it.
-    fn guests(&mut self, retry_died: bool) -> Result<Option<u8>, Broken> {
-        let mut blamed = match &mut self.resumed {
-            Some(resumed) => resumed.go_on(&mut self.schedule, &self.host.boot, retry_died),
-            None => Vec::new(),
-        };
-        if let (true, Some(resumed)) = (self.schedule.order.is_empty(), &self.resumed) {
-            self.output.on(Event::RunResumed(resumed.past.started.clone()))?;
-            blamed.into_iter().try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
-            self.output.on(Event::RunFinished(RunFinished::default()))?;
-            return Ok(None);
+    /// Runs guest after guest. What breaks one lane ends the run.
+    fn run(mut self) -> Result<Ended, Broken> {
+        let end = self.guests();
+        if !matches!(end, Ok(Ended::Well | Ended::NoVerdict)) {
+            self.all.ending.store(true, Ordering::Relaxed);
         }
-        // This side writes the beginning and the plan: a guest may die before it has sent them.
-        self.schedule.resumes = true;
+        end
+    }
+
+    fn guests(&mut self) -> Result<Ended, Broken> {
         let (mut deaths, mut in_vain) = (0, 0);
         loop {
-            let mut job = self.job.clone();
+            let mut job = self.all.job.clone();
             let schedule = serde_json::to_vec(&self.schedule).expect("a schedule has a JSON form");
             job.files.push((SCHEDULE.into(), schedule));
             job.argv.extend(["--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
-            let mut guest = Guest::boot(self.prepared, &job, self.interrupt).map_err(Broken::Lab)?;
-            let begin = Instant::now();
-            let before = self.output.events().len();
-            let end = self.follow(&mut guest, &mut blamed)?;
-            let millis = begin.elapsed().as_millis() as u64;
-            let (why, console) = match end {
-                End::Finished(_) if self.output.is_finished() => return Ok(None),
+            let mut guest = Guest::boot(self.all.prepared, &job, self.all.interrupt).map_err(Broken::Lab)?;
+            let before = self.done.len();
+            let (why, console) = match self.follow(&mut guest)? {
+                End::Finished(_) if self.is_finished => return Ok(Ended::Well),
                 End::Finished(code) => {
                     let words = guest.last_words();
                     let ours = words.find("vfiospec: ").map_or(words.as_str(), |at| &words[at..]);
                     eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(ours));
-                    self.why = ours.lines().next().map(|line| line.trim_start_matches("vfiospec: ").to_owned());
-                    return Ok(Some(if self.output.is_empty() { code } else { Exit::NoVerdict as u8 }));
+                    let why = ours.lines().next().map(|line| line.trim_start_matches("vfiospec: ").to_owned());
+                    self.all.ledger().why = why;
+                    return Ok(Ended::Early(code));
                 }
                 End::Refused(failure) => return Err(Broken::Refused(failure)),
-                End::Interrupted if self.output.is_empty() => return Ok(Some(Exit::Interrupted as u8)),
-                End::Interrupted => {
-                    // A guest is not asked to end: it is taken away, and its run ends here.
-                    self.output.on(Event::RunFinished(RunFinished { millis, interrupted: true, stopped: None }))?;
-                    return Ok(Some(Exit::Interrupted as u8));
-                }
+                // A guest is not asked to end: it is taken away, and its run ends here.
+                End::Interrupted => return Ok(Ended::Interrupted),
+                End::Dismissed => return Ok(Ended::Well),
                 End::Died { why, console } => (why, console),
             };
             drop(guest);
-            let of_its_own = self.output.events()[before..].iter().any(|event| matches!(event, Event::CaseFinished(_)));
-            if of_its_own {
+            if self.done.len() > before {
                 (deaths, in_vain) = (0, 0);
             }
             let to_blame = self.blame(why.as_deref(), &console)?;
@@ -140,69 +300,64 @@ impl LabRun<'_> {
                 let why = why.map(|why| format!(": {why}")).unwrap_or_default();
                 eprintln!("vfiospec: the guest died{why}; its console says:\n{}", indent(&console));
             }
-            if self.output.is_finished() {
-                // All results stand, but a kernel that dies when a device is given back has not done well.
-                return Ok(Some(Exit::NoVerdict as u8));
-            }
-            if !self.output.is_empty() {
-                self.schedule.go_on(&Past::of(self.output.events()));
-            }
+            self.schedule.order.retain(|case| !self.done.contains(case));
+            self.schedule.attempts = std::mem::take(&mut self.attempts);
             let left = self.schedule.order.len();
             let stopped = match (to_blame, left) {
-                (true, 0) => None,
-                (false, 0) => return Ok(Some(Exit::NoVerdict as u8)),
-                (true, _) if self.schedule.fail_fast => Some("a case did not pass (--fail-fast)".to_owned()),
-                _ if deaths >= MOST_DEATHS => Some(format!("{deaths} guests in a row died of a case")),
-                _ if in_vain >= MOST_IN_VAIN => Some(format!("{in_vain} guests in a row died without running a case")),
+                _ if self.is_finished => return Ok(Ended::NoVerdict),
+                (true, 0) => return Ok(Ended::Well),
+                (false, 0) => return Ok(Ended::NoVerdict),
+                (true, _) if self.schedule.fail_fast => "a case did not pass (--fail-fast)".to_owned(),
+                _ if deaths >= MOST_DEATHS => format!("{deaths} guests in a row died of a case"),
+                _ if in_vain >= MOST_IN_VAIN => format!("{in_vain} guests in a row died without running a case"),
                 _ => {
-                    self.output.say(&format!("lab: the guest died; a fresh one runs the {} left", count(left, "case")));
+                    let line = format!("lab: the guest died; a fresh one runs the {} left", count(left, "case"));
+                    self.all.ledger().output.say(&line);
                     continue;
                 }
             };
-            if self.output.is_empty() {
-                self.why = stopped;
-                return Ok(None);
+            let mut ledger = self.all.ledger();
+            if ledger.began.is_some() {
+                ledger.output.say(&format!("vfiospec: stopping: {stopped}"));
+            } else {
+                ledger.why = Some(stopped.clone());
             }
-            if let Some(why) = &stopped {
-                self.output.say(&format!("vfiospec: stopping: {why}"));
-            }
-            self.output.on(Event::RunFinished(RunFinished { millis, interrupted: false, stopped }))?;
-            return Ok(None);
+            ledger.stopped = Some(stopped);
+            self.all.ending.store(true, Ordering::Relaxed);
+            return Ok(Ended::Well);
         }
     }
 
     /// Takes in what a guest says, record by record.
-    fn follow(&mut self, guest: &mut Guest, blamed: &mut Vec<CaseResult>) -> io::Result<End> {
+    fn follow(&mut self, guest: &mut Guest) -> io::Result<End> {
         let mut heard = Instant::now();
+        let all = self.all;
+        let interrupted = || all.interrupt.load(Ordering::Relaxed);
         loop {
             match guest.next_line(TICK) {
                 Next::Line(line) => {
                     heard = Instant::now();
                     match serde_json::from_str::<Event>(&line) {
                         Ok(Event::RunResumed(started)) => {
-                            if let Some(failure) = self.begin(started, guest.description(), blamed)? {
+                            if let Some(failure) = all.ledger().begin(started, guest.description())? {
                                 return Ok(End::Refused(failure));
                             }
                         }
-                        Ok(event) => {
-                            if matches!(event, Event::CaseStarted { .. }) {
-                                self.begun = Instant::now();
-                            }
-                            self.output.on(event)?;
-                        }
+                        Ok(event) => self.on(event)?,
                         Err(error) => {
                             let why = format!("failed to understand the guest: {error}: {line}");
                             return Ok(End::Died { why: Some(why), console: guest.last_words() });
                         }
                     }
                     // Quick cases leave no pause to look in.
-                    if self.interrupt.load(Ordering::Relaxed) && !self.output.is_finished() {
+                    if interrupted() && !self.is_finished {
                         return Ok(End::Interrupted);
                     }
                 }
                 Next::Finished { code } => return Ok(End::Finished(code)),
                 Next::Died { console_tail } => return Ok(End::Died { why: None, console: console_tail }),
-                Next::TimedOut if self.interrupt.load(Ordering::Relaxed) => return Ok(End::Interrupted),
+                Next::TimedOut if interrupted() => return Ok(End::Interrupted),
+                Next::TimedOut if all.ending.load(Ordering::Relaxed) => return Ok(End::Dismissed),
                 Next::TimedOut if heard.elapsed() > self.patience() => {
                     let why = format!("nothing was heard of it for {} s", heard.elapsed().as_secs());
                     return Ok(End::Died { why: Some(why), console: guest.last_words() });
@@ -212,59 +367,61 @@ impl LabRun<'_> {
         }
     }
 
-    fn patience(&self) -> Duration {
-        let running = self.output.running().and_then(|case| self.plan.cases.get(case as usize));
-        running.map_or(Duration::ZERO, |case| case.timeout) + self.silence
-    }
-
-    /// A guest has begun: the first one begins the run, or goes on with an earlier one, and the others go on.
-    fn begin(&mut self, started: RunStarted, lab: &str, blamed: &mut Vec<CaseResult>) -> io::Result<Option<Failure>> {
-        let RunStarted { boot, shuffle, lab_iommu, again, .. } = self.host.clone();
-        let started = RunStarted { lab: Some(lab.to_owned()), lab_iommu, boot, shuffle, again, ..started };
-        if !self.output.is_empty() {
-            return self.output.on(Event::RunResumed(started)).map(|()| None);
-        }
-        if let Some(resumed) = &self.resumed {
-            if let Err(failure) = resumed.same_machine(&started, &started.devices) {
-                return Ok(Some(failure));
+    /// One event of the guest.
+    fn on(&mut self, event: Event) -> io::Result<()> {
+        match &event {
+            Event::CaseStarted { case } => self.running = Some((*case, Instant::now())),
+            Event::CaseAttempted(attempt) => self.attempts.push(attempt.clone()),
+            Event::CaseFinished(result) => {
+                self.running = None;
+                self.attempts.clear();
+                self.done.insert(result.case);
             }
-            self.output.on(Event::RunResumed(started))?;
-            std::mem::take(blamed).into_iter().try_for_each(|result| self.output.on(Event::CaseFinished(result)))?;
-            return Ok(None);
+            Event::RunFinished(finished) => {
+                // The run ends when all its guests have ended.
+                self.is_finished = true;
+                if let Some(stopped) = &finished.stopped {
+                    self.all.ledger().stopped = Some(stopped.clone());
+                    self.all.ending.store(true, Ordering::Relaxed);
+                }
+                return Ok(());
+            }
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => {}
         }
-        self.output.on(Event::RunStarted(started))?;
-        let mut planned = self.schedule.order.clone();
-        planned.sort_unstable();
-        for case in planned {
-            self.output.on(Event::CasePlanned(self.plan.cases[case as usize].id.clone()))?;
-        }
-        Ok(None)
+        self.all.ledger().output.on(event)
     }
 
-    /// Gives the case that was running when the guest died its result; false where none was.
+    /// How long a guest may be silent now.
+    fn patience(&self) -> Duration {
+        let running = self.running.and_then(|(case, _)| self.all.plan.cases.get(case as usize));
+        running.map_or(Duration::ZERO, |case| case.timeout) + self.all.silence
+    }
+
+    /// Gives the case that was running when the guest died its result; false if none was.
     fn blame(&mut self, why: Option<&str>, console: &str) -> io::Result<bool> {
-        let Some(case) = self.output.running() else { return Ok(false) };
-        let attempts = Past::of(self.output.events()).attempts;
-        let attempts = attempts.into_iter().filter(|attempt| attempt.case == case).collect();
+        let Some((case, since)) = self.running.take() else { return Ok(false) };
         let reasons: Vec<&str> = why.into_iter().chain(pstore::cause(console)).collect();
         let reason = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
         let message = format!("the guest died while this case ran{reason}");
-        let planned = &self.plan.cases[case as usize].id;
+        let planned = &self.all.plan.cases[case as usize].id;
         let at = format!("{}:{}", planned.file, planned.line);
         let result = CaseResult {
             detail: Some(format!("{message}\n  --> {at}\nits console ends with:\n{}", indent(console))),
             at: Some(at),
-            micros: self.begun.elapsed().as_micros() as u64,
+            micros: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
             ..died(case, message)
         };
-        self.output.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;
+        let attempts = std::mem::take(&mut self.attempts);
+        self.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;
         Ok(true)
     }
 }
 
+/// Why there is no next guest.
 enum Broken {
     Journal(io::Error),
     Lab(LabError),
+    /// The guest is another machine than the run began on.
     Refused(Failure),
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{io, iter, sync::Arc};
 
 use super::{Course, Failure, Outputs, Reports, Resumed, reports::not_written};
-use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::event::{Event, PlannedCase, RunFinished, RunStarted};
 use crate::{engine::Schedule, model::Exit, plan::Plan, report::journal, report::progress::Progress, report::run::Run};
 
 /// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
@@ -38,10 +38,8 @@ pub struct Output {
     /// Opened with the first event: until then what an earlier run left stays.
     journal: Option<journal::Writer>,
     progress: Progress,
-    /// What happened, without the texts of results: those are in the journal.
-    events: Vec<Event>,
-    /// How many of the events are of an earlier part of the run.
-    before: usize,
+    /// Whether the journal holds an earlier part of the run.
+    goes_on: bool,
 }
 
 impl Output {
@@ -56,21 +54,16 @@ impl Output {
             reports: reports.clone(),
             journal: None,
             progress,
-            before: past.len(),
-            events: past.iter().cloned().map(without_texts).collect(),
+            goes_on: !past.is_empty(),
         })
     }
 
     /// One event, to the journal first; a call that was made is only shown.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
-        let is_kept = !matches!(event, Event::Called { .. });
-        if is_kept {
+        if !matches!(event, Event::Called { .. }) {
             self.journal()?.on(&event)?;
         }
         self.progress.on(&event);
-        if is_kept {
-            self.events.push(without_texts(event));
-        }
         Ok(())
     }
 
@@ -78,47 +71,24 @@ impl Output {
     fn journal(&mut self) -> io::Result<&mut journal::Writer> {
         if self.journal.is_none() {
             self.reports.remove_earlier();
-            let opened = match self.before {
-                0 => journal::Writer::create(&self.journal_path),
-                _ => journal::Writer::go_on(&self.journal_path),
+            let opened = if self.goes_on {
+                journal::Writer::go_on(&self.journal_path)
+            } else {
+                journal::Writer::create(&self.journal_path)
             };
             self.journal = Some(opened?);
         }
         Ok(self.journal.as_mut().expect("opened just now"))
     }
 
+    /// A line for the person who watches.
     pub fn say(&mut self, line: &str) {
         self.progress.say(line);
     }
 
-    /// Whether the last event ends the run.
-    pub fn is_finished(&self) -> bool {
-        matches!(self.now().last(), Some(Event::RunFinished(_)))
-    }
-
-    fn now(&self) -> &[Event] {
-        &self.events[self.before..]
-    }
-
+    /// Whether nothing has happened, in this part of the run.
     pub fn is_empty(&self) -> bool {
-        self.now().is_empty()
-    }
-
-    /// The case that has begun and not ended, since the run began or went on.
-    pub fn running(&self) -> Option<u32> {
-        for event in self.now().iter().rev() {
-            match event {
-                Event::CaseStarted { case } => return Some(*case),
-                Event::CaseAttempted(_) => {}
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    /// All that happened so far; of results no more than verdict, time and whether the host died.
-    pub fn events(&self) -> &[Event] {
-        &self.events
+        self.journal.is_none()
     }
 
     /// Makes the reports of what the journal holds and prints the summary; returns the exit code of the run.
@@ -141,9 +111,10 @@ impl Output {
         let stopped = why.map(|why| format!("the run did not begin: {why}"));
         let end = Event::RunFinished(RunFinished { millis: 0, interrupted: stopped.is_none(), stopped });
         let planned = begun.planned.into_iter().map(Event::CasePlanned);
-        let run = match self.before {
-            0 => Ok(Run::from_events(iter::once(Event::RunStarted(begun.started)).chain(planned).chain([end]))),
-            _ => journal::Text::open(&self.journal_path).and_then(Run::of),
+        let run = if self.goes_on {
+            journal::Text::open(&self.journal_path).and_then(Run::of)
+        } else {
+            Ok(Run::from_events(iter::once(Event::RunStarted(begun.started)).chain(planned).chain([end])))
         };
         let run = match run {
             Ok(run) => run,
@@ -152,12 +123,13 @@ impl Output {
         for (format, path) in self.reports.write(&Arc::new(run)).0 {
             eprintln!("vfiospec: the {format} says that nothing was run now: {}", path.display());
         }
-        if self.before == 0 && self.journal_path.exists() {
+        if !self.goes_on && self.journal_path.exists() {
             eprintln!("{}", stays(&self.journal_path));
         }
     }
 }
 
+/// What a run would have begun with.
 pub struct Begun {
     pub started: RunStarted,
     pub planned: Vec<PlannedCase>,
@@ -169,14 +141,5 @@ impl Begun {
         let mut order = schedule.order.clone();
         order.sort_unstable();
         Begun { started, planned: order.into_iter().map(|case| plan.cases[case as usize].id.clone()).collect() }
-    }
-}
-
-fn without_texts(event: Event) -> Event {
-    match event {
-        Event::CaseFinished(CaseResult { case, verdict, micros, died, .. }) => {
-            Event::CaseFinished(CaseResult { micros, died, ..CaseResult::new(case, verdict, Default::default()) })
-        }
-        other => other,
     }
 }

@@ -27,6 +27,7 @@ use vfiospec::{
 
 pub const TESTS: &[Test] = tests![
     a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case,
+    guests_that_share_a_run_lose_no_result_when_one_of_them_dies,
     guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why,
     a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result,
     a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other,
@@ -97,8 +98,29 @@ fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() -
     assert!(results["panics"]["detail"].as_str().unwrap().contains("Call Trace"), "{:#}", results["panics"]);
     verdict(&results, "vanishes", "error", &["the guest died while this case ran"]);
     assert_eq!(junit(&ran), [0, 2, 0], "{}", ran.junit());
-    assert_eq!(events(&ran, "run_resumed").len(), 2, "a fresh guest after each");
-    assert_eq!(events(&ran, "run_finished").len(), 1, "and one run");
+    assert_eq!(ran.stderr().matches("lab: the guest died; a fresh one runs").count(), 2, "{}", ran.stderr());
+    for told_once in ["run_started", "run_finished"] {
+        assert_eq!(events(&ran, told_once).len(), 1, "{told_once}");
+    }
+    Ok(())
+}
+
+fn guests_that_share_a_run_lose_no_result_when_one_of_them_dies() -> Tested {
+    let mut text = "name: shared\nbackends: [iommufd]\ncases:\n".to_owned();
+    text += &breaks("panics", "panic");
+    for number in 0..6 {
+        text += &fine(&format!("fine_{number}"), "");
+    }
+    let ran = lab_run("shared-run", &["--guests", "2", &scenario("shared", &text)])?;
+    ran.expect(3);
+    let results = results(&ran);
+    verdict(&results, "panics", "error", &["the guest died while this case ran: Kernel panic - not syncing: sysrq"]);
+    for number in 0..6 {
+        verdict(&results, &format!("fine_{number}"), "passed", &[]);
+    }
+    let [started] = &events(&ran, "run_started")[..] else { panic!("{}", ran.stderr()) };
+    assert!(started["lab"].as_str().is_some_and(|lab| lab.ends_with(", 2 guests")), "{started:#}");
+    assert_eq!(events(&ran, "run_finished").len(), 1);
     Ok(())
 }
 
@@ -114,8 +136,10 @@ fn guests_that_keep_dying_are_given_up_and_what_was_not_run_says_why() -> Tested
 
 /// The process of QEMU below a run.
 fn qemu_of(run: &Child) -> Option<nix::unistd::Pid> {
-    let children = |pid: i32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let pids = children(run.id().cast_signed());
+    // Each guest is the child of a thread of its own.
+    let threads = fs::read_dir(format!("/proc/{}/task", run.id())).into_iter().flatten().flatten();
+    let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let pids: String = threads.map(|thread| children(thread) + " ").collect();
     let mut pids = pids.split_whitespace().map(|pid| pid.parse::<i32>().expect("a number"));
     let name = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     pids.find(|pid| name(pid).starts_with("qemu")).map(nix::unistd::Pid::from_raw)
