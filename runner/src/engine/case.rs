@@ -319,7 +319,7 @@ fn becomes(context: &mut Context, truth: BackendName, case: &language::Case) -> 
     };
     (context.backend, context.options, context.ledger) = (truth, options, Ledger::new(truth));
     let (line, values) = (&context.plan.command_line, &context.planned.combination);
-    if let Ok(scope) = language::static_scope(scenario, case, line, truth, values) {
+    if let Ok(scope) = plan::static_scope(scenario, case, line, truth, values) {
         context.scope = scope;
     }
     Ok(())
@@ -339,7 +339,7 @@ fn learn(context: &mut Context, case: &language::Case, open: Option<&Open>) {
     host_facts(&mut context.scope, context.devices.bdf(0));
     // The variables that needed these.
     let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
-    language::late_variables(&mut context.scope, scenario, case);
+    plan::late_variables(&mut context.scope, scenario, case);
 }
 
 /// Which conditions are looked at.

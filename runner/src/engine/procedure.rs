@@ -51,13 +51,13 @@ impl<'a> Callee<'a> {
             problem.source = Some(loaded.source.clone());
             End::Error(problem)
         };
-        let mut scope = language::static_scope(&scenario, &case, &[], backend, &[]).map_err(wrong)?;
+        let mut scope = plan::static_scope(&scenario, &case, &[], backend, &[]).map_err(wrong)?;
         for known in language::RUN_TIME {
             if let Some(value) = run.get(known) {
                 scope.set(*known, value.clone());
             }
         }
-        language::late_variables(&mut scope, &scenario, &case);
+        plan::late_variables(&mut scope, &scenario, &case);
         Ok(Callee { loaded, procedure, regions, steps, scope, path })
     }
 }

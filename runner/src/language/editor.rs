@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The schemas as editors get them: the same shapes, told so that what an editor shows of a key is that key's own text.
+//! The schemas for editors: the same shapes, arranged so that an editor shows the text of the key itself.
 //!
 //! Editors do not show a schema's whole tree but the first text that they meet, and yaml-language-server meets what stands inside first:
 //! of a key that may be a size or an expression, it would say what a size is. `tests/lab/editor.rs` looks at what it says of every key.

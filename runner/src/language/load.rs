@@ -4,16 +4,14 @@
 use std::collections::HashSet;
 
 use super::{
-    Case, Diagnostic, ExpressionError, Node, Note, Ordered, Pack, Packs, Path, Problems, Scalar, Scenario, Scope,
-    Segment, Source, Target, Template, check, did_you_mean, eval, expected_one_of,
-    expression::scan,
-    is_computed, render,
+    Diagnostic, Node, Note, Pack, Packs, Path, Problems, Scalar, Scenario, Segment, Source, Target, Value, check,
+    did_you_mean, expected_one_of, render,
     schema::known_schema,
     text::decode::{decode, salvage},
-    undeclared,
+    text::node::Key,
     verb::Verb,
 };
-use crate::model::{BackendName, code::Code};
+use crate::model::code::Code;
 
 /// A scenario and the text that it was read from.
 pub struct Loaded {
@@ -63,6 +61,7 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
             scenario.backends = Scenario::named("all").backends;
         }
         let mut found = check::check(&scenario, &pack, packs, command_line);
+        found.extend(unused_requests(node));
         // On which backends what is expected is not known then.
         found.retain(|problem| !(missing && matches!(problem.code, Code::UnmatchedBackend | Code::Unreachable)));
         problems.extend(found.into_iter().filter(|problem| !wounds.explain(problem)));
@@ -91,7 +90,7 @@ fn say_where_used(source: &Source, problem: &mut Diagnostic) {
     }
 }
 
-/// The complaint about a device that is none of its pack's and called nearly as one. Any other name is one that a user gives on the command
+/// The complaint about a device whose name is nearly one of the pack's. Any other name is one that a user gives on the command
 /// line, and so is that of the second of several: `card2`.
 fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
     let name = scenario.device.as_ref()?.0.as_str();
@@ -124,6 +123,43 @@ pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Inval
     }
 }
 
+/// The file's requests that no `ioctl` is like. A copy keeps the place where it is written, so that the places tell.
+fn unused_requests(node: &Node) -> Vec<Diagnostic> {
+    let mut copied = HashSet::new();
+    keys_of_ioctls(node.get("cases"), &mut copied);
+    let requests = node.get("requests").map_or(&[][..], Node::entries);
+    let unused = requests.iter().filter(|(_, request)| {
+        let keys = request.entries();
+        // Where something else is wrong with a request, that is why.
+        !keys.is_empty()
+            && request.get("like").is_none()
+            && !keys.iter().any(|(key, _)| copied.contains(&key.extent.range().start))
+    });
+    let mistake = |(name, _): &(Key, Node)| {
+        let at = Path::root().join("requests").join(name.text.as_str());
+        Diagnostic::error(Code::UnusedRequest, at, format!("no step uses the request `{}`", name.text))
+            .at(Target::Key)
+            .label(format!("expected an `ioctl` with `like: {}`", name.text))
+            .help("remove the request, or use it")
+    };
+    unused.map(mistake).collect()
+}
+
+/// Adds where the keys of each `ioctl` are written.
+fn keys_of_ioctls(node: Option<&Node>, places: &mut HashSet<usize>) {
+    let Some(node) = node else { return };
+    for (key, value) in node.entries() {
+        if key.text == "ioctl" {
+            places.extend(value.entries().iter().map(|(key, _)| key.extent.range().start));
+        } else {
+            keys_of_ioctls(Some(value), places);
+        }
+    }
+    if let Value::Sequence(elements) = node.value() {
+        elements.iter().for_each(|element| keys_of_ioctls(Some(element), places));
+    }
+}
+
 /// The complaint about a scenario without backends.
 fn no_backends(node: &Node) -> Diagnostic {
     let first = node.entries().first().map(|(key, _)| key.text.as_str());
@@ -131,114 +167,4 @@ fn no_backends(node: &Node) -> Diagnostic {
     Diagnostic::error(Code::MissingKey, path, "missing key `backends` in a scenario")
         .at(Target::Key)
         .label("`backends` is required here, or in the `defaults` of the scenario's pack")
-}
-
-/// Every combination of a matrix, the last value changing fastest; one empty combination without a matrix.
-pub fn combinations(matrix: &Ordered<Vec<Scalar>>) -> Vec<Vec<(String, Scalar)>> {
-    let mut all = vec![Vec::new()];
-    for (name, values) in matrix.iter() {
-        all = all
-            .into_iter()
-            .flat_map(|combination| {
-                values.iter().map(move |value| {
-                    let mut next = combination.clone();
-                    next.push((name.to_owned(), value.clone()));
-                    next
-                })
-            })
-            .collect();
-    }
-    all
-}
-
-/// What the expressions of a case know before the run: the backend, the matrix and the variables that need no more than these.
-/// An error names the variable whose expression failed.
-pub fn static_scope(
-    scenario: &Scenario,
-    case: &Case,
-    command_line: &[(String, Scalar)],
-    backend: BackendName,
-    combination: &[(String, Scalar)],
-) -> Result<Scope, (String, ExpressionError)> {
-    let combination = combination.iter().map(|(name, value)| (name.as_str(), value));
-    let (scope, mut wrong) = known_scope(scenario, case, command_line, backend, combination);
-    if wrong.is_empty() { Ok(scope) } else { Err(wrong.swap_remove(0)) }
-}
-
-/// [`static_scope()`] without the variables whose expressions failed, and these.
-pub(in crate::language) fn known_scope<'a>(
-    scenario: &Scenario,
-    case: &Case,
-    command_line: &[(String, Scalar)],
-    backend: BackendName,
-    combination: impl Iterator<Item = (&'a str, &'a Scalar)>,
-) -> (Scope, Vec<(String, ExpressionError)>) {
-    let mut scope = Scope::new();
-    let mut wrong = Vec::new();
-    scope.set("backend", backend.as_str());
-    for (name, value) in scenario.vars.iter() {
-        let given = command_line.iter().find(|(given, _)| given == name).map(|(_, given)| given);
-        let given = given.map(|given| Scalar::in_place_of(value, &given.to_string()).unwrap_or_else(|| given.clone()));
-        wrong.extend(variable(&mut scope, name, given.as_ref().unwrap_or(value)).err());
-    }
-    // A mistake of its own, and no value.
-    for (name, value) in combination.filter(|(_, value)| is_computed(value).is_none()) {
-        scope.set(name, value.value());
-    }
-    for (name, value) in case.vars.iter() {
-        wrong.extend(variable(&mut scope, name, value).err());
-    }
-    (scope, wrong)
-}
-
-/// Sets a variable, unless its expression needs a name that has no value yet.
-fn variable(scope: &mut Scope, name: &str, value: &Scalar) -> Result<(), (String, ExpressionError)> {
-    let value = match value {
-        Scalar::Text(source) if source.contains("{{") => {
-            let blame = |error| (name.to_owned(), error);
-            if !undeclared(source).map_err(blame)?.iter().all(|needed| scope.get(&needed.name).is_some()) {
-                return Ok(());
-            }
-            computed(scope, source).map_err(blame)?
-        }
-        value => value.value(),
-    };
-    scope.set(name, value);
-    Ok(())
-}
-
-/// What a text with expressions in it stands for: of a text that is wholly one expression its value, else a text.
-pub fn computed(scope: &Scope, source: &str) -> Result<minijinja::Value, ExpressionError> {
-    match scan::whole(source) {
-        Some(_) => eval(scope, source),
-        None => Template::new(source)?.render(scope).map(minijinja::Value::from),
-    }
-}
-
-/// Sets the variables that had to wait for the device. One that fails stays unknown, and whatever uses it says so.
-pub fn late_variables(scope: &mut Scope, scenario: &Scenario, case: &Case) {
-    for (name, value) in scenario.vars.iter().chain(case.vars.iter()) {
-        if scope.get(name).is_none() {
-            let _ = variable(scope, name, value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_value_of_a_matrix_changes_fastest() {
-        let matrix = Ordered(vec![
-            ("a".to_owned(), vec![Scalar::Integer(1), Scalar::Integer(2)]),
-            ("b".to_owned(), vec![Scalar::Text("x".into()), Scalar::Text("y".into())]),
-        ]);
-        let names: Vec<String> = combinations(&matrix)
-            .iter()
-            .map(|c| c.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","))
-            .collect();
-        assert_eq!(names, ["a=1,b=x", "a=1,b=y", "a=2,b=x", "a=2,b=y"]);
-        assert_eq!(combinations(&Ordered::default()), [vec![]]);
-    }
 }

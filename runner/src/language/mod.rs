@@ -17,6 +17,7 @@ mod quantity;
 mod scenario;
 mod schema;
 mod text;
+mod variables;
 pub(crate) mod verb;
 
 pub use editor::for_editors;
@@ -38,7 +39,7 @@ pub(crate) use expression::dynamic::Dynamic;
 pub(crate) use expression::error::ExpressionError;
 pub(crate) use expression::functions::BUILTINS;
 pub(crate) use expression::tree::{Compared, compared};
-pub(crate) use load::{Loaded, combinations, computed, late_variables, read, static_scope};
+pub(crate) use load::{Loaded, read};
 pub(crate) use names::{RUN_TIME, readable};
 pub(crate) use packs::LoadedPack;
 pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
@@ -64,6 +65,7 @@ pub(crate) use text::problems::Problems;
 pub(crate) use text::reader::parse;
 pub(crate) use text::render::carets;
 pub(crate) use text::suggest::{did_you_mean, expected_one_of, join, nearest};
+pub(crate) use variables::{computed, known_scope, variable};
 
 #[cfg(test)]
 pub(crate) use text::decode::decode;

@@ -60,7 +60,7 @@ mod tests {
         let guide = include_str!("../../../scenarios/README.md");
         for name in [STATIC, RUN_TIME, &BUILTINS, &FILTERS, &TESTS].concat() {
             let told = [format!("`{name}`"), format!("`{name}("), format!("`{name}."), format!("`{name}[")];
-            assert!(told.iter().any(|told| guide.contains(told)), "scenarios/README.md does not tell of `{name}`");
+            assert!(told.iter().any(|told| guide.contains(told)), "scenarios/README.md does not mention `{name}`");
         }
         for name in [DEVICE, BAR].concat() {
             assert!(guide.contains(&format!("`.{name}`")), "scenarios/README.md does not tell of `.{name}`");

@@ -185,7 +185,7 @@ impl Noun {
         })
     }
 
-    /// The complaint about a unit that is none, with what was probably meant.
+    /// The complaint about an unknown unit, with what was probably meant.
     fn wrong_unit(&self, text: &str, parts: &Parts) -> Complaint {
         if let Some(value) = base_60(text) {
             let meant = format!("write {value} if that was meant; PCI ids such as 8086:10c9 are no {}", self.name);
@@ -270,7 +270,7 @@ impl Decode for Size {
 }
 
 impl Noun {
-    /// Reads a value as a size that is told of by this noun.
+    /// Reads a value as a size, which messages call by this noun.
     fn decode<'d>(&self, node: &'d Node, at: &mut At<'d>) -> Option<Size> {
         let read = match node.value() {
             Value::Integer(value) => self.of_integer(*value),

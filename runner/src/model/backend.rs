@@ -27,6 +27,17 @@ pub enum BackendName {
 }
 
 impl BackendName {
+    /// Whether address spaces and page tables are objects that a case makes, names and hands to the calls.
+    pub fn has_objects(self) -> bool {
+        match self {
+            BackendName::Iommufd => true,
+            BackendName::VfioType1
+            | BackendName::VfioType1v2
+            | BackendName::CompatType1
+            | BackendName::CompatType1v2 => false,
+        }
+    }
+
     /// All five, in the order that plans and reports follow.
     pub const ALL: [BackendName; 5] = [
         BackendName::VfioType1,

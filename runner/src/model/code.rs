@@ -154,6 +154,7 @@ codes! {
     Unreachable "unreachable" Check
     Unreadable "unreadable" Run
     UnusedRegion "unused-region" Check
+    UnusedRequest "unused-request" Check
     UnusedValue "unused-value" Check
     VirtualFunctions "virtual-functions" Run
     WrongArgument "wrong-argument" Check

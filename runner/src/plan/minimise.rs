@@ -6,7 +6,7 @@ use serde_yaml::{Mapping, Value};
 use super::case_name;
 use crate::{
     event::PlannedCase,
-    language::{self, Loaded, Packs, Path, Pattern, Requirement, Segment, Source, Target, combinations},
+    language::{self, Loaded, Packs, Path, Pattern, Requirement, Segment, Source, Target},
     model::{BackendName, code::Code},
     sanitize,
 };
@@ -16,7 +16,7 @@ use crate::{
 pub fn minimise(loaded: &Loaded, packs: &Packs, planned: &PlannedCase, at: Option<&str>, name: &str) -> Option<Value> {
     let Loaded { source, scenario, .. } = loaded;
     let (index, matrix) = scenario.cases.iter().enumerate().find_map(|(index, case)| {
-        let all = combinations(&case.matrix);
+        let all = super::combinations(&case.matrix);
         let same = all.into_iter().find(|combination| case_name(case, combination) == planned.name);
         same.map(|combination| (index, combination))
     })?;

@@ -6,6 +6,7 @@
 
 mod devices;
 mod minimise;
+mod scope;
 mod select;
 mod setup;
 mod steps;
@@ -19,15 +20,14 @@ use std::{
 use devices::Roles;
 pub use devices::{Further, Which};
 pub use minimise::minimise;
+pub(crate) use scope::{combinations, late_variables, static_scope};
 pub use select::{Filter, Partition, shuffle};
 pub use setup::Setup;
 pub use steps::{PlannedStep, assertions, planned};
 
 use crate::{
     event::{DeviceUsed, PlannedCase},
-    language::{
-        BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, combinations, readable, static_scope,
-    },
+    language::{BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, readable},
     model::{BackendName, DeviceKind},
 };
 

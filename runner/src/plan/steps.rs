@@ -79,7 +79,7 @@ fn written(steps: &[Step], at: &Path, backend: BackendName) -> Vec<PlannedStep> 
                     *branch = plain(&branches[index]);
                 }
             }
-            _ => {}
+            verb => assert!(verb.nested(&at).is_empty(), "the steps of a `{}` are not planned", verb.name()),
         }
         PlannedStep { step, outcome, at, outcome_at, steps, branches }
     };

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::find::{self, MANIFEST, Unread, name_in};
 use super::{Error, Manifests, Problem, Text, collect};
-use crate::language::{self, Loaded, Packs, Scalar, did_you_mean, join};
+use crate::language::{self, Loaded, Packs, Scalar, Size, did_you_mean, join};
 use crate::{model::code::Code, sanitize};
 
 /// Where scenarios are unless the user says otherwise.
@@ -173,7 +173,9 @@ fn mistyped(loaded: &Loaded, name: &str, text: &str) -> Option<Problem> {
     let message = format!("failed to read --var {name}={text}: {file} has {default} there");
     let expected =
         if matches!(default, Scalar::Bool(_)) { "true or false" } else { "a number or a size, such as 2MiB" };
-    let help = Some(format!("give `{name}` {expected}"));
+    let written = text.parse::<Size>().err().filter(|_| !matches!(default, Scalar::Bool(_)));
+    let written = written.and_then(|complaint| complaint.help.into_iter().find(|help| help.starts_with("write ")));
+    let help = Some(written.unwrap_or_else(|| format!("give `{name}` {expected}")));
     Some(Problem { code: Code::WrongType, file, message, help })
 }
 

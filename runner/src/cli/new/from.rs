@@ -101,7 +101,7 @@ fn find<'r>(cases: &'r [Case], name: &str) -> Result<&'r Case, Failure> {
         None if wrong.is_empty() => "no case of this run went wrong".to_owned(),
         None => format!("these went wrong:{}", listed(&wrong)),
     };
-    Err(Failure::usage(format!("the journal tells of no case `{}`", line(name)), help))
+    Err(Failure::usage(format!("the journal has no case `{}`", line(name)), help))
 }
 
 /// The scenario as text, with what is known of the failure above it.

@@ -9,11 +9,10 @@ use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
 use crate::language::expression::eval::{self, Name as Needed};
 use crate::language::expression::{kinds, scan, tree::Tree};
-use crate::language::load::known_scope;
 use crate::language::text::suggest;
 use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size, Target,
-    Type, eval_as, is_computed, names, undeclared,
+    Type, eval_as, is_computed, known_scope, names, undeclared,
     verb::{Index, Key, Saves, Verb},
 };
 use crate::model::{BackendName, code::Code};
@@ -120,7 +119,7 @@ impl<'a> Checker<'a> {
         let inputs = Inputs::of(scenario, case, command_line);
         let late = self.variables(path, case, &inputs);
         let fields = self.fields(case, steps);
-        let told = self.problems.len();
+        let before = self.problems.len();
         let known = Known::of(scenario, case, self.procedure, steps, &late);
         for expression in &all {
             match &expression.needed {
@@ -132,7 +131,7 @@ impl<'a> Checker<'a> {
             self.unlike(&|| expression.path(), expression.source, case, &known);
         }
         // A name that is not known may be meant for one of the matrix.
-        if self.problems.len() == told {
+        if self.problems.len() == before {
             self.unused_values(path, case, &all);
         }
         // What cannot be known before the run needs no evaluation, and what does not depend on a value only one.
@@ -332,7 +331,7 @@ impl<'a> Checker<'a> {
 type Fields<'a> = BTreeMap<&'a str, (Vec<&'a str>, Option<Path>)>;
 
 impl<'a> Checker<'a> {
-    /// What is known of the results of a case's steps. A result of which not all is known is none of them.
+    /// What is known of the results of a case's steps. A result that is not known as a whole is not among them.
     fn fields<'c>(&self, case: &'c Case, steps: &[Placed<'c>]) -> Fields<'c>
     where
         'a: 'c,
@@ -349,7 +348,7 @@ impl<'a> Checker<'a> {
                 is_known.then(|| found.iter().flat_map(|procedure| procedure.gives.keys()).collect())
             };
             let all: Option<Vec<&str>> = match (step.verb.about().saves, &step.verb) {
-                // `save` itself is a mistake, and it is told.
+                // `save` itself is a mistake, which is reported.
                 (Saves::Nothing, _) | (Saves::List, _) => None,
                 (Saves::Fields(fields), _) => Some(fields.to_vec()),
                 (Saves::Varies, Verb::Call(call)) => of_call(&call.procedure.0),
@@ -375,7 +374,7 @@ impl<'a> Checker<'a> {
         fields
     }
 
-    /// `/` gives a fraction whatever it divides, and a size is none: so where its operands are not known before the run, too.
+    /// `/` always returns a fraction, which is no size. This finds it where the operands are not known before the run.
     fn fraction(&mut self, expression: &Written, inputs: &Inputs) {
         let divides = matches!(expression.kind, Kind::Size(_)) && expression.source.contains('/');
         if !divides || expression.names().iter().all(|name| inputs.has(&name.name)) {

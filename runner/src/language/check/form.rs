@@ -293,7 +293,7 @@ impl Checker<'_> {
             return;
         }
         let expected = match known.is_empty() {
-            true => "expected the name of a file that an earlier `open` saved, and there is none".to_owned(),
+            true => "expected an earlier `open` with `save`".to_owned(),
             false => suggest::expected_one_of(known.iter().copied()),
         };
         let mut problem =

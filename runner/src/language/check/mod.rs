@@ -145,13 +145,13 @@ impl<'a> Checker<'a> {
         for placed in &steps {
             self.step(placed, case, &steps, &backends);
         }
-        if combinations(case) <= MOST_COMBINATIONS {
+        if number_of_combinations(case) <= MOST_COMBINATIONS {
             self.expressions(path, case, &steps, &backends);
         }
     }
 }
 
 /// How many combinations a case's matrix has.
-fn combinations(case: &Case) -> usize {
+fn number_of_combinations(case: &Case) -> usize {
     case.matrix.iter().fold(1, |product, (_, values)| product.saturating_mul(values.len()))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, MOST_COMBINATIONS, combinations};
+use super::{Checker, MOST_COMBINATIONS, number_of_combinations};
 use crate::language::{BUILTINS, Case, Diagnostic, Name, Path, Placed, Scalar, Target, is_computed, names, verb::Key};
 use crate::model::code::Code;
 
@@ -98,7 +98,7 @@ impl Checker<'_> {
         if names::is_reserved(name) {
             let meaning = match name {
                 _ if names::STATIC.contains(&name) => "is the backend that the case runs on",
-                _ if names::RUN_TIME.contains(&name) => "is told by the runner once the device is open",
+                _ if names::RUN_TIME.contains(&name) => "is set by the runner once the device is open",
                 _ if BUILTINS.contains(&name) => "is built into every expression",
                 _ => "is what the short form calls its own",
             };
@@ -159,7 +159,7 @@ impl Checker<'_> {
                 );
             }
         }
-        let count = combinations(case);
+        let count = number_of_combinations(case);
         if count > MOST_COMBINATIONS {
             let sizes: Vec<String> = case.matrix.iter().map(|(_, values)| values.len().to_string()).collect();
             self.say(

@@ -9,7 +9,7 @@ use crate::{language::text::suggest, model::BackendName, model::code::Code};
 impl Checker<'_> {
     /// What only IOMMUFD has is said of cases of the backend iommufd alone.
     pub(super) fn only_iommufd(&mut self, Placed { step, path, .. }: &Placed, backends: &[BackendName]) {
-        let others = backends.iter().filter(|&&backend| backend != BackendName::Iommufd);
+        let others = backends.iter().filter(|backend| !backend.has_objects());
         let others: Vec<&str> = others.map(|backend| backend.as_str()).collect();
         if others.is_empty() {
             return;
@@ -19,7 +19,20 @@ impl Checker<'_> {
         let mut keys = step.keys().filter_map(|(below, key)| match key {
             Key::Object(_) => Some((below.of(path), Target::Key, format!("`{}`", below.last()))),
             Key::Place(Where::Kernel) => Some((below.of(path), Target::Value, format!("`{}: kernel`", below.last()))),
-            _ => None,
+            Key::Place(Where::At(_))
+            | Key::Size(..)
+            | Key::Region(_)
+            | Key::Text(_)
+            | Key::File(_)
+            | Key::Opened(_)
+            | Key::Interrupt(_)
+            | Key::Truth(_)
+            | Key::Count(_)
+            | Key::Ranges(_)
+            | Key::Fields(_)
+            | Key::Tail(_)
+            | Key::Arguments(_)
+            | Key::Word => None,
         });
         if let Some((at, target, what)) = verb.or_else(|| keys.next()) {
             self.say(
@@ -37,9 +50,7 @@ impl Checker<'_> {
             return;
         }
         let expected = match made.is_empty() {
-            true => {
-                "expected the name that an `ioas`, `hwpt` or `attach` was saved under, and there is none".to_owned()
-            }
+            true => "expected an earlier `ioas`, `hwpt` or `attach` with `save`".to_owned(),
             false => expected_one_of(made.iter().copied()),
         };
         let mut problem =

@@ -6,7 +6,7 @@ use crate::language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target};
 use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
-    /// `reports` tells whether the call reports bytes.
+    /// `reports` is whether the call reports bytes.
     pub(super) fn outcomes(
         &mut self,
         path: &Path,

@@ -95,7 +95,7 @@ impl Checker<'_> {
                 Some(classes) => classes.iter().map(|class| Some(*class)).collect(),
                 None => vec![None],
             };
-            // Of the same ids one may be told from the other by what it can do, as a virtual function is.
+            // Devices with the same ids may differ by what they can do, as virtual functions do.
             let mut capabilities = role.capabilities.clone().unwrap_or_default();
             capabilities.sort_unstable();
             for (index, ids) in role.ids.iter().flatten().enumerate() {
@@ -235,7 +235,7 @@ impl Checker<'_> {
     pub(super) fn region_names<'c>(&'c self, case: &'c Case) -> Vec<&'c str> {
         let given = self.procedure.into_iter().flat_map(|procedure| procedure.parameters.iter());
         let given = given.filter(|(_, parameter)| parameter.r#type == crate::language::Type::Region);
-        // One that is called like a region is told of as such.
+        // A region of this name has a message of its own.
         let given = given.map(|(name, _)| name).filter(|name| case.regions.get(name).is_none());
         case.regions.keys().chain(given).collect()
     }

@@ -29,7 +29,7 @@ pub(super) struct Written<'a> {
     pub source: &'a str,
     pub kind: Kind,
     pub when: When,
-    /// The variables that it needs, or why it is none.
+    /// The variables that it needs, or what is wrong with it.
     pub needed: Result<Rc<[Name]>, ExpressionError>,
 }
 

@@ -50,7 +50,7 @@ fn within(value: &Value, least: i128, most: i128, expected: &str) -> Result<i128
     }
     let number = match integer(value) {
         Some(number) => number,
-        // A whole number that is none of 128 bits.
+        // A whole number that does not fit into 128 bits.
         None if value.kind() == ValueKind::Number => {
             return Err(Complaint::new(
                 Code::Expression,

@@ -130,7 +130,7 @@ impl<T: JsonSchema> JsonSchema for Dynamic<T> {
 pub struct Template(String);
 
 impl Template {
-    /// A text, unless an expression in it is none.
+    /// A text, whose expressions have to be right.
     pub fn new(text: impl Into<String>) -> Result<Self, ExpressionError> {
         let text = text.into();
         if text.contains("{{") {

@@ -148,7 +148,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// The complaint that this name is none of those known.
+    /// The complaint that this name is unknown.
     pub fn unknown<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> ExpressionError {
         let known: Vec<&str> = known.into_iter().chain(BUILTINS).collect();
         let mut error = ExpressionError::new(format!("`{}` is not defined", shorten(&self.name)), self.range.clone());

@@ -20,7 +20,7 @@ const MOST: usize = 64 << 10;
 pub(super) enum Products {
     /// Numbers, if these variables with their attributes are numbers; most multiply nothing.
     Numbers(Vec<Vec<String>>),
-    /// Something that only its value tells.
+    /// Something whose kind is only known from its value.
     Unknown,
 }
 

@@ -216,6 +216,18 @@ impl<T: TableValue> Decode for ByBackend<T> {
             Value::Null => return at.wrong_type(node, &format!("{}, or a table of them by backend", T::EXPECTING)),
             _ => return T::decode(node, at).map(ByBackend::All),
         };
+        if let [(key, _)] = entries.as_slice()
+            && T::OWN_KEY.is_some()
+            && key.text == "value"
+        {
+            let title = "`expect` says whether a call succeeds, and not what it reads";
+            return at.complain_of_key(
+                &key.text,
+                Complaint::new(Code::UnknownOutcome, title).expected(T::EXPECTING).help(
+                    "save the result, `save: r`, and compare it in a step of its own: `check: \"{{ r.value == 1 }}\"`",
+                ),
+            );
+        }
         let own = entries.iter().position(|(key, _)| T::OWN_KEY == Some(key.text.as_str()));
         let whole = "in a table by backend every outcome is whole: { iommufd: { bytes: SIZE }, \"*\": ok }";
         match own {

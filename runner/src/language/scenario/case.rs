@@ -89,7 +89,7 @@ impl Scenario {
         self.cases.iter().any(steps)
     }
 
-    /// Takes from its pack what it does not say itself; `backends` tells whether it says which ones.
+    /// Takes from its pack what it does not say itself; `backends` is whether it names its backends.
     pub(in crate::language) fn inherit(&mut self, defaults: &Defaults, backends: bool) {
         if let Some(inherited) = defaults.backends.as_ref().filter(|_| !backends) {
             self.backends = inherited.clone();

@@ -57,7 +57,7 @@ fn errno(text: &str) -> Result<Errno, Complaint> {
             )),
             "fail" | "failure" | "error" | "any" => Some("any errno at all is written `fails`".to_owned()),
             _ if text.parse::<Size>().is_ok() => {
-                Some(format!("a call that reports so many bytes is written {{ bytes: {text} }}"))
+                Some(format!("a call that reports a number of bytes is written {{ bytes: {text} }}"))
             }
             _ => suggest::did_you_mean(text, ["ok", "fails", "either"].into_iter().chain(Errno::names())),
         });

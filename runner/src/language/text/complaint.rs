@@ -38,7 +38,7 @@ impl Complaint {
         complaint
     }
 
-    /// The complaint about a word that is none of those known.
+    /// The complaint about an unknown word.
     pub fn unknown_word(code: Code, what: &str, read: &str, known: &[&str]) -> Self {
         let mut complaint = Complaint::new(code, format_args!("unknown {what} `{read}`"));
         complaint.label = suggest::expected_one_of(known.iter().copied());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A tree as a value of a type, and everything that is wrong with it, in one pass.
 //!
-//! A value that cannot be read is told, and a made-up one stands in its place, so that the rest is read and checked all the same.
+//! A value that cannot be read is reported, and a made-up one takes its place, so that the rest is read and checked all the same.
 //! Structs are declared with [`keys!`](super::keys::keys), which writes their [`Decode`].
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use super::node::{Key, Node, Value};
 use super::ordered::Ordered;
 use super::path::{Path, Segment};
 use super::problems::Problems;
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use super::suggest;
 use super::wounds::Wounds;
 use super::{mistake, naming};
@@ -21,14 +21,14 @@ use crate::model::code::Code;
 
 /// A type that a value of a file can be read as.
 pub trait Decode: Sized {
-    /// Reads a value. `None` if it is not one of this type, which was told then; mistakes inside it are only told.
+    /// Reads a value. `None` if it is of another type, which is reported; mistakes inside it are only reported.
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self>;
 
     /// What stands for a value that could not be read: good for nothing but to look for further mistakes.
     fn made_up() -> Self;
 }
 
-/// Reads a whole document and tells everything that is wrong with it. Without a mistake, and only then, the value is as it is written.
+/// Reads a whole document and reports everything that is wrong with it. Only if nothing is wrong is the value as it is written.
 pub fn decode<T: Decode>(root: &Node, problems: &mut Problems) -> Option<T> {
     let mut at = At { root, trail: Vec::new(), schema: None, problems: std::mem::take(problems), supplied: Vec::new() };
     let value = at.read(root);
@@ -37,7 +37,7 @@ pub fn decode<T: Decode>(root: &Node, problems: &mut Problems) -> Option<T> {
 }
 
 /// The same for a document with a schema, which help is taken from. The wounds say which further complaints only follow from mistakes
-/// that were told; what is expected beside a key that is leaned on depends on it.
+/// that were reported; what is expected beside a key that is leaned on depends on it.
 pub(in crate::language) fn salvage<T: Decode>(
     root: &Node,
     schema: fn() -> &'static serde_json::Value,
@@ -59,7 +59,7 @@ pub struct At<'d> {
     trail: Vec<(Step<'d>, &'d Node)>,
     schema: Option<fn() -> &'static serde_json::Value>,
     problems: Problems,
-    /// Keys that are missing because of a mistake that was told.
+    /// Keys that are missing because of a mistake that was reported.
     supplied: Vec<Path>,
 }
 
@@ -90,7 +90,7 @@ impl<'d> At<'d> {
         self.schema.map(|schema| Shape(schema()))
     }
 
-    /// Tells a mistake; what makes it is not asked for once there are too many.
+    /// Reports a mistake. The closure that makes it is not called once there are too many.
     pub(in crate::language) fn tell(&mut self, diagnostic: impl FnOnce(&Self) -> Option<Diagnostic>) {
         if !self.problems.is_full() {
             let diagnostic = diagnostic(self);
@@ -98,29 +98,29 @@ impl<'d> At<'d> {
         }
     }
 
-    /// Tells a complaint about the value.
+    /// Reports a complaint about the value.
     pub(in crate::language) fn complain<T>(&mut self, node: &Node, complaint: Complaint) -> Option<T> {
         self.tell(|at| {
             let mut problem = complaint.diagnostic(at.path());
-            mistake::foreign(&mut problem, node);
+            mistake::expected_elsewhere(&mut problem, node);
             Some(problem)
         });
         None
     }
 
-    /// Tells a complaint about a key of the mapping that is read.
+    /// Reports a complaint about a key of the mapping that is read.
     pub(in crate::language) fn complain_of_key<T>(&mut self, key: &str, complaint: Complaint) -> Option<T> {
         self.tell(|at| Some(complaint.diagnostic(at.path().join(key)).at(Target::Key)));
         None
     }
 
-    /// Tells that the value is of another type.
+    /// Reports that the value is of another type.
     pub(in crate::language) fn wrong_type<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
         self.tell(|at| Some(mistake::wrong_type(at.path(), at.shape(), node, expected)));
         None
     }
 
-    /// Tells that a list is empty.
+    /// Reports that a list is empty.
     pub(in crate::language) fn empty_list<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
         self.complain(node, Complaint::new(Code::WrongLength, "the list is empty").expected(expected))
     }
@@ -141,7 +141,7 @@ impl<'d> At<'d> {
         self.text_as(node, expected, str::parse)
     }
 
-    /// How many mistakes were told.
+    /// How many mistakes were reported.
     pub(in crate::language) fn found(&self) -> usize {
         self.problems.as_slice().len() + self.supplied.len()
     }
@@ -160,13 +160,13 @@ impl<'d> At<'d> {
         word
     }
 
-    /// Reads a value. A tag or an expression without quotes is told, and then read as what it stands for.
+    /// Reads a value. A tag or an expression without quotes is reported, and then read as what it stands for.
     pub(in crate::language) fn read<T: Decode>(&mut self, node: &'d Node) -> Option<T> {
         self.look_at(node);
         T::decode(node, self)
     }
 
-    /// Tells what of a value is no part of the language.
+    /// Reports a tag or an unquoted expression, which the language does not have.
     fn look_at(&mut self, node: &Node) {
         if let Some(tag) = &node.target().tag {
             self.tell(|at| {
@@ -257,6 +257,7 @@ impl<'d> At<'d> {
         let mut meant = Vec::new();
         for (key, value) in unknown {
             meant.extend(suggest::nearest(key, known.iter().copied()));
+            meant.extend(shape::slip(name, key).into_iter().flat_map(|(.., meant)| meant));
             self.tell(|at| match at.shape() {
                 Some(shape) => shape.unknown_key(&at.path(), name, known, entries, (key, value)),
                 None => {
@@ -307,7 +308,7 @@ impl<'d> Table<'d> {
         value.or_else(absent).unwrap_or_else(made_up)
     }
 
-    /// Tells that a key is missing, unless an unknown key means it, or a merge would have brought it, or it stands beside the mapping.
+    /// Reports that a key is missing, unless an unknown key means it, or a merge would have brought it, or it stands beside the mapping.
     fn missing(&self, at: &mut At<'d>, key: &'static str) {
         let is_beside = at.shape().zip(at.parent()).is_some_and(|(shape, (parent, path))| {
             // Where names are the author's own, none is unknown.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How a value that cannot be read is told: what was read, what was expected, what to do.
+//! Messages about values that cannot be read: what was read, what was expected, what to do.
 
 use super::diagnostic::{Diagnostic, Target};
 use super::naming::place;
@@ -24,7 +24,7 @@ pub(super) fn wrong_type(path: Path, shape: Option<Shape>, node: &Node, expected
     problem
 }
 
-/// A word that is none of those known.
+/// An unknown word.
 pub(super) fn unknown_word(path: Path, node: &Node, read: &str, known: &[&str]) -> Diagnostic {
     let title = match path.is_root() {
         false => format!("unknown value `{}` for {}", shorten(read), subject(&path)),
@@ -53,6 +53,16 @@ pub(super) fn missing_key(path: Path, shape: Option<Shape>, node: &Node, name: &
     let mut problem = Diagnostic::error(Code::MissingKey, path, title).at(target);
     problem.help.extend(help);
     problem.label(format!("`{key}` is required here"))
+}
+
+/// Sets the help for a value that people expect in a place, and that of a value that begins with a sign of another language.
+pub(super) fn expected_elsewhere(problem: &mut Diagnostic, node: &Node) {
+    let key = problem.path.last();
+    if matches!(key, Some(Segment::Key(key)) if **key == *"memlock") && node.text() == Some("unlimited") {
+        problem.help =
+            vec!["a limit can only be lowered: remove `memlock` to keep the one that the process has".to_owned()];
+    }
+    foreign(problem, node);
 }
 
 /// What to do about a value that begins with a sign of another language says more than any other help.

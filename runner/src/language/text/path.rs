@@ -40,7 +40,7 @@ impl Path {
         Path::default()
     }
 
-    /// Goes one step up, in place; at the root there is none.
+    /// Goes one step up, in place; `None` at the root.
     pub fn pop(&mut self) -> Option<Segment> {
         self.0.pop()
     }

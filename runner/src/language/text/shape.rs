@@ -68,7 +68,7 @@ impl Shape {
         self.at(path.segments()).into_iter().find_map(|schema| schema.get("examples")?.get(0))
     }
 
-    /// What is said of a key that a mapping does not have; nothing of one that an earlier key's message tells of.
+    /// The message about a key that a mapping does not have; `None` if the message about an earlier key names it.
     pub fn unknown_key(
         self,
         path: &Path,
@@ -91,6 +91,9 @@ impl Shape {
             return at(unknown()
                 .expected(format_args!("a `:` behind `{verb}`"))
                 .help(format_args!("write `{}`", shorten(&written))));
+        }
+        if let Some((.., help, _)) = slip(name, key) {
+            return at(unknown().expected(format_args!("a key of {place}")).help(help));
         }
         let is_unknown = |key: &str| !known.contains(&key);
         // A key of what stands beside it: `region` in the column of its `map`.
@@ -199,6 +202,25 @@ impl Shape {
             _ => None,
         }
     }
+}
+
+/// Keys that people expect in a mapping: the mapping, the key, what to do, and the keys that are meant.
+const SLIPS: [(&str, &str, &str, &[&str]); 2] = [
+    ("Region", "device", "a region is memory of the case, for all its devices: remove `device`", &[]),
+    (
+        "Unmap",
+        "region",
+        "what is unmapped is a range of IOVAs, such as what a `map` saved: `unmap: { iova: \"{{ m.iova }}\", size: \"{{ m.size }}\" }`",
+        &["iova", "size"],
+    ),
+];
+
+/// What is known of a key that people expect in the mapping of this name.
+pub(super) fn slip(
+    name: &str,
+    key: &str,
+) -> Option<(&'static str, &'static str, &'static str, &'static [&'static str])> {
+    SLIPS.into_iter().find(|(owner, slip, ..)| (*owner, *slip) == (name, key))
 }
 
 /// A step has no condition of its own.

@@ -107,7 +107,7 @@ pub(super) fn explain(text: &str, says: &str, here: usize) -> Diagnostic {
     syntax(text, says, here)
 }
 
-/// What a space is called that looks like one and is none to YAML.
+/// The name of a character that looks like a space, but is not one in YAML.
 pub(super) fn foreign(c: char) -> Option<String> {
     match c {
         '\u{a0}' => Some("a non-breaking space".to_owned()),
@@ -409,7 +409,7 @@ fn no_value(text: &str, here: usize) -> Diagnostic {
     let start = text[..here].rfind('\n').map_or(0, |at| at + 1);
     let above = &text[..if text[here..].contains('\n') { start } else { text.len() }];
     let mut lines = above.lines().rev().filter(is_content);
-    // There is none where only carriage returns end the lines.
+    // If only carriage returns end the lines, there is no line feed.
     let Some(mut line) = lines.next() else {
         return at(here..here + 1, Code::Syntax, "a line before here is no `key: value`")
             .label("expected a `:` and a space");

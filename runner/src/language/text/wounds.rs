@@ -35,8 +35,8 @@ impl Wounds {
             mentioned.extend(keys);
             root.at(&problem.path).into_iter().for_each(|node| mention(node, &mut mentioned));
         }
-        let told = found.iter().map(|problem| (problem.path.clone(), problem.code));
-        let list = told.chain(supplied.into_iter().map(|path| (path, Code::MissingKey))).collect();
+        let reported = found.iter().map(|problem| (problem.path.clone(), problem.code));
+        let list = reported.chain(supplied.into_iter().map(|path| (path, Code::MissingKey))).collect();
         Wounds { list, mentioned, leaned_on }
     }
 
@@ -67,7 +67,7 @@ impl Wounds {
                 self.list.iter().any(|(wound, _)| wound.starts_with(&backends)) || self.is_beside(path)
             }
             // Whatever could not be read may have used it.
-            Code::UnusedRegion | Code::UnusedValue => {
+            Code::UnusedRegion | Code::UnusedRequest | Code::UnusedValue => {
                 let case = path.parent().and_then(|regions| regions.parent());
                 case.is_some_and(|case| self.list.iter().any(|(wound, _)| wound.starts_with(&case)))
             }

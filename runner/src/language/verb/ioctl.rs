@@ -129,6 +129,13 @@ impl JsonSchema for RequestName {
     }
 }
 
+/// Whether a text is names of flags, as the trace shows them: `READ|WRITE`.
+fn is_flags(text: &str) -> bool {
+    text.split('|').all(|flag| {
+        !flag.trim().is_empty() && flag.trim().chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    }) && text.contains(|c: char| c.is_ascii_uppercase())
+}
+
 impl Known for Ioctl {
     const ABOUT: About = About {
         does: "Make any request by its name, with any arguments: too short, too long, unknown flags. Saves `result` and the \
@@ -188,6 +195,9 @@ impl Ioctl {
                 Scalar::Integer(_) => None,
                 Scalar::Bool(_) => Some(Vec::new()),
                 Scalar::Text(source) if source.contains("{{") => None,
+                Scalar::Text(source) if is_flags(source) => Some(vec![
+                    "flags have no names here: write the number that they make together, such as 0x3".to_owned(),
+                ]),
                 Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
             };
             if let Some(help) = why {

@@ -3,7 +3,7 @@
 
 use super::{Object, Site};
 use crate::language::{Diagnostic, Dynamic, Name, Path, Size, Target};
-use crate::{language::text::suggest, model::BackendName, model::code::Code};
+use crate::{language::text::suggest, model::code::Code};
 
 /// Memory is filled with one thing, and has to hold one thing; `given` are the keys that say what, and whether each is written.
 pub fn content(verb: &str, site: &Site, given: &[(&'static str, bool)]) -> Option<Diagnostic> {
@@ -28,7 +28,7 @@ pub fn content(verb: &str, site: &Site, given: &[(&'static str, bool)]) -> Optio
 
 /// On iommufd it is a page table that notes what devices write.
 pub fn without_hwpt(verb: &str, hwpt: &Option<Object>, site: &Site) -> Option<Diagnostic> {
-    (hwpt.is_none() && site.backends.contains(&BackendName::Iommufd)).then(|| {
+    (hwpt.is_none() && site.backends.iter().any(|backend| backend.has_objects())).then(|| {
         Diagnostic::error(Code::MissingKey, site.at.clone(), format!("`{verb}` without `hwpt`"))
             .at(Target::Key)
             .label("expected `hwpt` beside its other keys: on iommufd it is a page table that notes what is written")
