@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Durations, as people write them: `250ms`.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::{Serialize, Serializer};
 
 use super::quantity::{Parts, Unit, Wrong, base_60, complaint, exact, names};
 use crate::language::text::complaint::Complaint;
-use crate::language::{At, Decode, Node, Value};
+use crate::language::{At, Decode, Node, Value, described};
 
 /// A span of time: `250ms`, `30s`, `5min`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,21 +108,13 @@ impl Decode for Duration {
     }
 }
 
-impl JsonSchema for Duration {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A span of time with one of the units us, ms, s, min, h.",
-            "type": "string",
-            "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|min|h)$",
-            "patternErrorMessage": format!("expected {DURATION}"),
-            "examples": ["250ms", "30s", "5min"]
-        })
-    }
-}
+described!(Duration, |_| json_schema!({
+    "description": "A span of time with one of the units us, ms, s, min, h.",
+    "type": "string",
+    "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|min|h)$",
+    "patternErrorMessage": format!("expected {DURATION}"),
+    "examples": ["250ms", "30s", "5min"]
+}));
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,7 @@ pub use expression::scope::Scope;
 pub use load::{Invalid, load};
 pub use packs::Packs;
 pub use quantity::Size;
+use schema::described;
 pub use schema::{pack_schema, schema};
 pub use text::message::json_lines;
 pub use text::render::render;

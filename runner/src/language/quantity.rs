@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::language::text::keys::{Kind, Plain};
-use crate::language::{At, Decode, Dynamic, Ids, Node, Value};
+use crate::language::{At, Decode, Dynamic, Ids, Node, Value, described};
 use crate::{language::text::complaint::Complaint, language::text::suggest::shorten, model::code::Code};
 
 /// A number of bytes: `4096`, `0x1000`, `4KiB`, `1.5MiB`.
@@ -314,18 +314,12 @@ impl Kind<Dynamic<Size>> for Size {
     }
 }
 
-impl JsonSchema for Size {
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        SIZE.schema(
-            "A number of bytes, plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
-            &["4096", "0x1000", "4KiB", "2MiB"],
-        )
-    }
-}
+described!(Size, |_| {
+    SIZE.schema(
+        "A number of bytes, plain or hexadecimal, or with one of the units KiB, MiB, GiB, TiB.",
+        &["4096", "0x1000", "4KiB", "2MiB"],
+    )
+});
 
 /// Kinds of keys whose value is written and held as a size is, and called something else in messages: `as Offset`.
 macro_rules! told_as {

@@ -4,12 +4,31 @@
 //! It describes shapes; what a file means together (a verb too many, a backend without an outcome, an unknown name) is said by
 //! `vfiospec check`, and better than a schema could.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::sync::OnceLock;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use schemars::{JsonSchema, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
 use super::{Pack, Scenario};
+
+/// Describes a type to editors: its name in the schema, if that is not the type's own, and what its values look like.
+macro_rules! described {
+    ($Type:ident, |$generator:pat_param| $schema:expr) => {
+        $crate::language::described!($Type, stringify!($Type), |$generator| $schema);
+    };
+    ($Type:ident, $name:expr, |$generator:pat_param| $schema:expr) => {
+        impl schemars::JsonSchema for $Type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema($generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $schema
+            }
+        }
+    };
+}
+pub(in crate::language) use described;
 
 /// The schema of a scenario file, generated from [`Scenario`]; `schemas/scenario.schema.json` is a copy of it.
 pub fn schema() -> Value {
@@ -110,17 +129,9 @@ fn example(schema: &Value, definitions: &Value, depth: usize) -> Option<Value> {
 /// A text that is wholly one expression.
 pub(in crate::language) struct Expression;
 
-impl JsonSchema for Expression {
-    fn schema_name() -> Cow<'static, str> {
-        "Expression".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "An expression in double braces, quoted because YAML takes a bare brace for its own.",
-            "type": "string",
-            "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
-            "examples": ["{{ page }}", "{{ m.iova + 4 * KiB }}"],
-        })
-    }
-}
+described!(Expression, |_| json_schema!({
+    "description": "An expression in double braces, quoted because YAML takes a bare brace for its own.",
+    "type": "string",
+    "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
+    "examples": ["{{ page }}", "{{ m.iova + 4 * KiB }}"],
+}));

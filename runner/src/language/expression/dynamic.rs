@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use super::{convert::FromValue, error::ExpressionError, eval as expression, eval::Name, scan, scope::Scope};
-use crate::language::{At, Decode, Node};
+use crate::language::{At, Decode, Node, described};
 use crate::{
     language::schema::Expression, language::text::complaint::Complaint, language::text::suggest::shorten,
     model::code::Code,
@@ -177,15 +177,9 @@ impl Decode for Template {
     }
 }
 
-impl JsonSchema for Template {
-    fn schema_name() -> Cow<'static, str> {
-        "Template".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "Text; expressions in double braces are replaced by their values.", "type": "string" })
-    }
-}
+described!(Template, |_| {
+    json_schema!({ "description": "Text; expressions in double braces are replaced by their values.", "type": "string" })
+});
 
 #[cfg(test)]
 mod tests {

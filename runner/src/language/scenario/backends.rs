@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which backends a scenario runs on, and tables that differ by backend.
 
-use crate::language::{At, Decode, Node, Value};
+use crate::language::{At, Decode, Node, Value, described};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -106,26 +106,21 @@ fn unlisted(text: &str) -> Complaint {
     complaint.help(format_args!("patterns are for the `backends` of a case: write [{}] here", meant.join(", ")))
 }
 
-impl JsonSchema for Backends {
-    fn schema_name() -> Cow<'static, str> {
-        "Backends".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let name = generator.subschema_for::<BackendName>();
-        let options = generator.subschema_for::<BackendOptions>();
-        let properties: serde_json::Map<_, _> =
-            BackendName::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
-        json_schema!({
-            "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none.",
-            "anyOf": [
-                { "const": "all" },
-                { "type": "array", "items": name, "minItems": 1 },
-                { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 },
-            ],
-            "examples": ["all", { "vfio_type1_iommu": { "skip_pagesize": true }, "iommufd": {} }],
-        })
-    }
-}
+described!(Backends, |generator| {
+    let name = generator.subschema_for::<BackendName>();
+    let options = generator.subschema_for::<BackendOptions>();
+    let properties: serde_json::Map<_, _> =
+        BackendName::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
+    json_schema!({
+        "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none.",
+        "anyOf": [
+            { "const": "all" },
+            { "type": "array", "items": name, "minItems": 1 },
+            { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 },
+        ],
+        "examples": ["all", { "vfio_type1_iommu": { "skip_pagesize": true }, "iommufd": {} }],
+    })
+});
 
 /// A backend's name, or a glob such as `iommufd*` or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

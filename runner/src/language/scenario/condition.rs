@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The conditions of cases: written where they are required, or once in the pack.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 
 use crate::language::{
-    At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, did_you_mean, expected_one_of,
-    keys,
+    At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, described, did_you_mean,
+    expected_one_of, keys,
 };
 use crate::model::code::Code;
 
@@ -52,19 +52,14 @@ impl Decode for Requirement {
     }
 }
 
-impl JsonSchema for Requirement {
-    fn schema_name() -> Cow<'static, str> {
-        "Requirement".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (name, condition) = (generator.subschema_for::<Name>(), generator.subschema_for::<Condition>());
-        json_schema!({
-            "description": "A condition, or the name of one that the pack has in `conditions`.",
-            "anyOf": [name, condition],
-            "examples": [{ "that": "{{ bar.size >= 2 * page_size }}", "because": "a part of a BAR needs one of two pages or more" }, "has_bar"],
-        })
-    }
-}
+described!(Requirement, |generator| {
+    let (name, condition) = (generator.subschema_for::<Name>(), generator.subschema_for::<Condition>());
+    json_schema!({
+        "description": "A condition, or the name of one that the pack has in `conditions`.",
+        "anyOf": [name, condition],
+        "examples": [{ "that": "{{ bar.size >= 2 * page_size }}", "because": "a part of a BAR needs one of two pages or more" }, "has_bar"],
+    })
+});
 
 impl Scenario {
     /// Looks up the conditions that are given by name in the scenario's pack, and reports those that it does not have.

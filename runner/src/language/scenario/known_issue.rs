@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel is known to do wrong, with the date by which somebody looks again.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::{Serialize, Serializer};
 use time::{Month, OffsetDateTime};
 
-use crate::language::{At, Complaint, Decode, Dynamic, Node, Template, keys};
+use crate::language::{At, Complaint, Decode, Dynamic, Node, Template, described, keys};
 use crate::model::code::Code;
 
 keys! {
@@ -87,19 +87,12 @@ impl Serialize for Date {
     }
 }
 
-impl JsonSchema for Date {
-    fn schema_name() -> Cow<'static, str> {
-        "Date".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A day: year, month and day.",
-            "type": "string",
-            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-            "examples": ["2027-06-30"],
-        })
-    }
-}
+described!(Date, |_| json_schema!({
+    "description": "A day: year, month and day.",
+    "type": "string",
+    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "examples": ["2027-06-30"],
+}));
 
 #[cfg(test)]
 mod tests {

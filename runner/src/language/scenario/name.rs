@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names that scenarios give to things.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::Serialize;
 
-use crate::language::{At, Complaint, Decode, Ids, Node};
+use crate::language::{At, Complaint, Decode, Ids, Node, described};
 use crate::{language::text::suggest::shorten, model::code::Code};
 
 /// A name of a scenario, case, region, variable or saved result: letters, digits and `_`, not starting with a digit.
@@ -79,18 +79,11 @@ impl Decode for Name {
     }
 }
 
-impl JsonSchema for Name {
-    fn schema_name() -> Cow<'static, str> {
-        "Name".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "Letters, digits and `_`, not starting with a digit.",
-            "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,99}$",
-        })
-    }
-}
+described!(Name, |_| json_schema!({
+    "type": "string",
+    "description": "Letters, digits and `_`, not starting with a digit.",
+    "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,99}$",
+}));
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a step is expected to give.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::language::{At, Complaint, Decode, Dynamic, Node, Size, TableValue, Value, keys};
+use crate::language::{At, Complaint, Decode, Dynamic, Node, Size, TableValue, Value, described, keys};
 use crate::{language::text::suggest, model::Errno, model::code::Code};
 
 /// What a call is expected to do on one backend.
@@ -157,32 +157,22 @@ impl Serialize for Outcome {
 
 struct ErrnoName;
 
-impl JsonSchema for ErrnoName {
-    fn schema_name() -> Cow<'static, str> {
-        "Errno".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<_> = Errno::names().collect();
-        json_schema!({ "description": "The name of an errno.", "enum": names })
-    }
-}
+described!(ErrnoName, "Errno", |_| {
+    let names: Vec<_> = Errno::names().collect();
+    json_schema!({ "description": "The name of an errno.", "enum": names })
+});
 
-impl JsonSchema for Outcome {
-    fn schema_name() -> Cow<'static, str> {
-        "Outcome".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let errno = generator.subschema_for::<ErrnoName>();
-        let reported = generator.subschema_for::<Reported>();
-        json_schema!({
-            "description": "`ok`: the call succeeds; `fails`: it fails with any errno; `either`: it succeeds or fails; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports this many bytes.",
-            "anyOf": [
-                { "enum": ["ok", "fails", "either"] },
-                errno,
-                { "type": "array", "items": errno, "minItems": 1 },
-                reported,
-            ],
-            "examples": ["ok", "EINVAL", ["EINVAL", "EOPNOTSUPP"], { "bytes": "4KiB" }],
-        })
-    }
-}
+described!(Outcome, |generator| {
+    let errno = generator.subschema_for::<ErrnoName>();
+    let reported = generator.subschema_for::<Reported>();
+    json_schema!({
+        "description": "`ok`: the call succeeds; `fails`: it fails with any errno; `either`: it succeeds or fails; an errno's name: it fails with that one; a list of errnos: with one of them; `{ bytes: SIZE }`: it succeeds and reports this many bytes.",
+        "anyOf": [
+            { "enum": ["ok", "fails", "either"] },
+            errno,
+            { "type": "array", "items": errno, "minItems": 1 },
+            reported,
+        ],
+        "examples": ["ok", "EINVAL", ["EINVAL", "EOPNOTSUPP"], { "bytes": "4KiB" }],
+    })
+});

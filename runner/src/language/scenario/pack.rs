@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A pack: what the scenarios of one folder have in common, and how to program devices.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 
 use crate::language::{
     At, Backends, Case, Complaint, Condition, Decode, Duration, Name, Node, Ordered, Region, Role, Scalar, Scenario,
-    Size, Step, keys, words,
+    Size, Step, described, keys, words,
 };
 use crate::{language::text::suggest::shorten, model::DeviceKind, model::code::Code};
 
@@ -241,19 +241,12 @@ impl Decode for Version {
     }
 }
 
-impl JsonSchema for Version {
-    fn schema_name() -> Cow<'static, str> {
-        "Version".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A version: up to three numbers. With fewer it needs quotes, for YAML reads 1.0 as a number.",
-            "type": "string",
-            "pattern": r"^[0-9]+(\.[0-9]+){0,2}$",
-            "examples": ["1.2.0"],
-        })
-    }
-}
+described!(Version, |_| json_schema!({
+    "description": "A version: up to three numbers. With fewer it needs quotes, for YAML reads 1.0 as a number.",
+    "type": "string",
+    "pattern": r"^[0-9]+(\.[0-9]+){0,2}$",
+    "examples": ["1.2.0"],
+}));
 
 /// The text that a name of a region is, in a call.
 pub fn region_named(value: &Scalar) -> Option<&str> {

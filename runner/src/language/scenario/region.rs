@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that a case maps.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::{Serialize, Serializer};
 
-use crate::language::{At, Decode, Dynamic, Name, Node, Size, Value, keys, quantity::Offset, words};
+use crate::language::{At, Decode, Dynamic, Name, Node, Size, Value, described, keys, quantity::Offset, words};
 
 keys! {
     /// Memory that a case maps for DMA.
@@ -127,14 +125,7 @@ impl Serialize for Bar {
     }
 }
 
-impl JsonSchema for Bar {
-    fn schema_name() -> Cow<'static, str> {
-        "Bar".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "`largest` (of those that can be mapped for reading and writing) or a BAR's number.",
-            "anyOf": [{ "const": "largest" }, { "type": "integer", "minimum": 0, "maximum": 5 }],
-        })
-    }
-}
+described!(Bar, |_| json_schema!({
+    "description": "`largest` (of those that can be mapped for reading and writing) or a BAR's number.",
+    "anyOf": [{ "const": "largest" }, { "type": "integer", "minimum": 0, "maximum": 5 }],
+}));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The roles of devices: which devices a pack knows, by what their configuration spaces say.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 
-use crate::language::{At, Complaint, Decode, Node, Size, keys};
+use crate::language::{At, Complaint, Decode, Node, Size, described, keys};
 use crate::model::{Capability, DeviceKind};
 use crate::{language::text::suggest::shorten, model::code::Code};
 
@@ -127,19 +127,12 @@ impl Decode for Ids {
     }
 }
 
-impl JsonSchema for Ids {
-    fn schema_name() -> Cow<'static, str> {
-        "Ids".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The ids of vendor and device, in four hexadecimal digits each.",
-            "type": "string",
-            "pattern": "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$",
-            "examples": ["8086:10c9"],
-        })
-    }
-}
+described!(Ids, |_| json_schema!({
+    "description": "The ids of vendor and device, in four hexadecimal digits each.",
+    "type": "string",
+    "pattern": "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$",
+    "examples": ["8086:10c9"],
+}));
 
 /// The class of a device: class and subclass, of any programming interface or of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,19 +184,12 @@ impl Decode for Class {
     }
 }
 
-impl JsonSchema for Class {
-    fn schema_name() -> Cow<'static, str> {
-        "Class".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The class of a device in four hexadecimal digits, quoted, or in six with the programming interface.",
-            "type": "string",
-            "pattern": "^[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?$",
-            "examples": ["010802"],
-        })
-    }
-}
+described!(Class, |_| json_schema!({
+    "description": "The class of a device in four hexadecimal digits, quoted, or in six with the programming interface.",
+    "type": "string",
+    "pattern": "^[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?$",
+    "examples": ["010802"],
+}));
 
 #[cfg(test)]
 mod tests {

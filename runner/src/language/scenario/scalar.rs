@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values of the matrix and of variables.
 
-use crate::language::{At, Decode, Node, Value};
-use std::{borrow::Cow, fmt};
+use crate::language::{At, Decode, Node, Value, described};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::Serialize;
 
 use crate::language::{Size, expression::functions::number};
@@ -86,18 +86,11 @@ impl Decode for Scalar {
     }
 }
 
-impl JsonSchema for Scalar {
-    fn schema_name() -> Cow<'static, str> {
-        "Scalar".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A text, a whole number, true or false. `2MiB` counts as the number in expressions; `{{ … }}` is computed, but in a `matrix`.",
-            "type": ["string", "integer", "boolean"],
-            "examples": ["2MiB", 4096, "{{ page // 2 }}"],
-        })
-    }
-}
+described!(Scalar, |_| json_schema!({
+    "description": "A text, a whole number, true or false. `2MiB` counts as the number in expressions; `{{ … }}` is computed, but in a `matrix`.",
+    "type": ["string", "integer", "boolean"],
+    "examples": ["2MiB", 4096, "{{ page // 2 }}"],
+}));
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a case.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::language::verb::{Check, Key, Verb};
 use crate::language::{
     At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Scalar, Target,
-    expected_one_of, join,
+    described, expected_one_of, join,
 };
 use crate::model::code::Code;
 
@@ -156,56 +154,50 @@ impl Serialize for Step {
     }
 }
 
-impl JsonSchema for Step {
-    fn schema_name() -> Cow<'static, str> {
-        "Step".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut keys = serde_json::Map::new();
-        let with = generator.subschema_for::<Ordered<Scalar>>();
-        for ((name, about), schema) in Verb::NAMES.iter().zip(Verb::ABOUT).zip(Verb::schemas(generator)) {
-            let examples = about.examples.iter().map(|example| {
-                serde_yaml::from_str::<serde_json::Value>(example).expect("the examples of a verb are YAML")
-            });
-            let examples: Vec<_> = examples.collect();
-            let key = json_schema!({ "description": about.does, "examples": examples, "allOf": [schema] });
-            keys.insert((*name).to_owned(), key.into());
-            if *name == "call" {
-                let mut with = with.clone();
-                with.insert(
-                    "description".into(),
-                    "The arguments of the procedure, by the names of its parameters. Only beside `call`.".into(),
-                );
-                with.insert("examples".into(), serde_json::json!([{ "source": "{{ m.iova }}" }]));
-                keys.insert("with".to_owned(), with.into());
-            }
-        }
-        let (name, outcome) = (generator.subschema_for::<Name>(), generator.subschema_for::<ByBackend<Outcome>>());
-        let others = serde_json::json!({
-            "device": {
-                "description": "Which of the case's `devices` the step is on. The default is the case's own device. Not for the verbs that map memory, which is for all of them.",
-                "examples": ["second"],
-                "allOf": [name],
-            },
-            "expect": {
-                "description": "What the call is expected to return. Only for the verbs that call the kernel.",
-                "examples": ["EINVAL", { "vfio_*": "EINVAL", "iommufd*": "ENOENT" }],
-                "default": "ok",
-                "allOf": [outcome],
-            },
-            "save": {
-                "description": "The name under which later expressions find the result. Only for the verbs that have one.",
-                "examples": ["m"],
-                "allOf": [name],
-            },
+described!(Step, |generator| {
+    let mut keys = serde_json::Map::new();
+    let with = generator.subschema_for::<Ordered<Scalar>>();
+    for ((name, about), schema) in Verb::NAMES.iter().zip(Verb::ABOUT).zip(Verb::schemas(generator)) {
+        let examples = about.examples.iter().map(|example| {
+            serde_yaml::from_str::<serde_json::Value>(example).expect("the examples of a verb are YAML")
         });
-        keys.extend(others.as_object().expect("it is one").clone());
-        json_schema!({
-            "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat` and `parallel` contain more steps, and all others call the kernel or the device.",
-            "type": "object",
-            "additionalProperties": false,
-            "properties": keys,
-        })
+        let examples: Vec<_> = examples.collect();
+        let key = json_schema!({ "description": about.does, "examples": examples, "allOf": [schema] });
+        keys.insert((*name).to_owned(), key.into());
+        if *name == "call" {
+            let mut with = with.clone();
+            with.insert(
+                "description".into(),
+                "The arguments of the procedure, by the names of its parameters. Only beside `call`.".into(),
+            );
+            with.insert("examples".into(), serde_json::json!([{ "source": "{{ m.iova }}" }]));
+            keys.insert("with".to_owned(), with.into());
+        }
     }
-}
+    let (name, outcome) = (generator.subschema_for::<Name>(), generator.subschema_for::<ByBackend<Outcome>>());
+    let others = serde_json::json!({
+        "device": {
+            "description": "Which of the case's `devices` the step is on. The default is the case's own device. Not for the verbs that map memory, which is for all of them.",
+            "examples": ["second"],
+            "allOf": [name],
+        },
+        "expect": {
+            "description": "What the call is expected to return. Only for the verbs that call the kernel.",
+            "examples": ["EINVAL", { "vfio_*": "EINVAL", "iommufd*": "ENOENT" }],
+            "default": "ok",
+            "allOf": [outcome],
+        },
+        "save": {
+            "description": "The name under which later expressions find the result. Only for the verbs that have one.",
+            "examples": ["m"],
+            "allOf": [name],
+        },
+    });
+    keys.extend(others.as_object().expect("it is one").clone());
+    json_schema!({
+        "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat` and `parallel` contain more steps, and all others call the kernel or the device.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": keys,
+    })
+});

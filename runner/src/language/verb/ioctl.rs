@@ -68,21 +68,14 @@ impl Serialize for Tail {
     }
 }
 
-impl JsonSchema for Tail {
-    fn schema_name() -> Cow<'static, str> {
-        "Tail".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "Bytes, or a text (in which expressions are replaced by their values) and a 0.",
-            "anyOf": [
-                { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
-                { "type": "string" },
-            ],
-            "examples": [[0, 0, 0, 1], "{{ device.bdf }}"],
-        })
-    }
-}
+described!(Tail, |_| json_schema!({
+    "description": "Bytes, or a text (in which expressions are replaced by their values) and a 0.",
+    "anyOf": [
+        { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
+        { "type": "string" },
+    ],
+    "examples": [[0, 0, 0, 1], "{{ device.bdf }}"],
+}));
 
 /// The name of a request that there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -115,19 +108,14 @@ impl Decode for RequestName {
     }
 }
 
-impl JsonSchema for RequestName {
-    fn schema_name() -> Cow<'static, str> {
-        "Request".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<_> = request::all().map(|request| request.name).collect();
-        json_schema!({
-            "description": "A request of VFIO or IOMMUFD, as the kernel's headers name it.",
-            "enum": names,
-            "examples": ["IOMMU_IOAS_MAP"],
-        })
-    }
-}
+described!(RequestName, "Request", |_| {
+    let names: Vec<_> = request::all().map(|request| request.name).collect();
+    json_schema!({
+        "description": "A request of VFIO or IOMMUFD, as the kernel's headers name it.",
+        "enum": names,
+        "examples": ["IOMMU_IOAS_MAP"],
+    })
+});
 
 /// Whether a text is names of flags, as the trace shows them: `READ|WRITE`.
 fn is_flags(text: &str) -> bool {

@@ -12,7 +12,7 @@ pub(super) use crate::language::{
     Step, Target, Template, Value, did_you_mean, expected_one_of,
     quantity::{Iova, Number, Offset},
 };
-pub(super) use crate::language::{keys, words};
+pub(super) use crate::language::{described, keys, words};
 pub(super) use crate::model::code::Code;
 pub(super) use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) use serde::{Serialize, Serializer};

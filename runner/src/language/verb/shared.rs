@@ -27,18 +27,11 @@ impl Keyed for NoArguments {
     }
 }
 
-impl JsonSchema for NoArguments {
-    fn schema_name() -> Cow<'static, str> {
-        "NoArguments".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "Nothing: the verb's line ends with its colon, as in `- unmap_all:`.",
-            "type": ["null", "object"],
-            "additionalProperties": false,
-        })
-    }
-}
+described!(NoArguments, |_| json_schema!({
+    "description": "Nothing: the verb's line ends with its colon, as in `- unmap_all:`.",
+    "type": ["null", "object"],
+    "additionalProperties": false,
+}));
 
 words! {
     /// What a device may do with a mapping.
@@ -87,20 +80,15 @@ impl Serialize for Object {
     }
 }
 
-impl JsonSchema for Object {
-    fn schema_name() -> Cow<'static, str> {
-        "Object".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let name = generator.subschema_for::<Name>();
-        let id = generator.subschema_for::<Dynamic<Number>>();
-        json_schema!({
-            "description": "The name that an `ioas`, `hwpt` or `attach` step saved, or an id.",
-            "anyOf": [name, id],
-            "examples": ["other", "{{ device.ioas }}", 0xffff_ffff_u32],
-        })
-    }
-}
+described!(Object, |generator| {
+    let name = generator.subschema_for::<Name>();
+    let id = generator.subschema_for::<Dynamic<Number>>();
+    json_schema!({
+        "description": "The name that an `ioas`, `hwpt` or `attach` step saved, or an id.",
+        "anyOf": [name, id],
+        "examples": ["other", "{{ device.ioas }}", 0xffff_ffff_u32],
+    })
+});
 
 /// Where in an address space something is mapped.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,19 +132,14 @@ impl Serialize for Where {
     }
 }
 
-impl JsonSchema for Where {
-    fn schema_name() -> Cow<'static, str> {
-        "Where".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let iova = generator.subschema_for::<Dynamic<Iova>>();
-        json_schema!({
-            "description": "An IOVA, or `kernel`: one that the kernel chooses, on the backend iommufd.",
-            "anyOf": [{ "const": "kernel" }, iova],
-            "examples": ["kernel", 0x10_0000, "{{ iova_ranges[0].start }}"],
-        })
-    }
-}
+described!(Where, |generator| {
+    let iova = generator.subschema_for::<Dynamic<Iova>>();
+    json_schema!({
+        "description": "An IOVA, or `kernel`: one that the kernel chooses, on the backend iommufd.",
+        "anyOf": [{ "const": "kernel" }, iova],
+        "examples": ["kernel", 0x10_0000, "{{ iova_ranges[0].start }}"],
+    })
+});
 
 verb! {
     /// Which address space. The default is the device's own.
@@ -242,16 +225,9 @@ impl Decode for Bits {
     }
 }
 
-impl JsonSchema for Bits {
-    fn schema_name() -> Cow<'static, str> {
-        "Bits".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The width of a register in bits.",
-            "enum": [8, 16, 32, 64],
-            "default": 32,
-            "examples": [32],
-        })
-    }
-}
+described!(Bits, |_| json_schema!({
+    "description": "The width of a register in bits.",
+    "enum": [8, 16, 32, 64],
+    "default": 32,
+    "examples": [32],
+}));
