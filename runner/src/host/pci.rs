@@ -32,8 +32,8 @@ impl PciDevice {
         };
         Some(PciDevice {
             bdf,
-            vendor: number("vendor")? as u16,
-            device: number("device")? as u16,
+            vendor: number("vendor")?.try_into().ok()?,
+            device: number("device")?.try_into().ok()?,
             class: number("class")?,
             driver: driver_in(root, bdf),
             group: root.link_name(attribute(bdf, "iommu_group")).and_then(|name| name.parse().ok()),

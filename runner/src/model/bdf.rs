@@ -39,19 +39,19 @@ impl FromStr for Bdf {
             let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0000", rest));
             Some(Bdf {
                 domain: hex(domain, 4..=8, u32::MAX)?,
-                bus: hex(bus, 2..=2, 0xff)? as u8,
-                device: hex(device, 2..=2, 0x1f)? as u8,
-                function: hex(function, 1..=1, 7)? as u8,
+                bus: hex(bus, 2..=2, 0xff)?,
+                device: hex(device, 2..=2, 0x1f)?,
+                function: hex(function, 1..=1, 7)?,
             })
         };
         parsed().ok_or_else(|| NotBdf(text.into()))
     }
 }
 
-fn hex(text: &str, digits: std::ops::RangeInclusive<usize>, max: u32) -> Option<u32> {
+fn hex<N: TryFrom<u32>>(text: &str, digits: std::ops::RangeInclusive<usize>, max: u32) -> Option<N> {
     // from_str_radix alone would take a sign too.
     let well_formed = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u32::from_str_radix(text, 16).ok().filter(|number| well_formed && *number <= max)
+    u32::from_str_radix(text, 16).ok().filter(|number| well_formed && *number <= max)?.try_into().ok()
 }
 
 impl Serialize for Bdf {

@@ -49,6 +49,15 @@ impl Placement {
     pub const fn aligned(align: u64) -> Placement {
         Placement { align, misalign: 0 }
     }
+
+    /// The size and the placement of `size` bytes in whole pages of `page` bytes.
+    fn of_pages(self, size: u64, page: u64) -> Result<(u64, Placement), Errno> {
+        if !page.is_power_of_two() || !self.misalign.is_multiple_of(page) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let size = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
+        Ok((size, Placement { align: self.align.max(page), ..self }))
+    }
 }
 
 impl Default for Placement {
@@ -123,14 +132,10 @@ impl Mapping {
     pub fn anonymous(what: &Anonymous, tracer: &Tracer) -> Result<Mapping, Errno> {
         let page = what.hugetlb.unwrap_or_else(page_size);
         // A huge page of 1 would be the kernel's default one, and larger than the reservation.
-        if !page.is_power_of_two() || what.hugetlb.is_some_and(|page| page <= page_size()) {
+        if what.hugetlb.is_some_and(|page| page <= page_size()) {
             return Err(Errno(libc::EINVAL));
         }
-        let size = what.size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
-        let placement = Placement { align: what.placement.align.max(page), ..what.placement };
-        if !placement.misalign.is_multiple_of(page) {
-            return Err(Errno(libc::EINVAL));
-        }
+        let (size, placement) = what.placement.of_pages(what.size, page)?;
         let mut mapping = Mapping::reserve(size, placement, Kind::Anonymous(what.prot), tracer)?;
         mapping.len = what.size;
         let huge = match what.hugetlb {
@@ -164,11 +169,7 @@ impl Mapping {
         tracer: &Tracer,
     ) -> Result<Mapping, Errno> {
         let page = page.unwrap_or_else(page_size).max(page_size());
-        if !page.is_power_of_two() || !placement.misalign.is_multiple_of(page) {
-            return Err(Errno(libc::EINVAL));
-        }
-        let rounded = size.checked_next_multiple_of(page).ok_or(Errno(libc::ENOMEM))?;
-        let placement = Placement { align: placement.align.max(page), ..placement };
+        let (rounded, placement) = placement.of_pages(size, page)?;
         let mut mapping = Mapping::reserve(rounded, placement, Kind::Shared(prot), tracer)?;
         mapping.len = size;
         mapping.fill(rounded, prot, libc::MAP_SHARED, "MAP_SHARED", Some((file, offset)))?;
