@@ -119,8 +119,8 @@ mod tests {
         let reason = || Observer::find(&tree.root(), tree.bdf()).unwrap_err().to_string();
         let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
         assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
-        tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
-        assert_eq!(reason(), "the amd IOMMU has no page-table dump");
+        tree.link(&link, "sys/devices/virtual/iommu/mmu0");
+        assert_eq!(reason(), "the mmu0 IOMMU has no page-table dump");
         tree.link(&link, "sys/devices/virtual/iommu/dmar0");
         assert_eq!(reason(), "debugfs is not mounted: mount -t debugfs none /sys/kernel/debug");
         tree.put("sys/kernel/debug/clear_warn_once", "");
