@@ -3,15 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{
-    failure::{End, Problem},
-    regions::Held,
-};
-use crate::{
-    language::{self, LoadedPack, Name, Path, Procedure, Region, Scope},
-    model::{BackendName, DeviceKind, code::Code},
-    plan::{self, Plan, Planned, PlannedStep},
-};
+use super::failure::{End, Problem};
+use super::regions::Held;
+use crate::language::{self, LoadedPack, Name, Path, Procedure, Region, Scope};
+use crate::model::code::Code;
+use crate::model::{BackendName, DeviceKind};
+use crate::plan::{self, Plan, Planned, PlannedStep};
 
 /// What is kept of the procedures that a case called, by the packs' names and their own.
 #[derive(Default)]

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where /sys, /proc and /dev hang: `/`, or a folder that a test has made.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::{fs::File, io::Read};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root(PathBuf);

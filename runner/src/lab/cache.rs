@@ -9,8 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::error::LabError;
-use super::progress::Progress;
+use super::{error::LabError, progress::Progress};
 use crate::file::write_atomic;
 
 /// `VFIOSPEC_CACHE`, else `$XDG_CACHE_HOME/vfiospec`, else `~/.cache/vfiospec`.

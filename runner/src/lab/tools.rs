@@ -4,8 +4,7 @@
 use std::{path::Path, sync::atomic::AtomicBool};
 
 use super::apt::{self, Apt, Candidate, Suites};
-use super::error::LabError;
-use super::{arch::ARCH, cache::Cache, child, progress::Progress, version::Version};
+use super::{arch::ARCH, cache::Cache, child, error::LabError, progress::Progress, version::Version};
 use crate::model::Exit;
 
 /// The oldest QEMU that is chosen when there is a choice: with it come all device models.

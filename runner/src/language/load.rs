@@ -3,13 +3,10 @@
 
 use std::collections::HashSet;
 
+use super::text::decode::{decode, salvage};
 use super::{
     Diagnostic, Node, Note, Pack, Packs, Path, Problems, Scalar, Scenario, Segment, Source, Target, Value, check,
-    did_you_mean, expected_one_of, render,
-    schema::known_schema,
-    text::decode::{decode, salvage},
-    text::node::Key,
-    verb::Verb,
+    did_you_mean, expected_one_of, render, schema::known_schema, text::node::Key, verb::Verb,
 };
 use crate::model::code::Code;
 

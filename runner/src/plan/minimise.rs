@@ -4,12 +4,8 @@
 use serde_yaml::{Mapping, Value};
 
 use super::case_name;
-use crate::{
-    event::PlannedCase,
-    language::{self, Loaded, Packs, Path, Pattern, Requirement, Segment, Source, Target},
-    model::{BackendName, code::Code},
-    sanitize,
-};
+use crate::language::{self, Loaded, Packs, Path, Pattern, Requirement, Segment, Source, Target};
+use crate::{event::PlannedCase, model::BackendName, model::code::Code, sanitize};
 
 /// A scenario with nothing but this case, on its backend and with its values of the matrix, up to the step that failed `at` a place such as
 /// `file:line:column`; `None` if the scenario does not have the case.

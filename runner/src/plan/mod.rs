@@ -11,11 +11,8 @@ mod select;
 mod setup;
 mod steps;
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write,
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
+use std::{fmt::Write, time::Duration};
 
 use devices::Roles;
 pub use devices::{Further, Which};

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The combinations of a matrix, and the variables of each.
 
-use crate::{
-    language::{Case, ExpressionError, Ordered, Scalar, Scenario, Scope, known_scope, variable},
-    model::BackendName,
-};
+use crate::language::{Case, ExpressionError, Ordered, Scalar, Scenario, Scope, known_scope, variable};
+use crate::model::BackendName;
 
 /// Every combination of a matrix, the last value changing fastest; one empty combination without a matrix.
 pub(crate) fn combinations(matrix: &Ordered<Vec<Scalar>>) -> Vec<Vec<(String, Scalar)>> {

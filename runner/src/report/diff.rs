@@ -8,8 +8,7 @@ use clap::builder::styling::Style;
 use crate::model::{Verdict, count};
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
-use crate::report::words::place;
-use crate::sanitize::line;
+use crate::{report::words::place, sanitize::line};
 
 /// How many cases of each kind are listed; the others are counted.
 const LISTED: usize = 200;

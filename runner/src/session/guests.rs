@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guests of one run in the lab. Those that run at the same time share the cases; one that dies is followed by a fresh one.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{io, thread};
+use std::{collections::HashSet, io, thread};
 
 use super::{Begun, Course, Failure, Output, Resumed};
-use crate::engine::schedule::died;
 use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
 use crate::host::{facts, pstore};
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
 use crate::model::{Exit, count};
-use crate::{engine::Schedule, plan::Plan, sanitize};
+use crate::{engine::Schedule, engine::schedule::died, plan::Plan, sanitize};
 
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.

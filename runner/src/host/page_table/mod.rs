@@ -5,9 +5,8 @@
 
 mod vtd;
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,15 +7,16 @@ use std::ops::Range;
 use super::inputs::{Columns, Inputs, Row};
 use super::written::{self, Kind, When, Written, names_in};
 use super::{Checker, Path};
-use crate::language::expression::eval::{self, Name as Needed};
-use crate::language::expression::{kinds, scan, tree::Tree};
-use crate::language::text::suggest;
+use crate::language::expression::{eval, kinds, scan};
+use crate::language::verb::{Index, Key, Saves, Verb};
 use crate::language::{
     BUILTINS, Case, Diagnostic, ExpressionError, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size, Target,
     Type, eval_as, is_computed, known_scope, names, undeclared,
-    verb::{Index, Key, Saves, Verb},
 };
-use crate::model::{BackendName, code::Code};
+use crate::{
+    language::expression::eval::Name as Needed, language::expression::tree::Tree, language::text::suggest,
+    model::BackendName, model::code::Code,
+};
 
 /// The bytes that are found within a text that is wholly one expression.
 fn within(source: &str, find: impl Fn(&Tree) -> Option<Range<usize>>) -> Option<Range<usize>> {

@@ -2,12 +2,11 @@
 //! Messages about values that cannot be read: what was read, what was expected, what to do.
 
 use super::diagnostic::{Diagnostic, Target};
-use super::naming::place;
 use super::node::{Node, Value};
 use super::path::{Path, Segment};
-use super::shape::Shape;
 use super::suggest::{self, shorten};
 use super::syntax::{self, BEGINNING};
+use super::{naming::place, shape::Shape};
 use crate::model::code::Code;
 
 /// A value of another type or out of range.

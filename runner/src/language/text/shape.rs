@@ -4,13 +4,11 @@
 
 use serde_json::Value;
 
-use super::complaint::Complaint;
 use super::diagnostic::{Diagnostic, Target};
-use super::naming::place;
 use super::node::{Key, Node, Value as Read};
 use super::path::{Path, Segment};
 use super::suggest::{self, shorten};
-use super::syntax;
+use super::{complaint::Complaint, naming::place, syntax};
 use crate::model::code::Code;
 
 /// Longer lists of keys help nobody who has mistyped one.
