@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::Code;
+use super::{Code, WORDS};
 use crate::language::text::reader::parse;
 use crate::language::text::{render::render, source::Source};
 
@@ -44,4 +44,43 @@ fn each_slip_of_syntax_is_named_where_it_is() {
 fn an_unquoted_expression_is_shown_quoted() {
     let (.., drawn) = read("size: {{ page }}KiB\n");
     assert!(drawn.contains("quote it: \"{{ page }}\""), "{drawn}");
+}
+
+/// A text for each row of [`WORDS`], in its order.
+#[test]
+fn the_parser_words_its_errors_as_the_table_has_them() {
+    let deep = "[".repeat(20_000);
+    let texts = [
+        deep.as_str(),
+        "? ---\n\ta",
+        "\"",
+        "b: '\n&",
+        "b: :",
+        ":\n!",
+        ":\n!\n",
+        "[!",
+        "{!",
+        "[!\n:",
+        "- [b: \na][#",
+        "*a",
+        "&",
+        "- !\n,,",
+        "''::",
+        "!\t- ",
+        "%!",
+        "- {\n*",
+        "]",
+        "\"\\q",
+        "!x!y ",
+        "%TAG !x! [\n",
+        "!,",
+        "@",
+    ];
+    assert_eq!(texts.len(), WORDS.len());
+    for (text, (words, _)) in texts.into_iter().zip(WORDS) {
+        let error = saphyr_parser::Parser::new_from_str(text).find_map(Result::err);
+        let says = error.map(|error| error.info().to_owned()).unwrap_or_default();
+        let first = WORDS.iter().find(|(words, _)| says.starts_with(words)).map(|(words, _)| *words);
+        assert_eq!(first, Some(words), "{says}: {}", &text[..text.len().min(40)]);
+    }
 }
