@@ -4,6 +4,5 @@
 use super::rules::{Rules, Unmap};
 use crate::uapi::vfio;
 
-/// What sets it apart.
 pub(super) const RULES: Rules =
     Rules { file: "/dev/iommu", container: Some(vfio::TYPE1), played_by: None, unmap: Unmap::Cuts };

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Access, Info, Iommu, IovaRange, error::OpenCall};
+use super::{Access, Info, Iommu, IovaRange, error::OpenCall, file::File};
 use crate::{
     model::Errno,
     uapi::{self, Tracer, vfio},
@@ -14,15 +14,12 @@ use crate::{
 /// A container with its groups: `/dev/vfio/vfio`, or `/dev/iommu` in that part.
 #[derive(Debug)]
 pub struct Container {
-    /// There until the drop.
-    container: Option<OwnedFd>,
+    file: File,
     /// The kind of IOMMU that it gets with its first group.
     kind: u32,
     groups: Mutex<Groups>,
-    tracer: Tracer,
 }
 
-/// The groups that are in a container.
 #[derive(Debug, Default)]
 struct Groups {
     open: Vec<(u32, Weak<Group>)>,
@@ -35,7 +32,7 @@ struct Groups {
 pub struct Group {
     number: u32,
     /// There until the drop.
-    fd: Option<OwnedFd>,
+    file: Option<File>,
     container: Arc<Container>,
 }
 
@@ -47,17 +44,16 @@ pub(super) enum NoGroup {
 
 impl Container {
     pub(super) fn new(container: OwnedFd, kind: u32, tracer: &Tracer) -> Container {
-        Container { container: Some(container), kind, groups: Mutex::default(), tracer: tracer.clone() }
+        Container { file: File::new(container, tracer), kind, groups: Mutex::default() }
     }
 
-    /// The container's file.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.container.as_ref().expect("open until dropped").as_fd()
+        self.file.as_fd()
     }
 
     /// Whether this is the real TYPE1 driver: only it can update vaddrs. To be asked once the IOMMU is set.
     pub fn is_real_type1(&self) -> Result<bool, Errno> {
-        vfio::check_extension(self.fd(), vfio::UPDATE_VADDR, &self.tracer).map(|answer| answer > 0)
+        vfio::check_extension(self.fd(), vfio::UPDATE_VADDR, &self.file.tracer).map(|answer| answer > 0)
     }
 
     /// The group of this number in this container: the one that is there, or one that is opened and put in.
@@ -72,22 +68,22 @@ impl Container {
             }
             std::thread::yield_now();
         };
-        let tracer = &self.tracer;
+        let tracer = &self.file.tracer;
         let failed = |call| move |errno| NoGroup::Call(call, errno);
-        let fd = uapi::open(path, tracer).map_err(failed(OpenCall::Open))?;
-        let status = vfio::group_status(fd.as_fd(), tracer).map_err(failed(OpenCall::GroupStatus))?;
+        let file = File::new(uapi::open(path, tracer).map_err(failed(OpenCall::Open))?, tracer);
+        let status = vfio::group_status(file.as_fd(), tracer).map_err(failed(OpenCall::GroupStatus))?;
         if !status.viable {
             return Err(NoGroup::NotViable);
         }
-        vfio::group_set_container(fd.as_fd(), self.fd(), tracer).map_err(failed(OpenCall::SetContainer))?;
+        vfio::group_set_container(file.as_fd(), self.fd(), tracer).map_err(failed(OpenCall::SetContainer))?;
         if !groups.set {
             if let Err(errno) = vfio::set_iommu(self.fd(), self.kind, tracer) {
-                leave(fd, tracer);
+                leave(file);
                 return Err(NoGroup::Call(OpenCall::SetIommu, errno));
             }
             groups.set = true;
         }
-        let group = Arc::new(Group { number, fd: Some(fd), container: self.clone() });
+        let group = Arc::new(Group { number, file: Some(file), container: self.clone() });
         groups.open.push((number, Arc::downgrade(&group)));
         Ok(group)
     }
@@ -98,58 +94,46 @@ impl Container {
 }
 
 impl Group {
-    /// The group's file.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_ref().expect("open until dropped").as_fd()
+        self.file.as_ref().expect("open until dropped").as_fd()
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         let mut groups = self.container.groups();
-        if let Some(fd) = self.fd.take() {
-            leave(fd, &self.container.tracer);
-        }
+        self.file.take().into_iter().for_each(leave);
         groups.open.retain(|(number, _)| *number != self.number);
         groups.set = !groups.open.is_empty();
     }
 }
 
 /// Takes a group out of its container and closes it.
-fn leave(group: OwnedFd, tracer: &Tracer) {
-    // A group that never came in gives EINVAL or ENOTTY, which says nothing new.
-    let _ = vfio::group_unset_container(group.as_fd(), tracer);
-    uapi::close(group, tracer);
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        if let Some(container) = self.container.take() {
-            uapi::close(container, &self.tracer);
-        }
-    }
+fn leave(group: File) {
+    // A group that never came in fails with EINVAL or ENOTTY, which says nothing new.
+    let _ = vfio::group_unset_container(group.as_fd(), &group.tracer);
 }
 
 impl Iommu for Container {
     fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno> {
-        vfio::map_dma(self.fd(), vaddr, iova, size, access, &self.tracer)
+        vfio::map_dma(self.fd(), vaddr, iova, size, access, &self.file.tracer)
     }
 
     fn unmap(&self, iova: u64, size: u64) -> Result<u64, Errno> {
-        vfio::unmap_dma(self.fd(), iova, size, &self.tracer)
+        vfio::unmap_dma(self.fd(), iova, size, &self.file.tracer)
     }
 
     fn unmap_all(&self) -> Result<u64, Errno> {
-        vfio::unmap_dma_all(self.fd(), &self.tracer)
+        vfio::unmap_dma_all(self.fd(), &self.file.tracer)
     }
 
     /// `EOPNOTSUPP` on a kernel that does not say.
     fn iova_ranges(&self) -> Result<Vec<IovaRange>, Errno> {
-        vfio::iommu_info(self.fd(), &self.tracer)?.iova_ranges.ok_or(Errno(libc::EOPNOTSUPP))
+        vfio::iommu_info(self.fd(), &self.file.tracer)?.iova_ranges.ok_or(Errno(libc::EOPNOTSUPP))
     }
 
     fn info(&self) -> Result<Info, Errno> {
-        let info = vfio::iommu_info(self.fd(), &self.tracer)?;
+        let info = vfio::iommu_info(self.fd(), &self.file.tracer)?;
         Ok(Info {
             page_sizes: Some(info.page_sizes),
             dma_avail: info.dma_avail.map(u64::from),

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::file::File;
 use crate::{
     model::{Bdf, Errno},
     uapi::{
@@ -23,50 +24,44 @@ const PCI_CONFIG: u32 = 7;
 /// An open VFIO device, closed when dropped.
 #[derive(Debug)]
 pub struct Device {
-    /// There until the drop.
-    fd: Option<OwnedFd>,
+    file: File,
     bdf: Bdf,
     iommufd_id: Option<u32>,
-    tracer: Tracer,
 }
 
 impl Device {
     pub(super) fn new(fd: OwnedFd, bdf: Bdf, tracer: &Tracer) -> Device {
-        Device { fd: Some(fd), bdf, iommufd_id: None, tracer: tracer.clone() }
+        Device { file: File::new(fd, tracer), bdf, iommufd_id: None }
     }
 
-    /// `VFIO_DEVICE_BIND_IOMMUFD`: puts it behind an IOMMUFD, which knows it by an id from here on.
+    /// `VFIO_DEVICE_BIND_IOMMUFD`: puts it behind an IOMMUFD, which gives it an id.
     pub(super) fn bind(&mut self, iommufd: BorrowedFd, token: Option<&VfToken>) -> Result<(), Errno> {
-        self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, token, &self.tracer)?);
+        self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, token, &self.file.tracer)?);
         Ok(())
     }
 
-    /// What the IOMMUFD knows it by; `None` behind a container.
+    /// Its id on the IOMMUFD; `None` behind a container.
     pub fn iommufd_id(&self) -> Option<u32> {
         self.iommufd_id
     }
 
-    /// The device's file.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_ref().expect("open until dropped").as_fd()
+        self.file.as_fd()
     }
 
-    /// Its PCI address.
     pub fn bdf(&self) -> Bdf {
         self.bdf
     }
 
     /// `VFIO_DEVICE_GET_INFO`
     pub fn info(&self) -> Result<vfio::DeviceInfo, Errno> {
-        vfio::device_info(self.fd(), &self.tracer)
+        vfio::device_info(self.fd(), &self.file.tracer)
     }
 
-    /// One region by its index.
     pub fn region(&self, index: u32) -> Result<Region, Errno> {
-        vfio::region_info(self.fd(), index, &self.tracer)
+        vfio::region_info(self.fd(), index, &self.file.tracer)
     }
 
-    /// The configuration space.
     pub fn config(&self) -> Result<Region, Errno> {
         self.region(PCI_CONFIG)
     }
@@ -74,10 +69,10 @@ impl Device {
     /// All that the configuration space holds.
     pub fn config_space(&self) -> Result<Vec<u8>, Errno> {
         let region = self.config()?;
-        access::region_bytes(self.fd(), &region, &self.tracer)
+        access::region_bytes(self.fd(), &region, &self.file.tracer)
     }
 
-    /// Writes back each half word of the configuration space that is not as it was; whether all of it is then.
+    /// Writes back each half word of the configuration space that has changed. Returns whether all of it is restored.
     pub fn restore_config(&self, before: &[u8]) -> Result<bool, Errno> {
         let now = self.config_space()?;
         if now == before {
@@ -115,60 +110,52 @@ impl Device {
         placement: Placement,
     ) -> Result<Mapping, Errno> {
         let offset = region.offset.checked_add(offset).ok_or(Errno(libc::EOVERFLOW))?;
-        Mapping::device(self.fd(), offset, size, prot, placement, &self.tracer)
+        Mapping::device(self.fd(), offset, size, prot, placement, &self.file.tracer)
     }
 
     /// Reads a register of a region, `offset` bytes in it, through the device's file.
     pub fn read(&self, region: &Region, offset: u64, width: Width) -> Result<u64, Errno> {
-        access::region_read(self.fd(), region, offset, width, &self.tracer)
+        access::region_read(self.fd(), region, offset, width, &self.file.tracer)
     }
 
     /// Writes a register of a region, `offset` bytes in it, through the device's file.
     pub fn write(&self, region: &Region, offset: u64, width: Width, value: u64) -> Result<(), Errno> {
-        access::region_write(self.fd(), region, offset, width, value, &self.tracer)
+        access::region_write(self.fd(), region, offset, width, value, &self.file.tracer)
     }
 
     /// What there is of one kind of interrupt, such as [`irq::MSI`].
     pub fn irq_info(&self, index: u32) -> Result<IrqInfo, Errno> {
-        irq::irq_info(self.fd(), index, &self.tracer)
+        irq::irq_info(self.fd(), index, &self.file.tracer)
     }
 
     /// Triggers interrupts of one kind, from vector `start` on, or says where they go.
     pub fn set_irqs(&self, index: u32, start: u32, data: IrqData) -> Result<(), Errno> {
-        irq::set_irqs(self.fd(), index, start, data, &self.tracer)
+        irq::set_irqs(self.fd(), index, start, data, &self.file.tracer)
     }
 
-    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; gives the
-    /// page table's.
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; returns
+    /// the page table's.
     pub fn attach(&self, pt: u32) -> Result<u32, Errno> {
-        vfio::attach_iommufd_pt(self.fd(), pt, &self.tracer)
+        vfio::attach_iommufd_pt(self.fd(), pt, &self.file.tracer)
     }
 
     /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`
     pub fn detach(&self) -> Result<(), Errno> {
-        vfio::detach_iommufd_pt(self.fd(), &self.tracer)
+        vfio::detach_iommufd_pt(self.fd(), &self.file.tracer)
     }
 
     /// A stretch of a BAR as a file that can be handed to others.
     pub fn dma_buf(&self, region: &Region, offset: u64, size: u64) -> Result<OwnedFd, Errno> {
-        uapi::dma_buf(self.fd(), region.index, offset, size, &self.tracer)
+        uapi::dma_buf(self.fd(), region.index, offset, size, &self.file.tracer)
     }
 
     /// Sets the VF token of an SR-IOV device.
     pub fn set_vf_token(&self, token: &VfToken) -> Result<(), Errno> {
-        vfio::set_vf_token(self.fd(), token, &self.tracer)
+        vfio::set_vf_token(self.fd(), token, &self.file.tracer)
     }
 
     /// `VFIO_DEVICE_RESET`
     pub fn reset(&self) -> Result<(), Errno> {
-        vfio::device_reset(self.fd(), &self.tracer)
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        if let Some(fd) = self.fd.take() {
-            uapi::close(fd, &self.tracer);
-        }
+        vfio::device_reset(self.fd(), &self.file.tracer)
     }
 }

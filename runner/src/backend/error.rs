@@ -45,11 +45,9 @@ impl OpenCall {
 /// What kept a device from being opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// A call failed.
     Call(OpenCall, Errno),
     /// No IOMMU is in front of the device, so nothing of VFIO works with it.
     NoIommu,
-    /// There is no such PCI device.
     NoDevice,
     /// No device of this kernel has a VFIO file.
     NoCdevs,
@@ -59,13 +57,12 @@ enum Obstacle {
     NotViable,
 }
 
-/// A device could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
     obstacle: Obstacle,
     /// The file that was called or looked for.
     path: PathBuf,
-    /// What to do, in one sentence; `None` where we know nothing better than the errno.
+    /// What to do, in one sentence; `None` if the errno says it all.
     help: Option<String>,
 }
 
@@ -103,7 +100,7 @@ impl OpenError {
         }
     }
 
-    /// What the call failed with; `None` where something was missing before any call.
+    /// The errno of the call; `None` if something was missing before any call.
     pub fn errno(&self) -> Option<Errno> {
         match self.obstacle {
             Obstacle::Call(_, errno) => Some(errno),

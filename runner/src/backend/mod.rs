@@ -14,6 +14,7 @@ mod compat_type1v2;
 mod container;
 mod device;
 mod error;
+mod file;
 mod ioas;
 mod rules;
 mod session;
@@ -23,7 +24,7 @@ mod vfio_type1v2;
 pub use container::Container;
 pub use device::{Device, Region};
 pub use error::OpenError;
-pub use ioas::{Ioas, IoasRef};
+pub use ioas::Ioas;
 pub use rules::{Rules, Unmap};
 pub use session::{Session, Space, disguised};
 
@@ -48,10 +49,10 @@ pub trait Iommu: Send + Sync {
     /// Maps `size` bytes of this process's memory at `vaddr`, for devices at `iova`.
     fn map(&self, vaddr: u64, iova: u64, size: u64, access: Access) -> Result<(), Errno>;
 
-    /// Unmaps `size` bytes at `iova`; gives the bytes that the kernel says it unmapped, which may be fewer or more.
+    /// Unmaps `size` bytes at `iova`; returns the bytes that the kernel reports, which may be fewer or more.
     fn unmap(&self, iova: u64, size: u64) -> Result<u64, Errno>;
 
-    /// Unmaps everything; gives the bytes that the kernel says it unmapped.
+    /// Unmaps everything; returns the bytes that the kernel reports.
     fn unmap_all(&self) -> Result<u64, Errno>;
 
     /// The addresses that can be mapped, sorted.

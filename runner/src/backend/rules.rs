@@ -13,7 +13,6 @@ pub struct Rules {
     pub container: Option<u32>,
     /// The backend that answers in its place where IOMMUFD plays its file (`CONFIG_IOMMUFD_VFIO_CONTAINER`).
     pub played_by: Option<BackendName>,
-    /// How it unmaps.
     pub unmap: Unmap,
 }
 

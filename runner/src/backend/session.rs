@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Devices behind a backend: opened in the order that the kernel wants, closed in the other.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::container::{Group, NoGroup};
-use super::{Container, Device, Ioas, Iommu, OpenError, Rules, error::OpenCall};
+use super::{
+    Container, Device, Ioas, Iommu, OpenError, Rules,
+    container::{Group, NoGroup},
+    error::OpenCall,
+};
 use crate::{
     host::pci,
     model::{BackendName, Bdf, Errno},
@@ -34,24 +39,22 @@ pub struct Space {
 #[derive(Debug, Clone)]
 enum Behind {
     Container(Arc<Container>),
-    Ioas(Arc<Ioas>),
+    Ioas(Ioas),
 }
 
 impl Session {
-    /// The device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The address space.
     pub fn iommu(&self) -> &dyn Iommu {
         match &self.space.behind {
             Behind::Container(container) => container.as_ref(),
-            Behind::Ioas(ioas) => ioas.as_ref(),
+            Behind::Ioas(ioas) => ioas,
         }
     }
 
-    /// The address space as what only IOMMUFD has; `None` on a container.
+    /// The address space as an IOAS; `None` on a container.
     pub fn ioas(&self) -> Option<&Ioas> {
         match &self.space.behind {
             Behind::Ioas(ioas) => Some(ioas),
@@ -59,7 +62,7 @@ impl Session {
         }
     }
 
-    /// The address space as what only a container has; `None` on IOMMUFD.
+    /// The address space as a container; `None` on IOMMUFD.
     pub fn container(&self) -> Option<&Container> {
         match &self.space.behind {
             Behind::Container(container) => Some(container),
@@ -88,7 +91,7 @@ impl Space {
         let space = |behind| Space { behind, name, tracer: tracer.clone() };
         let Some(kind) = rules.container else {
             let ioas = Ioas::alloc(file, tracer).map_err(step(OpenCall::IoasAlloc))?;
-            return Ok(space(Behind::Ioas(Arc::new(ioas))));
+            return Ok(space(Behind::Ioas(ioas)));
         };
         let version = vfio::api_version(file.as_fd(), tracer).map_err(step(OpenCall::ApiVersion))?;
         if version != vfio::API_VERSION {
@@ -100,8 +103,8 @@ impl Space {
         Ok(space(Behind::Container(Arc::new(Container::new(file, kind, tracer)))))
     }
 
-    /// Opens a device, bound to vfio-pci already, and attaches it. `token` is for what an SR-IOV device and its virtual functions
-    /// want to hear.
+    /// Opens a device, bound to vfio-pci already, and attaches it. `token` is the VF token that an SR-IOV device and its virtual functions
+    /// need.
     pub fn open(&self, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
         match &self.behind {
             Behind::Container(container) => self.through_group(container, bdf, token),
@@ -136,7 +139,7 @@ impl Space {
         Ok(Session { device, _group: Some(group), space: self.clone(), true_name })
     }
 
-    fn through_cdev(&self, ioas: &Arc<Ioas>, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
+    fn through_cdev(&self, ioas: &Ioas, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
         let path = pci::cdev(bdf).ok_or_else(|| OpenError::no_cdev(bdf))?;
         let tracer = &self.tracer;
         let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);

@@ -4,7 +4,6 @@
 use super::rules::{Rules, Unmap};
 use crate::{model::BackendName, uapi::vfio};
 
-/// What sets it apart.
 pub(super) const RULES: Rules = Rules {
     file: "/dev/vfio/vfio",
     container: Some(vfio::TYPE1V2),

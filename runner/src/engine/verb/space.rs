@@ -5,7 +5,7 @@ use minijinja::Value;
 
 use super::running::Running;
 use crate::{
-    backend::{Access, Ioas, IoasRef, Iommu},
+    backend::{Access, Ioas, Iommu},
     engine::{failure::End, leaves, ledger::Space, words::amount},
     language::{
         self, Dynamic, Name, Size,
@@ -25,7 +25,7 @@ impl<'s> Running<'s, '_, '_> {
     }
 
     /// An address space of IOMMUFD: the one that the step names, or the device's own.
-    pub fn space(&self, ioas: &Option<Object>) -> Result<IoasRef<'s>, End> {
+    pub fn space(&self, ioas: &Option<Object>) -> Result<Ioas, End> {
         let (own, id) = self.ioas("ioas", ioas)?;
         Ok(own.space(id))
     }
@@ -50,17 +50,14 @@ impl<'s> Running<'s, '_, '_> {
         })
     }
 
-    /// The number that IOMMUFD has for the device.
     pub fn iommufd_id(&self) -> Result<u32, End> {
         Ok(self.open()?.session.device().iommufd_id().expect("a device behind an IOAS is bound"))
     }
 
-    /// The id of an object that the step may name.
     pub fn object(&self, key: &str, object: &Option<Object>) -> Result<Option<u32>, End> {
         object.as_ref().map(|object| self.id(key, object)).transpose()
     }
 
-    /// The id of an object.
     pub fn id(&self, key: &str, object: &Object) -> Result<u32, End> {
         match object {
             Object::Id(id) => self.small(key, id),
