@@ -79,8 +79,8 @@ impl Engine {
             if found.trace.lines.is_empty() { Vec::new() } else { [&*fixtures.before, &*pool.before].concat() };
         CaseResult {
             before,
-            // Of a skip or a known issue the reason is said rather than what came of it.
-            message: reason.or_else(|| problem.as_ref().map(|problem| problem.title.clone())),
+            // The result of a skip or a known issue gives the reason, not the problem.
+            message: reason.or_else(|| problem.as_ref().map(|problem| problem.what.title.clone())),
             detail: problem.as_ref().map(|problem| problem.render(source)),
             carets: problem.as_ref().map(|problem| problem.carets(source)).unwrap_or_default(),
             at: problem.as_ref().map(|problem| problem.place(source)),
@@ -126,12 +126,12 @@ impl Bench<'_> {
             context.found.trace = context.tracer.take();
         }
         context.files.clear();
-        // Taken and dropped here: a device is closed only once nothing of it is mapped.
+        // Dropped here: a device is closed only once none of its memory is mapped.
         let mut changed = std::mem::take(&mut context.device).changed > Changed::No;
         changed |= std::mem::take(&mut context.others).into_values().any(|state| state.changed > Changed::No);
         context.opened.clear();
         let left = self.observe(context, path);
-        // What went wrong first is reported.
+        // The first failure is reported.
         if matches!(end, Ok(()) | Err(End::Skipped(_))) && left.is_err() {
             end = left;
             if context.found.trace.lines.is_empty() {
@@ -166,8 +166,8 @@ impl Bench<'_> {
     fn in_fixture(&mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
         let Bench { fixtures, pool, faults, say, baseline, .. } = self;
         let (planned, name) = (context.planned, path.join("name"));
-        // What is known of the kernel may spare it the opening, which may be just what that kernel cannot do. Where another backend may
-        // answer, only the opening shows which.
+        // A condition on the kernel is checked first: opening may be what that kernel cannot do. If another backend may
+        // answer, only opening shows which.
         if Rules::of(context.backend).played_by.is_none() {
             context.scope.set("kernel", Value::from(facts::kernel()));
             requirements(context, case, path, Known::Already)?;
@@ -202,7 +202,7 @@ impl Bench<'_> {
         if end.is_ok() && context.device.restore(open) {
             context.device.changed = Changed::No;
         }
-        // Proved after every case that ran, whatever came of it: what went wrong first is reported.
+        // Every case that ran is checked, also one that failed. The first failure is reported.
         say(format!("unmapping what is left of {}", planned.id.name).into());
         let clean = std::mem::take(&mut context.objects).take_back(open, context.tracer);
         let leaves = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
@@ -212,7 +212,7 @@ impl Bench<'_> {
                 observers.extend(seen.iter().cloned().chain([leaves]));
                 pool.put_back(held);
             }
-            // A skip says nothing about it. The next case must not find it, nor get memory that a device may still reach.
+            // Not even a skip may leave it to the next case, or memory that a device may still reach.
             Err(unclean) => {
                 context.device.changed = Changed::More;
                 observers.push(leaves);
@@ -252,7 +252,7 @@ impl Bench<'_> {
             context.found.trace = context.tracer.take();
         }
         held.extend(std::mem::take(&mut context.procedures.memory).into_values());
-        // Before the memory: what a device may reach of it is given back by closing.
+        // Before the memory is kept for later cases: closing takes it from the device.
         context.files.clear();
         context.device.let_go();
         context.others.values_mut().for_each(DeviceState::let_go);
@@ -280,7 +280,7 @@ fn run_steps(
         held.push(made);
     }
     let at = path.join("limits").join("memlock");
-    // Held to until the last step is done.
+    // Until the last step is done.
     let _limit = match &case.limits.memlock {
         None => None,
         Some(bytes) => Some(LockLimit::set(context.size(bytes, &at)?, context.tracer).map_err(|errno| {
@@ -325,7 +325,7 @@ fn becomes(context: &mut Context, truth: BackendName, case: &language::Case) -> 
     Ok(())
 }
 
-/// What expressions know once the device is open; of one that is not, what the kernel says without.
+/// Adds what expressions know of the devices: all if they are open, otherwise what sysfs says.
 fn learn(context: &mut Context, case: &language::Case, open: Option<&Open>) {
     for (name, facts) in context.devices.all_facts(case, open) {
         context.scope.set(&name, facts);
@@ -337,15 +337,15 @@ fn learn(context: &mut Context, case: &language::Case, open: Option<&Open>) {
         context.scope.set("iova_ranges", ranges(&open.iova_ranges));
     }
     host_facts(&mut context.scope, context.devices.bdf(0));
-    // The variables that needed these.
+    // Variables that need these.
     let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
     plan::late_variables(&mut context.scope, scenario, case);
 }
 
-/// Which conditions are looked at.
+/// Which conditions are checked.
 #[derive(PartialEq)]
 enum Known {
-    /// Those on what is known by now.
+    /// Those whose names are all known by now.
     Already,
     All,
 }

@@ -33,7 +33,7 @@ pub struct Context<'a> {
     pub current: usize,
     /// The devices that the case opened itself.
     pub opened: Arc<Opened>,
-    /// The backend whose outcomes are expected: the one that answers, which is not the one that was asked for where IOMMUFD
+    /// The backend whose outcomes are expected: the one that answers. It differs from the planned one if IOMMUFD
     /// plays VFIO's container.
     pub backend: BackendName,
     pub options: BackendOptions,
@@ -54,7 +54,7 @@ pub struct Context<'a> {
     pub found: Findings,
 }
 
-/// What is known of a case beside its end.
+/// What a case has found, besides its end.
 #[derive(Default)]
 pub struct Findings {
     /// The number of checks that were made.

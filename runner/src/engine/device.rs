@@ -31,7 +31,6 @@ pub struct DeviceState {
     bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
     pub events: BTreeMap<(Index, u32), Arc<EventFd>>,
-    /// What the case changed of the device.
     pub changed: Changed,
     /// The kinds of interrupts that the case may have left enabled.
     interrupts: BTreeSet<u32>,
@@ -40,7 +39,6 @@ pub struct DeviceState {
 /// What a case changed of a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changed {
-    /// Nothing.
     #[default]
     No,
     /// Only what the configuration space shows: where that is as it was, so is the device.
@@ -66,7 +64,6 @@ impl Changed {
 }
 
 impl DeviceState {
-    /// Lets go of what it holds, for the device to be closed.
     pub fn let_go(&mut self) {
         self.bars.clear();
         self.events.clear();
@@ -149,7 +146,6 @@ impl DeviceState {
     }
 }
 
-/// The number that VFIO has for a kind of interrupt.
 pub fn irq_number(index: Index) -> u32 {
     irq::index(index.as_str()).expect("both know the same kinds")
 }

@@ -34,14 +34,13 @@ pub struct Devices {
     functions: Vec<Bdf>,
 }
 
-/// A device of a case.
 struct Device {
     /// The name that the case knows it by.
     name: String,
     /// The name that reports know it by.
     used: String,
     bdf: Bdf,
-    /// What sysfs says of it.
+    /// As sysfs describes it.
     kind: DeviceKind,
 }
 
@@ -87,12 +86,10 @@ impl Devices {
         all.filter(|(_, device)| device.name == name).map(|(number, _)| number).collect()
     }
 
-    /// A device's address.
     pub fn bdf(&self, number: usize) -> Bdf {
         self.all[number].bdf
     }
 
-    /// What kind of device it is.
     pub fn kind(&self, number: usize) -> &DeviceKind {
         &self.all[number].kind
     }
@@ -173,7 +170,6 @@ impl Opened {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The device of this number, if it is open.
     pub fn get(&self, number: usize) -> Option<Arc<Open>> {
         self.inner().devices.get(&number).cloned()
     }
@@ -187,7 +183,6 @@ impl Opened {
         }
     }
 
-    /// A device was opened.
     pub fn add(&self, number: usize, open: Arc<Open>) {
         self.inner().devices.insert(number, open);
     }
@@ -207,7 +202,6 @@ impl Opened {
         }
     }
 
-    /// Closes all.
     pub fn clear(&self) {
         *self.inner() = Inner::default();
     }

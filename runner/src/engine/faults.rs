@@ -15,14 +15,14 @@ use crate::{
     language::Path,
 };
 
-/// How long the kernel counts what it logs of faults (`DEFAULT_RATELIMIT_INTERVAL` in include/linux/ratelimit_types.h), and some more.
+/// How long the kernel counts the lines that it logs about faults (`DEFAULT_RATELIMIT_INTERVAL` in include/linux/ratelimit_types.h), and some more.
 const INTERVAL: Duration = Duration::from_millis(5100);
 /// How many lines of them it logs meanwhile (`DEFAULT_RATELIMIT_BURST` there).
 const BURST: u32 = 10;
 /// What one fault takes of these at most: VT-d counts the line that begins the report, the fault, and the look for a next one
 /// (`dmar_fault` in drivers/iommu/intel/dmar.c).
 const ONE: u32 = 3;
-/// How long after the last step a fault may take to be logged: an interrupt tells the kernel of it.
+/// How long after the last step a fault may take to be logged: it comes by interrupt.
 const LATE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(5);
 
@@ -31,7 +31,7 @@ fn since(moment: Duration) -> Duration {
     facts::ticked().saturating_sub(moment)
 }
 
-/// What this process has seen the kernel log of faults.
+/// The faults that this process has seen in the kernel's log.
 pub struct Faults {
     /// When it began, by the kernel's ticks, as all times here.
     begin: Duration,
@@ -43,13 +43,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Nothing seen yet.
     pub fn new() -> Faults {
         Faults { begin: facts::ticked(), seen: VecDeque::new(), waited: BTreeSet::new(), certain: true }
     }
 
-    /// Waits until the kernel is certain to log the next fault, once for each case on each device: on further backends it is looked for all
-    /// the same, but to wait again for what is the same on each would take minutes.
+    /// Waits until the kernel is certain to log the next fault, but only once for each case on each device. On further backends the fault is
+    /// expected too, but waiting again on each would take minutes.
     pub fn wait(&mut self, case: (usize, usize, Option<usize>), say: &mut dyn FnMut(Doing)) {
         let is_first = self.waited.insert(case);
         self.certain = self.is_certain();
@@ -85,7 +84,7 @@ impl Faults {
         }
     }
 
-    /// Remembers what of these lines counts against the kernel's limit.
+    /// Remembers the lines that count against the kernel's limit.
     pub fn remember(&mut self, lines: &[String]) {
         let count: u32 = lines.iter().map(|line| log::costs(line)).sum();
         if count > 0 {
@@ -103,7 +102,7 @@ impl Faults {
         }
     }
 
-    /// What is wrong where no fault was logged: nothing is known where the log, or what the kernel has logged before, is not.
+    /// What is wrong if no fault was logged; unchecked if the log, or what the kernel has logged before, is not known.
     pub fn missing(
         &self,
         window: Option<&Window>,

@@ -34,11 +34,9 @@ pub struct Fixtures {
     tracer: Tracer,
 }
 
-/// What is open.
 struct Kept {
     members: Vec<Member>,
     device: Open,
-    /// The calls that opened it.
     calls: Vec<String>,
 }
 
@@ -47,13 +45,9 @@ pub type Member = (Bdf, Option<VfToken>);
 
 /// An open device, with what does not change while it is open.
 pub struct Open {
-    /// The device behind its backend.
     pub session: Session,
-    /// The IOVAs it may use.
     pub iova_ranges: Vec<IovaRange>,
-    /// Its largest BAR that can be mapped.
     pub largest_bar: Option<Bar>,
-    /// Whether it can be reset.
     pub resets: bool,
     /// How many vectors it has of INTx, MSI and MSI-X.
     pub vectors: [u32; 3],
@@ -69,24 +63,21 @@ pub struct Open {
     further: Vec<Open>,
 }
 
-/// Why there is no open device.
 pub enum CannotOpen {
-    /// As the backend says it.
     Open(OpenError),
     /// A question right after opening.
     Ask(&'static str, Errno),
 }
 
-/// Why an open device is not proved to be clean.
+/// Why an open device is not clean.
 pub enum Unclean {
-    /// Something was left, or cannot be taken away, as this observer saw: the kernel's doing.
+    /// This observer saw what was left, or what cannot be taken away.
     Left(&'static str, String),
-    /// It cannot be told.
+    /// Nobody knows, for this reason.
     Unknown(&'static str, String),
 }
 
 impl Fixtures {
-    /// Nothing is open.
     pub fn new(tracer: &Tracer) -> Fixtures {
         Fixtures { open: None, functions: None, after: None, before: Vec::new(), tracer: tracer.clone() }
     }
@@ -117,7 +108,6 @@ impl Fixtures {
         Ok((self.open.as_ref().map(|kept| &kept.device).expect("opened just now"), self.after.take()))
     }
 
-    /// Closes what is open.
     pub fn close(&mut self) {
         (self.open, self.after) = (None, None);
     }
@@ -142,7 +132,7 @@ impl Fixtures {
 }
 
 impl Open {
-    /// Whether it can be told which pages the device wrote.
+    /// Whether the IOMMU records which pages the device wrote.
     pub fn dirty_tracking(&self) -> bool {
         self.hardware.as_ref().map_or(self.empty.migration == Some(true), HwInfo::dirty_tracking)
     }
@@ -177,12 +167,11 @@ impl Open {
         number.checked_sub(1).map_or(self, |index| &self.further[index])
     }
 
-    /// All devices of the case.
     fn devices(&self) -> impl Iterator<Item = &Open> {
         std::iter::once(self).chain(&self.further)
     }
 
-    /// Takes away whatever a case left mapped, and proves that nothing is left: none of what the kernel counts, nothing in the
+    /// Unmaps what a case left mapped, and checks that nothing is left: neither in what the kernel counts, nor in the
     /// IOMMU's page table.
     pub fn clean(&self) -> Result<Vec<Observation>, Unclean> {
         let seen = self.unmapped()?;

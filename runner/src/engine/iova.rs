@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which IOVAs a case gets when it does not ask for one.
+//! IOVAs for mappings that do not name one.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +51,7 @@ impl IovaAllocator {
     }
 
     /// An IOVA with `size` bytes free, aligned to the next power of two of the size (at most 1 GiB), so that the IOMMU can use pages
-    /// as large as those of the memory; `None` where there is no such room.
+    /// as large as those of the memory; `None` if there is no room.
     pub fn allocate(&self, size: u64, page_size: u64) -> Option<u64> {
         let alignment = size.checked_next_power_of_two().unwrap_or(MOST_ALIGNMENT).clamp(page_size, MOST_ALIGNMENT);
         let mut state = self.state();

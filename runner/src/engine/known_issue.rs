@@ -9,9 +9,9 @@ use crate::{
 
 /// What a known issue makes of a verdict.
 pub enum Judged {
-    /// This one, with what is to be told of it.
+    /// This verdict, with its problem.
     As(Verdict, Option<Box<Problem>>),
-    /// It is the known issue: the reason in one line, and the failure.
+    /// The known issue: the reason in one line, and the failure.
     Known(String, Box<Problem>),
 }
 
@@ -59,7 +59,7 @@ fn judge_on(
             Some(problem.help("where this is mended, remove `known_issue`, or narrow its `when`")),
         );
     };
-    if let Some(message) = known.message.as_ref().filter(|message| !problem.title.contains(message.as_str())) {
+    if let Some(message) = known.message.as_ref().filter(|message| !problem.what.title.contains(message.as_str())) {
         let help = format!("it is known to fail, but with `{message}`: {reason}");
         return Judged::As(Verdict::Failed, Some(problem.help(help)));
     }
@@ -67,7 +67,7 @@ fn judge_on(
         let help = format!("it was known until {}: {reason}", known.until);
         return Judged::As(Verdict::Failed, Some(problem.help(help)));
     }
-    Judged::Known(format!("known issue: {reason} ({})", problem.title), problem)
+    Judged::Known(format!("known issue: {reason} ({})", problem.what.title), problem)
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
         match judge_on(today.parse().unwrap(), known, &Path::root(), &scope, verdict, problem) {
             Judged::Known(reason, _) => (Verdict::KnownIssue, reason),
             Judged::As(verdict, problem) => {
-                let told = |problem: Box<Problem>| [vec![problem.title], problem.help].concat().join("; ");
+                let told = |problem: Box<Problem>| [vec![problem.what.title], problem.what.help].concat().join("; ");
                 (verdict, problem.map(told).unwrap_or_default())
             }
         }

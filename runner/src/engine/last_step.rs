@@ -54,7 +54,6 @@ impl Doing {
     }
 }
 
-/// The line.
 pub struct LastStep(File);
 
 impl LastStep {
@@ -70,7 +69,6 @@ impl LastStep {
         OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{number}")).map(LastStep)
     }
 
-    /// The number of its file.
     pub fn number(&self) -> i32 {
         self.0.as_raw_fd()
     }
@@ -85,7 +83,6 @@ impl LastStep {
         let _ = self.0.write_all_at(&bytes, 0); // a failed write cannot be reported from here
     }
 
-    /// Nothing has begun.
     pub fn clear(&self) {
         self.say(&String::new().into());
     }

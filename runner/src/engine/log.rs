@@ -25,7 +25,7 @@ const SPLATS: [&str; 12] = [
 const FAULTS: [(&str, &str); 3] =
     [("DMAR: [", "Request device"), ("AMD-Vi: Event logged [", "FAULT"), ("virtio_iommu", "page fault")];
 
-/// What the log tells of a case; `lost` says whether lines were overwritten before they were read, and is `None` without a log.
+/// What the log says about a case. `lost`: whether lines were overwritten before they were read; `None` without a log.
 pub fn observe(lost: Option<bool>, lines: &[String], allowed: &[String]) -> Observation {
     match (first_alarm(lines, allowed), lost) {
         (Some(line), _) => broken("kernel_log", format!("the kernel logged: {line}")),
@@ -45,12 +45,11 @@ pub fn allows_a_splat(lines: &[String], allowed: &[String]) -> bool {
     })
 }
 
-/// Whether a line tells of a fault.
 pub fn is_fault(line: &str) -> bool {
     FAULTS.iter().any(|(begin, then)| line.contains(begin) && line.contains(then))
 }
 
-/// How much a line takes of what the kernel may log of faults in five seconds.
+/// How many of the lines that the kernel logs about faults in five seconds this one uses up.
 pub fn costs(line: &str) -> u32 {
     match line {
         // Itself, and the look for a fault after the last one.

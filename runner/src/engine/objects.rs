@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The objects of IOMMUFD that a case makes, and the devices that it attaches elsewhere: all of it is taken back after the case.
+//! The objects of IOMMUFD that a case makes, and the devices that it attaches elsewhere. Both are undone after the case.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,9 @@ use crate::{
     uapi::{Tracer, iommufd},
 };
 
-/// What a case made and moved on the open device's IOMMUFD, for it to be taken back.
+/// What a case made and moved on the open device's IOMMUFD.
 #[derive(Default)]
 pub struct Objects {
-    /// What it made, in order.
     pub made: Vec<u32>,
     /// The devices that it attached elsewhere, or detached, by their numbers.
     pub moved: BTreeSet<usize>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A worker process as the runner sees it: what it is told, what it says, how it is ended.
+//! A worker process as the runner sees it: what they say to each other, and how it ends.
 
 use std::{
     fmt::Write as _,
@@ -36,45 +36,38 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// What became of a case that a worker was given.
 pub enum Outcome {
-    /// It has a result.
     Finished(Box<CaseResult>),
     /// The worker died or cannot be understood, and is gone.
     Lost(String),
-    /// The case took too long.
     TimedOut(TimedOut),
-    /// The run is to stop.
     Interrupted,
 }
 
-/// A case that took too long.
 pub struct TimedOut {
     /// What it was doing.
     pub step: Option<Doing>,
-    /// What the worker told of it when it was interrupted; where it told nothing it had to be killed, and is gone.
+    /// The result that the worker sent when it was interrupted; `None` if it had to be killed.
     pub told: Option<Box<CaseResult>>,
-    /// Neither kernel nor device was waited for: vfiospec itself was busy.
+    /// It waited for neither kernel nor device: vfiospec itself was busy.
     pub ours: bool,
-    /// The worker cannot be killed, and this is where in the kernel it stays.
+    /// Where in the kernel a worker stays that cannot be killed.
     pub stuck: Option<String>,
 }
 
-/// A worker process.
 pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
     output: Lines<ChildStdout>,
-    /// What it is doing.
     last_step: LastStep,
-    /// A case was begun and has not ended.
+    /// It is running a case.
     busy: bool,
     /// The text and the place of its first panic.
     panicked: Option<String>,
-    /// It was killed and stays.
+    /// It was killed, and did not die.
     stuck: bool,
 }
 
 impl Worker {
-    /// Starts one.
     pub fn start(setup: &Setup, trace: bool) -> io::Result<Worker> {
         let mut worker = Worker::spawn(Command::new("/proc/self/exe").arg0("vfiospec").arg("worker"))?;
         worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number(), trace })?;
@@ -107,12 +100,12 @@ impl Worker {
         called: &mut dyn FnMut(String),
     ) -> Outcome {
         self.last_step.clear();
-        // If it cannot be told, it is dead: the loop below finds out and says how.
+        // If this fails, the worker is dead, which the loop below finds.
         let _ = self.say(&ToWorker::Run { case, at });
         self.busy = true;
         let deadline = Instant::now() + timeout;
-        // Set once the worker was interrupted: when to kill it, what its processor time was, and what it was doing. Behind the
-        // interrupt come steps that tidy up.
+        // Set once the worker was interrupted: when to kill it, its processor time, and what it was doing. After the
+        // interrupt come steps that clean up.
         let mut late: Option<(Instant, Times, Option<Doing>)> = None;
         loop {
             match self.output.next(TICK) {
@@ -170,7 +163,6 @@ impl Worker {
         }
     }
 
-    /// Asks it to end its case now.
     fn interrupt(&self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
@@ -236,7 +228,6 @@ struct Lines<R> {
     searched: usize,
 }
 
-/// What came from a worker.
 enum Next {
     Line(Vec<u8>),
     /// Nothing in time.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory of cases. Huge pages take the kernel long to clear (a second a GiB under software emulation), so they are kept from
-//! case to case; a scenario is told that a region's content is unspecified.
+//! case to case. A region's content is unspecified, as the guide says.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,6 @@ struct Made {
 
 /// A region of the running case.
 pub struct Held {
-    /// Its name.
     pub name: String,
     /// The memory, which may have other names, too.
     pub mapping: Arc<Mapping>,
@@ -68,7 +67,6 @@ impl Held {
 }
 
 impl Pool {
-    /// Nothing kept yet.
     pub fn new(tracer: &Tracer) -> Pool {
         Pool { idle: Vec::new(), before: Vec::new(), tracer: tracer.clone() }
     }
@@ -112,7 +110,6 @@ impl Pool {
         Ok((mapping?, Made { what, calls: self.tracer.lines_since(mark) }))
     }
 
-    /// Makes a region; `at` is where it is described.
     pub fn make(&mut self, name: &str, region: &Region, at: &Path, around: &Around) -> Result<Held, End> {
         let wish = Wish::read(name, region, at, around.scope)?;
         let (mapping, file, kept_as) = match region.memory {
@@ -149,7 +146,6 @@ impl Pool {
         Ok((mapping, hugetlb.is_some().then_some(made)))
     }
 
-    /// A file that is made for the case, and a mapping of it.
     fn file(&self, wish: &Wish, memory: Memory) -> Result<(Mapping, OwnedFd), End> {
         let size = wish.size()?;
         let hugetlb = wish.page.filter(|page| *page > page_size());
@@ -184,9 +180,7 @@ impl Pool {
 pub struct Around<'a> {
     /// What is known to its expressions.
     pub scope: &'a Scope,
-    /// The device, if it is open.
     pub open: Option<&'a Open>,
-    /// The regions above.
     pub held: &'a [Held],
 }
 
@@ -232,7 +226,7 @@ impl Wish<'_> {
         self.broken(format!("failed to {what} for region `{}`: {errno}", self.name))
     }
 
-    /// Memory could not be had: a skip where it is huge pages that are missing.
+    /// Why there is no memory: a skip if huge pages are missing.
     fn no_memory(&self, errno: Errno, hugetlb: Option<u64>) -> End {
         let size = self.size.unwrap_or(0);
         match (errno, hugetlb) {
@@ -255,7 +249,7 @@ impl Wish<'_> {
         Placement { align: self.align.unwrap_or(default), misalign: self.misalign }
     }
 
-    /// The size of a part, from the offset on, of something that has so many bytes.
+    /// The size of a part, from the offset on, of something that has `whole` bytes.
     fn within(&self, whole: u64, what: &str) -> Result<u64, End> {
         let rest = whole.checked_sub(self.offset).filter(|rest| *rest > 0);
         match (self.size, rest) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The runner's side: gives cases to a worker one by one, and outlives it.
+//! The runner's side: hands cases to a worker one by one, and outlives it.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ pub struct Left {
     pub given_up: Vec<bool>,
 }
 
-/// Runs the scheduled cases of the plan and tells `sink` what happens, first of all the results that are `known` without running
+/// Runs the scheduled cases of the plan and sends `sink` the events, first the results that are `known` without running
 /// anything. Stops early when `interrupt` is set.
 pub fn run(
     plan: &Plan,
@@ -123,12 +123,11 @@ struct Runner<'a> {
     /// Those that had no virtual functions when the run began.
     without_functions: Vec<Bdf>,
     plan: &'a Plan,
-    /// What a worker gets.
     setup: Setup,
-    /// The number of each case in the plan that a worker makes of it.
+    /// The number of each case in the worker's plan.
     numbers: Vec<u32>,
     interrupt: &'a AtomicBool,
-    /// Whether workers tell of each call.
+    /// Whether workers report each call.
     trace: bool,
     worker: Option<Worker>,
     left: Left,
@@ -151,7 +150,7 @@ impl Runner<'_> {
         // A worker that dies takes its own look at the kernel's log with it.
         let mut log = Window::look();
         let at = self.numbers[case as usize];
-        // Where it cannot be told, the next event cannot either, and ends the run.
+        // If this fails, the next event fails too, and ends the run.
         let mut called = |call| drop(sink(call));
         let outcome = match &mut self.worker {
             Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut called),
@@ -184,8 +183,8 @@ impl Runner<'_> {
         Some(self.with_log(planned, result, lines))
     }
 
-    /// A result of a case that did not end by itself, with what the kernel logged meanwhile: where it says that something is wrong with
-    /// itself, that is the verdict.
+    /// The result of a case that did not end by itself, with what the kernel logged meanwhile. A splat in it decides the
+    /// verdict.
     fn with_log(&self, planned: &Planned, mut result: CaseResult, lines: Vec<String>) -> CaseResult {
         if result.kernel_log.is_empty() {
             result.kernel_log = lines;
@@ -205,7 +204,7 @@ impl Runner<'_> {
         self.known(planned, CaseResult { detail, at: Some(place), message: Some(message), ..result })
     }
 
-    /// The result, held against what is known of the case.
+    /// The result, after the known issue of the case is considered.
     fn known(&self, planned: &Planned, mut result: CaseResult) -> CaseResult {
         let (case, path) = self.plan.case(planned);
         let Some(known) = &case.known_issue else { return result };
@@ -221,15 +220,14 @@ impl Runner<'_> {
             Judged::As(verdict, told) => {
                 let told = told.expect("there was a problem, and there still is");
                 let detail = result.detail.get_or_insert_default();
-                told.help.iter().for_each(|help| *detail += &format!("\n  = help: {help}"));
-                (result.verdict, result.message) = (verdict, Some(told.title));
+                told.what.help.iter().for_each(|help| *detail += &format!("\n  = help: {help}"));
+                (result.verdict, result.message) = (verdict, Some(told.what.title));
             }
         }
         result
     }
 }
 
-/// The result of a case that took too long.
 fn late(planned: &Planned, timed_out: TimedOut, elapsed: Duration) -> CaseResult {
     let TimedOut { step, told, ours, stuck } = timed_out;
     let mut message = format!("timed out after {:?}", planned.timeout);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run does with its cases: which, in which order, how often; and what of it a journal shows to be done already.
+//! Which cases a run runs, in which order, and how often; and what a journal shows to be done already.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -19,23 +19,23 @@ use crate::{
 pub struct Schedule {
     /// The numbers of the cases, in the order to run them.
     pub order: Vec<u32>,
-    /// Each case runs so often, whatever it gives; 0 and 1 are the same.
+    /// How often each case runs, whatever its verdict; 0 and 1 are the same.
     pub repeat: u32,
-    /// A case that does not pass is tried so often again.
+    /// How often a case that does not pass runs again.
     pub retries: u32,
-    /// The first case that fails or has no verdict is the last.
+    /// Whether the run ends at the first case that fails or has no verdict.
     pub fail_fast: bool,
-    /// Each call is told at once.
+    /// Whether each call is reported at once.
     #[serde(default)]
     pub trace: bool,
-    /// The run goes on from a journal, where its beginning and its plan are told.
+    /// Whether the run continues a journal, which has its beginning and its plan.
     pub resumes: bool,
     /// Attempts at the first of the cases that were made before.
     pub attempts: Vec<CaseResult>,
 }
 
 impl Schedule {
-    /// Takes the cases out that have their result, and keeps attempts that were made.
+    /// Removes the cases that have a result, and keeps attempts at the others.
     pub fn go_on(&mut self, past: &Past) {
         self.resumes = true;
         self.order.retain(|case| !past.finished.contains(case));
@@ -59,7 +59,7 @@ impl Schedule {
         dealt
     }
 
-    /// Whether a case with these attempts behind it is tried again after another one that gave `verdict`.
+    /// Whether a case runs again after so many `attempts` and another one with this `verdict`.
     pub fn again(&self, attempts: usize, verdict: Verdict) -> bool {
         match self.repeat {
             0 | 1 => matches!(verdict, Verdict::Failed | Verdict::Error) && attempts < self.retries as usize,
@@ -103,12 +103,10 @@ fn rank(verdict: Verdict) -> u32 {
     }
 }
 
-/// What a journal tells of a run that is to go on.
+/// What a journal says about a run that continues.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Past {
-    /// How it began.
     pub started: RunStarted,
-    /// Its plan.
     pub planned: Vec<PlannedCase>,
     /// The boot that its last part ran in.
     pub boot: String,
@@ -116,7 +114,7 @@ pub struct Past {
     pub since: u64,
     /// The cases that have their result.
     pub finished: HashSet<u32>,
-    /// Those whose result says that host or guest died under them.
+    /// Those whose result says that host or guest died while they ran.
     pub died: BTreeSet<u32>,
     /// The cases that were begun and have no result.
     pub running: BTreeSet<u32>,
@@ -152,7 +150,7 @@ impl Past {
                         false => past.died.remove(&result.case),
                     };
                 }
-                // Whoever stopped the run took the case that was running away: the host did not go down under it.
+                // The run was stopped with the case that was running: the host did not go down.
                 Event::RunFinished(_) => past.running.clear(),
                 Event::Called { .. } => {}
             }
@@ -162,9 +160,9 @@ impl Past {
         past
     }
 
-    /// What became of the cases that were running when the run ended. One that took the host down is not tried again, and its result
-    /// is given here; but where the host is in the same boot it stands to reason that it was the runner alone that was ended, and the
-    /// case runs again. With `retry_died` all of them do.
+    /// The results of the cases that were running when the run ended. A case that took the host down does not run again. If the
+    /// host is in the same boot, only the runner ended, and the case runs again: there is no result for it here. With `retry_died`
+    /// all of them run again.
     pub fn blame(&mut self, boot: &str, retry_died: bool) -> Vec<CaseResult> {
         if retry_died {
             self.finished.retain(|case| !self.died.contains(case));

@@ -17,20 +17,16 @@ use super::{
 };
 use crate::{event::CaseResult, plan::Setup, uapi::signal};
 
-/// What the runner says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToWorker {
     /// First: what to plan from. The texts rather than their files, so that both plan the same.
     Setup {
-        /// What to plan from.
         setup: Setup,
         /// The number of the file that takes what the worker is doing.
         last_step: i32,
-        /// Whether to tell of each call.
         trace: bool,
     },
-    /// Run a case.
     Run {
         /// The case's number in the run.
         case: u32,
@@ -39,18 +35,16 @@ pub enum ToWorker {
     },
 }
 
-/// What the worker says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FromWorker {
     /// A case was ended by the runner's interrupt.
     Interrupted {
-        /// What is known of it; its verdict and its reason are the runner's to say.
+        /// What is known; the runner sets verdict and reason.
         result: Box<CaseResult>,
-        /// Neither kernel nor device was waited for.
+        /// The case waited for neither kernel nor device.
         ours: bool,
     },
-    /// A call was made.
     Called {
         /// Decoded, as in a trace.
         call: String,
@@ -60,7 +54,6 @@ pub enum FromWorker {
         /// The text, and where in our source it happened.
         what: String,
     },
-    /// A case has its result.
     Finished(Box<CaseResult>),
 }
 
@@ -113,7 +106,7 @@ pub fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// One line to the runner, at once. If the runner is gone there is nobody left to tell.
+/// Sends one line to the runner. If the runner is gone, nobody needs it.
 fn say(message: &FromWorker) {
     let mut line = serde_json::to_vec(message).expect("these types always have a JSON form");
     line.push(b'\n');

@@ -40,7 +40,7 @@ trait Observer: Sync {
     /// As results name it.
     fn name(&self) -> &'static str;
 
-    /// How it is now, or why nobody can say.
+    /// How it is now, or why that is unknown.
     fn look(&self, kept: &Kept) -> Look;
 
     /// What is wrong with how it is now.
@@ -56,7 +56,6 @@ trait Observer: Sync {
 pub struct Baseline(Vec<Look>);
 
 impl Baseline {
-    /// How it is now.
     pub fn take(kept: &Kept) -> Baseline {
         Baseline(ALL.iter().map(|observer| observer.look(kept)).collect())
     }
@@ -90,17 +89,14 @@ fn observation(observer: &dyn Observer, before: &Look, now: &Look) -> Observatio
     }
 }
 
-/// It looked, and all was right.
 pub fn held(observer: &str) -> Observation {
     Observation { observer: observer.into(), state: Observed::Held, detail: None }
 }
 
-/// It saw what must not be.
 pub fn broken(observer: &str, what: String) -> Observation {
     Observation { observer: observer.into(), state: Observed::Broken, detail: Some(what) }
 }
 
-/// It could not look.
 pub fn unchecked(observer: &str, why: String) -> Observation {
     Observation { observer: observer.into(), state: Observed::Unchecked, detail: Some(why) }
 }

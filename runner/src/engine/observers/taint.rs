@@ -8,7 +8,6 @@ use crate::{engine::log, event::Observation};
 ///
 /// A case that allows a warning allows the mark that the first warning leaves.
 pub fn observe(before: Option<u64>, after: Option<u64>, lines: &[String], allowed: &[String]) -> Observation {
-    /// By bit.
     const LETTERS: &[u8] = b"PFSRMBUDAWCIOELKXTNJ";
     const WARNED: u64 = 1 << 9;
     let (Some(before), Some(after)) = (before, after) else {

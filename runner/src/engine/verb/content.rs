@@ -19,11 +19,9 @@ const CHUNK: usize = 64 << 10;
 
 /// Part of a region.
 pub struct Part<'h> {
-    /// The whole region.
     pub memory: &'h Mapping,
     /// Where the part begins, in bytes.
     pub offset: u64,
-    /// Its length in bytes.
     pub size: u64,
 }
 
@@ -116,7 +114,7 @@ fn seed(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The bytes of a pattern from `at` on: eight by eight the numbers that splitmix64 gives from the seed on.
+/// The bytes of a pattern from `at` on: the numbers of splitmix64 from the seed on, eight bytes each.
 fn pattern(seed: u64, at: u64, into: &mut [u8]) {
     for (at, byte) in (at..).zip(into) {
         let mut mixed = seed.wrapping_add((at / 8 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -34,7 +34,7 @@ impl Act for LabFault {
                 std::hint::spin_loop();
             },
             LabFault::Stuck => {
-                // A device's driver lets go of it once nobody has it open, and here the process that waits for that has.
+                // The driver waits until nobody has the device open, and the process that waits has it open.
                 let bdf = step.case.devices.bdf(step.case.current);
                 fs::write(format!("/sys/bus/pci/devices/{bdf}/driver/unbind"), bdf.to_string())
                     .map_err(|error| cannot("get stuck", &error))?;

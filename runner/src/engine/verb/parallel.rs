@@ -89,9 +89,9 @@ fn branches<'s>(parallel: &'s Parallel, planned: &'s PlannedStep, step: &Running
 /// Runs each branch in a thread of its own. All begin at once.
 fn run<'a>(step: &mut Running<'_, '_, 'a>, branches: &[Branch], threads: Vec<Context<'a>>) -> Vec<Finished<'a>> {
     let (barrier, sequence) = (Barrier::new(branches.len()), step.sequence);
-    // That a step of a thread begins, or that the thread has none left.
+    // The step that a thread begins; `None` once it has ended.
     let (sender, words) = mpsc::channel::<(usize, Option<Doing>)>();
-    // Without memory for procedures: the check lets no thread call any.
+    // Without memory for procedures: no thread may call any.
     let Frame { open, held, pack, source, .. } = *step.frame;
     thread::scope(|scope| {
         let mut handles = Vec::new();
@@ -109,7 +109,7 @@ fn run<'a>(step: &mut Running<'_, '_, 'a>, branches: &[Branch], threads: Vec<Con
             }));
         }
         drop(sender);
-        // If this ends here, it was one of these steps.
+        // If the worker dies, it was in one of these steps.
         let mut now: Vec<Option<Doing>> = vec![None; branches.len()];
         for (number, word) in words {
             now[number] = word;
@@ -124,7 +124,7 @@ fn run<'a>(step: &mut Running<'_, '_, 'a>, branches: &[Branch], threads: Vec<Con
 fn fork<'a>(case: &Context<'a>, branch: &Branch) -> Result<Context<'a>, End> {
     let mut fork = Context::new(case.plan, case.planned, case.devices.clone(), case.tracer);
     (fork.backend, fork.options) = (case.backend, case.options);
-    // Others map meanwhile: what is in the page table is no thread's alone.
+    // Other threads map meanwhile, so that no thread knows what the page table has to show.
     fork.ledger.lose(UNFOLLOWED);
     fork.scope = case.scope.clone();
     fork.iovas = case.iovas.clone();

@@ -227,7 +227,7 @@ impl Running<'_, '_, '_> {
         }
     }
 
-    /// Notes in the result that the step checks nothing.
+    /// Notes in the result that the step checked nothing.
     pub fn not_checked(&mut self, reason: String, by_choice: bool) {
         self.case.found.unchecked.push(Unchecked { what: self.name().into(), reason, by_choice });
     }
@@ -244,7 +244,7 @@ impl Running<'_, '_, '_> {
         self.compare_as(self.name(), got)
     }
 
-    /// The same for a call that messages call by another name than the verb's.
+    /// The same for a call that messages name differently from the verb.
     pub fn compare_as(&mut self, name: &str, got: Got) -> Result<(), End> {
         let PlannedStep { outcome, outcome_at, .. } = self.planned;
         if *outcome == Outcome::Either {
