@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Huge pages that are free, or kept by the engine for later cases, by their size in bytes.
 
-use super::{Kept, Look, Observer, State};
+use super::{Look, Observer, Shared, State};
 use crate::{host::facts, language::Size};
 
 pub struct HugePages;
@@ -11,10 +11,10 @@ impl Observer for HugePages {
         "huge_pages"
     }
 
-    fn look(&self, kept: &Kept) -> Look {
+    fn look(&self, shared: &Shared) -> Look {
         let mut pages = facts::free_huge_pages();
         for (page, free) in &mut pages {
-            *free += kept.get(page).map_or(0, |bytes| bytes.div_ceil(*page));
+            *free += shared.kept.get(page).map_or(0, |bytes| bytes.div_ceil(*page));
         }
         Ok(pages)
     }

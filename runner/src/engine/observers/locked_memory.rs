@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that TYPE1 counts as held by the process (`VmLck`).
 
-use super::{Kept, Look, Observer, State};
-use crate::host::facts::{self, ProcessMemory};
+use super::{Look, Observer, Shared, State};
+use crate::host::facts::ProcessMemory;
 use crate::language::Size;
 
 pub struct LockedMemory;
@@ -12,8 +12,8 @@ impl Observer for LockedMemory {
         "locked_memory"
     }
 
-    fn look(&self, _: &Kept) -> Look {
-        look(|memory| memory.locked).ok_or("/proc/self/status has no VmLck")
+    fn look(&self, shared: &Shared) -> Look {
+        look(shared, |memory| memory.locked).ok_or("/proc/self/status has no VmLck")
     }
 
     fn wrong(&self, before: &State, now: &State) -> Option<String> {
@@ -22,8 +22,8 @@ impl Observer for LockedMemory {
 }
 
 /// What the kernel counts of the process, in bytes.
-pub(super) fn look(field: fn(ProcessMemory) -> u64) -> Option<State> {
-    facts::process_memory().map(|memory| State::from([(0, field(memory))]))
+pub(super) fn look(shared: &Shared, field: fn(ProcessMemory) -> u64) -> Option<State> {
+    shared.memory.map(|memory| State::from([(0, field(memory))]))
 }
 
 pub(super) fn wrong(field: &str, before: &State, now: &State) -> Option<String> {

@@ -12,7 +12,11 @@ pub mod taint;
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
-use crate::{event::Observation, model::Observed};
+use crate::{
+    event::Observation,
+    host::facts::{self, ProcessMemory},
+    model::Observed,
+};
 
 /// All that is looked at before and after each case, in the order of the results.
 const ALL: [&dyn Observer; 5] = [
@@ -29,6 +33,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The bytes of huge pages that the engine keeps for later cases, by page size.
 pub type Kept = BTreeMap<u64, u64>;
 
+/// What several observers read.
+struct Shared<'k> {
+    kept: &'k Kept,
+    memory: Option<ProcessMemory>,
+}
+
 /// What an observer counted, by a key of its own.
 type State = BTreeMap<u64, u64>;
 
@@ -41,7 +51,7 @@ trait Observer: Sync {
     fn name(&self) -> &'static str;
 
     /// How it is now, or why that is unknown.
-    fn look(&self, kept: &Kept) -> Look;
+    fn look(&self, shared: &Shared) -> Look;
 
     /// What is wrong with how it is now.
     fn wrong(&self, before: &State, now: &State) -> Option<String>;
@@ -57,7 +67,8 @@ pub struct Baseline(Vec<Look>);
 
 impl Baseline {
     pub fn take(kept: &Kept) -> Baseline {
-        Baseline(ALL.iter().map(|observer| observer.look(kept)).collect())
+        let shared = Shared { kept, memory: facts::process_memory() };
+        Baseline(ALL.iter().map(|observer| observer.look(&shared)).collect())
     }
 
     /// What has changed since, and how it is now.

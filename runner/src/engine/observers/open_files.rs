@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The files that the process has open.
 
-use super::{Kept, Look, Observer, State};
+use super::{Look, Observer, Shared, State};
 use crate::host::facts;
 
 pub struct OpenFiles;
@@ -11,7 +11,7 @@ impl Observer for OpenFiles {
         "open_files"
     }
 
-    fn look(&self, _: &Kept) -> Look {
+    fn look(&self, _: &Shared) -> Look {
         let count = facts::open_files().ok_or("/proc/self/fd cannot be read")?;
         Ok(State::from([(0, count as u64)]))
     }

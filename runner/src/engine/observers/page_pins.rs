@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How many times pages are pinned for devices, on a host where nobody else pins any.
 
-use super::{Kept, Look, Observer, State};
+use super::{Look, Observer, Shared, State};
 use crate::host::facts;
 
 pub struct PagePins;
@@ -11,7 +11,7 @@ impl Observer for PagePins {
         "page_pins"
     }
 
-    fn look(&self, _: &Kept) -> Look {
+    fn look(&self, _: &Shared) -> Look {
         let pins = if facts::is_lab_guest() { facts::page_pins() } else { None };
         let pins = pins.ok_or("it is told for the whole host, where others may pin pages, too")?;
         Ok(State::from([(0, u64::try_from(pins).unwrap_or(0))]))

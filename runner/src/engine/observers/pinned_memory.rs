@@ -2,7 +2,7 @@
 //! The memory that IOMMUFD counts as held by the process (`VmPin`).
 
 use super::locked_memory::{look, wrong};
-use super::{Kept, Look, Observer, State};
+use super::{Look, Observer, Shared, State};
 
 pub struct PinnedMemory;
 
@@ -11,8 +11,8 @@ impl Observer for PinnedMemory {
         "pinned_memory"
     }
 
-    fn look(&self, _: &Kept) -> Look {
-        look(|memory| memory.pinned).ok_or("/proc/self/status has no VmPin")
+    fn look(&self, shared: &Shared) -> Look {
+        look(shared, |memory| memory.pinned).ok_or("/proc/self/status has no VmPin")
     }
 
     fn wrong(&self, before: &State, now: &State) -> Option<String> {
