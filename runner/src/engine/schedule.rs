@@ -145,10 +145,11 @@ impl Past {
                     past.finished.insert(result.case);
                     past.running.remove(&result.case);
                     attempts.remove(&result.case);
-                    match result.died {
-                        true => past.died.insert(result.case),
-                        false => past.died.remove(&result.case),
-                    };
+                    if result.died {
+                        past.died.insert(result.case);
+                    } else {
+                        past.died.remove(&result.case);
+                    }
                 }
                 // The run was stopped with the case that was running: the host did not go down.
                 Event::RunFinished(_) => past.running.clear(),
