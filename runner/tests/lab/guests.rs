@@ -117,6 +117,9 @@ pub fn lab_run_that_waits(name: &str, arguments: &[&str]) -> Result<Ran, NotTest
     let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
     let mut command = command();
     command.args(["lab", "run", "--junit"]).arg(&junit).arg("--journal").arg(&journal).args(arguments);
+    if !arguments.contains(&"--guests") {
+        command.args(["--guests", "1"]); // one place, one guest
+    }
     Ok(Ran { output: command.output().expect("the binary starts"), junit, journal })
 }
 
