@@ -76,7 +76,8 @@ impl Guest {
         let mut died_booting = 0;
         let mut at = 0;
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
-            let files = Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console) };
+            let files =
+                Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console), crowded: job.crowded };
             let arguments = qemu::arguments(options, engine, qemu, &files);
             write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;

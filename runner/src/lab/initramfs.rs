@@ -17,6 +17,9 @@ pub struct Job {
     /// is the path of the port that [`Guest::next_line`](super::Guest::next_line) reads.
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
+    /// Whether guests that run at the same time have more processors than this machine. Under emulation those of each then take turns:
+    /// processors that run at once spend much of their time on waking each other.
+    pub crowded: bool,
 }
 
 /// The part of the job that the guest's init reads.

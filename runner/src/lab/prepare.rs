@@ -26,6 +26,11 @@ impl Prepared {
         self.options.memory_mib
     }
 
+    /// How many processors a guest has.
+    pub fn cpus(&self) -> usize {
+        self.options.cpus as usize
+    }
+
     pub fn qemu(&self) -> &Version {
         &self.qemu
     }

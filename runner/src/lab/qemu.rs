@@ -82,6 +82,8 @@ pub(super) struct Files<'a> {
     pub initramfs: &'a Path,
     /// Where the console goes; `None` puts it on the terminal.
     pub console: Option<&'a Path>,
+    /// See [`Job`](super::Job).
+    pub crowded: bool,
 }
 
 /// QEMU's arguments. With a console file, the journal's port is QEMU's standard output.
@@ -96,7 +98,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     let x2apic = options.iommu.remaps() && *version >= since(X2APIC);
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
-        Engine::Tcg if x2apic => add("-accel tcg,thread=multi -cpu max,-erms"),
+        Engine::Tcg if x2apic && !files.crowded => add("-accel tcg,thread=multi -cpu max,-erms"),
         Engine::Tcg => add("-accel tcg,thread=single -cpu max,-erms"),
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
@@ -167,30 +169,31 @@ mod tests {
         let mut options = Options::new("/c".into());
         change(&mut options);
         let path = Path::new("/c/x");
-        let files = Files { image: path, initramfs: path, console: Some(path) };
+        let files = Files { image: path, initramfs: path, console: Some(path), crowded: false };
         as_line(&arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
     }
 
     #[test]
-    fn processors_run_at_once_where_interrupts_end_by_msr() {
-        let line = |engine, version, iommu| {
+    fn processors_run_at_once_where_interrupts_end_by_msr_and_there_are_enough() {
+        let line = |engine, version, iommu, crowded| {
             let options = Options { iommu, ..Options::new("/c".into()) };
             let path = Path::new("/c/x");
             as_line(&arguments(
                 &options,
                 engine,
                 &since(version),
-                &Files { image: path, initramfs: path, console: Some(path) },
+                &Files { image: path, initramfs: path, console: Some(path), crowded },
             ))
         };
         use IommuModel::{Intel, Virtio};
-        for (engine, version, iommu, eim, thread) in [
-            (Engine::Tcg, "10.0.2", Intel, true, "tcg,thread=multi"),
-            (Engine::Tcg, "8.2.2", Intel, false, "tcg,thread=single"),
-            (Engine::Tcg, "10.0.2", Virtio, false, "tcg,thread=single"),
-            (Engine::Kvm, "10.0.2", Intel, false, "kvm"),
+        for (engine, version, iommu, crowded, eim, thread) in [
+            (Engine::Tcg, "10.0.2", Intel, false, true, "tcg,thread=multi"),
+            (Engine::Tcg, "10.0.2", Intel, true, true, "tcg,thread=single"),
+            (Engine::Tcg, "8.2.2", Intel, false, false, "tcg,thread=single"),
+            (Engine::Tcg, "10.0.2", Virtio, false, false, "tcg,thread=single"),
+            (Engine::Kvm, "10.0.2", Intel, true, false, "kvm"),
         ] {
-            let line = line(engine, version, iommu);
+            let line = line(engine, version, iommu, crowded);
             assert_eq!(line.contains(",eim=on"), eim, "{line}");
             assert!(line.contains(&format!("-accel {thread} ")), "{line}");
         }

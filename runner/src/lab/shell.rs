@@ -24,7 +24,7 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
 
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
     Experience::new(qemu).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
-    let files = Files { image: &kernel.image, initramfs: &initramfs, console: None };
+    let files = Files { image: &kernel.image, initramfs: &initramfs, console: None, crowded: false };
     let arguments = qemu::arguments(options, engine, qemu, &files);
     // In our own process group: it reads the terminal.
     let status = child::killed_with_us(tools::QEMU).args(&arguments).status();

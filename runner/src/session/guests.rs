@@ -44,7 +44,8 @@ pub struct LabRun<'a> {
 impl LabRun<'_> {
     /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
     pub fn run(self, begun: Begun, course: &Course) -> Result<u8, Failure> {
-        let LabRun { prepared, job, plan, mut schedule, guests, host, mut resumed, output, silence, interrupt } = self;
+        let LabRun { prepared, mut job, plan, mut schedule, guests, host, mut resumed, output, silence, interrupt } =
+            self;
         let planned = begun.planned.clone();
         let blamed = match &mut resumed {
             Some(resumed) => resumed.go_on(&mut schedule, &host.boot, course.retry_died),
@@ -55,6 +56,7 @@ impl LabRun<'_> {
             let planned = &plan.cases[case as usize];
             (planned.scenario, planned.case)
         });
+        job.crowded = lanes.len() > 1 && lanes.len() * prepared.cpus() > processors();
         let ledger = Ledger {
             output,
             host,
@@ -112,10 +114,14 @@ fn as_many_as_help(schedule: &Schedule, memory_mib: u32) -> usize {
     if schedule.trace || schedule.fail_fast {
         return 1;
     }
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let memory = facts::available_memory().unwrap_or(0) / (u64::from(memory_mib) << 20);
     let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-    (schedule.order.len() / CASES_WORTH_A_GUEST).min(processors).min(memory)
+    (schedule.order.len() / CASES_WORTH_A_GUEST).min(processors()).min(memory)
+}
+
+/// The processors of this machine that this process may use.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What all guests of a run have in common.
