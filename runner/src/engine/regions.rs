@@ -74,7 +74,8 @@ impl Pool {
     /// Gives memory back for later cases.
     pub fn put_back(&mut self, held: Vec<Held>) {
         for Held { mapping, kept_as, .. } in held {
-            if let Some(made) = kept_as {
+            // What was changed is not what the next case would ask for.
+            if let Some(made) = kept_as.filter(|_| mapping.is_unchanged()) {
                 self.idle.extend(Arc::into_inner(mapping).map(|mapping| (made, mapping)));
             }
         }
@@ -141,7 +142,7 @@ impl Pool {
         let what = Anonymous { size: wish.size()?, hugetlb, prot: wish.prot, placement: wish.placement(page) };
         let (mapping, made) = self.take(what).map_err(|errno| wish.no_memory(errno, hugetlb))?;
         if let Some(hole) = wish.hole {
-            mapping.punch(hole).map_err(|errno| wish.failed("make a hole", errno))?;
+            mapping.unmap(hole, page_size()).map_err(|errno| wish.failed("make a hole", errno))?;
         }
         Ok((mapping, hugetlb.is_some().then_some(made)))
     }
@@ -172,6 +173,7 @@ impl Pool {
         let hugetlb = other.page.filter(|page| *page > page_size());
         let placement = wish.placement(hugetlb.unwrap_or(page_size()));
         Mapping::shared(file.as_fd(), wish.offset, size, hugetlb, wish.prot, placement, &self.tracer)
+            .map(|mapping| mapping.of_the_same_file(&other.mapping))
             .map_err(|errno| wish.failed("map the memory again", errno))
     }
 }
@@ -325,5 +327,29 @@ pub fn prot(protection: Option<Protection>) -> Prot {
         Protection::ReadWrite => Prot::ReadWrite,
         Protection::Read => Prot::Read,
         Protection::None => Prot::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_was_changed_is_not_kept() {
+        let tracer = Tracer::new();
+        let mut pool = Pool::new(&tracer);
+        // As if it were a huge page, of which the machine may have none.
+        let held = || {
+            let what = Anonymous::new(2 * page_size());
+            let mapping = Arc::new(Mapping::anonymous(&what, &tracer).unwrap());
+            let kept_as = Some(Made { what, calls: Vec::new() });
+            Held { name: "huge".to_owned(), mapping, file: None, page: None, kept_as }
+        };
+        let (whole, cut, locked) = (held(), held(), held());
+        cut.mapping.unmap(0, page_size()).unwrap();
+        locked.mapping.lock(0, page_size()).unwrap();
+        pool.put_back(vec![cut, whole, locked]);
+        assert_eq!(pool.idle.len(), 1);
+        assert!(pool.idle[0].1.is_unchanged());
     }
 }

@@ -19,7 +19,8 @@ static NAMES: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
 pub struct Errno(pub i32);
 
 impl Errno {
-    /// Not an errno but the signal that stands in its place if an access to memory fails: a device did not answer.
+    /// Not an errno but the signal that stands in its place if an access to memory fails: a device did not answer,
+    /// or the file behind the memory ends before.
     pub const SIGBUS: Errno = Errno(-7);
 
     /// The calling thread's errno, right after a call that failed.
@@ -57,7 +58,7 @@ impl Errno {
     /// What the C library calls it, in lower case.
     fn words(self) -> String {
         if self == Errno::SIGBUS {
-            return "the device did not answer".into();
+            return "nothing answered there".into();
         }
         let text = io::Error::from_raw_os_error(self.0).to_string();
         let words = text.split(" (os error").next().unwrap_or_default();

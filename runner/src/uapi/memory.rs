@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory to map for devices: anonymous, huge, a file's, missing on purpose, or a device's own.
 
+mod changes;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, RwLock};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 use super::{Tracer, access::Width, bus::touch, system::page_size, trace::zero};
 use crate::model::Errno;
+pub use changes::Advice;
+use changes::{Changes, Copied};
 
 /// What the process itself may do with its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -24,6 +29,15 @@ impl Prot {
             Prot::None => libc::PROT_NONE,
             Prot::Read => libc::PROT_READ,
             Prot::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+
+    /// Whether the process may read, or write.
+    fn allows(self, writes: bool) -> bool {
+        match self {
+            Prot::None => false,
+            Prot::Read => !writes,
+            Prot::ReadWrite => true,
         }
     }
 
@@ -123,6 +137,8 @@ pub struct Mapping {
     kind: Kind,
     /// The device's file, and the offset in it in bytes that was mapped.
     device: Option<(OwnedFd, u64)>,
+    /// What was done to it since; copies hold it, so that no change comes in between.
+    changes: Arc<RwLock<Changes>>,
     tracer: Tracer,
 }
 
@@ -150,7 +166,7 @@ impl Mapping {
         mapping.fill(size, what.prot, flags, &shown, None)?;
         if what.hugetlb.is_none() {
             // Base pages were asked for; a kernel without transparent huge pages has nothing to forbid.
-            let _ = mapping.advise(libc::MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");
+            let _ = mapping.advise_all(libc::MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");
         }
         Ok(mapping)
     }
@@ -158,7 +174,7 @@ impl Mapping {
     /// Maps `size` bytes of a file at `offset`, shared with everyone who has it, such as a [`memfd`]. `page` is the file's
     /// huge page in bytes, if it is made of these: size and placement have to be whole ones.
     ///
-    /// A touch beyond the file's end ends the process (SIGBUS).
+    /// A touch beyond the file's end ends the process (SIGBUS), unless [`Mapping::truncate`] or another change is known.
     pub fn shared(
         file: BorrowedFd,
         offset: u64,
@@ -193,7 +209,7 @@ impl Mapping {
         let mut mapping = Mapping::reserve(size, placement, Kind::Device(prot), tracer)?;
         mapping.fill(size, prot, libc::MAP_SHARED, "MAP_SHARED", Some((device, offset)))?;
         mapping.device = device.try_clone_to_owned().ok().map(|file| (file, offset));
-        let _ = mapping.advise(libc::MADV_HUGEPAGE, "MADV_HUGEPAGE");
+        let _ = mapping.advise_all(libc::MADV_HUGEPAGE, "MADV_HUGEPAGE");
         Ok(mapping)
     }
 
@@ -202,26 +218,6 @@ impl Mapping {
         let mapping = Mapping::reserve(size, Placement::default(), Kind::Device(prot), tracer)?;
         mapping.fill(size, prot, libc::MAP_PRIVATE, "MAP_PRIVATE", Some((device, offset)))?;
         Ok(mapping)
-    }
-
-    /// Takes the page at `offset` bytes away: nothing is behind its addresses any more, and to map it for a device fails with
-    /// `EFAULT`. `EINVAL` if no base page begins there.
-    pub fn punch(&self, offset: u64) -> Result<(), Errno> {
-        let page = page_size();
-        let at = self.at(offset, page as usize).filter(|at| at.is_multiple_of(page)).ok_or(Errno(libc::EINVAL))?;
-        if !matches!(self.kind, Kind::Anonymous(_)) {
-            return Err(Errno(libc::EINVAL));
-        }
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        let run = || {
-            // SAFETY: MAP_FIXED replaces one page of our own, to which no reference was ever lent; a copy out of it or into it would
-            // be a signal, as for every page that is not there.
-            let got = unsafe { libc::mmap(at as *mut libc::c_void, page as usize, libc::PROT_NONE, flags, -1, 0) };
-            if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
-        };
-        let fields =
-            format!("addr={at:#x}, length={page:#x}, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_FIXED");
-        self.tracer.call("mmap", fields, run, zero)
     }
 
     /// The first address: the vaddr of a map request.
@@ -238,31 +234,45 @@ impl Mapping {
     pub fn populate(&self) -> Result<(), Errno> {
         match self.kind {
             Kind::Anonymous(Prot::ReadWrite) | Kind::Shared(Prot::ReadWrite) => {
-                self.advise(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE")
+                self.advise_all(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE")
             }
             Kind::Anonymous(Prot::Read) | Kind::Shared(Prot::Read) => {
-                self.advise(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ")
+                self.advise_all(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ")
             }
             _ => Ok(()),
         }
     }
 
     /// Copies out of memory, anonymous or a file's, from `offset` bytes on. `EFAULT` beyond its end, if it is not readable, or if it
-    /// is a device's, where a copy would be an access of unknown width.
+    /// is a device's, where a copy would be an access of unknown width. `SIGBUS` where its file does not reach any more.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
-        let readable = matches!(self.memory(), Some(Prot::Read | Prot::ReadWrite));
-        let from = self.at(offset, into.len()).filter(|_| readable).ok_or(Errno(libc::EFAULT))?;
-        // SAFETY: `at` says that these bytes lie in this mapping, which is readable memory and lives as long as
-        // self; no reference to it exists, and a device that writes meanwhile gives old or new bytes, as for read(2).
+        let from = self.at(offset, into.len()).filter(|_| self.memory().is_some()).ok_or(Errno(libc::EFAULT))?;
+        let changes = self.changes();
+        if !changes.are_none() {
+            return self.copy_by_kernel(&changes, from, Copied::Out(into));
+        }
+        if !self.memory().is_some_and(|prot| prot.allows(false)) {
+            return Err(Errno(libc::EFAULT));
+        }
+        // SAFETY: `at` says that these bytes lie in this mapping, which is readable memory, lives as long as self, and is not
+        // changed while `changes` is held; no reference to it exists, and a device that writes meanwhile gives old or new bytes,
+        // as for read(2).
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, into.as_mut_ptr(), into.len()) };
         Ok(())
     }
 
+    /// Copies into memory; errors as [`Mapping::read`].
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let writable = self.memory() == Some(Prot::ReadWrite);
-        let to = self.at(offset, bytes.len()).filter(|_| writable).ok_or(Errno(libc::EFAULT))?;
-        // SAFETY: `at` says that these bytes lie in this mapping, which is writable memory and lives as long as
-        // self; no reference to it exists, so nothing is written behind one.
+        let to = self.at(offset, bytes.len()).filter(|_| self.memory().is_some()).ok_or(Errno(libc::EFAULT))?;
+        let changes = self.changes();
+        if !changes.are_none() {
+            return self.copy_by_kernel(&changes, to, Copied::In(bytes));
+        }
+        if !self.memory().is_some_and(|prot| prot.allows(true)) {
+            return Err(Errno(libc::EFAULT));
+        }
+        // SAFETY: `at` says that these bytes lie in this mapping, which is writable memory, lives as long as self, and is not
+        // changed while `changes` is held; no reference to it exists, so nothing is written behind one.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
     }
@@ -292,6 +302,8 @@ impl Mapping {
     /// The address of a register of a device, to be accessed in that width.
     pub(super) fn register(&self, offset: u64, width: Width, write: bool) -> Result<u64, Errno> {
         let allowed = match self.kind {
+            // Where a device was taken away, an access would be a signal, or would find nothing to put back.
+            Kind::Device(_) if !self.is_unchanged() => false,
             Kind::Device(Prot::ReadWrite) => true,
             Kind::Device(Prot::Read) => !write,
             _ => false,
@@ -363,7 +375,8 @@ impl Mapping {
         }
         // At most 2 * align - 1 beyond the base.
         let addr = base.next_multiple_of(align) + placement.misalign;
-        Ok(Mapping { reservation: (base, total), addr, len: size, kind, device: None, tracer: tracer.clone() })
+        let (changes, tracer) = (Arc::default(), tracer.clone());
+        Ok(Mapping { reservation: (base, total), addr, len: size, kind, device: None, changes, tracer })
     }
 
     fn fill(
@@ -396,7 +409,7 @@ impl Mapping {
         self.tracer.call("mmap", fields, run, |addr| format!("{addr:#x}")).map(drop)
     }
 
-    fn advise(&self, advice: i32, name: &'static str) -> Result<(), Errno> {
+    fn advise_all(&self, advice: i32, name: &'static str) -> Result<(), Errno> {
         let run = || {
             // SAFETY: the stretch is our own, and no advice given here takes contents away.
             let returned = unsafe { libc::madvise(self.addr as *mut libc::c_void, self.len as usize, advice) };

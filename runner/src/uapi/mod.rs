@@ -25,7 +25,7 @@ pub mod vfio;
 pub use dmabuf::dma_buf;
 pub use file::{close, open, temporary};
 pub use limits::LockLimit;
-pub use memory::{Anonymous, Mapping, Placement, Prot, memfd};
+pub use memory::{Advice, Anonymous, Mapping, Placement, Prot, memfd};
 pub use trace::{Call, Trace, Tracer};
 pub use vfio::VfToken;
 
