@@ -30,9 +30,14 @@ impl Act for Compare {
         for (done, length) in chunks(part.size) {
             got.resize(length, 0);
             expected.resize(length, 0);
-            part.memory.read(part.offset + done, &mut got).map_err(|errno| unreadable(errno, region))?;
-            let other = with.as_ref().unwrap_or(region);
-            content.read(done, &mut expected).map_err(|errno| unreadable(errno, other))?;
+            let read = part.memory.read(part.offset + done, &mut got);
+            part.explain(read.map_err(|errno| unreadable(errno, region)))?;
+            let (other, name) = match &content {
+                Content::Region(other) => (other, with.as_ref().unwrap_or(region)),
+                Content::Pattern(_) | Content::Byte(_) => (&part, region),
+            };
+            let read = content.read(done, &mut expected);
+            other.explain(read.map_err(|errno| unreadable(errno, name)))?;
             let Some(first) = got.iter().zip(&expected).position(|(got, expected)| got != expected) else {
                 continue;
             };

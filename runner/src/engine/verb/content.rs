@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The content of memory: parts of regions, and what they are filled with or have to hold.
 
-use std::sync::atomic::{Ordering, fence};
+use std::{
+    os::fd::OwnedFd,
+    sync::atomic::{Ordering, fence},
+};
 
 use super::running::Running;
 use crate::{
@@ -9,7 +12,10 @@ use crate::{
         failure::{End, Problem},
         words::amount,
     },
-    language::{Dynamic, Name, Path, Size, Template, verb::Bits},
+    language::{
+        Dynamic, Name, Path, Size, Template,
+        verb::{Bits, PartOfRegion},
+    },
     model::{Errno, code::Code},
     uapi::Mapping,
 };
@@ -59,6 +65,35 @@ impl<'f> Running<'_, 'f, '_> {
         Part::new(region, &self.memory(region).mapping, offset, size, self.at(""))
     }
 
+    /// The part of a region that a step changes, which has to be there.
+    pub fn part_to_change(&self, of: &PartOfRegion) -> Result<Part<'f>, End> {
+        let PartOfRegion { region, offset, size } = of;
+        self.there(region, self.part(region, offset, size)?)
+    }
+
+    /// The part of a region, if it is there. Where it is not, only a reservation of ours is, of which the kernel has nothing to say.
+    pub fn there(&self, region: &Name, part: Part<'f>) -> Result<Part<'f>, End> {
+        if part.memory.is_there(part.offset, part.size) {
+            return Ok(part);
+        }
+        let title = match part.memory.done_to(part.offset, part.size) {
+            Some(done) => format!("{done} took memory of region `{region}` away"),
+            None => format!("region `{region}` is a reservation without memory"),
+        };
+        Err(self.error(Code::Refused, "region", title, "expected a part with memory"))
+    }
+
+    /// The memory of a region, and the file that it is in.
+    pub fn memory_in_file(&self, region: &Name) -> Result<(&'f Mapping, &'f OwnedFd), End> {
+        let held = self.memory(region);
+        // The check knows the memory of a case's regions, but not of those that a procedure is given.
+        let file = held.file.as_deref().filter(|_| !held.mapping.is_device()).ok_or_else(|| {
+            let title = format!("region `{region}` has no file to change");
+            self.error(Code::NoFile, "region", title, "expected `memory: memfd` or `file`")
+        })?;
+        Ok((&held.mapping, file))
+    }
+
     /// The place of a number in a region.
     pub fn number_in(&self, region: &Name, offset: &Dynamic<Size>, bits: Bits) -> Result<Part<'f>, End> {
         let (offset, size) = (self.size("offset", offset)?, u64::from(bits.0) / 8);
@@ -91,6 +126,14 @@ impl<'h> Part<'h> {
         };
         let label = format!("expected at least one byte within its {}", amount(memory.len()));
         Err(End::Error(Problem::new(Code::OutOfRange, at, title).label(label)))
+    }
+
+    /// Names what was done to the memory, if an access to it did not end as expected.
+    pub fn explain(&self, end: Result<(), End>) -> Result<(), End> {
+        end.map_err(|end| match self.memory.done_to(self.offset, self.size) {
+            Some(done) => end.help(format!("{done} came before")),
+            None => end,
+        })
     }
 
     /// Its at most eight bytes as a number.

@@ -13,10 +13,10 @@ impl Act for Fill {
         for (done, length) in chunks(part.size) {
             bytes.resize(length, 0);
             let written = content.read(done, &mut bytes).and_then(|()| part.memory.write(part.offset + done, &bytes));
-            written.map_err(|errno| {
+            part.explain(written.map_err(|errno| {
                 let title = format!("failed to write to region `{region}`: {errno}");
                 step.error(Code::Refused, "region", title, "expected memory that the CPU may write")
-            })?;
+            }))?;
         }
         fence(Ordering::SeqCst); // before whatever tells a device to look at it
         Ok(())

@@ -6,6 +6,6 @@ impl Act for MemoryPoll {
         let MemoryPoll { region, offset, bits, mask, is, timeout } = self;
         let part = step.number_in(region, offset, *bits)?;
         let what = format!("region `{region}` at {:#x}", part.offset);
-        step.poll(Until { is, mask, bits: *bits, timeout: *timeout }, &what, || part.number())
+        part.explain(step.poll(Until { is, mask, bits: *bits, timeout: *timeout }, &what, || part.number()))
     }
 }

@@ -4,6 +4,7 @@ use super::prelude::*;
 impl Act for MemoryRead {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let MemoryRead { region, offset, bits } = self;
-        step.gave_value(step.number_in(region, offset, *bits)?.number())
+        let part = step.number_in(region, offset, *bits)?;
+        part.explain(step.gave_value(part.number()))
     }
 }

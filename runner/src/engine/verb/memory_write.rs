@@ -12,6 +12,6 @@ impl Act for MemoryWrite {
         step.writes(part.memory);
         let got = part.memory.write(part.offset, &value.to_le_bytes()[..width(*bits).bytes()]);
         fence(Ordering::SeqCst);
-        step.done(got)
+        part.explain(step.done(got))
     }
 }

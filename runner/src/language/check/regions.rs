@@ -97,9 +97,9 @@ impl Checker<'_> {
         for (name, region) in regions.iter() {
             if let Some(of) = region.of.as_ref().filter(|_| region.memory == Memory::Shared) {
                 let path = path.join(name).join("of");
-                let possible = || above.iter().filter(|(_, memory)| shareable(*memory)).map(|(name, _)| *name);
+                let possible = || above.iter().filter(|(_, memory)| memory.is_in_file()).map(|(name, _)| *name);
                 let problem = match above.iter().find(|(name, _)| *name == of.0) {
-                    Some((_, memory)) if shareable(*memory) => None,
+                    Some((_, memory)) if memory.is_in_file() => None,
                     Some((_, memory)) => Some(
                         Diagnostic::error(Code::NotShareable, path, format!("region `{of}` cannot be shared"))
                             .label(format!(
@@ -126,8 +126,4 @@ impl Checker<'_> {
             above.push((name, region.memory));
         }
     }
-}
-
-fn shareable(memory: Memory) -> bool {
-    matches!(memory, Memory::Memfd | Memory::File)
 }

@@ -75,6 +75,11 @@ impl Memory {
         matches!(self, Memory::Memfd | Memory::File | Memory::Dmabuf)
     }
 
+    /// Whether it is memory in a file of its own, which `truncate` and `punch_hole` change.
+    pub fn is_in_file(self) -> bool {
+        matches!(self, Memory::Memfd | Memory::File)
+    }
+
     /// Whether it is in a BAR.
     pub fn is_bar(self) -> bool {
         matches!(self, Memory::Bar | Memory::Dmabuf)

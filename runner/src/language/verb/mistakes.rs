@@ -46,6 +46,16 @@ pub fn never_is(mask: &Option<Dynamic<Size>>, is: &Dynamic<Size>, site: &Site) -
     })
 }
 
+/// Only memory in a file can lose the file behind it.
+pub fn no_memory_file(name: &Name, site: &Site) -> Option<Diagnostic> {
+    let region = site.case.regions.get(&name.0).filter(|region| !region.memory.is_in_file())?;
+    let mistake =
+        Diagnostic::error(Code::NoFile, site.at.join("region"), format!("region `{name}` has no file to change"))
+            .label(format!("expected `memory: memfd` or `file`, it is `{}`", region.memory.as_str()))
+            .help("`madvise` and `munmap` change memory without a file");
+    Some(mistake)
+}
+
 /// A device that the case does not have.
 pub fn unknown_device(at: Path, name: &Name, known: &[&str]) -> Diagnostic {
     let mut problem = Diagnostic::error(Code::UnknownDevice, at, format!("no device is called `{name}`"))

@@ -41,24 +41,31 @@ mod irq_info;
 mod irq_trigger;
 mod irq_wait;
 mod lab_fault;
+mod madvise;
 mod map;
 mod map_file;
 mod memory_poll;
 mod memory_read;
 mod memory_write;
+mod mlock;
 mod mmap;
 mod mmio_poll;
 mod mmio_read;
 mod mmio_write;
+mod mprotect;
+mod munlock;
+mod munmap;
 mod open;
 mod option;
 mod pagesize;
 mod parallel;
 mod pread;
+mod punch_hole;
 mod pwrite;
 mod region_info;
 mod repeat;
 mod reset;
+mod truncate;
 mod unmap;
 mod unmap_all;
 mod vf_token;
@@ -73,10 +80,11 @@ pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use hwpt::HwptFlag;
 pub use ioctl::{RequestName, Tail};
 pub use keys::{Key, Keyed, Keys};
+pub use madvise::Advice;
 pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
-pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, Where};
+pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, PartOfRegion, Where};
 
 /// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
 macro_rules! verbs {
@@ -131,6 +139,13 @@ macro_rules! verbs {
             memory_read => memory_read::MemoryRead,
             memory_write => memory_write::MemoryWrite,
             memory_poll => memory_poll::MemoryPoll,
+            munmap => munmap::Munmap,
+            mprotect => mprotect::Mprotect,
+            madvise => madvise::Madvise,
+            mlock => mlock::Mlock,
+            munlock => munlock::Munlock,
+            truncate => truncate::Truncate,
+            punch_hole => punch_hole::PunchHole,
             call => call::Call,
             repeat => repeat::Repeat,
             parallel => parallel::Parallel,

@@ -153,6 +153,21 @@ verb! {
 }
 
 verb! {
+    /// A part of a region.
+    pub struct PartOfRegion {
+        /// The region's name.
+        #[example("buffer")]
+        pub region: Name as RegionName,
+        /// Where in the region to start, in bytes.
+        #[example("4KiB")] #[default(0)]
+        pub offset: Option<Dynamic<Size>> as Offset,
+        /// How many bytes; by default the whole region from `offset` on.
+        #[example("4KiB")]
+        pub size: Option<Dynamic<Size>> as Size(Fit::NotZero),
+    }
+}
+
+verb! {
     /// A kind of interrupt.
     pub struct Interrupts {
         /// The kind of interrupt.
