@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     NotTested,
     common::{command, folder, text, vfiospec},
-    devices, lab, objects, observers,
+    devices, lab, memory, objects, observers,
 };
 
 /// Prepares the lab once; the reason where there is none.
@@ -133,12 +133,13 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 19] = [
+const TOGETHER: [Scenario; 20] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
     ("fixtures/fixtures.yaml", lab::fixtures),
     ("hostile/hostile.yaml", || lab::HOSTILE.to_owned()),
     ("given/given.yaml", || objects::GIVEN.to_owned()),
+    ("gone/gone.yaml", || memory::GONE.to_owned()),
     ("kernel/dma_mapping_mmio.yaml", lab::wrong_expectation),
     ("known/known.yaml", observers::known_issues),
     ("leaves/leaves.yaml", || objects::LEAVES.to_owned()),

@@ -16,6 +16,7 @@ mod editor;
 mod explain;
 mod identity;
 mod lab;
+mod memory;
 mod objects;
 mod observers;
 mod packs;
@@ -66,9 +67,10 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 12] = [
+const ALL: [&[Test]; 13] = [
     devices::TESTS,
     lab::TESTS,
+    memory::TESTS,
     parity::TESTS,
     survival::TESTS,
     identity::TESTS,

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that a scenario took away, protected or cut short: our own accesses to it are errnos or errors, and the worker lives on.
+
+use crate::{
+    Test, Tested,
+    guests::{results, together},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![what_a_case_took_away_is_an_error_that_names_the_step];
+
+pub const GONE: &str = r#"name: gone
+backends: [vfio_type1v2_iommu]
+regions:
+  buffer: { memory: anonymous, size: 16KiB }
+  holed: { memory: anonymous, size: 16KiB, hole: 4KiB }
+  file: { memory: memfd, size: 16KiB }
+cases:
+  - name: filled
+    steps:
+      - munmap: { region: buffer, offset: 8KiB, size: 4KiB }
+      - fill: { region: buffer, value: 1 }
+  - name: holed
+    steps:
+      - compare: { region: holed, value: 0 }
+  - name: compared
+    steps:
+      - truncate: { region: file, size: 4KiB }
+      - compare: { region: buffer, with: file, offset: 12KiB }
+  - name: protected
+    steps:
+      - mprotect: { region: buffer, protection: none }
+      - memory_read: { region: buffer, offset: 0 }
+  - name: changed_again
+    steps:
+      - munmap: { region: buffer }
+      - mprotect: { region: buffer, protection: read_write }
+  - name: taken_from_another_thread
+    steps:
+      - parallel:
+          branches:
+            - - repeat:
+                  times: 200
+                  steps: [{ memory_write: { region: buffer, offset: 12KiB, value: 1 }, expect: either }]
+            - - munmap: { region: buffer, offset: 12KiB }
+      - memory_write: { region: buffer, offset: 12KiB, value: 1 }
+        expect: EFAULT
+"#;
+
+fn what_a_case_took_away_is_an_error_that_names_the_step() -> Tested {
+    let ran = together("gone")?;
+    ran.expect(1);
+    let results = results(&ran);
+    for (case, verdict, message, step) in [
+        ("filled", "error", "failed to write to region `buffer`: EFAULT", "a `munmap` or `hole` came before"),
+        ("holed", "error", "failed to read from region `holed`: EFAULT", "a `munmap` or `hole` came before"),
+        ("compared", "error", "failed to read from region `file`: SIGBUS", "a `truncate` came before"),
+        ("protected", "failed", "memory_read gave EFAULT", "an `mprotect` came before"),
+        ("changed_again", "error", "a `munmap` or `hole` took memory of region `buffer` away", ""),
+    ] {
+        let result = &results[case];
+        assert_eq!(result["verdict"], verdict, "{result}");
+        assert!(result["message"].as_str().unwrap().starts_with(message), "{result}");
+        assert!(result["detail"].as_str().unwrap().contains(step), "{result}");
+    }
+    assert_eq!(results["taken_from_another_thread"]["verdict"], "passed", "{}", results["taken_from_another_thread"]);
+    Ok(())
+}
