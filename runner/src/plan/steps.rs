@@ -70,6 +70,10 @@ fn written(steps: &[Step], at: &Path, backend: BackendName) -> Vec<PlannedStep> 
                 steps = written(&repeat.steps, &at.join("repeat").join("steps"), backend);
                 repeat.steps = plain(&steps);
             }
+            Verb::Finally(finally) => {
+                steps = written(&finally.steps, &at.join("finally").join("steps"), backend);
+                finally.steps = plain(&steps);
+            }
             Verb::Parallel(parallel) => {
                 let at = at.join("parallel");
                 steps = written(&parallel.steps, &at.join("steps"), backend);

@@ -133,9 +133,10 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 20] = [
+const TOGETHER: [Scenario; 21] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
+    ("finally/finally.yaml", || lab::FINALLY.to_owned()),
     ("fixtures/fixtures.yaml", lab::fixtures),
     ("hostile/hostile.yaml", || lab::HOSTILE.to_owned()),
     ("given/given.yaml", || objects::GIVEN.to_owned()),

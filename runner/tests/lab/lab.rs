@@ -32,6 +32,7 @@ pub const TESTS: &[Test] = tests![
     a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again,
     without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped,
     a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex,
+    steps_of_a_finally_run_last_and_after_a_failure_which_stays_the_one_that_is_reported,
 ];
 
 /// The results of the kernel's own programs on the edu device: of DMA mappings 30, of BARs mapped for DMA 15,
@@ -382,6 +383,57 @@ fn a_run_and_a_failure_look_as_the_readme_shows_them() -> Tested {
     let told = run(&["scenarios/kernel/dma_mapping_mmio.yaml"]);
     let shown = without_numbers(&picture("failure"));
     assert!(told.contains(&shown), "shown:\n{shown}\ntold:\n{told}");
+    Ok(())
+}
+
+pub const FINALLY: &str = r#"name: finally
+backends: [iommufd]
+regions: { buffer: { memory: anonymous, size: 8KiB } }
+cases:
+  - name: runs_last
+    steps:
+      - map: { region: buffer, size: 4KiB }
+      - finally: { steps: [{ unmap_all: , expect: { bytes: 8KiB } }] }
+      - map: { region: buffer, offset: 4KiB, size: 4KiB }
+  - name: runs_after_a_failure
+    steps:
+      - map: { region: buffer, size: 4KiB }
+        save: m
+      - check: "{{ m.size == 1 }}"
+      - finally:
+          steps:
+            - check: "{{ m.size == 2 }}"
+      - finally:
+          steps:
+            - unmap: { iova: "{{ m.iova }}", size: 4KiB }
+              expect: { bytes: 4KiB }
+  - name: fails_itself
+    steps:
+      - map: { region: buffer, size: 4KiB }
+      - finally: { steps: [{ unmap_all: , expect: { bytes: 8KiB } }] }
+  - name: runs_at_the_end_of_each_round
+    steps:
+      - repeat:
+          times: 3
+          steps:
+            - map: { region: buffer }
+              save: m
+            - finally: { steps: [{ unmap: { iova: "{{ m.iova }}", size: 8KiB }, expect: { bytes: 8KiB } }] }
+"#;
+
+fn steps_of_a_finally_run_last_and_after_a_failure_which_stays_the_one_that_is_reported() -> Tested {
+    let ran = together("finally")?;
+    ran.expect(1);
+    let results = results(&ran);
+    for case in ["runs_last", "runs_at_the_end_of_each_round"] {
+        assert_eq!(results[case]["verdict"], "passed", "{:#}", results[case]);
+    }
+    let failed = &results["runs_after_a_failure"];
+    assert!(failed["at"].as_str().unwrap().contains("finally.yaml:14:"), "{failed:#}");
+    let trace: Vec<_> = failed["trace"].as_array().unwrap().iter().map(|call| call.as_str().unwrap()).collect();
+    assert!(trace.iter().any(|call| call.starts_with("IOMMU_IOAS_UNMAP(")), "{trace:#?}");
+    let failed = &results["fails_itself"];
+    assert!(failed["at"].as_str().unwrap().contains("finally.yaml:25:"), "{failed:#}");
     Ok(())
 }
 

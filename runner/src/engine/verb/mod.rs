@@ -20,6 +20,7 @@ mod device_open;
 mod dirty_bitmap;
 mod dirty_tracking;
 mod fill;
+mod finally;
 mod gone;
 mod hw_info;
 mod hwpt;
@@ -90,40 +91,54 @@ macro_rules! dispatch {
 }
 verbs!(dispatch);
 
-/// Carries out steps one after the other.
+/// Carries out steps one after the other, those of a `finally` last.
 pub fn sequence<'a>(
     case: &mut Context<'a>,
     steps: &[PlannedStep],
     frame: &mut Frame<'_, 'a>,
     say: &mut dyn FnMut(Doing),
 ) -> Result<(), End> {
-    for planned in steps {
-        let (verb, at) = (&planned.step.verb, &planned.at);
-        say(Doing { what: verb.name().to_owned(), place: Some(frame.place(at)) });
-        if signal::interrupted().is_some() {
-            // The runner knows why, and reports it.
-            return Err(End::Error(Problem::new(Code::Interrupted, at.clone(), "the case was interrupted")));
-        }
-        // A case comes to an end, whatever its expressions say.
-        case.steps_run += 1;
-        if case.steps_run > MOST_STEPS {
-            let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
-            return Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)));
-        }
-        let number = planned.step.device.as_ref().map(|name| case.devices.number(&name.0));
-        let before = case.turn_to(number.unwrap_or(case.current));
-        // What the case opened itself, or what was open for it.
-        let opened = case.opened.get(case.current);
-        let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
-        let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
-        case.turn_to(before);
-        done?;
-        if !verb.about().is_followed {
-            case.ledger.lose(format!("what `{}` maps is not followed", verb.name()));
-        }
-        if let Some(open) = frame.open {
-            case.leaves.compare(&case.ledger, open, at, false, case.tracer)?;
-        }
+    let is_last = |planned: &&PlannedStep| matches!(planned.step.verb, Verb::Finally(_));
+    let mut others = steps.iter().filter(|planned| !is_last(planned));
+    let end = others.try_for_each(|planned| one(case, planned, frame, say));
+    // The first failure is reported.
+    steps.iter().filter(is_last).fold(end, |end, planned| {
+        let done = one(case, planned, frame, say);
+        end.and(done)
+    })
+}
+
+fn one<'a>(
+    case: &mut Context<'a>,
+    planned: &PlannedStep,
+    frame: &mut Frame<'_, 'a>,
+    say: &mut dyn FnMut(Doing),
+) -> Result<(), End> {
+    let (verb, at) = (&planned.step.verb, &planned.at);
+    say(Doing { what: verb.name().to_owned(), place: Some(frame.place(at)) });
+    if signal::interrupted().is_some() {
+        // The runner knows why, and reports it.
+        return Err(End::Error(Problem::new(Code::Interrupted, at.clone(), "the case was interrupted")));
+    }
+    // A case comes to an end, whatever its expressions say.
+    case.steps_run += 1;
+    if case.steps_run > MOST_STEPS {
+        let title = format!("the case has run {MOST_STEPS} steps, which is the most that one may");
+        return Err(End::Error(Problem::new(Code::TooManySteps, at.clone(), title)));
+    }
+    let number = planned.step.device.as_ref().map(|name| case.devices.number(&name.0));
+    let before = case.turn_to(number.unwrap_or(case.current));
+    // What the case opened itself, or what was open for it.
+    let opened = case.opened.get(case.current);
+    let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
+    let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
+    case.turn_to(before);
+    done?;
+    if !verb.about().is_followed {
+        case.ledger.lose(format!("what `{}` maps is not followed", verb.name()));
+    }
+    if let Some(open) = frame.open {
+        case.leaves.compare(&case.ledger, open, at, false, case.tracer)?;
     }
     Ok(())
 }

@@ -195,7 +195,7 @@ described!(Step, |generator| {
     });
     keys.extend(others.as_object().expect("it is one").clone());
     json_schema!({
-        "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat` and `parallel` contain more steps, and all others call the kernel or the device.",
+        "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat`, `finally` and `parallel` contain more steps, and all others call the kernel or the device.",
         "type": "object",
         "additionalProperties": false,
         "properties": keys,

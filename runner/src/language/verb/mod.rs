@@ -28,6 +28,7 @@ mod device_open;
 mod dirty_bitmap;
 mod dirty_tracking;
 mod fill;
+mod finally;
 mod gone;
 mod hw_info;
 mod hwpt;
@@ -148,6 +149,7 @@ macro_rules! verbs {
             punch_hole => punch_hole::PunchHole,
             call => call::Call,
             repeat => repeat::Repeat,
+            finally => finally::Finally,
             parallel => parallel::Parallel,
         }
     };
