@@ -218,6 +218,9 @@ pub struct CaseResult {
     /// What observers saw, beside the checks of the case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<Observation>,
+    /// With `--ask`: what each step came to, in their order. Nothing of it was judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// The backend that answered, if it is not the one that was asked for. The case expects its outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub true_backend: Option<String>,
@@ -258,6 +261,48 @@ impl CaseResult {
     pub fn attempt(&self) -> Attempt {
         Attempt { verdict: self.verdict, micros: self.micros, message: self.message.clone() }
     }
+}
+
+/// The reason for which a case that was only asked counts as skipped.
+pub const ASKED: &str = "asked what the kernel answers, and judged nothing (--ask)";
+
+/// What a step of a case came to that was asked (`--ask`). A step that runs in several rounds has one for each different answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// The place of the step, as `file:line:column`.
+    pub at: String,
+    /// The step in one line, such as `unmap: { iova: {{ m.iova }}, size: 4KiB }`.
+    pub step: String,
+    /// What it came to.
+    pub answer: Answered,
+    /// In how many rounds it came to that.
+    pub times: u32,
+    /// Whether that is what the scenario expects.
+    pub expected: bool,
+    /// The key that says what is expected of the step: `expect`, or `map` or `unmap` in the short form. Missing if the step takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The line of that key. Missing if it is not written, so that success is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// The call succeeded, or what is checked is so.
+    Ok,
+    /// The call succeeded, and reported this many bytes.
+    Bytes(u64),
+    /// The call failed with what has this name in `expect`, such as `EINVAL` or `SIGBUS`.
+    Fails(String),
+    /// What is checked is not so, for this reason; or a procedure failed.
+    Differs(String),
+    /// The check was not made, for this reason.
+    Unchecked(String),
+    /// The step was not run, for this reason: often an earlier step has not made what it needs.
+    NotRun(String),
 }
 
 /// What one observer saw of a case.

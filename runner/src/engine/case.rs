@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use minijinja::Value;
 
 use super::{
+    answers::Answers,
     context::{Context, Frame},
     device::{Changed, DeviceState},
     devices::{Devices, cannot_open, host_facts, no_functions, ranges},
@@ -40,14 +41,16 @@ pub struct Engine {
     fixtures: Fixtures,
     pool: Pool,
     faults: Faults,
+    /// Whether cases are only asked, and not judged.
+    ask: bool,
 }
 
 impl Engine {
     /// An engine for the plan, on devices that are bound to vfio-pci.
-    pub fn new(plan: Plan, devices: Vec<DeviceUsed>) -> Engine {
+    pub fn new(plan: Plan, devices: Vec<DeviceUsed>, ask: bool) -> Engine {
         let tracer = Tracer::new();
         let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
-        Engine { plan, devices, fixtures, pool, faults: Faults::new(), tracer }
+        Engine { plan, devices, fixtures, pool, faults: Faults::new(), ask, tracer }
     }
 
     /// From now on `live` hears of each call at once.
@@ -58,7 +61,7 @@ impl Engine {
     /// Runs one case; `say` hears of each step before it begins.
     pub fn run(&mut self, case: u32, say: &mut dyn FnMut(Doing)) -> CaseResult {
         let begin = Instant::now();
-        let Engine { plan, devices, tracer, fixtures, pool, faults } = self;
+        let Engine { plan, devices, tracer, fixtures, pool, faults, ask } = self;
         let planned = &plan.cases[case as usize];
         let (written, path) = plan.case(planned);
         let watch = Watch::begin(&planned.id.id().to_string());
@@ -66,15 +69,16 @@ impl Engine {
         fixtures.before.clear();
         pool.before.clear();
         let mut context = Context::new(plan, planned, Arc::default(), tracer);
+        context.found.answers = ask.then(Answers::default);
         let end =
             Bench { given: devices, fixtures, pool, faults, say, baseline: None }.run(&mut context, written, &path);
         let Context { backend, scope, found, .. } = context;
-        let judgement = Judgement::judge((written, path), end, (&scope, found), watch, faults, tracer);
+        let source = &plan.scenarios[planned.scenario].source;
+        let judgement = Judgement::judge((written, path, source), end, (&scope, found), watch, faults, tracer);
         let Judgement { verdict, reason, problem, found, kernel_log, overruled, .. } = judgement;
         if overruled {
             fixtures.close();
         }
-        let source = &plan.scenarios[planned.scenario].source;
         let before =
             if found.trace.lines.is_empty() { Vec::new() } else { [&*fixtures.before, &*pool.before].concat() };
         CaseResult {
@@ -91,6 +95,7 @@ impl Engine {
             measured: found.measured,
             checks: found.checks,
             observers: found.observers,
+            answers: found.answers.map(Answers::into_list).unwrap_or_default(),
             true_backend: (backend != planned.backend).then(|| backend.to_string()),
             ..CaseResult::new(case, verdict, begin.elapsed())
         }
@@ -288,7 +293,8 @@ fn run_steps(
         })?),
     };
     let source = &context.plan.scenarios[context.planned.scenario].source;
-    sequence(context, steps, &mut Frame { open, held, pool: Some(pool), pack: None, source }, say)
+    sequence(context, steps, &mut Frame { open, held, pool: Some(pool), pack: None, source }, say)?;
+    context.found.answers.as_mut().map_or(Ok(()), Answers::end)
 }
 
 /// The reason to skip a case that calls what no pack has for its device.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
 
 use super::{
+    answers::Answers,
     device::DeviceState,
     devices::{Devices, Opened},
     failure::{End, Problem},
@@ -64,6 +65,8 @@ pub struct Findings {
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
     pub observers: Vec<Observation>,
+    /// What the steps came to, if the case is asked.
+    pub answers: Option<Answers>,
     /// The calls that led to the problem, if there is one.
     pub trace: Trace,
 }

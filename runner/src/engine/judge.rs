@@ -4,13 +4,13 @@
 use super::failure::{End, Problem};
 use super::known_issue::{self, Judged};
 use super::{context::Findings, faults::Faults, log, observers::taint};
-use crate::event::{Observation, Unchecked};
-use crate::language::{Case, Logged, Path, Scope};
+use crate::event::{ASKED, Observation, Unchecked};
+use crate::language::{Case, Logged, Path, Scope, Source};
 use crate::model::{Observed, Verdict};
 use crate::{host::facts, host::kmsg::Window, model::code::Code, uapi::Tracer};
 
 /// All judges, in the order that they judge in.
-const JUDGES: [fn(&mut Judgement); 5] = [expected_fault, kernel_log, new_taint, nothing_asserted, known];
+const JUDGES: [fn(&mut Judgement); 6] = [expected_fault, kernel_log, new_taint, nothing_asserted, known, asked];
 
 /// What the kernel says of itself while a case runs.
 pub struct Watch {
@@ -31,6 +31,7 @@ pub struct Judgement<'e> {
     pub case: &'e Case,
     /// The path of the case.
     pub path: Path,
+    source: &'e Source,
     pub scope: &'e Scope,
     pub found: Findings,
     pub verdict: Verdict,
@@ -48,7 +49,7 @@ pub struct Judgement<'e> {
 impl<'e> Judgement<'e> {
     /// Judges a case that ended.
     pub fn judge(
-        (case, path): (&'e Case, Path),
+        (case, path, source): (&'e Case, Path, &'e Source),
         end: Result<(), End>,
         (scope, found): (&'e Scope, Findings),
         mut watch: Watch,
@@ -67,6 +68,7 @@ impl<'e> Judgement<'e> {
         let mut judgement = Judgement {
             case,
             path,
+            source,
             scope,
             found,
             verdict,
@@ -121,7 +123,10 @@ fn expected_fault(judgement: &mut Judgement) {
             None => judgement.found.checks += 1,
             Some(Ok(missing)) => {
                 judgement.found.checks += 1;
-                judgement.fail(missing);
+                match &mut judgement.found.answers {
+                    Some(answers) => answers.missing(&missing, judgement.source),
+                    None => judgement.fail(missing),
+                }
             }
             Some(Err(unknown)) => judgement.found.unchecked.push(unknown),
         }
@@ -145,7 +150,7 @@ fn new_taint(judgement: &mut Judgement) {
 
 /// A case that checked nothing has not passed.
 fn nothing_asserted(judgement: &mut Judgement) {
-    if judgement.verdict != Verdict::Passed || judgement.found.checks > 0 {
+    if judgement.verdict != Verdict::Passed || judgement.found.checks > 0 || judgement.found.answers.is_some() {
         return;
     }
     if let Some(Unchecked { what, reason, .. }) = judgement.found.unchecked.first() {
@@ -160,11 +165,21 @@ fn nothing_asserted(judgement: &mut Judgement) {
 
 fn known(judgement: &mut Judgement) {
     let Some(known) = &judgement.case.known_issue else { return };
+    if judgement.found.answers.is_some() && judgement.verdict == Verdict::Passed {
+        return; // nothing was judged, so that this is no unexpected pass
+    }
     match known_issue::judge(known, &judgement.path, judgement.scope, judgement.verdict, judgement.problem.take()) {
         Judged::As(verdict, problem) => (judgement.verdict, judgement.problem) = (verdict, problem),
         Judged::Known(reason, problem) => {
             judgement.verdict = Verdict::KnownIssue;
             (judgement.reason, judgement.problem) = (Some(reason), Some(problem));
         }
+    }
+}
+
+/// A case that was only asked has neither passed nor failed.
+fn asked(judgement: &mut Judgement) {
+    if judgement.found.answers.is_some() && judgement.verdict == Verdict::Passed {
+        (judgement.verdict, judgement.reason) = (Verdict::Skipped, Some(ASKED.to_owned()));
     }
 }

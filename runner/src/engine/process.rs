@@ -68,9 +68,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(setup: &Setup, trace: bool) -> io::Result<Worker> {
+    pub fn start(setup: &Setup, trace: bool, ask: bool) -> io::Result<Worker> {
         let mut worker = Worker::spawn(Command::new("/proc/self/exe").arg0("vfiospec").arg("worker"))?;
-        worker.say(&ToWorker::Setup { setup: setup.clone(), last_step: worker.last_step.number(), trace })?;
+        let (setup, last_step) = (setup.clone(), worker.last_step.number());
+        worker.say(&ToWorker::Setup { setup, last_step, trace, ask })?;
         Ok(worker)
     }
 

@@ -62,6 +62,7 @@ pub fn run(
         numbers,
         interrupt,
         trace: schedule.trace,
+        ask: schedule.ask,
         worker: None,
         left: Left { given_up: vec![false; setup.devices.len()] },
     };
@@ -129,6 +130,8 @@ struct Runner<'a> {
     interrupt: &'a AtomicBool,
     /// Whether workers report each call.
     trace: bool,
+    /// Whether workers only ask.
+    ask: bool,
     worker: Option<Worker>,
     left: Left,
 }
@@ -154,7 +157,7 @@ impl Runner<'_> {
         let mut called = |call| drop(sink(call));
         let outcome = match &mut self.worker {
             Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut called),
-            None => match Worker::start(&self.setup, self.trace) {
+            None => match Worker::start(&self.setup, self.trace, self.ask) {
                 Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt, &mut called),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },

@@ -28,6 +28,9 @@ pub struct Schedule {
     /// Whether each call is reported at once.
     #[serde(default)]
     pub trace: bool,
+    /// Whether cases run to their end and list what the kernel answers, whatever they expect.
+    #[serde(default)]
+    pub ask: bool,
     /// Whether the run continues a journal, which has its beginning and its plan.
     pub resumes: bool,
     /// Attempts at the first of the cases that were made before.

@@ -26,6 +26,7 @@ pub enum ToWorker {
         /// The number of the file that takes what the worker is doing.
         last_step: i32,
         trace: bool,
+        ask: bool,
     },
     Run {
         /// The case's number in the run.
@@ -78,12 +79,12 @@ pub fn main() -> Result<(), String> {
             .map(Some)
             .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
-    let Some(ToWorker::Setup { setup, last_step, trace }) = next()? else {
+    let Some(ToWorker::Setup { setup, last_step, trace, ask }) = next()? else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());
     };
     let last_step = LastStep::of_runner(last_step)
         .map_err(|error| format!("failed to open what the runner left for us: {error}"))?;
-    let mut engine = Engine::new(setup.plan()?, setup.devices);
+    let mut engine = Engine::new(setup.plan()?, setup.devices, ask);
     if trace {
         engine.trace(|call| say(&FromWorker::Called { call: call.to_string() }));
     }

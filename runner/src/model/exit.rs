@@ -7,7 +7,7 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything was as expected; skipped cases beside passed ones do not change that.
+    /// Everything was as expected, or every case was asked; skipped cases beside these do not change that.
     Ok = 0,
     /// The kernel did something else than a scenario expects, or a known issue passed unexpectedly.
     Failed = 1,
@@ -29,7 +29,7 @@ impl Exit {
     /// The exit codes, for `--help`.
     pub const HELP: &str = "\
 Exit codes:
-  0    every case that ran gave what its scenario expects
+  0    every case that ran gave what its scenario expects; with --ask, was asked to its end
   1    a case failed, or passed against expectation
   2    wrong usage, or an invalid scenario
   3    no verdict: the environment or a device is broken, or the run ended early

@@ -6,6 +6,7 @@ use std::{collections::HashMap, io};
 use clap::builder::styling::Style;
 
 use crate::model::{Verdict, count};
+use crate::report::answers;
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::{report::words::place, sanitize::line};
@@ -29,6 +30,7 @@ enum Kind {
     KnownNow,
     KnownNoMore,
     Skips,
+    AnswersOtherwise,
     Slower,
     Faster,
     Vanished,
@@ -36,7 +38,7 @@ enum Kind {
 }
 
 /// Each kind of change with its heading and the style of that; those first that somebody has to look at.
-const KINDS: [(Kind, &str, Style); 12] = [
+const KINDS: [(Kind, &str, Style); 13] = [
     (Kind::NewlyFailing, "newly failing", RED.bold()),
     (Kind::NoVerdictAnyMore, "without a verdict now", YELLOW.bold()),
     (Kind::NewlyFlaky, "newly flaky", YELLOW.bold()),
@@ -45,6 +47,7 @@ const KINDS: [(Kind, &str, Style); 12] = [
     (Kind::KnownNow, "known now", BOLD),
     (Kind::KnownNoMore, "known no more", BOLD),
     (Kind::Skips, "changed skips", BOLD),
+    (Kind::AnswersOtherwise, "answered otherwise", BOLD),
     (Kind::Slower, "slower", BOLD),
     (Kind::Faster, "faster", BOLD),
     (Kind::Vanished, "only in A", BOLD),
@@ -166,6 +169,9 @@ impl<'a> Diff<'a> {
             Kind::FailsOtherwise | Kind::KnownNow | Kind::KnownNoMore | Kind::Skips => {
                 before()?.into_iter().chain(now()?).collect()
             }
+            Kind::AnswersOtherwise => {
+                answers::changes(&self.a.full(old)?.result.answers, &self.b.full(new)?.result.answers)
+            }
             Kind::Slower | Kind::Faster => vec![format!("{}, then {}", ms(old), ms(new))],
             Kind::Vanished | Kind::Appeared => Vec::new(),
         })
@@ -182,6 +188,10 @@ fn kind(a: &Run, old: &Case, b: &Run, new: &Case) -> io::Result<Option<Kind>> {
         (Failed, Failed) | (Error, Error) => (message(a, old)? != message(b, new)?).then_some(Kind::FailsOtherwise),
         (_, Failed) => Some(Kind::NewlyFailing),
         (_, Error) => Some(Kind::NoVerdictAnyMore),
+        (Skipped, Skipped) if old.asked && new.asked => {
+            let (old, new) = (a.full(old)?.result.answers, b.full(new)?.result.answers);
+            (!answers::changes(&old, &new).is_empty()).then_some(Kind::AnswersOtherwise)
+        }
         (Skipped, Skipped) => (old.reason != new.reason).then_some(Kind::Skips),
         // A run that ended early says nothing about the kernel, and nobody chose to skip the case.
         (_, Skipped) if new.state == State::NotRun => Some(Kind::NoVerdictAnyMore),

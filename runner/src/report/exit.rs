@@ -10,7 +10,7 @@ impl Run {
     /// Interrupted is said first, because whoever stopped the run knows that it is incomplete and nobody should take its
     /// result for one. A failure outranks errors: it is a verdict on the kernel, whatever else went wrong. A case that
     /// was planned and not run for another reason is no verdict, and neither is a run that did not tell its end: whatever
-    /// happened after its last case is not known.
+    /// happened after its last case is not known. A case that was asked (`--ask`) counts as skipped and did run.
     pub fn exit(&self) -> Exit {
         let counts = self.counts();
         if self.interrupted() {
@@ -19,7 +19,7 @@ impl Run {
             Exit::Failed
         } else if counts.errors > 0 || !self.complete() {
             Exit::NoVerdict
-        } else if counts.passed + counts.flaky + counts.known_issues == 0 {
+        } else if counts.passed + counts.flaky + counts.known_issues == 0 && !self.cases.iter().any(|case| case.asked) {
             Exit::NothingRan
         } else {
             Exit::Ok

@@ -147,6 +147,7 @@ impl Merge {
         case.reason = result.message.as_deref().filter(|_| is_shared).map(|message| self.texts.get(message));
         case.notes = self.notes.get(&notes);
         (case.state, case.micros, case.part) = (State::Finished, result.micros, reading.index);
+        case.asked = !result.answers.is_empty();
     }
 
     /// The end of a journal: what became of its cases that have no result.
@@ -196,6 +197,7 @@ impl Merge {
                 verdict: Verdict::Skipped,
                 state: State::NotRun,
                 micros: 0,
+                asked: false,
                 reason: None,
                 notes: self.notes.get(&[]),
                 earlier: Vec::new(),

@@ -16,6 +16,7 @@
 //! To add a report that is a file, add a file of this module and a row of [`FORMATS`]. A report that is read on a terminal takes its
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
+mod answers;
 pub(crate) mod diff;
 mod environment;
 mod exit;

@@ -81,6 +81,8 @@ pub struct Case {
     pub state: State,
     /// [`CaseResult::micros`]
     pub micros: u64,
+    /// Whether it was asked (`--ask`), and has [answers](CaseResult::answers).
+    pub asked: bool,
     /// The message of a skip or a known issue. Many cases share the same one.
     pub reason: Option<Arc<str>>,
     /// What its verdict says nothing about.

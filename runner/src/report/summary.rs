@@ -26,6 +26,7 @@
 use std::{collections::HashSet, io, path::Path};
 
 use crate::model::{Verdict, count};
+use crate::report::answers;
 use crate::report::matrix::{Devices, Matrix, Row};
 use crate::report::run::{Case, Counts, Full, Run};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
@@ -50,8 +51,12 @@ const NAMED: usize = 4;
 /// The end of a run as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
     let page = Page { run, terminal, counts: run.counts() };
-    let mut blocks = vec![page.environments(), page.matrices(), page.failures()?, page.known(), page.skips()];
-    blocks.extend([page.notes(), page.closing(files)]);
+    let asked = run.cases.iter().any(|case| case.asked);
+    // What was asked has a table of its own.
+    let matrices = if asked { String::new() } else { page.matrices() };
+    let mut blocks = vec![page.environments(), matrices, page.failures()?, page.known(), page.skips(), page.notes()];
+    blocks.extend(asked.then(|| answers::render(run, terminal)).transpose()?);
+    blocks.push(page.closing(files));
     blocks.retain(|block| !block.is_empty());
     Ok(blocks.join("\n"))
 }

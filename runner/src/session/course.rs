@@ -31,6 +31,11 @@ pub struct Course {
     #[arg(long, help_heading = "How they run")]
     trace: bool,
 
+    /// Ask what the kernel answers: run each case to its end whatever its steps return, judge nothing, and print for each step what each
+    /// backend answered, ready to be pasted as `expect`. The cases count as skipped, except where the machine itself was harmed
+    #[arg(long, conflicts_with_all = ["repeat", "retries"], help_heading = "How they run")]
+    ask: bool,
+
     /// Stop at the first case that fails or has no verdict
     #[arg(long, help_heading = "How they run")]
     fail_fast: bool,
@@ -76,6 +81,7 @@ impl Course {
             retries: self.retries.unwrap_or(0),
             fail_fast: self.fail_fast,
             trace: self.trace,
+            ask: self.ask,
             ..Schedule::default()
         };
         (schedule, seed)

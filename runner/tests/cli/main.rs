@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ask;
 mod cli;
 mod diagnostics;
 mod explain;

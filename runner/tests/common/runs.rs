@@ -4,7 +4,10 @@
 use std::{fs, path::Path};
 
 use vfiospec::{
-    event::{self, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, PlannedCase, RunStarted, Unchecked},
+    event::{
+        self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, PlannedCase, RunStarted,
+        Unchecked,
+    },
     model::{Observed, Verdict},
 };
 
@@ -99,6 +102,17 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2] }],
             observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
                 .map(|state| Observation { observer: s(), state, detail: Some(s()) })
+                .to_vec(),
+            answers: [Answered::Ok, Answered::Fails(s()), Answered::Differs(s()), Answered::NotRun(s())]
+                .map(|answer| Answer {
+                    at: format!("{}:7:{}", s(), u64::MAX),
+                    step: s(),
+                    answer,
+                    times: u32::MAX,
+                    expected: false,
+                    key: Some(s()),
+                    line: Some(u32::MAX),
+                })
                 .to_vec(),
             true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],

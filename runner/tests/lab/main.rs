@@ -11,6 +11,7 @@
 mod common;
 mod guests;
 
+mod ask;
 mod devices;
 mod editor;
 mod explain;
@@ -67,8 +68,9 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 13] = [
+const ALL: [&[Test]; 14] = [
     devices::TESTS,
+    ask::TESTS,
     lab::TESTS,
     memory::TESTS,
     parity::TESTS,

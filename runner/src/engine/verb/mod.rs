@@ -3,6 +3,7 @@
 
 mod accounting;
 mod allow_iovas;
+mod asked;
 mod attach;
 mod call;
 mod check;
@@ -131,14 +132,19 @@ fn one<'a>(
     // What the case opened itself, or what was open for it.
     let opened = case.opened.get(case.current);
     let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
+    let asks = case.asks(frame).then(|| case.found.mark());
     let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
     case.turn_to(before);
-    done?;
+    match asks {
+        None => done?,
+        Some(mark) => case.settle(planned, frame, done, mark)?,
+    }
     if !verb.about().is_followed {
         case.ledger.lose(format!("what `{}` maps is not followed", verb.name()));
     }
     if let Some(open) = frame.open {
-        case.leaves.compare(&case.ledger, open, at, false, case.tracer)?;
+        let compared = case.leaves.compare(&case.ledger, open, at, false, case.tracer);
+        case.goes_on(compared)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::{
 use super::prelude::*;
 use crate::{
     engine::{
+        answers::Answers,
         context::{Context, Frame},
         devices::cannot_open,
         fixture::CannotOpen,
@@ -124,6 +125,7 @@ fn run<'a>(step: &mut Running<'_, '_, 'a>, branches: &[Branch], threads: Vec<Con
 fn fork<'a>(case: &Context<'a>, branch: &Branch) -> Result<Context<'a>, End> {
     let mut fork = Context::new(case.plan, case.planned, case.devices.clone(), case.tracer);
     (fork.backend, fork.options) = (case.backend, case.options);
+    fork.found.answers = case.found.answers.is_some().then(Answers::default);
     // Other threads map meanwhile, so that no thread knows what the page table has to show.
     fork.ledger.lose(UNFOLLOWED);
     fork.scope = case.scope.clone();
@@ -157,6 +159,9 @@ fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
     thread.turn_to(case.current);
     case.found.checks += thread.found.checks;
     case.found.unchecked.append(&mut thread.found.unchecked);
+    if let (Some(answers), Some(of_thread)) = (&mut case.found.answers, thread.found.answers) {
+        answers.take_over(of_thread);
+    }
     case.steps_run = case.steps_run.max(thread.steps_run);
     if thread.ledger.changes() > 0 {
         case.ledger.changed();
