@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::accel::{Attempt, Experience};
@@ -258,6 +258,9 @@ pub(super) struct RunFolder {
 
 impl RunFolder {
     pub fn create(cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Self, LabError> {
+        // The guests of one run wait for each other without a word about another vfiospec.
+        static OURS: Mutex<()> = Mutex::new(());
+        let _ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody clears away a folder that is not locked yet.
         let _alone = cache.lock("runs", progress, interrupt)?;
         let runs = cache.folder("runs")?;

@@ -118,6 +118,7 @@ fn guests_that_share_a_run_lose_no_result_when_one_of_them_dies() -> Tested {
     for number in 0..6 {
         verdict(&results, &format!("fine_{number}"), "passed", &[]);
     }
+    assert!(!ran.stderr().contains("waiting for another vfiospec"), "{}", ran.stderr());
     let [started] = &events(&ran, "run_started")[..] else { panic!("{}", ran.stderr()) };
     assert!(started["lab"].as_str().is_some_and(|lab| lab.ends_with(", 2 guests")), "{started:#}");
     assert_eq!(events(&ran, "run_finished").len(), 1);
