@@ -51,9 +51,9 @@ pub struct RunArgs {
 
     /// How many guests share the cases, each with devices of its own
     ///
-    /// By default as many as there are processors, if there are 100 cases and enough memory for each; one with --trace and --fail-fast. Where
-    /// they have more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which
-    /// `parallel` steps need to race.
+    /// By default two for each processor, if there are 100 cases and enough memory for each; one with --trace and --fail-fast. Where they have
+    /// more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which `parallel` steps
+    /// need to race.
     #[arg(long, value_name = "N")]
     guests: Option<NonZeroUsize>,
 

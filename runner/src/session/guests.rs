@@ -22,6 +22,8 @@ const MOST_DEATHS: u32 = 10;
 const MOST_IN_VAIN: u32 = 2;
 /// With fewer cases for each, the boot of another guest costs more time than it saves.
 const CASES_WORTH_A_GUEST: usize = 100;
+/// With more, guests wait for a processor rather than for their devices.
+const GUESTS_A_PROCESSOR: usize = 2;
 
 pub struct LabRun<'a> {
     pub prepared: &'a Prepared,
@@ -116,7 +118,7 @@ fn as_many_as_help(schedule: &Schedule, memory_mib: u32) -> usize {
     }
     let memory = facts::available_memory().unwrap_or(0) / (u64::from(memory_mib) << 20);
     let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-    (schedule.order.len() / CASES_WORTH_A_GUEST).min(processors()).min(memory)
+    (schedule.order.len() / CASES_WORTH_A_GUEST).min(GUESTS_A_PROCESSOR * processors()).min(memory)
 }
 
 /// The processors of this machine that this process may use.

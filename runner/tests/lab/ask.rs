@@ -39,6 +39,15 @@ cases:
     regions: { buffer: { memory: anonymous, size: "{{ size }}" } }
     steps:
       - map: { region: buffer, size: "{{ size - 1 }}" }
+  - name: at_the_end
+    regions: { buffer: { memory: anonymous, size: 4KiB } }
+    steps:
+      - finally:
+          steps:
+            - unmap_all:
+              expect: { bytes: 8KiB }
+      - map: { region: buffer, size: 1 }
+      - map: { region: buffer }
   - name: short_form
     region: { memory: anonymous, size: 4KiB }
     expect:
@@ -117,7 +126,7 @@ fn what_the_kernel_answered_is_pasted_and_holds() -> Tested {
     let ran = lab_run("asked-green", &[folder.to_str().expect("UTF-8")])?;
     assert_eq!(ran.code(), Some(0), "{}\n{}\n{}", texts.join("\n"), ran.stdout(), ran.stderr());
     let finished = events(&ran, "case_finished");
-    assert_eq!(finished.len(), 5 * 5, "{}", ran.stdout());
+    assert_eq!(finished.len(), 6 * 5, "{}", ran.stdout());
     assert!(finished.iter().all(|result| result["verdict"] == "passed"), "{}", ran.stdout());
     Ok(())
 }
