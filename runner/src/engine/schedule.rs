@@ -47,11 +47,14 @@ impl Schedule {
         self.order.sort_by_key(|case| !past.attempts.iter().any(|attempt| attempt.case == *case));
     }
 
-    /// Deals the cases to so many schedules, none of which is without a case. Cases of the same kind stay together: what the first of
-    /// them has to prepare, such as a page of 1 GiB, serves the others.
+    /// Deals the cases out to `count` schedules, or fewer if there are not enough cases. Cases of one kind stay together: what the first
+    /// prepares, such as a page of 1 GiB, serves the others.
     pub fn dealt<Kind: Hash + Eq>(&self, count: usize, kind: impl Fn(u32) -> Kind) -> Vec<Schedule> {
         let mut kinds = HashMap::new();
-        let mut dealt = vec![Schedule { order: Vec::new(), attempts: Vec::new(), ..self.clone() }; count.max(1)];
+        let mut dealt = vec![
+            Schedule { order: Vec::new(), attempts: Vec::new(), ..self.clone() };
+            count.clamp(1, self.order.len().max(1))
+        ];
         for &case in &self.order {
             let next = kinds.len();
             let part = *kinds.entry(kind(case)).or_insert(next) % dealt.len();
@@ -62,7 +65,7 @@ impl Schedule {
         dealt
     }
 
-    /// Whether a case runs again after so many `attempts` and another one with this `verdict`.
+    /// Whether a case runs again, after this number of `attempts` and one more that ended with `verdict`.
     pub fn again(&self, attempts: usize, verdict: Verdict) -> bool {
         match self.repeat {
             0 | 1 => matches!(verdict, Verdict::Failed | Verdict::Error) && attempts < self.retries as usize,
@@ -217,7 +220,7 @@ mod tests {
         let orders = |count| dealt(count).into_iter().map(|part| part.order).collect::<Vec<_>>();
         assert_eq!(orders(1), [vec![5, 3, 4, 15]]);
         assert_eq!(orders(2), [vec![5, 4, 15], vec![3]]);
-        assert_eq!(orders(9), [vec![5, 15], vec![3], vec![4]]);
+        assert_eq!(orders(usize::MAX), [vec![5, 15], vec![3], vec![4]]);
         assert_eq!(
             dealt(2).iter().map(|part| (part.attempts.len(), part.retries)).collect::<Vec<_>>(),
             [(0, 2), (1, 2)]

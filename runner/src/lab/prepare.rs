@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything up to the boot: programs, source, kernel.
 
-use std::{fs, sync::atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
 use super::kernel::{self, Kernel};
 use super::options::{KernelChoice, Options};
 use super::{arch::ARCH, cache::Cache, error::LabError, progress::Progress, qemu, source, tools, version::Version};
+use crate::host::facts;
 
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -21,9 +22,15 @@ impl Prepared {
         &self.kernel.name
     }
 
-    /// How much memory a guest has, in MiB.
-    pub fn memory_mib(&self) -> u32 {
-        self.options.memory_mib
+    /// How many guests there is memory for; 0 if that is not known.
+    pub fn room(&self) -> usize {
+        let guests = facts::available_memory().unwrap_or(0) / (u64::from(self.options.memory_mib) << 20);
+        usize::try_from(guests).unwrap_or(usize::MAX)
+    }
+
+    /// Fails if there is not enough memory for this many guests.
+    pub fn check_room(&self, guests: usize) -> Result<(), LabError> {
+        qemu::check_memory(&self.options, guests, facts::available_memory())
     }
 
     /// How many processors a guest has.
@@ -72,7 +79,7 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
     };
     let qemu = qemu::version()?;
     qemu::check(options, &qemu)?;
-    qemu::check_memory(options, &fs::read_to_string("/proc/meminfo").unwrap_or_default())?;
+    qemu::check_memory(options, 1, facts::available_memory())?;
     Ok(Prepared { options: options.clone(), cache, kernel, qemu, progress })
 }
 

@@ -62,18 +62,18 @@ pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError
     Ok(())
 }
 
-/// Fails when the machine has less memory free than the guest is to have.
-pub(super) fn check_memory(options: &Options, meminfo: &str) -> Result<(), LabError> {
-    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let available = available.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    match available.map(|kib| kib / 1024) {
-        Some(mib) if mib < u64::from(options.memory_mib) => Err(LabError::new(format!(
-            "failed to give the guest {} MiB: {mib} MiB are available here",
-            options.memory_mib
-        ))
-        .help("close other programs: the guest needs that much, for a page of 1 GiB among others")),
-        _ => Ok(()),
-    }
+/// Fails when the machine has less memory available, in bytes, than that many guests are to have.
+pub(super) fn check_memory(options: &Options, guests: usize, available: Option<u64>) -> Result<(), LabError> {
+    let each = options.memory_mib;
+    let needed = u64::from(each).saturating_mul(guests as u64);
+    let Some(mib) = available.map(|bytes| bytes >> 20).filter(|mib| *mib < needed) else { return Ok(()) };
+    Err(if guests == 1 {
+        LabError::new(format!("failed to give the guest {each} MiB: {mib} MiB are available here"))
+            .help("close other programs: the guest needs that much, for a page of 1 GiB among others")
+    } else {
+        LabError::new(format!("failed to give {guests} guests {each} MiB each: {mib} MiB are available here"))
+            .help("name fewer guests with --guests, or close other programs")
+    })
 }
 
 #[derive(Debug)]
@@ -247,8 +247,10 @@ mod tests {
     #[test]
     fn a_guest_larger_than_the_machine_is_refused() {
         let options = Options::new("/c".into());
-        assert!(check_memory(&options, "MemTotal: 9 kB\nMemAvailable:    8388608 kB\n").is_ok());
-        let error = check_memory(&options, "MemAvailable:    1048576 kB\n").unwrap_err();
-        assert_eq!(error.what, "failed to give the guest 4096 MiB: 1024 MiB are available here");
+        assert!(check_memory(&options, 1, None).is_ok());
+        assert!(check_memory(&options, 2, Some(8 << 30)).is_ok());
+        let wrong = |guests, gib: u64| check_memory(&options, guests, Some(gib << 30)).unwrap_err().what;
+        assert_eq!(wrong(1, 1), "failed to give the guest 4096 MiB: 1024 MiB are available here");
+        assert_eq!(wrong(3, 8), "failed to give 3 guests 4096 MiB each: 8192 MiB are available here");
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashSet, io, thread};
 
 use super::{Begun, Course, Failure, Output, Resumed};
 use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
-use crate::host::{facts, pstore};
+use crate::host::pstore;
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
 use crate::model::{Exit, count};
 use crate::{engine::Schedule, engine::schedule::died, plan::Plan, sanitize};
@@ -53,13 +53,17 @@ impl LabRun<'_> {
             Some(resumed) => resumed.go_on(&mut schedule, &host.boot, course.retry_died),
             None => Vec::new(),
         };
-        let guests = guests.unwrap_or_else(|| as_many_as_help(&schedule, prepared.memory_mib()));
+        let guests = guests.unwrap_or_else(|| as_many_as_help(&schedule, prepared.room()));
         let lanes = schedule.dealt(guests, |case| {
             let planned = &plan.cases[case as usize];
             (planned.scenario, planned.case)
         });
+        if let Err(error) = prepared.check_room(lanes.len()) {
+            output.not_begun(begun, error.reason());
+            return Err(error.into());
+        }
         job.crowded = lanes.len() > 1 && lanes.len() * prepared.cpus() > processors();
-        let ledger = Ledger {
+        let record = Record {
             output,
             host,
             planned,
@@ -70,39 +74,39 @@ impl LabRun<'_> {
             stopped: None,
             why: None,
         };
-        let ledger = Mutex::new(ledger);
-        let all = Guests { prepared, job, plan, silence, interrupt, ledger, ending: AtomicBool::new(false) };
+        let record = Mutex::new(record);
+        let all = Guests { prepared, job, plan, silence, interrupt, record, ending: AtomicBool::new(false) };
         let ends: Vec<_> = thread::scope(|scope| {
             let lanes: Vec<_> =
                 lanes.into_iter().map(|schedule| scope.spawn(|| Lane::new(&all, schedule).run())).collect();
             lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        let mut ledger = all.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let exit = match ends.into_iter().collect::<Result<Vec<_>, _>>().and_then(|ends| Ok(ledger.finish(&ends)?)) {
+        let mut record = all.record.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let exit = match ends.into_iter().collect::<Result<Vec<_>, _>>().and_then(|ends| Ok(record.finish(&ends)?)) {
             Ok(exit) => exit,
             Err(Broken::Journal(error)) => {
                 eprintln!("vfiospec: failed to write the journal: {error}");
                 Some(Exit::ReportNotWritten as u8)
             }
             // What is known by now is reported all the same.
-            Err(Broken::Lab(error)) if !ledger.output.is_empty() => {
+            Err(Broken::Lab(error)) if !record.output.is_empty() => {
                 eprintln!("vfiospec: {error}");
                 Some(error.exit as u8)
             }
             Err(Broken::Lab(error)) => {
-                ledger.output.not_begun(begun, error.reason());
+                record.output.not_begun(begun, error.reason());
                 return Err(error.into());
             }
             // It does not go on where it is another run, and changes nothing.
             Err(Broken::Refused(failure)) => return Err(failure),
         };
-        if ledger.output.is_empty() {
-            let why = ledger.why.as_deref().unwrap_or("the guest ended early");
+        if record.output.is_empty() {
+            let why = record.why.as_deref().unwrap_or("the guest ended early");
             let interrupted = exit == Some(Exit::Interrupted as u8);
-            ledger.output.not_begun(begun, (!interrupted).then_some(why));
+            record.output.not_begun(begun, (!interrupted).then_some(why));
             return Ok(exit.unwrap_or(Exit::NoVerdict as u8));
         }
-        let judged = ledger.output.finish(course)?;
+        let judged = record.output.finish(course)?;
         Ok(match exit {
             Some(exit) if judged != Exit::Failed || exit != Exit::NoVerdict as u8 => exit,
             _ => judged as u8,
@@ -111,14 +115,12 @@ impl LabRun<'_> {
 }
 
 /// How many guests end a run soonest: while one waits for its device, such as for a reset, the others work.
-fn as_many_as_help(schedule: &Schedule, memory_mib: u32) -> usize {
+fn as_many_as_help(schedule: &Schedule, room: usize) -> usize {
     // With several guests, calls would be shown mixed up, and cases would go on behind the first failure.
     if schedule.trace || schedule.fail_fast {
         return 1;
     }
-    let memory = facts::available_memory().unwrap_or(0) / (u64::from(memory_mib) << 20);
-    let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-    (schedule.order.len() / CASES_WORTH_A_GUEST).min(GUESTS_A_PROCESSOR * processors()).min(memory)
+    (schedule.order.len() / CASES_WORTH_A_GUEST).min(GUESTS_A_PROCESSOR * processors()).min(room)
 }
 
 /// The processors of this machine that this process may use.
@@ -133,19 +135,19 @@ struct Guests<'a> {
     plan: &'a Plan,
     silence: Duration,
     interrupt: &'a AtomicBool,
-    ledger: Mutex<Ledger>,
+    record: Mutex<Record>,
     /// Set when the run ends before all cases have run.
     ending: AtomicBool,
 }
 
 impl Guests<'_> {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the guests have told.
-struct Ledger {
+struct Record {
     output: Output,
     host: RunStarted,
     planned: Vec<PlannedCase>,
@@ -161,7 +163,7 @@ struct Ledger {
     why: Option<String>,
 }
 
-impl Ledger {
+impl Record {
     /// The first guest that runs begins the run, or goes on with an earlier one; a failure if it is on another machine than that.
     fn begin(&mut self, started: RunStarted, lab: &str) -> io::Result<Option<Failure>> {
         if self.began.is_some() {
@@ -285,7 +287,7 @@ impl<'a> Lane<'a> {
                     let ours = words.find("vfiospec: ").map_or(words.as_str(), |at| &words[at..]);
                     eprintln!("vfiospec: the run in the guest ended early; its console says:\n{}", indent(ours));
                     let why = ours.lines().next().map(|line| line.trim_start_matches("vfiospec: ").to_owned());
-                    self.all.ledger().why = why;
+                    self.all.record().why = why;
                     return Ok(Ended::Early(code));
                 }
                 End::Refused(failure) => return Err(Broken::Refused(failure)),
@@ -318,17 +320,17 @@ impl<'a> Lane<'a> {
                 _ if in_vain >= MOST_IN_VAIN => format!("{in_vain} guests in a row died without running a case"),
                 _ => {
                     let line = format!("lab: the guest died; a fresh one runs the {} left", count(left, "case"));
-                    self.all.ledger().output.say(&line);
+                    self.all.record().output.say(&line);
                     continue;
                 }
             };
-            let mut ledger = self.all.ledger();
-            if ledger.began.is_some() {
-                ledger.output.say(&format!("vfiospec: stopping: {stopped}"));
+            let mut record = self.all.record();
+            if record.began.is_some() {
+                record.output.say(&format!("vfiospec: stopping: {stopped}"));
             } else {
-                ledger.why = Some(stopped.clone());
+                record.why = Some(stopped.clone());
             }
-            ledger.stopped = Some(stopped);
+            record.stopped = Some(stopped);
             self.all.ending.store(true, Ordering::Relaxed);
             return Ok(Ended::Well);
         }
@@ -345,7 +347,7 @@ impl<'a> Lane<'a> {
                     heard = Instant::now();
                     match serde_json::from_str::<Event>(&line) {
                         Ok(Event::RunResumed(started)) => {
-                            if let Some(failure) = all.ledger().begin(started, guest.description())? {
+                            if let Some(failure) = all.record().begin(started, guest.description())? {
                                 return Ok(End::Refused(failure));
                             }
                         }
@@ -358,6 +360,9 @@ impl<'a> Lane<'a> {
                     // Quick cases leave no pause to look in.
                     if interrupted() && !self.is_finished {
                         return Ok(End::Interrupted);
+                    }
+                    if all.ending.load(Ordering::Relaxed) && !self.is_finished {
+                        return Ok(End::Dismissed);
                     }
                 }
                 Next::Finished { code } => return Ok(End::Finished(code)),
@@ -387,14 +392,14 @@ impl<'a> Lane<'a> {
                 // The run ends when all its guests have ended.
                 self.is_finished = true;
                 if let Some(stopped) = &finished.stopped {
-                    self.all.ledger().stopped = Some(stopped.clone());
+                    self.all.record().stopped = Some(stopped.clone());
                     self.all.ending.store(true, Ordering::Relaxed);
                 }
                 return Ok(());
             }
             Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => {}
         }
-        self.all.ledger().output.on(event)
+        self.all.record().output.on(event)
     }
 
     /// How long a guest may be silent now.

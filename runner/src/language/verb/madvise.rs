@@ -25,23 +25,23 @@ words! {
     pub enum Advice {
         /// Drop the pages: anonymous memory reads as zero, and a file's memory as the file has it.
         Dontneed = "dontneed",
-        /// Make transparent huge pages of it, which the memory of a region is not otherwise made of.
+        /// Use transparent huge pages, which regions do not use otherwise.
         Hugepage = "hugepage",
-        /// Make none.
+        /// Do not use them.
         Nohugepage = "nohugepage",
-        /// Make them now (Linux 6.1).
+        /// Collapse the memory into huge pages now (Linux 6.1).
         Collapse = "collapse",
-        /// Give back what is behind it in the file as well.
+        /// Free the pages, and the part of the file behind them.
         Remove = "remove",
         /// Reclaim the pages now.
         Pageout = "pageout",
-        /// Reclaim them before others.
+        /// Reclaim these pages before others.
         Cold = "cold",
-        /// Read them ahead.
+        /// Read the pages ahead.
         Willneed = "willneed",
-        /// Put pages behind it, to be read.
+        /// Fault pages in for reading.
         PopulateRead = "populate_read",
-        /// Put pages behind it, to be written.
+        /// Fault pages in for writing.
         PopulateWrite = "populate_write",
     }
 }

@@ -17,8 +17,8 @@ verb! {
 
 impl Known for Truncate {
     const ABOUT: About = About {
-        does: "Change the length of a region's file, while a device may have its memory mapped. Behind the new end, to touch the \
-            memory fails with SIGBUS.",
+        does: "Change the length of a region's file, while a device may have its memory mapped. Touching the memory behind the \
+            new end fails with SIGBUS.",
         examples: &["{ region: buffer, size: 4KiB }"],
         fixture: Stands::Anywhere,
         ..About::CALL
