@@ -111,7 +111,8 @@ To expect what the kernel answered:
         "{text}"
     );
     assert!(closing.starts_with("5 skipped in "), "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // The closing lines name the journal, whose path is as long as the folder of the checkout.
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 #[test]
