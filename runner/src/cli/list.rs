@@ -50,7 +50,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
         }
         let (file, covers) = (line(&case.id.file), line(&case.id.covers.join(" ")));
         let (written, path) = plan.case(case);
-        let (_, steps) = plan::planned(written, &path, case.backend);
+        let (_, steps) = plan::planned(written, &path, case.backend, &case.scope);
         let asserts = line(&plan::assertions(&steps).join("; "));
         text += &format!("{id}\t{file}:{}\t{covers}\t{asserts}\n", case.id.line);
     }

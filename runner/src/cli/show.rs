@@ -64,7 +64,9 @@ impl Shown<'_> {
             .flat_map(|(vars, whose)| vars.keys().map(move |name| (name, *whose)))
         {
             let value = self.planned.scope.get(name).map(text_of);
-            let from = at(&whose.join("vars").join(name));
+            let written = whose.join("vars").join(name);
+            let of_pack = self.plan.packs.get(&id.pack).is_some_and(|loaded| loaded.pack.vars.get(name).is_some());
+            let from = if of_pack { "of the pack".to_owned() } else { at(&written) };
             say(name, &value.unwrap_or_else(|| "known once the device is open".to_owned()), from);
         }
         for name in case.matrix.keys() {
@@ -101,7 +103,7 @@ impl Shown<'_> {
     /// The regions and steps as YAML, each with its line; what is known before the run stands in place of its expression.
     fn body(&self) -> String {
         let (case, path) = self.plan.case(self.planned);
-        let (regions, steps) = plan::planned(case, &path, self.planned.backend);
+        let (regions, steps) = plan::planned(case, &path, self.planned.backend, &self.planned.scope);
         let mut body = String::new();
         if !regions.is_empty() {
             body += "regions:\n";

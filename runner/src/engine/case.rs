@@ -185,7 +185,7 @@ impl Bench<'_> {
         *baseline = Some(before.unwrap_or_else(|| Baseline::take(&pool.kept())));
         learn(context, case, Some(open));
         context.iovas = IovaAllocator::new(open.iova_ranges.clone());
-        let (regions, steps) = plan::planned(case, path, context.backend);
+        let (regions, steps) = plan::planned(case, path, context.backend, &context.scope);
         let needs_bar = regions
             .iter()
             .any(|(_, region, _)| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_))));
@@ -250,7 +250,7 @@ impl Bench<'_> {
         }
         learn(context, case, None);
         requirements(context, case, path, Known::All)?;
-        let (regions, steps) = plan::planned(case, path, context.backend);
+        let (regions, steps) = plan::planned(case, path, context.backend, &context.scope);
         let mut held = Vec::new();
         let end = run_steps(context, case, path, (&regions, &steps), None, self.pool, &mut held, self.say);
         if end.is_err() {

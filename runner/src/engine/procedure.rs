@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::failure::{End, Problem};
 use super::regions::Held;
-use crate::language::{self, LoadedPack, Name, Path, Procedure, Region, Scope};
+use crate::language::{self, ExpressionError, LoadedPack, Name, Path, Procedure, Region, Scalar, Scope};
 use crate::model::code::Code;
 use crate::model::{BackendName, DeviceKind};
 use crate::plan::{self, Plan, Planned, PlannedStep};
@@ -30,29 +30,32 @@ pub struct Callee<'a> {
 }
 
 impl<'a> Callee<'a> {
-    /// A procedure for a backend; `scope` has what the run knows.
+    /// A procedure for a backend, with the variables of the command line; `run` has what the run knows.
     pub fn new(
         (loaded, procedure): (&'a LoadedPack, &'a Procedure),
         name: &Name,
         backend: BackendName,
+        command_line: &[(String, Scalar)],
         run: &Scope,
     ) -> Result<Callee<'a>, End> {
         let path = Path::root().join("procedures").join(name.0.as_str());
         let (scenario, case) = procedure.as_case(&name.0, &loaded.pack);
-        let (mut regions, steps) = plan::planned(&case, &path, backend);
-        for (name, _, at) in &mut regions {
-            *at = Path::root().join("regions").join(name.as_str());
-        }
-        let wrong = |(name, error): (String, _)| {
-            let mut problem = Problem::expression(Path::root().join("vars").join(name), &error);
+        let in_pack = |at: Path, error: &ExpressionError| {
+            let mut problem = Problem::expression(at, error);
             problem.source = Some(loaded.source.clone());
             End::Error(problem)
         };
-        let mut scope = plan::static_scope(&scenario, &case, &[], backend, &[]).map_err(wrong)?;
+        let scope = plan::static_scope(&scenario, &case, command_line, backend, &[]);
+        let mut scope = scope.map_err(|(name, error)| in_pack(Path::root().join("vars").join(name), &error))?;
         for known in language::RUN_TIME {
             if let Some(value) = run.get(known) {
                 scope.set(*known, value.clone());
             }
+        }
+        let (mut regions, steps) =
+            plan::try_planned(&case, &path, backend, &scope).map_err(|(at, error)| in_pack(at, &error))?;
+        for (name, _, at) in &mut regions {
+            *at = Path::root().join("regions").join(name.as_str());
         }
         plan::late_variables(&mut scope, &scenario, &case);
         Ok(Callee { loaded, procedure, regions, steps, scope, path })

@@ -49,7 +49,8 @@ pub fn load(source: Source, pack: String, packs: &Packs, command_line: &[(String
         let mut missing = !says_backends;
         problems.extend(scenario.find_conditions(&pack, packs));
         if let Some(manifest) = packs.get(&pack) {
-            scenario.inherit(&manifest.pack.defaults, says_backends);
+            problems.extend(taken_by_pack(&scenario, &manifest.pack));
+            scenario.inherit(&manifest.pack, says_backends);
             problems.extend(mistyped_device(&scenario, &manifest.pack));
             missing &= manifest.pack.defaults.backends.is_none();
         }
@@ -101,6 +102,18 @@ fn mistyped_device(scenario: &Scenario, pack: &Pack) -> Option<Diagnostic> {
     Some(problem.label(expected_one_of(pack.devices.keys())).help(near))
 }
 
+/// The file's variables whose names the pack has for all its scenarios.
+fn taken_by_pack<'a>(scenario: &'a Scenario, pack: &'a Pack) -> impl Iterator<Item = Diagnostic> + 'a {
+    let taken = scenario.vars.keys().filter(|name| pack.vars.get(name).is_some());
+    taken.map(|name| {
+        let title = format!("`{name}` is already a variable of the pack `{}`", pack.name);
+        Diagnostic::error(Code::NameTaken, Path::root().join("vars").join(name), title)
+            .at(Target::Key)
+            .label("expected another name for a variable")
+            .help(format!("all scenarios of the pack have its `{name}`: remove this one, or give it another name"))
+    })
+}
+
 /// Reads a scenario that was checked before.
 pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Invalid> {
     let node = match source.tree() {
@@ -112,7 +125,7 @@ pub fn read(source: Source, pack: String, packs: &Packs) -> Result<Loaded, Inval
         Some(mut scenario) => {
             scenario.find_conditions(&pack, packs);
             if let Some(manifest) = packs.get(&pack) {
-                scenario.inherit(&manifest.pack.defaults, node.get("backends").is_some());
+                scenario.inherit(&manifest.pack, node.get("backends").is_some());
             }
             Ok(Loaded { source, pack, scenario })
         }

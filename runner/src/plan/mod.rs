@@ -20,7 +20,7 @@ pub use minimise::minimise;
 pub(crate) use scope::{combinations, late_variables, static_scope};
 pub use select::{Filter, Partition, shuffle};
 pub use setup::Setup;
-pub use steps::{PlannedStep, assertions, planned};
+pub use steps::{PlannedStep, assertions, planned, try_planned};
 
 use crate::{
     event::{DeviceUsed, PlannedCase},

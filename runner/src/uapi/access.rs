@@ -131,44 +131,79 @@ impl Mapping {
     /// `EINVAL` unless `offset` is a multiple of the width; `EFAULT` beyond the end, if it is not readable, or if it is
     /// not a device's.
     pub fn mmio_read(&self, offset: u64, width: Width) -> Result<u64, Errno> {
+        let fields = format!("offset={offset:#x}, {} bits", width.bits());
+        self.tracer().call("mmio_read", fields, || self.load(offset, width), |value: &u64| format!("{value:#x}"))
+    }
+
+    /// Reads a part of a mapped BAR in accesses of 32 bits, in the order of the addresses.
+    ///
+    /// `EINVAL` unless `offset` and the length are multiples of 4; otherwise as [`Mapping::mmio_read`].
+    pub fn mmio_copy_out(&self, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let fields = format!("offset={offset:#x}, {} bytes in 32 bits", into.len());
         let run = || {
-            let at = self.register(offset, width, false)?;
-            // SAFETY: `register` says that these bytes lie in this mapping of a device, readable and aligned for the
-            // width; it lives as long as self, and no reference to it exists.
-            self.touch(at, || unsafe {
-                match width {
-                    Width::W8 => (at as *const u8).read_volatile().into(),
-                    Width::W16 => u16::from_le((at as *const u16).read_volatile()).into(),
-                    Width::W32 => u32::from_le((at as *const u32).read_volatile()).into(),
-                    Width::W64 => u64::from_le((at as *const u64).read_volatile()),
-                }
+            let (words, rest) = into.as_chunks_mut::<4>();
+            let mut reads = words.iter_mut().zip((offset..).step_by(4));
+            if !rest.is_empty() {
+                return Err(Errno(libc::EINVAL));
+            }
+            reads.try_for_each(|(word, at)| {
+                *word = (self.load(at, Width::W32)? as u32).to_le_bytes();
+                Ok(())
             })
         };
-        let fields = format!("offset={offset:#x}, {} bits", width.bits());
-        self.tracer().call("mmio_read", fields, run, |value: &u64| format!("{value:#x}"))
+        self.tracer().call("mmio_read", fields, run, zero)
+    }
+
+    /// Writes a part of a mapped BAR, as [`Mapping::mmio_copy_out`] reads one.
+    pub fn mmio_copy_in(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let fields = format!("offset={offset:#x}, {} bytes in 32 bits", bytes.len());
+        let run = || {
+            let (words, rest) = bytes.as_chunks::<4>();
+            let mut writes = words.iter().zip((offset..).step_by(4));
+            if !rest.is_empty() {
+                return Err(Errno(libc::EINVAL));
+            }
+            writes.try_for_each(|(word, at)| self.store(at, Width::W32, u32::from_le_bytes(*word).into()))
+        };
+        self.tracer().call("mmio_write", fields, run, zero)
+    }
+
+    fn load(&self, offset: u64, width: Width) -> Result<u64, Errno> {
+        let at = self.register(offset, width, false)?;
+        // SAFETY: `register` says that these bytes lie in this mapping of a device, readable and aligned for the
+        // width; it lives as long as self, and no reference to it exists.
+        self.touch(at, || unsafe {
+            match width {
+                Width::W8 => (at as *const u8).read_volatile().into(),
+                Width::W16 => u16::from_le((at as *const u16).read_volatile()).into(),
+                Width::W32 => u32::from_le((at as *const u32).read_volatile()).into(),
+                Width::W64 => u64::from_le((at as *const u64).read_volatile()),
+            }
+        })
+    }
+
+    fn store(&self, offset: u64, width: Width, value: u64) -> Result<(), Errno> {
+        if value > width.max() {
+            return Err(Errno(libc::EINVAL));
+        }
+        let at = self.register(offset, width, true)?;
+        // SAFETY: `register` says that these bytes lie in this mapping of a device, writable and aligned for the
+        // width; it lives as long as self, and no reference to it exists, so nothing is written behind one.
+        self.touch(at, || unsafe {
+            match width {
+                Width::W8 => (at as *mut u8).write_volatile(value as u8),
+                Width::W16 => (at as *mut u16).write_volatile((value as u16).to_le()),
+                Width::W32 => (at as *mut u32).write_volatile((value as u32).to_le()),
+                Width::W64 => (at as *mut u64).write_volatile(value.to_le()),
+            }
+        })
     }
 
     /// Writes a little-endian register of a mapped BAR; errors as [`Mapping::mmio_read`], and `EINVAL` for a value that
     /// does not fit the width.
     pub fn mmio_write(&self, offset: u64, width: Width, value: u64) -> Result<(), Errno> {
-        let run = || {
-            if value > width.max() {
-                return Err(Errno(libc::EINVAL));
-            }
-            let at = self.register(offset, width, true)?;
-            // SAFETY: `register` says that these bytes lie in this mapping of a device, writable and aligned for the
-            // width; it lives as long as self, and no reference to it exists, so nothing is written behind one.
-            self.touch(at, || unsafe {
-                match width {
-                    Width::W8 => (at as *mut u8).write_volatile(value as u8),
-                    Width::W16 => (at as *mut u16).write_volatile((value as u16).to_le()),
-                    Width::W32 => (at as *mut u32).write_volatile((value as u32).to_le()),
-                    Width::W64 => (at as *mut u64).write_volatile(value.to_le()),
-                }
-            })
-        };
         let fields = format!("offset={offset:#x}, {} bits, value={value:#x}", width.bits());
-        self.tracer().call("mmio_write", fields, run, zero)
+        self.tracer().call("mmio_write", fields, || self.store(offset, width, value), zero)
     }
 }
 
@@ -241,6 +276,24 @@ mod tests {
         let overflow = Err(Errno(libc::EOVERFLOW));
         assert_eq!(region_read(file.as_fd(), &region, u64::MAX, Width::W8, &tracer), overflow);
         assert_eq!(region_write(file.as_fd(), &region, 0, Width::W16, 0x1_0000, &tracer), Err(EINVAL));
+    }
+
+    #[test]
+    fn a_part_of_a_bar_is_copied_in_words() {
+        let tracer = Tracer::new();
+        let file = memfd("bar", PAGE, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, 2 * PAGE, Prot::ReadWrite, Placement::default(), &tracer).unwrap();
+        bar.mmio_copy_in(8, b"twelve bytes").unwrap();
+        let mut bytes = [0xff; 20];
+        bar.mmio_copy_out(4, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\0twelve bytes\0\0\0\0");
+        for (offset, length) in [(2, 8), (4, 6)] {
+            assert_eq!(bar.mmio_copy_out(offset, &mut bytes[..length]), Err(EINVAL), "{offset} {length}");
+            assert_eq!(bar.mmio_copy_in(offset, &bytes[..length]), Err(EINVAL), "{offset} {length}");
+        }
+        assert_eq!(bar.mmio_copy_in(PAGE - 4, &[0; 8]), Err(Errno::SIGBUS), "the device ends there");
+        assert_eq!(bar.mmio_copy_out(2 * PAGE - 4, &mut bytes[..8]), Err(Errno::SIGBUS));
+        assert_eq!(bar.mmio_copy_out(2 * PAGE, &mut bytes[..8]), Err(EFAULT));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that a scenario took away, protected or cut short: our own accesses to it are errnos or errors, and the worker lives on.
 
+use std::fs;
+
 use crate::{
     Test, Tested,
-    guests::{results, together},
+    common::folder,
+    guests::{lab_run, results, together},
     tests,
 };
 
-pub const TESTS: &[Test] = tests![what_a_case_took_away_is_an_error_that_names_the_step];
+pub const TESTS: &[Test] =
+    tests![what_a_case_took_away_is_an_error_that_names_the_step, a_bar_is_filled_and_compared_in_words];
 
 pub const GONE: &str = r#"name: gone
 backends: [vfio_type1v2_iommu]
@@ -64,5 +68,52 @@ fn what_a_case_took_away_is_an_error_that_names_the_step() -> Tested {
         assert!(result["detail"].as_str().unwrap().contains(step), "{result}");
     }
     assert_eq!(results["taken_from_another_thread"]["verdict"], "passed", "{}", results["taken_from_another_thread"]);
+    Ok(())
+}
+
+const WORDS: &str = r#"name: words
+device: ivshmem
+backends: [iommufd]
+cases:
+  - name: kept
+    regions:
+      registers: { memory: bar, bar: largest }
+      same: { memory: anonymous, size: 8KiB }
+    steps:
+      - fill: { region: registers, pattern: mine, size: 8KiB }
+      - fill: { region: same, pattern: mine }
+      - compare: { region: registers, with: same, size: 8KiB }
+      - compare: { region: same, with: registers, offset: 4, size: 4KiB }
+      - mmio_write: { bar: 2, offset: 4KiB, value: 7 }
+      - compare: { region: registers, pattern: mine, size: 8KiB }
+  - name: off
+    regions: { registers: { memory: bar, bar: largest } }
+    steps:
+      - config_write: { offset: 0x4, bits: 16, value: 0 }
+      - compare: { region: registers, value: 0 }
+  - name: odd
+    regions: { registers: { memory: bar, bar: largest } }
+    steps:
+      - config_read: { offset: 0 }
+      - fill: { region: registers, offset: 2, size: 8, value: 1 }
+"#;
+
+fn a_bar_is_filled_and_compared_in_words() -> Tested {
+    let file = folder("words").join("words.yaml");
+    fs::write(&file, WORDS).unwrap();
+    let ran = lab_run("words-run", &[file.to_str().unwrap(), "--device", "ivshmem"])?;
+    ran.expect(1);
+    let results = results(&ran);
+    let why = "expected a device that answers, and an `offset` and a `size` that are multiples of 4";
+    for (case, verdict, message, label) in [
+        ("kept", "failed", "region `registers` differs at offset 0x1000: got 07 00 00 00", "expected the pattern"),
+        ("off", "error", "failed to read from region `registers`: SIGBUS", why),
+        ("odd", "error", "failed to write to region `registers`: EINVAL", why),
+    ] {
+        let result = &results[case];
+        assert_eq!(result["verdict"], verdict, "{result}");
+        assert!(result["message"].as_str().unwrap().starts_with(message), "{result}");
+        assert!(result["detail"].as_str().unwrap().contains(label), "{result}");
+    }
     Ok(())
 }

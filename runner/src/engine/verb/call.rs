@@ -64,7 +64,7 @@ fn callee<'a>(step: &mut Running<'_, '_, 'a>, name: &Name) -> Result<Arc<Callee<
     if let Some(known) = case.procedures.prepared.get(&key) {
         return Ok(known.clone());
     }
-    let callee = Arc::new(Callee::new(found, name, case.planned.backend, &case.scope)?);
+    let callee = Arc::new(Callee::new(found, name, case.planned.backend, &case.plan.command_line, &case.scope)?);
     case.procedures.prepared.insert(key, callee.clone());
     Ok(callee)
 }

@@ -22,22 +22,22 @@ impl Act for Compare {
         };
         step.case.found.checks += 1;
         fence(Ordering::SeqCst); // after whatever told that a device is done with it
-        let unreadable = |errno, name| {
+        let unreadable = |errno, name, part: &Part| {
             let title = format!("failed to read from region `{name}`: {errno}");
-            step.error(Code::Refused, "", title, "expected memory that the CPU may read")
+            step.error(Code::Refused, "", title, part.expected("read"))
         };
         let (mut got, mut expected) = (Vec::new(), Vec::new());
         for (done, length) in chunks(part.size) {
             got.resize(length, 0);
             expected.resize(length, 0);
-            let read = part.memory.read(part.offset + done, &mut got);
-            part.explain(read.map_err(|errno| unreadable(errno, region)))?;
+            let read = part.read(done, &mut got);
+            part.explain(read.map_err(|errno| unreadable(errno, region, &part)))?;
             let (other, name) = match &content {
                 Content::Region(other) => (other, with.as_ref().unwrap_or(region)),
                 Content::Pattern(_) | Content::Byte(_) => (&part, region),
             };
             let read = content.read(done, &mut expected);
-            other.explain(read.map_err(|errno| unreadable(errno, name)))?;
+            other.explain(read.map_err(|errno| unreadable(errno, name, other)))?;
             let Some(first) = got.iter().zip(&expected).position(|(got, expected)| got != expected) else {
                 continue;
             };

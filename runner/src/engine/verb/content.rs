@@ -47,7 +47,7 @@ impl Content<'_> {
         match self {
             Content::Pattern(seed) => pattern(*seed, at, into),
             Content::Byte(byte) => into.fill(*byte),
-            Content::Region(part) => return part.memory.read(part.offset + at, into),
+            Content::Region(part) => return part.read(at, into),
         }
         Ok(())
     }
@@ -134,6 +134,31 @@ impl<'h> Part<'h> {
             Some(done) => end.help(format!("{done} came before")),
             None => end,
         })
+    }
+
+    /// Copies out of it, from `at` bytes on. Registers are read in accesses of 32 bits, and `EINVAL` is for an offset or a size that is no
+    /// multiple of 4.
+    pub fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Errno> {
+        match self.memory.is_device() {
+            true => self.memory.mmio_copy_out(self.offset + at, into),
+            false => self.memory.read(self.offset + at, into),
+        }
+    }
+
+    /// Copies into it, as [`Part::read`] copies out.
+    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+        match self.memory.is_device() {
+            true => self.memory.mmio_copy_in(self.offset + at, bytes),
+            false => self.memory.write(self.offset + at, bytes),
+        }
+    }
+
+    /// What is expected of it where it could not be read or written.
+    pub fn expected(&self, doing: &str) -> String {
+        match self.memory.is_device() {
+            true => "expected a device that answers, and an `offset` and a `size` that are multiples of 4".to_owned(),
+            false => format!("expected memory that the CPU may {doing}"),
+        }
     }
 
     /// Its at most eight bytes as a number.

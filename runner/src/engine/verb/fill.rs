@@ -12,10 +12,10 @@ impl Act for Fill {
         let mut bytes = Vec::new();
         for (done, length) in chunks(part.size) {
             bytes.resize(length, 0);
-            let written = content.read(done, &mut bytes).and_then(|()| part.memory.write(part.offset + done, &bytes));
+            let written = content.read(done, &mut bytes).and_then(|()| part.write(done, &bytes));
             part.explain(written.map_err(|errno| {
                 let title = format!("failed to write to region `{region}`: {errno}");
-                step.error(Code::Refused, "region", title, "expected memory that the CPU may write")
+                step.error(Code::Refused, "region", title, part.expected("write"))
             }))?;
         }
         fence(Ordering::SeqCst); // before whatever tells a device to look at it

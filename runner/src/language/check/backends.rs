@@ -2,7 +2,7 @@
 //! The backends that a scenario and its cases name.
 
 use super::Checker;
-use crate::language::{BackendOptions, Case, Diagnostic, Path, Pattern, Target};
+use crate::language::{BackendOptions, Case, Diagnostic, Path, Pattern, Placed, Target};
 use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
@@ -50,23 +50,39 @@ impl Checker<'_> {
                 .help("without `backends` a case runs on all backends of its scenario"),
             );
         }
+        self.patterns(&path.join("backends"), patterns, &all, "scenario");
+        all.into_iter().filter(|&name| patterns.iter().any(|pattern| pattern.matches(name))).collect()
+    }
+
+    /// The backends of a step, of those that its case runs on.
+    pub(super) fn step_backends(&mut self, Placed { step, path, .. }: &Placed, all: &[BackendName]) {
+        let Some(patterns) = &step.backends else { return };
+        let path = path.join("backends");
+        if patterns.is_empty() {
+            self.say(
+                Diagnostic::error(Code::NoBackend, path.clone(), "a step has no backend to run on")
+                    .label("expected at least one backend or glob")
+                    .help("without `backends` a step runs on all backends of its case"),
+            );
+        }
+        self.patterns(&path, patterns, all, "case");
+    }
+
+    /// Each of these patterns, which stand at `path`, means one of the backends that `whose` runs on.
+    fn patterns(&mut self, path: &Path, patterns: &[Pattern], all: &[BackendName], whose: &str) {
         for (index, pattern) in patterns.iter().enumerate() {
-            let path = path.join("backends").join(index);
+            let path = path.join(index);
             if !pattern.matches_any() {
                 self.unknown_backend(path, Target::Value, pattern);
             } else if !all.iter().any(|&name| pattern.matches(name)) {
+                let title = format!("`{}` matches none of the {whose}'s backends", pattern.0);
                 self.say(
-                    Diagnostic::error(
-                        Code::UnmatchedBackend,
-                        path,
-                        format!("`{}` matches none of the scenario's backends", pattern.0),
-                    )
-                    .label(suggest::expected_one_of(all.iter().map(|name| name.as_str())))
-                    .help("add the backend to the scenario's `backends`, or leave it out here"),
+                    Diagnostic::error(Code::UnmatchedBackend, path, title)
+                        .label(suggest::expected_one_of(all.iter().map(|name| name.as_str())))
+                        .help(format!("add the backend to the {whose}'s `backends`, or leave it out here")),
                 );
             }
         }
-        all.into_iter().filter(|&name| patterns.iter().any(|pattern| pattern.matches(name))).collect()
     }
 
     pub(super) fn unknown_backend(&mut self, path: Path, target: Target, pattern: &Pattern) {

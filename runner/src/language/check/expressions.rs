@@ -10,8 +10,8 @@ use super::{Checker, Path};
 use crate::language::expression::{eval, kinds, scan};
 use crate::language::verb::{Index, Key, Saves, Verb};
 use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size, Target,
-    Type, eval_as, is_computed, known_scope, names, undeclared,
+    BUILTINS, Case, Diagnostic, ExpressionError, Outcome, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
+    Target, Type, eval_as, is_computed, known_scope, names, undeclared,
 };
 use crate::{
     language::expression::eval::Name as Needed, language::expression::tree::Tree, language::text::suggest,
@@ -111,7 +111,15 @@ struct Combination<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn expressions(&mut self, path: &Path, case: &Case, steps: &[Placed], backends: &[BackendName]) {
+    /// Checks the expressions of a case where these of `every` step of it run.
+    pub(super) fn expressions(
+        &mut self,
+        path: &Path,
+        case: &Case,
+        steps: &[Placed],
+        every: &[Placed],
+        backends: &[BackendName],
+    ) {
         let mut all = written::expressions(path, case, steps);
         let gives = self.procedure.map(|procedure| &procedure.gives);
         all.extend(gives.into_iter().flat_map(|gives| written::given(path, case, gives)));
@@ -124,7 +132,10 @@ impl<'a> Checker<'a> {
         let known = Known::of(scenario, case, self.procedure, steps, &late);
         for expression in &all {
             match &expression.needed {
-                Ok(needed) => self.undeclared(&|| expression.path(), needed, expression.when, &known, &fields),
+                Ok(needed) => {
+                    let is_outcome = matches!(expression.kind, Kind::Outcome { .. });
+                    self.undeclared(&|| expression.path(), needed, expression.when, is_outcome, &known, &fields);
+                }
                 Err(error) => self.say(error.diagnostic(expression.path())),
             }
             self.fraction(expression, &inputs);
@@ -133,7 +144,10 @@ impl<'a> Checker<'a> {
         }
         // A name that is not known may be meant for one of the matrix.
         if self.problems.len() == before {
-            self.unused_values(path, case, &all);
+            match steps.len() == every.len() {
+                true => self.unused_values(path, case, &all),
+                false => self.unused_values(path, case, &written::expressions(path, case, every)),
+            }
         }
         // What cannot be known before the run needs no evaluation, and what does not depend on a value only one.
         let may_be_known = |name: &Needed| inputs.has(&name.name) && !late.contains(name.name.as_str());
@@ -201,7 +215,7 @@ impl<'a> Checker<'a> {
                     continue;
                 }
             };
-            self.undeclared(&|| path.clone(), &needed, When::step(index), &known, &Fields::new());
+            self.undeclared(&|| path.clone(), &needed, When::step(index), false, &known, &Fields::new());
             self.unlike(&|| path.clone(), source, case, &known);
             let is_late =
                 |name: &Needed| names::RUN_TIME.contains(&name.name.as_str()) || late.contains(name.name.as_str());
@@ -261,7 +275,15 @@ impl<'a> Checker<'a> {
     }
 
     /// Says which names an expression has that have no value when it is evaluated.
-    fn undeclared(&mut self, path: &dyn Fn() -> Path, needed: &[Needed], when: When, known: &Known, fields: &Fields) {
+    fn undeclared(
+        &mut self,
+        path: &dyn Fn() -> Path,
+        needed: &[Needed],
+        when: When,
+        is_outcome: bool,
+        known: &Known,
+        fields: &Fields,
+    ) {
         for Needed { name, range, field } in needed {
             if known.has(name, path, when) {
                 let of_result = fields.get(name.as_str());
@@ -289,6 +311,12 @@ impl<'a> Checker<'a> {
             let all = || all.iter().copied();
             let is_of_device = names::RUN_TIME.contains(&name.as_str());
             match known.given(name).next() {
+                given if is_outcome && (is_of_device || given.is_some()) => {
+                    problem.title = format!("`{name}` is not known before the run");
+                    problem = problem
+                        .label(suggest::expected_one_of(all()))
+                        .help("an outcome is decided before the run; a `check` compares what is only known later");
+                }
                 None if !is_of_device => {
                     problem = problem.label(suggest::expected_one_of(all()));
                     problem.help.extend(suggest::did_you_mean(name, all().chain(BUILTINS)));
@@ -491,5 +519,14 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),
         Kind::Number => eval::eval(scope, expression.source).err().map(wrong),
         Kind::Interrupt => eval_as::<Index>(scope, expression.source).err().map(wrong),
+        Kind::Outcome { reports } => match eval_as::<Outcome>(scope, expression.source) {
+            Ok(Outcome::Bytes(_)) if !reports => {
+                let title = "the expression gives a number of bytes, which this call does not report";
+                let problem = Diagnostic::error(Code::Expression, expression.path(), title);
+                Some(problem.label("expected `ok`, `fails` or the name of an errno"))
+            }
+            Ok(_) => None,
+            Err(error) => Some(wrong(error)),
+        },
     }
 }

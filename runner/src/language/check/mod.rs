@@ -19,8 +19,8 @@ mod written;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Case, Diagnostic, Name, Pack, Packs, Path, Procedure, Scalar, Scenario, Target};
-use crate::model::code::Code;
+use super::{Case, Diagnostic, Name, Pack, Packs, Path, Placed, Procedure, Scalar, Scenario, Target, steps_on};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 use calls::Callable;
 pub use pack::pack;
 
@@ -33,7 +33,7 @@ pub fn check(scenario: &Scenario, home: &str, packs: &Packs, command_line: &[(St
         packs.list.iter().map(|loaded| (loaded.pack.name.0.as_str(), &loaded.pack)).collect();
     let callable = Callable { packs: &known, complete: packs.complete, own: false, home };
     let (problems, seen) = (Vec::new(), BTreeSet::new());
-    let mut checker = Checker { scenario, command_line, callable, procedure: None, problems, seen };
+    let mut checker = Checker { scenario, command_line, callable, procedure: None, here: Vec::new(), problems, seen };
     checker.scenario();
     checker.problems
 }
@@ -45,6 +45,8 @@ struct Checker<'a> {
     callable: Callable<'a>,
     /// The procedure that is checked, in place of a scenario.
     procedure: Option<&'a Procedure>,
+    /// The backends whose steps are checked, where some steps of the case run only on some of its backends.
+    here: Vec<BackendName>,
     problems: Vec<Diagnostic>,
     /// What has been said where: the same mistake on five backends is one mistake.
     seen: BTreeSet<(String, String)>,
@@ -53,10 +55,17 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn of_procedure(scenario: &'a Scenario, procedure: &'a Procedure, callable: Callable<'a>) -> Checker<'a> {
         let (problems, seen) = (Vec::new(), BTreeSet::new());
-        Checker { scenario, command_line: &[], callable, procedure: Some(procedure), problems, seen }
+        let (procedure, here) = (Some(procedure), Vec::new());
+        Checker { scenario, command_line: &[], callable, procedure, here, problems, seen }
     }
 
-    fn say(&mut self, problem: Diagnostic) {
+    fn say(&mut self, mut problem: Diagnostic) {
+        let may_differ =
+            [Code::AssertsNothing, Code::UnknownFile, Code::UnknownName, Code::UnknownObject].contains(&problem.code);
+        if may_differ && !self.here.is_empty() {
+            let here = suggest::join(self.here.iter().map(|backend| backend.as_str()), "and");
+            problem.help.push(format!("it is so with the steps that run on {here}"));
+        }
         if self.seen.insert((problem.path.to_string(), problem.title.clone())) {
             self.problems.push(problem);
         }
@@ -142,13 +151,47 @@ impl<'a> Checker<'a> {
             }
             self.after_map(&path, expect, &backends);
         }
-        for placed in &steps {
-            self.step(placed, case, &steps, &backends);
+        let before = self.problems.len();
+        steps.iter().for_each(|placed| self.step_backends(placed, &backends));
+        // On which backends a step is meant to run is not known where that is wrong.
+        let groups = match self.problems.len() == before {
+            true => groups(&steps, &backends),
+            false => vec![(None, backends)],
+        };
+        let differ = groups.len() > 1;
+        for (here, backends) in groups {
+            self.here = if differ { backends.clone() } else { Vec::new() };
+            let run = here.as_deref().unwrap_or(&steps);
+            self.asserts(path, case, run);
+            for placed in run {
+                self.step(placed, case, run, &backends);
+            }
+            if number_of_combinations(case) <= MOST_COMBINATIONS {
+                self.expressions(path, case, run, &steps, &backends);
+            }
         }
-        if number_of_combinations(case) <= MOST_COMBINATIONS {
-            self.expressions(path, case, &steps, &backends);
+        self.here.clear();
+    }
+}
+
+/// The backends on which the same steps run, with those steps; `None` where they are all.
+fn groups<'s>(steps: &[Placed<'s>], backends: &[BackendName]) -> Vec<(Option<Vec<Placed<'s>>>, Vec<BackendName>)> {
+    if steps.iter().all(|placed| placed.step.backends.is_none()) {
+        return vec![(None, backends.to_vec())];
+    }
+    let mut groups: Vec<(Option<Vec<Placed<'s>>>, Vec<BackendName>)> = Vec::new();
+    for &backend in backends {
+        let here = steps_on(steps, backend);
+        let is_same = |known: &Option<Vec<Placed>>| {
+            let paths = known.iter().flatten().map(|placed| &placed.path);
+            paths.eq(here.iter().map(|placed| &placed.path))
+        };
+        match groups.iter_mut().find(|(known, _)| is_same(known)) {
+            Some((_, its)) => its.push(backend),
+            None => groups.push((Some(here), vec![backend])),
         }
     }
+    groups
 }
 
 /// How many combinations a case's matrix has.

@@ -35,6 +35,7 @@ impl Given<'_> {
 
 const RESULT: &str = "a result";
 const COUNT: &str = "a count";
+const OF_PACK: &str = "a variable of the pack";
 
 impl Checker<'_> {
     pub(super) fn names(&mut self, path: &Path, case: &Case, steps: &[Placed]) {
@@ -64,7 +65,8 @@ impl Checker<'_> {
         let scenario = self.scenario;
         let mut taken: BTreeMap<&str, Given> = BTreeMap::new();
         for name in scenario.vars.keys() {
-            taken.insert(name, named(&root, "vars", name, "a variable of the scenario"));
+            let whose = if self.is_of_pack(name) { OF_PACK } else { "a variable of the scenario" };
+            taken.insert(name, named(&root, "vars", name, whose));
         }
         for here in given {
             self.not_reserved(|| here.path(), here.name, here.target());
@@ -75,16 +77,14 @@ impl Checker<'_> {
                 _ => false,
             };
             if let Some(first) = taken.get(here.name).filter(|first| !again(first)) {
-                self.say(
-                    Diagnostic::error(
-                        Code::NameTaken,
-                        here.path(),
-                        format!("`{}` is already {}", here.name, first.what),
-                    )
+                let title = format!("`{}` is already {}", here.name, first.what);
+                let problem = Diagnostic::error(Code::NameTaken, here.path(), title)
                     .at(here.target())
-                    .label(format!("expected another name for {}", here.what))
-                    .note(first.path(), first.target(), "first given here"),
-                );
+                    .label(format!("expected another name for {}", here.what));
+                self.say(match first.what {
+                    OF_PACK => problem.help("the variables of a pack are known in all its scenarios"),
+                    _ => problem.note(first.path(), first.target(), "first given here"),
+                });
             }
             match taken.get(here.name) {
                 Some(first) if (first.what, here.what) == (COUNT, COUNT) => drop(taken.insert(here.name, here)),
@@ -92,6 +92,12 @@ impl Checker<'_> {
                 None => drop(taken.insert(here.name, here)),
             }
         }
+    }
+
+    /// Whether the scenario has the variable from its pack.
+    fn is_of_pack(&self, name: &str) -> bool {
+        let mut packs = self.callable.packs.iter().filter(|(pack, _)| *pack == self.callable.home);
+        self.procedure.is_none() && packs.any(|(_, pack)| pack.vars.get(name).is_some())
     }
 
     pub(super) fn not_reserved(&mut self, path: impl FnOnce() -> Path, name: &str, target: Target) {

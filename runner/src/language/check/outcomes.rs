@@ -2,7 +2,7 @@
 //! Outcomes and tables by backend: one for every backend, and none that no backend can reach.
 
 use super::Checker;
-use crate::language::{ByBackend, Diagnostic, Expect, Outcome, Path, Target};
+use crate::language::{ByBackend, Diagnostic, Dynamic, Expect, Outcome, Path, Target};
 use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
@@ -10,7 +10,7 @@ impl Checker<'_> {
     pub(super) fn outcomes(
         &mut self,
         path: &Path,
-        outcomes: &ByBackend<Outcome>,
+        outcomes: &ByBackend<Dynamic<Outcome>>,
         backends: &[BackendName],
         reports: bool,
     ) {
@@ -19,10 +19,10 @@ impl Checker<'_> {
             return;
         }
         let misplaced: Vec<Path> = match outcomes {
-            ByBackend::All(Outcome::Bytes(_)) => vec![path.join("bytes")],
+            ByBackend::All(Dynamic::Is(Outcome::Bytes(_))) => vec![path.join("bytes")],
             ByBackend::All(_) => Vec::new(),
             ByBackend::Table(table) => {
-                let bytes = table.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Bytes(_)));
+                let bytes = table.iter().filter(|(_, outcome)| matches!(outcome, Dynamic::Is(Outcome::Bytes(_))));
                 bytes.map(|(key, _)| path.join(key.0.as_str()).join("bytes")).collect()
             }
         };
@@ -39,7 +39,9 @@ impl Checker<'_> {
     /// What is expected once the map has succeeded, where it never does.
     pub(super) fn after_map(&mut self, path: &Path, expect: &Expect, backends: &[BackendName]) {
         let Some(map) = &expect.map else { return };
-        let fails = |&backend: &BackendName| map.get(backend).is_some_and(|(_, outcome)| *outcome != Outcome::Ok);
+        let fails = |&backend: &BackendName| {
+            map.get(backend).and_then(|(_, outcome)| outcome.literal()).is_some_and(|outcome| *outcome != Outcome::Ok)
+        };
         if backends.is_empty() || !backends.iter().all(fails) {
             return;
         }

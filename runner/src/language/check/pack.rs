@@ -10,7 +10,7 @@ use crate::language::{
     Case, Class, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
     every_step, is_computed,
 };
-use crate::{language::text::suggest, model::code::Code};
+use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 /// Everything that is wrong with the pack.
 pub fn pack(pack: &Pack) -> Vec<Diagnostic> {
@@ -26,9 +26,11 @@ pub fn pack(pack: &Pack) -> Vec<Diagnostic> {
         steps: Vec::new(),
         gives: Default::default(),
     };
-    let (scenario, _) = nothing.as_case("nothing", pack);
+    let (scenario, case) = nothing.as_case("nothing", pack);
     let mut checker = Checker { problems, seen, ..Checker::of_procedure(&scenario, &nothing, callable) };
     checker.manifest(pack);
+    // The variables, which scenarios may use if no procedure does.
+    checker.expressions(&Path::root(), &case, &[], &[], &BackendName::ALL);
     (problems, seen) = (checker.problems, checker.seen);
     for (name, procedure) in pack.procedures.iter() {
         let (scenario, case): (Scenario, Case) = procedure.as_case(name, pack);

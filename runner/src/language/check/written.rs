@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::regions;
 use crate::language::expression::eval::Name;
-use crate::language::verb::{Fit, Key, Object, Tail, Where};
+use crate::language::verb::{Expects, Fit, Key, Object, Tail, Where};
 use crate::language::{
     ByBackend, Case, Condition, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size,
     Template, every_step, is_computed, undeclared,
@@ -19,6 +19,10 @@ pub(super) enum Kind {
     Text,
     /// A kind of interrupt.
     Interrupt,
+    /// What a call is expected to return; `reports` is whether that may be a number of bytes.
+    Outcome {
+        reports: bool,
+    },
     /// A field's value; what it may be is up to its field.
     Number,
 }
@@ -123,8 +127,8 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
         }
     }
     if let Some(expect) = &case.expect {
-        all.outcomes(path, Some("map"), expect.map.as_ref(), When::OPEN);
-        all.outcomes(path, Some("unmap"), expect.unmap.as_ref(), When::OPEN);
+        all.outcomes(path, Some("map"), expect.map.as_ref(), false, When::OPEN);
+        all.outcomes(path, Some("unmap"), expect.unmap.as_ref(), true, When::OPEN);
         match &expect.pagesize {
             Some(ByBackend::All(size)) => all.size(Place::below(path, ["expect", "pagesize"]), size, When::OPEN),
             Some(ByBackend::Table(table)) => {
@@ -172,7 +176,8 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
                 | Key::Word => {}
             }
         }
-        all.outcomes(path, None, step.expect.as_ref(), When::outcome(index));
+        let reports = step.verb.about().expects == Expects::Bytes;
+        all.outcomes(path, None, step.expect.as_ref(), reports, When::outcome(index));
     }
     all.0
 }
@@ -236,19 +241,29 @@ impl<'a> Expressions<'a> {
         }
     }
 
-    /// The sizes that the `expect` at a path has, in its own table of outcomes or in that of a key.
-    fn outcomes(&mut self, path: &'a Path, key: Option<&'a str>, outcomes: Option<&'a ByBackend<Outcome>>, when: When) {
-        let place = |backend| Place::Below(path, [Some("expect"), key, backend, Some("bytes")]);
-        match outcomes {
-            Some(ByBackend::All(Outcome::Bytes(size))) => self.size(place(None), size, when),
-            Some(ByBackend::Table(table)) => {
-                for (backend, outcome) in table {
-                    if let Outcome::Bytes(size) = outcome {
-                        self.size(place(Some(&backend.0)), size, when);
-                    }
+    /// The outcomes that are computed, and the sizes, of the `expect` at a path: in its own table or in that of a key.
+    fn outcomes(
+        &mut self,
+        path: &'a Path,
+        key: Option<&'a str>,
+        outcomes: Option<&'a ByBackend<Dynamic<Outcome>>>,
+        reports: bool,
+        when: When,
+    ) {
+        let mut outcome = |backend, outcome: &'a Dynamic<Outcome>| {
+            let place = |below| Place::Below(path, [Some("expect"), key, backend, below]);
+            match outcome {
+                Dynamic::Expression(source) => {
+                    self.add(place(None), source, Kind::Outcome { reports }, When::PLANNED);
                 }
+                Dynamic::Is(Outcome::Bytes(size)) => self.size(place(Some("bytes")), size, when),
+                Dynamic::Is(Outcome::Ok | Outcome::Fails | Outcome::Either | Outcome::Errno(_)) => {}
             }
-            _ => {}
+        };
+        match outcomes {
+            Some(ByBackend::All(all)) => outcome(None, all),
+            Some(ByBackend::Table(table)) => table.iter().for_each(|(backend, its)| outcome(Some(&backend.0), its)),
+            None => {}
         }
     }
 }

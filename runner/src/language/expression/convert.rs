@@ -22,7 +22,8 @@ pub(in crate::language) fn text(value: &Value) -> String {
     }
 }
 
-fn refused(value: &Value, expected: &str) -> Complaint {
+/// The complaint about a value that is not what is expected.
+pub(in crate::language) fn refused(value: &Value, expected: &str) -> Complaint {
     let what = match value.kind() {
         ValueKind::Undefined | ValueKind::None => "nothing".to_owned(),
         ValueKind::Bool => format!("the boolean {}", text(value)),

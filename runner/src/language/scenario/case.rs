@@ -3,7 +3,7 @@
 
 use crate::language::verb::{Ioctl, Verb};
 use crate::language::{
-    BackendOptions, Backends, ByBackend, Decode, Defaults, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Path,
+    BackendOptions, Backends, ByBackend, Decode, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Pack, Path,
     Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, words,
 };
 use crate::{language::text::keys::NotEmpty, model::BackendName};
@@ -90,13 +90,16 @@ impl Scenario {
     }
 
     /// Takes from its pack what it does not say itself; `backends` is whether it names its backends.
-    pub(in crate::language) fn inherit(&mut self, defaults: &Defaults, backends: bool) {
+    pub(in crate::language) fn inherit(&mut self, Pack { defaults, vars, .. }: &Pack, backends: bool) {
         if let Some(inherited) = defaults.backends.as_ref().filter(|_| !backends) {
             self.backends = inherited.clone();
         }
         let known = std::mem::take(&mut self.tags);
         self.tags = defaults.tags.iter().cloned().chain(known).collect();
         self.timeout = self.timeout.or(defaults.timeout);
+        // One that the file has too is a mistake of its own, and stands where the pack's others need it.
+        let own = std::mem::replace(&mut self.vars, vars.clone());
+        self.vars.0.extend(own.0.into_iter().filter(|(name, _)| vars.get(name).is_none()));
     }
 }
 
@@ -106,13 +109,13 @@ keys! {
     pub struct Expect {
         /// What mapping the whole region is expected to do.
         #[example("EINVAL")] #[example({ "vfio_*": "ok", "iommufd*": "EFAULT" })] #[default("ok")]
-        pub map: Option<ByBackend<Outcome>>,
+        pub map: Option<ByBackend<Dynamic<Outcome>>>,
         /// The page size in the IOMMU's page table. Not checked by default.
         #[example("2MiB")] #[example({ "iommufd_compat_type1": "4KiB", "*": "2MiB" })]
         pub pagesize: Option<ByBackend<Dynamic<Size>>>,
         /// What unmapping exactly the mapped range is expected to do, if mapping succeeds. The default is that it reports all bytes.
         #[example({ "bytes": "2MiB" })]
-        pub unmap: Option<ByBackend<Outcome>>,
+        pub unmap: Option<ByBackend<Dynamic<Outcome>>>,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::language::verb::{Fit, Key};
 use crate::language::{Dynamic, Path, Step};
+use crate::model::BackendName;
 
 /// The most steps that a case may run, with every round of a `repeat`: a stranger's scenario must come to an end.
 pub const MOST_STEPS: u64 = 1_000_000;
@@ -10,6 +11,7 @@ pub const MOST_STEPS: u64 = 1_000_000;
 pub const DEEPEST: usize = 8;
 
 /// A step, wherever it stands.
+#[derive(Clone)]
 pub struct Placed<'a> {
     /// The step.
     pub step: &'a Step,
@@ -34,6 +36,19 @@ pub fn every_step<'a>(steps: &'a [Step], at: &Path) -> Vec<Placed<'a>> {
     all
 }
 
+/// Those of a case's steps that run on a backend: neither the step itself nor one that holds it leaves the backend out.
+pub fn steps_on<'a>(all: &[Placed<'a>], backend: BackendName) -> Vec<Placed<'a>> {
+    let mut outside: Option<usize> = None;
+    let runs = |placed: &&Placed| {
+        if outside.is_some_and(|depth| placed.depth > depth) {
+            return false;
+        }
+        outside = (!placed.step.runs_on(backend)).then_some(placed.depth);
+        outside.is_none()
+    };
+    all.iter().filter(runs).cloned().collect()
+}
+
 /// How many steps run, where the scenario says how many; what is computed counts once.
 pub fn steps_run(steps: &[Step]) -> u64 {
     steps.iter().fold(0, |sum, step| {
@@ -55,7 +70,7 @@ pub fn steps_run(steps: &[Step]) -> u64 {
 mod tests {
     use super::*;
     use crate::language::{
-        Size,
+        Pattern, Size,
         text::path::Segment,
         verb::{DeviceInfo, NoArguments, Repeat},
     };
@@ -85,6 +100,18 @@ mod tests {
             ]
         );
         assert_eq!(every_step(&steps, &Path::root())[4].path.segments().last(), Some(&Segment::Index(0)));
+    }
+
+    #[test]
+    fn what_a_step_holds_runs_where_the_step_does() {
+        let of = |pattern: &str, step: Step| Step { backends: Some(vec![Pattern(pattern.to_owned())]), ..step };
+        let steps = [of("vfio_*", repeat(2, vec![info(), of("*v2*", info())])), info(), of("iommufd", info())];
+        let all = every_step(&steps, &Path::root());
+        let places =
+            |backend| -> Vec<String> { steps_on(&all, backend).iter().map(|placed| placed.path.to_string()).collect() };
+        assert_eq!(places(BackendName::VfioType1), ["[0]", "[0].repeat.steps[0]", "[1]"]);
+        assert_eq!(places(BackendName::VfioType1v2), ["[0]", "[0].repeat.steps[0]", "[0].repeat.steps[1]", "[1]"]);
+        assert_eq!(places(BackendName::Iommufd), ["[1]", "[2]"]);
     }
 
     #[test]

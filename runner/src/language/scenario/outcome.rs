@@ -3,10 +3,14 @@
 
 use std::fmt;
 
+use minijinja::{Value as Computed, value::ValueKind};
 use schemars::json_schema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::language::{At, Complaint, Decode, Dynamic, Node, Size, TableValue, Value, described, keys};
+use crate::language::{
+    At, Complaint, Decode, Dynamic, FromValue, Node, Size, TableValue, Value, described, expression::convert::refused,
+    keys,
+};
 use crate::{language::text::suggest, model::Errno, model::code::Code};
 
 /// What a call is expected to do on one backend.
@@ -65,20 +69,34 @@ fn errno(text: &str) -> Result<Errno, Complaint> {
     })
 }
 
+impl Outcome {
+    fn from_text(text: &str) -> Result<Outcome, Complaint> {
+        match text {
+            "ok" => Ok(Outcome::Ok),
+            "fails" => Ok(Outcome::Fails),
+            "either" => Ok(Outcome::Either),
+            _ => errno(text).map(|errno| Outcome::Errno(vec![errno])),
+        }
+    }
+}
+
+/// The errno of this name in a list of them.
+fn acceptable(text: &str) -> Result<Errno, Complaint> {
+    if matches!(text, "ok" | "fails" | "either") {
+        let title = format_args!("`{text}` stands in a list of errnos");
+        return Err(Complaint::new(Code::UnknownOutcome, title)
+            .expected("the name of an errno")
+            .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone")));
+    }
+    errno(text)
+}
+
 /// An errno in a list of them.
 struct Acceptable(Errno);
 
 impl Decode for Acceptable {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
-        at.text_as(node, "text", |text| {
-            if matches!(text, "ok" | "fails" | "either") {
-                let title = format_args!("`{text}` stands in a list of errnos");
-                return Err(Complaint::new(Code::UnknownOutcome, title)
-                    .expected("the name of an errno")
-                    .help(format_args!("a list says which errnos are acceptable; `{text}` stands alone")));
-            }
-            errno(text).map(Acceptable)
-        })
+        at.text_as(node, "text", |text| acceptable(text).map(Acceptable))
     }
 
     fn made_up() -> Self {
@@ -99,13 +117,7 @@ impl Decode for Outcome {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
         match node.value() {
             Value::Text(text) | Value::Unquoted(text) => {
-                let read = match text.as_str() {
-                    "ok" => Ok(Outcome::Ok),
-                    "fails" => Ok(Outcome::Fails),
-                    "either" => Ok(Outcome::Either),
-                    _ => errno(text).map(|errno| Outcome::Errno(vec![errno])),
-                };
-                read.map_or_else(|complaint| at.complain(node, complaint), Some)
+                Outcome::from_text(text).map_or_else(|complaint| at.complain(node, complaint), Some)
             }
             Value::Integer(value) => at.complain(node, number(*value)),
             Value::Sequence(elements) if elements.is_empty() => at.empty_list(node, "at least one errno"),
@@ -113,7 +125,7 @@ impl Decode for Outcome {
                 Some(Outcome::Errno(at.list(elements).into_iter().map(|Acceptable(errno)| errno).collect()))
             }
             Value::Mapping(_) => Reported::decode(node, at).map(|reported| Outcome::Bytes(reported.bytes)),
-            Value::Null | Value::Bool(_) | Value::Float(_) => at.wrong_type(node, Outcome::EXPECTING),
+            Value::Null | Value::Bool(_) | Value::Float(_) => at.wrong_type(node, Dynamic::<Outcome>::EXPECTING),
         }
     }
 
@@ -131,7 +143,34 @@ keys! {
     }
 }
 
-impl TableValue for Outcome {
+/// What an expression gives: the text, the list or `{ 'bytes': n }` that a file would say.
+impl FromValue for Outcome {
+    fn from_value(value: &Computed) -> Result<Self, Complaint> {
+        if let Some(text) = value.as_str() {
+            return Outcome::from_text(text);
+        }
+        match value.kind() {
+            ValueKind::Seq => {
+                let errnos = Vec::<String>::from_value(value)?;
+                if errnos.is_empty() {
+                    let title = "the expression gives an empty list";
+                    return Err(Complaint::new(Code::Expression, title).expected("at least one errno"));
+                }
+                errnos.iter().map(|name| acceptable(name)).collect::<Result<_, _>>().map(Outcome::Errno)
+            }
+            ValueKind::Map => match (value.len(), value.get_attr("bytes")) {
+                (Some(1), Ok(bytes)) if !bytes.is_undefined() => {
+                    Size::from_value(&bytes).map(|size| Outcome::Bytes(Dynamic::Is(size)))
+                }
+                _ => Err(refused(value, Dynamic::<Outcome>::EXPECTING)
+                    .help("a number of bytes is written {{ {'bytes': page} }}")),
+            },
+            _ => Err(refused(value, Dynamic::<Outcome>::EXPECTING)),
+        }
+    }
+}
+
+impl TableValue for Dynamic<Outcome> {
     const OWN_KEY: Option<&'static str> = Some("bytes");
     const EXPECTING: &'static str = "`ok`, `fails`, the name of an errno, a list of them, or `{ bytes: SIZE }`";
 }

@@ -34,7 +34,7 @@ keys! {
         /// The devices that it knows, each by a name of its own. A scenario of the pack runs on one by `device: NAME`.
         #[example({ "nic": { "ids": ["8086:10c9"] } })]
         pub devices: Ordered<Role> = empty,
-        /// Values by name for all procedures, such as the offsets of registers.
+        /// Values by name for its procedures and its scenarios, such as the offsets of registers.
         #[example({ "CTRL": "0x0" })]
         pub vars: Ordered<Scalar> = empty,
         /// Memory of the pack that its procedures share, such as a ring of descriptors. It is allocated at the first call in

@@ -6,31 +6,38 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::language::verb::{Check, Key, Verb};
 use crate::language::{
-    At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Scalar, Target,
+    At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Pattern, Scalar, Target,
     described, expected_one_of, join,
 };
-use crate::model::code::Code;
+use crate::model::{BackendName, code::Code};
 
 /// One step: its verb, what is expected of it, and under which name its result is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// What it does.
     pub verb: Verb,
+    /// On which of the case's backends it runs; on all if not given.
+    pub backends: Option<Vec<Pattern>>,
     /// On which of the case's devices; on its own one if not given.
     pub device: Option<Name>,
     /// What the call is expected to return.
-    pub expect: Option<ByBackend<Outcome>>,
+    pub expect: Option<ByBackend<Dynamic<Outcome>>>,
     /// The name under which later expressions find the result.
     pub save: Option<Name>,
 }
 
 impl<V: Into<Verb>> From<V> for Step {
     fn from(verb: V) -> Step {
-        Step { verb: verb.into(), device: None, expect: None, save: None }
+        Step { verb: verb.into(), backends: None, device: None, expect: None, save: None }
     }
 }
 
 impl Step {
+    /// Whether it runs on the backend.
+    pub fn runs_on(&self, backend: BackendName) -> bool {
+        self.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
+    }
+
     /// The keys of its verb, each with its place below the step.
     pub fn keys(&self) -> impl Iterator<Item = (Below, Key<'_>)> {
         let verb = self.verb.name();
@@ -67,7 +74,7 @@ impl Below {
 }
 
 /// The keys of a step that are no verbs; `with` belongs to `call`.
-const OTHERS: [&str; 4] = ["device", "expect", "save", "with"];
+const OTHERS: [&str; 5] = ["backends", "device", "expect", "save", "with"];
 /// Every key of a step, in the order of the reference.
 const KEYS: [&str; Verb::NAMES.len() + OTHERS.len()] = {
     let mut all = [""; Verb::NAMES.len() + OTHERS.len()];
@@ -84,9 +91,10 @@ impl Decode for Step {
         let found = at.found();
         let table = at.table(node, "Step", &KEYS)?;
         let (mut verbs, mut with) = (Vec::new(), None);
-        let (mut device, mut expect, mut save) = (None, None, None);
+        let (mut backends, mut device, mut expect, mut save) = (None, None, None, None);
         for &(key, value) in table.entries() {
             match key {
+                "backends" => backends = at.key(key, value),
                 "device" => device = at.key(key, value),
                 "expect" => expect = at.key(key, value),
                 "save" => save = at.key(key, value),
@@ -129,7 +137,7 @@ impl Decode for Step {
             }
             _ => {}
         }
-        Some(Step { verb, device, expect, save })
+        Some(Step { verb, backends, device, expect, save })
     }
 
     fn made_up() -> Self {
@@ -139,7 +147,7 @@ impl Decode for Step {
 
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Step { verb, device, expect, save } = self;
+        let Step { verb, backends, device, expect, save } = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(verb.name(), verb)?;
         if let Verb::Call(call) = verb
@@ -147,6 +155,7 @@ impl Serialize for Step {
         {
             map.serialize_entry("with", &call.with)?;
         }
+        backends.iter().try_for_each(|backends| map.serialize_entry("backends", backends))?;
         device.iter().try_for_each(|device| map.serialize_entry("device", device))?;
         expect.iter().try_for_each(|expect| map.serialize_entry("expect", expect))?;
         save.iter().try_for_each(|save| map.serialize_entry("save", save))?;
@@ -174,8 +183,14 @@ described!(Step, |generator| {
             keys.insert("with".to_owned(), with.into());
         }
     }
-    let (name, outcome) = (generator.subschema_for::<Name>(), generator.subschema_for::<ByBackend<Outcome>>());
+    let (name, outcome) = (generator.subschema_for::<Name>(), generator.subschema_for::<ByBackend<Dynamic<Outcome>>>());
+    let backends = generator.subschema_for::<Vec<Pattern>>();
     let others = serde_json::json!({
+        "backends": {
+            "description": "Run the step only on these of the case's backends: names or globs.",
+            "examples": [["iommufd*"]],
+            "allOf": [backends],
+        },
         "device": {
             "description": "Which of the case's `devices` the step is on. The default is the case's own device. Not for the verbs that map memory, which is for all of them.",
             "examples": ["second"],

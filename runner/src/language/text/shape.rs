@@ -223,11 +223,13 @@ pub(super) fn slip(
 
 /// A step has no condition of its own.
 fn of_a_step(complaint: Complaint, name: &str, key: &str) -> Complaint {
-    if name != "Step" || !matches!(key, "if" | "when" | "unless" | "only" | "backend" | "backends") {
+    if name != "Step" || !matches!(key, "if" | "when" | "unless" | "only" | "backend") {
         return complaint;
     }
     let complaint = Complaint { help: Vec::new(), ..complaint };
-    complaint.help("a step runs on all backends of its case: make a case of its own with `backends: […]`")
+    complaint.help(
+        "`backends: […]` says on which backends a step runs, and `requires` of a case on which machines the case does",
+    )
 }
 
 /// A value as an author writes it, on one line.

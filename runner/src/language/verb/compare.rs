@@ -32,7 +32,7 @@ verb! {
 
 impl Known for Compare {
     const ABOUT: About = About {
-        does: "Check that memory holds a pattern, a value, or what another region holds.",
+        does: "Check that memory holds a pattern, a value, or what another region holds. A BAR is read in accesses of 32 bits.",
         examples: &["{ region: buffer, pattern: sent }"],
         fixture: Stands::Anywhere,
         ..About::CHECK

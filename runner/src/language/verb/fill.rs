@@ -26,7 +26,7 @@ verb! {
 
 impl Known for Fill {
     const ABOUT: About = About {
-        does: "Fill memory with a pattern or a value.",
+        does: "Fill memory with a pattern or a value. A BAR is written in accesses of 32 bits.",
         examples: &["{ region: buffer, pattern: sent }"],
         expects: Expects::Nothing("`fill` always succeeds, and has no result"),
         asserts: false,
