@@ -17,7 +17,7 @@ pub struct Rules {
 }
 
 /// What an unmap does to a range that cuts mappings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Unmap {
     /// Nothing where the range begins within a mapping; otherwise it takes every mapping that begins in the range, whole.
     WholeFromStart,

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::failure::{End, Problem};
 use crate::{
     event::{Answer, Answered},
@@ -15,7 +17,7 @@ use crate::{
 const MOST_DIFFERENT: usize = 8;
 
 /// What the steps of a case came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Answers {
     list: Vec<Answer>,
     /// The names under which nothing was saved, each with the reason.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a case ends early, with the line of YAML that did not come true.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     language::{Diagnostic, ExpressionError, Path, Source, Target, carets, render},
     model::code::Code,
 };
 
 /// The end of a case that did not pass.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum End {
     /// The kernel did not do what the scenario expects.
     Failed(Box<Problem>),
@@ -45,7 +47,7 @@ impl End {
 }
 
 /// What went wrong, and where in the scenario that was expected otherwise.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Problem {
     pub what: Diagnostic,
     /// The file that it is written in, unless that is the scenario's.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::failure::{End, Problem};
 use super::fixture::Open;
 use super::ledger::{Ledger, Space};
@@ -24,12 +26,15 @@ const MOST_ENTRIES: usize = 4_000;
 const MOST_SHOWN: usize = 16;
 
 /// How far the page table has been compared, and what was wrong.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Leaves {
     entries: usize,
     /// The changes of the ledger that have been compared.
     compared: u64,
     wrong: Option<String>,
+    /// Whether this is a process that another one waits for, which compares what it left.
+    #[serde(skip)]
+    pub paused: bool,
 }
 
 impl Leaves {
@@ -44,7 +49,7 @@ impl Leaves {
     ) -> Result<(), End> {
         let Ok(observer) = &open.observer else { return Ok(()) };
         let space = own(open);
-        if !self.is_due(ledger, at_end) || blind(ledger, space).is_some() {
+        if self.paused || !self.is_due(ledger, at_end) || blind(ledger, space).is_some() {
             return Ok(());
         }
         // From 0 to the top: what was not asked for counts too.
@@ -86,9 +91,12 @@ impl Leaves {
 /// Reads the leaves behind a range.
 pub fn read(observer: &Observer, iova: u64, size: u64, at: &Path, tracer: &Tracer) -> Result<Vec<Leaf>, End> {
     let leaves = observer.leaves(iova, size);
-    let leaves = leaves.map_err(|error| End::Error(Problem::new(Code::Observer, at.clone(), error.to_string())))?;
+    let leaves = leaves.map_err(|error| {
+        let title = format!("failed to read the page table: {error}");
+        End::Error(Problem::new(Code::Observer, at.clone(), title))
+    })?;
     tracer.show(|| Call {
-        name: "page_table",
+        name: "page_table".into(),
         fields: format!("iova={iova:#x}, size={size:#x}"),
         result: entries(&leaves),
         failed: false,
@@ -221,7 +229,7 @@ mod tests {
     fn a_page_table_is_compared_after_a_change_unless_it_is_too_long() {
         let (mut ledger, leaves) = (two(BackendName::Iommufd), Leaves::default());
         assert!(leaves.is_due(&ledger, false) && blind(&ledger, OWN).is_none());
-        let compared = Leaves { entries: MOST_ENTRIES, compared: ledger.changes(), wrong: None };
+        let compared = Leaves { entries: MOST_ENTRIES, compared: ledger.changes(), ..Leaves::default() };
         assert!(!compared.is_due(&ledger, true));
         ledger.mapped(OWN, 1 << 30, 1 << 30, Access::READ);
         assert!(compared.is_due(&ledger, true) && !compared.is_due(&ledger, false));

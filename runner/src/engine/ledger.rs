@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::{Access, Rules, Unmap};
 use crate::language::Size;
 use crate::model::{BackendName, Errno};
@@ -16,13 +18,29 @@ pub type Space = Option<u32>;
 type Mappings = BTreeMap<u64, (u64, Access)>;
 
 /// The mappings of a case.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Ledger {
     unmap: Unmap,
+    #[serde(with = "as_list")]
     spaces: BTreeMap<Space, Mappings>,
     /// Why the mappings are no longer known.
     lost: Option<String>,
     changes: u64,
+}
+
+/// Address spaces as a list, since not every key of theirs is a text.
+mod as_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{BTreeMap, Mappings, Space};
+
+    pub fn serialize<S: Serializer>(spaces: &BTreeMap<Space, Mappings>, serializer: S) -> Result<S::Ok, S::Error> {
+        spaces.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Space, Mappings>, D::Error> {
+        Vec::deserialize(deserializer).map(Vec::into_iter).map(Iterator::collect)
+    }
 }
 
 impl Ledger {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::fixture::{Open, Unclean};
 use crate::{
     event::Observation,
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// What a case made and moved on the open device's IOMMUFD.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Objects {
     pub made: Vec<u32>,
     /// The devices that it attached elsewhere, or detached, by their numbers.

@@ -183,7 +183,9 @@ impl Worker {
         let mercy = if dying { TICK } else { Duration::ZERO };
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => return Some(status),
+                // Those that it forked end with it, unless the kernel holds them: then they hold the device.
+                Ok(Some(status)) if forked(self.child.id()).is_empty() => return Some(status),
+                Ok(Some(_)) if begin.elapsed() < DEATH => thread::sleep(Duration::from_millis(2)),
                 Ok(None) if begin.elapsed() < DEATH => {
                     if begin.elapsed() >= mercy {
                         let _ = self.child.kill();
@@ -298,10 +300,14 @@ impl Times {
     }
 }
 
-/// Whether a process waits for the kernel: one of its threads is in a system call or cannot be interrupted, or it used the processor
-/// there rather than in its own code. So it is taken to be where nothing can be read.
-fn in_kernel(pid: u32, before: &Times) -> bool {
-    let read = |thread: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/task/{thread}/{file}")).ok();
+/// Whether a worker waits for the kernel: a thread of it is in a system call or cannot be interrupted, or it used the processor there
+/// rather than in its own code. So it is taken to be where nothing can be read. One that forked another process waits for that one.
+fn in_kernel(worker: u32, before: &Times) -> bool {
+    let read = |thread: &str, file: &str| fs::read_to_string(format!("{thread}/{file}")).ok();
+    let (pid, before) = match forked(worker).pop() {
+        Some(forked) => (forked, &Times::default()),
+        None => (worker, before),
+    };
     let mut threads = threads(pid).peekable();
     if threads.peek().is_none() {
         return true;
@@ -316,16 +322,32 @@ fn in_kernel(pid: u32, before: &Times) -> bool {
     threads.any(waits) || Times::of(pid).is_none_or(busy)
 }
 
-fn threads(pid: u32) -> impl Iterator<Item = String> {
-    let folder = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    folder.map(|thread| thread.file_name().to_string_lossy().into_owned())
+/// The processes that a worker forked, the last one last; they are in its process group. Those that are dead do not count.
+fn forked(worker: u32) -> Vec<u32> {
+    let is_of_worker = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let mut fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ')).into_iter().flatten();
+        let (state, group) = (fields.next(), fields.nth(1).and_then(|group| group.parse().ok()));
+        *pid != worker && group == Some(worker) && !matches!(state, Some("Z" | "X"))
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut found: Vec<u32> =
+        all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_of_worker).collect();
+    found.sort_unstable();
+    found
 }
 
-/// Where in the kernel the threads of a process are, for a report; says so where that cannot be read.
-fn kernel_stack(pid: u32) -> String {
+/// The threads of a process, as folders of /proc.
+fn threads(pid: u32) -> impl Iterator<Item = String> {
+    let folder = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    folder.map(|thread| thread.path().to_string_lossy().into_owned())
+}
+
+/// Where in the kernel the threads of a worker are, and of those that it forked, for a report; says so where that cannot be read.
+fn kernel_stack(worker: u32) -> String {
     let mut text = String::new();
-    for thread in threads(pid) {
-        let file = format!("/proc/{pid}/task/{thread}/stack");
+    for thread in std::iter::once(worker).chain(forked(worker)).flat_map(threads) {
+        let file = format!("{thread}/stack");
         match fs::read_to_string(&file) {
             Ok(stack) if stack.trim().is_empty() => {}
             Ok(stack) => {

@@ -58,6 +58,11 @@ impl Held {
         Held { name: name.to_owned(), mapping, file, page: self.page, kept_as: None }
     }
 
+    /// Whether its memory is a file's, which every process sees that has it.
+    pub fn is_in_file(&self) -> bool {
+        self.mapping.is_shared()
+    }
+
     /// What expressions know of it.
     pub fn facts(&self) -> Value {
         let mut facts = vec![("vaddr", Value::from(self.mapping.addr())), ("size", Value::from(self.mapping.len()))];

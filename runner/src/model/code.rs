@@ -4,7 +4,7 @@
 //! Tests, documentation and users refer to these words, so they stay as they are. To add one: write a line below and its page
 //! `explain/CODE.md`; the tests demand a golden file as well.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// When a mistake is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ codes! {
     BadSize "bad-size" Check
     Bar "bar" Run
     Check "check" Run
+    Child "child" Run
     Content "content" Run
     DuplicateBackend "duplicate-backend" Check
     DuplicateCase "duplicate-case" Check
@@ -165,6 +166,14 @@ codes! {
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let found = Code::ALL.iter().find(|code| code.as_str() == text);
+        found.copied().ok_or_else(|| de::Error::custom(format!("`{text}` is no code of a message")))
     }
 }
 

@@ -101,6 +101,10 @@ impl Here<'_> {
                 steps = self.written(&finally.steps, &at.join("finally").join("steps"))?;
                 finally.steps = plain(&steps);
             }
+            Verb::Child(child) => {
+                steps = self.written(&child.steps, &at.join("child").join("steps"))?;
+                child.steps = plain(&steps);
+            }
             Verb::Parallel(parallel) => {
                 let at = at.join("parallel");
                 steps = self.written(&parallel.steps, &at.join("steps"))?;

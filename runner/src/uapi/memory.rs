@@ -285,6 +285,11 @@ impl Mapping {
         }
     }
 
+    /// Whether it is a file's memory, which others see who have the file.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Shared(_))
+    }
+
     pub fn is_device(&self) -> bool {
         matches!(self.kind, Kind::Device(_))
     }

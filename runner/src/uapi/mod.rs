@@ -16,6 +16,7 @@ pub mod iommufd;
 pub mod irq;
 mod limits;
 mod memory;
+pub mod process;
 pub mod request;
 pub mod signal;
 pub mod system;
@@ -30,7 +31,7 @@ pub use trace::{Call, Trace, Tracer};
 pub use vfio::VfToken;
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Access {
     pub read: bool,
     pub write: bool,

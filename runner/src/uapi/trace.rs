@@ -3,7 +3,9 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{collections::VecDeque, fmt};
+use std::{borrow::Cow, collections::VecDeque, fmt};
+
+use serde::{Deserialize, Serialize};
 
 use super::signal;
 use crate::model::Errno;
@@ -12,10 +14,10 @@ use crate::model::Errno;
 const KEPT: usize = 10_000;
 
 /// One call, decoded: `VFIO_IOMMU_MAP_DMA(argsz=32, flags=READ|WRITE, …) = 0`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Call {
     /// The request's or system call's name, as in the headers.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What went in: `field=value`, separated by commas.
     pub fields: String,
     /// What came out: the value, then the fields that the kernel wrote; or `-1` and the errno.
@@ -33,7 +35,7 @@ pub struct Trace {
 
 impl Call {
     fn is_same(&self, other: &Call) -> bool {
-        (self.name, &self.fields, &self.result) == (other.name, &other.fields, &other.result)
+        (&self.name, &self.fields, &self.result) == (&other.name, &other.fields, &other.result)
     }
 }
 
@@ -86,7 +88,7 @@ impl Tracer {
             Ok(value) => shown(value),
             Err(errno) => format!("-1 {errno}"),
         };
-        self.record(Call { name, fields, result, failed: outcome.is_err() });
+        self.record(Call { name: name.into(), fields, result, failed: outcome.is_err() });
         outcome
     }
 
@@ -117,10 +119,16 @@ impl Tracer {
     }
 
     pub fn record(&self, call: Call) {
-        let mut record = self.record_now();
-        if let Some(live) = record.live {
+        let live = self.record_now().live;
+        if let Some(live) = live {
             live(&call);
         }
+        self.keep(call);
+    }
+
+    /// Records a call that another process made, and passed on already.
+    pub fn keep(&self, call: Call) {
+        let mut record = self.record_now();
         if record.calls.len() == KEPT {
             record.calls.pop_front();
             record.dropped += 1;
@@ -178,7 +186,7 @@ mod tests {
     use super::*;
 
     fn call(number: usize) -> Call {
-        Call { name: "VFIO_DEVICE_RESET", fields: number.to_string(), result: "0".into(), failed: false }
+        Call { name: "VFIO_DEVICE_RESET".into(), fields: number.to_string(), result: "0".into(), failed: false }
     }
 
     #[test]

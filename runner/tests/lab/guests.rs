@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     NotTested,
     common::{command, folder, text, vfiospec},
-    devices, lab, memory, objects, observers,
+    devices, lab, memory, objects, observers, processes,
 };
 
 /// Prepares the lab once; the reason where there is none.
@@ -133,8 +133,9 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 21] = [
+const TOGETHER: [Scenario; 22] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
+    ("children/children.yaml", || processes::CHILDREN.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
     ("finally/finally.yaml", || lab::FINALLY.to_owned()),
     ("fixtures/fixtures.yaml", lab::fixtures),

@@ -22,6 +22,7 @@ mod objects;
 mod observers;
 mod packs;
 mod parity;
+mod processes;
 mod report;
 mod report_junit;
 mod survival;
@@ -68,11 +69,12 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 14] = [
+const ALL: [&[Test]; 15] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
     memory::TESTS,
+    processes::TESTS,
     parity::TESTS,
     survival::TESTS,
     identity::TESTS,

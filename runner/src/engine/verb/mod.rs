@@ -7,6 +7,7 @@ mod asked;
 mod attach;
 mod call;
 mod check;
+mod child;
 mod close;
 mod compare;
 mod config_read;

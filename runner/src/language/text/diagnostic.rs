@@ -13,11 +13,13 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::path::Path;
 use crate::model::code::Code;
 
 /// What of the place at a path is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// The key (the path's last step).
     Key,
@@ -28,7 +30,7 @@ pub enum Target {
 }
 
 /// A second place worth showing: "first given here".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Where in the document.
     pub path: Path,
@@ -39,7 +41,7 @@ pub struct Note {
 }
 
 /// One mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Kebab-case, such as `unknown-key`; stable, tests and documentation refer to it.
     pub code: Code,

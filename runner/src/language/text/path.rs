@@ -3,8 +3,10 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 /// One step down from a mapping or a sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Segment {
     /// The value of this key of a mapping. Shared, since a path is copied with every step further down.
     Key(Arc<str>),
@@ -31,7 +33,7 @@ impl From<usize> for Segment {
 }
 
 /// A path from the document's root; the empty path is the root itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Path(Vec<Segment>);
 
 impl Path {

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Serialize};
+
 use super::diagnostic::{Diagnostic, Target};
 use super::node::{Key, Node, Value};
 use super::path::{Path, Segment};
@@ -11,13 +13,14 @@ use super::{expand::expand, reader::parse};
 use crate::model::code::Code;
 
 /// A file's text, to point into.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
     /// The file's path as the user gave it.
     pub name: String,
     /// Its text, without a byte order mark.
     pub text: String,
     /// Made when it is first asked for.
+    #[serde(skip)]
     read: OnceLock<Arc<Read>>,
 }
 

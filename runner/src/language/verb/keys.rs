@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The keys of verbs: how a verb declares them, and what the checks know of each.
 
-use super::{AllowedRange, RequestName, Tail, fit::Fit, shared::*};
+use super::{AllowedRange, CapabilityName, RequestName, Tail, fit::Fit, shared::*};
 use crate::language::{
     At, Decode, Duration, Dynamic, Name, Node, Ordered, Scalar, Size, Step, Template,
     quantity::{Iova, Number, Offset},
@@ -194,6 +194,7 @@ checked! {
     Plain Duration: |_, _| Key::Word;
     Plain Name: |_, _| Key::Word;
     Plain RequestName: |_, _| Key::Word;
+    Plain Vec<CapabilityName>: |_, _| Key::Word;
     Plain Vec<Name>: |_, _| Key::Word;
     Plain Vec<Step>: |_, _| Key::Word;
     Plain Vec<Vec<Step>>: |_, _| Key::Word;

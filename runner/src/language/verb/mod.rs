@@ -15,6 +15,7 @@ mod allow_iovas;
 mod attach;
 mod call;
 mod check;
+mod child;
 mod close;
 mod compare;
 mod config_read;
@@ -77,6 +78,7 @@ use serde::{Serialize, Serializer};
 
 pub use about::{About, Expects, Known, Saves, Site, Stands};
 pub use allow_iovas::AllowedRange;
+pub use child::CapabilityName;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use hwpt::HwptFlag;
 pub use ioctl::{RequestName, Tail};
@@ -151,6 +153,7 @@ macro_rules! verbs {
             repeat => repeat::Repeat,
             finally => finally::Finally,
             parallel => parallel::Parallel,
+            child => child::Child,
         }
     };
 }

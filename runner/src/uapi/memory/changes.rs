@@ -142,6 +142,11 @@ impl Mapping {
         self.change_file("fallocate", fields, "a `punch_hole`", run)
     }
 
+    /// Says that a forked process may have changed the file behind this mapping.
+    pub fn changed_by_child(&self) {
+        self.changes.write().unwrap_or_else(PoisonError::into_inner).last = Some("a `child`");
+    }
+
     /// Says that this mapping is of the same file as another one, and may lose its memory with that.
     pub fn of_the_same_file(mut self, other: &Mapping) -> Mapping {
         self.changes = Arc::clone(&other.changes);

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Processes that are forked from this one, and what they give up.
+
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use caps::{CapSet, Capability};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, getppid, setgroups, setresgid, setresuid};
+
+use super::{Tracer, signal, trace::zero};
+use crate::model::Errno;
+
+/// How long a thread that has ended may take to be gone.
+const LAST_BREATH: Duration = Duration::from_millis(200);
+/// How often an interrupt is looked for.
+const TICK: u16 = 50;
+
+/// A process that was forked from this one.
+#[derive(Debug)]
+pub struct Forked {
+    pid: Pid,
+    report: PipeReader,
+}
+
+/// Why no process was forked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotForked {
+    /// This process has so many threads, and another one may hold a lock that the new process would wait for.
+    Threads(usize),
+    Call(Errno),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, after it had done what it was to do.
+    Done,
+    Signal(Signal),
+    Exit(i32),
+}
+
+/// Forks a process with the same memory and the same open files, which does `run`, reports what that returns, and exits. No destructor and
+/// no exit handler runs in it beyond `run`: they are this process' own.
+pub fn fork(tracer: &Tracer, run: impl FnOnce() -> Vec<u8>) -> Result<Forked, NotForked> {
+    let begin = Instant::now();
+    while threads() != 1 {
+        if begin.elapsed() > LAST_BREATH {
+            return Err(NotForked::Threads(threads()));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let failed = |error: io::Error| NotForked::Call(Errno::of(&error));
+    let (report, mut out) = io::pipe().map_err(failed)?;
+    // SAFETY: this process has no other thread, which could hold a lock or be in the middle of a change: all that this one may do, the
+    // forked one may do, too.
+    let forked = unsafe { nix::unistd::fork() };
+    match forked.map_err(Errno::from) {
+        Ok(ForkResult::Child) => {
+            drop(report);
+            let code = match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(bytes) => i32::from(out.write_all(&bytes).is_err()),
+                Err(_) => 101, // the hook has told it
+            };
+            // SAFETY: it ends this process, in which nothing is left to be done.
+            unsafe { libc::_exit(code) }
+        }
+        Ok(ForkResult::Parent { child }) => {
+            let _ = tracer.call("fork", String::new(), || Ok(()), |()| child.to_string());
+            Ok(Forked { pid: child, report })
+        }
+        Err(errno) => {
+            let _ = tracer.call("fork", String::new(), || Err::<(), _>(errno), zero);
+            Err(NotForked::Call(errno))
+        }
+    }
+}
+
+/// How many threads this process has.
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+impl Forked {
+    /// Waits until it has ended: what it reported, and how it ended. An interrupt of this process is passed on to it.
+    pub fn wait(mut self) -> (Vec<u8>, Ended) {
+        let _waiting = signal::wait();
+        let (mut bytes, mut piece, mut told) = (Vec::new(), [0; 16 << 10], false);
+        loop {
+            if signal::interrupted().is_some() && !told {
+                told = kill(self.pid, Signal::SIGINT).is_ok();
+            }
+            match poll(&mut [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)], PollTimeout::from(TICK)) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+                _ => {}
+            }
+            match self.report.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => bytes.extend(&piece[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let status = loop {
+            match waitpid(self.pid, None) {
+                Err(nix::errno::Errno::EINTR) => {}
+                status => break status,
+            }
+        };
+        let ended = match status {
+            Ok(WaitStatus::Exited(_, 0)) => Ended::Done,
+            Ok(WaitStatus::Exited(_, code)) => Ended::Exit(code),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ended::Signal(signal),
+            // Nobody else waits for it, and it is not traced.
+            Ok(_) | Err(_) => Ended::Exit(-1),
+        };
+        (bytes, ended)
+    }
+}
+
+/// What a process gives up. It takes effect in the order of the fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivesUp {
+    /// `RLIMIT_MEMLOCK` in bytes.
+    pub memlock: Option<u64>,
+    /// `RLIMIT_AS` in bytes.
+    pub address_space: Option<u64>,
+    /// `RLIMIT_NOFILE`: one more than the highest number that a file may have.
+    pub open_files: Option<u64>,
+    /// The user that it becomes, and the group of the same number.
+    pub user: Option<u32>,
+    /// Whether it goes into a user namespace of its own, where it is root.
+    pub user_namespace: bool,
+    pub without: Vec<Capability>,
+}
+
+impl GivesUp {
+    /// Gives it up, in a process that was [forked](fork) for it, and has the process end with the one that forked it. Where a call fails, its
+    /// name comes with the errno.
+    pub fn apply(&self, parent: Pid, tracer: &Tracer) -> Result<(), (&'static str, Errno)> {
+        for (name, limit, most) in [
+            ("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, self.memlock),
+            ("RLIMIT_AS", Resource::RLIMIT_AS, self.address_space),
+        ] {
+            most.map_or(Ok(()), |most| lower(name, limit, most, tracer))?;
+        }
+        if let Some(user) = self.user {
+            let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+            call(tracer, "setgroups", "[]".into(), || setgroups(&[]))?;
+            call(tracer, "setresgid", format!("{gid}, {gid}, {gid}"), || setresgid(gid, gid, gid))?;
+            call(tracer, "setresuid", format!("{uid}, {uid}, {uid}"), || setresuid(uid, uid, uid))?;
+        }
+        // Otherwise its files in /proc are root's from now on, also those that it has to write below.
+        let _ = prctl::set_dumpable(true);
+        if self.user_namespace {
+            let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+            call(tracer, "unshare", "CLONE_NEWUSER".into(), || unshare(CloneFlags::CLONE_NEWUSER))?;
+            let _ = prctl::set_dumpable(true);
+            for (file, text) in
+                [("setgroups", "deny".to_owned()), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))]
+            {
+                let path = format!("/proc/self/{file}");
+                let run = || fs::write(&path, &text).map_err(|error| Errno::of(&error));
+                tracer.call("write", format!("\"{path}\", \"{text}\""), run, zero).map_err(|errno| ("write", errno))?;
+            }
+        }
+        for &capability in &self.without {
+            for set in [CapSet::Effective, CapSet::Permitted] {
+                let run = || caps::drop(None, set, capability).map_err(|_| Errno::last());
+                let fields = format!("{set:?}-{capability}").to_lowercase().replace("cap_", "CAP_");
+                tracer.call("capset", fields, run, zero).map_err(|errno| ("capset", errno))?;
+            }
+        }
+        // Last: a change of user or capabilities takes it back.
+        let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+        if getppid() != parent {
+            // SAFETY: it ends this process, whose parent is gone, so that nobody waits for what it does.
+            unsafe { libc::_exit(1) }
+        }
+        // Behind all that needs a file.
+        self.open_files.map_or(Ok(()), |most| lower("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, most, tracer))
+    }
+}
+
+fn lower(name: &str, limit: Resource, most: u64, tracer: &Tracer) -> Result<(), (&'static str, Errno)> {
+    call(tracer, "setrlimit", format!("{name}, {most:#x}"), || setrlimit(limit, most, most))
+}
+
+fn call(
+    tracer: &Tracer,
+    name: &'static str,
+    fields: String,
+    run: impl FnOnce() -> nix::Result<()>,
+) -> Result<(), (&'static str, Errno)> {
+    tracer.call(name, fields, || Ok(run()?), zero).map_err(|errno| (name, errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let refused = thread::scope(|scope| {
+            // This test is a thread beside the main one already.
+            let other = scope.spawn(|| thread::sleep(2 * LAST_BREATH));
+            let refused = fork(&Tracer::new(), Vec::new).unwrap_err();
+            other.join().unwrap();
+            refused
+        });
+        assert!(matches!(refused, NotForked::Threads(2..)), "{refused:?}");
+    }
+}
