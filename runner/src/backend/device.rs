@@ -9,7 +9,7 @@ use crate::{
     uapi::{
         self, Mapping, Placement, Prot, Tracer, VfToken,
         access::{self, Width},
-        irq::{self, IrqData, IrqInfo},
+        irq::{self, IrqAction, IrqData, IrqInfo, WriteOnEvent},
         vfio,
     },
 };
@@ -128,9 +128,14 @@ impl Device {
         irq::irq_info(self.fd(), index, &self.file.tracer)
     }
 
-    /// Triggers interrupts of one kind, from vector `start` on, or says where they go.
-    pub fn set_irqs(&self, index: u32, start: u32, data: IrqData) -> Result<(), Errno> {
-        irq::set_irqs(self.fd(), index, start, data, &self.file.tracer)
+    /// Triggers, masks or unmasks interrupts of one kind, from vector `start` on, or says where they go.
+    pub fn set_irqs(&self, action: IrqAction, index: u32, start: u32, data: IrqData) -> Result<(), Errno> {
+        irq::set_irqs(self.fd(), action, index, start, data, &self.file.tracer)
+    }
+
+    /// Has the kernel write to a register whenever an event is signalled; without an event, no longer.
+    pub fn ioeventfd(&self, write: WriteOnEvent, event: Option<BorrowedFd>) -> Result<(), Errno> {
+        irq::ioeventfd(self.fd(), write, event, &self.file.tracer)
     }
 
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; returns

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
     sync::Arc,
 };
 
@@ -19,7 +20,7 @@ use crate::{
     uapi::{
         Mapping, Placement, Prot,
         access::Width,
-        irq::{self, EventFd, IrqData},
+        irq::{self, IrqAction, IrqData},
         system::page_size,
     },
 };
@@ -30,7 +31,7 @@ pub struct DeviceState {
     /// BARs that registers were accessed in.
     bars: BTreeMap<u32, Arc<Mapping>>,
     /// Events of interrupts that were enabled.
-    pub events: BTreeMap<(Index, u32), Arc<EventFd>>,
+    pub events: BTreeMap<(Index, u32), Arc<OwnedFd>>,
     pub changed: Changed,
     /// The kinds of interrupts that the case may have left enabled.
     interrupts: BTreeSet<u32>,
@@ -105,7 +106,7 @@ impl DeviceState {
         let device = open.session.device();
         for kind in std::mem::take(&mut self.interrupts) {
             // A kind of which none is enabled is refused.
-            let _ = device.set_irqs(kind, 0, IrqData::None(0));
+            let _ = device.set_irqs(IrqAction::Trigger, kind, 0, IrqData::None(0));
         }
         self.events.clear();
         if self.changed == Changed::Registers && !(open.resets && device.reset().is_ok()) {

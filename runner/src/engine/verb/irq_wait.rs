@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use std::os::fd::AsFd;
+
 use super::{poll::PATIENCE, prelude::*};
+use crate::uapi::irq;
 
 impl Act for IrqWait {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -11,7 +14,7 @@ impl Act for IrqWait {
             return Err(step.error(Code::NotEnabled, "", title, "expected an `irq_enable` of it before"));
         };
         let within = timeout.unwrap_or(Duration(PATIENCE));
-        let (count, got) = match event.wait(within.0) {
+        let (count, got) = match irq::wait(event.as_fd(), within.0, step.case.tracer) {
             Ok(Some(count)) => (Some(count), Ok(None)),
             Ok(None) => (Some(0), Err(Errno(libc::ETIMEDOUT))),
             Err(errno) => (None, Err(errno)),

@@ -2,22 +2,27 @@
 use std::{os::fd::AsRawFd, path::PathBuf};
 
 use super::prelude::*;
-use crate::host::pci;
+use crate::{
+    host::pci,
+    uapi::{self, irq::eventfd},
+};
 
 impl Act for Open {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Open { file } = self;
         let bdf = step.case.devices.bdf(step.case.current);
-        let path = match file {
-            File::Cdev => pci::cdev(bdf),
-            File::Group => pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}"))),
-            File::Container => Some(PathBuf::from("/dev/vfio/vfio")),
-            File::Iommufd => Some(PathBuf::from("/dev/iommu")),
+        let of_kernel = |path: Option<PathBuf>| match path.filter(|path| path.exists()) {
+            Some(path) => Ok(uapi::open(&path, step.case.tracer)),
+            None => Err(End::Skipped(format!("this kernel has no file to open as `{}`", file.as_str()))),
         };
-        let Some(path) = path.filter(|path| path.exists()) else {
-            return Err(End::Skipped(format!("this kernel has no file to open as `{}`", file.as_str())));
+        let opened = match file {
+            File::Cdev => of_kernel(pci::cdev(bdf))?,
+            File::Group => of_kernel(pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}"))))?,
+            File::Container => of_kernel(Some(PathBuf::from("/dev/vfio/vfio")))?,
+            File::Iommufd => of_kernel(Some(PathBuf::from("/dev/iommu")))?,
+            File::Eventfd => eventfd(step.case.tracer),
         };
-        let got = crate::uapi::open(&path, step.case.tracer).map(|opened| {
+        let got = opened.map(|opened| {
             let name = step.planned.step.save.as_ref().expect("the check wants a name for it");
             step.case.scope.set(&name.0, Value::from_pairs([("fd", opened.as_raw_fd())]));
             step.case.files.insert(name.0.clone(), opened);

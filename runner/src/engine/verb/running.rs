@@ -134,6 +134,11 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         of_session.map(|fd| (fd, true)).ok_or_else(|| self.no_file("on", name))
     }
 
+    /// A file that a step opened.
+    pub fn opened(&self, key: &str, name: &Name) -> Result<BorrowedFd<'_>, End> {
+        self.case.files.get(&name.0).map(AsFd::as_fd).ok_or_else(|| self.no_file(key, name))
+    }
+
     pub fn no_file(&self, key: &str, name: &Name) -> End {
         let label = "expected `device`, `iommu`, or the name that an `open` was saved under";
         self.error(Code::NotOpen, key, format!("no file is open as `{name}`"), label)

@@ -105,7 +105,7 @@ impl Checker<'_> {
                 Diagnostic::error(Code::NothingToDo, path.join("steps"), format!("case `{}` does nothing", case.name))
                     .at(Target::Key)
                     .label("expected at least one step")
-                    .help(format!("a step is one of {}", suggest::join(Verb::NAMES.iter().copied(), "or"))),
+                    .help("a step is a verb with what it takes, such as `- map: { region: NAME }`"),
             );
             return;
         }
@@ -252,8 +252,6 @@ impl Checker<'_> {
             (Stands::Anywhere, _) | (Stands::Open, false) | (Stands::Alone, true) => {}
             (Stands::Open, true) if opens() => {}
             (Stands::Open, true) => {
-                let anywhere =
-                    Verb::NAMES.iter().zip(Verb::ABOUT).filter(|(_, about)| about.fixture == Stands::Anywhere);
                 self.say(
                     Diagnostic::error(
                         Code::MisplacedKey,
@@ -262,10 +260,7 @@ impl Checker<'_> {
                     )
                     .at(Target::Key)
                     .label("expected a verb that needs no open device")
-                    .help(format!(
-                        "`device_open` opens the device; without it there are {}",
-                        suggest::join(anywhere.map(|(name, _)| *name), "and")
-                    )),
+                    .help("`device_open` opens the device; without it there are verbs for files and memory, such as `open`, `ioctl` and `fill`"),
                 );
             }
             (Stands::Alone, false) => self.say(

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use crate::language::verb::{Check, Key, Verb};
 use crate::language::{
     At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Pattern, Scalar, Target,
-    described, expected_one_of, join,
+    described, join,
 };
 use crate::model::{BackendName, code::Code};
 
@@ -119,8 +119,9 @@ impl Decode for Step {
                 // Where something else is wrong in the step, that may be its verb.
                 if !is_told {
                     at.tell(|at| {
-                        let problem = Diagnostic::error(Code::NoVerb, at.path(), "a step that does nothing")
-                            .label(expected_one_of(Verb::NAMES.iter().copied()));
+                        let problem = Diagnostic::error(Code::NoVerb, at.path(), "a step that does nothing").label(
+                            format!("expected a verb, such as {}", join(Verb::NAMES.iter().copied().take(6), "or")),
+                        );
                         let help = "keys that belong to the step above stand in its column, without a `-` of their own";
                         Some(problem.help(help))
                     });

@@ -9,7 +9,10 @@ verb! {
         /// The kind of interrupt.
         #[example("msi")] #[example("{{ index }}")]
         pub index: Dynamic<Index>,
-        /// How many vectors, from vector 0 on.
+        /// The first vector. MSI-X vectors can be enabled while others are; those of MSI that were enabled get a new eventfd.
+        #[example(3)] #[default(0)]
+        pub start: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
+        /// How many vectors.
         #[example(4)] #[default(1)]
         pub count: Option<Dynamic<Size>> as Number(Fit::Vectors),
     }

@@ -3,17 +3,7 @@
 
 use super::prelude::*;
 
-verb! {
-    /// One interrupt to trigger.
-    pub struct IrqTrigger {
-        /// The kind of interrupt.
-        #[example("msi")] #[example("{{ index }}")]
-        pub index: Dynamic<Index>,
-        /// Which vector.
-        #[example(0)] #[default(0)]
-        pub vector: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
-    }
-}
+verb!(IrqTrigger(OneInterrupt));
 
 impl Known for IrqTrigger {
     const ABOUT: About = About {

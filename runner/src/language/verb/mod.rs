@@ -28,6 +28,8 @@ mod device_info;
 mod device_open;
 mod dirty_bitmap;
 mod dirty_tracking;
+mod event_signal;
+mod event_wait;
 mod fill;
 mod finally;
 mod gone;
@@ -36,11 +38,14 @@ mod hwpt;
 mod info;
 mod ioas;
 mod ioctl;
+mod ioeventfd;
 mod iova_ranges;
 mod irq_disable;
 mod irq_enable;
 mod irq_info;
+mod irq_mask;
 mod irq_trigger;
+mod irq_unmask;
 mod irq_wait;
 mod lab_fault;
 mod madvise;
@@ -87,7 +92,7 @@ pub use madvise::Advice;
 pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
-pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, PartOfRegion, Where};
+pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Where};
 
 /// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
 macro_rules! verbs {
@@ -122,7 +127,12 @@ macro_rules! verbs {
             irq_enable => irq_enable::IrqEnable,
             irq_trigger => irq_trigger::IrqTrigger,
             irq_wait => irq_wait::IrqWait,
+            irq_mask => irq_mask::IrqMask,
+            irq_unmask => irq_unmask::IrqUnmask,
             irq_disable => irq_disable::IrqDisable,
+            event_signal => event_signal::EventSignal,
+            event_wait => event_wait::EventWait,
+            ioeventfd => ioeventfd::IoEventFd,
             reset => reset::Reset,
             device_open => device_open::DeviceOpen,
             device_close => device_close::DeviceClose,

@@ -12,7 +12,7 @@ verb! {
 }
 
 words! {
-    /// A file that VFIO and IOMMUFD are spoken to through.
+    /// A file that VFIO and IOMMUFD are spoken to through, or that they are given.
     pub enum File {
         /// The device's own file, such as `/dev/vfio/devices/vfio0`.
         Cdev = "cdev",
@@ -22,6 +22,8 @@ words! {
         Container = "container",
         /// `/dev/iommu`
         Iommufd = "iommufd",
+        /// A new eventfd, whose count `event_signal` and the kernel raise and `event_wait` reads.
+        Eventfd = "eventfd",
     }
 }
 

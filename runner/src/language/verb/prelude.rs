@@ -6,7 +6,9 @@ pub(super) use super::fit::Fit;
 pub(super) use super::keys::verb;
 pub(super) use super::keys::{Count, Key, Keyed, Keys, OpenFile, OpenedFile, RegionName};
 pub(super) use super::mistakes::{content, never_is, no_memory_file, unknown_device, without_hwpt};
-pub(super) use super::shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, PartOfRegion, Where};
+pub(super) use super::shared::{
+    Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Where,
+};
 pub(super) use crate::language::{
     At, Complaint, Decode, Diagnostic, Duration, Dynamic, Name, Node, Ordered, Path, Protection, Scalar, Segment, Size,
     Step, Target, Template, Value, did_you_mean, expected_one_of,

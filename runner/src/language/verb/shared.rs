@@ -176,6 +176,18 @@ verb! {
     }
 }
 
+verb! {
+    /// One interrupt.
+    pub struct OneInterrupt {
+        /// The kind of interrupt.
+        #[example("msi")] #[example("{{ index }}")]
+        pub index: Dynamic<Index>,
+        /// Which vector.
+        #[example(0)] #[default(0)]
+        pub vector: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
+    }
+}
+
 words! {
     /// A kind of interrupt, as VFIO numbers them for PCI.
     #[derive(PartialOrd, Ord)]
