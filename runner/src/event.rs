@@ -275,6 +275,9 @@ pub struct Answer {
     pub step: String,
     /// What it came to.
     pub answer: Answered,
+    /// What a step read that reads something, such as `info` or `features`, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<String>,
     /// In how many rounds it came to that.
     pub times: u32,
     /// Whether that is what the scenario expects.

@@ -139,6 +139,7 @@ impl Iommu for Container {
             dma_avail: info.dma_avail.map(u64::from),
             iova_alignment: None,
             migration: Some(info.migration),
+            capabilities: info.capabilities,
         })
     }
 }

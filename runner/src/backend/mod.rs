@@ -29,7 +29,7 @@ pub use rules::{Rules, Unmap};
 pub use session::{Session, Space, disguised};
 
 use crate::model::{BackendName, Errno};
-pub use crate::uapi::{Access, IovaRange};
+pub use crate::uapi::{Access, IovaRange, request::Decoded};
 
 impl Rules {
     /// The rules of a backend.
@@ -73,4 +73,6 @@ pub struct Info {
     pub iova_alignment: Option<u64>,
     /// Whether it has the migration capability. Containers only; true on the real TYPE1 alone.
     pub migration: Option<bool>,
+    /// Its capabilities with what is in them. Containers only.
+    pub capabilities: Option<Decoded>,
 }

@@ -5,9 +5,14 @@ use clap::{Args as ClapArgs, builder::StringValueParser};
 
 use super::{error::Error, offered::Offered};
 use crate::session::{Failure, print};
-use crate::{explain::Page, language::did_you_mean, model::code::Code};
+use crate::{
+    explain::Page,
+    language::{did_you_mean, features, requests},
+    model::code::Code,
+};
 
-/// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example
+/// Explain the code of a message, such as `unknown-key`: what it means, and of a mistake in a scenario or pack a wrong and a right example.
+/// Or list the fields and flags of a request or a feature of the kernel, such as VFIO_IOMMU_MAP_DMA
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The code, as it stands in brackets behind `error`; without one, all are listed
@@ -27,10 +32,14 @@ pub fn main(args: &Args) -> Result<(), Error> {
     };
     // As it is copied from a message: `error[unknown-key]`.
     let code = code.trim().trim_start_matches("error").trim_matches(['[', ']', ':']);
-    match Page::of(code) {
-        Some(page) => Ok(print(&format!("{}\n\n{}", page.code, page.plain()))?),
-        None => {
-            let help = did_you_mean(code, codes()).unwrap_or_else(|| "`vfiospec explain` lists them all".to_owned());
+    let fields = requests().into_iter().chain(features()).find(|(name, _)| *name == code);
+    match (Page::of(code), fields) {
+        (Some(page), _) => Ok(print(&format!("{}\n\n{}", page.code, page.plain()))?),
+        (None, Some((name, fields))) => Ok(print(&format!("{name}\n\n{}", fields.replace('`', "")))?),
+        (None, None) => {
+            let known = requests().into_iter().map(|(name, _)| name);
+            let help = did_you_mean(code, codes().into_iter().chain(known))
+                .unwrap_or_else(|| "`vfiospec explain` lists them all".to_owned());
             Err(Failure::usage(format!("there is no code `{code}`"), help).into())
         }
     }

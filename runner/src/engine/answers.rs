@@ -22,6 +22,8 @@ pub struct Answers {
     list: Vec<Answer>,
     /// The names under which nothing was saved, each with the reason.
     missing: BTreeMap<String, String>,
+    /// What the step that is carried out has read.
+    read: Option<String>,
     /// What decides the verdict although the case went on.
     grave: Option<End>,
 }
@@ -43,6 +45,16 @@ impl Answers {
         if self.grave.is_none() || is_stronger {
             self.grave = Some(end);
         }
+    }
+
+    /// Keeps what a step read for its answer.
+    pub fn reads(&mut self, value: String) {
+        self.read = Some(value);
+    }
+
+    /// What the step has read, if it read something.
+    pub fn take_read(&mut self) -> Option<String> {
+        self.read.take()
     }
 
     /// Notes whether the step in this line, which saves its result under a name, has one.
@@ -78,6 +90,7 @@ impl Answers {
             at: missing.place(source),
             step: "kernel_log: { expect: iommu_fault }".to_owned(),
             answer: Answered::Differs(missing.what.title.clone()),
+            read: None,
             times: 1,
             expected: false,
             key: None,
@@ -89,7 +102,11 @@ impl Answers {
     pub fn note(&mut self, new: Answer) {
         let is_of_step = |answer: &&mut Answer| answer.at == new.at && answer.step == new.step;
         let of_step = self.list.iter_mut().filter(is_of_step).count();
-        let same = self.list.iter_mut().filter(is_of_step).find(|answer| answer.answer == new.answer);
+        let same = self
+            .list
+            .iter_mut()
+            .filter(is_of_step)
+            .find(|answer| (&answer.answer, &answer.read) == (&new.answer, &new.read));
         match same {
             Some(same) => {
                 same.times = same.times.saturating_add(new.times);

@@ -50,6 +50,7 @@ pub fn render(run: &Run, terminal: &Terminal) -> io::Result<String> {
         let table = Table::of(&full);
         let mut block = format!("{title}\n{}\n\n{}", terminal.paint(DIM, line(&file)), table.text(terminal));
         block += &table.notes(terminal);
+        block += &table.reads(terminal);
         let paste = table.paste();
         if !paste.is_empty() {
             block += &format!("\n{}\n{paste}", terminal.paint(BOLD, "To expect what the kernel answered:"));
@@ -67,7 +68,11 @@ pub fn changes(old: &[Answer], new: &[Answer]) -> Vec<String> {
     let of = |answers: &[Answer], step: &Answer| {
         let same =
             answers.iter().filter(|answer| (line_of(&answer.at), &answer.step) == (line_of(&step.at), &step.step));
-        let texts: Vec<String> = same.map(|answer| short(&answer.answer)).collect();
+        let text = |answer: &Answer| match &answer.read {
+            Some(read) => format!("{} {}", short(&answer.answer), line(read)),
+            None => short(&answer.answer),
+        };
+        let texts: Vec<String> = same.map(text).collect();
         if texts.is_empty() { "no such step".to_owned() } else { texts.join(", ") }
     };
     let mut changes = Vec::new();
@@ -187,16 +192,27 @@ impl Table {
         if self.rows.iter().any(|row| row.answers.values().flatten().any(|answer| !answer.expected)) {
             text += &format!("\n{}\n", terminal.paint(DIM, "* not what the scenario expects"));
         }
+        text + &self.said(terminal, |answer| match &answer.answer {
+            Answered::Ok | Answered::Bytes(_) | Answered::Fails(_) => None,
+            Answered::Differs(why) => Some(format!("not so: {why}")),
+            Answered::Unchecked(why) => Some(format!("unchecked: {why}")),
+            Answered::NotRun(why) => Some(format!("not run: {why}")),
+        })
+    }
+
+    /// What the steps read.
+    fn reads(&self, terminal: &Terminal) -> String {
+        let text = self.said(terminal, |answer| answer.read.clone());
+        if text.is_empty() { text } else { format!("\n{}\n{text}", terminal.paint(BOLD, "What the steps read:")) }
+    }
+
+    /// What is said of the answers, each with its line and, where not all have the same, its backends.
+    fn said(&self, terminal: &Terminal, say: impl Fn(&Answer) -> Option<String>) -> String {
+        let mut text = String::new();
         for row in &self.rows {
             let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
             for backend in &self.backends {
-                for answer in row.answers.get(backend).into_iter().flatten() {
-                    let note = match &answer.answer {
-                        Answered::Ok | Answered::Bytes(_) | Answered::Fails(_) => continue,
-                        Answered::Differs(why) => format!("not so: {why}"),
-                        Answered::Unchecked(why) => format!("unchecked: {why}"),
-                        Answered::NotRun(why) => format!("not run: {why}"),
-                    };
+                for note in row.answers.get(backend).into_iter().flatten().filter_map(&say) {
                     match notes.iter_mut().find(|(known, _)| *known == note) {
                         Some((_, backends)) => backends.push(backend),
                         None => notes.push((note, vec![backend])),
@@ -250,12 +266,18 @@ impl Row {
 
     fn cell(&self, backend: &str) -> String {
         let answers = self.answers.get(backend).map(Vec::as_slice).unwrap_or_default();
-        let several = answers.len() > 1;
-        let one = |answer: &Answer| {
-            let times = if several { format!(" x{}", answer.times) } else { String::new() };
-            format!("{}{times}", short(&answer.answer))
-        };
-        let cell = answers.iter().map(one).collect::<Vec<_>>().join(", ");
+        // What was read in each round stands below the table.
+        let mut cells: Vec<(String, u32)> = Vec::new();
+        for answer in answers {
+            let text = short(&answer.answer);
+            match cells.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, times)) => *times = times.saturating_add(answer.times),
+                None => cells.push((text, answer.times)),
+            }
+        }
+        let several = cells.len() > 1;
+        let one = |(text, times): &(String, u32)| if several { format!("{text} x{times}") } else { text.clone() };
+        let cell = cells.iter().map(one).collect::<Vec<_>>().join(", ");
         if answers.iter().all(|answer| answer.expected) { cell } else { cell + "*" }
     }
 

@@ -7,6 +7,7 @@ use iommufd_bindings as sys;
 
 use super::Tracer;
 use super::ioctl::{io, with_struct};
+use super::request::shown;
 use crate::model::Errno;
 
 pub const NEST_PARENT: u32 = sys::iommufd_hwpt_alloc_flags_IOMMU_HWPT_ALLOC_NEST_PARENT;
@@ -23,7 +24,8 @@ pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, trac
         unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_HWPT_ALLOC), &mut arg) }?;
         Ok(arg.out_hwpt_id)
     };
-    let fields = format!("size={size}, flags={flags:#x}, dev_id={dev_id}, pt_id={pt_id}, data_type=NONE");
+    let flags = shown("IOMMU_HWPT_ALLOC", "flags", flags.into());
+    let fields = format!("size={size}, flags={flags}, dev_id={dev_id}, pt_id={pt_id}, data_type=NONE");
     tracer.ioctl(iommufd, "IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
 }
 
@@ -61,10 +63,11 @@ pub fn hw_info(iommufd: BorrowedFd, dev_id: u32, tracer: &Tracer) -> Result<HwIn
         let data_type = unsafe { arg.__bindgen_anon_1.out_data_type };
         Ok(HwInfo { data_type, capabilities: arg.out_capabilities, max_pasid_log2: arg.out_max_pasid_log2, data })
     };
-    let shown = |info: &HwInfo| {
-        let (kind, capabilities, data) = (info.data_type, info.capabilities, &info.data);
-        format!("0 {{out_data_type={kind}, out_capabilities={capabilities:#x}, data={data:02x?}}}")
+    let result = |info: &HwInfo| {
+        let kind = shown("IOMMU_GET_HW_INFO", "out_data_type", info.data_type.into());
+        let capabilities = shown("IOMMU_GET_HW_INFO", "out_capabilities", info.capabilities);
+        format!("0 {{out_data_type={kind}, out_capabilities={capabilities}, data={:02x?}}}", info.data)
     };
     let fields = format!("size={size}, flags=0, dev_id={dev_id}, data_len={data_len}");
-    tracer.ioctl(iommufd, "IOMMU_GET_HW_INFO", fields, run, shown)
+    tracer.ioctl(iommufd, "IOMMU_GET_HW_INFO", fields, run, result)
 }

@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::{read, write};
 use vfio_bindings::bindings::vfio as sys;
 
-use super::{Tracer, access::Width, ioctl::with_struct, trace::zero, vfio::request};
+use super::{Tracer, access::Width, ioctl::with_struct, request::shown, trace::zero, vfio::request};
 use crate::model::Errno;
 
 pub const INTX: u32 = sys::VFIO_PCI_INTX_IRQ_INDEX;
@@ -58,7 +58,7 @@ pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqIn
     };
     let fields = format!("argsz={argsz}, index={}", shown_index(index));
     tracer.ioctl(device, "VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| {
-        format!("0 {{flags={:#x}, count={}}}", i.flags, i.count)
+        format!("0 {{flags={}, count={}}}", shown("VFIO_DEVICE_GET_IRQ_INFO", "flags", i.flags.into()), i.count)
     })
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use vfio_bindings::bindings::vfio as sys;
 
 use super::ioctl::{io, with_struct, with_value};
+use super::request::{Decoded, capabilities, shown};
 use super::{Access, IovaRange, Tracer, trace::zero};
 use crate::model::Errno;
 
@@ -77,6 +78,8 @@ pub struct IommuInfo {
     pub dma_avail: Option<u32>,
     /// Whether there is a migration capability (dirty tracking); only the real TYPE1 driver has it.
     pub migration: bool,
+    /// All its capabilities by their names, with what is in them.
+    pub capabilities: Option<Decoded>,
 }
 
 /// `VFIO_IOMMU_GET_INFO` on a container, with its chain of capabilities.
@@ -90,7 +93,8 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
             // SAFETY: the request takes a vfio_iommu_type1_info, and writes no more than argsz bytes: the buffer's size.
             unsafe { with_struct(container, request(12), words.as_mut_slice()) }?;
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            Ok((u32_at(&bytes, 0).unwrap_or(0) as usize, parse_iommu_info(&bytes)))
+            let capabilities = Some(capabilities::IOMMU.decode(&bytes));
+            Ok((u32_at(&bytes, 0).unwrap_or(0) as usize, IommuInfo { capabilities, ..parse_iommu_info(&bytes) }))
         };
         let shown = |(_, info): &(usize, IommuInfo)| {
             let ranges = info.iova_ranges.as_ref().map_or(0, Vec::len);
@@ -219,8 +223,9 @@ pub fn group_status(group: BorrowedFd, tracer: &Tracer) -> Result<GroupStatus, E
         unsafe { with_struct(group, request(3), &mut arg) }?;
         Ok(arg.flags)
     };
-    let flags = tracer
-        .ioctl(group, "VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| format!("0 {{flags={f:#x}}}"))?;
+    let flags = tracer.ioctl(group, "VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| {
+        format!("0 {{flags={}}}", shown("VFIO_GROUP_GET_STATUS", "flags", u64::from(*f)))
+    })?;
     Ok(GroupStatus {
         viable: flags & sys::VFIO_GROUP_FLAGS_VIABLE != 0,
         container_set: flags & sys::VFIO_GROUP_FLAGS_CONTAINER_SET != 0,
@@ -279,7 +284,10 @@ pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Er
         unsafe { with_struct(device, request(7), &mut arg) }?;
         Ok(DeviceInfo { flags: arg.flags, regions: arg.num_regions, irqs: arg.num_irqs })
     };
-    let shown = |i: &DeviceInfo| format!("0 {{flags={:#x}, num_regions={}, num_irqs={}}}", i.flags, i.regions, i.irqs);
+    let shown = |i: &DeviceInfo| {
+        let flags = shown("VFIO_DEVICE_GET_INFO", "flags", i.flags.into());
+        format!("0 {{flags={flags}, num_regions={}, num_irqs={}}}", i.regions, i.irqs)
+    };
     tracer.ioctl(device, "VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
 }
 
@@ -317,8 +325,13 @@ pub fn region_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<Re
         unsafe { with_struct(device, request(8), &mut arg) }?;
         Ok(RegionInfo { index, flags: arg.flags, size: arg.size, offset: arg.offset })
     };
-    let shown = |r: &RegionInfo| format!("0 {{flags={:#x}, size={:#x}, offset={:#x}}}", r.flags, r.size, r.offset);
-    tracer.ioctl(device, "VFIO_DEVICE_GET_REGION_INFO", format!("argsz={argsz}, index={index}"), run, shown)
+    let name = "VFIO_DEVICE_GET_REGION_INFO";
+    let result = |r: &RegionInfo| {
+        let flags = shown(name, "flags", r.flags.into());
+        format!("0 {{flags={flags}, size={:#x}, offset={:#x}}}", r.size, r.offset)
+    };
+    let fields = format!("argsz={argsz}, index={}", shown(name, "index", index.into()));
+    tracer.ioctl(device, name, fields, run, result)
 }
 
 /// `VFIO_DEVICE_RESET` on a device; `EINVAL` if it knows no reset of its own.
@@ -358,6 +371,13 @@ pub fn bind_iommufd(
 /// `drivers/vfio/pci/vfio_pci_core.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VfToken([u8; 16]);
+
+impl VfToken {
+    /// In the order of its digits.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
 
 /// As the kernel reads it behind `vf_token=`: `52ac9bff-3a88-4fbd-901a-0d767c3b6c97`.
 impl std::fmt::Display for VfToken {

@@ -16,7 +16,7 @@ use crate::{
 fn answer(line: u32, step: &str, answer: Answered, expected: bool) -> Answer {
     let key = (!step.starts_with("check")).then(|| "expect".to_owned());
     let at = format!("scenarios/kernel/ticket.yaml:{line}:9");
-    Answer { at, step: step.to_owned(), answer, times: 1, expected, key, line: None }
+    Answer { at, step: step.to_owned(), answer, read: None, times: 1, expected, key, line: None }
 }
 
 fn fails(errno: &str) -> Answered {
@@ -113,6 +113,22 @@ To expect what the kernel answered:
     assert!(closing.starts_with("5 skipped in "), "{text}");
     // The closing lines name the journal, whose path is as long as the folder of the checkout.
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn what_a_step_read_is_shown_where_it_differs_by_backend() {
+    let events = asked(|backend| {
+        let read = if backend.starts_with("vfio_") { "{dma_avail: 0xffff}" } else { "{dma_avail: None}" };
+        vec![Answer { read: Some(read.to_owned()), ..answer(8, "info", Answered::Ok, true) }]
+    });
+    let text = shown("ask-reads", &events, 0);
+    let (_, read) = text.split_once("\nWhat the steps read:\n").unwrap_or_else(|| panic!("{text}"));
+    let (read, _) = read.split_once("\n5 cases: ").expect("before the end");
+    assert_eq!(
+        read,
+        "line 8 on vfio_type1_iommu, vfio_type1v2_iommu: {dma_avail: 0xffff}\n\
+         line 8 on iommufd_compat_type1, iommufd_compat_type1v2, iommufd: {dma_avail:\n  None}\n"
+    );
 }
 
 #[test]

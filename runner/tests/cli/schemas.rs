@@ -261,6 +261,31 @@ Keys in **bold** have to be there.
             }
         }
     }
+    text + &requests()
+}
+
+/// The requests of the kernel with their fields, and the features.
+fn requests() -> String {
+    let mut text = "
+## Requests
+
+Every request of VFIO and IOMMUFD, for the verb [`ioctl`](#ioctl), with the fields of its struct: `in` is what the caller gives, `out` what the kernel \
+writes and `save` keeps. A name in capital letters may stand for the number: one of the values, or flags as a list, such as `flags: [READ, WRITE]`. All \
+names are those of `include/uapi/linux/vfio.h` and `iommufd.h` of Linux 7.3, those of values without the prefix of their group. \
+`vfiospec explain NAME` prints one of them.
+"
+    .to_owned();
+    for (name, fields) in language::requests() {
+        write!(text, "\n### {name}\n\n{fields}").unwrap();
+    }
+    text += "
+## Features
+
+Every feature of VFIO_DEVICE_FEATURE, for the verb [`feature`](#feature), with the fields of its `data`.
+";
+    for (name, fields) in language::features() {
+        write!(text, "\n### {name}\n\n{fields}").unwrap();
+    }
     text
 }
 

@@ -108,6 +108,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
                     at: format!("{}:7:{}", s(), u64::MAX),
                     step: s(),
                     answer,
+                    read: Some(s()),
                     times: u32::MAX,
                     expected: false,
                     key: Some(s()),

@@ -233,7 +233,7 @@ cases:
           request: IOMMU_IOAS_MAP
           on: iommu
           fields:
-            flags: 7
+            flags: [FIXED_IOVA, WRITEABLE, READABLE]
             ioas_id: "{{ s.out_ioas_id }}"
             user_va: "{{ buffer.vaddr }}"
             length: 4KiB

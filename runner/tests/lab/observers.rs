@@ -89,7 +89,7 @@ cases:
       - ioctl:
           request: IOMMU_IOAS_MAP
           on: iommu
-          fields: { flags: 7, ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
+          fields: { flags: [FIXED_IOVA, WRITEABLE, READABLE], ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
   - name: attached_and_left_so
     regions: { buffer: { memory: anonymous, size: 16KiB } }
     steps:
@@ -98,7 +98,7 @@ cases:
       - ioctl:
           request: IOMMU_IOAS_MAP
           on: iommu
-          fields: { flags: 7, ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
+          fields: { flags: [FIXED_IOVA, WRITEABLE, READABLE], ioas_id: "{{ other.out_ioas_id }}", user_va: "{{ buffer.vaddr }}", length: 16KiB, iova: 0 }
       - ioctl: { request: VFIO_DEVICE_ATTACH_IOMMUFD_PT, on: device, fields: { pt_id: "{{ other.out_ioas_id }}" } }
 "#;
 

@@ -50,7 +50,17 @@ impl Context<'_> {
         if let Some(name) = &planned.step.save {
             answers.saved(&name.0, place.line, &answer);
         }
-        answers.note(Answer { at, step: in_one_line(planned, frame.source), answer, times: 1, expected, key, line });
+        let read = answers.take_read();
+        answers.note(Answer {
+            at,
+            step: in_one_line(planned, frame.source),
+            answer,
+            read,
+            times: 1,
+            expected,
+            key,
+            line,
+        });
     }
 
     /// Notes the end of a step that is asked. The case goes on unless it was interrupted.
@@ -76,6 +86,12 @@ impl Context<'_> {
             },
             Err(End::Failed(problem)) if matches!(problem.what.code, Code::Leaves | Code::Reported) => {
                 return self.goes_on(Err(End::Failed(problem)));
+            }
+            Err(End::Failed(problem)) if problem.what.code == Code::Check => {
+                // The values are the answer.
+                let values = problem.what.help.join(", ");
+                let title = problem.what.title;
+                (Answered::Differs(if values.is_empty() { title } else { format!("{title}: {values}") }), false)
             }
             Err(End::Failed(problem)) => {
                 let title = match &problem.source {

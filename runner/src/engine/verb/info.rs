@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::prelude::*;
+use super::{given, prelude::*};
 
 impl Act for Info {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -10,6 +10,7 @@ impl Act for Info {
                 ("page_sizes", Value::from(info.page_sizes.unwrap_or(0))),
                 ("dma_avail", Value::from(info.dma_avail)),
                 ("iova_alignment", Value::from(info.iova_alignment)),
+                ("capabilities", info.capabilities.as_ref().map_or_else(given::nothing, given::value)),
             ])
         })
     }

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::prelude::*;
-use crate::{
-    engine::leaves,
-    language::{Scalar, eval},
-    model::Bdf,
-    uapi::Mapping,
-};
+use super::{given, prelude::*};
+use crate::{engine::leaves, model::Bdf, uapi::Mapping};
 
 impl Act for Ioctl {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -13,22 +8,21 @@ impl Act for Ioctl {
             unreachable!("the check refuses it, and the file's requests are in their places");
         };
         let request = request.request();
-        let mut values = Vec::new();
-        for (field, value) in fields.iter() {
-            values.push((field, number(step, field, value)?));
-        }
+        let filled = given::fill(step, "fields", request, fields)?;
         let refused = |step: &Running, why: &dyn std::fmt::Display| step.error(Code::Refused, "", why.to_string(), "");
         let size = step.optional("size", size)?.map(u32::try_from).transpose();
         let size = size.map_err(|_| refused(step, &"the size does not fit 32 bits"))?;
         let memory: Vec<&Mapping> = step.frame.held.iter().map(|held| &*held.mapping).collect();
         let tail = bytes(step, tail)?;
-        let prepared = request.prepare(&values, size, &tail, &memory).map_err(|error| refused(step, &error))?;
+        let prepared = request
+            .prepare(&filled.values, &filled.arrays, size, &tail, &memory)
+            .map_err(|error| refused(step, &error))?;
         let (file, of_fixture) = step.file(on)?;
         let of_fixture = step.device.filter(|_| of_fixture);
         of_fixture.inspect(|open| _ = open.config_space());
         let mut answer = prepared.call(file, step.case.tracer).map_err(|error| refused(step, &error))?;
         let result = answer.value.as_ref().copied().unwrap_or(-1);
-        let written = answer.fields.iter().map(|(name, value)| (*name, Value::from(*value)));
+        let written = answer.decoded.iter().map(|(name, decoded)| (*name, given::value(decoded)));
         step.save(Value::from_pairs([("result", Value::from(result))].into_iter().chain(written)));
         // A file that the kernel made is the case's under the name of the result; without a name it is closed here.
         if let (Some(name), Some(file)) = (&step.planned.step.save, answer.files.pop()) {
@@ -36,7 +30,7 @@ impl Act for Ioctl {
         }
         let outcome = step.compare_as(request.name, answer.value.map(|_| None));
         let Some(open) = of_fixture else { return outcome };
-        let given = |field: &str| values.iter().find(|(name, _)| *name == field).map_or(0, |(_, value)| *value);
+        let given = |field: &str| filled.value(field);
         let written = |field: &str| {
             let found = answer.fields.iter().find(|(name, _)| *name == field);
             found.map_or_else(|| given(field), |(_, value)| *value)
@@ -81,23 +75,4 @@ fn bytes(step: &Running, tail: &Tail) -> Result<Vec<u8>, End> {
         return Err(step.error(Code::Refused, "tail", title, "expected `{{ device.bdf }}`"));
     }
     Ok(text.bytes().chain([0]).collect())
-}
-
-/// A field's value as the kernel gets it: negative numbers in two's complement.
-fn number(step: &Running, field: &str, value: &Scalar) -> Result<u64, End> {
-    let at = || step.at("fields").join(field);
-    let value = match value {
-        Scalar::Text(source) if source.contains("{{") => {
-            eval(&step.case.scope, source).map_err(|error| End::Error(Problem::expression(at(), &error)))?
-        }
-        Scalar::Text(source) => match source.parse::<Size>() {
-            Ok(size) => Value::from(size.0),
-            Err(_) => Value::from(source.as_str()),
-        },
-        other => other.value(),
-    };
-    let number = if value.is_integer() { i128::try_from(value.clone()).ok() } else { None };
-    let fits = |number: i128| u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(i64::cast_unsigned));
-    let title = || format!("`{value}` is not a number of 64 bits");
-    number.and_then(fits).ok_or_else(|| End::Error(Problem::new(Code::OutOfRange, at(), title())))
 }

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::prelude::*;
+use super::{given, prelude::*};
 
 impl Act for RegionInfo {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let RegionInfo { region } = self;
         let index = step.small("region", region)?;
-        step.gave(step.vfio()?.region(index), |region| {
-            Value::from_pairs([
-                ("size", Value::from(region.size)),
-                ("offset", Value::from(region.offset)),
-                ("readable", Value::from(region.readable())),
-                ("writable", Value::from(region.writable())),
-                ("mappable", Value::from(region.mappable())),
-            ])
+        let got = step.asked("VFIO_DEVICE_GET_REGION_INFO", &[("index", index.into())])?;
+        step.gave(got, |fields| {
+            let has = |flag: &str| Value::from(given::has(&fields, "flags", flag));
+            let able = [("readable", has("READ")), ("writable", has("WRITE")), ("mappable", has("MMAP"))];
+            Value::from_pairs(given::only(&fields, &["flags", "size", "offset", "capabilities"]).chain(able))
         })
     }
 }

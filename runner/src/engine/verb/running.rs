@@ -15,7 +15,7 @@ use crate::{
         last_step::Doing,
         leaves,
         regions::Held,
-        words::amount,
+        words::{amount, readable},
     },
     event::Unchecked,
     host::page_table::Leaf,
@@ -25,7 +25,11 @@ use crate::{
     },
     model::{Errno, code::Code},
     plan::PlannedStep,
-    uapi::{Mapping, VfToken, signal},
+    uapi::{
+        Mapping, VfToken,
+        request::{Decoded, find},
+        signal,
+    },
 };
 
 /// The most bytes that one `pread` or `pwrite` moves.
@@ -39,6 +43,9 @@ pub trait Act {
 
 /// What a call returned: the bytes that it reports, if it reports any.
 pub type Got = Result<Option<u64>, Errno>;
+
+/// What the kernel said to a request that only reads.
+pub type Asked = Result<Vec<(&'static str, Decoded)>, Errno>;
 
 /// Carries out steps one after the other.
 pub type Sequence =
@@ -96,6 +103,12 @@ impl<'s, 'f> Running<'s, 'f, '_> {
     /// The VFIO device, which has to be open.
     pub fn vfio(&self) -> Result<&'s Device, End> {
         Ok(self.open()?.session.device())
+    }
+
+    /// What the kernel says of the device, which has to be open, to a request that only reads.
+    pub fn asked(&self, request: &str, values: &[(&str, u64)]) -> Result<Asked, End> {
+        let request = find(request).expect("there is such a request");
+        Ok(request.ask(self.vfio()?.fd(), values, self.case.tracer))
     }
 
     /// Notes what the step is about to change of the device, which has to be open.
@@ -239,6 +252,14 @@ impl Running<'_, '_, '_> {
 
     /// Keeps the result under the name that the step has for it.
     pub fn save(&mut self, value: Value) {
+        if self.planned.step.verb.about().reads
+            && value.len().is_none_or(|fields| fields > 0)
+            && !value.is_undefined()
+            && self.case.asks(self.frame)
+            && let Some(answers) = &mut self.case.found.answers
+        {
+            answers.reads(readable(&value));
+        }
         if let Some(name) = &self.planned.step.save {
             self.case.scope.set(&name.0, value);
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::regions;
 use crate::language::expression::eval::Name;
-use crate::language::verb::{Expects, Fit, Key, Object, Tail, Where};
+use crate::language::verb::{Element, Expects, Fit, Given, Key, Object, Tail, Where};
 use crate::language::{
     ByBackend, Case, Condition, Dynamic, ExpressionError, Ordered, Outcome, Path, Placed, Requirement, Scalar, Size,
     Template, every_step, is_computed, undeclared,
@@ -152,9 +152,21 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
                 Key::Text(text) | Key::Tail(Tail::Text(text)) => all.text(place, text, when),
                 Key::Interrupt(Dynamic::Expression(source)) => all.add(place(), source, Kind::Interrupt, when),
                 Key::Truth(Dynamic::Expression(source)) => all.add(place(), source, Kind::Bool, when),
-                Key::Fields(values) | Key::Arguments(values) => {
+                Key::Arguments(values) => {
                     for (name, value) in values.iter() {
                         is_computed(value).into_iter().for_each(|it| all.add(within(name), it, Kind::Number, when));
+                    }
+                }
+                Key::Fields(values) => {
+                    for (name, value) in values.iter() {
+                        match value {
+                            Given::One(value) => {
+                                is_computed(value)
+                                    .into_iter()
+                                    .for_each(|it| all.add(within(name), it, Kind::Number, when));
+                            }
+                            Given::List(elements) => all.elements(&below.of(path).join(name), elements, when),
+                        }
                     }
                 }
                 Key::Ranges(ranges) => {
@@ -227,6 +239,22 @@ impl<'a> Expressions<'a> {
     fn text(&mut self, place: impl FnOnce() -> Place<'a>, template: &'a Template, when: When) {
         if !template.is_literal() {
             self.add(place(), template.as_str(), Kind::Text, when);
+        }
+    }
+
+    /// The elements of the list at a path.
+    fn elements(&mut self, path: &Path, elements: &'a [Element], when: When) {
+        for (index, element) in elements.iter().enumerate() {
+            let path = path.join(index);
+            let fields: Vec<(Path, &Scalar)> = match element {
+                Element::One(value) => vec![(path, value)],
+                Element::Fields(fields) => fields.iter().map(|(name, value)| (path.join(name), value)).collect(),
+            };
+            for (path, value) in fields {
+                is_computed(value)
+                    .into_iter()
+                    .for_each(|it| self.add(Place::Made(path.clone()), it, Kind::Number, when));
+            }
         }
     }
 

@@ -54,6 +54,8 @@ pub struct About {
     pub makes_object: bool,
     /// Whether its result may be an open file, which later steps call by the name of the result.
     pub makes_file: bool,
+    /// Whether it is there to read something, which `--ask` shows.
+    pub reads: bool,
     /// Whether the engine knows what it maps and unmaps. After any other verb the page table is no longer compared with the mappings.
     pub is_followed: bool,
 }
@@ -71,6 +73,7 @@ impl About {
         iommufd: false,
         makes_object: false,
         makes_file: false,
+        reads: false,
         is_followed: true,
     };
     /// A check that fails the case by itself.

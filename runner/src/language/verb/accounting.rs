@@ -14,6 +14,7 @@ impl Known for Accounting {
         expects: Expects::Nothing("`accounting` always succeeds: `check` what it saved"),
         asserts: false,
         fixture: Stands::Anywhere,
+        reads: true,
         ..About::CALL
     };
 }

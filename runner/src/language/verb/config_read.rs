@@ -21,6 +21,7 @@ impl Known for ConfigRead {
         examples: &[r#"{ offset: "0x4" }"#],
         saves: Saves::Fields(&["value"]),
         device: true,
+        reads: true,
         ..About::CALL
     };
 }

@@ -29,6 +29,7 @@ impl Known for DirtyBitmap {
         does: "Read which pages the device wrote. Saves `pages`, the number of pages, and `dirty`, the IOVAs of those that it wrote.",
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["pages", "dirty"]),
+        reads: true,
         ..About::CALL
     };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `ioctl`.
 
-use super::prelude::*;
+use super::{given, prelude::*};
 use crate::uapi::request;
 
 verb! {
@@ -18,10 +18,10 @@ verb! {
         #[example("map")]
         // It is replaced before a file is decoded, and only still here if the file has no request of this name.
         pub like: Option<Name>,
-        /// The fields of its struct by their names in the header. All others are 0. An address is 0, or lies in one of the case's regions.
-        /// `ioas_id` of the open device is `device.ioas`.
-        #[example({ "flags": 7, "ioas_id": "{{ device.ioas }}" })]
-        pub fields: Ordered<Scalar> = empty,
+        /// The fields of its struct by their names in the header, and flags by theirs. All others are 0. An address is 0, or lies in one of
+        /// the case's regions. `ioas_id` of the open device is `device.ioas`. [Requests](#requests) lists all.
+        #[example({ "flags": ["READABLE", "WRITEABLE"], "ioas_id": "{{ device.ioas }}" })]
+        pub fields: Ordered<Given> = empty,
         /// The value of its `argsz` or `size`. The default is the true size.
         #[example(8)]
         pub size: Option<Dynamic<Size>> as Size(Fit::Bits(32)),
@@ -117,22 +117,16 @@ described!(RequestName, "Request", |_| {
     })
 });
 
-/// Whether a text is names of flags, as the trace shows them: `READ|WRITE`.
-fn is_flags(text: &str) -> bool {
-    text.split('|').all(|flag| {
-        !flag.trim().is_empty() && flag.trim().chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-    }) && text.contains(|c: char| c.is_ascii_uppercase())
-}
-
 impl Known for Ioctl {
     const ABOUT: About = About {
-        does: "Make any request by its name, with any arguments: too short, too long, unknown flags. Saves `result` and the \
-            fields that the kernel writes.",
+        does: "Make any request by its name, with any arguments: too short, too long, unknown flags. Saves `result`, the \
+            fields that the kernel writes, with flags as lists of their names, and lists and `capabilities` behind the struct.",
         examples: &["{ request: IOMMU_IOAS_MAP, on: iommu }"],
         saves: Saves::Varies,
         device: true,
         fixture: Stands::Anywhere,
         makes_file: true,
+        reads: true,
         ..About::CALL
     };
 
@@ -141,8 +135,7 @@ impl Known for Ioctl {
     }
 
     fn fields(&self) -> Option<Vec<&'static str>> {
-        let written = self.known()?.fields.iter().map(|field| field.name);
-        Some(["result"].into_iter().chain(written).collect())
+        Some(["result"].into_iter().chain(self.known()?.written()).collect())
     }
 
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
@@ -177,34 +170,7 @@ impl Ioctl {
             mistakes
                 .push(missing("on", "expected the file in it: `on: device`, `on: iommu` or one that the case opens"));
         }
-        let at = at.join("fields");
-        for (field, value) in self.fields.iter() {
-            let why = match value {
-                Scalar::Integer(_) => None,
-                Scalar::Bool(_) => Some(Vec::new()),
-                Scalar::Text(source) if source.contains("{{") => None,
-                Scalar::Text(source) if is_flags(source) => Some(vec![
-                    "flags have no names here: write the number that they make together, such as 0x3".to_owned(),
-                ]),
-                Scalar::Text(source) => source.parse::<Size>().err().map(|complaint| complaint.help),
-            };
-            if let Some(help) = why {
-                let mut mistake =
-                    Diagnostic::error(Code::InvalidField, at.join(field), format!("`{value}` is no number"))
-                        .label("expected a number such as 7, -1, 0x1000 or 4KiB, or an expression for one");
-                mistake.help = help;
-                mistakes.push(mistake);
-            }
-            if request.field(field).is_none() {
-                let known = || request.fields.iter().map(|field| field.name);
-                let title = format!("{} has no field `{field}`", request.name);
-                let mut mistake = Diagnostic::error(Code::UnknownField, at.join(field), title)
-                    .at(Target::Key)
-                    .label(expected_one_of(known()));
-                mistake.help.extend(did_you_mean(field, known()));
-                mistakes.push(mistake);
-            }
-        }
+        mistakes.extend(given::wrong(request.name, request.fields, request.arrays, &self.fields, &at.join("fields")));
         mistakes
     }
 

@@ -10,6 +10,7 @@ impl Known for IovaRanges {
         does: "Read which IOVAs may be used. Saves a list of `start` and `last`, sorted.",
         examples: &["null", "{ ioas: other }"],
         saves: Saves::List,
+        reads: true,
         ..About::CALL
     };
 }

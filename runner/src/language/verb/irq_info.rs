@@ -7,10 +7,12 @@ verb!(IrqInfo(Interrupts));
 
 impl Known for IrqInfo {
     const ABOUT: About = About {
-        does: "Read what the device has of a kind of interrupt. Saves `count`, how many vectors the device has, and whether it is `maskable`.",
+        does: "Read what the device has of a kind of interrupt. Saves `count`, how many vectors the device has, whether it is `maskable`, and its \
+            `flags` by name.",
         examples: &["{ index: msi }"],
-        saves: Saves::Fields(&["count", "maskable"]),
+        saves: Saves::Fields(&["count", "maskable", "flags"]),
         device: true,
+        reads: true,
         ..About::CALL
     };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The keys of verbs: how a verb declares them, and what the checks know of each.
 
-use super::{AllowedRange, CapabilityName, RequestName, Tail, fit::Fit, shared::*};
+use super::{AllowedRange, CapabilityName, FeatureName, Given, RequestName, Tail, fit::Fit, shared::*};
 use crate::language::{
     At, Decode, Duration, Dynamic, Name, Node, Ordered, Scalar, Size, Step, Template,
     quantity::{Iova, Number, Offset},
@@ -135,7 +135,7 @@ pub enum Key<'a> {
     /// Ranges of IOVAs.
     Ranges(&'a [AllowedRange]),
     /// The fields of a request.
-    Fields(&'a Ordered<Scalar>),
+    Fields(&'a Ordered<Given>),
     /// The bytes behind the struct of a request.
     Tail(&'a Tail),
     /// The arguments of a procedure.
@@ -187,7 +187,7 @@ checked! {
     Plain Object: |value, _| Key::Object(value);
     Plain Dynamic<Index>: |value, _| Key::Interrupt(value);
     Plain Vec<AllowedRange>: |value, _| Key::Ranges(value);
-    Plain Ordered<Scalar>: |value, _| Key::Fields(value);
+    Plain Ordered<Given>: |value, _| Key::Fields(value);
     Plain Tail: |value, _| Key::Tail(value);
     Plain bool: |_, _| Key::Word;
     Plain Bits: |_, _| Key::Word;
@@ -195,6 +195,7 @@ checked! {
     Plain Name: |_, _| Key::Word;
     Plain RequestName: |_, _| Key::Word;
     Plain Vec<CapabilityName>: |_, _| Key::Word;
+    Plain FeatureName: |_, _| Key::Word;
     Plain Vec<Name>: |_, _| Key::Word;
     Plain Vec<Step>: |_, _| Key::Word;
     Plain Vec<Vec<Step>>: |_, _| Key::Word;

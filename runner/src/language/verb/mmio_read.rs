@@ -24,6 +24,7 @@ impl Known for MmioRead {
         examples: &[r#"{ bar: 0, offset: "0x8" }"#],
         saves: Saves::Fields(&["value"]),
         device: true,
+        reads: true,
         ..About::CALL
     };
 }

@@ -5,6 +5,7 @@
 
 mod about;
 mod fit;
+mod given;
 mod keys;
 mod mistakes;
 mod prelude;
@@ -30,6 +31,8 @@ mod dirty_bitmap;
 mod dirty_tracking;
 mod event_signal;
 mod event_wait;
+mod feature;
+mod features;
 mod fill;
 mod finally;
 mod gone;
@@ -84,7 +87,9 @@ use serde::{Serialize, Serializer};
 pub use about::{About, Expects, Known, Saves, Site, Stands};
 pub use allow_iovas::AllowedRange;
 pub use child::CapabilityName;
+pub use feature::FeatureName;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
+pub use given::{Element, Given, is_bytes};
 pub use hwpt::HwptFlag;
 pub use ioctl::{RequestName, Tail};
 pub use keys::{Key, Keyed, Keys};
@@ -134,6 +139,8 @@ macro_rules! verbs {
             event_wait => event_wait::EventWait,
             ioeventfd => ioeventfd::IoEventFd,
             reset => reset::Reset,
+            features => features::Features,
+            feature => feature::Feature,
             device_open => device_open::DeviceOpen,
             device_close => device_close::DeviceClose,
             vf_token => vf_token::VfToken,

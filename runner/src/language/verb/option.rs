@@ -33,6 +33,7 @@ impl Known for IommuOption {
         examples: &["{ name: huge_pages }"],
         saves: Saves::Fields(&["value"]),
         iommufd: true,
+        reads: true,
         ..About::CALL
     };
 }

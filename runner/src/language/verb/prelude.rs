@@ -3,6 +3,7 @@
 
 pub(super) use super::about::{About, Expects, Known, Saves, Site, Stands};
 pub(super) use super::fit::Fit;
+pub(super) use super::given::Given;
 pub(super) use super::keys::verb;
 pub(super) use super::keys::{Count, Key, Keyed, Keys, OpenFile, OpenedFile, RegionName};
 pub(super) use super::mistakes::{content, never_is, no_memory_file, unknown_device, without_hwpt};

@@ -14,11 +14,12 @@ verb! {
 
 impl Known for RegionInfo {
     const ABOUT: About = About {
-        does: "Read what a region of the device is. Saves `size` and, in the device's file, `offset`, in bytes, and whether it \
-            is `readable`, `writable` and `mappable`.",
+        does: "Read what a region of the device is. Saves `size` and, in the device's file, `offset`, in bytes, whether it \
+            is `readable`, `writable` and `mappable`, its `flags` by name, and its `capabilities` by name, each with its fields.",
         examples: &["{ region: 7 }"],
-        saves: Saves::Fields(&["size", "offset", "readable", "writable", "mappable"]),
+        saves: Saves::Fields(&["size", "offset", "readable", "writable", "mappable", "flags", "capabilities"]),
         device: true,
+        reads: true,
         ..About::CALL
     };
 }

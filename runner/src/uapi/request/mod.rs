@@ -15,11 +15,22 @@
 //!
 //! This holds for the kernel's headers up to 7.3: what a later kernel reads from behind a struct is not known here.
 
+mod arrays;
+mod ask;
+pub(super) mod capabilities;
+mod decoded;
+mod features;
 mod layout;
 mod pointer;
 mod prepared;
 mod table;
+mod words;
 
-pub use layout::{Argument, Direction, Effect, Field, File, Request};
+pub use decoded::Decoded;
+pub use features::{FEATURES, FLAGS, Feature, Method, PROBE};
+pub use layout::{
+    Argument, Array, Capability, Chain, Count, Direction, Effect, Field, File, Means, Place, Request, Words,
+};
 pub use pointer::{Does, Pointer, When};
-pub use table::{all, find};
+pub use prepared::Elements;
+pub use table::{all, find, shown};

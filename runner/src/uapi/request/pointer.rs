@@ -65,7 +65,7 @@ impl Pointer {
 }
 
 const fn field(offset: usize, width: usize) -> Field {
-    Field { name: "", offset, width, direction: super::Direction::In }
+    Field::new("", offset, width, super::Direction::In)
 }
 
 pub(super) fn word(argument: &[u8], offset: usize) -> u64 {

@@ -6,7 +6,11 @@ use std::{cell::RefCell, fs, path::Path};
 
 use vfio_bindings::bindings::vfio;
 
-use super::{Argument, Direction, Field, File, Request, pointer::word, table};
+use super::{
+    Argument, Array, Count, Decoded, Direction, Field, File, Place, Request,
+    pointer::{quad, word},
+    table,
+};
 use crate::uapi::{Anonymous, Mapping, Tracer};
 use crate::{model::Errno, uapi::ioctl::with_address};
 
@@ -50,19 +54,26 @@ pub struct Answer {
     pub value: Result<i32, Errno>,
     /// The fields that the kernel writes, as they are now; some requests write them when they fail, too.
     pub fields: Vec<(&'static str, u64)>,
+    /// The same with the names that the header has for their values, with lists and capabilities.
+    pub decoded: Vec<(&'static str, Decoded)>,
     /// The argument as it is now, with what the kernel wrote behind the struct.
     pub bytes: Vec<u8>,
     pub files: Vec<OwnedFd>,
 }
 
+/// The elements of an array: each has the values of its fields.
+pub type Elements = Vec<Vec<(&'static Field, u64)>>;
+
 impl Request {
-    /// Fills in the argument: fields by their names, all others 0; `tail` behind the struct and the fields given.
+    /// Fills in the argument: fields by their names, all others 0; `arrays` in their places, `tail` behind all that.
     ///
-    /// `argsz`, `size` in IOMMUFD, is as given, here or as a field; otherwise that of all there is, tail and all.
+    /// `argsz`, `size` in IOMMUFD, is as given, here or as a field; otherwise that of all there is, tail and all. The field that counts
+    /// an array's elements has their number, unless it is given.
     /// `memory` is what addresses may point into.
     pub fn prepare<'a>(
         &'static self,
         values: &[(&str, u64)],
+        arrays: &[(&'static Array, Elements)],
         argsz: Option<u32>,
         tail: &[u8],
         memory: &[&'a Mapping],
@@ -80,7 +91,12 @@ impl Request {
             }
             fields.push((field, *value));
         }
-        let end = fields.iter().map(|(field, _)| field.end()).max().unwrap_or(0).max(self.size);
+        let mut end = fields.iter().map(|(field, _)| field.end()).max().unwrap_or(0).max(self.size);
+        for (array, elements) in arrays {
+            if let Place::Behind(offset) = array.place {
+                end = end.max(offset + elements.len() * array.stride);
+            }
+        }
         let len = end + tail.len();
         if len > LONGEST {
             return Err(Refused::TooLong { bytes: len });
@@ -96,7 +112,24 @@ impl Request {
         }
         for (field, value) in &fields {
             field.write(&mut bytes, *value);
-            shown.push(format!("{}={}", field.name, show(field, field.read(&bytes))));
+            shown.push(format!("{}={}", field.name, show(field, &bytes)));
+        }
+        for (array, elements) in arrays {
+            if let Count::Field(offset) = array.count
+                && let Some(counts) = self.fields.iter().find(|field| field.offset == offset)
+                && !fields.iter().any(|(field, _)| *field == counts)
+            {
+                counts.write(&mut bytes, elements.len() as u64);
+                shown.push(format!("{}={}", counts.name, elements.len()));
+            }
+            if let Place::Behind(offset) = array.place {
+                let of_elements = &mut bytes[offset..offset + elements.len() * array.stride];
+                for (bytes, element) in of_elements.chunks_exact_mut(array.stride).zip(elements) {
+                    element.iter().for_each(|(field, value)| field.write(bytes, *value));
+                }
+                let all = Array { count: Count::Always(elements.len()), ..**array };
+                shown.push(format!("{}={}", array.name, all.decode(&[], of_elements)));
+            }
         }
         if !tail.is_empty() {
             let dots = if tail.len() > 32 { ", …" } else { "" };
@@ -125,16 +158,16 @@ impl Prepared<'_> {
             unsafe { with_address(fd, self.request.number, argument) }
         };
         let shown = |value: &i32| {
-            let fields: Vec<_> = self
-                .written(&after.borrow())
-                .map(|(field, value)| format!("{}={}", field.name, show(field, value)))
-                .collect();
+            let after = after.borrow();
+            let fields: Vec<_> =
+                self.written(&after).map(|field| format!("{}={}", field.name, show(field, &after))).collect();
             if fields.is_empty() { value.to_string() } else { format!("{value} {{{}}}", fields.join(", ")) }
         };
         let value = tracer.ioctl(fd, self.request.name, self.shown.clone(), run, shown);
         let bytes = after.into_inner();
-        let fields = self.written(&bytes).map(|(field, value)| (field.name, value)).collect();
-        let mut answer = Answer { value, fields, bytes, files: Vec::new() };
+        let fields = self.written(&bytes).map(|field| (field.name, field.read(&bytes))).collect();
+        let decoded = self.decoded(&bytes, value.is_ok());
+        let mut answer = Answer { value, fields, decoded, bytes, files: Vec::new() };
         // Only where it is certain what the request was.
         if let [meaning] = meanings.as_slice()
             && kinds != ANY
@@ -176,10 +209,38 @@ impl Prepared<'_> {
         value
     }
 
-    fn written(&self, bytes: &[u8]) -> impl Iterator<Item = (&'static Field, u64)> {
+    fn written(&self, bytes: &[u8]) -> impl Iterator<Item = &'static Field> {
         let fields = self.request.fields.iter();
-        let out = fields.filter(|field| field.direction != Direction::In && field.end() <= bytes.len());
-        out.map(|field| (field, field.read(bytes)))
+        fields.filter(|field| field.direction != Direction::In && field.end() <= bytes.len())
+    }
+
+    /// What the kernel wrote; the lists and capabilities only if it succeeded.
+    fn decoded(&self, bytes: &[u8], succeeded: bool) -> Vec<(&'static str, Decoded)> {
+        let mut decoded: Vec<_> = self.written(bytes).map(|field| (field.name, field.decode(bytes))).collect();
+        let arrays = self.request.arrays.iter().filter(|array| array.direction != Direction::In);
+        for array in arrays.filter(|_| succeeded) {
+            let elements = match array.place {
+                Place::Behind(offset) => bytes.get(offset..).unwrap_or_default().to_vec(),
+                // No more than it was given room for.
+                Place::At(offset) => {
+                    let count = array.count.of(&self.bytes).min(array.count.of(bytes));
+                    self.read(quad(&self.bytes, offset), count.saturating_mul(array.stride))
+                }
+            };
+            decoded.push((array.name, array.decode(bytes, &elements)));
+        }
+        if let Some(chain) = self.request.chain.filter(|_| succeeded) {
+            decoded.push(("capabilities", chain.decode(bytes)));
+        }
+        decoded
+    }
+
+    /// Bytes of the caller's memory; none if it does not hold them all.
+    fn read(&self, addr: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len.min(LONGEST)];
+        let holds = |mapping: &&&Mapping| mapping.takes_writes(addr, bytes.len() as u64);
+        let read = self.memory.iter().find(holds).map(|mapping| mapping.read(addr - mapping.addr(), &mut bytes));
+        if matches!(read, Some(Ok(_))) { bytes } else { Vec::new() }
     }
 }
 
@@ -215,6 +276,10 @@ fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
     let fd = match meaning.name {
         "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(value),
         "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(value),
+        // The data_fd of vfio_device_feature_mig_state; -1 if the new state needs none.
+        "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == MIG_STATE_SET && answer.bytes.len() >= 16 => {
+            Some(word(&answer.bytes, 12) as i32)
+        }
         "IOMMU_FAULT_QUEUE_ALLOC" => field("out_fault_fd"),
         "IOMMU_VEVENTQ_ALLOC" => field("out_veventq_fd"),
         _ => None,
@@ -225,13 +290,14 @@ fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
 }
 
 const DMA_BUF_GET: u32 = vfio::VFIO_DEVICE_FEATURE_DMA_BUF | vfio::VFIO_DEVICE_FEATURE_GET;
+const MIG_STATE_SET: u32 = vfio::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE | vfio::VFIO_DEVICE_FEATURE_SET;
 
 fn feature(bytes: &[u8]) -> u32 {
     word(bytes, 4) as u32
 }
 
-fn show(field: &Field, value: u64) -> String {
-    if value < 4096 && field.name != "flags" { value.to_string() } else { format!("{value:#x}") }
+fn show(field: &Field, bytes: &[u8]) -> String {
+    field.decode(bytes).to_string()
 }
 
 #[cfg(test)]
@@ -243,7 +309,7 @@ mod tests {
     use crate::uapi::memfd;
 
     fn bytes(name: &str, values: &[(&str, u64)], argsz: Option<u32>, tail: &[u8]) -> Result<Vec<u8>, Refused> {
-        find(name).unwrap().prepare(values, argsz, tail, &[]).map(|prepared| prepared.bytes)
+        find(name).unwrap().prepare(values, &[], argsz, tail, &[]).map(|prepared| prepared.bytes)
     }
 
     #[test]
@@ -281,7 +347,7 @@ mod tests {
         let memory = Mapping::anonymous(&Anonymous::new(4096), &tracer).unwrap();
         tracer.take();
         let call = |name: &str, values: &[(&str, u64)], tail: &[u8], memory: &[&Mapping]| {
-            let prepared = find(name).unwrap().prepare(values, None, tail, memory).unwrap();
+            let prepared = find(name).unwrap().prepare(values, &[], None, tail, memory).unwrap();
             prepared.call(file.as_fd(), &tracer).map(|answer| answer.value.unwrap_err())
         };
         let stack = std::ptr::from_ref(&tracer) as u64;
@@ -318,7 +384,7 @@ mod tests {
         let file = memfd("unknown", 0, None, &tracer).unwrap();
         tracer.take();
         let values = [("flags", 1 << 30), ("ioas_id", 3)];
-        let prepared = find("IOMMU_IOAS_MAP").unwrap().prepare(&values, Some(39), &[0, 1], &[]).unwrap();
+        let prepared = find("IOMMU_IOAS_MAP").unwrap().prepare(&values, &[], Some(39), &[0, 1], &[]).unwrap();
         prepared.call(file.as_fd(), &tracer).unwrap().value.unwrap_err();
         let line = format!(
             "IOMMU_IOAS_MAP(fd={}, size=39, flags=0x40000000, ioas_id=3, tail=[00, 01]) = -1 ENOTTY (inappropriate \
