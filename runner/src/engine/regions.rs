@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     host::facts,
-    language::{Bar as WhichBar, Dynamic, Memory, Path, Protection, Region, Scope, Size},
+    language::{self, Bar as WhichBar, Dynamic, Memory, Path, Protection, Region, Scope, Size},
     model::{Errno, code::Code},
-    uapi::{self, Anonymous, Mapping, Placement, Prot, Tracer, system::page_size},
+    uapi::{self, Anonymous, FilePart, Mapping, Placement, Prot, Seal, Tracer, system::page_size},
 };
 
 const MIB: u64 = 1 << 20;
@@ -60,7 +60,7 @@ impl Held {
 
     /// Whether its memory is a file's, which every process sees that has it.
     pub fn is_in_file(&self) -> bool {
-        self.mapping.is_shared()
+        self.mapping.is_in_file()
     }
 
     /// What expressions know of it.
@@ -162,9 +162,15 @@ impl Pool {
                 .ok_or_else(|| End::Skipped("needs a tmpfs at /dev/shm or at the folder for temporary files".into()))?,
             _ => uapi::memfd(&wish.name, whole, hugetlb, &self.tracer),
         };
-        let file = file.map_err(|errno| wish.no_memory(errno, hugetlb))?;
-        let placement = wish.placement(hugetlb.unwrap_or(page_size()));
-        let mapping = Mapping::shared(file.as_fd(), 0, size, hugetlb, wish.prot, placement, &self.tracer);
+        let mut file = file.map_err(|errno| wish.no_memory(errno, hugetlb))?;
+        if !wish.seals.is_empty() {
+            uapi::seal(file.as_fd(), &wish.seals, &self.tracer).map_err(|errno| wish.failed("seal the file", errno))?;
+        }
+        if wish.read_only {
+            let again = uapi::open_again_to_read(&file, &self.tracer);
+            file = again.map_err(|errno| wish.failed("open the file to read it", errno))?;
+        }
+        let mapping = Mapping::of_file(file.as_fd(), &wish.part(0, size, hugetlb), &self.tracer);
         let populated = mapping.and_then(|mapping| mapping.populate().map(|()| mapping));
         Ok((populated.map_err(|errno| wish.no_memory(errno, hugetlb))?, file))
     }
@@ -176,8 +182,7 @@ impl Pool {
         let file = other.file.as_ref().expect("the check wants memory with a file");
         let size = wish.within(other.mapping.len(), &format!("region `{of}`"))?;
         let hugetlb = other.page.filter(|page| *page > page_size());
-        let placement = wish.placement(hugetlb.unwrap_or(page_size()));
-        Mapping::shared(file.as_fd(), wish.offset, size, hugetlb, wish.prot, placement, &self.tracer)
+        Mapping::of_file(file.as_fd(), &wish.part(wish.offset, size, hugetlb), &self.tracer)
             .map(|mapping| mapping.of_the_same_file(&other.mapping))
             .map_err(|errno| wish.failed("map the memory again", errno))
     }
@@ -202,6 +207,9 @@ struct Wish<'a> {
     offset: u64,
     hole: Option<u64>,
     prot: Prot,
+    private: bool,
+    read_only: bool,
+    seals: Vec<Seal>,
 }
 
 impl Wish<'_> {
@@ -222,6 +230,9 @@ impl Wish<'_> {
             offset: value("offset", &region.offset)?.unwrap_or(0),
             hole: value("hole", &region.hole)?,
             prot: prot(region.protection),
+            private: region.private,
+            read_only: region.read_only,
+            seals: region.sealed.iter().copied().map(seal).collect(),
         })
     }
 
@@ -250,6 +261,12 @@ impl Wish<'_> {
 
     fn size(&self) -> Result<u64, End> {
         self.size.ok_or_else(|| self.broken(format!("region `{}` has no size", self.name)))
+    }
+
+    /// A part of the file that the region is in.
+    fn part(&self, offset: u64, size: u64, hugetlb: Option<u64>) -> FilePart {
+        let placement = self.placement(hugetlb.unwrap_or(page_size()));
+        FilePart { offset, size, page: hugetlb, prot: self.prot, private: self.private, placement }
     }
 
     fn placement(&self, default: u64) -> Placement {
@@ -323,6 +340,16 @@ fn no_huge_pages(page: u64, needed: u64, free: Option<u64>) -> String {
             page >> 10
         ),
         None => format!("needs huge pages of {page_text}, which this machine does not have"),
+    }
+}
+
+/// A seal as the system has it.
+fn seal(seal: language::Seal) -> Seal {
+    match seal {
+        language::Seal::Write => Seal::WRITE,
+        language::Seal::FutureWrite => Seal::FUTURE_WRITE,
+        language::Seal::Shrink => Seal::SHRINK,
+        language::Seal::Grow => Seal::GROW,
     }
 }
 

@@ -132,13 +132,24 @@ pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     root.names(folder).into_iter().filter_map(read).collect()
 }
 
-/// The memory of this process that the kernel counts as held, in bytes.
+/// Whether the kernel makes huge pages of memory by itself, at least where it is told to (CONFIG_TRANSPARENT_HUGEPAGE).
+pub fn has_transparent_huge_pages() -> bool {
+    Root::default().join("sys/kernel/mm/transparent_hugepage").exists()
+}
+
+/// The memory of this process that the kernel counts as held, in bytes. A count that went below zero is a large number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// `VmLck`: what TYPE1 counts.
     pub locked: u64,
     /// `VmPin`: what IOMMUFD counts.
     pub pinned: u64,
+    /// `VmRSS`: all that has memory behind it.
+    pub resident: u64,
+    /// `RssAnon`: what is the process' own.
+    pub anonymous: u64,
+    /// `RssShmem`: what is in files in memory, or shared otherwise.
+    pub shared: u64,
 }
 
 /// What this process holds, from `/proc/self/status`.
@@ -147,9 +158,15 @@ pub fn process_memory() -> Option<ProcessMemory> {
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        kib.checked_mul(1024)
+        Some(kib.wrapping_mul(1024))
     };
-    Some(ProcessMemory { locked: field("VmLck:")?, pinned: field("VmPin:")? })
+    Some(ProcessMemory {
+        locked: field("VmLck:")?,
+        pinned: field("VmPin:")?,
+        resident: field("VmRSS:")?,
+        anonymous: field("RssAnon:")?,
+        shared: field("RssShmem:")?,
+    })
 }
 
 /// How many times pages are pinned for devices on the whole host, from `/proc/vmstat`. Only root gets the exact number.

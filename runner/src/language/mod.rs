@@ -53,7 +53,7 @@ pub(crate) use scenario::known_issue::{Date, KnownIssue};
 pub(crate) use scenario::name::Name;
 pub(crate) use scenario::outcome::Outcome;
 pub(crate) use scenario::pack::{Pack, Parameter, Procedure, Type, Version, is_computed, region_named};
-pub(crate) use scenario::region::{Bar, Memory, Protection, Region};
+pub(crate) use scenario::region::{Bar, Memory, Protection, Region, Seal};
 pub(crate) use scenario::role::{Class, Ids, Role};
 pub(crate) use scenario::scalar::Scalar;
 pub(crate) use scenario::step::Step;

@@ -5,7 +5,8 @@
 pub const STATIC: &[&str] = &["backend"];
 
 /// Known once the device is open: see the table in `scenarios/README.md`.
-pub const RUN_TIME: &[&str] = &["device", "bar", "iova_ranges", "page_size", "kernel", "iommu"];
+pub const RUN_TIME: &[&str] =
+    &["device", "bar", "iova_ranges", "page_size", "transparent_huge_pages", "kernel", "iommu"];
 
 /// What is known of a device.
 pub const DEVICE: &[&str] = &[

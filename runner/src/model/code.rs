@@ -101,6 +101,7 @@ codes! {
     NoIova "no-iova" Run
     NoObject "no-object" Run
     NoPack "no-pack" Run
+    NoReservation "no-reservation" Check
     NoScenario "no-scenario" Run
     NoVerb "no-verb" Check
     NotEnabled "not-enabled" Run

@@ -22,6 +22,13 @@ pub fn open(path: &Path, tracer: &Tracer) -> Result<OwnedFd, Errno> {
     )
 }
 
+/// The same file, opened once more and only to be read.
+pub fn open_again_to_read(file: &OwnedFd, tracer: &Tracer) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let run = || OpenOptions::new().read(true).open(&path).map(OwnedFd::from).map_err(|error| Errno::of(&error));
+    tracer.call("open", format!("\"{path}\", O_RDONLY|O_CLOEXEC"), run, |fd| fd.as_raw_fd().to_string())
+}
+
 /// Makes a file of `size` bytes on a tmpfs, which has no name and goes with the descriptor: in `/dev/shm`, or in the folder for
 /// temporary files. `None` where neither is a tmpfs.
 pub fn temporary(size: u64, tracer: &Tracer) -> Option<Result<OwnedFd, Errno>> {

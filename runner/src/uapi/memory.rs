@@ -6,6 +6,7 @@ mod changes;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, RwLock};
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
@@ -97,19 +98,56 @@ impl Anonymous {
     }
 }
 
+/// A part of a file to map.
+#[derive(Debug, Clone, Copy)]
+pub struct FilePart {
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// In bytes.
+    pub size: u64,
+    /// The file's huge page in bytes, if it is made of these: size and placement have to be whole ones.
+    pub page: Option<u64>,
+    pub prot: Prot,
+    /// Whether what the process writes stays its own; otherwise everyone sees it who has the file.
+    pub private: bool,
+    pub placement: Placement,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Anonymous(Prot),
     Shared(Prot),
+    /// A file's memory, of which the process gets pages of its own when it writes.
+    Private(Prot),
     Reserved,
     Device(Prot),
+}
+
+/// What can no longer be done to a file in memory, as fcntl(2) has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal(SealFlag, &'static str);
+
+impl Seal {
+    pub const WRITE: Seal = Seal(SealFlag::F_SEAL_WRITE, "F_SEAL_WRITE");
+    /// `F_SEAL_FUTURE_WRITE` of Linux 5.1.
+    pub const FUTURE_WRITE: Seal = Seal(SealFlag::F_SEAL_FUTURE_WRITE, "F_SEAL_FUTURE_WRITE");
+    pub const SHRINK: Seal = Seal(SealFlag::F_SEAL_SHRINK, "F_SEAL_SHRINK");
+    pub const GROW: Seal = Seal(SealFlag::F_SEAL_GROW, "F_SEAL_GROW");
+}
+
+/// Seals a [`memfd`].
+pub fn seal(file: BorrowedFd, seals: &[Seal], tracer: &Tracer) -> Result<(), Errno> {
+    let flags = seals.iter().fold(SealFlag::empty(), |flags, Seal(flag, _)| flags | *flag);
+    let shown = seals.iter().map(|Seal(_, name)| *name).collect::<Vec<_>>().join("|");
+    let run = || Ok(fcntl(file, FcntlArg::F_ADD_SEALS(flags)).map(drop)?);
+    tracer.call("fcntl", format!("fd={}, F_ADD_SEALS, {shown}", file.as_raw_fd()), run, zero)
 }
 
 /// A file without a name, of `size` bytes in memory: of the huge page `hugetlb` in bytes, or of base pages.
 /// `EINVAL` for a size that is not whole huge pages.
 pub fn memfd(name: &str, size: u64, hugetlb: Option<u64>, tracer: &Tracer) -> Result<OwnedFd, Errno> {
-    let mut flags = MFdFlags::MFD_CLOEXEC;
-    let mut shown = String::from("MFD_CLOEXEC");
+    let mut flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut shown = String::from("MFD_CLOEXEC|MFD_ALLOW_SEALING");
     if let Some(page) = hugetlb {
         if !page.is_power_of_two() || page <= page_size() {
             return Err(Errno(libc::EINVAL));
@@ -171,24 +209,20 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Maps `size` bytes of a file at `offset`, shared with everyone who has it, such as a [`memfd`]. `page` is the file's
-    /// huge page in bytes, if it is made of these: size and placement have to be whole ones.
+    /// Maps a part of a file, such as a [`memfd`].
     ///
     /// A touch beyond the file's end ends the process (SIGBUS), unless [`Mapping::truncate`] or another change is known.
-    pub fn shared(
-        file: BorrowedFd,
-        offset: u64,
-        size: u64,
-        page: Option<u64>,
-        prot: Prot,
-        placement: Placement,
-        tracer: &Tracer,
-    ) -> Result<Mapping, Errno> {
+    pub fn of_file(file: BorrowedFd, part: &FilePart, tracer: &Tracer) -> Result<Mapping, Errno> {
+        let FilePart { offset, size, page, prot, private, placement } = *part;
         let page = page.unwrap_or_else(page_size).max(page_size());
         let (rounded, placement) = placement.of_pages(size, page)?;
-        let mut mapping = Mapping::reserve(rounded, placement, Kind::Shared(prot), tracer)?;
+        let (kind, flags, shown) = match private {
+            false => (Kind::Shared(prot), libc::MAP_SHARED, "MAP_SHARED"),
+            true => (Kind::Private(prot), libc::MAP_PRIVATE, "MAP_PRIVATE"),
+        };
+        let mut mapping = Mapping::reserve(rounded, placement, kind, tracer)?;
         mapping.len = size;
-        mapping.fill(rounded, prot, libc::MAP_SHARED, "MAP_SHARED", Some((file, offset)))?;
+        mapping.fill(rounded, prot, flags, shown, Some((file, offset)))?;
         Ok(mapping)
     }
 
@@ -236,7 +270,8 @@ impl Mapping {
             Kind::Anonymous(Prot::ReadWrite) | Kind::Shared(Prot::ReadWrite) => {
                 self.advise_all(libc::MADV_POPULATE_WRITE, "MADV_POPULATE_WRITE")
             }
-            Kind::Anonymous(Prot::Read) | Kind::Shared(Prot::Read) => {
+            // To write would take every page from its file.
+            Kind::Private(Prot::ReadWrite | Prot::Read) | Kind::Anonymous(Prot::Read) | Kind::Shared(Prot::Read) => {
                 self.advise_all(libc::MADV_POPULATE_READ, "MADV_POPULATE_READ")
             }
             _ => Ok(()),
@@ -246,7 +281,7 @@ impl Mapping {
     /// Copies out of memory, anonymous or a file's, from `offset` bytes on. `EFAULT` beyond its end, if it is not readable, or if it
     /// is a device's, where a copy would be an access of unknown width. `SIGBUS` where its file does not reach any more.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
-        let from = self.at(offset, into.len()).filter(|_| self.memory().is_some()).ok_or(Errno(libc::EFAULT))?;
+        let from = self.at(offset, into.len()).filter(|_| !self.is_device()).ok_or(Errno(libc::EFAULT))?;
         let changes = self.changes();
         if !changes.are_none() {
             return self.copy_by_kernel(&changes, from, Copied::Out(into));
@@ -263,7 +298,7 @@ impl Mapping {
 
     /// Copies into memory; errors as [`Mapping::read`].
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let to = self.at(offset, bytes.len()).filter(|_| self.memory().is_some()).ok_or(Errno(libc::EFAULT))?;
+        let to = self.at(offset, bytes.len()).filter(|_| !self.is_device()).ok_or(Errno(libc::EFAULT))?;
         let changes = self.changes();
         if !changes.are_none() {
             return self.copy_by_kernel(&changes, to, Copied::In(bytes));
@@ -280,14 +315,19 @@ impl Mapping {
     /// What the process may do with it, if it is memory and not a device's or missing.
     fn memory(&self) -> Option<Prot> {
         match self.kind {
-            Kind::Anonymous(prot) | Kind::Shared(prot) => Some(prot),
+            Kind::Anonymous(prot) | Kind::Shared(prot) | Kind::Private(prot) => Some(prot),
             Kind::Reserved | Kind::Device(_) => None,
         }
     }
 
-    /// Whether it is a file's memory, which others see who have the file.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.kind, Kind::Shared(_))
+    /// Whether it is a file's memory.
+    pub fn is_in_file(&self) -> bool {
+        matches!(self.kind, Kind::Shared(_) | Kind::Private(_))
+    }
+
+    /// Whether it is made of addresses without memory, to which some may have been moved.
+    pub fn is_reserved(&self) -> bool {
+        self.kind == Kind::Reserved
     }
 
     pub fn is_device(&self) -> bool {
@@ -513,14 +553,55 @@ mod tests {
         }
     }
 
+    fn part(size: u64) -> FilePart {
+        let (prot, placement) = (Prot::ReadWrite, Placement::default());
+        FilePart { offset: 0, size, page: None, prot, private: false, placement }
+    }
+
+    #[test]
+    fn what_is_written_privately_is_nobody_elses() {
+        use std::os::fd::AsFd;
+        let tracer = Tracer::new();
+        let file = memfd("file", 8 * KIB, None, &tracer).unwrap();
+        let map = |private| {
+            let mapping = Mapping::of_file(file.as_fd(), &FilePart { private, ..part(8 * KIB) }, &tracer).unwrap();
+            mapping.populate().unwrap();
+            mapping
+        };
+        let (shared, private) = (map(false), map(true));
+        let byte = |mapping: &Mapping, offset| {
+            let mut byte = [0];
+            mapping.read(offset, &mut byte).map(|()| byte[0])
+        };
+        shared.write(0, &[1]).unwrap();
+        assert_eq!(byte(&private, 0), Ok(1), "until it is written it is the file's");
+        private.write(0, &[2]).unwrap();
+        assert_eq!((byte(&shared, 0), byte(&private, 0)), (Ok(1), Ok(2)));
+    }
+
+    #[test]
+    fn a_sealed_file_is_refused_what_it_is_sealed_against() {
+        use std::os::fd::AsFd;
+        let tracer = Tracer::new();
+        let file = memfd("sealed", 8 * KIB, None, &tracer).unwrap();
+        seal(file.as_fd(), &[Seal::WRITE, Seal::SHRINK], &tracer).unwrap();
+        let refused = |prot, private| {
+            let part = FilePart { prot, private, ..part(8 * KIB) };
+            Mapping::of_file(file.as_fd(), &part, &tracer).map(drop)
+        };
+        assert_eq!(refused(Prot::ReadWrite, false), Err(Errno(libc::EPERM)));
+        assert_eq!(refused(Prot::ReadWrite, true), Ok(()));
+        assert_eq!(ftruncate(&file, 0), Err(nix::errno::Errno::EPERM));
+    }
+
     #[test]
     fn two_mappings_of_one_file_hold_the_same_bytes() {
         use std::os::fd::AsFd;
         let tracer = Tracer::new();
         let file = memfd("shared", 8 * KIB, None, &tracer).unwrap();
         let map = |offset, prot| {
-            let placement = Placement::default();
-            Mapping::shared(file.as_fd(), offset, 4 * KIB, None, prot, placement, &tracer).unwrap()
+            let part = FilePart { offset, prot, ..part(4 * KIB) };
+            Mapping::of_file(file.as_fd(), &part, &tracer).unwrap()
         };
         let (one, two) = (map(4 * KIB, Prot::ReadWrite), map(4 * KIB, Prot::Read));
         one.populate().unwrap();

@@ -24,9 +24,9 @@ mod trace;
 pub mod vfio;
 
 pub use dmabuf::dma_buf;
-pub use file::{close, open, temporary};
+pub use file::{close, open, open_again_to_read, temporary};
 pub use limits::LockLimit;
-pub use memory::{Advice, Anonymous, Mapping, Placement, Prot, memfd};
+pub use memory::{Advice, Anonymous, FilePart, Mapping, Placement, Prot, Seal, memfd, seal};
 pub use trace::{Call, Trace, Tracer};
 pub use vfio::VfToken;
 

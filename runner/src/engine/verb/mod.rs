@@ -56,6 +56,7 @@ mod mmio_poll;
 mod mmio_read;
 mod mmio_write;
 mod mprotect;
+mod mremap;
 mod munlock;
 mod munmap;
 mod open;

@@ -2,7 +2,9 @@
 //! What a region says fits its memory.
 
 use super::Checker;
-use crate::language::{Diagnostic, Dynamic, Memory, Ordered, Path, Region, Target, expected_one_of, verb::Fit};
+use crate::language::{
+    Diagnostic, Dynamic, Memory, Ordered, Path, Protection, Region, Seal, Target, expected_one_of, verb::Fit,
+};
 use crate::model::code::Code;
 
 /// What every region's key of this name has to be.
@@ -35,6 +37,13 @@ impl Checker<'_> {
                 "`memory: anonymous` without `page`",
             ),
             (
+                "private",
+                region.private && !is_shared && !region.memory.is_in_file(),
+                "`memory: memfd`, `file` or `shared`",
+            ),
+            ("read_only", region.read_only && !region.memory.is_in_file(), "`memory: memfd` or `memory: file`"),
+            ("sealed", !region.sealed.is_empty() && region.memory != Memory::Memfd, "`memory: memfd`"),
+            (
                 "protection",
                 region.protection.is_some() && region.memory == Memory::Reserved,
                 "memory that exists, and `reserved` is a range of addresses with nothing mapped",
@@ -50,6 +59,18 @@ impl Checker<'_> {
                     .at(Target::Key)
                     .label(format!("expected only with {only}"))
                     .help("remove it, or choose another `memory`"),
+                );
+            }
+        }
+        let is_sealed = region.sealed.iter().any(|seal| matches!(seal, Seal::Write | Seal::FutureWrite));
+        let writes = !region.private && region.protection.unwrap_or(Protection::ReadWrite) == Protection::ReadWrite;
+        for (key, refuses) in [("read_only", region.read_only), ("sealed", is_sealed)] {
+            if refuses && writes && region.memory.is_in_file() {
+                self.say(
+                    Diagnostic::error(Code::MissingKey, path.join(key), format!("`{key}` without `protection: read`"))
+                        .at(Target::Key)
+                        .label("expected `protection: read` or `private: true` beside it")
+                        .help("nobody can write to such a file by mapping it"),
                 );
             }
         }

@@ -44,6 +44,30 @@ keys! {
         /// The region whose memory this one shares, for `memory: shared`: a `memfd` or a `file` that is described above it.
         #[example("buffer")]
         pub of: Option<Name>,
+        /// Whether a `memfd`, `file` or `shared` region is mapped privately: what is written there is the process' own, and the file does not
+        /// change.
+        #[default(false)]
+        pub private: bool = empty,
+        /// Whether the file of a `memfd` or `file` region is opened only to be read. It then needs `protection: read`, or `private: true`.
+        #[default(false)]
+        pub read_only: bool = empty,
+        /// What the file of a `memfd` is sealed against, before it is mapped. By default it is not sealed.
+        #[example(["shrink"])]
+        pub sealed: Vec<Seal> = empty,
+    }
+}
+
+words! {
+    /// What can no longer be done to a file.
+    pub enum Seal {
+        /// Write to it, or map it shared to write.
+        Write = "write",
+        /// The same; what is mapped already can be written on.
+        FutureWrite = "future_write",
+        /// Make it shorter.
+        Shrink = "shrink",
+        /// Make it longer.
+        Grow = "grow",
     }
 }
 

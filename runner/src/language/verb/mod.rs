@@ -63,6 +63,7 @@ mod mmio_poll;
 mod mmio_read;
 mod mmio_write;
 mod mprotect;
+mod mremap;
 mod munlock;
 mod munmap;
 mod open;
@@ -161,6 +162,7 @@ macro_rules! verbs {
             memory_poll => memory_poll::MemoryPoll,
             munmap => munmap::Munmap,
             mprotect => mprotect::Mprotect,
+            mremap => mremap::Mremap,
             madvise => madvise::Madvise,
             mlock => mlock::Mlock,
             munlock => munlock::Munlock,

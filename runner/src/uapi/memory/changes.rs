@@ -51,6 +51,7 @@ impl Changes {
     }
 }
 
+const MOVED: &str = "an `mremap`";
 const UNMAPPED: &str = "a `munmap` or `hole`";
 const PROTECTED: &str = "an `mprotect`";
 
@@ -100,6 +101,40 @@ impl Mapping {
             // SAFETY: these are pages of this mapping, to which no reference was ever lent; copies are made by the kernel from now on.
             unsafe { libc::mprotect(at as *mut libc::c_void, length, bits) }
         })
+    }
+
+    /// Moves `size` bytes at `offset` to the beginning of `to`, which is a reservation, as mremap(2) would: the same pages, at other
+    /// addresses. Those that they had become a reservation in turn, and are never anything else's in between.
+    pub fn move_to(&self, to: &Mapping, offset: u64, size: u64) -> Result<(), Errno> {
+        let fits = to.kind == Kind::Reserved && to.len >= size && size > 0 && !Arc::ptr_eq(&self.changes, &to.changes);
+        if !fits || self.is_device() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // The old addresses stay a mapping of ours, without pages, until they are a reservation.
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+        let shown = format!("MREMAP_MAYMOVE|MREMAP_FIXED|MREMAP_DONTUNMAP, new_addr={:#x}", to.addr);
+        let mut there = to.changes.write().unwrap_or_else(PoisonError::into_inner);
+        self.change(offset, size, ("mremap", &shown), MOVED, None, |at, length| {
+            // SAFETY: these are pages of this mapping, and the kernel checks that; the new addresses are of the reservation `to`, whose
+            // length was checked. No reference to either was ever lent, and copies are made by the kernel from now on.
+            let got =
+                unsafe { libc::mremap(at as *mut libc::c_void, length, length, flags, to.addr as *mut libc::c_void) };
+            if got == libc::MAP_FAILED { -1 } else { 0 }
+        })?;
+        there.last = Some(MOVED);
+        let (from, target) = (self.range(offset, size), to.range(0, size.next_multiple_of(page_size())));
+        if let Some(prot) = self.memory() {
+            there.become_state(target.clone(), State::Protected(prot));
+        }
+        for (part, state) in &self.changes().parts {
+            let (start, end) = (part.start.max(from.start), part.end.min(from.start + (target.end - target.start)));
+            if start < end {
+                let moved = |at| target.start + (at - from.start);
+                there.parts.push((moved(start)..moved(end), *state));
+            }
+        }
+        drop(there);
+        self.unmap(offset, size)
     }
 
     /// Gives the kernel advice about `size` bytes at `offset`.
@@ -160,7 +195,10 @@ impl Mapping {
 
     /// Whether there is memory, or a device's, in all of `size` bytes at `offset`; not where nothing was ever, or it was taken away.
     pub fn is_there(&self, offset: u64, size: u64) -> bool {
-        self.kind != Kind::Reserved && !self.changes().has_hole(self.range(offset, size))
+        let (range, changes) = (self.range(offset, size), self.changes());
+        let mut pages = (range.start & !(page_size() - 1)..range.end).step_by(page_size() as usize);
+        let mut was_moved_here = || pages.all(|at| changes.state(at).is_some());
+        !changes.has_hole(range) && (self.kind != Kind::Reserved || was_moved_here())
     }
 
     /// What was done to these bytes, as messages name it, or last to the memory that they are in.
@@ -275,7 +313,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
-    use crate::uapi::{Anonymous, Placement, Tracer, memfd};
+    use crate::uapi::{Anonymous, FilePart, Placement, Tracer, memfd};
 
     const PAGE: u64 = 4096;
     const EFAULT: Errno = Errno(libc::EFAULT);
@@ -341,8 +379,9 @@ mod tests {
         let tracer = Tracer::new();
         let file = memfd("file", 3 * PAGE, None, &tracer).unwrap();
         let map = || {
-            let made = Mapping::shared(file.as_fd(), 0, 3 * PAGE, None, Prot::ReadWrite, Placement::default(), &tracer);
-            made.unwrap()
+            let (prot, placement) = (Prot::ReadWrite, Placement::default());
+            let part = FilePart { offset: 0, size: 3 * PAGE, page: None, prot, private: false, placement };
+            Mapping::of_file(file.as_fd(), &part, &tracer).unwrap()
         };
         let one = map();
         let two = map().of_the_same_file(&one);
@@ -359,6 +398,23 @@ mod tests {
         one.truncate(file.as_fd(), 3 * PAGE).unwrap();
         assert_eq!(byte(&two, 2 * PAGE), Ok(0));
         assert_eq!(one.truncate(file.as_fd(), u64::MAX), Err(EINVAL));
+    }
+
+    #[test]
+    fn what_is_moved_is_the_same_elsewhere_and_nothing_where_it_was() {
+        let (mapping, there) = (memory(4), Mapping::reserved(2 * PAGE, Placement::default(), &Tracer::new()).unwrap());
+        mapping.protect(2 * PAGE, PAGE, Prot::Read).unwrap();
+        mapping.move_to(&there, PAGE, 2 * PAGE).unwrap();
+        assert_eq!((byte(&there, 0), byte(&there, PAGE)), (Ok(7), Ok(7)));
+        assert_eq!((there.write(0, &[8]), there.write(PAGE, &[8])), (Ok(()), Err(EFAULT)), "with its protection");
+        assert_eq!((byte(&mapping, 0), byte(&mapping, PAGE), byte(&mapping, 3 * PAGE)), (Ok(7), Err(EFAULT), Ok(7)));
+        assert!(there.is_there(0, 2 * PAGE) && !mapping.is_there(PAGE, PAGE));
+        // What was moved is changed as other memory is.
+        there.unmap(0, PAGE).unwrap();
+        assert_eq!((byte(&there, 0), byte(&there, PAGE)), (Err(EFAULT), Ok(7)));
+        for (to, offset, size) in [(&there, 0, 4 * PAGE), (&there, 0, 0), (&mapping, 0, PAGE)] {
+            assert_eq!(mapping.move_to(to, offset, size), Err(EINVAL));
+        }
     }
 
     #[test]
