@@ -42,7 +42,9 @@ impl Ledger {
             }
             ("VFIO_IOMMU_UNMAP_DMA", Ok(_)) if flags == 2 => self.unmapped_all(None, written("size"))?,
             // A mapping loses its address or gets another, and stays.
-            ("VFIO_IOMMU_UNMAP_DMA" | "VFIO_IOMMU_MAP_DMA", Ok(_)) if flags == 4 => return Ok(false),
+            ("VFIO_IOMMU_UNMAP_DMA" | "VFIO_IOMMU_MAP_DMA", Ok(_)) if flags & 4 != 0 => return Ok(false),
+            // It goes to another process, and stays, too.
+            ("IOMMU_IOAS_CHANGE_PROCESS", _) => {}
             ("IOMMU_IOAS_MAP", Ok(_)) => {
                 self.mapped(id("ioas_id"), written("iova"), given("length"), access(flags));
                 return Ok(id("ioas_id") == own);
