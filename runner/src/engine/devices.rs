@@ -15,7 +15,7 @@ use super::{
 use crate::{
     backend::{IovaRange, OpenError, Space},
     event::DeviceUsed,
-    host::{self, facts, sriov::SriovError},
+    host::{self, facts, reset_method::ResetMethods, sriov::SriovError},
     language::{self, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
@@ -116,6 +116,7 @@ impl Devices {
             ("device", ids.map_or(Value::from(()), |(_, device)| number(device))),
             ("class", Value::from(Some(kind.class).filter(|_| ids.is_some()))),
             ("capabilities", kind.capabilities.iter().map(|capability| capability.as_str()).collect()),
+            ("reset_methods", ResetMethods::of(device.bdf).list().into_iter().collect()),
         ];
         facts.extend(open.into_iter().flat_map(abilities));
         if let Some(open) = open {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::Root;
 use super::pci::{attribute, driver_in};
+use super::reset_method::ResetMethods;
 use super::sriov::{self, SriovError};
 use super::use_of::{self, Use};
 use crate::model::{Bdf, Errno};
@@ -21,6 +22,8 @@ pub struct Binding {
     bdf: Bdf,
     /// `None` if it was on vfio-pci already, or was given back.
     before: Option<Before>,
+    /// How the kernel resets it, which a case may change and a killed one does not put back.
+    reset_methods: ResetMethods,
     /// Whether it had virtual functions: those that it gets later are ours to take away.
     had_functions: bool,
 }
@@ -65,9 +68,10 @@ impl Binding {
             return Err(BindError::NoDevice(bdf));
         }
         let driver = driver_in(&root, bdf);
+        let reset_methods = ResetMethods::of_in(root.clone(), bdf);
         if driver.as_deref() == Some(VFIO) {
             let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
-            return Ok(Binding { root, bdf, before: None, had_functions });
+            return Ok(Binding { root, bdf, before: None, reset_methods, had_functions });
         }
         // Before Linux 6.15 an IOMMU that the firmware describes by VIOT, IORT or a device tree gives a device its group only when a driver
         // is bound to it (its commit bcb81ac6ae3c).
@@ -84,7 +88,7 @@ impl Binding {
         let driver_override = root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)");
         let before = Before { driver, driver_override: driver_override.unwrap_or_default() };
         // From here on a failure puts everything back, by the drop.
-        let binding = Binding { root, bdf, before: Some(before), had_functions: false };
+        let binding = Binding { root, bdf, before: Some(before), reset_methods, had_functions: false };
         binding.write(attribute(bdf, "driver_override"), VFIO)?;
         binding.unbind()?;
         binding.probe()?;
@@ -116,6 +120,9 @@ impl Binding {
         if !std::mem::replace(&mut self.had_functions, true) {
             sriov::remove_in(&self.root, self.bdf).map_err(BindError::Functions)?;
         }
+        let put_back = self.reset_methods.put_back();
+        let path = || self.root.join(attribute(self.bdf, "reset_method"));
+        put_back.map_err(|errno| BindError::Write(path(), errno))?;
         let Some(before) = self.before.take() else { return Ok(()) };
         let put_back = || {
             // A newline clears the override: nothing at all would not be a write.

@@ -22,58 +22,85 @@ fn kind_in(root: &Root, bdf: Bdf) -> DeviceKind {
     }
 }
 
-/// The capabilities that a configuration space lists (`include/uapi/linux/pci_regs.h`), of which those who are not root see 64 bytes.
-fn capabilities(config: &[u8]) -> Vec<Capability> {
-    let byte = |at: usize| config.get(at).copied().unwrap_or(0);
-    let word = |at: usize| u16::from_le_bytes([byte(at), byte(at + 1)]);
-    let double = |at: usize| u32::from_le_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
+/// A structure in a configuration space, by its id (`include/uapi/linux/pci_regs.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Structure {
+    /// In the list that begins at the register 0x34.
+    Standard(u8),
+    /// In the list that begins at 0x100.
+    Extended(u16),
+}
+use Structure::{Extended, Standard};
+
+/// Which structure each capability is; the others are bits elsewhere.
+const STRUCTURES: [(Structure, Capability); 12] = [
+    (Standard(0x01), Capability::Pm),
+    (Standard(0x05), Capability::Msi),
+    (Standard(0x10), Capability::Pcie),
+    (Standard(0x11), Capability::Msix),
+    (Extended(0x01), Capability::Aer),
+    (Extended(0x0d), Capability::Acs),
+    (Extended(0x0e), Capability::Ari),
+    (Extended(0x0f), Capability::Ats),
+    (Extended(0x10), Capability::Sriov),
+    (Extended(0x13), Capability::Pri),
+    (Extended(0x15), Capability::Rebar),
+    (Extended(0x1b), Capability::Pasid),
+];
+
+fn byte(config: &[u8], at: usize) -> u8 {
+    config.get(at).copied().unwrap_or(0)
+}
+
+fn double(config: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([0, 1, 2, 3].map(|next| byte(config, at + next)))
+}
+
+/// The structures that a configuration space lists, each with where it begins; those who are not root see 64 bytes of it.
+fn structures(config: &[u8]) -> Vec<(Structure, usize)> {
     let mut found = Vec::new();
-    let mut add = |is_there: bool, capability| {
-        if is_there && !found.contains(&capability) {
-            found.push(capability);
-        }
-    };
-    add(byte(0x3d) != 0, Capability::Intx);
-    // The list has at most as many entries as there is room for, so that a broken one ends.
-    let mut next = if word(0x6) & 0x10 != 0 { byte(0x34) } else { 0 };
+    // The lists have at most as many entries as there is room for, so that a broken one ends.
+    let mut next = if byte(config, 0x6) & 0x10 != 0 { byte(config, 0x34) } else { 0 };
     for _ in 0..48 {
         let at = usize::from(next & !3);
         if at < 0x40 {
             break;
         }
-        match byte(at) {
-            0x01 => add(true, Capability::Pm),
-            0x05 => add(true, Capability::Msi),
-            0x10 => {
-                add(true, Capability::Pcie);
-                add(double(at + 4) & (1 << 28) != 0, Capability::Flr);
-            }
-            0x11 => add(true, Capability::Msix),
-            0x13 => add(byte(at + 3) & 2 != 0, Capability::Flr),
-            _ => {}
-        }
-        next = byte(at + 1);
+        found.push((Standard(byte(config, at)), at));
+        next = byte(config, at + 1);
     }
     let mut at = 0x100;
     for _ in 0..480 {
-        let header = double(at);
-        match header & 0xffff {
-            0x01 => add(true, Capability::Aer),
-            0x0d => add(true, Capability::Acs),
-            0x0e => add(true, Capability::Ari),
-            0x0f => add(true, Capability::Ats),
-            0x10 => add(true, Capability::Sriov),
-            0x13 => add(true, Capability::Pri),
-            0x15 => add(true, Capability::Rebar),
-            0x1b => add(true, Capability::Pasid),
-            _ => {}
-        }
+        let header = double(config, at);
+        found.push((Extended((header & 0xffff) as u16), at));
         at = (header >> 20) as usize & !3;
         if at < 0x100 {
             break;
         }
     }
+    found
+}
+
+/// Where the structure of a capability begins in a configuration space, in bytes; `None` if that does not list it.
+pub fn offset(config: &[u8], wanted: Capability) -> Option<u64> {
+    let (wanted, _) = STRUCTURES.iter().find(|(_, capability)| *capability == wanted)?;
+    structures(config).into_iter().find(|(structure, _)| structure == wanted).map(|(_, at)| at as u64)
+}
+
+fn capabilities(config: &[u8]) -> Vec<Capability> {
+    let mut found = Vec::new();
+    found.extend((byte(config, 0x3d) != 0).then_some(Capability::Intx));
+    for (structure, at) in structures(config) {
+        found.extend(STRUCTURES.iter().find(|(known, _)| *known == structure).map(|(_, capability)| *capability));
+        let resets = match structure {
+            Standard(0x10) => double(config, at + 4) & (1 << 28) != 0,
+            Standard(0x13) => byte(config, at + 3) & 2 != 0, // of Advanced Features
+            Standard(_) | Extended(_) => false,
+        };
+        found.extend(resets.then_some(Capability::Flr));
+    }
     found.sort_unstable();
+    found.dedup();
     found
 }
 
@@ -114,6 +141,10 @@ mod tests {
         let all = capabilities(&config(parts));
         let names: Vec<_> = all.iter().map(|capability| capability.as_str()).collect();
         assert_eq!(names, ["intx", "pm", "msix", "pcie", "flr", "aer", "sriov"]);
+        assert_eq!(offset(&config(parts), Capability::Msix), Some(0x50));
+        assert_eq!(offset(&config(parts), Capability::Sriov), Some(0x150));
+        assert_eq!(offset(&config(parts), Capability::Msi), None);
+        assert_eq!(offset(&config(parts), Capability::Flr), None, "a bit of another one");
         // Those who are not root see less, and nobody more than there is.
         assert_eq!(capabilities(&config(parts)[..0x40]), [Capability::Intx]);
         assert_eq!(capabilities(&[]), []);

@@ -6,12 +6,13 @@
 //! [`kmsg`] and [`pstore`] read what the kernel said; [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU.
 
 pub mod bind;
-mod capability;
+pub mod capability;
 pub mod facts;
 pub mod kmsg;
 pub mod page_table;
 pub mod pci;
 pub mod pstore;
+pub mod reset_method;
 mod root;
 pub mod sriov;
 mod use_of;

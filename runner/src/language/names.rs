@@ -17,6 +17,7 @@ pub const DEVICE: &[&str] = &[
     "class",
     "capabilities",
     "resets",
+    "reset_methods",
     "intx",
     "msi",
     "msix",

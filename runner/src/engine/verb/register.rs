@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Registers in BARs.
+//! Registers in BARs and in the configuration space.
 
 use std::sync::Arc;
 
 use super::running::Running;
 use crate::language::{Dynamic, Size};
 use crate::{
-    engine::device::width, engine::failure::End, language::verb::Bits, model::Errno, uapi::Mapping, uapi::access::Width,
+    backend::Device,
+    engine::device::width,
+    engine::failure::End,
+    host::capability,
+    language::verb::{Bits, Structure},
+    model::Errno,
+    uapi::Mapping,
+    uapi::access::Width,
 };
 
 /// A register in a BAR that is mapped.
@@ -28,7 +35,46 @@ impl Register {
     }
 }
 
-impl Running<'_, '_, '_> {
+/// A register of the configuration space, which the kernel reads and writes.
+pub struct ConfigRegister<'s> {
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    width: Width,
+    device: &'s Device,
+}
+
+impl ConfigRegister<'_> {
+    pub fn read(&self) -> Result<u64, Errno> {
+        self.device.config().and_then(|region| self.device.read(&region, self.offset, self.width))
+    }
+
+    pub fn write(&self, value: u64) -> Result<(), Errno> {
+        self.device.config().and_then(|region| self.device.write(&region, self.offset, self.width, value))
+    }
+}
+
+impl<'s> Running<'s, '_, '_> {
+    /// A register of the configuration space, counted from where a capability begins if one is given.
+    pub fn config_register(
+        &self,
+        capability: &Option<Structure>,
+        offset: &Dynamic<Size>,
+        bits: Bits,
+    ) -> Result<ConfigRegister<'s>, End> {
+        let (open, within) = (self.open()?, self.size("offset", offset)?);
+        let start = match capability {
+            None => 0,
+            Some(wanted) => {
+                let found = open.config_space().and_then(|config| capability::offset(config, wanted.capability()));
+                found.ok_or_else(|| End::Skipped(format!("the device has no capability {}", wanted.as_str())))?
+            }
+        };
+        let offset = start.checked_add(within).ok_or_else(|| {
+            self.out_of_range("offset", format!("{within:#x} is more than there is"), "expected a register")
+        })?;
+        Ok(ConfigRegister { offset, width: width(bits), device: open.session.device() })
+    }
+
     /// A register in a BAR. One that the BAR does not have is the scenario's mistake rather than the kernel's.
     pub fn register(&mut self, bar: &Dynamic<Size>, offset: &Dynamic<Size>, bits: Bits) -> Result<Register, End> {
         let (offset, index) = (self.size("offset", offset)?, self.small("bar", bar)?);

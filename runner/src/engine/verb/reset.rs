@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::prelude::*;
+use crate::host::reset_method::ResetMethods;
 
 impl Act for Reset {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let Reset(NoArguments {}) = self;
+        let Reset { method } = self;
+        let bdf = step.case.devices.bdf(step.case.current);
         let open = step.changes(Changed::Shown)?;
-        step.done(open.session.device().reset())
+        let Some(method) = method.map(ResetMethod::as_str) else { return step.done(open.session.device().reset()) };
+        let methods = ResetMethods::of(bdf);
+        if !methods.list().contains(&method) {
+            let can = methods.list().join(", ");
+            let why = format!("the kernel cannot reset the device by {method}; it can by: {can}");
+            return Err(End::Skipped(why));
+        }
+        let cannot = |errno: Errno| {
+            let title = format!("failed to write {method} to the device's reset_method: {errno}");
+            step.error(Code::Refused, "method", title, "expected a kernel that lets root choose it")
+        };
+        let chosen = methods.choose(method).map_err(cannot)?;
+        let got = open.session.device().reset();
+        chosen.put_back().map_err(cannot)?;
+        step.done(got)
     }
 }

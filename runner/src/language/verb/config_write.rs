@@ -6,6 +6,9 @@ use super::prelude::*;
 verb! {
     /// A register of the configuration space and a value for it.
     pub struct ConfigWrite {
+        /// The capability whose registers `offset` counts from. Without it, from the beginning of the configuration space.
+        #[example("pm")]
+        pub capability: Option<Structure>,
         /// Where it is, in bytes.
         #[example("0x4")]
         pub offset: Dynamic<Size> as Offset,

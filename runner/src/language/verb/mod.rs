@@ -19,6 +19,7 @@ mod check;
 mod child;
 mod close;
 mod compare;
+mod config_poll;
 mod config_read;
 mod config_write;
 mod copy;
@@ -70,6 +71,7 @@ mod open;
 mod option;
 mod pagesize;
 mod parallel;
+mod power;
 mod pread;
 mod punch_hole;
 mod pwrite;
@@ -98,7 +100,11 @@ pub use madvise::Advice;
 pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
-pub use shared::{Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Where};
+pub use power::PowerState;
+pub use reset::ResetMethod;
+pub use shared::{
+    Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Structure, Where,
+};
 
 /// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
 macro_rules! verbs {
@@ -126,6 +132,7 @@ macro_rules! verbs {
             region_info => region_info::RegionInfo,
             config_read => config_read::ConfigRead,
             config_write => config_write::ConfigWrite,
+            config_poll => config_poll::ConfigPoll,
             mmio_read => mmio_read::MmioRead,
             mmio_write => mmio_write::MmioWrite,
             mmio_poll => mmio_poll::MmioPoll,
@@ -142,6 +149,7 @@ macro_rules! verbs {
             reset => reset::Reset,
             features => features::Features,
             feature => feature::Feature,
+            power => power::Power,
             device_open => device_open::DeviceOpen,
             device_close => device_close::DeviceClose,
             vf_token => vf_token::VfToken,

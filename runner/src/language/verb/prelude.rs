@@ -8,7 +8,7 @@ pub(super) use super::keys::verb;
 pub(super) use super::keys::{Count, Key, Keyed, Keys, OpenFile, OpenedFile, RegionName};
 pub(super) use super::mistakes::{content, never_is, no_memory_file, unknown_device, without_hwpt};
 pub(super) use super::shared::{
-    Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Where,
+    Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Structure, Where,
 };
 pub(super) use crate::language::{
     At, Complaint, Decode, Diagnostic, Duration, Dynamic, Name, Node, Ordered, Path, Protection, Scalar, Segment, Size,

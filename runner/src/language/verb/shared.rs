@@ -6,6 +6,7 @@ use crate::language::{
     FromValue,
     text::{keys::Kind, suggest::shorten, words::Word},
 };
+use crate::model::Capability;
 
 /// A verb that takes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -213,6 +214,44 @@ impl FromValue for Index {
             let known: Vec<&str> = Index::WORDS.iter().map(|(word, _)| *word).collect();
             Complaint::unknown_word(Code::Expression, "kind of interrupt", &text, &known)
         })
+    }
+}
+
+words! {
+    /// A capability that has registers of its own in the configuration space.
+    pub enum Structure {
+        /// Power management.
+        Pm = "pm",
+        /// Message signalled interrupts.
+        Msi = "msi",
+        /// Message signalled interrupts, each with an address of its own.
+        Msix = "msix",
+        /// PCI Express.
+        Pcie = "pcie",
+        /// Advanced error reporting.
+        Aer = "aer",
+        /// Access control services.
+        Acs = "acs",
+        /// Alternative routing.
+        Ari = "ari",
+        /// Address translation services.
+        Ats = "ats",
+        /// Virtual functions.
+        Sriov = "sriov",
+        /// Page requests.
+        Pri = "pri",
+        /// BARs whose size can be set.
+        Rebar = "rebar",
+        /// Process address spaces.
+        Pasid = "pasid",
+    }
+}
+
+impl Structure {
+    /// The capability of this name.
+    pub fn capability(self) -> Capability {
+        let named = Capability::ALL.into_iter().find(|(name, _)| *name == self.as_str());
+        named.expect("each is a capability").1
     }
 }
 
