@@ -4,8 +4,11 @@ use super::{given, prelude::*};
 impl Act for RegionInfo {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let RegionInfo { region } = self;
-        let index = step.small("region", region)?;
-        let got = step.asked("VFIO_DEVICE_GET_REGION_INFO", &[("index", index.into())])?;
+        let index = match region {
+            RegionNumber::Named(region) => region.number(),
+            RegionNumber::Number(number) => step.small("region", number)?.into(),
+        };
+        let got = step.asked("VFIO_DEVICE_GET_REGION_INFO", &[("index", index)])?;
         step.gave(got, |fields| {
             let has = |flag: &str| Value::from(given::has(&fields, "flags", flag));
             let able = [("readable", has("READ")), ("writable", has("WRITE")), ("mappable", has("MMAP"))];

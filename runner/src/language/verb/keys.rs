@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The keys of verbs: how a verb declares them, and what the checks know of each.
 
-use super::{AllowedRange, CapabilityName, FeatureName, Given, RequestName, Tail, fit::Fit, shared::*};
+use super::{AllowedRange, CapabilityName, FeatureName, Given, RegionNumber, RequestName, Tail, fit::Fit, shared::*};
 use crate::language::{
     At, Decode, Duration, Dynamic, Name, Node, Ordered, Scalar, Size, Step, Template,
     quantity::{Iova, Number, Offset},
@@ -184,6 +184,10 @@ checked! {
     Plain Dynamic<Size>: |value, fit| Key::Size(value, fit);
     Plain Where: |value, _| Key::Place(value);
     Plain Template: |value, _| Key::Text(value);
+    Plain RegionNumber: |value, _| match value {
+        RegionNumber::Named(_) => Key::Word,
+        RegionNumber::Number(number) => Key::Size(number, Fit::Bits(32)),
+    };
     Plain Object: |value, _| Key::Object(value);
     Plain Dynamic<Index>: |value, _| Key::Interrupt(value);
     Plain Vec<AllowedRange>: |value, _| Key::Ranges(value);

@@ -101,6 +101,7 @@ pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
 pub use power::PowerState;
+pub use region_info::RegionNumber;
 pub use reset::ResetMethod;
 pub use shared::{
     Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Structure, Where,
