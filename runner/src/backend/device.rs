@@ -159,6 +159,16 @@ impl Device {
         vfio::set_vf_token(self.fd(), token, &self.file.tracer)
     }
 
+    /// How many devices a hot reset resets, itself included; 0 if it has none, or the kernel does not say.
+    pub fn hot_reset_devices(&self) -> u32 {
+        uapi::hot_reset_devices(self.fd(), &self.file.tracer).unwrap_or(0)
+    }
+
+    /// `VFIO_DEVICE_PCI_HOT_RESET`: resets the bus or slot; the files are those of the groups of all devices on it.
+    pub fn hot_reset(&self, groups: &[BorrowedFd]) -> Result<(), Errno> {
+        uapi::hot_reset(self.fd(), groups, &self.file.tracer)
+    }
+
     /// `VFIO_DEVICE_RESET`
     pub fn reset(&self) -> Result<(), Errno> {
         vfio::device_reset(self.fd(), &self.file.tracer)

@@ -21,7 +21,7 @@ mod session;
 mod vfio_type1;
 mod vfio_type1v2;
 
-pub use container::Container;
+pub use container::{Container, Group};
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;

@@ -23,7 +23,7 @@ use crate::{
 pub struct Session {
     // The order of the fields is the order of their drops: the device lets go of its address space first.
     device: Device,
-    _group: Option<Arc<Group>>,
+    group: Option<Arc<Group>>,
     space: Space,
     true_name: BackendName,
 }
@@ -68,6 +68,11 @@ impl Session {
             Behind::Container(container) => Some(container),
             Behind::Ioas(..) => None,
         }
+    }
+
+    /// The device's group; `None` if the device was opened by its own file.
+    pub fn group(&self) -> Option<&Arc<Group>> {
+        self.group.as_ref()
     }
 
     /// The backend that was asked for.
@@ -136,7 +141,7 @@ impl Space {
         let device = Device::new(fd, bdf, &self.tracer);
         let real = container.is_real_type1().map_err(step(OpenCall::CheckExtension))?;
         let true_name = Rules::of(self.name).played_by.filter(|_| !real).unwrap_or(self.name);
-        Ok(Session { device, _group: Some(group), space: self.clone(), true_name })
+        Ok(Session { device, group: Some(group), space: self.clone(), true_name })
     }
 
     fn through_cdev(&self, ioas: &Ioas, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
@@ -149,7 +154,7 @@ impl Space {
         };
         device.bind(ioas.fd(), token).map_err(step(OpenCall::Bind))?;
         device.attach(ioas.id()).map_err(step(OpenCall::Attach))?;
-        Ok(Session { device, _group: None, space: self.clone(), true_name: self.name })
+        Ok(Session { device, group: None, space: self.clone(), true_name: self.name })
     }
 }
 

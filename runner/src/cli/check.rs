@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use super::error::{Error, MessageFormat};
 use super::watch;
 use crate::model::{Exit, count};
-use crate::{event::DeviceUsed, plan::Count, session::interrupt, suite::Selection};
+use crate::{event::DeviceUsed, plan::Count, session::interrupt, suite, suite::Selection};
 
 /// Check scenarios without running anything: needs no device, no root and no kernel module
 #[derive(Debug, ClapArgs)]
@@ -55,7 +55,11 @@ fn check(args: &Args) -> Result<(), Error> {
     };
     if args.message_format == MessageFormat::Human {
         let packs = if packs == 0 { String::new() } else { format!(" and {}", count(packs, "pack")) };
-        println!("{} in {}{packs}: no mistakes", count(cases, "case"), count(files, "file"));
+        let machines = match suite::machines(&args.selection.paths) {
+            0 => String::new(),
+            number => format!(" and {}", count(number, "machine")),
+        };
+        println!("{} in {}{packs}{machines}: no mistakes", count(cases, "case"), count(files, "file"));
     }
     Ok(())
 }

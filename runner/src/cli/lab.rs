@@ -5,14 +5,15 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::atomic::Ato
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{cases::Cases, error::Error, watch};
+use super::{cases::Cases, error::Error, machine::MachineArgs, watch};
 use crate::event::{DeviceUsed, RunStarted};
-use crate::lab::{self, Accel, DeviceModel, IommuModel, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
+use crate::lab::{self, Accel, GuestDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::plan::{Plan, Setup};
 use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
-use crate::{host::facts, language, model::Exit, suite::Selection};
+use crate::{host::facts, language, language::Machine, model::Exit, suite::Selection};
 
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
+const KINDS: &str = "/vfiospec/kinds.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
 ///
@@ -120,13 +121,8 @@ struct Choice {
     #[arg(long, value_name = "OPTION=VALUE")]
     kernel_config: Vec<KernelOption>,
 
-    /// The IOMMU in front of the devices
-    #[arg(long, value_name = "MODEL", value_enum, default_value_t = IommuModel::Intel)]
-    iommu: IommuModel,
-
-    /// A device to test; may be given several times
-    #[arg(long = "device", value_name = "DEVICE", value_enum, default_values_t = [DeviceModel::Edu])]
-    devices: Vec<DeviceModel>,
+    #[command(flatten)]
+    machine: MachineArgs,
 
     /// How the guest's code is executed; `auto` tries KVM and falls back
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Accel::Auto)]
@@ -138,8 +134,7 @@ struct Choice {
 }
 
 impl Choice {
-    fn options(&self) -> Result<Options, LabError> {
-        self.check()?;
+    fn options(&self, machine: &Machine) -> Result<Options, LabError> {
         let cache = match &self.cache {
             Some(folder) => folder.clone(),
             None => lab::default_cache()?,
@@ -147,15 +142,14 @@ impl Choice {
         Ok(Options {
             kernel: self.kernel.clone(),
             kernel_config: self.kernel_config()?,
-            iommu: self.iommu,
-            devices: self.models(),
+            machine: machine.clone(),
             accel: self.accel,
             ..Options::new(cache)
         })
     }
 
-    fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
-        lab::prepare(&self.options()?, lab::Progress::new(false), interrupt)
+    fn prepare(&self, machine: &Machine, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
+        lab::prepare(&self.options(machine)?, lab::Progress::new(false), interrupt)
     }
 
     /// The options that differ from their defaults, as the user gave them, without paths of the cache.
@@ -168,22 +162,18 @@ impl Choice {
             KernelChoice::Image(path) => say("--kernel", path.display().to_string()),
         }
         self.kernel_config.iter().for_each(|option| say("--kernel-config", option.to_string()));
-        if self.iommu != IommuModel::default() {
-            say("--iommu", self.iommu.name().to_owned());
-        }
-        let devices = self.models();
-        if devices != [DeviceModel::Edu] {
-            devices.iter().for_each(|model| say("--device", model.name().to_owned()));
-        }
         if self.accel != Accel::default() {
             let name = self.accel.to_possible_value().expect("all can be given");
             say("--accel", name.get_name().to_owned());
         }
+        words.extend(self.machine.words());
         words
     }
 
-    fn devices_used(&self) -> Vec<DeviceUsed> {
-        self.models().into_iter().map(DeviceModel::used).collect()
+    /// The machine; fails if the options do not fit together.
+    fn machine(&self) -> Result<Machine, Error> {
+        self.kernel_config()?;
+        self.machine.machine()
     }
 
     /// In an order of their own, so that the same options are the same kernel.
@@ -196,23 +186,6 @@ impl Choice {
                 .help("give each option one value with --kernel-config")),
             None => Ok(options),
         }
-    }
-
-    /// The devices in an order of their own, so that the same options are the same guest.
-    fn models(&self) -> Vec<DeviceModel> {
-        let mut devices = self.devices.clone();
-        devices.sort_unstable();
-        devices
-    }
-
-    fn check(&self) -> Result<(), LabError> {
-        let devices = self.models();
-        if let Some(pair) = devices.windows(2).find(|pair| pair[0] == pair[1]) {
-            let name = pair[0].name();
-            return Err(LabError::usage(format!("failed to put two devices {name} into the guest"))
-                .help("name each device once with --device: a guest has at most one of each"));
-        }
-        self.kernel_config().map(drop)
     }
 }
 
@@ -230,7 +203,7 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Exec(args) => exec(args),
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => {
-            let prepared = args.choice.prepare(&interrupt::flag())?;
+            let prepared = args.choice.prepare(&args.choice.machine()?, &interrupt::flag())?;
             println!("the lab is ready: Linux {}, QEMU {}", prepared.kernel(), prepared.qemu());
             Ok(Exit::Ok.into())
         }
@@ -242,9 +215,10 @@ pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
 }
 
 /// The scenarios for the guest, known to be right, and what to plan for it from them.
-fn job(selection: &Selection, checked: Result<(), Failure>, choice: &Choice) -> Result<(Job, Plan, Setup), Error> {
-    choice.check()?;
-    let (plan, setup) = super::plan(selection, checked, choice.devices_used())?;
+fn job(selection: &Selection, checked: Result<(), Failure>, machine: &Machine) -> Result<(Job, Plan, Setup), Error> {
+    let devices = lab::devices(machine);
+    let kinds: Vec<DeviceUsed> = devices.iter().map(GuestDevice::used).collect();
+    let (plan, setup) = super::plan(selection, checked, kinds.clone())?;
     if plan.cases.is_empty() {
         let what = "the scenarios have no case for the lab's devices; choose others with --device";
         return Err(Failure::new(Exit::NothingRan, what).into());
@@ -253,22 +227,25 @@ fn job(selection: &Selection, checked: Result<(), Failure>, choice: &Choice) -> 
     for (name, value) in &setup.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
-    for device in choice.models() {
-        argv.extend(["--device".to_owned(), format!("{}={}", device.name(), device.bdf())]);
+    for device in devices {
+        argv.extend(["--device".to_owned(), format!("{}={}", device.name, device.bdf())]);
     }
     let json = serde_json::to_vec(&setup.scenarios).expect("texts have a JSON form");
-    Ok((Job { files: vec![(SCENARIOS.into(), json)], argv, ..Job::default() }, plan, setup))
+    let kinds = serde_json::to_vec(&kinds).expect("devices have a JSON form");
+    Ok((Job { files: vec![(SCENARIOS.into(), json), (KINDS.into(), kinds)], argv, ..Job::default() }, plan, setup))
 }
 
 fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let RunArgs { selection, choice, cases, course, outputs, .. } = args;
-    let (job, plan, setup) = job(selection, cases.check(), choice)?;
+    let machine = choice.machine()?;
+    let (mut job, plan, setup) = job(selection, cases.check(), &machine)?;
+    job.argv.extend(["--kinds".to_owned(), KINDS.to_owned()]);
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
     let scenarios = setup.fingerprint();
     let resumed = Resumed::read(course, &plan, &selected, &scenarios)?;
     let (schedule, shuffle) = course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
-    let lab_iommu = Some(choice.iommu.name().to_owned());
+    let lab_iommu = Some(machine.iommu().as_str().to_owned());
     let again = selection.again("lab run", choice.words(), &setup.scenarios);
     let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, again, ..RunStarted::default() };
     // What only the guest can tell is left out.
@@ -282,7 +259,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
     let begun = Begun::new(started, &plan, &schedule);
     let interrupt = interrupt::flag();
-    let prepared = match choice.prepare(&interrupt) {
+    let prepared = match choice.prepare(&machine, &interrupt) {
         Ok(prepared) => prepared,
         Err(error) => {
             // Options that do not fit together are a slip, which changes nothing.
@@ -299,17 +276,18 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 }
 
 fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
-    args.choice.check()?;
-    let job = session::job(&args.add, &args.command, &args.choice.models())?;
+    let machine = args.choice.machine()?;
+    let job = session::job(&args.add, &args.command, &lab::devices(&machine))?;
     let interrupt = interrupt::flag();
-    let prepared = args.choice.prepare(&interrupt)?;
+    let prepared = args.choice.prepare(&machine, &interrupt)?;
     Ok(session::exec(job, &args.command[0], &prepared, &interrupt)?.into())
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {
-    let (job, ..) = job(&args.selection, Ok(()), &args.choice)?;
+    let machine = args.choice.machine()?;
+    let (job, ..) = job(&args.selection, Ok(()), &machine)?;
     let interrupt = interrupt::flag();
-    let prepared = args.choice.prepare(&interrupt)?;
+    let prepared = args.choice.prepare(&machine, &interrupt)?;
     lab::shell(&prepared, &job, &interrupt)?;
     Ok(Exit::Ok.into())
 }

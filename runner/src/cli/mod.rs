@@ -11,6 +11,7 @@ mod error;
 mod explain;
 mod lab;
 mod list;
+mod machine;
 mod mistyped;
 mod new;
 mod offered;

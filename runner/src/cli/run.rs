@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", hide = true)]
     scenarios: Option<PathBuf>,
 
+    /// What the devices are that --device names, in this JSON file, likewise
+    #[arg(long, value_name = "FILE", requires = "events", hide = true)]
+    kinds: Option<PathBuf>,
+
     /// Run what this JSON file says of their cases, likewise
     #[arg(long, value_name = "FILE", requires = "events", hide = true)]
     schedule: Option<PathBuf>,
@@ -53,7 +57,8 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     let from_host: Option<Vec<Text>> = args.scenarios.as_deref().map(from_host).transpose()?;
     if let (Some(texts), Some(schedule), Some(events)) = (&from_host, &args.schedule, &args.events) {
         let schedule = self::from_host(schedule)?;
-        session::run_for_host(devices, texts.clone(), selection.vars.clone(), &schedule, events)?;
+        let kinds = args.kinds.as_deref().map_or_else(|| Ok(Vec::new()), self::from_host)?;
+        session::run_for_host(devices, kinds, texts.clone(), selection.vars.clone(), &schedule, events)?;
         return Ok(Exit::Ok);
     }
     let checked = cases.check();

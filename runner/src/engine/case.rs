@@ -362,7 +362,7 @@ fn requirements(context: &Context, case: &language::Case, path: &Path, known: Kn
     let of_scenario = scenario.requires.iter().enumerate().map(|(index, r)| (at(&Path::root(), index), r));
     let of_case = case.requires.iter().enumerate().map(|(index, r)| (at(path, index), r));
     for (at, requirement) in of_scenario.chain(of_case) {
-        let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
+        let Some(Condition { that, because, .. }) = requirement.condition.as_deref() else { continue };
         let wrong = |key: &str, error| End::Error(Problem::expression(at.join(key), &error));
         let names = that.undeclared().unwrap_or_default();
         if known == Known::Already && names.iter().any(|name| context.scope.get(&name.name).is_none()) {
@@ -370,7 +370,7 @@ fn requirements(context: &Context, case: &language::Case, path: &Path, known: Kn
         }
         if !that.resolve(&context.scope).map_err(|error| wrong("that", error))? {
             let because = because.render(&context.scope).map_err(|error| wrong("because", error))?;
-            return Err(End::Skipped(because));
+            return Err(End::Skipped(because + &context.plan.such_a_machine(context.planned, requirement)));
         }
     }
     Ok(())

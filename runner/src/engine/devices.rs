@@ -15,7 +15,7 @@ use super::{
 use crate::{
     backend::{IovaRange, OpenError, Space},
     event::DeviceUsed,
-    host::{self, facts, reset_method::ResetMethods, sriov::SriovError},
+    host::{self, facts, facts::Parameter, pci, reset_method::ResetMethods, sriov::SriovError},
     language::{self, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
@@ -115,6 +115,9 @@ impl Devices {
             ("vendor", ids.map_or(Value::from(()), |(vendor, _)| number(vendor))),
             ("device", ids.map_or(Value::from(()), |(_, device)| number(device))),
             ("class", Value::from(Some(kind.class).filter(|_| ids.is_some()))),
+            ("group", Value::from(pci::group(device.bdf))),
+            ("default_domain", Value::from(pci::default_domain(device.bdf))),
+            ("rom", Value::from(pci::rom_size(device.bdf))),
             ("capabilities", kind.capabilities.iter().map(|capability| capability.as_str()).collect()),
             ("reset_methods", ResetMethods::of(device.bdf).list().into_iter().collect()),
         ];
@@ -122,6 +125,7 @@ impl Devices {
         if let Some(open) = open {
             facts.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
             facts.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
+            facts.push(("hot_reset", Value::from(open.hot_reset)));
             facts.push(("dirty_tracking", Value::from(open.dirty_tracking())));
             facts.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
         }
@@ -171,6 +175,10 @@ impl Opened {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn all(&self) -> Vec<Arc<Open>> {
+        self.inner().devices.values().cloned().collect()
+    }
+
     pub fn get(&self, number: usize) -> Option<Arc<Open>> {
         self.inner().devices.get(&number).cloned()
     }
@@ -218,6 +226,15 @@ pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     scope.set("page_size", Value::from(system::page_size()));
     scope.set("transparent_huge_pages", Value::from(facts::has_transparent_huge_pages()));
     scope.set("kernel", Value::from(facts::kernel()));
+    let value = |parameter| match parameter {
+        Parameter::Switch(is_on) => Value::from(is_on),
+        Parameter::Number(number) => Value::from(number),
+        Parameter::Text(text) => Value::from(text),
+    };
+    let of_module =
+        |its: BTreeMap<String, Parameter>| Value::from_pairs(its.into_iter().map(|(name, it)| (name, value(it))));
+    let parameters = facts::parameters().into_iter().map(|(module, its)| (module, of_module(its)));
+    scope.set("parameters", Value::from_pairs(parameters));
     scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
 }
 

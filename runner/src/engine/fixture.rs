@@ -49,6 +49,8 @@ pub struct Open {
     pub iova_ranges: Vec<IovaRange>,
     pub largest_bar: Option<Bar>,
     pub resets: bool,
+    /// How many devices a hot reset resets, itself included; 0 if it has none.
+    pub hot_reset: u32,
     /// How many vectors it has of INTx, MSI and MSI-X.
     pub vectors: [u32; 3],
     /// What IOMMUFD says of the IOMMU; `None` behind a container, and before Linux 6.6.
@@ -149,12 +151,25 @@ impl Open {
             let info = session.device().irq_info(index);
             *count = info.map_err(ask("the device's interrupts"))?.count;
         }
+        let hot_reset = session.device().hot_reset_devices();
         let ask = |ioas: &Ioas| hwpt::hw_info(ioas.fd(), session.device().iommufd_id()?, tracer).ok();
         let hardware = session.ioas().and_then(ask);
         let observer = Observer::for_device(session.device().bdf()).map_err(|reason| reason.to_string());
         let largest_bar = largest_bar(bars);
         let (config, further) = (OnceLock::new(), Vec::new());
-        Ok(Open { session, iova_ranges, largest_bar, resets, vectors, hardware, observer, empty, config, further })
+        Ok(Open {
+            session,
+            iova_ranges,
+            largest_bar,
+            resets,
+            hot_reset,
+            vectors,
+            hardware,
+            observer,
+            empty,
+            config,
+            further,
+        })
     }
 
     /// The configuration space before any case changed it; `None` where it cannot be read.
@@ -167,7 +182,8 @@ impl Open {
         number.checked_sub(1).map_or(self, |index| &self.further[index])
     }
 
-    fn devices(&self) -> impl Iterator<Item = &Open> {
+    /// All devices of the case.
+    pub fn devices(&self) -> impl Iterator<Item = &Open> {
         std::iter::once(self).chain(&self.further)
     }
 

@@ -42,6 +42,10 @@ impl Objects {
         let Objects { mut made, moved, homeless } = self;
         let Some(own) = open.session.ioas() else { return open.clean() };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
+        // Devices of one group can only be attached to the same.
+        for number in moved.iter().filter(|_| moved.len() > 1) {
+            let _ = open.device(*number).session.device().detach();
+        }
         for number in moved {
             let device = open.device(number).session.device();
             let back = if homeless { device.detach() } else { device.attach(own.id()).map(drop) };

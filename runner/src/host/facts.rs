@@ -74,6 +74,38 @@ pub fn kernel() -> String {
     system::release()
 }
 
+/// The modules of VFIO and IOMMUFD that have parameters.
+const MODULES: [&str; 4] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd"];
+
+/// The parameters of the modules of VFIO and IOMMUFD, by module and name.
+pub fn parameters() -> BTreeMap<&'static str, BTreeMap<String, Parameter>> {
+    let root = Root::default();
+    let of = |module: &str| {
+        let folder = format!("sys/module/{module}/parameters");
+        let read = |name: String| Some((root.text(format!("{folder}/{name}"))?, name));
+        root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text))).collect()
+    };
+    MODULES.into_iter().map(|module| (module, of(module))).collect()
+}
+
+/// The value of a module's parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameter {
+    Switch(bool),
+    Number(i64),
+    Text(String),
+}
+
+impl Parameter {
+    fn new(text: String) -> Parameter {
+        match text.as_str() {
+            "Y" => Parameter::Switch(true),
+            "N" => Parameter::Switch(false),
+            _ => text.parse().map_or(Parameter::Text(text), Parameter::Number),
+        }
+    }
+}
+
 /// Which boot of this host it is; empty where the kernel does not tell.
 pub fn boot() -> String {
     Root::default().text("proc/sys/kernel/random/boot_id").unwrap_or_default()

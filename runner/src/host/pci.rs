@@ -80,6 +80,24 @@ pub fn group(bdf: Bdf) -> Option<u32> {
     Root::default().link_name(attribute(bdf, "iommu_group"))?.parse().ok()
 }
 
+/// What a device reaches that a driver of the kernel's own has: `dma` is what the driver maps for it, `identity` all memory.
+pub fn default_domain(bdf: Bdf) -> Option<String> {
+    let kind = Root::default().text(attribute(bdf, "iommu_group/type"))?.to_ascii_lowercase();
+    Some(if kind == "dma-fq" { "dma".to_owned() } else { kind })
+}
+
+/// The size of a device's expansion ROM, in bytes; 0 if it has none.
+pub fn rom_size(bdf: Bdf) -> u64 {
+    const ROM: usize = 6;
+    let resources = Root::default().text(attribute(bdf, "resource")).unwrap_or_default();
+    let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let mut fields = resources.lines().nth(ROM).unwrap_or_default().split(' ').map(number);
+    match (fields.next().flatten(), fields.next().flatten()) {
+        (Some(start), Some(last)) if last > start => last - start + 1,
+        _ => 0,
+    }
+}
+
 /// The PCI devices of a device's IOMMU group, itself included; none without an IOMMU.
 pub fn group_members(bdf: Bdf) -> Vec<Bdf> {
     let names = Root::default().names(attribute(bdf, "iommu_group/devices"));

@@ -15,7 +15,7 @@ use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
 use super::qemu::{self, Engine, Files};
-use super::{error::LabError, prepare::Prepared, progress::Progress, protocol::Message, tools};
+use super::{error::LabError, layout, prepare::Prepared, progress::Progress, protocol::Message, tools};
 use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
@@ -71,13 +71,21 @@ impl Guest {
 
         let experience = Experience::new(qemu);
         let attempts = experience.attempts(options.accel, cache)?;
+        for (file, rom) in layout::roms(&layout::devices(&options.machine), &folder.path("")) {
+            write(&file, &rom)?;
+        }
         let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
         let mut kvm_failed = false;
         let mut died_booting = 0;
         let mut at = 0;
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
-            let files =
-                Files { image: &kernel.image, initramfs: &initramfs, console: Some(&console), crowded: job.crowded };
+            let files = Files {
+                image: &kernel.image,
+                initramfs: &initramfs,
+                folder: &folder.path(""),
+                console: Some(&console),
+                crowded: job.crowded,
+            };
             let arguments = qemu::arguments(options, engine, qemu, &files);
             write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
             let (group, lines) = start(&arguments, &errors)?;

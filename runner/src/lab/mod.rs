@@ -10,7 +10,8 @@
 //! ```
 //!
 //! [`prepare()`] downloads and builds what is missing, and touches no network when nothing is. [`Guest`] is a running guest: its lines, its
-//! end and its last words. What QEMU can emulate is two tables, [`DeviceModel`] and [`IommuModel`]; what depends on the architecture is
+//! end and its last words. What QEMU can emulate is two tables, [`DeviceModel`](crate::language::DeviceModel) and
+//! [`IommuModel`](crate::language::IommuModel); where devices are is `layout`; what depends on the architecture is
 //! one row in `arch`.
 
 mod accel;
@@ -23,6 +24,7 @@ mod error;
 mod guest;
 mod initramfs;
 mod kernel;
+mod layout;
 mod mirror;
 mod models;
 mod options;
@@ -36,13 +38,12 @@ mod tools;
 mod version;
 
 pub use cache::default_cache;
-pub use models::DeviceModel;
+pub use layout::{GuestDevice, devices};
 pub(crate) use {
     boot::{Guest, Next, is_dynamic},
     error::LabError,
     guest::{guest_main, is_guest_init},
     initramfs::Job,
-    models::IommuModel,
     options::{Accel, KernelChoice, KernelOption, Options},
     prepare::{Prepared, prepare},
     progress::Progress,

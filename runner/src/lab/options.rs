@@ -5,17 +5,15 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 
-use super::models::{DeviceModel, IommuModel};
 use super::version::Version;
+use crate::{language::Machine, sanitize};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub kernel: KernelChoice,
     /// Its options that are to be otherwise than in the lab's configuration, each at most once.
     pub kernel_config: Vec<KernelOption>,
-    pub iommu: IommuModel,
-    /// The devices in the guest; each at most once, always at [`DeviceModel::bdf`].
-    pub devices: Vec<DeviceModel>,
+    pub machine: Machine,
     /// The guest's memory in MiB; 1.2 GiB of it become huge pages. Below 3584 there may be no room for the one of 1 GiB.
     pub memory_mib: u32,
     pub cpus: u32,
@@ -31,8 +29,7 @@ impl Options {
         Self {
             kernel: KernelChoice::Newest,
             kernel_config: Vec::new(),
-            iommu: IommuModel::Intel,
-            devices: vec![DeviceModel::Edu],
+            machine: Machine::default(),
             memory_mib: 4096,
             cpus: 2,
             accel: Accel::Auto,
@@ -42,8 +39,11 @@ impl Options {
 
     /// The lab in one line for reports, such as `QEMU 10.0.2 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`.
     pub(super) fn describe(&self, qemu: &Version, accel: &str, kernel: &str) -> String {
-        let Self { memory_mib, cpus, .. } = self;
-        format!("QEMU {qemu} {accel}, --iommu {}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus", self.iommu.name())
+        let Self { memory_mib, cpus, machine, .. } = self;
+        let iommu = machine.iommu().as_str();
+        let mut text = format!("QEMU {qemu} {accel}, --iommu {iommu}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus");
+        machine.words().chunks(2).for_each(|option| text += &format!(", {}", option.join(" ")));
+        sanitize::line(&text)
     }
 }
 

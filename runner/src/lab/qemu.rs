@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{arch::ARCH, error::LabError, options::Options, protocol::PORT_NAME, tools, version::Version};
-use crate::{host::facts::LAB_MARK, sanitize};
+use super::{arch::ARCH, error::LabError, layout, options::Options, protocol::PORT_NAME, tools, version::Version};
+use crate::{host::facts::LAB_MARK, language::DefaultDomain, sanitize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -48,8 +48,10 @@ fn parse_version(text: &str) -> Option<Version> {
 pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError> {
     // Earlier ones describe no virtio-iommu in ACPI.
     let lab = ("the lab itself".to_owned(), "7.0");
-    let iommu = options.iommu.since().map(|since| (format!("the IOMMU {}", options.iommu.name()), since));
-    let devices = options.devices.iter().filter_map(|it| Some((format!("the device {}", it.name()), it.since()?)));
+    let machine = &options.machine;
+    let iommu = machine.iommu().since().map(|since| (format!("the IOMMU {}", machine.iommu().as_str()), since));
+    let devices = machine.devices().into_iter().map(|(_, device)| device.model);
+    let devices = devices.filter_map(|it| Some((format!("the device {}", it.as_str()), it.since()?)));
     for (what, first) in [lab].into_iter().chain(iommu).chain(devices) {
         let since = since(first);
         if *version < since {
@@ -80,6 +82,8 @@ pub(super) fn check_memory(options: &Options, guests: usize, available: Option<u
 pub(super) struct Files<'a> {
     pub image: &'a Path,
     pub initramfs: &'a Path,
+    /// Where the devices' ROMs are.
+    pub folder: &'a Path,
     /// Where the console goes; `None` puts it on the terminal.
     pub console: Option<&'a Path>,
     /// See [`Job`](super::Job).
@@ -95,7 +99,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     // Where the kernel drives the interrupt controller through memory, emulation loses the end of an interrupt when another processor moves
     // a BAR at that moment, as every reset does, and the first one gets no tick ever after. MSRs (x2APIC) are free of that, but need the
     // IOMMU's extended interrupt mode, which KVM sets by itself; without it the processors take turns.
-    let x2apic = options.iommu.remaps() && *version >= since(X2APIC);
+    let x2apic = options.machine.iommu().remaps() && *version >= since(X2APIC);
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
         Engine::Tcg if x2apic && !files.crowded => add("-accel tcg,thread=multi -cpu max,-erms"),
@@ -103,9 +107,11 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
-    let iommu = options.iommu.arguments(engine == Engine::Tcg && x2apic);
-    if !iommu.is_empty() {
-        add(&iommu);
+    let iommu = options.machine.iommu().arguments(engine == Engine::Tcg && x2apic);
+    match options.machine.address_width {
+        Some(width) => add(&format!("{iommu},aw-bits={}", width.0)),
+        None if !iommu.is_empty() => add(&iommu),
+        None => {}
     }
     match files.console {
         Some(_) => {
@@ -117,7 +123,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
         }
         None => add("-serial mon:stdio"),
     }
-    options.devices.iter().for_each(|device| add(&device.arguments()));
+    arguments.extend(layout::arguments(&layout::devices(&options.machine), files.folder));
     if let Some(console) = files.console {
         arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
     }
@@ -128,12 +134,20 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
 }
 
 fn kernel_command_line(options: &Options) -> String {
-    let (console, iommu) = (ARCH.console, options.iommu.kernel_parameters());
+    let machine = &options.machine;
+    let (console, iommu) = (ARCH.console, machine.iommu().kernel_parameters());
+    let domain = match machine.default_domain {
+        Some(DefaultDomain::Identity) => Some("iommu.passthrough=1".to_owned()),
+        Some(DefaultDomain::Dma) => Some("iommu.passthrough=0".to_owned()),
+        None => None,
+    };
+    // Last, so that they count.
+    let more: String = domain.into_iter().chain(machine.parameters()).map(|word| format!(" {word}")).collect();
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     format!(
         "console={console} loglevel=5 panic=-1 {} printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {LAB_MARK} {iommu}",
+         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {LAB_MARK} {iommu}{more}",
         ARCH.kernel_parameters
     )
 }
@@ -163,26 +177,27 @@ pub(super) fn usable(folder: &Path) -> Result<PathBuf, LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::models::{DeviceModel, IommuModel};
+    use crate::language::{DeviceModel, IommuModel, LabDevice, Machine, Scalar, Size};
 
     fn line(change: impl FnOnce(&mut Options)) -> String {
         let mut options = Options::new("/c".into());
         change(&mut options);
         let path = Path::new("/c/x");
-        let files = Files { image: path, initramfs: path, console: Some(path), crowded: false };
+        let files = Files { image: path, initramfs: path, folder: path, console: Some(path), crowded: false };
         as_line(&arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
     }
 
     #[test]
     fn processors_run_at_once_where_interrupts_end_by_msr_and_there_are_enough() {
         let line = |engine, version, iommu, crowded| {
-            let options = Options { iommu, ..Options::new("/c".into()) };
+            let machine = Machine { iommu: Some(iommu), ..Machine::default() };
+            let options = Options { machine, ..Options::new("/c".into()) };
             let path = Path::new("/c/x");
             as_line(&arguments(
                 &options,
                 engine,
                 &since(version),
-                &Files { image: path, initramfs: path, console: Some(path), crowded },
+                &Files { image: path, initramfs: path, folder: path, console: Some(path), crowded },
             ))
         };
         use IommuModel::{Intel, Virtio};
@@ -210,25 +225,23 @@ mod tests {
             (None, "-smp 2 -device virtio-serial", "intel_iommu=off'"),
         ];
         for (iommu, device, parameter) in cases {
-            let line = line(|options| options.iommu = iommu);
+            let line = line(|options| options.machine.iommu = Some(iommu));
             assert!(line.contains(device) && line.ends_with(parameter), "{line}");
         }
     }
 
     #[test]
-    fn each_device_has_its_own_slot_and_what_it_needs() {
-        let cases = [
-            (DeviceModel::Edu, "-device edu,dma_mask=0xffffffffffffffff,addr=03.0"),
-            (DeviceModel::PciTestdev, "-device pci-testdev,membar=2G,addr=04.0"),
-            (DeviceModel::Ivshmem, "share=on -device ivshmem-plain,memdev=shared,addr=05.0"),
-            (DeviceModel::Igb, "-device igb,addr=06.0"),
-            (DeviceModel::Nvme, "read-zeroes=on -device nvme,serial=lab,drive=disk,addr=07.0"),
-            (DeviceModel::E1000e, "-device e1000e,addr=08.0"),
-        ];
-        for (device, expected) in cases {
-            let line = line(|options| options.devices = vec![device]);
-            assert!(line.contains(expected), "{line}");
-        }
+    fn what_the_machine_says_of_its_iommu_and_kernel_is_on_the_line() {
+        let line = line(|options| {
+            options.machine.address_width = Some(Size(39));
+            options.machine.default_domain = Some(DefaultDomain::Identity);
+            let limit = [("dma_entry_limit".to_owned(), Scalar::Integer(2))];
+            options.machine.parameters =
+                [("vfio_iommu_type1".to_owned(), limit.into_iter().collect())].into_iter().collect();
+        });
+        assert!(line.contains("-device intel-iommu,intremap=on,aw-bits=39 "), "{line}");
+        let end = "intel_iommu=on iommu.passthrough=1 vfio_iommu_type1.dma_entry_limit=2'";
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]
@@ -236,10 +249,10 @@ mod tests {
         let old = parse_version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright").unwrap();
         let mut options = Options::new("/c".into());
         assert!(check(&options, &old).is_ok());
-        options.devices.push(DeviceModel::Igb);
+        options.machine.devices = [("nic".to_owned(), LabDevice::of(DeviceModel::Igb))].into_iter().collect();
         let error = check(&options, &old).unwrap_err();
         assert_eq!(error.what, "failed to emulate the device igb with QEMU 7.2.22: it needs 8.0 or later");
-        options.iommu = IommuModel::IntelFirstStage;
+        options.machine.iommu = Some(IommuModel::IntelFirstStage);
         assert!(check(&options, &"9.2".parse().unwrap()).unwrap_err().what.ends_with("10.0 or later"));
         assert!(check(&options, &"10.0.2".parse().unwrap()).is_ok());
     }

@@ -7,7 +7,7 @@ use super::apt::{Apt, Suites};
 use super::boot::{self, RunFolder};
 use super::initramfs::{Job, Order};
 use super::qemu::{self, Engine, Files};
-use super::{accel::Experience, cache, child, error::LabError, options::Accel, prepare::Prepared, tools};
+use super::{accel::Experience, cache, child, error::LabError, layout, options::Accel, prepare::Prepared, tools};
 
 /// Boots the guest with its console on this terminal and returns when it ends. The shell is Debian's busybox, which is
 /// fetched into the cache and not installed; the job's command is not run but suggested.
@@ -22,9 +22,14 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     let initramfs = folder.path("initramfs.cpio");
     boot::write(&initramfs, &boot::pack(&job, &order)?)?;
 
+    let roms = folder.path("");
+    for (file, rom) in layout::roms(&layout::devices(&options.machine), &roms) {
+        boot::write(&file, &rom)?;
+    }
+
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
     Experience::new(qemu).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
-    let files = Files { image: &kernel.image, initramfs: &initramfs, console: None, crowded: false };
+    let files = Files { image: &kernel.image, initramfs: &initramfs, folder: &roms, console: None, crowded: false };
     let arguments = qemu::arguments(options, engine, qemu, &files);
     // In our own process group: it reads the terminal.
     let status = child::killed_with_us(tools::QEMU).args(&arguments).status();

@@ -6,7 +6,7 @@ pub const STATIC: &[&str] = &["backend"];
 
 /// Known once the device is open: see the table in `scenarios/README.md`.
 pub const RUN_TIME: &[&str] =
-    &["device", "bar", "iova_ranges", "page_size", "transparent_huge_pages", "kernel", "iommu"];
+    &["device", "bar", "iova_ranges", "page_size", "transparent_huge_pages", "kernel", "iommu", "parameters"];
 
 /// What is known of a device.
 pub const DEVICE: &[&str] = &[
@@ -15,12 +15,16 @@ pub const DEVICE: &[&str] = &[
     "vendor",
     "device",
     "class",
+    "group",
+    "default_domain",
+    "rom",
     "capabilities",
     "resets",
     "reset_methods",
     "intx",
     "msi",
     "msix",
+    "hot_reset",
     "dirty_tracking",
     "id",
     "ioas",

@@ -72,6 +72,7 @@ codes! {
     InvalidClass "invalid-class" Check
     InvalidField "invalid-field" Check
     InvalidIds "invalid-ids" Check
+    InvalidMachine "invalid-machine" Check
     InvalidName "invalid-name" Check
     InvalidQuantity "invalid-quantity" Check
     InvalidValue "invalid-value" Check
@@ -99,6 +100,7 @@ codes! {
     NoFault "no-fault" Run
     NoFile "no-file" Check
     NoIova "no-iova" Run
+    NoMachine "no-machine" Check
     NoObject "no-object" Run
     NoPack "no-pack" Run
     NoReservation "no-reservation" Check

@@ -24,8 +24,9 @@ pub use steps::{PlannedStep, assertions, planned, try_planned};
 
 use crate::{
     event::{DeviceUsed, PlannedCase},
-    language::{BackendOptions, Case, Fixture, Loaded, Packs, Path, Scalar, Scope, Target, readable},
+    language::{BackendOptions, Case, Fixture, Loaded, Packs, Path, Requirement, Scalar, Scope, Target, readable},
     model::{BackendName, DeviceKind},
+    sanitize,
 };
 
 /// How long a case may take unless it says otherwise.
@@ -86,10 +87,25 @@ impl Plan {
             let pack = &self.scenarios[planned.scenario].pack;
             return Some(Roles::new(&self.packs, pack, &self.given).missing(&planned.id.device));
         }
-        planned.further.iter().find_map(|further| match &further.which {
+        let why = planned.further.iter().find_map(|further| match &further.which {
             Which::Missing(why) => Some(why.clone()),
-            _ => None,
-        })
+            Which::Given(_) | Which::Function(_) => None,
+        })?;
+        let requires = &self.case(planned).0.requires;
+        let machine = requires.iter().map(|requirement| self.such_a_machine(planned, requirement));
+        Some(why + &machine.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
+    }
+
+    /// How to get a machine where a condition is true, for the end of a reason; empty if the condition names none.
+    pub fn such_a_machine(&self, planned: &Planned, requirement: &Requirement) -> String {
+        let Loaded { source, pack, .. } = &self.scenarios[planned.scenario];
+        let Some(lab) = requirement.condition.as_ref().and_then(|condition| condition.lab.as_ref()) else {
+            return String::new();
+        };
+        // A condition with a name is the pack's.
+        let manifest = requirement.name.as_ref().and_then(|_| self.packs.get(pack)).map(|pack| &pack.source.name);
+        let machine = std::path::Path::new(manifest.unwrap_or(&source.name)).with_file_name(lab);
+        format!("; `vfiospec lab run --lab {}` has such a machine", sanitize::word(&machine.to_string_lossy()))
     }
 
     /// The order to run the cases in: by device and backend, so that each is opened once, followed by the cases that open it

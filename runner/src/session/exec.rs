@@ -9,7 +9,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt};
 use super::Failure;
 use super::guests::{TICK, indent};
 use super::inside::{Said, WORK};
-use crate::lab::{self, DeviceModel, Guest, Job, LabError, Next, Prepared};
+use crate::lab::{self, Guest, GuestDevice, Job, LabError, Next, Prepared};
 use crate::model::Exit;
 
 const SILENCE: Duration = Duration::from_secs(120);
@@ -66,10 +66,10 @@ pub fn exec(mut job: Job, command: &str, prepared: &Prepared, interrupt: &Atomic
 }
 
 /// The guest's files and its command line: the files of `add`, and the command with its arguments.
-pub fn job(add_paths: &[PathBuf], command: &[String], devices: &[DeviceModel]) -> Result<Job, LabError> {
+pub fn job(add_paths: &[PathBuf], command: &[String], devices: &[GuestDevice]) -> Result<Job, LabError> {
     let mut job = Job { argv: vec!["inside".into()], ..Job::default() };
-    for model in devices {
-        job.argv.extend(["--device".to_owned(), format!("{}={}", model.name(), model.bdf())]);
+    for device in devices {
+        job.argv.extend(["--device".to_owned(), format!("{}={}", device.name, device.bdf())]);
     }
     for path in add_paths {
         add(&mut job, path, &Path::new(WORK).join(file_name(path)?))?;

@@ -4,14 +4,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeSet, fs, io, path::Path};
 
-use clap::ValueEnum;
-
 use super::devices::{self, Devices};
 use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::not_written};
 use crate::engine::{self, Schedule};
 use crate::event::{DeviceUsed, FORMAT, RunStarted};
 use crate::plan::{Plan, Setup};
-use crate::{host::facts, lab::DeviceModel, model::Exit, report::journal, suite::Text, uapi::system};
+use crate::{host::facts, model::Exit, report::journal, suite::Text, uapi::system};
 
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
@@ -62,20 +60,17 @@ pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
 /// devices are is what the host takes them for.
 pub fn run_for_host(
     named: &[Named],
+    planned: Vec<DeviceUsed>,
     scenarios: Vec<Text>,
     vars: Vec<(String, String)>,
     schedule: &Schedule,
     events: &Path,
 ) -> Result<(), Failure> {
     let interrupt = interrupt::flag();
-    let devices = devices::bind(named).map_err(|error| not_bound(&error))?;
+    let mut devices = devices::bind(named).map_err(|error| not_bound(&error))?;
     let started = started(&devices.used);
-    let mut planned = devices.used.clone();
-    for device in &mut planned {
-        let model = DeviceModel::value_variants().iter().find(|model| model.used().name == device.name);
-        *device = std::mem::take(device).of_kind(model.expect("the lab names its devices").kind());
-    }
-    let setup = Setup { scenarios, vars, devices: planned };
+    devices.planned_as(&planned);
+    let setup = Setup { scenarios, vars, devices: devices.used.clone() };
     // The host has checked it.
     let plan = setup.plan().map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
     let started = RunStarted { scenarios: setup.fingerprint(), ..started };

@@ -4,8 +4,35 @@
 use std::path::{Path, PathBuf};
 use std::{collections::HashMap, fs, io};
 
-use crate::language::{Diagnostic, Invalid, Name, Source, Value, parse};
-use crate::sanitize;
+use super::{Error, Problem};
+use crate::language::{Diagnostic, Invalid, MACHINE, Machine, Name, Source, Value, parse};
+use crate::{model::code::Code, sanitize};
+
+/// Whether a file is that of a machine of the lab, which is no scenario.
+pub(super) fn is_machine(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(MACHINE))
+}
+
+/// How many files of machines are below the paths.
+pub fn machines(paths: &[PathBuf]) -> usize {
+    let mut files = Vec::new();
+    // What cannot be read was told before.
+    paths.iter().for_each(|path| drop(collect(path, &mut files)));
+    files.iter().filter(|file| is_machine(file)).count()
+}
+
+/// Reads and checks the file of a machine of the lab.
+pub fn machine(file: &Path) -> Result<Machine, Error> {
+    let wrong = |invalid| Error { invalid: vec![invalid], files: 1, ..Error::default() };
+    match read(file) {
+        Ok(text) => Machine::read(Source::new(file.display().to_string(), text)).map_err(wrong),
+        Err(Unread::Text(invalid)) => Err(wrong(invalid)),
+        Err(Unread::File(message)) => {
+            let file = file.to_string_lossy().into_owned();
+            Err(Problem { code: Code::Unreadable, file, message, help: None }.into())
+        }
+    }
+}
 
 /// The largest file that is read as a scenario, in bytes.
 const MOST_BYTES: u64 = 8 << 20;

@@ -7,6 +7,6 @@ mod selection;
 mod text;
 
 pub use error::{Error, Problem};
-pub use find::{Manifests, collect};
+pub use find::{Manifests, collect, machine, machines};
 pub use selection::{Checked, Selection, packs_elsewhere};
 pub use text::Text;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which scenarios a command is about.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path as FilePath, PathBuf};
 use std::{collections::BTreeSet, io};
 
 use clap::Args;
 
 use super::find::{self, MANIFEST, Unread, name_in};
 use super::{Error, Manifests, Problem, Text, collect};
-use crate::language::{self, Loaded, Packs, Scalar, Size, did_you_mean, join};
+use crate::language::{
+    self, Condition, Diagnostic, Invalid, Loaded, LoadedPack, Packs, Path, Scalar, Size, Source, did_you_mean, join,
+};
 use crate::{model::code::Code, sanitize};
 
 /// Where scenarios are unless the user says otherwise.
@@ -42,7 +44,7 @@ fn parse_var(text: &str) -> Result<(String, String), String> {
 
 impl Selection {
     /// One file, and packs besides its own.
-    pub fn of(file: &Path, packs: &[PathBuf]) -> Selection {
+    pub fn of(file: &FilePath, packs: &[PathBuf]) -> Selection {
         Selection { paths: vec![file.to_owned()], pack_folders: packs.to_vec(), vars: Vec::new() }
     }
 
@@ -50,8 +52,8 @@ impl Selection {
     pub fn read(&self) -> Result<Vec<Text>, Error> {
         let mut files = Vec::new();
         for path in &self.paths {
-            let other = if *path == Path::new(PATH) { "`.` is this folder" } else { "such as `scenarios/`" };
-            let separator = if *path == Path::new(PATH) { ":" } else { "," };
+            let other = if *path == FilePath::new(PATH) { "`.` is this folder" } else { "such as `scenarios/`" };
+            let separator = if *path == FilePath::new(PATH) { ":" } else { "," };
             let help = format!("name a scenario file or a folder with some{separator} {other}");
             collect(path, &mut files).map_err(|(at, error)| unreadable(&at, &error, &help))?;
         }
@@ -66,6 +68,8 @@ impl Selection {
         for folder in &self.pack_folders {
             packs_below(folder, true, &mut found)?;
         }
+        let (machines, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.into_iter().partition(|file| find::is_machine(file));
         let (manifests, scenarios): (Vec<PathBuf>, Vec<PathBuf>) =
             files.into_iter().partition(|file| file.file_name().is_some_and(|name| name == MANIFEST));
         for file in manifests {
@@ -75,11 +79,15 @@ impl Selection {
         let scenarios: Vec<_> = scenarios.into_iter().map(|file| (find::read(&file), file)).collect();
         // The packs in `scenarios/` are there to be called, and take longer to read than most scenarios.
         if scenarios.iter().any(|(text, _)| text.as_ref().is_ok_and(|text| find::may_call(text))) {
-            packs_below(Path::new(PATH), false, &mut found)?;
+            packs_below(FilePath::new(PATH), false, &mut found)?;
         }
         let mut texts = Vec::new();
         let mut wrong = Error::default();
-        let mut take = |file: &Path, text: Result<String, Unread>| match text {
+        for error in machines.iter().filter_map(|file| find::machine(file).err()) {
+            wrong.problems.extend(error.problems);
+            wrong.invalid.extend(error.invalid);
+        }
+        let mut take = |file: &FilePath, text: Result<String, Unread>| match text {
             Ok(text) => Some(text),
             Err(Unread::File(message)) => {
                 let file = file.to_string_lossy().into_owned();
@@ -144,7 +152,9 @@ impl Selection {
     pub fn load_each(&self, texts: &[Text], mut take: impl FnMut(Loaded)) -> Result<Packs, Error> {
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
         let (mut of_files, mut of_cases, mut of_other_kinds) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        let (packs, invalid) = Text::load_each(texts, &vars, |loaded| {
+        let mut no_machine = Vec::new();
+        let (packs, mut invalid) = Text::load_each(texts, &vars, |loaded| {
+            no_machine.extend(of_scenario(&loaded));
             if !vars.is_empty() {
                 of_files.extend(loaded.scenario.vars.keys().map(str::to_owned));
                 of_other_kinds.extend(self.vars.iter().filter_map(|(name, text)| mistyped(&loaded, name, text)));
@@ -152,6 +162,8 @@ impl Selection {
             }
             take(loaded);
         });
+        no_machine.extend(packs.list.iter().filter_map(of_pack));
+        invalid.extend(no_machine);
         if !invalid.is_empty() {
             return Err(Error { invalid, files: texts.len(), ..Error::default() });
         }
@@ -161,6 +173,37 @@ impl Selection {
             None => Err(Error { problems: of_other_kinds, ..Error::default() }),
         }
     }
+}
+
+/// The machines that a pack's conditions name and that are not there.
+fn of_pack(LoadedPack { source, pack }: &LoadedPack) -> Option<Invalid> {
+    let at = Path::root().join("conditions");
+    machines(source, pack.conditions.iter().map(|(name, condition)| (at.join(name), condition)))
+}
+
+/// The same of the conditions that a scenario and its cases have of their own.
+fn of_scenario(Loaded { source, scenario, .. }: &Loaded) -> Option<Invalid> {
+    let cases = scenario.cases.iter().enumerate();
+    let of_cases = cases.map(|(index, case)| (Path::root().join("cases").join(index), &case.requires));
+    let all = of_cases.chain([(Path::root(), &scenario.requires)]).flat_map(|(path, requires)| {
+        let own = requires.iter().enumerate().filter(|(_, requirement)| requirement.name.is_none());
+        own.filter_map(move |(index, it)| Some((path.join("requires").join(index), &**it.condition.as_ref()?)))
+    });
+    machines(source, all)
+}
+
+fn machines<'c>(source: &Source, conditions: impl Iterator<Item = (Path, &'c Condition)>) -> Option<Invalid> {
+    let missing = conditions.filter_map(|(at, condition)| {
+        let lab = condition.lab.as_ref()?;
+        let file = FilePath::new(&source.name).with_file_name(lab);
+        (!file.is_file()).then(|| {
+            let title = format!("there is no file {}", sanitize::line(&file.to_string_lossy()));
+            Diagnostic::error(Code::NoMachine, at.join("lab"), title)
+                .label("expected the file of a machine, beside this one")
+        })
+    });
+    let diagnostics: Vec<Diagnostic> = missing.collect();
+    (!diagnostics.is_empty()).then(|| Invalid { source: source.clone(), diagnostics })
 }
 
 /// What is wrong with a text of `--var` that is not of the kind of the value whose place it takes.
@@ -182,8 +225,8 @@ fn mistyped(loaded: &Loaded, name: &str, text: &str) -> Option<Problem> {
 /// The folders of the packs that are found neither in `scenarios` nor from a scenario of the pack `own`.
 pub fn packs_elsewhere(texts: &[Text], own: Option<&str>) -> Vec<String> {
     let manifests = texts.iter().filter(|text| text.is_manifest()).map(|text| text.name.as_str());
-    let others = manifests.filter(|name| Some(*name) != own && !Path::new(name).starts_with(PATH));
-    others.filter_map(|name| Some(Path::new(name).parent()?.display().to_string())).collect()
+    let others = manifests.filter(|name| Some(*name) != own && !FilePath::new(name).starts_with(PATH));
+    others.filter_map(|name| Some(FilePath::new(name).parent()?.display().to_string())).collect()
 }
 
 /// What is wrong with a variable of `--var` that no scenario has.
@@ -205,7 +248,7 @@ fn unknown(name: &str, of_files: &BTreeSet<String>, of_cases: &BTreeSet<String>)
 }
 
 /// A file or folder that cannot be read; `other` says which would do.
-fn unreadable(at: &Path, error: &io::Error, other: &str) -> Problem {
+fn unreadable(at: &FilePath, error: &io::Error, other: &str) -> Problem {
     let file = at.display().to_string();
     let (reason, help) = match error.kind() {
         io::ErrorKind::NotFound => ("there is no such file or folder".to_owned(), Some(other.to_owned())),
@@ -216,7 +259,7 @@ fn unreadable(at: &Path, error: &io::Error, other: &str) -> Problem {
 }
 
 /// Adds the packs below a folder; one that was `named` has to have some.
-fn packs_below(folder: &Path, named: bool, found: &mut Manifests) -> Result<(), Problem> {
+fn packs_below(folder: &FilePath, named: bool, found: &mut Manifests) -> Result<(), Problem> {
     if !named && !folder.is_dir() {
         return Ok(());
     }

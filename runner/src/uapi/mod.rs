@@ -10,6 +10,7 @@ mod bus;
 pub mod dirty;
 mod dmabuf;
 mod file;
+mod hot_reset;
 pub mod hwpt;
 mod ioctl;
 pub mod iommufd;
@@ -25,6 +26,7 @@ pub mod vfio;
 
 pub use dmabuf::dma_buf;
 pub use file::{close, open, open_again_to_read, temporary};
+pub use hot_reset::{hot_reset, hot_reset_devices};
 pub use limits::LockLimit;
 pub use memory::{Advice, Anonymous, FilePart, Mapping, Placement, Prot, Seal, memfd, seal};
 pub use trace::{Call, Trace, Tracer};

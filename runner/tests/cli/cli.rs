@@ -500,7 +500,7 @@ fn a_file_that_is_no_journal_is_a_slip() {
 #[test]
 fn options_of_the_lab_that_contradict_each_other_are_refused_before_anything_is_prepared() {
     let (_, stderr) = expect(&vfiospec(&["lab", "run", "--device", "edu", "--device", "edu"]), 2);
-    assert!(stderr.contains("failed to put two devices edu into the guest"), "{stderr}");
+    assert!(stderr.contains("two devices are called `edu`"), "{stderr}");
     let (_, stderr) = expect(&vfiospec(&["lab", "prepare", "--kernel-config", "KASAN=yes"]), 2);
     assert!(stderr.contains("expected KASAN=y"), "{stderr}");
 }

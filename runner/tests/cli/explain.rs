@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use vfiospec::{
     explain::Page,
-    language::{self, Packs, Source},
+    language::{self, Machine, Packs, Source},
     model::code::{Code, Found},
 };
 
@@ -42,13 +42,14 @@ fn packs(page: &Page) -> (Packs, String) {
     (packs, name)
 }
 
-/// The codes of what is wrong with a scenario of a page, or a pack, and how it is told.
-fn wrong(page: &Page, text: &str, is_pack: bool) -> (Vec<Code>, String) {
+/// The codes of what is wrong with a scenario of a page, a pack or a machine, and how it is told.
+fn wrong(page: &Page, text: &str, kind: &str) -> (Vec<Code>, String) {
     let (mut packs, name) = packs(page);
     let source = Source::new(page.code.as_str(), text);
-    let read = match is_pack {
-        true => packs.add(source),
-        false => language::load(source, name, &packs, &[]).map(drop),
+    let read = match kind.rsplit(' ').next() {
+        Some("pack") => packs.add(source),
+        Some("lab") => Machine::read(source).map(drop),
+        _ => language::load(source, name, &packs, &[]).map(drop),
     };
     let told = |invalid: language::Invalid| {
         let codes = invalid.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
@@ -64,17 +65,16 @@ fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_i
         for (line, info, text) in &blocks {
             let at = format!("{}.md:{line}", page.code);
             let kind = info.strip_prefix("yaml ").unwrap_or_else(|| panic!("{at}: a block of {info:?}"));
-            let is_pack = kind.ends_with("pack");
-            let (codes, told) = wrong(&page, text, is_pack);
+            let (codes, told) = wrong(&page, text, kind);
             match kind {
                 // Beside scenarios; loading them reads it.
                 "pack" => {
                     assert!(blocks.iter().any(|(_, info, _)| info == "yaml wrong" || info == "yaml wrong pack"), "{at}")
                 }
-                "right" | "right pack" => assert_eq!(told, "", "{at}"),
+                "right" | "right pack" | "right lab" => assert_eq!(told, "", "{at}"),
                 // The case looks at nothing, which only a run finds.
                 "wrong" if page.code.found() == Found::Run => assert_eq!(told, "", "{at}"),
-                "wrong" | "wrong pack" => assert_eq!(codes, [page.code], "{at}: {told}"),
+                "wrong" | "wrong pack" | "wrong lab" => assert_eq!(codes, [page.code], "{at}: {told}"),
                 _ => panic!("{at}: a block of {info:?}"),
             }
         }

@@ -42,18 +42,26 @@ fn the_schema_is_what_the_types_say() {
     let schema =
         serde_json::to_string_pretty(&language::for_editors(language::pack_schema())).expect("a schema is JSON");
     assert_current("schemas/pack.schema.json", schema + "\n");
+    let schema =
+        serde_json::to_string_pretty(&language::for_editors(language::machine_schema())).expect("a schema is JSON");
+    assert_current("schemas/lab.schema.json", schema + "\n");
 }
 
 #[test]
 fn the_reference_is_what_the_schema_says() {
-    assert_current("schemas/README.md", reference(&language::schema(), &language::pack_schema()));
+    assert_current(
+        "schemas/README.md",
+        reference(&language::schema(), &language::pack_schema(), &language::machine_schema()),
+    );
 }
 
 #[test]
 fn every_key_is_described_and_has_an_example_that_fits() {
-    let (schema, pack) = (language::schema(), language::pack_schema());
+    let (schema, pack, machine) = (language::schema(), language::pack_schema(), language::machine_schema());
     let all = types("Scenario", &schema).into_iter().map(|named| (named, &schema));
-    for ((name, definition), schema) in all.chain(types("Pack", &pack).into_iter().map(|named| (named, &pack))) {
+    let all = all.chain(types("Pack", &pack).into_iter().map(|named| (named, &pack)));
+    for ((name, definition), schema) in all.chain(types("Machine", &machine).into_iter().map(|named| (named, &machine)))
+    {
         assert!(definition["description"].is_string(), "{name} has no description");
         for (key, value) in definition["properties"].as_object().into_iter().flatten() {
             assert!(value["description"].is_string(), "{name}.{key} has no description: write a comment at the field");
@@ -119,12 +127,14 @@ fn a_key_that_may_be_left_out_says_what_then_holds() {
 fn every_scenario_names_the_schema_and_keeps_to_it() {
     let validator = |schema| jsonschema::validator_for(&language::for_editors(schema)).expect("a schema");
     let (of_scenarios, of_packs) = (validator(language::schema()), validator(language::pack_schema()));
+    let of_machines = validator(language::machine_schema());
     let files = scenarios();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
-        let (validator, schema_file) = match file.file_name().is_some_and(|name| name == "pack.yaml") {
-            true => (&of_packs, "schemas/pack.schema.json"),
-            false => (&of_scenarios, "schemas/scenario.schema.json"),
+        let (validator, schema_file) = match file.file_name().expect("a name").to_str().expect("UTF-8") {
+            "pack.yaml" => (&of_packs, "schemas/pack.schema.json"),
+            name if name.ends_with(language::MACHINE) => (&of_machines, "schemas/lab.schema.json"),
+            _ => (&of_scenarios, "schemas/scenario.schema.json"),
         };
         let text = fs::read_to_string(&file).expect("readable");
         let modeline = text.lines().next().and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
@@ -188,15 +198,16 @@ fn types<'s>(root: &'s str, schema: &'s Value) -> Vec<(&'s str, &'s Value)> {
 }
 
 /// The reference of all keys, in Markdown.
-fn reference(schema: &Value, pack: &Value) -> String {
+fn reference(schema: &Value, pack: &Value, machine: &Value) -> String {
     let mut text = "\
 # Reference
 
-<!-- Generated from the types in runner/src/language/scenario: change their comments, then SNAPSHOTS=overwrite cargo test --test cli schemas -->
+<!-- Generated from the types in runner/src/language: change their comments, then SNAPSHOTS=overwrite cargo test --test cli schemas -->
 
-Every key that a scenario may have, and from [Pack](#pack) on those of a pack. [scenarios/README.md](../scenarios/README.md) is the
-guide, with examples; [scenario.schema.json](scenario.schema.json) and [pack.schema.json](pack.schema.json) say the same as this page to
-your editor, if the first line of a file names its schema:
+Every key that a scenario may have, from [Pack](#pack) on those of a pack, and from [Machine](#machine) on those of a machine of the lab.
+[scenarios/README.md](../scenarios/README.md) is the guide, with examples; [scenario.schema.json](scenario.schema.json),
+[pack.schema.json](pack.schema.json) and [lab.schema.json](lab.schema.json) say the same as this page to your editor, if the first line of
+a file names its schema:
 
 ```yaml fragment
 # yaml-language-server: $schema=../../schemas/scenario.schema.json
@@ -209,6 +220,7 @@ Keys in **bold** have to be there.
     let mut all = known.clone();
     // A pack's types that no scenario has.
     all.extend(types("Pack", pack).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
+    all.extend(types("Machine", machine).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
     let mut types: Vec<_> = all.iter().copied().filter(|(name, _)| !is_either(name)).collect();
     // Tables of keys first, in the order in which one meets them; what stands in their values after them.
     let has_keys = |definition: &Value| definition["properties"].is_object();
@@ -228,6 +240,8 @@ Keys in **bold** have to be there.
         "Role",
         "Procedure",
         "Parameter",
+        "Machine",
+        "LabDevice",
     ];
     let rank = |name: &str| order.iter().position(|known| *known == name).unwrap_or(order.len());
     types.sort_by_key(|(name, definition)| (!has_keys(definition), rank(name), name.to_owned()));

@@ -232,6 +232,7 @@ const WHOLE: [&str; 8] = [
 fn schema_of(file: &str) -> Value {
     match file.ends_with("pack.yaml") {
         true => vfiospec::language::pack_schema(),
+        false if file.ends_with(vfiospec::language::MACHINE) => vfiospec::language::machine_schema(),
         false => vfiospec::language::schema(),
     }
 }

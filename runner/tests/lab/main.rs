@@ -17,6 +17,7 @@ mod editor;
 mod explain;
 mod identity;
 mod lab;
+mod machines;
 mod memory;
 mod objects;
 mod observers;
@@ -69,10 +70,11 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 15] = [
+const ALL: [&[Test]; 16] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
+    machines::TESTS,
     memory::TESTS,
     processes::TESTS,
     parity::TESTS,

@@ -4,7 +4,11 @@
 use std::fs;
 
 use clap::ValueEnum;
-use vfiospec::{event::DeviceUsed, lab::DeviceModel};
+use vfiospec::{
+    event::DeviceUsed,
+    lab::devices,
+    language::{DeviceModel, LabDevice, Machine},
+};
 
 use crate::{
     Test, Tested,
@@ -52,14 +56,16 @@ fn the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest() -> Test
     let file = folder.join("kinds.yaml");
     fs::write(&file, "name: kinds\nbackends: [iommufd]\ncases: [{ name: a, steps: [{ device_info: }] }]\n").unwrap();
     let models = DeviceModel::value_variants();
-    let devices = models.iter().flat_map(|model| ["--device", model.name()]);
-    let arguments: Vec<&str> = std::iter::once(file.to_str().unwrap()).chain(devices).collect();
+    let named = models.iter().flat_map(|model| ["--device", model.as_str()]);
+    let arguments: Vec<&str> = std::iter::once(file.to_str().unwrap()).chain(named).collect();
     let ran = lab_run("kinds-run", &arguments)?;
     ran.expect(0);
     let told = events(&ran, "run_started")[0]["devices"].clone();
     let told: Vec<DeviceUsed> = serde_json::from_value(told).unwrap();
     let told: Vec<_> = told.iter().map(|device| (device.name.clone(), device.kind())).collect();
-    let known: Vec<_> = models.iter().map(|model| (model.used().name, model.kind())).collect();
+    let one_of_each = models.iter().map(|model| (model.as_str().replace('-', "_"), LabDevice::of(*model))).collect();
+    let machine = Machine { devices: one_of_each, ..Machine::default() };
+    let known: Vec<_> = devices(&machine).iter().map(|device| (device.used().name, device.used().kind())).collect();
     assert_eq!(told, known);
     fs::remove_dir_all(&folder).unwrap();
     Ok(())

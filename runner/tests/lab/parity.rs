@@ -13,7 +13,8 @@ use std::{
     sync::OnceLock,
 };
 
-use vfiospec::lab::{DeviceModel, default_cache};
+use vfiospec::lab::{default_cache, devices};
+use vfiospec::language::{DeviceModel, LabDevice, Machine};
 
 use crate::{
     NotTested, Test, Tested,
@@ -212,6 +213,12 @@ impl OnDevice {
     }
 }
 
+/// Where the only device of a model is in the guest.
+fn bdf(model: DeviceModel) -> String {
+    let only = [("only".to_owned(), LabDevice::of(model))].into_iter().collect();
+    devices(&Machine { devices: only, ..Machine::default() })[0].bdf()
+}
+
 /// What both run.
 struct Both<'a> {
     models: &'a [DeviceModel],
@@ -232,7 +239,7 @@ impl Both<'_> {
         let mut script =
             "#!/bin/sh\nnow() { cut -d' ' -f1 /proc/uptime; }\ncat programs/* /init >/dev/null\n".to_owned();
         for model in self.models.iter().flat_map(|model| std::iter::repeat_n(model, *rounds)) {
-            let (name, bdf) = (model.name(), model.bdf());
+            let (name, bdf) = (model.as_str(), bdf(*model));
             for program in self.programs {
                 script += &format!(
                     "echo '{MARK} begin {name} {program}'; t=$(now); programs/{program} {filters} {bdf} 2>&1; code=$?\n\
@@ -264,7 +271,7 @@ impl Both<'_> {
         let mut command = command();
         command.args(["lab", "exec", "--add", "scenarios", "--add"]).arg(&programs);
         for model in self.models {
-            command.args(["--device", model.name()]);
+            command.args(["--device", model.as_str()]);
         }
         command.arg("--").arg(&job);
         let place = place();
@@ -346,8 +353,8 @@ fn read(text: &str) -> BTreeMap<String, OnDevice> {
 /// All that the kernel's programs and ours say of a device.
 fn compared(model: DeviceModel) -> Result<OnDevice, NotTested> {
     let both = Both { models: &[model], programs: &PROGRAMS, filters: "", selection: "scenarios/kernel", rounds: 1 };
-    let mut devices = both.run(&format!("parity-{}", model.name()))?;
-    Ok(devices.remove(model.name()).expect("the script ran on the device"))
+    let mut devices = both.run(&format!("parity-{}", model.as_str()))?;
+    Ok(devices.remove(model.as_str()).expect("the script ran on the device"))
 }
 
 /// Fails with every difference, and what both said.
@@ -424,8 +431,8 @@ fn benchmark_of_the_same_cases() -> Tested {
         {
             let selection = format!("{chosen}{files}");
             let both = Both { models: &[model], programs: &PROGRAMS[..4], filters, selection: &selection, rounds };
-            let devices = both.run(&format!("benchmark-{}-{}", model.name(), what.replace(' ', "-")))?;
-            let on = &devices[model.name()];
+            let devices = both.run(&format!("benchmark-{}-{}", model.as_str(), what.replace(' ', "-")))?;
+            let on = &devices[model.as_str()];
             // Whoever skips is quick: it counts only where both say the same.
             expect_parity(on, 40, 4);
             let theirs: f64 = on.theirs.values().map(|program| program.seconds).sum();
@@ -433,7 +440,7 @@ fn benchmark_of_the_same_cases() -> Tested {
             let met = if ratio <= goal { "met" } else { "missed" };
             println!(
                 "{:8} {what:18} {theirs:8.2} s {:8.2} s {ratio:7.2}   (goal: at most {goal}, {met})",
-                model.name(),
+                model.as_str(),
                 on.ours_seconds
             );
         }

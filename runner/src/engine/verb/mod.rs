@@ -30,6 +30,7 @@ mod fill;
 mod finally;
 mod given;
 mod gone;
+mod hot_reset;
 mod hw_info;
 mod hwpt;
 mod info;

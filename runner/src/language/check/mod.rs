@@ -19,7 +19,9 @@ mod written;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Case, Diagnostic, Name, Pack, Packs, Path, Placed, Procedure, Scalar, Scenario, Target, steps_on};
+use super::{
+    Case, Diagnostic, Name, Pack, Packs, Path, Placed, Procedure, Requirement, Scalar, Scenario, Target, steps_on,
+};
 use crate::{language::text::suggest, model::BackendName, model::code::Code};
 use calls::Callable;
 pub use pack::pack;
@@ -88,6 +90,7 @@ impl<'a> Checker<'a> {
             }
             request.wrong(&at).into_iter().for_each(|mistake| self.say(mistake));
         }
+        self.requires(&Path::root().join("requires"), &scenario.requires);
         let mut first: HashMap<&Name, Path> = HashMap::new();
         for (index, case) in scenario.cases.iter().enumerate() {
             let path = Path::root().join("cases").join(index);
@@ -124,8 +127,17 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Conditions that are written where they are required; those of the pack are checked with it.
+    fn requires(&mut self, path: &Path, requires: &[Requirement]) {
+        for (index, requirement) in requires.iter().enumerate().filter(|(_, it)| it.name.is_none()) {
+            let mistake = requirement.condition.as_ref().and_then(|condition| condition.mistake(&path.join(index)));
+            mistake.into_iter().for_each(|mistake| self.say(mistake));
+        }
+    }
+
     fn case(&mut self, path: &Path, case: &Case) {
         let backends = self.case_backends(path, case);
+        self.requires(&path.join("requires"), &case.requires);
         let steps = written::steps_of(path, case);
         self.form(path, case, &steps);
         self.matrix(path, case);

@@ -57,6 +57,8 @@ impl Checker<'_> {
         if let Some(backends) = &pack.defaults.backends {
             self.backends(&root.join("defaults").join("backends"), &backends.0);
         }
+        let conditions = root.join("conditions");
+        pack.conditions.iter().filter_map(|(name, it)| it.mistake(&conditions.join(name))).for_each(|it| self.say(it));
         for name in pack.vars.keys() {
             self.not_reserved(|| root.join("vars").join(name), name, Target::Key);
         }

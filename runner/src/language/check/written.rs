@@ -260,7 +260,7 @@ impl<'a> Expressions<'a> {
 
     fn requirements(&mut self, path: &Path, requirements: &'a [Requirement]) {
         for (index, requirement) in requirements.iter().enumerate() {
-            let Some(Condition { that, because }) = requirement.condition.as_deref() else { continue };
+            let Some(Condition { that, because, lab: _ }) = requirement.condition.as_deref() else { continue };
             let path = path.join(index);
             if let Dynamic::Expression(source) = that {
                 self.add(Place::Made(path.join("that")), source, Kind::Bool, When::OPEN);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The conditions of cases: written where they are required, or once in the pack.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Component, sync::Arc};
 
 use schemars::json_schema;
 
 use crate::language::{
-    At, Decode, Diagnostic, Dynamic, Name, Node, Packs, Path, Scenario, Template, Value, described, did_you_mean,
-    expected_one_of, keys,
+    At, Decode, Diagnostic, Dynamic, MACHINE, Name, Node, Packs, Path, Scenario, Template, Value, described,
+    did_you_mean, expected_one_of, keys,
 };
-use crate::model::code::Code;
+use crate::{language::text::suggest::shorten, model::code::Code};
 
 keys! {
     /// A condition that a case requires.
@@ -21,6 +21,22 @@ keys! {
         /// Why the case does not apply if it is false, for the report.
         #[example("a part of a BAR needs one of two pages or more")]
         pub because: Template,
+        /// The file of a machine of the lab where it is true, `NAME.lab.yaml` beside this file or below. A case that is skipped says so.
+        #[example("labs/one_group.lab.yaml")]
+        pub lab: Option<String>,
+    }
+}
+
+impl Condition {
+    /// What is wrong with the name of its machine, where the condition stands at `at`.
+    pub fn mistake(&self, at: &Path) -> Option<Diagnostic> {
+        let lab = self.lab.as_ref()?;
+        let is_below = std::path::Path::new(lab).components().all(|part| matches!(part, Component::Normal(_)));
+        (!is_below || !lab.ends_with(MACHINE)).then(|| {
+            let title = format!("`{}` is no file of a machine", shorten(lab));
+            Diagnostic::error(Code::NoMachine, at.join("lab"), title)
+                .label("expected NAME.lab.yaml, in the folder of this file or below")
+        })
     }
 }
 

@@ -37,6 +37,7 @@ mod features;
 mod fill;
 mod finally;
 mod gone;
+mod hot_reset;
 mod hw_info;
 mod hwpt;
 mod info;
@@ -148,6 +149,7 @@ macro_rules! verbs {
             event_wait => event_wait::EventWait,
             ioeventfd => ioeventfd::IoEventFd,
             reset => reset::Reset,
+            hot_reset => hot_reset::HotReset,
             features => features::Features,
             feature => feature::Feature,
             power => power::Power,

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where a machine's devices are: QEMU's arguments for them, and their addresses in the guest.
+//!
+//! The firmware numbers the buses behind bridges in the order of the bridges' slots, so that addresses are known before there is a guest.
+
+use std::path::{Path, PathBuf};
+
+use crate::event::DeviceUsed;
+use crate::language::{LabDevice, Machine, Place};
+
+/// The first slot on the root bus for a further device of a model. Virtual functions of an igb are 16 slots behind it.
+const FURTHER: u8 = 0x09;
+/// The first slot for a root port; those for the port of `function` and for the bridge come after all of these.
+const PORTS: u8 = 0x0e;
+const FUNCTIONS: u8 = 0x18;
+const BRIDGE: u8 = 0x1e;
+
+/// A device of the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestDevice {
+    /// As scenarios and reports know it.
+    pub name: String,
+    device: LabDevice,
+    bus: Bus,
+    slot: u8,
+    function: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bus {
+    Root,
+    /// Behind a root port; the first has the number 1.
+    Port(u8),
+    Functions(u8),
+    Bridge(u8),
+}
+
+impl Bus {
+    fn number(self) -> u8 {
+        match self {
+            Bus::Root => 0,
+            Bus::Port(number) | Bus::Functions(number) | Bus::Bridge(number) => number,
+        }
+    }
+
+    /// The bridge that leads to it, as QEMU's argument.
+    fn bridge(self) -> Option<String> {
+        let number = self.number();
+        let port = |slot: u8| format!("pcie-root-port,id=bus{number},chassis={number},slot={number},addr={slot:02x}.0");
+        match self {
+            Bus::Root => None,
+            Bus::Port(number) => Some(port(PORTS + number - 1)),
+            Bus::Functions(_) => Some(port(FUNCTIONS)),
+            Bus::Bridge(_) => Some(format!("pcie-pci-bridge,id=bus{number},addr={BRIDGE:02x}.0")),
+        }
+    }
+}
+
+/// The machine's devices, in its order.
+pub fn devices(machine: &Machine) -> Vec<GuestDevice> {
+    let all = machine.devices();
+    let place = |device: &LabDevice| device.place.unwrap_or(Place::Root);
+    let count = |wanted| (1..).zip(all.iter().filter(|(_, device)| place(device) == wanted)).map(|(n, _)| n).last();
+    let ports: u8 = count(Place::Port).unwrap_or(0);
+    let functions = ports + 1;
+    let bridge = functions + u8::from(count(Place::Function).unwrap_or(0) > 0);
+    let mut placed: Vec<GuestDevice> = Vec::new();
+    for (name, device) in &all {
+        let before = |wanted| placed.iter().filter(|other| place(&other.device) == wanted).count();
+        let before = |wanted| u8::try_from(before(wanted)).expect("the check knows the places' room");
+        let (bus, slot, function) = match place(device) {
+            Place::Root => {
+                let on_root = || placed.iter().filter(|other| other.bus == Bus::Root);
+                let is_first = on_root().all(|other| other.device.model != device.model);
+                let further = on_root().filter(|other| other.slot >= FURTHER).count();
+                let further = FURTHER + u8::try_from(further).expect("the check knows the places' room");
+                (Bus::Root, if is_first { device.model.slot() } else { further }, 0)
+            }
+            Place::Port => (Bus::Port(before(Place::Port) + 1), 0, 0),
+            Place::Function => (Bus::Functions(functions), 0, before(Place::Function)),
+            // The first slot is the bridge's own, for its hotplug controller.
+            Place::Bridge => (Bus::Bridge(bridge), before(Place::Bridge) + 1, 0),
+        };
+        placed.push(GuestDevice { name: name.clone(), device: device.clone(), bus, slot, function });
+    }
+    placed
+}
+
+/// QEMU's arguments for these devices. A device with a ROM finds it in the folder, where [`roms`] has put it.
+pub(super) fn arguments(devices: &[GuestDevice], folder: &Path) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut bridges = Vec::new();
+    if devices.iter().any(|device| matches!(device.bus, Bus::Port(_) | Bus::Functions(_))) {
+        // With ACPI's hotplug the links of root ports are never up, and Linux gives up a hot reset of a PCIe device: ENOTTY.
+        arguments.extend(["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"].map(str::to_owned));
+    }
+    for GuestDevice { name, device, bus, slot, function } in devices {
+        if let Some(bridge) = bus.bridge()
+            && !bridges.contains(&bridge)
+        {
+            arguments.extend(["-device".to_owned(), bridge.clone()]);
+            bridges.push(bridge);
+        }
+        let (backend, mut qemu) = device.model.qemu(name);
+        arguments.extend(backend.split_whitespace().map(str::to_owned));
+        if *bus != Bus::Root {
+            qemu += &format!(",bus=bus{}", bus.number());
+        }
+        qemu += &format!(",addr={slot:02x}.{function}");
+        if matches!(bus, Bus::Functions(_)) && *function == 0 {
+            qemu += ",multifunction=on";
+        }
+        if device.rom.is_some() {
+            qemu += &format!(",romfile={}", rom_file(name, folder).display());
+        }
+        arguments.extend(["-device".to_owned(), qemu]);
+    }
+    arguments
+}
+
+/// The ROMs that the devices are to have, by their files in the folder.
+pub(super) fn roms(devices: &[GuestDevice], folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let with_rom = devices.iter().filter_map(|it| Some((it, it.device.rom?)));
+    with_rom.map(|(it, size)| (rom_file(&it.name, folder), rom(it, size.0))).collect()
+}
+
+fn rom_file(name: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{name}.rom"))
+}
+
+/// A ROM as PCI Firmware 3.3 has it, which no firmware executes: its code is of the type that is for nobody. Its last byte is 0x5a.
+fn rom(device: &GuestDevice, size: u64) -> Vec<u8> {
+    const HEADER: usize = 0x20;
+    let kind = device.device.model.kind();
+    let ids = kind.ids.split(':').map(|id| u16::from_str_radix(id, 16).unwrap_or(0));
+    let mut rom = vec![0xa5; usize::try_from(size).expect("16 MiB at most")];
+    rom[..2].copy_from_slice(&[0x55, 0xaa]);
+    rom[0x18..0x1a].copy_from_slice(&[HEADER as u8, 0]);
+    let mut header = b"PCIR".to_vec();
+    ids.for_each(|id| header.extend(id.to_le_bytes()));
+    header.extend([0, 0, 24, 0, 0]);
+    header.extend(&kind.class.to_le_bytes()[..3]);
+    header.extend(u16::try_from(size / 512).unwrap_or(u16::MAX).to_le_bytes());
+    header.extend([0, 0, 0xff, 0x80, 0, 0]);
+    rom[HEADER..HEADER + header.len()].copy_from_slice(&header);
+    if let Some(last) = rom.last_mut() {
+        *last = 0x5a;
+    }
+    rom
+}
+
+impl GuestDevice {
+    /// Its address in the guest, such as `0000:00:03.0`.
+    pub fn bdf(&self) -> String {
+        let Self { bus, slot, function, .. } = self;
+        format!("0000:{:02x}:{slot:02x}.{function}", bus.number())
+    }
+
+    /// As runs know it. They have to know this before there is a guest: a role's cases are planned for each device that fits it.
+    pub fn used(&self) -> DeviceUsed {
+        DeviceUsed { name: self.name.clone(), ..DeviceUsed::default() }.of_kind(self.device.model.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{language::Source, model::Bdf};
+
+    fn machine(text: &str) -> Vec<GuestDevice> {
+        devices(
+            &Machine::read(Source::new("a.lab.yaml", text)).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))),
+        )
+    }
+
+    #[test]
+    fn every_device_has_an_address_of_its_own_and_the_first_of_a_model_the_usual_one() {
+        let all = machine(
+            "devices:\n  a: { model: edu }\n  b: { model: edu }\n  c: { model: e1000e, place: function }\n  d: { model: edu, place: port }\n  \
+             e: { model: edu, place: bridge }\n  f: { model: nvme, place: function }\n  g: { model: ivshmem, place: bridge }\n  \
+             h: { model: edu, place: port }\n  i: { model: igb }\n",
+        );
+        let found: Vec<String> = all.iter().map(|device| format!("{} {}", device.name, &device.bdf()[5..])).collect();
+        assert_eq!(
+            found,
+            [
+                "a 00:03.0",
+                "b 00:09.0",
+                "c 03:00.0",
+                "d 01:00.0",
+                "e 04:01.0",
+                "f 03:00.1",
+                "g 04:02.0",
+                "h 02:00.0",
+                "i 00:06.0"
+            ]
+        );
+        assert!(all.iter().all(|device| device.bdf().parse::<Bdf>().is_ok()));
+        assert_eq!(machine("devices: { e: { model: edu, place: bridge } }")[0].bdf(), "0000:01:01.0");
+    }
+
+    #[test]
+    fn a_bridge_is_there_once_and_before_its_devices() {
+        let all = machine(
+            "devices:\n  a: { model: edu, place: bridge }\n  b: { model: ivshmem, place: bridge }\n  c: { model: edu, place: port, rom: 2KiB }\n  \
+             d: { model: e1000e, place: function }\n  e: { model: nvme, place: function }\n",
+        );
+        assert_eq!(
+            arguments(&all, Path::new("/run")).join(" "),
+            "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off -device pcie-pci-bridge,id=bus3,addr=1e.0 -device edu,dma_mask=0xffffffffffffffff,bus=bus3,addr=01.0 \
+             -object memory-backend-memfd,id=shared-b,size=64M,share=on -device ivshmem-plain,memdev=shared-b,bus=bus3,addr=02.0 \
+             -device pcie-root-port,id=bus1,chassis=1,slot=1,addr=0e.0 \
+             -device edu,dma_mask=0xffffffffffffffff,bus=bus1,addr=00.0,romfile=/run/c.rom \
+             -device pcie-root-port,id=bus2,chassis=2,slot=2,addr=18.0 -device e1000e,bus=bus2,addr=00.0,multifunction=on \
+             -blockdev driver=null-co,node-name=disk-e,size=67108864,read-zeroes=on \
+             -device nvme,serial=e,drive=disk-e,bus=bus2,addr=00.1"
+        );
+        let roms = roms(&all, Path::new("/run"));
+        assert_eq!((roms.len(), roms[0].1.len(), &roms[0].0), (1, 2 << 10, &PathBuf::from("/run/c.rom")));
+        // Signature, pointer to the header, ids, length, and the mark of the last image (PCI Firmware 3.3, 5.1).
+        let bytes = &roms[0].1;
+        assert_eq!(
+            (&bytes[..2], bytes[0x18], &bytes[0x20..0x28]),
+            (&[0x55, 0xaa][..], 0x20, &b"PCIR\x34\x12\xe8\x11"[..])
+        );
+        assert_eq!((bytes[0x2a], bytes[0x30], bytes[0x35], bytes[2047]), (24, 4, 0x80, 0x5a));
+    }
+
+    #[test]
+    fn the_usual_devices_are_where_they_always_were() {
+        for (model, expected) in [
+            ("edu", "-device edu,dma_mask=0xffffffffffffffff,addr=03.0"),
+            ("pci-testdev", "-device pci-testdev,membar=2G,addr=04.0"),
+            ("ivshmem", "share=on -device ivshmem-plain,memdev=shared-it,addr=05.0"),
+            ("igb", "-device igb,addr=06.0"),
+            ("nvme", "read-zeroes=on -device nvme,serial=it,drive=disk-it,addr=07.0"),
+            ("e1000e", "-device e1000e,addr=08.0"),
+        ] {
+            let line =
+                arguments(&machine(&format!("devices: {{ it: {{ model: {model} }} }}")), Path::new("/run")).join(" ");
+            assert!(line.ends_with(expected), "{line}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine of the lab: what its guest is made of, in a file or on the command line.
+
+use clap::ValueEnum;
+
+use super::text::decode::salvage;
+use super::{
+    Diagnostic, Invalid, Name, Ordered, Path, Problems, Scalar, Size, Source, Target, expected_one_of, keys,
+    schema::known_machine_schema, words,
+};
+use crate::model::code::Code;
+
+/// What the name of a machine's file ends with. Such a file is no scenario.
+pub const MACHINE: &str = ".lab.yaml";
+
+keys! {
+    /// A machine of the lab, for `--lab`: its IOMMU, its devices, and what its kernel is started with. What it leaves out is as in the lab
+    /// without it. Its file is called `NAME.lab.yaml`.
+    #[derive(Default, Eq)]
+    pub struct Machine {
+        /// What it is for, in a sentence.
+        #[example("Two devices in one IOMMU group.")]
+        pub summary: Option<String>,
+        /// The IOMMU in front of the devices. The default is `intel`.
+        pub iommu: Option<IommuModel>,
+        /// How many bits an IOVA has: 39 or 48. The default is 48, on virtio-iommu 64.
+        #[example(39)]
+        pub address_width: Option<Size>,
+        /// What a device reaches that a driver of the kernel's own has. The default is `dma`.
+        pub default_domain: Option<DefaultDomain>,
+        /// Parameters of the kernel's modules: the module, the parameter, its value.
+        #[example({ "vfio_iommu_type1": { "dma_entry_limit": 2 } })]
+        pub parameters: Ordered<Ordered<Scalar>> = empty,
+        /// The devices, each by the name that scenarios and reports know it by. The default is an `edu` of this name.
+        #[example({ "left": { "model": "edu", "place": "bridge" }, "right": { "model": "edu", "place": "bridge" } })]
+        pub devices: Ordered<LabDevice> = empty,
+    }
+}
+
+keys! {
+    /// A device of the lab.
+    #[derive(Eq)]
+    pub struct LabDevice {
+        /// What it is.
+        pub model: DeviceModel,
+        /// Where it is: this decides on its IOMMU group, and on what is reset together with it. The default is `root`.
+        pub place: Option<Place>,
+        /// The size of its expansion ROM: a power of two of 2KiB to 16MiB. The default is the ROM that QEMU gives it, which most have not.
+        #[example("64KiB")]
+        pub rom: Option<Size>,
+    }
+}
+
+words! {
+    /// A device that QEMU emulates.
+    #[derive(Hash, PartialOrd, Ord, ValueEnum)]
+    pub enum DeviceModel {
+        /// QEMU's teaching device: real DMA through registers, MSI
+        Edu = "edu",
+        /// a 2 GiB 64-bit BAR
+        PciTestdev = "pci-testdev",
+        /// shared memory: a BAR with RAM behind it
+        Ivshmem = "ivshmem",
+        /// Intel 82576: MSI-X, FLR, SR-IOV (QEMU 8.0 or later)
+        Igb = "igb",
+        /// an NVMe controller with an empty disk: MSI-X, FLR
+        Nvme = "nvme",
+        /// Intel 82574: MSI-X
+        E1000e = "e1000e",
+    }
+}
+
+words! {
+    /// The IOMMU that QEMU emulates.
+    #[derive(Hash, ValueEnum)]
+    pub enum IommuModel {
+        /// VT-d in legacy mode: second-stage tables, 4K 2M 1G
+        Intel = "intel",
+        /// VT-d in scalable mode: PASID tables, second stage
+        IntelScalable = "intel-scalable",
+        /// VT-d in scalable mode with first-stage tables (QEMU 10.0 or later)
+        IntelFirstStage = "intel-first-stage",
+        /// virtio-iommu: no page-table dump, no interrupt remapping
+        Virtio = "virtio",
+        /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
+        None = "none",
+    }
+}
+
+words! {
+    /// Where a device of the lab is.
+    #[derive(Hash, PartialOrd, Ord, ValueEnum)]
+    pub enum Place {
+        /// on the root bus: a group of its own, and no reset of the bus
+        Root = "root",
+        /// behind a root port of its own: a group of its own, and a hot reset (all but pci-testdev)
+        Port = "port",
+        /// with all others of this place behind one PCIe-to-PCI bridge: one group, and one hot reset (edu, ivshmem)
+        Bridge = "bridge",
+        /// with all others of this place a function of one device behind a root port, without ACS: one group, and one hot reset (all but igb and pci-testdev)
+        Function = "function",
+    }
+}
+
+words! {
+    /// What the devices of the kernel's own drivers reach.
+    #[derive(Hash, ValueEnum)]
+    pub enum DefaultDomain {
+        /// what the driver maps for them
+        Dma = "dma",
+        /// all of the machine's memory (`iommu.passthrough=1` on the kernel's command line)
+        Identity = "identity",
+    }
+}
+
+/// How many devices fit into a place.
+const ROOM: [(Place, usize); 4] = [(Place::Root, 11), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8)];
+
+/// What scenarios call no single device.
+const NOT_ONE: [&str; 3] = ["any", "all", "virtual_function"];
+
+impl DeviceModel {
+    /// As scenarios can write it.
+    pub fn in_scenarios(self) -> String {
+        self.as_str().replace('-', "_")
+    }
+
+    /// Where it fits. Devices of PCI Express are none of conventional PCI, an igb with ARI has no functions beside its own, and the firmware
+    /// is sure to find room for 2 GiB only on the root bus.
+    fn places(self) -> &'static [Place] {
+        match self {
+            Self::Edu | Self::Ivshmem => &[Place::Root, Place::Port, Place::Bridge, Place::Function],
+            Self::Nvme | Self::E1000e => &[Place::Root, Place::Port, Place::Function],
+            Self::Igb => &[Place::Root, Place::Port],
+            Self::PciTestdev => &[Place::Root],
+        }
+    }
+}
+
+impl LabDevice {
+    /// A device of this model with nothing special.
+    pub fn of(model: DeviceModel) -> LabDevice {
+        LabDevice { model, place: None, rom: None }
+    }
+}
+
+impl Machine {
+    /// Reads and checks a machine.
+    pub fn read(source: Source) -> Result<Machine, Invalid> {
+        let mut problems = Problems::new();
+        let salvaged = match source.tree() {
+            Ok(node) => salvage::<Machine>(node, known_machine_schema, &[], &mut problems),
+            Err(problem) => return Err(Invalid { diagnostics: vec![problem.clone()], source }),
+        };
+        let machine = salvaged.map(|(machine, wounds)| {
+            problems.extend(machine.mistakes().into_iter().filter(|problem| !wounds.explain(problem)));
+            machine
+        });
+        match machine.filter(|_| problems.is_empty()) {
+            Some(machine) => Ok(machine),
+            None => Err(Invalid { source, diagnostics: problems.into_vec() }),
+        }
+    }
+
+    /// The IOMMU.
+    pub fn iommu(&self) -> IommuModel {
+        self.iommu.unwrap_or(IommuModel::Intel)
+    }
+
+    /// The devices with their names; an edu if it says none.
+    pub fn devices(&self) -> Vec<(String, LabDevice)> {
+        match self.devices.is_empty() {
+            true => vec![(DeviceModel::Edu.in_scenarios(), LabDevice::of(DeviceModel::Edu))],
+            false => self.devices.0.clone(),
+        }
+    }
+
+    /// The parameters as they stand on the kernel's command line, such as `vfio_iommu_type1.dma_entry_limit=2`.
+    pub fn parameters(&self) -> Vec<String> {
+        let all = self.parameters.iter();
+        all.flat_map(|(module, its)| its.iter().map(move |(name, value)| format!("{module}.{name}={value}"))).collect()
+    }
+
+    /// What it says beside the IOMMU and the devices, as options of the command line and their values.
+    pub fn words(&self) -> Vec<String> {
+        let width = self.address_width.map(|width| ("--address-width", width.to_string()));
+        let domain = self.default_domain.map(|domain| ("--default-domain", domain.as_str().to_owned()));
+        let parameters = self.parameters().into_iter().map(|parameter| ("--parameter", parameter));
+        width
+            .into_iter()
+            .chain(domain)
+            .chain(parameters)
+            .flat_map(|(option, value)| [option.to_owned(), value])
+            .collect()
+    }
+
+    /// What is wrong with a machine that reads well.
+    pub fn mistakes(&self) -> Vec<Diagnostic> {
+        let root = Path::root();
+        let wrong = |at: &Path, title: String| Diagnostic::error(Code::InvalidMachine, at.clone(), title);
+        let mut mistakes = Vec::new();
+        if let Some(width) = self.address_width {
+            let at = root.join("address_width");
+            if ![39, 48].contains(&width.0) {
+                let title = format!("no IOMMU of the lab has IOVAs of {width} bits");
+                mistakes.push(wrong(&at, title).label("expected 39 or 48"));
+            } else if self.iommu() == IommuModel::None {
+                mistakes
+                    .push(wrong(&at, "`address_width` without an IOMMU".to_owned()).label("expected another `iommu`"));
+            }
+        }
+        for (module, its) in self.parameters.iter() {
+            let at = root.join("parameters").join(module);
+            for (name, value) in its.iter() {
+                let text = value.to_string();
+                if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic() || c == '"') {
+                    let title = format!("`{text}` is no value for the kernel's command line");
+                    mistakes.push(wrong(&at.join(name), title).label("expected text without spaces and quotes"));
+                }
+            }
+        }
+        let at = root.join("devices");
+        for (name, device) in self.devices.iter() {
+            mistakes.extend(device.mistake(name, &at.join(name)));
+        }
+        if self.iommu() == IommuModel::Virtio
+            && let Some((name, _)) = self.devices.iter().find(|(_, device)| device.place == Some(Place::Bridge))
+        {
+            // QEMU's VIOT table and Linux have no endpoint for it.
+            let title = "virtio-iommu does not translate for devices behind the bridge".to_owned();
+            mistakes.push(wrong(&at.join(name).join("place"), title).label("expected `function`, or another `iommu`"));
+        }
+        for (place, room) in ROOM {
+            let mut here = self.devices.iter().filter(|(_, device)| device.place.unwrap_or(Place::Root) == place);
+            if let Some((name, _)) = here.nth(room) {
+                let title = format!("more than {room} devices at the place `{}`", place.as_str());
+                mistakes.push(wrong(&at.join(name), title).label("expected another `place`"));
+            }
+        }
+        mistakes
+    }
+}
+
+impl LabDevice {
+    /// What is wrong with it.
+    pub fn mistake(&self, name: &str, at: &Path) -> Option<Diagnostic> {
+        let wrong = |at: Path, title: String| Diagnostic::error(Code::InvalidMachine, at, title);
+        if NOT_ONE.contains(&name) || !Name::is_valid(name) {
+            let title = format!("a device cannot be called `{name}`");
+            return Some(
+                wrong(at.clone(), title).at(Target::Key).label("expected a name that means nothing else in scenarios"),
+            );
+        }
+        if let Some(place) = self.place.filter(|place| !self.model.places().contains(place)) {
+            let title = format!("{} does not fit at the place `{}`", self.model.as_str(), place.as_str());
+            let fits = self.model.places().iter().map(|place| place.as_str());
+            return Some(wrong(at.join("place"), title).label(expected_one_of(fits)));
+        }
+        let rom = self.rom.filter(|rom| !rom.0.is_power_of_two() || !((2 << 10)..=(16 << 20)).contains(&rom.0))?;
+        let title = format!("a ROM cannot have {rom}");
+        Some(wrong(at.join("rom"), title).label("expected a power of two of 2KiB to 16MiB"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Machine, String> {
+        Machine::read(Source::new("a.lab.yaml", text)).map_err(|invalid| invalid.render(false))
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_command_line() {
+        fn check<T: ValueEnum>(name: fn(T) -> &'static str) {
+            for value in T::value_variants() {
+                let told = value.to_possible_value().expect("all can be given");
+                assert_eq!(told.get_name(), name(value.clone()));
+            }
+        }
+        check(DeviceModel::as_str);
+        check(IommuModel::as_str);
+        check(Place::as_str);
+        check(DefaultDomain::as_str);
+    }
+
+    #[test]
+    fn a_machine_is_the_default_one_where_it_says_nothing() {
+        let machine = read("summary: As ever.\n").unwrap();
+        assert_eq!(machine.iommu(), IommuModel::Intel);
+        assert_eq!(machine.devices(), [("edu".to_owned(), LabDevice::of(DeviceModel::Edu))]);
+        let machine = read("parameters: { a: { b: 2, c: 'on' }, d: { e: true } }\n").unwrap();
+        assert_eq!(machine.parameters(), ["a.b=2", "a.c=on", "d.e=true"]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_with_its_place() {
+        for (text, told) in [
+            ("address_width: 40\n", "no IOMMU of the lab has IOVAs of 40 bits"),
+            ("address_width: 39\niommu: none\n", "`address_width` without an IOMMU"),
+            ("devices: { any: { model: edu } }\n", "a device cannot be called `any`"),
+            ("devices: { nic: { model: igb, place: bridge } }\n", "igb does not fit at the place `bridge`"),
+            (
+                "iommu: virtio\ndevices: { a: { model: edu, place: bridge } }\n",
+                "virtio-iommu does not translate for devices behind the bridge",
+            ),
+            ("devices: { nic: { model: igb, rom: 3KiB } }\n", "a ROM cannot have 3KiB"),
+            ("devices: { nic: { model: ibg } }\n", "`ibg`"),
+            ("devices: { nic: { modl: igb } }\n", "`modl`"),
+            ("parameters: { vfio: { a: b c } }\n", "`b c` is no value"),
+        ] {
+            let said = read(text).unwrap_err();
+            assert!(said.contains(told), "{said}");
+        }
+        let nine: String = (0..9).map(|n| format!("  e{n}: {{ model: edu, place: port }}\n")).collect();
+        assert!(read(&format!("devices:\n{nine}")).unwrap_err().contains("more than 8 devices at the place `port`"));
+    }
+}
