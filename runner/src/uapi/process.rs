@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Processes that are forked from this one, and what they give up.
 
-use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IoSlice, IoSliceMut, PipeReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -13,6 +13,9 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, getppid, setgroups, setresgid, setresuid};
 
@@ -126,6 +129,49 @@ impl Forked {
     }
 }
 
+/// A way for files from one process to another, by `SCM_RIGHTS`.
+#[derive(Debug)]
+pub struct Passage {
+    near: OwnedFd,
+    far: OwnedFd,
+}
+
+impl Passage {
+    /// A way to this process from one that is forked later.
+    pub fn new() -> Result<Passage, Errno> {
+        let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        Ok(Passage { near, far })
+    }
+
+    /// Passes a file, from the forked process.
+    pub fn pass(&self, file: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+        let number = [file.as_raw_fd()];
+        let run = || {
+            let (bytes, rights) = ([IoSlice::new(&[0])], [ControlMessage::ScmRights(&number)]);
+            Ok(sendmsg::<()>(self.far.as_raw_fd(), &bytes, &rights, MsgFlags::MSG_DONTWAIT, None).map(drop)?)
+        };
+        tracer.call("sendmsg", format!("SCM_RIGHTS {{{}}}", number[0]), run, zero)
+    }
+
+    /// Takes the next file that was passed, which is there already.
+    pub fn take(&self, tracer: &Tracer) -> Result<OwnedFd, Errno> {
+        let run = || {
+            let (mut byte, mut room) = ([0], nix::cmsg_space!([RawFd; 1]));
+            let mut bytes = [IoSliceMut::new(&mut byte)];
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+            let message = recvmsg::<()>(self.near.as_raw_fd(), &mut bytes, Some(&mut room), flags)?;
+            let passed = message.cmsgs()?.find_map(|message| match message {
+                ControlMessageOwned::ScmRights(files) => files.first().copied(),
+                _ => None,
+            });
+            let number = passed.ok_or(Errno(libc::EMFILE))?; // the kernel leaves out what there is no number for
+            // SAFETY: the kernel made this number just now for this message, of which nobody else knows.
+            Ok(unsafe { OwnedFd::from_raw_fd(number) })
+        };
+        tracer.call("recvmsg", String::new(), run, |file| format!("1, SCM_RIGHTS {{{}}}", file.as_raw_fd()))
+    }
+}
+
 /// What a process gives up. It takes effect in the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GivesUp {
@@ -206,6 +252,21 @@ fn call(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_passed_is_the_same_file() {
+        let (tracer, passage) = (Tracer::new(), Passage::new().unwrap());
+        let (mut out, into) = io::pipe().unwrap();
+        passage.pass(into.as_fd(), &tracer).unwrap();
+        drop(into);
+        let mut taken = fs::File::from(passage.take(&tracer).unwrap());
+        taken.write_all(b"here").unwrap();
+        drop(taken);
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "here");
+        assert_eq!(passage.take(&tracer).unwrap_err(), Errno(libc::EAGAIN));
+    }
 
     #[test]
     fn a_process_with_threads_is_not_forked() {

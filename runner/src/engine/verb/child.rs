@@ -2,6 +2,8 @@
 //! Steps in a forked process. It has the engine's memory and files as they are, carries out its steps as this process would, and reports
 //! what they came to. What it learnt is taken over, and what it holds ends with it.
 
+use std::os::fd::{AsFd, AsRawFd};
+
 use nix::unistd::{Pid, getpid};
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +18,11 @@ use crate::{
         objects::Objects,
     },
     event::{Measured, Unchecked},
+    language::Name,
     plan::PlannedStep,
     uapi::{
         Call,
-        process::{Ended, GivesUp, NotForked, fork},
+        process::{Ended, GivesUp, NotForked, Passage, fork},
     },
 };
 
@@ -42,6 +45,8 @@ struct Report {
     changed: Vec<usize>,
     /// The regions whose memory it changed.
     regions: Vec<String>,
+    /// The files that it passed, by their names.
+    passed: Vec<String>,
 }
 
 impl Act for Child {
@@ -49,9 +54,11 @@ impl Act for Child {
         let gives_up = self.gives_up(step)?;
         let failed = |what: String| step.error(Code::Child, "", what, "");
         let last = LastStep::new().map_err(|error| failed(format!("failed to make a file: {error}")))?;
+        let passage = Passage::new().map_err(|errno| failed(format!("failed to make a socket: {errno}")))?;
         let (parent, tracer) = (getpid(), step.case.tracer);
         let forked = fork(tracer, || {
-            let report = Report::of(step, &gives_up, parent, &last);
+            let mut report = Report::of(step, &gives_up, parent, &last);
+            report.pass(&self.gives, step, &passage);
             serde_json::to_vec(&report).expect("these types always have a JSON form")
         });
         let forked = forked.map_err(|why| {
@@ -63,7 +70,7 @@ impl Act for Child {
         })?;
         let (bytes, ended) = forked.wait();
         match (ended, serde_json::from_slice::<Report>(&bytes)) {
-            (Ended::Done, Ok(report)) => report.take_over(step),
+            (Ended::Done, Ok(report)) => report.take_over(step, &passage),
             (Ended::Exit(101), _) => panic!("a child process panicked"), // which it has told
             (ended, _) => Err(step.error(Code::Child, "", died(ended, last.last()), "expected it to end by itself")),
         }
@@ -81,7 +88,7 @@ fn died(ended: Ended, last: Option<Doing>) -> String {
 
 impl Child {
     fn gives_up(&self, step: &Running) -> Result<GivesUp, End> {
-        let Child { user, user_namespace, without, memlock, address_space, open_files, steps: _ } = self;
+        let Child { user, user_namespace, without, memlock, address_space, open_files, gives: _, steps: _ } = self;
         Ok(GivesUp {
             memlock: step.optional("memlock", memlock)?,
             address_space: step.optional("address_space", address_space)?,
@@ -138,13 +145,31 @@ impl Report {
             leaves: std::mem::take(&mut case.leaves),
             objects: std::mem::take(&mut case.objects),
             regions,
+            passed: Vec::new(),
         }
     }
 
+    /// Passes the files of these names that are open.
+    fn pass(&mut self, names: &[Name], step: &Running, passage: &Passage) {
+        let mark = step.case.tracer.mark();
+        for name in names {
+            let Some(file) = step.case.files.get(&name.0) else { continue };
+            match passage.pass(file.as_fd(), step.case.tracer) {
+                Ok(()) => self.passed.push(name.0.clone()),
+                Err(errno) if self.end.is_ok() => {
+                    let title = format!("failed to pass the file `{name}`: {errno}");
+                    self.end = Err(step.error(Code::Files, "gives", title, ""));
+                }
+                Err(_) => {}
+            }
+        }
+        self.calls.extend(step.case.tracer.since(mark));
+    }
+
     /// Takes over what the steps came to, once their process has ended.
-    fn take_over(self, step: &mut Running) -> Result<(), End> {
+    fn take_over(self, step: &mut Running, passage: &Passage) -> Result<(), End> {
         let Report { end, checks, measured, unchecked, answers, .. } = self;
-        let Report { calls, saved, steps_run, ledger, leaves, objects, changed, regions, .. } = self;
+        let Report { calls, saved, steps_run, ledger, leaves, objects, changed, regions, passed, .. } = self;
         let case = &mut *step.case;
         for call in calls {
             case.tracer.keep(Call { name: format!("child: {}", call.name).into(), ..call });
@@ -175,6 +200,13 @@ impl Report {
         // Other memory is the child's own.
         for held in step.frame.held.iter().filter(|held| held.is_in_file() && regions.contains(&held.name)) {
             held.mapping.changed_by_child();
+        }
+        for name in passed {
+            let file = passage.take(step.case.tracer).map_err(|errno| {
+                step.error(Code::Files, "gives", format!("failed to take the file `{name}`: {errno}"), "")
+            })?;
+            step.case.scope.set(&name, Value::from_pairs([("fd", file.as_raw_fd())]));
+            step.case.files.insert(name, file);
         }
         end
     }

@@ -4,6 +4,7 @@
 use caps::Capability;
 
 use super::prelude::*;
+use crate::language::every_step;
 
 verb! {
     /// Steps for a forked process, and what that process gives up before them.
@@ -30,6 +31,10 @@ verb! {
         /// open. The default is the limit of the run.
         #[example(0)]
         pub open_files: Option<Dynamic<Size>> as Number,
+        /// Files that it opened, by the names that they were saved under, which it passes to the process that forked it (`SCM_RIGHTS`) before
+        /// it ends. Others are closed with its end.
+        #[example(["iommufd"])]
+        pub gives: Vec<Name> = empty,
         /// What it does. Then it ends.
         pub steps: Vec<Step>,
     }
@@ -76,7 +81,7 @@ described!(CapabilityName, |_| {
 impl Known for Child {
     const ABOUT: About = About {
         does: "Fork a process with the same memory and the same open files, run steps in it, and wait for its end. What it opens is \
-            closed then, and what the steps save is known afterwards.",
+            closed then, except what it `gives`, and what the steps save is known afterwards.",
         examples: &[
             "{ steps: [{ memory_write: { region: buffer, offset: 0, value: 1 } }] }",
             "{ user: 1000, memlock: 64KiB, steps: [{ map: { region: buffer } }] }",
@@ -104,6 +109,20 @@ impl Known for Child {
                 .label("expected steps of the process that has the threads")
                 .help("fork first: a `parallel` may stand in the steps of a `child`")
         });
-        nothing.into_iter().chain(within).collect()
+        let steps = every_step(&self.steps, &Path::root());
+        let opened = steps.iter().filter(|placed| placed.step.verb.about().makes_file);
+        let opened: Vec<&str> =
+            opened.filter_map(|placed| placed.step.save.as_ref()).map(|name| name.0.as_str()).collect();
+        let unknown = self.gives.iter().enumerate().filter(|(_, name)| !opened.contains(&name.0.as_str()));
+        let unknown = unknown.map(|(index, name)| {
+            let title = format!("the child opens no file as `{name}`");
+            let label = match opened.is_empty() {
+                true => "expected the name of an `open` among its steps".to_owned(),
+                false => expected_one_of(opened.iter().copied()),
+            };
+            let problem = Diagnostic::error(Code::UnknownFile, site.at.join("gives").join(index), title).label(label);
+            did_you_mean(&name.0, opened.iter().copied()).into_iter().fold(problem, Diagnostic::help)
+        });
+        nothing.into_iter().chain(within).chain(unknown).collect()
     }
 }
