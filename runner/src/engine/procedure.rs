@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::failure::{End, Problem};
 use super::regions::Held;
-use crate::language::{self, ExpressionError, LoadedPack, Name, Path, Procedure, Region, Scalar, Scope};
+use crate::language::{self, ExpressionError, LoadedPack, Name, Path, Procedure, Region, Scalar, Scope, join};
 use crate::model::code::Code;
 use crate::model::{BackendName, DeviceKind};
 use crate::plan::{self, Plan, Planned, PlannedStep};
@@ -84,10 +84,18 @@ pub fn find<'a>(
     }
     match found.as_slice() {
         [only] => Ok(*only),
-        [] => Err(End::Skipped(match packs.iter().find(|loaded| loaded.pack.is_for(device)) {
-            None => format!("no pack has a procedure `{name}` for this device, {ids}"),
-            Some(known) => format!("the pack `{}`, for this device, {ids}, has no procedure `{name}`", known.pack.name),
-        })),
+        [] => {
+            let known: Vec<&str> =
+                packs.iter().filter(|loaded| loaded.pack.is_for(device)).map(|loaded| &*loaded.pack.name.0).collect();
+            Err(End::Skipped(match known.as_slice() {
+                [] => format!("no pack has a procedure `{name}` for this device, {ids}"),
+                [only] => format!("the pack `{only}`, for this device, {ids}, has no procedure `{name}`"),
+                all => {
+                    let all = join(all.iter().copied(), "and");
+                    format!("the packs {all}, for this device, {ids}, have no procedure `{name}`")
+                }
+            }))
+        }
         [(first, _), (second, _), ..] => {
             let title = format!(
                 "both the packs `{}` and `{}` have a procedure `{name}` for this device, {ids}",
