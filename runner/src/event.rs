@@ -215,6 +215,9 @@ pub struct CaseResult {
     /// The times of steps that ran in parallel.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<Measured>,
+    /// The steps whose allocations were made to fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub injected: Vec<Injected>,
     /// What observers saw, beside the checks of the case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<Observation>,
@@ -342,6 +345,25 @@ impl std::fmt::Display for Measured {
         }
         let [least, most] = [self.each.iter().min(), self.each.iter().max()].map(|micros| micros.copied().unwrap_or(0));
         write!(f, "; each of {count} from {} to {}, {} on average", millis(least), millis(most), millis(sum / count))
+    }
+}
+
+/// A step whose requests ran out of memory at every allocation, once each (`fail_nth`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Injected {
+    /// Its verb and its place.
+    pub what: String,
+    /// The number of allocations that failed.
+    pub points: u32,
+    /// How often the step failed because of one; the other times the kernel did without.
+    pub failed: u32,
+}
+
+impl std::fmt::Display for Injected {
+    /// `map at f.yaml:9: 14 allocations failed, and the step 12 times`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Injected { what, points, failed } = self;
+        write!(f, "{what}: {points} allocations failed, and the step {failed} times")
     }
 }
 

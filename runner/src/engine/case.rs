@@ -93,6 +93,7 @@ impl Engine {
             kernel_log,
             unchecked: found.unchecked,
             measured: found.measured,
+            injected: found.injected,
             checks: found.checks,
             observers: found.observers,
             answers: found.answers.map(Answers::into_list).unwrap_or_default(),

@@ -17,9 +17,9 @@ use super::{
     regions::{Held, Pool},
 };
 use crate::{
-    event::{Measured, Observation, Unchecked},
+    event::{Injected, Measured, Observation, Unchecked},
     language::{BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
-    model::BackendName,
+    model::{BackendName, Errno},
     plan::{Plan, Planned},
     uapi::{Trace, Tracer},
 };
@@ -62,6 +62,10 @@ pub struct Findings {
     pub checks: u32,
     /// The times of steps that ran at the same time.
     pub measured: Vec<Measured>,
+    /// The steps whose allocations were made to fail.
+    pub injected: Vec<Injected>,
+    /// What the last call failed with.
+    pub errno: Option<Errno>,
     /// Checks that were asked for and not made.
     pub unchecked: Vec<Unchecked>,
     pub observers: Vec<Observation>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Access, Rules, Unmap};
 use crate::language::Size;
 use crate::model::{BackendName, Errno};
+use crate::uapi::inject;
 
 /// An address space: an IOAS by its id; `None` for a container's.
 pub type Space = Option<u32>;
@@ -125,10 +126,10 @@ impl Ledger {
     }
 
     /// Enters that a call failed to unmap a range. Where the backend goes from mapping to mapping, those before the first that is not
-    /// whole in the range are gone.
+    /// whole in the range are gone; if it ran out of memory, nothing is.
     pub fn not_unmapped(&mut self, space: Space, iova: u64, size: u64, errno: Errno) {
         self.changed();
-        if self.unmap != Unmap::InTurn || errno != Errno(libc::ENOENT) || size == 0 {
+        if inject::has_failed() || self.unmap != Unmap::InTurn || errno != Errno(libc::ENOENT) || size == 0 {
             return;
         }
         let (mappings, end) = (self.of(space), iova.saturating_add(size - 1));

@@ -18,7 +18,7 @@ pub struct PlannedStep {
     pub outcome_at: Path,
     /// The steps that it holds.
     pub steps: Vec<PlannedStep>,
-    /// The lists of steps that it holds, to run at the same time.
+    /// The lists of steps that it holds, to run at the same time; of a `fail_nth` what takes back what its step did.
     pub branches: Vec<Vec<PlannedStep>>,
 }
 
@@ -96,6 +96,13 @@ impl Here<'_> {
             Verb::Repeat(repeat) => {
                 steps = self.written(&repeat.steps, &at.join("repeat").join("steps"))?;
                 repeat.steps = plain(&steps);
+            }
+            Verb::FailNth(fail_nth) => {
+                let at = at.join("fail_nth");
+                steps = self.written(&fail_nth.steps, &at.join("steps"))?;
+                fail_nth.steps = plain(&steps);
+                branches = vec![self.written(&fail_nth.undo, &at.join("undo"))?];
+                fail_nth.undo = plain(&branches[0]);
             }
             Verb::Finally(finally) => {
                 steps = self.written(&finally.steps, &at.join("finally").join("steps"))?;

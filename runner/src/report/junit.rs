@@ -235,6 +235,7 @@ fn output(case: &Case, Full { planned, result }: &Full) -> Option<String> {
         lines.push(format!("covers {}", planned.covers.join(", ")));
     }
     lines.extend(result.measured.iter().map(|measured| format!("measured {measured}")));
+    lines.extend(result.injected.iter().map(|injected| format!("injected {injected}")));
     lines.extend(case.notes.iter().map(Note::line));
     (!lines.is_empty()).then(|| cdata(&cap(&(lines.join("\n") + "\n"), OUTPUT_LIMIT)))
 }

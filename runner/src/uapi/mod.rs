@@ -12,6 +12,7 @@ mod dmabuf;
 mod file;
 mod hot_reset;
 pub mod hwpt;
+pub mod inject;
 mod ioctl;
 pub mod iommufd;
 pub mod irq;

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::VecDeque, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::signal;
+use super::{inject, signal};
 use crate::model::Errno;
 
 /// How many calls are kept; a case that makes more loses its oldest ones.
@@ -81,13 +81,27 @@ impl Tracer {
         run: impl FnOnce() -> Result<T, Errno>,
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
+        self.made(name, fields, || (run(), false), shown)
+    }
+
+    /// The same for a call that also says whether an allocation was made to fail in it.
+    fn made<T>(
+        &self,
+        name: &'static str,
+        fields: String,
+        run: impl FnOnce() -> (Result<T, Errno>, bool),
+        shown: impl FnOnce(&T) -> String,
+    ) -> Result<T, Errno> {
         let waiting = signal::wait();
-        let outcome = run();
+        let (outcome, injected) = run();
         drop(waiting);
-        let result = match &outcome {
+        let mut result = match &outcome {
             Ok(value) => shown(value),
             Err(errno) => format!("-1 {errno}"),
         };
+        if injected {
+            result += ", where an allocation was made to fail";
+        }
         self.record(Call { name: name.into(), fields, result, failed: outcome.is_err() });
         outcome
     }
@@ -102,7 +116,7 @@ impl Tracer {
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
         let comma = if fields.is_empty() { "" } else { ", " };
-        self.call(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), run, shown)
+        self.made(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), || inject::around(run), shown)
     }
 
     /// Passes on something that is no call, where calls are passed on at once. It is not recorded.

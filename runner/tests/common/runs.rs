@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 
 use vfiospec::{
     event::{
-        self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Measured, Observation, PlannedCase, RunStarted,
-        Unchecked,
+        self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Injected, Measured, Observation, PlannedCase,
+        RunStarted, Unchecked,
     },
     model::{Observed, Verdict},
 };
@@ -99,6 +99,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             kernel_log: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
+            injected: vec![Injected { what: s(), points: 3, failed: 2 }],
             measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2] }],
             observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
                 .map(|state| Observation { observer: s(), state, detail: Some(s()) })

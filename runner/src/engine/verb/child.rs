@@ -17,7 +17,7 @@ use crate::{
         ledger::Ledger,
         objects::Objects,
     },
-    event::{Measured, Unchecked},
+    event::{Injected, Measured, Unchecked},
     language::Name,
     plan::PlannedStep,
     uapi::{
@@ -32,6 +32,7 @@ struct Report {
     end: Result<(), End>,
     checks: u32,
     measured: Vec<Measured>,
+    injected: Vec<Injected>,
     unchecked: Vec<Unchecked>,
     answers: Option<Answers>,
     calls: Vec<Call>,
@@ -124,7 +125,7 @@ impl Report {
         let held = step.frame.held.iter().filter(|held| !held.mapping.is_unchanged());
         let regions = held.map(|held| held.name.clone()).collect();
         let Context { found, scope, .. } = &mut *step.case;
-        let Findings { checks, measured, unchecked, answers, .. } = std::mem::take(found);
+        let Findings { checks, measured, injected, unchecked, answers, .. } = std::mem::take(found);
         let value = |name: &str| scope.get(name).filter(|value| !value.is_undefined()).cloned();
         let saved = saved(&step.planned.steps).into_iter().map(|name| (name.clone(), value(name))).collect();
         let case = &mut *step.case;
@@ -135,6 +136,7 @@ impl Report {
             end,
             checks,
             measured,
+            injected,
             unchecked,
             answers,
             calls: case.tracer.since(mark),
@@ -168,7 +170,7 @@ impl Report {
 
     /// Takes over what the steps came to, once their process has ended.
     fn take_over(self, step: &mut Running, passage: &Passage) -> Result<(), End> {
-        let Report { end, checks, measured, unchecked, answers, .. } = self;
+        let Report { end, checks, measured, injected, unchecked, answers, .. } = self;
         let Report { calls, saved, steps_run, ledger, leaves, objects, changed, regions, passed, .. } = self;
         let case = &mut *step.case;
         for call in calls {
@@ -176,6 +178,7 @@ impl Report {
         }
         case.found.checks += checks;
         case.found.measured.extend(measured);
+        case.found.injected.extend(injected);
         case.found.unchecked.extend(unchecked);
         if let (Some(all), Some(answers)) = (&mut case.found.answers, answers) {
             all.take_over(answers);

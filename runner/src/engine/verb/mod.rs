@@ -24,6 +24,7 @@ mod dirty_bitmap;
 mod dirty_tracking;
 mod event_signal;
 mod event_wait;
+mod fail_nth;
 mod feature;
 mod features;
 mod fill;

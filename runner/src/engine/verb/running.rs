@@ -282,6 +282,7 @@ impl Running<'_, '_, '_> {
 
     fn judged(&mut self, name: &str, got: Got) -> Result<(), End> {
         let PlannedStep { outcome, outcome_at, .. } = self.planned;
+        self.case.found.errno = got.err();
         if *outcome == Outcome::Either {
             return Ok(()); // nothing is checked
         }

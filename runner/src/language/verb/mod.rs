@@ -32,6 +32,7 @@ mod dirty_bitmap;
 mod dirty_tracking;
 mod event_signal;
 mod event_wait;
+mod fail_nth;
 mod feature;
 mod features;
 mod fill;
@@ -182,6 +183,7 @@ macro_rules! verbs {
             call => call::Call,
             repeat => repeat::Repeat,
             finally => finally::Finally,
+            fail_nth => fail_nth::FailNth,
             parallel => parallel::Parallel,
             child => child::Child,
         }
