@@ -140,13 +140,13 @@ impl Device {
 
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`: to an address space or a page table of the IOMMUFD that it is bound to, by its id; returns
     /// the page table's.
-    pub fn attach(&self, pt: u32) -> Result<u32, Errno> {
-        vfio::attach_iommufd_pt(self.fd(), pt, &self.file.tracer)
+    pub fn attach(&self, pt: u32, pasid: Option<u32>) -> Result<u32, Errno> {
+        vfio::attach_iommufd_pt(self.fd(), pt, pasid, &self.file.tracer)
     }
 
     /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`
-    pub fn detach(&self) -> Result<(), Errno> {
-        vfio::detach_iommufd_pt(self.fd(), &self.file.tracer)
+    pub fn detach(&self, pasid: Option<u32>) -> Result<(), Errno> {
+        vfio::detach_iommufd_pt(self.fd(), pasid, &self.file.tracer)
     }
 
     /// A stretch of a BAR as a file that can be handed to others.

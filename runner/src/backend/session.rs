@@ -153,7 +153,7 @@ impl Space {
             move |errno| OpenError::call(what, &path, errno, bdf)
         };
         device.bind(ioas.fd(), token).map_err(step(OpenCall::Bind))?;
-        device.attach(ioas.id()).map_err(step(OpenCall::Attach))?;
+        device.attach(ioas.id(), None).map_err(step(OpenCall::Attach))?;
         Ok(Session { device, group: None, space: self.clone(), true_name: self.name })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     language::{self, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
-    uapi::{Tracer, VfToken, system},
+    uapi::{Tracer, VfToken, hwpt::HwInfo, system},
 };
 
 /// What a fixture opens an SR-IOV device and its virtual functions with: any token will do that is the same for all.
@@ -127,6 +127,7 @@ impl Devices {
             facts.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
             facts.push(("hot_reset", Value::from(open.hot_reset)));
             facts.push(("dirty_tracking", Value::from(open.dirty_tracking())));
+            facts.push(("nesting", Value::from(open.hardware.as_ref().is_some_and(HwInfo::nesting))));
             facts.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
         }
         Value::from_pairs(facts)

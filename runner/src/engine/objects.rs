@@ -18,6 +18,8 @@ pub struct Objects {
     pub made: Vec<u32>,
     /// The devices that it attached elsewhere, or detached, by their numbers.
     pub moved: BTreeSet<usize>,
+    /// The PASIDs that it attached: the device's number and the PASID.
+    pub pasids: BTreeSet<(usize, u32)>,
     /// Whether it destroyed the device's own address space.
     homeless: bool,
 }
@@ -27,6 +29,7 @@ impl Objects {
     pub fn take_over(&mut self, other: Objects) {
         self.made.extend(other.made);
         self.moved.extend(other.moved);
+        self.pasids.extend(other.pasids);
         self.homeless |= other.homeless;
     }
 
@@ -39,16 +42,21 @@ impl Objects {
 
     /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
     pub fn take_back(self, open: &Open, tracer: &Tracer) -> Result<Vec<Observation>, Unclean> {
-        let Objects { mut made, moved, homeless } = self;
+        let Objects { mut made, moved, pasids, homeless } = self;
         let Some(own) = open.session.ioas() else { return open.clean() };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         // Devices of one group can only be attached to the same.
         for number in moved.iter().filter(|_| moved.len() > 1) {
-            let _ = open.device(*number).session.device().detach();
+            let _ = open.device(*number).session.device().detach(None);
+        }
+        for (number, pasid) in pasids {
+            // One that is detached already succeeds.
+            let gone = open.device(number).session.device().detach(Some(pasid));
+            gone.map_err(|errno| failed(format!("detach PASID {pasid}"), errno))?;
         }
         for number in moved {
             let device = open.device(number).session.device();
-            let back = if homeless { device.detach() } else { device.attach(own.id()).map(drop) };
+            let back = if homeless { device.detach(None) } else { device.attach(own.id(), None).map(drop) };
             // A device that is detached already is what was wanted.
             back.or_else(|errno| if homeless { Ok(()) } else { Err(errno) })
                 .map_err(|errno| failed("attach the device to its own address space again".into(), errno))?;

@@ -28,6 +28,7 @@ pub const DEVICE: &[&str] = &[
     "dirty_tracking",
     "id",
     "ioas",
+    "nesting",
     "pasid_bits",
 ];
 

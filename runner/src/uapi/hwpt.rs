@@ -42,6 +42,23 @@ pub struct HwInfo {
 }
 
 impl HwInfo {
+    /// Whether page tables can be nested, as far as the registers of VT-d (`nested_supported` in the kernel's drivers/iommu/intel) and SMMUv3
+    /// tell.
+    pub fn nesting(&self) -> bool {
+        let register = |at: usize| {
+            self.data.get(at..at + 8).map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().expect("eight bytes")))
+        };
+        match self.data_type {
+            // ecap_reg: NEST and SMTS
+            sys::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_INTEL_VTD => {
+                [26, 43].iter().all(|bit| register(16) & (1 << bit) != 0)
+            }
+            // idr[0]: S1P and S2P
+            sys::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_ARM_SMMUV3 => register(8) & 3 == 3,
+            _ => false,
+        }
+    }
+
     pub fn dirty_tracking(&self) -> bool {
         self.capabilities & u64::from(sys::iommufd_hw_capabilities_IOMMU_HW_CAP_DIRTY_TRACKING) != 0
     }

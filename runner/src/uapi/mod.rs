@@ -9,6 +9,7 @@ pub mod access;
 mod bus;
 pub mod dirty;
 mod dmabuf;
+pub mod fault;
 mod file;
 mod hot_reset;
 pub mod hwpt;

@@ -427,25 +427,36 @@ pub fn set_vf_token(device: BorrowedFd, token: &VfToken, tracer: &Tracer) -> Res
 
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;
 /// returns the id of what it is attached to, the HWPT.
-pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, tracer: &Tracer) -> Result<u32, Errno> {
+pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, pasid: Option<u32>, tracer: &Tracer) -> Result<u32, Errno> {
     let argsz = size_of::<sys::vfio_device_attach_iommufd_pt>() as u32;
-    let mut arg = sys::vfio_device_attach_iommufd_pt { argsz, pt_id: pt, ..Default::default() };
+    let flags = pasid.map_or(0, |_| sys::VFIO_DEVICE_ATTACH_PASID);
+    let mut arg = sys::vfio_device_attach_iommufd_pt { argsz, flags, pt_id: pt, pasid: pasid.unwrap_or(0) };
     let run = || {
         // SAFETY: the request takes this struct of argsz bytes.
         unsafe { with_struct(device, request(19), &mut arg) }?;
         Ok(arg.pt_id)
     };
-    let fields = format!("argsz={argsz}, flags=0, pt_id={pt}");
+    let fields = format!("argsz={argsz}, flags={}, pt_id={pt}{}", flag(pasid), shown_pasid(pasid));
     tracer.ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
 }
 
 /// `VFIO_DEVICE_DETACH_IOMMUFD_PT` on a bound device: takes its address space away.
-pub fn detach_iommufd_pt(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
+pub fn detach_iommufd_pt(device: BorrowedFd, pasid: Option<u32>, tracer: &Tracer) -> Result<(), Errno> {
     let argsz = size_of::<sys::vfio_device_detach_iommufd_pt>() as u32;
-    let mut arg = sys::vfio_device_detach_iommufd_pt { argsz, ..Default::default() };
+    let flags = pasid.map_or(0, |_| sys::VFIO_DEVICE_DETACH_PASID);
+    let mut arg = sys::vfio_device_detach_iommufd_pt { argsz, flags, pasid: pasid.unwrap_or(0) };
     // SAFETY: the request takes this struct of argsz bytes.
     let run = || unsafe { with_struct(device, request(20), &mut arg) };
-    tracer.ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", format!("argsz={argsz}, flags=0"), run, zero).map(drop)
+    let fields = format!("argsz={argsz}, flags={}{}", flag(pasid), shown_pasid(pasid));
+    tracer.ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", fields, run, zero).map(drop)
+}
+
+fn flag(pasid: Option<u32>) -> &'static str {
+    pasid.map_or("0", |_| "PASID")
+}
+
+fn shown_pasid(pasid: Option<u32>) -> String {
+    pasid.map_or_else(String::new, |pasid| format!(", pasid={pasid}"))
 }
 
 #[cfg(test)]

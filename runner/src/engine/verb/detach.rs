@@ -3,9 +3,12 @@ use super::prelude::*;
 
 impl Act for Detach {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let Detach(NoArguments {}) = self;
+        let Detach { pasid } = self;
+        let pasid = pasid.as_ref().map(|pasid| step.small("pasid", pasid)).transpose()?;
         step.own()?;
-        step.moved();
-        step.done(step.vfio()?.detach())
+        if pasid.is_none() {
+            step.moved();
+        }
+        step.done(step.vfio()?.detach(pasid))
     }
 }

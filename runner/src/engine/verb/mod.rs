@@ -25,6 +25,8 @@ mod dirty_tracking;
 mod event_signal;
 mod event_wait;
 mod fail_nth;
+mod fault_answer;
+mod fault_read;
 mod feature;
 mod features;
 mod fill;

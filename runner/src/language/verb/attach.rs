@@ -11,12 +11,16 @@ verb! {
         /// The address space or page table. The default is the device's own address space.
         #[example("other")] #[example(0xffff_ffff_u32)]
         pub to: Option<Object>,
+        /// The PASID that is attached: the address space is for the device's accesses with this number. By default the device itself is
+        /// attached.
+        #[example(1)]
+        pub pasid: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
     }
 }
 
 impl Known for Attach {
     const ABOUT: About = About {
-        does: "Attach the device to an address space or a page table instead of its current one. Saves `id`, that of its page table. After the case the device is attached to its own address space again.",
+        does: "Attach the device, or a PASID of it, to an address space or a page table instead of its current one. Saves `id`, that of its page table. After the case the device is attached to its own address space again, and none of its PASIDs is.",
         examples: &["{ to: other }"],
         saves: Saves::Fields(&["id"]),
         makes_object: true,

@@ -3,11 +3,20 @@
 
 use super::prelude::*;
 
-verb!(Detach(NoArguments));
+verb! {
+    /// What `detach` takes.
+    #[derive(Default)]
+    #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
+    pub struct Detach {
+        /// The PASID of which it is detached. By default the device itself is.
+        #[example(1)]
+        pub pasid: Option<Dynamic<Size>> as Number(Fit::Bits(32)),
+    }
+}
 
 impl Known for Detach {
     const ABOUT: About = About {
-        does: "Detach the device; takes nothing. After the case it is attached to its own address space again.",
+        does: "Detach the device, or a PASID of it. After the case it is attached to its own address space again, and none of its PASIDs is.",
         examples: &["null"],
         device: true,
         iommufd: true,

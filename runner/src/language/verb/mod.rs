@@ -33,6 +33,8 @@ mod dirty_tracking;
 mod event_signal;
 mod event_wait;
 mod fail_nth;
+mod fault_answer;
+mod fault_read;
 mod feature;
 mod features;
 mod fill;
@@ -92,6 +94,7 @@ use serde::{Serialize, Serializer};
 pub use about::{About, Expects, Known, Saves, Site, Stands};
 pub use allow_iovas::AllowedRange;
 pub use child::CapabilityName;
+pub use fault_answer::FaultCode;
 pub use feature::FeatureName;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use given::{Element, Given, is_bytes};
@@ -126,6 +129,8 @@ macro_rules! verbs {
             attach => attach::Attach,
             detach => detach::Detach,
             destroy => destroy::Destroy,
+            fault_read => fault_read::FaultRead,
+            fault_answer => fault_answer::FaultAnswer,
             option => option::IommuOption,
             hw_info => hw_info::HwInfo,
             dirty_tracking => dirty_tracking::DirtyTracking,
