@@ -187,11 +187,11 @@ impl Bench<'_> {
         learn(context, case, Some(open));
         context.iovas = IovaAllocator::new(open.iova_ranges.clone());
         let (regions, steps) = plan::planned(case, path, context.backend, &context.scope);
-        let needs_bar = regions
-            .iter()
-            .any(|(_, region, _)| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_))));
-        if needs_bar && open.largest_bar.is_none() {
-            return Err(no_bar());
+        let needs_bar =
+            |region: &Region| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_)));
+        for (_, region, _) in regions.iter().filter(|(_, region, _)| needs_bar(region)) {
+            let number = region.device.as_ref().map_or(0, |name| context.devices.number(&name.0));
+            open.device(number).largest_bar.as_ref().ok_or_else(no_bar)?;
         }
         requirements(context, case, path, Known::All)?;
         can_call(context, &steps)?;
@@ -281,7 +281,8 @@ fn run_steps(
     say: &mut dyn FnMut(Doing),
 ) -> Result<(), End> {
     for (name, region, at) in regions {
-        let made = pool.make(name, region, at, &Around { scope: &context.scope, open, held })?;
+        let around = Around { scope: &context.scope, devices: &context.devices, open, held };
+        let made = pool.make(name, region, at, &around)?;
         context.scope.set(name, made.facts());
         held.push(made);
     }

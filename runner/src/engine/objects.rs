@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of IOMMUFD that a case makes, and the devices that it attaches elsewhere. Both are undone after the case.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,10 @@ use crate::{
 #[derive(Default, Serialize, Deserialize)]
 pub struct Objects {
     pub made: Vec<u32>,
-    /// The devices that it attached elsewhere, or detached, by their numbers.
-    pub moved: BTreeSet<usize>,
+    /// The devices that it attached elsewhere, or detached, by their numbers; with the address space where each is now, if that is known.
+    pub moved: BTreeMap<usize, Option<u32>>,
+    /// The address spaces of the page tables that it knows.
+    pub tables: BTreeMap<u32, u32>,
     /// The PASIDs that it attached: the device's number and the PASID.
     pub pasids: BTreeSet<(usize, u32)>,
     /// Whether it destroyed the device's own address space.
@@ -29,6 +31,7 @@ impl Objects {
     pub fn take_over(&mut self, other: Objects) {
         self.made.extend(other.made);
         self.moved.extend(other.moved);
+        self.tables.extend(other.tables);
         self.pasids.extend(other.pasids);
         self.homeless |= other.homeless;
     }
@@ -42,11 +45,11 @@ impl Objects {
 
     /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
     pub fn take_back(self, open: &Open, tracer: &Tracer) -> Result<Vec<Observation>, Unclean> {
-        let Objects { mut made, moved, pasids, homeless } = self;
+        let Objects { mut made, moved, tables: _, pasids, homeless } = self;
         let Some(own) = open.session.ioas() else { return open.clean() };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         // Devices of one group can only be attached to the same.
-        for number in moved.iter().filter(|_| moved.len() > 1) {
+        for number in moved.keys().filter(|_| moved.len() > 1) {
             let _ = open.device(*number).session.device().detach(None);
         }
         for (number, pasid) in pasids {
@@ -54,7 +57,7 @@ impl Objects {
             let gone = open.device(number).session.device().detach(Some(pasid));
             gone.map_err(|errno| failed(format!("detach PASID {pasid}"), errno))?;
         }
-        for number in moved {
+        for number in moved.into_keys() {
             let device = open.device(number).session.device();
             let back = if homeless { device.detach(None) } else { device.attach(own.id(), None).map(drop) };
             // A device that is detached already is what was wanted.

@@ -13,8 +13,8 @@ use crate::plan::{self, Plan, Planned, PlannedStep};
 /// What is kept of the procedures that a case called, by the packs' names and their own.
 #[derive(Default)]
 pub struct Procedures<'a> {
-    /// The regions of the packs.
-    pub memory: BTreeMap<(String, String), Held>,
+    /// The regions of the packs, by the device that a procedure was called for.
+    pub memory: BTreeMap<(usize, String, String), Held>,
     pub prepared: BTreeMap<(String, String), Arc<Callee<'a>>>,
 }
 

@@ -11,6 +11,7 @@ use std::{
 use minijinja::Value;
 
 use super::{
+    devices::Devices,
     failure::{End, Problem},
     fixture::Open,
 };
@@ -41,6 +42,8 @@ struct Made {
 /// A region of the running case.
 pub struct Held {
     pub name: String,
+    /// The number of the device whose BAR it is, where it is one.
+    pub device: usize,
     /// The memory, which may have other names, too.
     pub mapping: Arc<Mapping>,
     /// The file behind it, if there is one.
@@ -55,7 +58,7 @@ impl Held {
     /// The same memory under another name.
     pub fn called(&self, name: &str) -> Held {
         let (mapping, file) = (self.mapping.clone(), self.file.clone());
-        Held { name: name.to_owned(), mapping, file, page: self.page, kept_as: None }
+        Held { name: name.to_owned(), device: self.device, mapping, file, page: self.page, kept_as: None }
     }
 
     /// Whether its memory is a file's, which every process sees that has it.
@@ -138,7 +141,8 @@ impl Pool {
             }
         };
         let (mapping, file) = (Arc::new(mapping), file.map(Arc::new));
-        Ok(Held { name: name.to_owned(), mapping, file, page: wish.page, kept_as })
+        let device = around.device(region);
+        Ok(Held { name: name.to_owned(), device, mapping, file, page: wish.page, kept_as })
     }
 
     fn anonymous(&mut self, wish: &Wish, huge: bool) -> Result<(Mapping, Option<Made>), End> {
@@ -192,8 +196,16 @@ impl Pool {
 pub struct Around<'a> {
     /// What is known to its expressions.
     pub scope: &'a Scope,
+    pub devices: &'a Devices,
     pub open: Option<&'a Open>,
     pub held: &'a [Held],
+}
+
+impl Around<'_> {
+    /// The number of the device whose BAR a region is, where it is one.
+    fn device(&self, region: &Region) -> usize {
+        region.device.as_ref().map_or(0, |name| self.devices.number(&name.0))
+    }
 }
 
 /// What a region says, evaluated.
@@ -289,7 +301,7 @@ impl Wish<'_> {
 
 /// A part of a BAR, and as a dma-buf if it is to be one.
 fn bar(wish: &Wish, region: &Region, around: &Around) -> Result<(Mapping, Option<OwnedFd>), End> {
-    let open = around.open.ok_or_else(no_bar)?;
+    let open = around.open.ok_or_else(no_bar)?.device(around.device(region));
     let device = open.session.device();
     let found;
     let bar = match region.bar.unwrap_or(WhichBar::Largest) {
@@ -375,7 +387,7 @@ mod tests {
             let what = Anonymous::new(2 * page_size());
             let mapping = Arc::new(Mapping::anonymous(&what, &tracer).unwrap());
             let kept_as = Some(Made { what, calls: Vec::new() });
-            Held { name: "huge".to_owned(), mapping, file: None, page: None, kept_as }
+            Held { name: "huge".to_owned(), device: 0, mapping, file: None, page: None, kept_as }
         };
         let (whole, cut, locked) = (held(), held(), held());
         cut.mapping.unmap(0, page_size()).unwrap();

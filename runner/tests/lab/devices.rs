@@ -39,7 +39,8 @@ fn the_guides_examples_with_several_devices_hold_on_two() -> Tested {
         fs::write(pack.join(format!("example-{line}.yaml")), text).unwrap();
     }
     for iommu in ["intel", "virtio"] {
-        let arguments = [pack.to_str().unwrap(), "--iommu", iommu, "--device", "edu", "--device", "igb"];
+        let arguments =
+            [pack.to_str().unwrap(), "--iommu", iommu, "--device", "edu", "--device", "igb", "--device", "ivshmem"];
         let ran = lab_run(&format!("several-{iommu}"), &arguments)?;
         ran.expect(0);
         assert!(!ran.junit().contains("<skipped"), "an example that does not apply shows nothing:\n{}", ran.stdout());

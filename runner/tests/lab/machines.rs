@@ -23,16 +23,30 @@ pub const TESTS: &[Test] = tests![
     a_case_for_another_machine_is_a_skip_that_says_where_to_get_it,
 ];
 
-/// The machines of scenarios/uapi, and the cases of machines.yaml that each is for.
-const MACHINES: [(&str, &[&str]); 7] = [
+/// The machines of scenarios/uapi, and the cases of machines.yaml and peer_to_peer.yaml that each is for.
+const MACHINES: [(&str, &[&str]); 8] = [
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
     ("hot_reset", &["hot_reset", "hot_reset_with_another_group", "hot_reset_without_the_group"]),
     ("identity", &["default_domain", "no_hot_reset"]),
     ("narrow", &["no_hot_reset", "width"]),
     ("one_group", GROUP),
+    (
+        "peers",
+        &[
+            "by_address",
+            "by_address_while_off",
+            "by_dma_buf",
+            "closed",
+            "not_by_address",
+            "reset",
+            "switched_off_and_on",
+        ],
+    ),
     ("rom", &["labs_rom", "no_hot_reset", "rom"]),
 ];
+const MACHINES_YAML: &str = "scenarios/uapi/machines.yaml";
+const PEERS_YAML: &str = "scenarios/uapi/peer_to_peer.yaml";
 const GROUP: &[&str] = &[
     "any_device_of_the_group",
     "hot_reset",
@@ -56,7 +70,7 @@ fn each_of_the_packs_machines_is_what_its_condition_asks_for() -> Tested {
     assert_eq!(files, MACHINES.iter().map(|(name, _)| (*name).to_owned()).collect());
     let run = |machine: &'static str| {
         let file = format!("scenarios/uapi/labs/{machine}.lab.yaml");
-        move || lab_run(&format!("machine-{machine}"), &["--lab", &file, "scenarios/uapi/machines.yaml"])
+        move || lab_run(&format!("machine-{machine}"), &["--lab", &file, MACHINES_YAML, PEERS_YAML])
     };
     let runs = thread::scope(|scope| {
         MACHINES.map(|(machine, _)| scope.spawn(run(machine))).map(|run| run.join().expect("no panic"))

@@ -327,6 +327,10 @@ procedures:
   touch:
     summary: Touch memory of the pack.
     steps: [{ fill: { region: scratch, value: 1 } }, { config_read: { offset: 0 } }]
+  put:
+    summary: Map memory of the pack.
+    steps: [{ map: { region: scratch }, save: m }, { pagesize: { iova: "{{ m.iova }}", size: 4KiB, is: 4KiB } }]
+    gives: { iova: "{{ m.iova }}" }
 "#;
 
 pub const RING: &str = r#"
@@ -344,11 +348,31 @@ cases:
     steps:
       - call: touch
       - config_read: { offset: 0 }
+  - name: where_the_device_is_attached
+    fixture: shared
+    steps:
+      - ioas:
+        save: other
+      - hwpt: { ioas: other }
+        save: table
+      - call: put
+      - attach: { to: other }
+      - call: put
+        save: there
+      - unmap: { iova: "{{ there.iova }}", size: 4KiB, ioas: other }
+        expect: { bytes: 4KiB }
+      - attach: { to: table }
+      - call: put
+        save: there
+      - unmap: { iova: "{{ there.iova }}", size: 4KiB, ioas: other }
+        expect: { bytes: 4KiB }
+      - attach: { to: "{{ device.ioas }}" }
+      - call: put
 "#;
 
 fn a_procedure_uses_the_memory_of_its_pack_with_and_without_a_fixture() -> Tested {
     let ran = together("ring")?;
     ran.expect(0);
-    assert_eq!(events(&ran, "case_finished").len(), 2, "{}", ran.stdout());
+    assert_eq!(events(&ran, "case_finished").len(), 3, "{}", ran.stdout());
     Ok(())
 }

@@ -4,16 +4,19 @@ use super::prelude::*;
 impl Act for Attach {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Attach { to, pasid } = self;
-        let (_, to) = step.ioas("to", to)?;
+        let (own, to) = step.ioas("to", to)?;
         let pasid = pasid.as_ref().map(|pasid| step.small("pasid", pasid)).transpose()?;
-        let device = step.vfio()?;
-        let Some(pasid) = pasid else {
-            step.moved();
-            return step.gave_id(device.attach(to, None));
-        };
-        let got = device.attach(to, Some(pasid));
-        if got.is_ok() {
-            step.case.objects.pasids.insert((step.case.current, pasid));
+        let got = step.vfio()?.attach(to, pasid);
+        let (current, objects) = (step.case.current, &mut step.case.objects);
+        // What is no page table is an address space, which gets one.
+        let ioas = objects.tables.get(&to).copied().unwrap_or(to);
+        objects.tables.extend(got.ok().map(|table| (table, ioas)));
+        match (pasid, got) {
+            (Some(pasid), Ok(_)) => _ = objects.pasids.insert((current, pasid)),
+            (Some(_), Err(_)) => {}
+            (None, Ok(_)) => _ = objects.moved.insert(current, Some(ioas)),
+            // It is where it was.
+            (None, Err(_)) => _ = objects.moved.entry(current).or_insert(Some(own.id())),
         }
         step.gave_id(got)
     }

@@ -73,10 +73,13 @@ fn callee<'a>(step: &mut Running<'_, '_, 'a>, name: &Name) -> Result<Arc<Callee<
 fn run<'a>(step: &mut Running<'_, '_, 'a>, callee: &Callee<'a>, mut held: Vec<Held>) -> Result<Value, End> {
     let Running { case, frame, device, say, sequence, .. } = step;
     for (name, region, at) in &callee.regions {
-        let key = (callee.loaded.pack.name.0.clone(), name.clone());
+        // Each device has its own: two of a kind would disturb each other.
+        let key = (case.current, callee.loaded.pack.name.0.clone(), name.clone());
         if !case.procedures.memory.contains_key(&key) {
             let pool = frame.pool.as_deref_mut().expect("the check lets no thread call procedures");
-            let made = pool.make(name, region, at, &Around { scope: &case.scope, open: *device, held: &held })?;
+            let around = Around { scope: &case.scope, devices: &case.devices, open: *device, held: &held };
+            let mut made = pool.make(name, region, at, &around)?;
+            made.device = case.current;
             case.procedures.memory.insert(key.clone(), made);
         }
         let own = case.procedures.memory[&key].called(name);

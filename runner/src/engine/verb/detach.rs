@@ -7,7 +7,7 @@ impl Act for Detach {
         let pasid = pasid.as_ref().map(|pasid| step.small("pasid", pasid)).transpose()?;
         step.own()?;
         if pasid.is_none() {
-            step.moved();
+            step.case.objects.moved.insert(step.case.current, None);
         }
         step.done(step.vfio()?.detach(pasid))
     }

@@ -35,7 +35,8 @@ impl Act for DeviceOpen {
             }
         };
         let open = fixture::Open::new(session, step.case.tracer).map_err(|error| cannot_open(error, step.at("")))?;
-        step.save(Value::from_pairs(abilities(&open)));
+        let ioas = open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id())));
+        step.save(Value::from_pairs(abilities(&open).into_iter().chain(ioas)));
         opened.add(current, Arc::new(open));
         step.compare(Ok(None))
     }

@@ -8,7 +8,7 @@ impl Act for Fill {
         let Fill { region, offset, size, pattern, value } = self;
         let part = step.part(region, offset, size)?;
         let content = step.content(pattern, value)?;
-        step.writes(part.memory);
+        step.writes(region);
         let mut bytes = Vec::new();
         for (done, length) in chunks(part.size) {
             bytes.resize(length, 0);

@@ -13,6 +13,7 @@ impl Act for Hwpt {
         };
         let flags = flags.iter().map(flag).fold(0, |all, flag| all | flag);
         let got = hwpt::hwpt_alloc(own.fd(), step.iommufd_id()?, ioas, flags, step.case.tracer);
+        step.case.objects.tables.extend(got.ok().map(|table| (table, ioas)));
         step.made(got)
     }
 }

@@ -9,7 +9,7 @@ impl Act for MemoryWrite {
         let MemoryWrite { region, offset, bits, value } = self;
         let value = step.fitting("value", value, *bits)?;
         let part = step.number_in(region, offset, *bits)?;
-        step.writes(part.memory);
+        step.writes(region);
         let got = part.memory.write(part.offset, &value.to_le_bytes()[..width(*bits).bytes()]);
         fence(Ordering::SeqCst);
         part.explain(step.done(got))

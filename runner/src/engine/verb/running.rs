@@ -26,7 +26,7 @@ use crate::{
     model::{Errno, code::Code},
     plan::PlannedStep,
     uapi::{
-        Mapping, VfToken,
+        VfToken,
         request::{Decoded, find},
         signal,
     },
@@ -118,11 +118,15 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         Ok(open)
     }
 
-    /// Notes that the step writes to memory, which may be the device's.
-    pub fn writes(&mut self, memory: &Mapping) {
-        if let Some(open) = self.device.filter(|_| memory.is_device()) {
-            self.case.device.changes(Changed::Registers, open);
-        }
+    /// Notes that the step writes to a region, which may be a device's.
+    pub fn writes(&mut self, region: &Name) {
+        let held = self.memory(region);
+        let Some(open) = self.frame.open.filter(|_| held.mapping.is_device()) else { return };
+        let state = match held.device == self.case.current {
+            true => &mut self.case.device,
+            false => self.case.others.entry(held.device).or_default(),
+        };
+        state.changes(Changed::Registers, open.device(held.device));
     }
 
     pub fn memory(&self, region: &Name) -> &'f Held {

@@ -6,7 +6,7 @@ use minijinja::Value;
 use super::running::Running;
 use crate::{
     backend::{Access, Ioas, Iommu},
-    engine::{failure::End, leaves, ledger::Space, words::amount},
+    engine::{failure::End, ledger::Space, words::amount},
     language::{
         self, Dynamic, Name, Size,
         verb::{Object, Where},
@@ -18,9 +18,10 @@ use crate::{
 impl<'s> Running<'s, '_, '_> {
     /// Makes a call on an address space: the open device's, or another one that the step names.
     pub fn with_iommu<T>(&self, ioas: &Option<Object>, call: impl FnOnce(&dyn Iommu) -> T) -> Result<T, End> {
-        match ioas {
-            None => Ok(call(self.open()?.session.iommu())),
-            Some(_) => Ok(call(&self.space(ioas)?)),
+        let session = &self.open()?.session;
+        match (ioas, session.ioas()) {
+            (None, None) => Ok(call(session.iommu())),
+            (Some(_), _) | (None, Some(_)) => Ok(call(&self.space(ioas)?)),
         }
     }
 
@@ -32,13 +33,15 @@ impl<'s> Running<'s, '_, '_> {
 
     /// The address space that the step names, or the device's own, as the ledger knows it.
     pub fn space_of(&self, ioas: &Option<Object>) -> Result<Space, End> {
-        Ok(self.object("ioas", ioas)?.or(leaves::own(self.open()?)))
+        let open = self.open()?;
+        let usual = open.session.ioas().map(|own| self.usual(own));
+        Ok(self.object("ioas", ioas)?.or(usual))
     }
 
     /// The device's own address space on IOMMUFD, and the id of the object that a key names, which is that address space by default.
     pub fn ioas(&self, key: &str, object: &Option<Object>) -> Result<(&'s Ioas, u32), End> {
         let own = self.own()?;
-        Ok((own, self.object(key, object)?.unwrap_or(own.id())))
+        Ok((own, self.object(key, object)?.unwrap_or_else(|| self.usual(own))))
     }
 
     /// The device's own address space on IOMMUFD.
@@ -78,9 +81,10 @@ impl<'s> Running<'s, '_, '_> {
         self.gave_id(got)
     }
 
-    /// Notes that the device is no longer attached where it was.
-    pub fn moved(&mut self) {
-        self.case.objects.moved.insert(self.case.current);
+    /// The address space that is meant where a step names none. What a procedure maps is for its device, wherever the case has attached that.
+    fn usual(&self, own: &Ioas) -> u32 {
+        let moved = || *self.case.objects.moved.get(&self.case.current)?;
+        self.frame.pack.and_then(|_| moved()).unwrap_or(own.id())
     }
 
     /// Why nothing can be said of dirty pages on IOMMUFD.

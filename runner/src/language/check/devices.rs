@@ -2,7 +2,7 @@
 //! A step is on a device that the case has.
 
 use super::Checker;
-use crate::language::{Case, Diagnostic, Path, Step, Target, text::suggest, verb::unknown_device};
+use crate::language::{Case, Diagnostic, Name, Path, Step, Target, text::suggest, verb::unknown_device};
 use crate::model::code::Code;
 
 impl Checker<'_> {
@@ -18,6 +18,11 @@ impl Checker<'_> {
                     .help("memory is mapped for all devices of a case"),
             );
         }
+        self.single_device(at, case, name);
+    }
+
+    /// A name is that of one of the case's devices.
+    pub(super) fn single_device(&mut self, at: Path, case: &Case, name: &Name) {
         let single = case.devices.iter().filter(|(_, role)| role.0 != "all").map(|(name, _)| name);
         let known: Vec<&str> = single.chain(["device"]).collect();
         if case.devices.iter().any(|(all, role)| *all == name.0 && role.0 == "all") {

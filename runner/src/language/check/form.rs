@@ -285,7 +285,9 @@ impl Checker<'_> {
     /// A file is one that an earlier step opened, or one `of_fixture`.
     fn known_file(&mut self, at: Path, name: &Name, steps: &[Placed], of_fixture: bool) {
         let mut known = saved(steps, |about| about.makes_file);
-        if of_fixture {
+        // Of a device that the case opened itself, too.
+        let opens = || steps.iter().any(|placed| matches!(placed.step.verb, Verb::DeviceOpen(_)));
+        if of_fixture || opens() {
             known.extend(["device", "iommu"]);
         }
         if known.contains(&name.0.as_str()) {

@@ -149,6 +149,11 @@ impl<'a> Checker<'a> {
         for (name, region) in own {
             self.region(&path.join("regions").join(name), region);
         }
+        let of_devices = case.regions.iter().filter_map(|(name, region)| Some((name, region.device.as_ref()?)));
+        for (name, device) in of_devices.chain(case.region.iter().filter_map(|it| Some(("", it.device.as_ref()?)))) {
+            let at = if name.is_empty() { path.join("region") } else { path.join("regions").join(name) };
+            self.single_device(at.join("device"), case, device);
+        }
         self.shared_regions(&path.join("regions"), &case.regions);
         if let Some(expect) = &case.expect {
             let path = path.join("expect");

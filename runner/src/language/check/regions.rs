@@ -24,6 +24,7 @@ impl Checker<'_> {
         let is_shared = region.memory == Memory::Shared;
         for (key, misplaced, only) in [
             ("bar", region.bar.is_some() && !is_bar, "`memory: bar` or `memory: dmabuf`"),
+            ("device", region.device.is_some() && !is_bar, "`memory: bar` or `memory: dmabuf`"),
             (
                 "offset",
                 region.offset.is_some() && !is_bar && !is_shared,

@@ -38,6 +38,9 @@ keys! {
         /// Which BAR of the device, for `memory: bar` and `dmabuf`: `largest` or 0 to 5.
         #[example(0)] #[default("largest")]
         pub bar: Option<Bar>,
+        /// Whose BAR, for `memory: bar` and `dmabuf`: one of the case's `devices`. The default is the case's own device.
+        #[example("second")]
+        pub device: Option<Name>,
         /// Where the region starts, in bytes: in the BAR for `memory: bar` and `dmabuf`, in the other region for `memory: shared`.
         #[example("4KiB")] #[default(0)]
         pub offset: Option<Dynamic<Size>> as Offset,

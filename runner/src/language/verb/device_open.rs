@@ -18,9 +18,10 @@ verb! {
 impl Known for DeviceOpen {
     const ABOUT: About = About {
         does: "Open the device on the case's backend, in the address space of the devices that are already open. Only with `fixture: \
-            none`. Saves how many vectors of `intx`, `msi` and `msix` it has, and whether it `resets`.",
+            none`. Saves how many vectors of `intx`, `msi` and `msix` it has, whether it `resets`, and on \
+            the backend iommufd the id of its address space, `ioas`.",
         examples: &["{ token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }"],
-        saves: Saves::Fields(&["intx", "msi", "msix", "resets"]),
+        saves: Saves::Fields(&["intx", "msi", "msix", "resets", "ioas"]),
         device: true,
         fixture: Stands::Alone,
         is_followed: false,
