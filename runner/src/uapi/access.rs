@@ -168,6 +168,22 @@ impl Mapping {
         self.tracer().call("mmio_write", fields, run, zero)
     }
 
+    /// Writes 64 bytes to a mapped BAR in one piece, as a device takes a descriptor; [`can_submit`] says whether this processor can.
+    ///
+    /// `EINVAL` unless `offset` is a multiple of 64; otherwise as [`Mapping::mmio_write`].
+    pub fn mmio_submit(&self, offset: u64, bytes: &[u8; 64]) -> Result<(), Errno> {
+        let run = || {
+            // The last register of the 64 bytes lies in the mapping, too.
+            let at = self.register(offset, Width::W64, true)?;
+            self.register(offset.saturating_add(56), Width::W64, true)?;
+            if !at.is_multiple_of(64) || !can_submit() {
+                return Err(Errno(libc::EINVAL));
+            }
+            self.touch(at, || submit(at, bytes))
+        };
+        self.tracer().call("mmio_submit", format!("offset={offset:#x}, 64 bytes"), run, zero)
+    }
+
     fn load(&self, offset: u64, width: Width) -> Result<u64, Errno> {
         let at = self.register(offset, width, false)?;
         // SAFETY: `register` says that these bytes lie in this mapping of a device, readable and aligned for the
@@ -205,6 +221,41 @@ impl Mapping {
         let fields = format!("offset={offset:#x}, {} bits, value={value:#x}", width.bits());
         self.tracer().call("mmio_write", fields, || self.store(offset, width, value), zero)
     }
+}
+
+/// Whether this processor writes 64 bytes in one piece (MOVDIR64B).
+#[cfg(target_arch = "x86_64")]
+pub fn can_submit() -> bool {
+    use std::arch::x86_64::{__cpuid_count, __get_cpuid_max};
+    // SAFETY: every x86-64 processor has this instruction, which only reads.
+    #[allow(unused_unsafe)]
+    let features = unsafe { (__get_cpuid_max(0).0 >= 7).then(|| __cpuid_count(7, 0).ecx) };
+    features.is_some_and(|ecx| ecx & 1 << 28 != 0)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub fn can_submit() -> bool {
+    false
+}
+
+/// Writes 64 bytes in one piece to an address of a mapped BAR.
+#[cfg(target_arch = "x86_64")]
+fn submit(at: u64, bytes: &[u8; 64]) {
+    // SAFETY: the caller asked `register` for all 64 bytes at `at`, which is a multiple of 64, and `can_submit` for the instruction:
+    // `movdir64b rax, [rdx]`, in bytes for assemblers that do not know it.
+    unsafe {
+        std::arch::asm!(
+            ".byte 0x66, 0x0f, 0x38, 0xf8, 0x02",
+            in("rax") at,
+            in("rdx") bytes.as_ptr(),
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn submit(_: u64, _: &[u8; 64]) {
+    unreachable!("`can_submit` is false here")
 }
 
 #[cfg(test)]
@@ -294,6 +345,21 @@ mod tests {
         assert_eq!(bar.mmio_copy_in(PAGE - 4, &[0; 8]), Err(Errno::SIGBUS), "the device ends there");
         assert_eq!(bar.mmio_copy_out(2 * PAGE - 4, &mut bytes[..8]), Err(Errno::SIGBUS));
         assert_eq!(bar.mmio_copy_out(2 * PAGE, &mut bytes[..8]), Err(EFAULT));
+    }
+
+    #[test]
+    fn a_descriptor_is_written_in_one_piece_or_not_at_all() {
+        let tracer = Tracer::new();
+        let file = memfd("portal", PAGE, None, &tracer).unwrap();
+        let bar = Mapping::device(file.as_fd(), 0, PAGE, Prot::ReadWrite, Placement::default(), &tracer).unwrap();
+        let bytes: [u8; 64] = std::array::from_fn(|at| at as u8);
+        assert_eq!(bar.mmio_submit(8, &bytes), Err(EINVAL));
+        assert_eq!(bar.mmio_submit(PAGE, &bytes), Err(EFAULT));
+        let expected = if can_submit() { Ok(()) } else { Err(EINVAL) };
+        assert_eq!(bar.mmio_submit(64, &bytes), expected);
+        let mut read = [0; 64];
+        bar.mmio_copy_out(64, &mut read).unwrap();
+        assert_eq!(read, if can_submit() { bytes } else { [0; 64] });
     }
 
     #[test]

@@ -86,6 +86,12 @@ cases:
       - compare: { region: same, with: registers, offset: 4, size: 4KiB }
       - mmio_write: { bar: 2, offset: 4KiB, value: 7 }
       - compare: { region: registers, pattern: mine, size: 8KiB }
+  - name: in_one_piece
+    regions: { registers: { memory: bar, bar: largest }, descriptor: { memory: anonymous, size: 4KiB } }
+    steps:
+      - fill: { region: descriptor, pattern: mine }
+      - mmio_submit: { bar: 2, offset: 0x40, region: descriptor, from: 0x40 }
+      - compare: { region: registers, with: descriptor, offset: 0x40, size: 0x40 }
   - name: off
     regions: { registers: { memory: bar, bar: largest } }
     steps:
@@ -114,6 +120,13 @@ fn a_bar_is_filled_and_compared_in_words() -> Tested {
         assert_eq!(result["verdict"], verdict, "{result}");
         assert!(result["message"].as_str().unwrap().starts_with(message), "{result}");
         assert!(result["detail"].as_str().unwrap().contains(label), "{result}");
+    }
+    // QEMU emulates no processor that does it; a machine with KVM may have one.
+    let whole = &results["in_one_piece"];
+    match whole["verdict"].as_str() {
+        Some("passed") => {}
+        Some("skipped") => assert!(whole["message"].as_str().unwrap().contains("(MOVDIR64B)"), "{whole}"),
+        _ => panic!("{whole}"),
     }
     Ok(())
 }

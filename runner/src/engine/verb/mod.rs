@@ -59,6 +59,7 @@ mod mlock;
 mod mmap;
 mod mmio_poll;
 mod mmio_read;
+mod mmio_submit;
 mod mmio_write;
 mod mprotect;
 mod mremap;

@@ -66,6 +66,7 @@ mod mlock;
 mod mmap;
 mod mmio_poll;
 mod mmio_read;
+mod mmio_submit;
 mod mmio_write;
 mod mprotect;
 mod mremap;
@@ -143,6 +144,7 @@ macro_rules! verbs {
             config_poll => config_poll::ConfigPoll,
             mmio_read => mmio_read::MmioRead,
             mmio_write => mmio_write::MmioWrite,
+            mmio_submit => mmio_submit::MmioSubmit,
             mmio_poll => mmio_poll::MmioPoll,
             irq_info => irq_info::IrqInfo,
             irq_enable => irq_enable::IrqEnable,
