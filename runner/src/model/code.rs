@@ -134,6 +134,7 @@ codes! {
     TooDeep "too-deep" Check
     TooLarge "too-large" Check
     TooManySteps "too-many-steps" Check
+    TooSlow "too-slow" Run
     TwoForms "two-forms" Check
     TwoVerbs "two-verbs" Check
     UnclosedQuote "unclosed-quote" Check

@@ -8,7 +8,7 @@ use minijinja::Value;
 
 use super::{Plan, Planned};
 use crate::language::{
-    Compared, ExpressionError, Pattern, Scope, compared, did_you_mean, eval_as, expected_one_of, undeclared,
+    Compared, ExpressionError, Pattern, Scope, TIMING, compared, did_you_mean, eval_as, expected_one_of, undeclared,
 };
 use crate::model::CaseId;
 
@@ -58,6 +58,19 @@ impl FromStr for Partition {
     }
 }
 
+/// Whether a case judges or measures times.
+fn is_timing(planned: &Planned) -> bool {
+    planned.tags.iter().any(|tag| tag == TIMING)
+}
+
+impl Filter {
+    /// Whether cases that judge or measure times are asked for, which run only then.
+    fn asks_for_times(&self) -> bool {
+        let by_expression = self.expression.as_ref().is_some_and(|expression| expression.contains(TIMING));
+        self.ids.is_some() || by_expression || self.tags.iter().any(|tag| tag == TIMING)
+    }
+}
+
 impl Plan {
     /// The numbers of the selected cases in the order to run them. Shares are dealt out in that order, so that slow cases are spread
     /// evenly.
@@ -68,7 +81,7 @@ impl Plan {
         let mut selected = Vec::new();
         for case in self.order() {
             let planned = &self.cases[case as usize];
-            if filter.takes(planned)? {
+            if filter.takes(planned)? && (filter.asks_for_times() || !is_timing(planned)) {
                 selected.push(case);
             }
         }
@@ -95,6 +108,13 @@ impl Plan {
                 let near = did_you_mean(name, known).map(|near| format!("; {near}")).unwrap_or_default();
                 return format!("{cases} {what} `{name}`{near}");
             }
+        }
+        if !filter.asks_for_times()
+            && self.cases.iter().any(|planned| is_timing(planned) && filter.takes(planned) == Ok(true))
+        {
+            return format!(
+                "{cases} is selected: those tagged `{TIMING}` run only with `--tag {TIMING}` or by their ids"
+            );
         }
         match &filter.ids {
             Some(ids) if ids.is_empty() => "nothing to run again: no case of that run ended so".to_owned(),
@@ -222,6 +242,10 @@ mod tests {
                     - name: map\n    matrix: { page: [4KiB, 2MiB, 1GiB] }\n    tags: [slow]\n    covers: [T-1]\n    \
                     region: { memory: anonymous, page: \"{{ page }}\", size: \"{{ page }}\" }\n    expect: { map: ok }\n  \
                     - name: other\n    region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
+        plan_of(text)
+    }
+
+    fn plan_of(text: &str) -> Plan {
         let source = language::Source::new("s.yaml", text);
         let loaded = language::load(source, "kernel".into(), &Packs::default(), &[])
             .unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
@@ -251,6 +275,23 @@ mod tests {
         assert_eq!(names(&plan, &tag("slow")).len(), 15);
         assert_eq!(names(&plan, &Filter { backends: vec![Pattern("vfio*".into())], ..tag("slow") }).len(), 6);
         assert_eq!(names(&plan, &Filter { packs: vec!["vendor".into()], ..Filter::default() }).len(), 0);
+    }
+
+    #[test]
+    fn cases_that_measure_times_run_only_if_they_are_asked_for() {
+        let region = "region: { memory: anonymous, size: 4KiB }\n    expect: { map: ok }\n";
+        let case = |name: &str, tags: &str| format!("  - name: {name}\n    tags: [{tags}]\n    {region}");
+        let text = |cases: &[String]| format!("name: s\nbackends: [iommufd]\ncases:\n{}", cases.concat());
+        let plan = plan_of(&text(&[case("fast", "timing"), case("other", "slow")]));
+        let tag = |tag: &str| Filter { tags: vec![tag.to_owned()], ..Filter::default() };
+        assert_eq!(names(&plan, &Filter::default()), ["other"]);
+        assert_eq!(names(&plan, &tag("timing")), ["fast"]);
+        assert_eq!(names(&plan, &by("'timing' in tags or case == 'other'")), ["fast", "other"]);
+        assert_eq!(names(&plan, &by("case == 'fast'")), [""; 0]);
+        let ids = Some(plan.cases.iter().map(|planned| planned.id.id()).collect());
+        assert_eq!(names(&plan, &Filter { ids, ..Filter::default() }), ["fast", "other"]);
+        let alone = plan_of(&text(&[case("fast", "timing")]));
+        assert!(alone.nothing(&Filter::default()).ends_with("run only with `--tag timing` or by their ids"));
     }
 
     #[test]

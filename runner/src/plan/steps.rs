@@ -18,7 +18,7 @@ pub struct PlannedStep {
     pub outcome_at: Path,
     /// The steps that it holds.
     pub steps: Vec<PlannedStep>,
-    /// The lists of steps that it holds, to run at the same time; of a `fail_nth` what takes back what its step did.
+    /// The lists of steps that it holds, to run at the same time; of a `fail_nth` or `measure` what takes back what its step did.
     pub branches: Vec<Vec<PlannedStep>>,
 }
 
@@ -103,6 +103,13 @@ impl Here<'_> {
                 fail_nth.steps = plain(&steps);
                 branches = vec![self.written(&fail_nth.undo, &at.join("undo"))?];
                 fail_nth.undo = plain(&branches[0]);
+            }
+            Verb::Measure(measure) => {
+                let at = at.join("measure");
+                steps = self.written(&measure.steps, &at.join("steps"))?;
+                measure.steps = plain(&steps);
+                branches = vec![self.written(&measure.undo, &at.join("undo"))?];
+                measure.undo = plain(&branches[0]);
             }
             Verb::Finally(finally) => {
                 steps = self.written(&finally.steps, &at.join("finally").join("steps"))?;

@@ -31,7 +31,7 @@ pub use file::{close, open, open_again_to_read, temporary};
 pub use hot_reset::{hot_reset, hot_reset_devices};
 pub use limits::LockLimit;
 pub use memory::{Advice, Anonymous, FilePart, Mapping, Placement, Prot, Seal, memfd, seal};
-pub use trace::{Call, Trace, Tracer};
+pub use trace::{Call, Trace, Tracer, spent};
 pub use vfio::VfToken;
 
 /// Which way a device may move data through a mapping; [`iommufd`] and [`vfio`] have their own bits for it.

@@ -3,12 +3,22 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{borrow::Cow, collections::VecDeque, fmt};
+use std::time::{Duration, Instant};
+use std::{borrow::Cow, cell::Cell, collections::VecDeque, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use super::{inject, signal};
 use crate::model::Errno;
+
+thread_local! {
+    static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// How long this thread has been in its calls by now.
+pub fn spent() -> Duration {
+    SPENT.get()
+}
 
 /// How many calls are kept; a case that makes more loses its oldest ones.
 const KEPT: usize = 10_000;
@@ -93,7 +103,9 @@ impl Tracer {
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
         let waiting = signal::wait();
+        let begin = Instant::now();
         let (outcome, injected) = run();
+        SPENT.set(SPENT.get() + begin.elapsed());
         drop(waiting);
         let mut result = match &outcome {
             Ok(value) => shown(value),

@@ -185,7 +185,7 @@ fn spans(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_tables_of_steps_have_every_verb() {
     let schema = vfiospec::language::schema();
-    let beside = ["backends", "device", "expect", "save", "with"];
+    let beside = ["backends", "device", "expect", "save", "with", "within"];
     let keys = schema["definitions"]["Step"]["properties"].as_object().expect("the keys of a step");
     let verbs: BTreeSet<&str> = keys.keys().map(String::as_str).filter(|key| !beside.contains(key)).collect();
     let guide = read("scenarios/README.md");

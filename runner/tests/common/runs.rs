@@ -100,7 +100,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
             injected: vec![Injected { what: s(), points: 3, failed: 2 }],
-            measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2] }],
+            measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2], rounds: false, bytes: None }],
             observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
                 .map(|state| Observation { observer: s(), state, detail: Some(s()) })
                 .to_vec(),

@@ -52,6 +52,7 @@ mod lab_fault;
 mod madvise;
 mod map;
 mod map_file;
+mod measure;
 mod memory_poll;
 mod memory_read;
 mod memory_write;
@@ -86,16 +87,20 @@ mod unmap;
 mod unmap_all;
 mod vf_token;
 
+use std::time::{Duration, Instant};
+
+use minijinja::{Value, value::ValueKind};
+
 use super::{
     context::{Context, Frame},
     failure::{End, Problem},
     last_step::Doing,
 };
 use crate::{
-    language::{MOST_STEPS, verb::*},
+    language::{Limit, MOST_STEPS, verb::*},
     model::code::Code,
     plan::PlannedStep,
-    uapi::signal,
+    uapi::{self, signal},
 };
 use running::{Act, Running};
 
@@ -126,6 +131,49 @@ pub fn sequence<'a>(
     })
 }
 
+/// How long a step took: its calls to the kernel. All of it, if it makes none or holds steps.
+fn took(planned: &PlannedStep, all: Duration, calls: Duration) -> Duration {
+    let holds_steps = !planned.steps.is_empty() || !planned.branches.is_empty();
+    let is_whole = holds_steps || matches!(planned.step.verb, Verb::Call(_)) || calls.is_zero();
+    if is_whole { all } else { calls }
+}
+
+impl Context<'_> {
+    /// Keeps how long a step took in its result. A call that failed has none.
+    fn took(&mut self, planned: &PlannedStep, took: Duration) {
+        let Some(name) = &planned.step.save else { return };
+        let micros = Value::from(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let saves = planned.step.verb.about().saves;
+        let result = self.scope.get(&name.0).filter(|_| saves != Saves::Nothing);
+        let with = match result {
+            None => Value::from_pairs([("micros", micros)]),
+            Some(result) if result.kind() == ValueKind::Map => {
+                let keys = result.try_iter().into_iter().flatten();
+                let known = keys.map(|key| (key.to_string(), result.get_item(&key).unwrap_or_default()));
+                Value::from_pairs([("micros".to_owned(), micros)].into_iter().chain(known))
+            }
+            Some(_) => return,
+        };
+        self.scope.set(&name.0, with);
+    }
+
+    /// Holds the time that a step took against its `within`.
+    fn within(&mut self, planned: &PlannedStep, took: Duration) -> Result<(), End> {
+        let Some(limit) = &planned.step.within else { return Ok(()) };
+        let at = planned.at.join("within");
+        let expected = limit.resolve(&self.scope);
+        let Limit(expected) = expected.map_err(|error| End::Error(Problem::expression(at.clone(), &error)))?;
+        self.found.checks += 1;
+        if took <= expected.0 {
+            return Ok(());
+        }
+        let micros = |time: Duration| crate::language::Duration(Duration::from_micros(time.as_micros() as u64));
+        let title =
+            format!("{} took {}, expected at most {}", planned.step.verb.name(), micros(took), micros(expected.0));
+        Err(End::Failed(Problem::new(Code::TooSlow, at, title).label(format!("it took {}", micros(took)))))
+    }
+}
+
 fn one<'a>(
     case: &mut Context<'a>,
     planned: &PlannedStep,
@@ -150,8 +198,14 @@ fn one<'a>(
     let opened = case.opened.get(case.current);
     let device = frame.open.map(|open| open.device(case.current)).or(opened.as_deref());
     let asks = case.asks(frame).then(|| case.found.mark());
+    let (begin, spent) = (Instant::now(), uapi::spent());
     let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
+    let took = took(planned, begin.elapsed(), uapi::spent() - spent);
     case.turn_to(before);
+    if done.is_ok() {
+        case.took(planned, took);
+    }
+    let done = done.and_then(|()| case.within(planned, took));
     match asks {
         None => done?,
         Some(mark) => case.settle(planned, frame, done, mark)?,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A case that measures in many rounds keeps the first of them in its result.
-const MOST_MEASURED: usize = 100;
+pub(super) const MOST_MEASURED: usize = 100;
 /// Why it is no longer known what is mapped.
 const UNFOLLOWED: &str = "what `parallel` maps is not followed";
 
@@ -199,7 +199,7 @@ fn measure(step: &mut Running, finished: &[Finished]) {
             Some(name) => name.0.clone(),
             None => format!("parallel at {}", step.frame.place(&step.planned.at)),
         };
-        step.case.found.measured.push(Measured { what, micros: all, each });
+        step.case.found.measured.push(Measured { what, micros: all, each, rounds: false, bytes: None });
     }
 }
 

@@ -10,8 +10,8 @@ use super::{Checker, Path};
 use crate::language::expression::{eval, kinds, scan};
 use crate::language::verb::{Index, Key, Saves, Verb};
 use crate::language::{
-    BUILTINS, Case, Diagnostic, ExpressionError, Outcome, Placed, Procedure, Scalar, Scenario, Scope, Segment, Size,
-    Target, Type, eval_as, is_computed, known_scope, names, undeclared,
+    BUILTINS, Case, Diagnostic, ExpressionError, Limit, Outcome, Placed, Procedure, Scalar, Scenario, Scope, Segment,
+    Size, Target, Type, eval_as, is_computed, known_scope, names, undeclared,
 };
 use crate::{
     language::expression::eval::Name as Needed, language::expression::tree::Tree, language::text::suggest,
@@ -377,14 +377,17 @@ impl<'a> Checker<'a> {
                 is_known.then(|| found.iter().flat_map(|procedure| procedure.gives.keys()).collect())
             };
             let all: Option<Vec<&str>> = match (step.verb.about().saves, &step.verb) {
+                (Saves::List, _) => None,
                 // `save` itself is a mistake, which is reported.
-                (Saves::Nothing, _) | (Saves::List, _) => None,
+                (Saves::Nothing, verb) if !verb.is_timed() => None,
+                (Saves::Nothing, _) => Some(Vec::new()),
                 (Saves::Fields(fields), _) => Some(fields.to_vec()),
                 (Saves::Varies, Verb::Call(call)) => of_call(&call.procedure.0),
                 (Saves::Varies, verb) => verb.fields(),
             };
             match all {
-                Some(all) => {
+                Some(mut all) => {
+                    all.push("micros");
                     let (known, saved) = fields.entry(name.0.as_str()).or_insert_with(|| (Vec::new(), None));
                     all.into_iter().for_each(|field| {
                         if !known.contains(&field) {
@@ -519,6 +522,7 @@ fn problem(expression: &Written, scope: &Scope) -> Option<Diagnostic> {
         Kind::Bool => eval_as::<bool>(scope, expression.source).err().map(wrong),
         Kind::Text => eval::render(scope, expression.source).err().map(wrong),
         Kind::Number => eval::eval(scope, expression.source).err().map(wrong),
+        Kind::Limit => eval_as::<Limit>(scope, expression.source).err().map(wrong),
         Kind::Interrupt => eval_as::<Index>(scope, expression.source).err().map(wrong),
         Kind::Outcome { reports } => match eval_as::<Outcome>(scope, expression.source) {
             Ok(Outcome::Bytes(_)) if !reports => {

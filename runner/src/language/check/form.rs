@@ -2,9 +2,9 @@
 //! A case is declarative or has steps, and a step has one verb.
 
 use super::{Checker, written};
-use crate::language::verb::{About, Expects, Key, Object, Saves, Site, Stands, Verb};
+use crate::language::verb::{About, Expects, Key, Object, Site, Stands, Verb};
 use crate::language::{
-    Case, DEEPEST, Diagnostic, Dynamic, Fixture, MOST_STEPS, Name, Path, Placed, Step, Target, steps_run,
+    Case, DEEPEST, Diagnostic, Dynamic, Fixture, MOST_STEPS, Name, Path, Placed, Step, TIMING, Target, steps_run,
 };
 use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
@@ -222,12 +222,21 @@ impl Checker<'_> {
                 self.misplaced(path, "expect", verb, "a call that succeeds or fails", instead);
             }
         }
-        if step.save.is_some() && about.saves == Saves::Nothing {
-            let instead = match about.expects {
-                Expects::Nothing(instead) => instead,
-                Expects::Outcome | Expects::Bytes => "it succeeds or fails, which `expect` compares, and has no result",
-            };
-            self.misplaced(path, "save", verb, "a verb that has a result", instead);
+        if let (Expects::Nothing(instead), false) = (about.expects, step.verb.is_timed()) {
+            for (key, given) in [("save", step.save.is_some()), ("within", step.within.is_some())] {
+                if given {
+                    self.misplaced(path, key, verb, "a verb that has a result", instead);
+                }
+            }
+        }
+        let tags = self.scenario.tags.iter().chain(&case.tags);
+        if step.within.is_some() && !tags.into_iter().any(|tag| tag.0 == TIMING) {
+            self.say(
+                Diagnostic::error(Code::MisplacedKey, path.join("within"), "`within` in a case without the tag `timing`")
+                    .at(Target::Key)
+                    .label("expected only in a case with `tags: [timing]`")
+                    .help("how long something takes depends on what else the machine does: such cases run only if they are asked for"),
+            );
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Outcome {
         reports: bool,
     },
+    /// How long a step may take.
+    Limit,
     /// A field's value; what it may be is up to its field.
     Number,
 }
@@ -190,6 +192,9 @@ pub(super) fn expressions<'a>(path: &'a Path, case: &'a Case, steps: &'a [Placed
         }
         let reports = step.verb.about().expects == Expects::Bytes;
         all.outcomes(path, None, step.expect.as_ref(), reports, When::outcome(index));
+        if let Some(source) = step.within.as_ref().and_then(Dynamic::expression) {
+            all.add(Place::below(path, ["within"]), source, Kind::Limit, When::outcome(index));
+        }
     }
     all.0
 }

@@ -6,6 +6,7 @@ pub(in crate::language) mod case;
 pub(in crate::language) mod condition;
 pub(in crate::language) mod control;
 pub(in crate::language) mod known_issue;
+pub(in crate::language) mod limit;
 pub(in crate::language) mod name;
 pub(in crate::language) mod outcome;
 pub(in crate::language) mod pack;

@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::language::verb::{Check, Key, Verb};
 use crate::language::{
-    At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Name, Node, Ordered, Outcome, Path, Pattern, Scalar, Target,
-    described, join,
+    At, ByBackend, Complaint, Decode, Diagnostic, Dynamic, Limit, Name, Node, Ordered, Outcome, Path, Pattern, Scalar,
+    Target, described, join,
 };
 use crate::model::{BackendName, code::Code};
 
@@ -24,11 +24,13 @@ pub struct Step {
     pub expect: Option<ByBackend<Dynamic<Outcome>>>,
     /// The name under which later expressions find the result.
     pub save: Option<Name>,
+    /// How long it may take.
+    pub within: Option<Dynamic<Limit>>,
 }
 
 impl<V: Into<Verb>> From<V> for Step {
     fn from(verb: V) -> Step {
-        Step { verb: verb.into(), backends: None, device: None, expect: None, save: None }
+        Step { verb: verb.into(), backends: None, device: None, expect: None, save: None, within: None }
     }
 }
 
@@ -74,7 +76,7 @@ impl Below {
 }
 
 /// The keys of a step that are no verbs; `with` belongs to `call`.
-const OTHERS: [&str; 5] = ["backends", "device", "expect", "save", "with"];
+const OTHERS: [&str; 6] = ["backends", "device", "expect", "save", "with", "within"];
 /// Every key of a step, in the order of the reference.
 const KEYS: [&str; Verb::NAMES.len() + OTHERS.len()] = {
     let mut all = [""; Verb::NAMES.len() + OTHERS.len()];
@@ -91,13 +93,14 @@ impl Decode for Step {
         let found = at.found();
         let table = at.table(node, "Step", &KEYS)?;
         let (mut verbs, mut with) = (Vec::new(), None);
-        let (mut backends, mut device, mut expect, mut save) = (None, None, None, None);
+        let (mut backends, mut device, mut expect, mut save, mut within) = (None, None, None, None, None);
         for &(key, value) in table.entries() {
             match key {
                 "backends" => backends = at.key(key, value),
                 "device" => device = at.key(key, value),
                 "expect" => expect = at.key(key, value),
                 "save" => save = at.key(key, value),
+                "within" => within = at.key(key, value),
                 "with" => with = Some(at.key(key, value).unwrap_or_default()),
                 verb => verbs.extend(Verb::read(verb, value, at).map(|read| (verb, read))),
             }
@@ -138,7 +141,7 @@ impl Decode for Step {
             }
             _ => {}
         }
-        Some(Step { verb, backends, device, expect, save })
+        Some(Step { verb, backends, device, expect, save, within })
     }
 
     fn made_up() -> Self {
@@ -148,7 +151,7 @@ impl Decode for Step {
 
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Step { verb, backends, device, expect, save } = self;
+        let Step { verb, backends, device, expect, save, within } = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(verb.name(), verb)?;
         if let Verb::Call(call) = verb
@@ -160,6 +163,7 @@ impl Serialize for Step {
         device.iter().try_for_each(|device| map.serialize_entry("device", device))?;
         expect.iter().try_for_each(|expect| map.serialize_entry("expect", expect))?;
         save.iter().try_for_each(|save| map.serialize_entry("save", save))?;
+        within.iter().try_for_each(|within| map.serialize_entry("within", within))?;
         map.end()
     }
 }
@@ -204,11 +208,21 @@ described!(Step, |generator| {
             "allOf": [outcome],
         },
         "save": {
-            "description": "The name under which later expressions find the result. Only for the verbs that have one.",
+            "description": "The name under which later expressions find the result. Only for the verbs that have one, and for calls. A result that is no list has also `micros`: how long the step's calls to the kernel took, or the whole step if it makes none or holds steps.",
             "examples": ["m"],
             "allOf": [name],
         },
     });
+    let others = {
+        let limit = generator.subschema_for::<Dynamic<Limit>>();
+        let mut others = others;
+        others["within"] = serde_json::json!({
+            "description": "How long the step may take, as `micros` of its result counts it: a time, or an expression for a number of microseconds. The default is any time. Only in cases tagged `timing`, which run only if they are asked for.",
+            "examples": ["5ms", "{{ 2 * other.micros }}"],
+            "allOf": [limit],
+        });
+        others
+    };
     keys.extend(others.as_object().expect("it is one").clone());
     json_schema!({
         "description": "One step: exactly one verb, its expected outcome, and the name of its result.\n\nThe verbs `pagesize`, `gone`, `check` and `compare` check what was done, `fill` prepares memory, `repeat`, `finally` and `parallel` contain more steps, and all others call the kernel or the device.",

@@ -59,6 +59,7 @@ mod lab_fault;
 mod madvise;
 mod map;
 mod map_file;
+mod measure;
 mod memory_poll;
 mod memory_read;
 mod memory_write;
@@ -191,6 +192,7 @@ macro_rules! verbs {
             repeat => repeat::Repeat,
             finally => finally::Finally,
             fail_nth => fail_nth::FailNth,
+            measure => measure::Measure,
             parallel => parallel::Parallel,
             child => child::Child,
         }
@@ -228,6 +230,14 @@ macro_rules! declare {
             /// The keys that it has, each with its value.
             pub fn keys(&self) -> Keys<'_> {
                 match self { $(Verb::$Verb(verb) => verb.keys(),)* }
+            }
+
+            /// Whether its result has the time that it took: what calls the kernel, has a result anyway, or repeats steps.
+            pub fn is_timed(&self) -> bool {
+                let about = self.about();
+                !matches!(about.expects, Expects::Nothing(_))
+                    || about.saves != Saves::Nothing
+                    || matches!(self, Verb::Repeat(_))
             }
 
             /// What a list of assertions calls the step.
