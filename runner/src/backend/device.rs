@@ -34,6 +34,11 @@ impl Device {
         Device { file: File::new(fd, tracer), bdf, iommufd_id: None }
     }
 
+    /// A device that is open already, in a process that inherited its file.
+    pub(super) fn inherited(fd: OwnedFd, bdf: Bdf, iommufd_id: Option<u32>, tracer: &Tracer) -> Device {
+        Device { file: File::new(fd, tracer), bdf, iommufd_id }
+    }
+
     /// `VFIO_DEVICE_BIND_IOMMUFD`: puts it behind an IOMMUFD, which gives it an id.
     pub(super) fn bind(&mut self, iommufd: BorrowedFd, token: Option<&VfToken>) -> Result<(), Errno> {
         self.iommufd_id = Some(vfio::bind_iommufd(self.fd(), iommufd, token, &self.file.tracer)?);

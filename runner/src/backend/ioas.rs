@@ -33,6 +33,11 @@ impl Ioas {
         Ok(Ioas { iommufd: Arc::new(File::new(iommufd, tracer)), id })
     }
 
+    /// An address space that is there already, on a file that this process inherited.
+    pub(super) fn inherited(iommufd: OwnedFd, id: u32, tracer: &Tracer) -> Ioas {
+        Ioas { iommufd: Arc::new(File::new(iommufd, tracer)), id }
+    }
+
     /// The file of `/dev/iommu`.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.iommufd.as_fd()

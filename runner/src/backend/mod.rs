@@ -26,7 +26,7 @@ pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;
 pub use rules::{Rules, Unmap};
-pub use session::{Session, Space, disguised};
+pub use session::{Inherited, Session, Space, disguised};
 
 use crate::model::{BackendName, Errno};
 pub use crate::uapi::{Access, IovaRange, request::Decoded};

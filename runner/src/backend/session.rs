@@ -2,10 +2,12 @@
 //! Devices behind a backend: opened in the order that the kernel wants, closed in the other.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     Container, Device, Ioas, Iommu, OpenError, Rules,
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     host::pci,
     model::{BackendName, Bdf, Errno},
-    uapi::{self, Tracer, VfToken, iommufd, vfio},
+    uapi::{self, Tracer, VfToken, iommufd, process, vfio},
 };
 
 /// An open device with the address space that it is attached to.
@@ -42,7 +44,58 @@ enum Behind {
     Ioas(Ioas),
 }
 
+/// What of a session a process has to know that takes its open files over by their numbers.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Inherited {
+    name: BackendName,
+    true_name: BackendName,
+    bdf: Bdf,
+    device: RawFd,
+    iommufd_id: Option<u32>,
+    /// The file of the address space, and its id on IOMMUFD.
+    space: RawFd,
+    ioas: Option<u32>,
+}
+
+impl Inherited {
+    /// The session, in a process that has its files under the same numbers. They are closed with it.
+    pub fn session(&self, tracer: &Tracer) -> Result<Session, Errno> {
+        let Inherited { name, true_name, bdf, device, iommufd_id, space, ioas } = *self;
+        let (device, space) = (process::inherited(device)?, process::inherited(space)?);
+        let behind = match (ioas, Rules::of(name).container) {
+            (Some(id), _) => Behind::Ioas(Ioas::inherited(space, id, tracer)),
+            (None, kind) => Behind::Container(Arc::new(Container::new(space, kind.unwrap_or_default(), tracer))),
+        };
+        let device = Device::inherited(device, bdf, iommufd_id, tracer);
+        let space = Space { behind, name, tracer: tracer.clone() };
+        Ok(Session { device, group: None, space, true_name })
+    }
+}
+
 impl Session {
+    /// The files that a process has to inherit for it: the device's and the address space's.
+    pub fn files(&self) -> [BorrowedFd<'_>; 2] {
+        let space = match &self.space.behind {
+            Behind::Container(container) => container.fd(),
+            Behind::Ioas(ioas) => ioas.fd(),
+        };
+        [self.device.fd(), space]
+    }
+
+    /// For a process that inherits its files.
+    pub fn to_inherit(&self) -> Inherited {
+        let [device, space] = self.files();
+        Inherited {
+            name: self.name(),
+            true_name: self.true_name,
+            bdf: self.device.bdf(),
+            device: device.as_raw_fd(),
+            iommufd_id: self.device.iommufd_id(),
+            space: space.as_raw_fd(),
+            ioas: self.ioas().map(Ioas::id),
+        }
+    }
+
     pub fn device(&self) -> &Device {
         &self.device
     }

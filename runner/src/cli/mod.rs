@@ -57,7 +57,11 @@ enum Verb {
     Man(completions::ManArgs),
     /// The process that issues the ioctls; `run` starts it.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// Go on in the place of a process that replaced itself, with what is in the file of this number.
+        #[arg(long)]
+        resume: Option<i32>,
+    },
     #[command(hide = true)]
     Inside(lab::InsideArgs),
 }
@@ -83,7 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(args) => explain::main(&args).map(done),
         Verb::Completions(args) => completions::main(&args, Cli::command()).map(done),
         Verb::Man(args) => completions::man(&args, Cli::command()).map(done),
-        Verb::Worker => match engine::worker::main() {
+        Verb::Worker { resume } => match resume.map_or_else(engine::worker::main, engine::resume) {
             Ok(()) => Ok(Exit::Ok.into()),
             Err(message) => {
                 eprintln!("vfiospec worker: {message}");

@@ -56,3 +56,4 @@ pub mod worker;
 
 pub use run::{Left, run};
 pub use schedule::Schedule;
+pub use verb::resume;

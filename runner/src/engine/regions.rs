@@ -28,6 +28,8 @@ const GIB: u64 = 1 << 30;
 /// Huge pages that no case uses now.
 pub struct Pool {
     idle: Vec<(Made, Mapping)>,
+    /// The files of regions that this process inherited, by the regions' names.
+    pub inherited: BTreeMap<String, OwnedFd>,
     /// The calls of earlier cases that made the memory which the running one was given.
     pub before: Vec<String>,
     tracer: Tracer,
@@ -76,7 +78,7 @@ impl Held {
 
 impl Pool {
     pub fn new(tracer: &Tracer) -> Pool {
-        Pool { idle: Vec::new(), before: Vec::new(), tracer: tracer.clone() }
+        Pool { idle: Vec::new(), inherited: BTreeMap::new(), before: Vec::new(), tracer: tracer.clone() }
     }
 
     /// Gives memory back for later cases.
@@ -131,7 +133,11 @@ impl Pool {
                 (mapping.map_err(|errno| wish.failed("reserve addresses", errno))?, None, None)
             }
             Memory::Memfd | Memory::File => {
-                let (mapping, file) = self.file(&wish, region.memory)?;
+                let file = match self.inherited.remove(name) {
+                    Some(file) => file,
+                    None => self.file(&wish, region.memory)?,
+                };
+                let mapping = self.map_file(&wish, &file)?;
                 (mapping, Some(file), None)
             }
             Memory::Shared => (self.shared(&wish, region, around.held)?, None, None),
@@ -156,7 +162,7 @@ impl Pool {
         Ok((mapping, hugetlb.is_some().then_some(made)))
     }
 
-    fn file(&self, wish: &Wish, memory: Memory) -> Result<(Mapping, OwnedFd), End> {
+    fn file(&self, wish: &Wish, memory: Memory) -> Result<OwnedFd, End> {
         let size = wish.size()?;
         let hugetlb = wish.page.filter(|page| *page > page_size());
         let whole = hugetlb.map_or(Some(size), |page| size.checked_next_multiple_of(page));
@@ -174,9 +180,15 @@ impl Pool {
             let again = uapi::open_again_to_read(&file, &self.tracer);
             file = again.map_err(|errno| wish.failed("open the file to read it", errno))?;
         }
+        Ok(file)
+    }
+
+    fn map_file(&self, wish: &Wish, file: &OwnedFd) -> Result<Mapping, End> {
+        let size = wish.size()?;
+        let hugetlb = wish.page.filter(|page| *page > page_size());
         let mapping = Mapping::of_file(file.as_fd(), &wish.part(0, size, hugetlb), &self.tracer);
         let populated = mapping.and_then(|mapping| mapping.populate().map(|()| mapping));
-        Ok((populated.map_err(|errno| wish.no_memory(errno, hugetlb))?, file))
+        populated.map_err(|errno| wish.no_memory(errno, hugetlb))
     }
 
     /// The memory of another region once more.

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::panic;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,11 @@ use super::{
     case::Engine,
     last_step::{Doing, LastStep},
 };
-use crate::{event::CaseResult, plan::Setup, uapi::signal};
+use crate::{
+    event::CaseResult,
+    plan::Setup,
+    uapi::{Call, signal},
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
@@ -58,19 +63,37 @@ pub enum FromWorker {
     Finished(Box<CaseResult>),
 }
 
-/// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
-pub fn main() -> Result<(), String> {
-    // A scenario that asks for all the memory there is costs its case and nobody else.
-    let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    // A runner that is killed leaves no worker at work on its device.
-    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+/// What the worker was told first, for a child that replaces itself.
+static SETUP: OnceLock<String> = OnceLock::new();
+
+/// What the runner told this worker first; `None` in any other process.
+pub fn setup() -> Option<&'static str> {
+    SETUP.get().map(String::as_str)
+}
+
+/// Makes this process one that may issue ioctls: its panics and interrupts are told. `setup` is what the runner told the worker first.
+pub fn begin(setup: &str) -> Result<(), String> {
+    let _ = SETUP.set(setup.to_owned());
     // The runner puts it into the case's result. A line on standard error would be lost among the runner's own.
     panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("without a text");
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         say(&FromWorker::Panicked { what: format!("{text}{place}") });
     }));
-    signal::catch().map_err(|errno| format!("failed to catch interrupts: {errno}"))?;
+    signal::catch().map_err(|errno| format!("failed to catch interrupts: {errno}"))
+}
+
+/// Passes a call on to the runner.
+pub fn called(call: &Call) {
+    say(&FromWorker::Called { call: call.to_string() });
+}
+
+/// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
+pub fn main() -> Result<(), String> {
+    // A scenario that asks for all the memory there is costs its case and nobody else.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    // A runner that is killed leaves no worker at work on its device.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
     let mut lines = io::stdin().lock().lines();
     let mut next = || -> Result<Option<ToWorker>, String> {
         let Some(line) = lines.next() else { return Ok(None) };
@@ -79,14 +102,16 @@ pub fn main() -> Result<(), String> {
             .map(Some)
             .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
-    let Some(ToWorker::Setup { setup, last_step, trace, ask }) = next()? else {
+    let first = next()?;
+    begin(&serde_json::to_string(&first).expect("these types always have a JSON form"))?;
+    let Some(ToWorker::Setup { setup, last_step, trace, ask }) = first else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());
     };
     let last_step = LastStep::of_runner(last_step)
         .map_err(|error| format!("failed to open what the runner left for us: {error}"))?;
     let mut engine = Engine::new(setup.plan()?, setup.devices, ask);
     if trace {
-        engine.trace(|call| say(&FromWorker::Called { call: call.to_string() }));
+        engine.trace(called);
     }
     let mut step = |doing: Doing| {
         if trace {

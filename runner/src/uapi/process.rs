@@ -5,9 +5,10 @@ use std::io::{self, IoSlice, IoSliceMut, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, os::unix::process::CommandExt, process::Command, thread};
 
 use caps::{CapSet, Capability};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -18,6 +19,8 @@ use nix::sys::socket::{
 };
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, getppid, setgroups, setresgid, setresuid};
+
+use serde::{Deserialize, Serialize};
 
 use super::{Tracer, signal, trace::zero};
 use crate::model::Errno;
@@ -51,9 +54,10 @@ pub enum Ended {
     Exit(i32),
 }
 
-/// Forks a process with the same memory and the same open files, which does `run`, reports what that returns, and exits. No destructor and
+/// Forks a process with the same memory and the same open files, which does `run`, reports what that returns, and exits. `run` is
+/// given the file that the report goes to. No destructor and
 /// no exit handler runs in it beyond `run`: they are this process' own.
-pub fn fork(tracer: &Tracer, run: impl FnOnce() -> Vec<u8>) -> Result<Forked, NotForked> {
+pub fn fork(tracer: &Tracer, run: impl FnOnce(BorrowedFd) -> Vec<u8>) -> Result<Forked, NotForked> {
     let begin = Instant::now();
     while threads() != 1 {
         if begin.elapsed() > LAST_BREATH {
@@ -69,7 +73,7 @@ pub fn fork(tracer: &Tracer, run: impl FnOnce() -> Vec<u8>) -> Result<Forked, No
     match forked.map_err(Errno::from) {
         Ok(ForkResult::Child) => {
             drop(report);
-            let code = match catch_unwind(AssertUnwindSafe(run)) {
+            let code = match catch_unwind(AssertUnwindSafe(|| run(out.as_fd()))) {
                 Ok(bytes) => i32::from(out.write_all(&bytes).is_err()),
                 Err(_) => 101, // the hook has told it
             };
@@ -137,6 +141,17 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// The end that passes, for a process that inherits it.
+    pub fn far(&self) -> BorrowedFd<'_> {
+        self.far.as_fd()
+    }
+
+    /// In a process that inherited the end that passes.
+    pub fn inherited(far: RawFd) -> Result<Passage, Errno> {
+        let far = inherited(far)?;
+        Ok(Passage { near: far.try_clone().map_err(|error| Errno::of(&error))?, far })
+    }
+
     /// A way to this process from one that is forked later.
     pub fn new() -> Result<Passage, Errno> {
         let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
@@ -172,8 +187,37 @@ impl Passage {
     }
 }
 
+/// A file that this process inherited from the one that it was before [`replace`], by its number. Nothing else may know of it.
+pub fn inherited(number: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: the kernel says whether it is open; nobody else in this process closes it, since only this process' past knew of it.
+    let file = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open, and whoever calls this takes each number over once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Replaces this process by this binary with other arguments: all its memory is gone, and of its files those that are named here stay
+/// open. Returns only if that fails.
+pub fn replace(arguments: &[&str], files: &[BorrowedFd], tracer: &Tracer) -> Errno {
+    let run = || {
+        for file in files {
+            fcntl(*file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        Err(Errno::of(&Command::new("/proc/self/exe").arg0("vfiospec").args(arguments).exec()))
+    };
+    let call = tracer.call("execve", format!("\"/proc/self/exe\", {arguments:?}"), run, |()| String::new());
+    call.err().unwrap_or(Errno(libc::EIO))
+}
+
+/// Writes what a process reports that was [`fork`]ed and then [`replace`]d to where its predecessor would have, and ends it.
+pub fn report(to: OwnedFd, bytes: &[u8]) -> ! {
+    let code = i32::from(fs::File::from(to).write_all(bytes).is_err());
+    // SAFETY: it ends this process, in which nothing is left to be done.
+    unsafe { libc::_exit(code) }
+}
+
 /// What a process gives up. It takes effect in the order of the fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivesUp {
     /// `RLIMIT_MEMLOCK` in bytes.
     pub memlock: Option<u64>,
@@ -185,7 +229,23 @@ pub struct GivesUp {
     pub user: Option<u32>,
     /// Whether it goes into a user namespace of its own, where it is root.
     pub user_namespace: bool,
+    #[serde(with = "by_name")]
     pub without: Vec<Capability>,
+}
+
+/// Capabilities by their names.
+mod by_name {
+    use caps::Capability;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(all: &[Capability], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(all.iter().map(Capability::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Capability>, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        names.into_iter().map(|name| name.parse().map_err(de::Error::custom)).collect()
+    }
 }
 
 impl GivesUp {
@@ -273,7 +333,7 @@ mod tests {
         let refused = thread::scope(|scope| {
             // This test is a thread beside the main one already.
             let other = scope.spawn(|| thread::sleep(2 * LAST_BREATH));
-            let refused = fork(&Tracer::new(), Vec::new).unwrap_err();
+            let refused = fork(&Tracer::new(), |_| Vec::new()).unwrap_err();
             other.join().unwrap();
             refused
         });

@@ -40,6 +40,20 @@ cases:
   - name: cannot
     steps:
       - child: { open_files: 0xffffffffff, steps: [info: ] }
+  - name: fails_after_exec
+    steps:
+      - child:
+          exec: true
+          steps:
+            - map: { region: buffer }
+              expect: EINVAL
+  - name: waits_after_exec
+    timeout: 1s
+    steps:
+      - child:
+          exec: true
+          steps:
+            - memory_poll: { region: buffer, offset: 0, is: 1, mask: 1, timeout: 30s }
   - name: within
     steps:
       - child:
@@ -65,6 +79,8 @@ fn what_goes_wrong_in_a_child_is_said_with_its_line() -> Tested {
         ("spins", "error", "timed out after 1s in lab_fault at ", "children.yaml:25"),
         ("reads_as_a_user", "error", "failed to read the page table: Permission denied", "children.yaml:28:"),
         ("cannot", "error", "setrlimit gave EPERM", "children.yaml:31:"),
+        ("fails_after_exec", "failed", "map gave success, expected EINVAL", "children.yaml:38:"),
+        ("waits_after_exec", "failed", "timed out after 1s in memory_poll at ", "children.yaml:45"),
     ] {
         let result = &results[case];
         assert_eq!(result["verdict"], verdict, "{result}");

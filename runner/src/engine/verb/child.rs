@@ -2,10 +2,14 @@
 //! Steps in a forked process. It has the engine's memory and files as they are, carries out its steps as this process would, and reports
 //! what they came to. What it learnt is taken over, and what it holds ends with it.
 
+mod replaced;
+
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::unistd::{Pid, getpid};
 use serde::{Deserialize, Serialize};
+
+pub use replaced::resume;
 
 use super::prelude::*;
 use crate::{
@@ -57,8 +61,11 @@ impl Act for Child {
         let last = LastStep::new().map_err(|error| failed(format!("failed to make a file: {error}")))?;
         let passage = Passage::new().map_err(|errno| failed(format!("failed to make a socket: {errno}")))?;
         let (parent, tracer) = (getpid(), step.case.tracer);
-        let forked = fork(tracer, || {
-            let mut report = Report::of(step, &gives_up, parent, &last);
+        let forked = fork(tracer, |to| {
+            let mut report = Report::of(step, |step| match self.exec {
+                true => Err(replaced::replace(step, &gives_up, &passage, to, &last)),
+                false => carry_out(step, &gives_up, parent, &last),
+            });
             report.pass(&self.gives, step, &passage);
             serde_json::to_vec(&report).expect("these types always have a JSON form")
         });
@@ -89,7 +96,8 @@ fn died(ended: Ended, last: Option<Doing>) -> String {
 
 impl Child {
     fn gives_up(&self, step: &Running) -> Result<GivesUp, End> {
-        let Child { user, user_namespace, without, memlock, address_space, open_files, gives: _, steps: _ } = self;
+        let Child { user, user_namespace, without, memlock, address_space, open_files, exec: _, gives: _, steps: _ } =
+            self;
         Ok(GivesUp {
             memlock: step.optional("memlock", memlock)?,
             address_space: step.optional("address_space", address_space)?,
@@ -101,9 +109,22 @@ impl Child {
     }
 }
 
+/// Carries out the steps, in the process that was forked for them.
+fn carry_out(step: &mut Running, gives_up: &GivesUp, parent: Pid, last: &LastStep) -> Result<(), End> {
+    let given_up = gives_up.apply(parent, step.case.tracer);
+    given_up.map_err(|(call, errno)| cannot_give_up(step, call, errno))?;
+    let Running { case, planned, frame, say, sequence, .. } = step;
+    let mut say = |doing: Doing| {
+        last.say(&doing);
+        say(doing);
+    };
+    let end = sequence(case, &planned.steps, frame, &mut say);
+    end.map_err(|end| end.help("this is a step of a child process".into()))
+}
+
 impl Report {
-    /// Carries out the steps, in the process that was forked for them.
-    fn of(step: &mut Running, gives_up: &GivesUp, parent: Pid, last: &LastStep) -> Report {
+    /// What the steps came to that `run` carries out, in the process that was forked for them.
+    fn of(step: &mut Running, run: impl FnOnce(&mut Running) -> Result<(), End>) -> Report {
         let mark = step.case.tracer.mark();
         let answers = step.case.found.answers.is_some().then(Answers::default);
         step.case.found = Findings { answers, ..Findings::default() };
@@ -112,16 +133,7 @@ impl Report {
         }
         // This process may not be allowed to read the page table: the other one does, once this one has ended.
         step.case.leaves.paused = true;
-        let end = gives_up.apply(parent, step.case.tracer);
-        let end = end.map_err(|(call, errno)| cannot_give_up(step, call, errno)).and_then(|()| {
-            let Running { case, planned, frame, say, sequence, .. } = step;
-            let mut say = |doing: Doing| {
-                last.say(&doing);
-                say(doing);
-            };
-            let end = sequence(case, &planned.steps, frame, &mut say);
-            end.map_err(|end| end.help("this is a step of a child process".into()))
-        });
+        let end = run(step);
         let held = step.frame.held.iter().filter(|held| !held.mapping.is_unchanged());
         let regions = held.map(|held| held.name.clone()).collect();
         let Context { found, scope, .. } = &mut *step.case;

@@ -87,6 +87,8 @@ mod unmap;
 mod unmap_all;
 mod vf_token;
 
+pub use child::resume;
+
 use std::time::{Duration, Instant};
 
 use minijinja::{Value, value::ValueKind};

@@ -31,6 +31,10 @@ verb! {
         /// open. The default is the limit of the run.
         #[example(0)]
         pub open_files: Option<Dynamic<Size>> as Number,
+        /// Whether it replaces itself by `vfiospec` anew (execve) before its steps: it has the same open files and none of the memory. Regions of
+        /// `memfd` and `file` are mapped again from their files, at other addresses, and others are made anew.
+        #[default(false)]
+        pub exec: bool = empty,
         /// Files that it opened, by the names that they were saved under, which it passes to the process that forked it (`SCM_RIGHTS`) before
         /// it ends. Others are closed with its end.
         #[example(["iommufd"])]
@@ -123,6 +127,13 @@ impl Known for Child {
             let problem = Diagnostic::error(Code::UnknownFile, site.at.join("gives").join(index), title).label(label);
             did_you_mean(&name.0, opened.iter().copied()).into_iter().fold(problem, Diagnostic::help)
         });
-        nothing.into_iter().chain(within).chain(unknown).collect()
+        let several = (self.exec && !site.case.devices.is_empty()).then(|| {
+            let title = "`exec` in a case with several devices";
+            Diagnostic::error(Code::MisplacedKey, site.at.join("exec"), title)
+                .at(Target::Key)
+                .label("expected only in a case without `devices`")
+                .help("only the case's own device is found again in the new process")
+        });
+        nothing.into_iter().chain(within).chain(unknown).chain(several).collect()
     }
 }
