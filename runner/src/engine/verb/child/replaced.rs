@@ -197,7 +197,8 @@ fn make(
     held: &mut Vec<Held>,
 ) -> Result<(), End> {
     for (name, region, at) in regions {
-        let made = pool.make(name, region, at, &Around { scope: &context.scope, open, held })?;
+        let made =
+            pool.make(name, region, at, &Around { scope: &context.scope, open, held, devices: &context.devices })?;
         context.scope.set(name, made.facts());
         held.push(made);
     }
