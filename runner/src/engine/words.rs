@@ -28,7 +28,9 @@ pub fn readable(value: &Value) -> String {
         ValueKind::Map => {
             let entry = |key: Value| {
                 let value = value.get_item(&key).unwrap_or(Value::UNDEFINED);
-                format!("{key}: {}", readable(&value))
+                // Nobody counts time in hex.
+                let is_time = matches!(key.as_str(), Some("micros" | "median" | "least" | "most" | "each"));
+                if is_time { format!("{key}: {value}") } else { format!("{key}: {}", readable(&value)) }
             };
             list(value.try_iter().into_iter().flatten().map(entry).collect(), ["{", "}"])
         }
@@ -58,5 +60,6 @@ mod tests {
         assert_eq!(readable(&Value::from(vec![4096_u64, 1])), "[0x1000, 1]");
         assert!(readable(&Value::from(vec![1; 200])).ends_with(", 1, and 184 more]"));
         assert_eq!(readable(&Value::from(true)), "true");
+        assert_eq!(readable(&Value::from_pairs([("micros", 5000), ("value", 5000)])), "{micros: 5000, value: 0x1388}");
     }
 }

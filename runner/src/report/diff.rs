@@ -6,9 +6,9 @@ use std::{collections::HashMap, io};
 use clap::builder::styling::Style;
 
 use crate::model::{Verdict, count};
-use crate::report::answers;
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
+use crate::report::{answers, measured};
 use crate::{report::words::place, sanitize::line};
 
 /// How many cases of each kind are listed; the others are counted.
@@ -127,6 +127,7 @@ impl<'a> Diff<'a> {
                 text += &format!("  and {} more\n", count - LISTED);
             }
         }
+        text += &self.measured(terminal)?;
         if counts.is_empty() {
             counts.push("no difference".into());
         }
@@ -135,6 +136,37 @@ impl<'a> Diff<'a> {
         if self.in_both == 0 {
             let help = "a case is known by its pack, scenario, backend, device and name: give a device the same name in both runs";
             text += &format!("{}\n", terminal.paint(DIM, help));
+        }
+        Ok(text)
+    }
+
+    /// What both runs measured, as a table.
+    fn measured(&self, terminal: &Terminal) -> io::Result<String> {
+        let before: HashMap<String, &Case> =
+            self.a.cases.iter().filter(|case| case.measured).map(|case| (self.a.id(case), case)).collect();
+        let mut rows = Vec::new();
+        for new in self.b.cases.iter().filter(|case| case.measured) {
+            let id = self.b.id(new);
+            let Some(old) = before.get(&id) else { continue };
+            for (old, new) in measured::pairs((self.a, old), (self.b, new))? {
+                let name = format!("{id}: {}", new.what);
+                rows.push([measured::shown(&old), measured::shown(&new), measured::change(&old, &new), name]);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(String::new());
+        }
+        let width = |column: usize| rows.iter().map(|row: &[String; 4]| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..3).map(width).collect();
+        let arrow = if terminal.unicode { "→" } else { "->" };
+        let mut text =
+            format!("\n{}\n", terminal.paint(BOLD, format_args!("{} in both", count(rows.len(), "measurement"))));
+        for [old, new, change, name] in rows.iter().take(LISTED) {
+            let [a, b, c] = [widths[0], widths[1], widths[2]];
+            text += &format!("  {old:>a$} {arrow} {new:>b$}  {change:>c$}  {}\n", line(name));
+        }
+        if rows.len() > LISTED {
+            text += &format!("  and {} more\n", rows.len() - LISTED);
         }
         Ok(text)
     }
@@ -212,7 +244,7 @@ fn kind(a: &Run, old: &Case, b: &Run, new: &Case) -> io::Result<Option<Kind>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{CaseResult, Event};
+    use crate::event::{CaseResult, Event, Measured};
     use crate::report::fixture::{finished, passed, planned, started, with_reason};
 
     fn run(results: &[(&str, CaseResult)], end: bool) -> Run {
@@ -288,6 +320,33 @@ mod tests {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
         }
         assert!(!text.contains("same"), "{text}");
+    }
+
+    #[test]
+    fn what_both_runs_measured_is_a_table() {
+        let measured = |each: &[u64], bytes| {
+            let measured = vec![Measured::each("map".to_owned(), each.to_vec(), bytes)];
+            CaseResult { measured, ..passed(0) }
+        };
+        let a = [
+            ("memory", measured(&[100, 300, 200], Some(2 << 20))),
+            ("page", measured(&[10], None)),
+            ("gone", measured(&[1], None)),
+        ];
+        let b = [
+            ("memory", measured(&[500, 500, 700], Some(2 << 20))),
+            ("page", measured(&[5, 4], None)),
+            ("new", passed(0)),
+        ];
+        let text = diff(&a, &b);
+        let (_, table) = text.split_once("2 measurements in both\n").unwrap_or_else(|| panic!("{text}"));
+        assert!(
+            table.starts_with(
+                "  200 us, 10000 MiB/s → 500 us, 4000 MiB/s  2.50 times as long  kernel.s.iommufd__edu.memory: map\n\
+                 \u{20}               10 us →               4 us  0.40 times as long  kernel.s.iommufd__edu.page: map\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
 use crate::model::{Exit, Verdict, count};
 use crate::report::matrix::{Column, Devices, Matrix};
+use crate::report::measured::{self, Chart};
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
 use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
 use crate::sanitize::{line, text};
@@ -98,6 +99,7 @@ fn page(run: &Arc<Run>) -> Value {
         sections => TOLD.into_iter().filter(|(verdict, _)| counts.of(*verdict) > 0).map(|(verdict, heading)| context! {
             class => self::class(verdict), heading, count => counts.of(verdict), cases => articles(run, verdict),
         }).collect::<Vec<_>>(),
+        charts => charts(run),
         lists => lists(run, &counts),
     }
 }
@@ -285,6 +287,32 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
         notes => case.notes.iter().map(|note| line(&note.line())).collect::<Vec<_>>(),
         attempts => (1..).zip(&result.attempts).map(|(at, attempt)| line(&attempt_line(at, attempt))).collect::<Vec<_>>(),
     }
+}
+
+/// What was measured, made when the template reaches it.
+fn charts(run: &Arc<Run>) -> Option<Value> {
+    run.cases.iter().any(|case| case.measured).then(|| {
+        lazy(run.clone(), |run| match measured::charts(run) {
+            Ok(charts) => Box::new(charts.into_iter().map(chart)),
+            Err(error) => Box::new(std::iter::once(
+                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into(),
+            )),
+        })
+    })
+}
+
+fn chart(chart: Chart) -> Value {
+    let bars = chart.bars.iter().map(|bar| {
+        let sorted = bar.measured.sorted();
+        let [least, most] = [sorted.first(), sorted.last()].map(|micros| micros.copied().unwrap_or(0));
+        context! {
+            backend => line(&bar.backend),
+            percent => bar.percent,
+            shown => measured::shown(&bar.measured),
+            title => format!("{} rounds from {least} to {most} us", bar.measured.each.len()),
+        }
+    });
+    context! { group => line(&chart.group), name => line(&chart.name), bars => bars.collect::<Vec<_>>() }
 }
 
 fn styled(class: &str, text: &str) -> Value {

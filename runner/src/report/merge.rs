@@ -148,6 +148,7 @@ impl Merge {
         case.notes = self.notes.get(&notes);
         (case.state, case.micros, case.part) = (State::Finished, result.micros, reading.index);
         case.asked = !result.answers.is_empty();
+        case.measured = result.measured.iter().any(|measured| measured.rounds);
     }
 
     /// The end of a journal: what became of its cases that have no result.
@@ -198,6 +199,7 @@ impl Merge {
                 state: State::NotRun,
                 micros: 0,
                 asked: false,
+                measured: false,
                 reason: None,
                 notes: self.notes.get(&[]),
                 earlier: Vec::new(),

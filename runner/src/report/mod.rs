@@ -29,6 +29,7 @@ pub(crate) mod journal;
 pub(crate) mod json;
 mod junit;
 mod matrix;
+mod measured;
 pub(crate) mod merge;
 mod note;
 pub(crate) mod progress;

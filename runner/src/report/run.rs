@@ -83,6 +83,8 @@ pub struct Case {
     pub micros: u64,
     /// Whether it was asked (`--ask`), and has [answers](CaseResult::answers).
     pub asked: bool,
+    /// Whether it measured something (`measure`).
+    pub measured: bool,
     /// The message of a skip or a known issue. Many cases share the same one.
     pub reason: Option<Arc<str>>,
     /// What its verdict says nothing about.

@@ -27,6 +27,8 @@ pub const TESTS: &[Test] = tests![
     what_never_comes_is_a_failure_that_names_the_step,
     a_warning_of_the_kernel_is_a_failure_unless_the_case_allows_it,
     every_example_of_the_documentation_holds_on_the_real_kernel,
+    the_guides_example_about_time_runs_and_is_measured,
+    throughput_is_measured_on_every_backend_and_charted,
     a_run_and_a_failure_look_as_the_readme_shows_them,
     a_hostile_string_survives_into_valid_xml,
     a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again,
@@ -328,6 +330,46 @@ fn every_example_of_the_documentation_holds_on_the_real_kernel() -> Tested {
     ran.expect(0);
     let skipped = events(&ran, "case_finished").into_iter().filter(|result| result["verdict"] == "skipped");
     assert_eq!(skipped.count(), 0, "an example that does not apply shows nothing:\n{}", ran.stdout());
+    Ok(())
+}
+
+/// What it says of times depends on the machine and its load: it runs to a verdict, and which one is not judged here.
+fn the_guides_example_about_time_runs_and_is_measured() -> Tested {
+    let guide = fs::read_to_string(top().join("scenarios/README.md")).unwrap();
+    let (_, text) = common::yaml_examples(&guide)
+        .into_iter()
+        .find(|(_, text)| text.contains("timing"))
+        .expect("an example about time");
+    let file = folder("timing").join("misaligned_bar.yaml");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let ran = lab_run("timing-run", &["--device", "pci-testdev", "--tag", "timing", file])?;
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), 2, "{}", ran.stdout());
+    for result in results {
+        assert!(result["verdict"] == "passed" || result["detail"].to_string().contains("slow.micros"), "{result:#}");
+    }
+    Ok(())
+}
+
+fn throughput_is_measured_on_every_backend_and_charted() -> Tested {
+    let html = folder("perf").join("perf.html");
+    let scenario = top().join("scenarios/perf");
+    let of = ["--tag", "timing", "--case", "one_page", "--html", html.to_str().unwrap(), scenario.to_str().unwrap()];
+    let ran = lab_run("perf-run", &of)?;
+    ran.expect(0);
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), 5, "{}", ran.stdout());
+    for result in &results {
+        let measured = result["measured"].as_array().expect("measured");
+        let whats: Vec<&str> = measured.iter().filter_map(|measured| measured["what"].as_str()).collect();
+        assert_eq!(whats, ["map", "unmap"]);
+        let rounds = measured[0]["each"].as_array().expect("each");
+        assert!(rounds.len() == 100 && rounds.iter().any(|micros| micros.as_u64() > Some(0)), "{measured:?}");
+    }
+    let page = fs::read_to_string(html).unwrap();
+    assert_eq!(page.matches("<figure>").count(), 2, "one chart for map and one for unmap");
+    assert!(ran.junit().contains("measured map: "), "{}", ran.junit());
     Ok(())
 }
 
