@@ -9,7 +9,7 @@ use crate::event::DeviceUsed;
 use crate::language::{LabDevice, Machine, Place};
 
 /// The first slot on the root bus for a further device of a model. Virtual functions of an igb are 16 slots behind it.
-const FURTHER: u8 = 0x09;
+const FURTHER: u8 = 0x0a;
 /// The first slot for a root port; those for the port of `function` and for the bridge come after all of these.
 const PORTS: u8 = 0x0e;
 const FUNCTIONS: u8 = 0x18;
@@ -101,8 +101,8 @@ pub(super) fn arguments(devices: &[GuestDevice], folder: &Path) -> Vec<String> {
             arguments.extend(["-device".to_owned(), bridge.clone()]);
             bridges.push(bridge);
         }
-        let (backend, mut qemu) = device.model.qemu(name);
-        arguments.extend(backend.split_whitespace().map(str::to_owned));
+        let (backend, mut qemu) = device.model.qemu(name, folder);
+        arguments.extend(backend);
         if *bus != Bus::Root {
             qemu += &format!(",bus=bus{}", bus.number());
         }
@@ -185,7 +185,7 @@ mod tests {
             found,
             [
                 "a 00:03.0",
-                "b 00:09.0",
+                "b 00:0a.0",
                 "c 03:00.0",
                 "d 01:00.0",
                 "e 04:01.0",
@@ -235,6 +235,10 @@ mod tests {
             ("igb", "-device igb,addr=06.0"),
             ("nvme", "read-zeroes=on -device nvme,serial=it,drive=disk-it,addr=07.0"),
             ("e1000e", "-device e1000e,addr=08.0"),
+            (
+                "virtio-net",
+                "/run/it.sock -device virtio-net-pci,netdev=loop-it,disable-legacy=on,iommu_platform=on,romfile=,addr=09.0",
+            ),
         ] {
             let line =
                 arguments(&machine(&format!("devices: {{ it: {{ model: {model} }} }}")), Path::new("/run")).join(" ");

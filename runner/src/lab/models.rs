@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What QEMU emulates for the lab: devices and IOMMUs, each one row of a table. Their names are words of the language, for a machine's file.
 
+use std::path::Path;
+
 use super::arch::ARCH;
 use crate::language::{DeviceModel, IommuModel};
 use crate::model::Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
@@ -9,7 +11,7 @@ use crate::model::{Capability, DeviceKind};
 struct DeviceRow {
     /// The first version of QEMU that has it, where the lab itself takes an older one.
     since: Option<&'static str>,
-    /// What goes before `-device`; `NAME` in it and in the next is the device's name.
+    /// What goes before `-device`; `NAME` in it and in the next is the device's name, and `FOLDER` that of the run.
     backend: &'static str,
     /// The argument of `-device`, without its place.
     qemu: &'static str,
@@ -83,6 +85,16 @@ impl DeviceModel {
                 largest_bar: 128 << 10,
                 ..DEVICE
             },
+            Self::VirtioNet => DeviceRow {
+                since: Some("7.2"),
+                backend: "-netdev dgram,id=loop-NAME,local.type=unix,local.path=FOLDER/NAME.sock,remote.type=unix,remote.path=FOLDER/NAME.sock",
+                qemu: "virtio-net-pci,netdev=loop-NAME,disable-legacy=on,iommu_platform=on,romfile=",
+                slot: 9,
+                ids: "1af4:1041",
+                class: 0x020000,
+                capabilities: &[Intx, Msix],
+                largest_bar: 16 << 10,
+            },
         }
     }
 
@@ -90,10 +102,12 @@ impl DeviceModel {
         self.row().since
     }
 
-    /// What goes before `-device`, and its argument there without the place, for a device of this name.
-    pub(super) fn qemu(self, name: &str) -> (String, String) {
+    /// What goes before `-device`, and its argument there without the place, for a device of this name in a run of this folder.
+    pub(super) fn qemu(self, name: &str, folder: &Path) -> (Vec<String>, String) {
         let DeviceRow { backend, qemu, .. } = self.row();
-        (backend.replace("NAME", name), qemu.replace("NAME", name))
+        let folder = folder.display().to_string();
+        let word = |word: &str| word.replace("NAME", name).replace("FOLDER", &folder);
+        (backend.split_whitespace().map(word).collect(), qemu.replace("NAME", name))
     }
 
     /// The slot on the root bus of the first one in a guest.

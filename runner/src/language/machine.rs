@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine of the lab: what its guest is made of, in a file or on the command line.
 
+use std::collections::BTreeSet;
+
 use clap::ValueEnum;
 
 use super::text::decode::salvage;
@@ -67,6 +69,8 @@ words! {
         Nvme = "nvme",
         /// Intel 82574: MSI-X
         E1000e = "e1000e",
+        /// virtio's network card, behind the IOMMU, on a network that sends each frame back: MSI-X
+        VirtioNet = "virtio-net",
     }
 }
 
@@ -113,8 +117,8 @@ words! {
     }
 }
 
-/// How many devices fit into a place.
-const ROOM: [(Place, usize); 4] = [(Place::Root, 11), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8)];
+/// How many devices fit into a place. On the root bus each model has a slot of its own beside these, for its first device.
+const ROOM: [(Place, usize); 4] = [(Place::Root, 4), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8)];
 
 /// What scenarios call no single device.
 const NOT_ONE: [&str; 3] = ["any", "all", "virtual_function"];
@@ -130,7 +134,7 @@ impl DeviceModel {
     fn places(self) -> &'static [Place] {
         match self {
             Self::Edu | Self::Ivshmem => &[Place::Root, Place::Port, Place::Bridge, Place::Function],
-            Self::Nvme | Self::E1000e => &[Place::Root, Place::Port, Place::Function],
+            Self::Nvme | Self::E1000e | Self::VirtioNet => &[Place::Root, Place::Port, Place::Function],
             Self::Igb => &[Place::Root, Place::Port],
             Self::PciTestdev => &[Place::Root],
         }
@@ -231,9 +235,17 @@ impl Machine {
             mistakes.push(wrong(&at.join(name).join("place"), title).label("expected `function`, or another `iommu`"));
         }
         for (place, room) in ROOM {
-            let mut here = self.devices.iter().filter(|(_, device)| device.place.unwrap_or(Place::Root) == place);
+            let mut firsts = BTreeSet::new();
+            let mut here = self.devices.iter().filter(|(_, device)| {
+                device.place.unwrap_or(Place::Root) == place && (place != Place::Root || !firsts.insert(device.model))
+            });
             if let Some((name, _)) = here.nth(room) {
-                let title = format!("more than {room} devices at the place `{}`", place.as_str());
+                let title = match place {
+                    Place::Root => {
+                        format!("more than {room} devices at the place `root` beside the first of each model")
+                    }
+                    _ => format!("more than {room} devices at the place `{}`", place.as_str()),
+                };
                 mistakes.push(wrong(&at.join(name), title).label("expected another `place`"));
             }
         }
