@@ -7,7 +7,7 @@ use minijinja::Value;
 
 use super::{
     answers::Answers,
-    context::{Context, Frame},
+    context::{Context, Frame, Mapped},
     device::{Changed, DeviceState},
     devices::{Devices, cannot_open, host_facts, no_functions, ranges},
     failure::{End, Problem},
@@ -185,7 +185,7 @@ impl Bench<'_> {
         becomes(context, open.session.true_name(), case)?;
         *baseline = Some(before.unwrap_or_else(|| Baseline::take(&pool.kept())));
         learn(context, case, Some(open));
-        context.iovas = IovaAllocator::new(open.iova_ranges.clone());
+        context.iovas = IovaAllocator::new(open.iovas());
         let (regions, steps) = plan::planned(case, path, context.backend, &context.scope);
         let needs_bar =
             |region: &Region| region.memory.is_bar() && !matches!(region.bar, Some(language::Bar::Index(_)));
@@ -200,7 +200,13 @@ impl Bench<'_> {
         }
         let mut held = Vec::new();
         let end = run_steps(context, case, path, (&regions, &steps), Some(open), pool, &mut held, say)
-            .and_then(|()| context.leaves.compare(&context.ledger, open, &name, true, context.tracer));
+            .and_then(|()| context.leaves.compare(&context.ledger, open, &name, true, context.tracer))
+            .and_then(|()| {
+                let mut spaces = context.spaces.iter_mut();
+                spaces.try_for_each(|(home, Mapped { ledger, leaves, .. })| {
+                    leaves.compare(ledger, open.device(*home), &name, true, context.tracer)
+                })
+            });
         held.extend(std::mem::take(&mut context.procedures.memory).into_values());
         if end.is_err() {
             context.found.trace = context.tracer.take();
@@ -210,8 +216,18 @@ impl Bench<'_> {
         }
         // Every case that ran is checked, also one that failed. The first failure is reported.
         say(format!("unmapping what is left of {}", planned.id.name).into());
-        let clean = std::mem::take(&mut context.objects).take_back(open, context.tracer);
-        let leaves = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
+        let own = std::mem::take(&mut context.objects).take_back(open, 0, context.tracer);
+        let mut leaves = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
+        let gone = std::mem::take(&mut context.spaces).into_iter().try_fold(own, |gone, (home, space)| {
+            let seen = space.leaves.observation(&space.ledger, open.device(home));
+            // The worst is told.
+            if leaves.state == Observed::Held || seen.state == Observed::Broken {
+                leaves = seen;
+            }
+            Ok(gone.and_then(|gone| Ok(space.objects.take_back(open, home, context.tracer)? || gone)))
+        });
+        let gone: Result<bool, Unclean> = gone.and_then(|gone| gone);
+        let clean = gone.and_then(|gone| if gone { open.no_leaves().map(|()| Vec::new()) } else { open.clean() });
         let observers = &mut context.found.observers;
         match &clean {
             Ok(seen) => {

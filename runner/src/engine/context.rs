@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     answers::Answers,
     device::DeviceState,
@@ -48,11 +50,23 @@ pub struct Context<'a> {
     pub others: BTreeMap<usize, DeviceState>,
     /// The files that the case opened.
     pub files: BTreeMap<String, OwnedFd>,
+    /// The number of the device whose address space the step is on. What is known of it stands below.
+    pub home: usize,
     pub objects: Objects,
+    /// What is known of the other address spaces.
+    pub spaces: BTreeMap<usize, Mapped>,
     pub procedures: Procedures<'a>,
     pub ledger: Ledger,
     pub leaves: Leaves,
     pub found: Findings,
+}
+
+/// What a case has mapped and made in an address space.
+#[derive(Serialize, Deserialize)]
+pub struct Mapped {
+    pub ledger: Ledger,
+    pub leaves: Leaves,
+    pub objects: Objects,
 }
 
 /// What a case has found, besides its end.
@@ -114,7 +128,9 @@ impl<'a> Context<'a> {
             device: DeviceState::default(),
             others: BTreeMap::new(),
             files: BTreeMap::new(),
+            home: 0,
             objects: Objects::default(),
+            spaces: BTreeMap::new(),
             procedures: Procedures::default(),
             ledger: Ledger::new(planned.backend),
             leaves: Leaves::default(),
@@ -129,7 +145,26 @@ impl<'a> Context<'a> {
             let state = self.others.remove(&number).unwrap_or_default();
             self.others.insert(before, std::mem::replace(&mut self.device, state));
         }
+        let home = self.devices.home(number);
+        if home != self.home {
+            let other = self.spaces.remove(&home).unwrap_or_else(|| self.untouched());
+            let Mapped { ledger, leaves, objects } = other;
+            let before = Mapped {
+                ledger: std::mem::replace(&mut self.ledger, ledger),
+                leaves: std::mem::replace(&mut self.leaves, leaves),
+                objects: std::mem::replace(&mut self.objects, objects),
+            };
+            self.spaces.insert(std::mem::replace(&mut self.home, home), before);
+        }
         before
+    }
+
+    /// What is known of an address space that no step was on yet.
+    fn untouched(&self) -> Mapped {
+        let mut ledger = Ledger::new(self.backend);
+        // Where nobody follows, nobody begins to.
+        self.ledger.lost().into_iter().for_each(|why| ledger.lose(why));
+        Mapped { ledger, leaves: Leaves::new(self.leaves.paused), objects: Objects::default() }
     }
 
     /// The value of a size that is written at `at`.

@@ -42,6 +42,8 @@ struct Device {
     bdf: Bdf,
     /// As sysfs describes it.
     kind: DeviceKind,
+    /// The number of the device whose address space it is in: its own, or that of the case's own device.
+    home: usize,
 }
 
 impl Devices {
@@ -51,7 +53,7 @@ impl Devices {
             let bdf = used.bdf.parse().expect("the runner names devices by valid addresses");
             // It was asked when the run began.
             let kind = if used.ids.is_empty() { host::kind(bdf) } else { used.kind() };
-            Device { name: name.to_owned(), used: used.name.clone(), bdf, kind }
+            Device { name: name.to_owned(), used: used.name.clone(), bdf, kind, home: 0 }
         };
         let own = &given[planned.device.expect("the runner keeps cases without a device")];
         let mut all = vec![device("device", own)];
@@ -61,16 +63,26 @@ impl Devices {
             count => fixtures.functions(all[0].bdf, count),
         };
         let functions = functions.map_err(|error| no_functions(&error, at))?;
-        for Further { name, which } in &planned.further {
-            all.push(match which {
+        for Further { name, which, apart } in &planned.further {
+            let further = match which {
                 Which::Given(index) => device(name, &given[*index]),
                 Which::Function(number) => {
                     let bdf = functions[*number as usize];
                     let used = format!("{}_vf{number}", own.name);
-                    Device { name: name.clone(), used, bdf, kind: host::kind(bdf) }
+                    Device { name: name.clone(), used, bdf, kind: host::kind(bdf), home: 0 }
                 }
                 Which::Missing(why) => return Err(End::Skipped(why.clone())),
-            });
+            };
+            all.push(Device { home: if *apart { all.len() } else { 0 }, ..further });
+        }
+        let all_but_first = all.iter().enumerate().skip(1);
+        let pairs = all_but_first.flat_map(|(number, one)| all[..number].iter().map(move |other| (one, other)));
+        for (one, other) in pairs.filter(|(one, other)| one.home != other.home) {
+            if pci::group(one.bdf).is_some_and(|group| pci::group(other.bdf) == Some(group)) {
+                let (one, other) = (&one.name, &other.name);
+                let why = format!("`{one}` and `{other}` are in one IOMMU group, and a group is in one address space");
+                return Err(End::Skipped(why));
+            }
         }
         Ok(Devices { all, functions })
     }
@@ -84,6 +96,11 @@ impl Devices {
     pub fn numbers(&self, name: &str) -> Vec<usize> {
         let all = self.all.iter().enumerate();
         all.filter(|(_, device)| device.name == name).map(|(number, _)| number).collect()
+    }
+
+    /// The number of the device whose address space this one is in.
+    pub fn home(&self, number: usize) -> usize {
+        self.all.get(number).map_or(0, |device| device.home)
     }
 
     pub fn bdf(&self, number: usize) -> Bdf {
@@ -100,7 +117,7 @@ impl Devices {
         let token: VfToken = TOKEN.parse().expect("the constant is a UUID");
         // Only a device with virtual functions, and they, know tokens.
         let knows = |bdf: &Bdf| !functions.is_empty() && (*bdf == self.all[0].bdf || functions.contains(bdf));
-        self.all.iter().map(|device| (device.bdf, knows(&device.bdf).then_some(token))).collect()
+        self.all.iter().map(|device| (device.bdf, knows(&device.bdf).then_some(token), device.home)).collect()
     }
 
     /// What expressions know of a device.
@@ -159,16 +176,16 @@ pub fn no_functions(error: &SriovError, at: &Path) -> End {
     }
 }
 
-/// The devices that a case opened by itself, by their numbers, and the address space that they share. It is the same one for steps that
-/// run at the same time.
+/// The devices that a case opened by itself, by their numbers, and their address spaces. They are the same ones for steps that run at the
+/// same time.
 #[derive(Default)]
 pub struct Opened(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    // Dropped before the address space is.
+    // Dropped before the address spaces are.
     devices: BTreeMap<usize, Arc<Open>>,
-    space: Option<Space>,
+    spaces: BTreeMap<usize, Space>,
 }
 
 impl Opened {
@@ -184,12 +201,12 @@ impl Opened {
         self.inner().devices.get(&number).cloned()
     }
 
-    /// The address space that all share; made with the first of them.
-    pub fn space(&self, backend: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
+    /// The address space of this number; made with the first of its devices.
+    pub fn space(&self, home: usize, backend: BackendName, bdf: Bdf, tracer: &Tracer) -> Result<Space, OpenError> {
         let mut inner = self.inner();
-        match &inner.space {
+        match inner.spaces.get(&home) {
             Some(space) => Ok(space.clone()),
-            None => Space::new(backend, bdf, tracer).inspect(|space| inner.space = Some(space.clone())),
+            None => Space::new(backend, bdf, tracer).inspect(|space| _ = inner.spaces.insert(home, space.clone())),
         }
     }
 
@@ -200,16 +217,14 @@ impl Opened {
     /// Takes out the device of this number, which is closed once nobody uses it.
     pub fn close(&self, number: usize) -> Option<Arc<Open>> {
         let closed = self.inner().devices.remove(&number);
-        self.close_space();
+        self.close_spaces();
         closed
     }
 
-    /// Gives up the address space, unless a device is open in it.
-    pub fn close_space(&self) {
-        let mut inner = self.inner();
-        if inner.devices.is_empty() {
-            inner.space = None;
-        }
+    /// Gives up the address spaces that no device is open in.
+    pub fn close_spaces(&self) {
+        let Inner { devices, spaces } = &mut *self.inner();
+        spaces.retain(|home, _| devices.values().any(|open| open.home == *home));
     }
 
     pub fn clear(&self) {

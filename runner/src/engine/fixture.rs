@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The open devices: kept from case to case on the same backend, proved clean in between, and opened anew after a failure.
 
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::OnceLock;
 
+use super::iova::common;
 use super::observers::{Baseline, held};
 use crate::{
     backend::{Info, Ioas, IovaRange, OpenError, Region as Bar, Session, Space},
@@ -40,12 +42,14 @@ struct Kept {
     calls: Vec<String>,
 }
 
-/// A device to open, and the VF token to open it with.
-pub type Member = (Bdf, Option<VfToken>);
+/// A device to open, the VF token to open it with, and the number of the device whose address space it is in.
+pub type Member = (Bdf, Option<VfToken>, usize);
 
 /// An open device, with what does not change while it is open.
 pub struct Open {
     pub session: Session,
+    /// The number of the device whose address space it is in.
+    pub home: usize,
     pub iova_ranges: Vec<IovaRange>,
     pub largest_bar: Option<Bar>,
     pub resets: bool,
@@ -61,7 +65,7 @@ pub struct Open {
     empty: Info,
     /// The configuration space before any case changed it; read when a case is about to.
     config: OnceLock<Option<Vec<u8>>>,
-    /// The case's further devices, in the same address space.
+    /// The case's further devices.
     further: Vec<Open>,
 }
 
@@ -84,7 +88,7 @@ impl Fixtures {
         Fixtures { open: None, functions: None, after: None, before: Vec::new(), tracer: tracer.clone() }
     }
 
-    /// The devices on the backend, in one address space: those that are open, if they are the same and need not be fresh, or new ones.
+    /// The devices on the backend, in their address spaces: those that are open, if they are the same and need not be fresh, or new ones.
     /// With those that were open comes how the host was after the case before.
     pub fn get(
         &mut self,
@@ -98,11 +102,18 @@ impl Fixtures {
         } else {
             self.close();
             let mark = self.tracer.mark();
-            let space = Space::new(backend, members[0].0, &self.tracer).map_err(CannotOpen::Open)?;
+            let mut spaces: BTreeMap<usize, Space> = BTreeMap::new();
             // All of them before anything is asked: each takes something from the IOVAs that may be used.
-            let open = |(bdf, token): &Member| space.open(*bdf, token.as_ref()).map_err(CannotOpen::Open);
-            let sessions: Vec<Session> = members.iter().map(open).collect::<Result<_, _>>()?;
-            let mut all = sessions.into_iter().map(|session| Open::new(session, &self.tracer));
+            let open = |(bdf, token, home): &Member| {
+                let space = match spaces.entry(*home) {
+                    Entry::Occupied(there) => there.into_mut(),
+                    Entry::Vacant(free) => free.insert(Space::new(backend, *bdf, &self.tracer)?),
+                };
+                Ok((space.open(*bdf, token.as_ref())?, *home))
+            };
+            let sessions: Vec<(Session, usize)> =
+                members.iter().map(open).collect::<Result<_, _>>().map_err(CannotOpen::Open)?;
+            let mut all = sessions.into_iter().map(|(session, home)| Open::new(session, home, &self.tracer));
             let own = all.next().expect("a case has a device")?;
             let device = Open { further: all.collect::<Result<_, _>>()?, ..own };
             self.open = Some(Kept { members: members.to_vec(), device, calls: self.tracer.lines_since(mark) });
@@ -140,7 +151,7 @@ impl Open {
     }
 
     /// What there is to know of a device that was opened just now.
-    pub fn new(session: Session, tracer: &Tracer) -> Result<Open, CannotOpen> {
+    pub fn new(session: Session, home: usize, tracer: &Tracer) -> Result<Open, CannotOpen> {
         let ask = |what| move |errno| CannotOpen::Ask(what, errno);
         let iova_ranges = session.iommu().iova_ranges().map_err(ask("the IOVA ranges"))?;
         let empty = session.iommu().info().map_err(ask("what the IOMMU offers"))?;
@@ -159,6 +170,7 @@ impl Open {
         let (config, further) = (OnceLock::new(), Vec::new());
         Ok(Open {
             session,
+            home,
             iova_ranges,
             largest_bar,
             resets,
@@ -187,12 +199,24 @@ impl Open {
         std::iter::once(self).chain(&self.further)
     }
 
+    /// One device of each address space.
+    fn homes(&self) -> impl Iterator<Item = &Open> {
+        self.devices().enumerate().filter(|(number, open)| open.home == *number).map(|(_, open)| open)
+    }
+
+    /// The IOVAs that may be used in all address spaces.
+    pub fn iovas(&self) -> Vec<IovaRange> {
+        let others = self.homes().skip(1);
+        others.fold(self.iova_ranges.clone(), |ranges, open| common(&ranges, &open.iova_ranges))
+    }
+
     /// Unmaps what a case left mapped, and checks that nothing is left: neither in what the kernel counts, nor in the
     /// IOMMU's page table.
     pub fn clean(&self) -> Result<Vec<Observation>, Unclean> {
-        let seen = self.unmapped()?;
+        let mut seen = self.homes().map(Open::unmapped).collect::<Result<Vec<_>, _>>()?;
         self.no_leaves()?;
-        Ok(seen)
+        // It is said once.
+        Ok(seen.swap_remove(0))
     }
 
     fn unmapped(&self) -> Result<Vec<Observation>, Unclean> {
@@ -225,12 +249,13 @@ impl Open {
 
     /// Proves that nothing is in the IOMMU's page table, where something shows it.
     pub fn no_leaves(&self) -> Result<(), Unclean> {
-        for observer in self.devices().filter_map(|device| device.observer.as_ref().ok()) {
+        for (device, observer) in self.devices().filter_map(|device| Some((device, device.observer.as_ref().ok()?))) {
             // From 0 to the top: no range can name the last byte, and no page ends with it.
             let left = observer.leaves(0, u64::MAX).map_err(|error| Unclean::Unknown("leaves", error.to_string()))?;
             // Reserved regions that the kernel maps by itself, such as an interrupt window, lie outside of the ranges.
-            let mut ours =
-                left.iter().filter(|leaf| self.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
+            let mut ours = left
+                .iter()
+                .filter(|leaf| device.iova_ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last));
             if let Some(leaf) = ours.next() {
                 return Err(Unclean::Left(
                     "leaves",

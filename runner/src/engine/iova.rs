@@ -28,6 +28,13 @@ struct State {
     taken: BTreeMap<u64, u64>,
 }
 
+/// The addresses that are in both.
+pub fn common(one: &[IovaRange], other: &[IovaRange]) -> Vec<IovaRange> {
+    let both = |a: &IovaRange, b: &IovaRange| IovaRange { start: a.start.max(b.start), last: a.last.min(b.last) };
+    let pairs = one.iter().flat_map(|a| other.iter().map(move |b| both(a, b)));
+    pairs.filter(|range| range.start <= range.last).collect()
+}
+
 impl State {
     /// Where `size` bytes (at least one) are free in `range`, at `next` or above; the first and the last address.
     fn find(&self, range: &IovaRange, next: u64, size: u64, alignment: u64) -> Option<(u64, u64)> {
@@ -48,6 +55,14 @@ impl IovaAllocator {
     pub fn new(ranges: Vec<IovaRange>) -> IovaAllocator {
         let state = State { next: Some(0), taken: BTreeMap::new() };
         IovaAllocator { ranges, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Leaves only addresses that are also in these ranges; all that are, if there were none before.
+    pub fn confine(&mut self, ranges: &[IovaRange]) {
+        self.ranges = match self.ranges.is_empty() {
+            true => ranges.to_vec(),
+            false => common(&self.ranges, ranges),
+        };
     }
 
     /// An IOVA with `size` bytes free, aligned to the next power of two of the size (at most 1 GiB), so that the IOMMU can use pages

@@ -38,6 +38,11 @@ pub struct Leaves {
 }
 
 impl Leaves {
+    /// Nothing is compared yet, and nothing will be while it is `paused`.
+    pub fn new(paused: bool) -> Leaves {
+        Leaves { paused, ..Leaves::default() }
+    }
+
     /// Compares the IOMMU's page table with the ledger, if anything has changed since the last time.
     pub fn compare(
         &mut self,

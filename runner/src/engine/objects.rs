@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::fixture::{Open, Unclean};
 use crate::{
-    event::Observation,
     model::Errno,
     uapi::{Tracer, iommufd},
 };
@@ -43,10 +42,11 @@ impl Objects {
         object == own
     }
 
-    /// Takes back what the case made and moved, so that only the device's own address space is left, and proves that to be empty.
-    pub fn take_back(self, open: &Open, tracer: &Tracer) -> Result<Vec<Observation>, Unclean> {
+    /// Takes back what the case made and moved in the address space of this number, so that only this is left. Returns whether even that is
+    /// gone.
+    pub fn take_back(self, open: &Open, home: usize, tracer: &Tracer) -> Result<bool, Unclean> {
         let Objects { mut made, moved, tables: _, pasids, homeless } = self;
-        let Some(own) = open.session.ioas() else { return open.clean() };
+        let Some(own) = open.device(home).session.ioas() else { return Ok(false) };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         // Devices of one group can only be attached to the same.
         for number in moved.keys().filter(|_| moved.len() > 1) {
@@ -71,6 +71,6 @@ impl Objects {
                 Err(errno) => return Err(failed(format!("destroy object {id}, which nothing uses any more"), errno)),
             }
         }
-        if homeless { open.no_leaves().map(|()| Vec::new()) } else { open.clean() }
+        Ok(homeless)
     }
 }

@@ -11,6 +11,8 @@ pub struct Further {
     pub name: String,
     /// Which device it is.
     pub which: Which,
+    /// Whether it has an address space of its own.
+    pub apart: bool,
 }
 
 /// Which device a further device is.
@@ -93,7 +95,8 @@ pub(super) fn further(case: &Case, own: usize, roles: &Roles<'_>) -> Vec<Further
     let mut functions = 0;
     let mut all = Vec::new();
     for (name, role) in case.devices.iter() {
-        let mut add = |which| all.push(Further { name: name.to_owned(), which });
+        let apart = case.apart.iter().any(|apart| apart.0 == name);
+        let mut add = |which| all.push(Further { name: name.to_owned(), which, apart });
         match role.0.as_str() {
             "virtual_function" => {
                 add(Which::Function(functions));

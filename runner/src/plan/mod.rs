@@ -91,9 +91,10 @@ impl Plan {
             Which::Missing(why) => Some(why.clone()),
             Which::Given(_) | Which::Function(_) => None,
         })?;
-        let requires = &self.case(planned).0.requires;
-        let machine = requires.iter().map(|requirement| self.such_a_machine(planned, requirement));
-        Some(why + &machine.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
+        let of_scenario = &self.scenarios[planned.scenario].scenario.requires;
+        let requires = self.case(planned).0.requires.iter().chain(of_scenario);
+        let mut machines = requires.map(|requirement| self.such_a_machine(planned, requirement));
+        Some(why + &machines.find(|text| !text.is_empty()).unwrap_or_default())
     }
 
     /// How to get a machine where a condition is true, for the end of a reason; empty if the condition names none.

@@ -4,7 +4,10 @@
 
 mod replaced;
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use nix::unistd::{Pid, getpid};
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ use super::prelude::*;
 use crate::{
     engine::{
         answers::Answers,
-        context::{Context, Findings},
+        context::{Context, Findings, Mapped},
         last_step::{Doing, LastStep},
         leaves::{self, Leaves},
         ledger::Ledger,
@@ -46,6 +49,8 @@ struct Report {
     ledger: Ledger,
     leaves: Leaves,
     objects: Objects,
+    /// The other address spaces.
+    spaces: BTreeMap<usize, Mapped>,
     /// The numbers of the devices that it changed.
     changed: Vec<usize>,
     /// The regions whose memory it changed.
@@ -133,6 +138,7 @@ impl Report {
         }
         // This process may not be allowed to read the page table: the other one does, once this one has ended.
         step.case.leaves.paused = true;
+        step.case.spaces.values_mut().for_each(|space| space.leaves.paused = true);
         let end = run(step);
         let held = step.frame.held.iter().filter(|held| !held.mapping.is_unchanged());
         let regions = held.map(|held| held.name.clone()).collect();
@@ -158,6 +164,7 @@ impl Report {
             ledger: std::mem::replace(&mut case.ledger, Ledger::new(case.backend)),
             leaves: std::mem::take(&mut case.leaves),
             objects: std::mem::take(&mut case.objects),
+            spaces: std::mem::take(&mut case.spaces),
             regions,
             passed: Vec::new(),
         }
@@ -183,7 +190,7 @@ impl Report {
     /// Takes over what the steps came to, once their process has ended.
     fn take_over(self, step: &mut Running, passage: &Passage) -> Result<(), End> {
         let Report { end, checks, measured, injected, unchecked, answers, .. } = self;
-        let Report { calls, saved, steps_run, ledger, leaves, objects, changed, regions, passed, .. } = self;
+        let Report { calls, saved, steps_run, ledger, leaves, objects, spaces, changed, regions, passed, .. } = self;
         let case = &mut *step.case;
         for call in calls {
             case.tracer.keep(Call { name: format!("child: {}", call.name).into(), ..call });
@@ -207,6 +214,8 @@ impl Report {
         let paused = case.leaves.paused;
         (case.steps_run, case.ledger, case.leaves, case.objects) = (steps_run, ledger, leaves, objects);
         case.leaves.paused = paused;
+        case.spaces = spaces;
+        case.spaces.values_mut().for_each(|space| space.leaves.paused = paused);
         for number in changed {
             // How it was before is known only to the process that changed it.
             let state = if number == case.current { &mut case.device } else { case.others.entry(number).or_default() };

@@ -21,12 +21,13 @@ impl Act for DeviceOpen {
                 "expected a `device_close` before",
             ));
         }
-        let space = opened.space(step.case.planned.backend, bdf, step.case.tracer);
+        let home = step.case.devices.home(current);
+        let space = opened.space(home, step.case.planned.backend, bdf, step.case.tracer);
         let session = match space.and_then(|space| space.open(bdf, token.as_ref())) {
             Ok(session) => session,
             Err(error) if error.is_missing() => return Err(End::Skipped(error.to_string())),
             Err(error) => {
-                opened.close_space();
+                opened.close_spaces();
                 step.save(Value::UNDEFINED);
                 return match error.errno() {
                     Some(errno) => step.compare(Err(errno)),
@@ -34,9 +35,11 @@ impl Act for DeviceOpen {
                 };
             }
         };
-        let open = fixture::Open::new(session, step.case.tracer).map_err(|error| cannot_open(error, step.at("")))?;
+        let open =
+            fixture::Open::new(session, home, step.case.tracer).map_err(|error| cannot_open(error, step.at("")))?;
         let ioas = open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id())));
         step.save(Value::from_pairs(abilities(&open).into_iter().chain(ioas)));
+        step.case.iovas.confine(&open.iova_ranges);
         opened.add(current, Arc::new(open));
         step.compare(Ok(None))
     }

@@ -99,7 +99,7 @@ use super::{
     last_step::Doing,
 };
 use crate::{
-    language::{Limit, MOST_STEPS, verb::*},
+    language::{Limit, MOST_STEPS, Path, verb::*},
     model::code::Code,
     plan::PlannedStep,
     uapi::{self, signal},
@@ -203,21 +203,25 @@ fn one<'a>(
     let (begin, spent) = (Instant::now(), uapi::spent());
     let done = of(verb).act(&mut Running { case, planned, frame, device, say, sequence });
     let took = took(planned, begin.elapsed(), uapi::spent() - spent);
-    case.turn_to(before);
     if done.is_ok() {
         case.took(planned, took);
     }
     let done = done.and_then(|()| case.within(planned, took));
-    match asks {
-        None => done?,
-        Some(mark) => case.settle(planned, frame, done, mark)?,
-    }
+    let settled = match asks {
+        None => done,
+        Some(mark) => case.settle(planned, frame, done, mark),
+    };
+    let followed = settled.and_then(|()| follow(case, verb, frame, at));
+    case.turn_to(before);
+    followed
+}
+
+/// Compares the page table with what a step has mapped.
+fn follow(case: &mut Context, verb: &Verb, frame: &Frame, at: &Path) -> Result<(), End> {
     if !verb.about().is_followed {
         case.ledger.lose(format!("what `{}` maps is not followed", verb.name()));
     }
-    if let Some(open) = frame.open {
-        let compared = case.leaves.compare(&case.ledger, open, at, false, case.tracer);
-        case.goes_on(compared)?;
-    }
-    Ok(())
+    let Some(open) = frame.open else { return Ok(()) };
+    let compared = case.leaves.compare(&case.ledger, open.device(case.home), at, false, case.tracer);
+    case.goes_on(compared)
 }

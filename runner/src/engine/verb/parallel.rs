@@ -12,7 +12,7 @@ use super::prelude::*;
 use crate::{
     engine::{
         answers::Answers,
-        context::{Context, Frame},
+        context::{Context, Frame, Mapped},
         devices::cannot_open,
         fixture::CannotOpen,
         last_step::Doing,
@@ -46,7 +46,8 @@ impl Act for Parallel {
         let case = &mut *step.case;
         if branches.iter().any(|branch| opens(branch.steps)) {
             // Before any thread does, so that all their devices share one.
-            let made = case.opened.space(case.planned.backend, case.devices.bdf(case.current), case.tracer);
+            let bdf = case.devices.bdf(case.current);
+            let made = case.opened.space(case.home, case.planned.backend, bdf, case.tracer);
             made.map_err(|error| cannot_open(CannotOpen::Open(error), step.planned.at.clone()))?;
         }
         let threads = branches.iter().map(|branch| fork(case, branch)).collect::<Result<Vec<_>, End>>()?;
@@ -168,6 +169,15 @@ fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
         case.ledger.lose(UNFOLLOWED);
     }
     case.objects.take_over(thread.objects);
+    for (home, Mapped { ledger, objects, .. }) in thread.spaces {
+        let before = case.turn_to(home);
+        if ledger.changes() > 0 {
+            case.ledger.changed();
+            case.ledger.lose(UNFOLLOWED);
+        }
+        case.objects.take_over(objects);
+        case.turn_to(before);
+    }
     case.device.take_over(thread.device);
     for (number, state) in thread.others {
         case.others.entry(number).or_default().take_over(state);

@@ -10,12 +10,20 @@ impl Checker<'_> {
     pub(super) fn devices(&mut self, path: &Path, case: &Case, step: &Step) {
         let Some(name) = &step.device else { return };
         let at = path.join("device");
-        if !step.verb.about().device {
+        if step.verb.about().space {
+            if name.0 != "device" && !case.apart.contains(name) && case.devices.get(&name.0).is_some() {
+                let title = format!("`{name}` has no address space of its own");
+                self.say(
+                    Diagnostic::error(Code::MisplacedKey, at.clone(), title)
+                        .label("expected a device that is `apart`, or no `device`")
+                        .help(format!("the devices of a case share an address space; `apart: [{name}]` on the case gives it one of its own")),
+                );
+            }
+        } else if !step.verb.about().device {
             return self.say(
                 Diagnostic::error(Code::MisplacedKey, at, format!("`device` does not go with `{}`", step.verb.name()))
                     .at(Target::Key)
-                    .label("expected beside a verb on one device")
-                    .help("memory is mapped for all devices of a case"),
+                    .label("expected beside a verb on one device"),
             );
         }
         self.single_device(at, case, name);

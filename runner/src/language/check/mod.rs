@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     Case, Diagnostic, Name, Pack, Packs, Path, Placed, Procedure, Requirement, Scalar, Scenario, Target, steps_on,
 };
-use crate::{language::text::suggest, model::BackendName, model::code::Code};
+use crate::{language::text::suggest, language::verb::unknown_device, model::BackendName, model::code::Code};
 use calls::Callable;
 pub use pack::pack;
 
@@ -148,6 +148,10 @@ impl<'a> Checker<'a> {
         let own = case.regions.iter().filter(|_| self.procedure.is_none()).collect::<Vec<_>>();
         for (name, region) in own {
             self.region(&path.join("regions").join(name), region);
+        }
+        for (index, name) in case.apart.iter().enumerate().filter(|(_, name)| case.devices.get(&name.0).is_none()) {
+            let known: Vec<&str> = case.devices.keys().collect();
+            self.say(unknown_device(path.join("apart").join(index), name, &known));
         }
         let of_devices = case.regions.iter().filter_map(|(name, region)| Some((name, region.device.as_ref()?)));
         for (name, device) in of_devices.chain(case.region.iter().filter_map(|it| Some(("", it.device.as_ref()?)))) {

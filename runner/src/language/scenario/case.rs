@@ -19,11 +19,15 @@ keys! {
         /// What it tests, in one sentence.
         #[example("A page of 2 MiB is mapped with one entry, and unmapped to the byte.")]
         pub summary: Option<String>,
-        /// More devices in the same address space, each by the name that the case gives it. `any` is the next device that the user named, `all`
+        /// More devices, in the same address space unless they are `apart`, each by the name that the case gives it. `any` is the next device that the user named, `all`
         /// is all others, the name of a device is that device, and `virtual_function` is a virtual function of the case's own device, which is
         /// removed after the case. If a device is missing, the case is skipped.
         #[example({ "second": "any" })]
         pub devices: Ordered<Name> = empty,
+        /// Those of its `devices` that have an address space of their own: a container of their own, or on the backend iommufd a `/dev/iommu`. By
+        /// default all devices of a case share one.
+        #[example(["second"])]
+        pub apart: Vec<Name> = empty,
         /// Lists of values by name. Every combination is a case of its own, with the values in its name.
         #[example({ "page": ["4KiB", "2MiB"] })]
         pub matrix: Ordered<Vec<Scalar>> = empty,

@@ -48,6 +48,8 @@ pub struct About {
     pub fixture: Stands,
     /// Whether it is about one device, so that `device` may stand beside it. Memory is mapped for all devices of a case.
     pub device: bool,
+    /// Whether it is about an address space, so that `device` may name a device that has one of its own.
+    pub space: bool,
     /// Whether only the backend iommufd has it.
     pub iommufd: bool,
     /// Whether its result is an object of IOMMUFD, which later steps call by the name of the result.
@@ -70,6 +72,7 @@ impl About {
         asserts: true,
         fixture: Stands::Open,
         device: false,
+        space: false,
         iommufd: false,
         makes_object: false,
         makes_file: false,

@@ -33,6 +33,7 @@ impl Known for AllowIovas {
         does: "Limit which IOVAs the kernel may choose.",
         examples: &[r#"{ ranges: [{ start: 1GiB, last: "{{ 2 * GiB - 1 }}" }] }"#],
         iommufd: true,
+        space: true,
         ..About::CALL
     };
 }

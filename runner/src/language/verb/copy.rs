@@ -33,6 +33,7 @@ impl Known for IoasCopy {
         examples: &[r#"{ from_iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["iova", "size"]),
         iommufd: true,
+        space: true,
         ..About::CALL
     };
 }

@@ -30,6 +30,7 @@ impl Known for DirtyBitmap {
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["pages", "dirty"]),
         reads: true,
+        space: true,
         ..About::CALL
     };
 

@@ -19,6 +19,7 @@ impl Known for DirtyTracking {
     const ABOUT: About = About {
         does: "Start or stop recording which pages the device writes.",
         examples: &["{ enable: true }"],
+        space: true,
         ..About::CALL
     };
 

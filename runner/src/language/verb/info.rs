@@ -12,6 +12,7 @@ impl Known for Info {
         examples: &["null", "{ ioas: other }"],
         saves: Saves::Fields(&["page_sizes", "dma_avail", "iova_alignment", "capabilities"]),
         reads: true,
+        space: true,
         ..About::CALL
     };
 }

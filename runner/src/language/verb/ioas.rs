@@ -12,6 +12,7 @@ impl Known for Ioas {
         saves: Saves::Fields(&["id"]),
         makes_object: true,
         iommufd: true,
+        space: true,
         ..About::CALL
     };
 }

@@ -11,6 +11,7 @@ impl Known for IovaRanges {
         examples: &["null", "{ ioas: other }"],
         saves: Saves::List,
         reads: true,
+        space: true,
         ..About::CALL
     };
 }

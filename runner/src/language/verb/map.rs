@@ -31,6 +31,7 @@ impl Known for Map {
         does: "Map a region for DMA. Saves `iova`, `size` and `vaddr`.",
         examples: &["{ region: buffer }"],
         saves: Saves::Fields(&["iova", "size", "vaddr"]),
+        space: true,
         ..About::CALL
     };
 }

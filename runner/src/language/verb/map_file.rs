@@ -33,6 +33,7 @@ impl Known for MapFile {
         examples: &["{ region: buffer }"],
         saves: Saves::Fields(&["iova", "size"]),
         iommufd: true,
+        space: true,
         ..About::CALL
     };
 

@@ -34,6 +34,7 @@ impl Known for IommuOption {
         saves: Saves::Fields(&["value"]),
         iommufd: true,
         reads: true,
+        space: true,
         ..About::CALL
     };
 }

@@ -24,6 +24,7 @@ impl Known for Unmap {
         examples: &[r#"{ iova: "{{ m.iova }}", size: "{{ m.size }}" }"#],
         saves: Saves::Fields(&["bytes"]),
         expects: Expects::Bytes,
+        space: true,
         ..About::CALL
     };
 }

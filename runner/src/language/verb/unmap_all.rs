@@ -11,6 +11,7 @@ impl Known for UnmapAll {
         examples: &["null", "{ ioas: other }"],
         saves: Saves::Fields(&["bytes"]),
         expects: Expects::Bytes,
+        space: true,
         ..About::CALL
     };
 }

@@ -18,7 +18,7 @@ use crate::{
     backend::{Inherited, Session},
     engine::{
         answers::Answers,
-        context::{Context, Frame},
+        context::{Context, Frame, Mapped},
         devices::{Devices, cannot_open},
         fixture::{CannotOpen, Fixtures, Open},
         iova::IovaAllocator,
@@ -62,6 +62,7 @@ struct Resume {
     ledger: Ledger,
     leaves: Leaves,
     objects: Objects,
+    spaces: BTreeMap<usize, Mapped>,
 }
 
 /// Replaces this process. Returns only if that fails.
@@ -97,6 +98,7 @@ pub(super) fn replace(step: &Running, gives_up: &GivesUp, passage: &Passage, to:
         "ledger": case.ledger,
         "leaves": case.leaves,
         "objects": case.objects,
+        "spaces": case.spaces,
     });
     let written = uapi::memfd("resume", 0, None, case.tracer).and_then(|file| {
         let mut file = File::from(file);
@@ -146,7 +148,7 @@ pub fn resume(number: RawFd) -> Result<(), String> {
     (context.backend, context.options) = (backend, BackendOptions { skip_pagesize });
     scope.into_iter().for_each(|(name, value)| context.scope.set(name, value));
     (context.steps_run, context.ledger) = (resume.steps_run, resume.ledger);
-    (context.leaves, context.objects) = (resume.leaves, resume.objects);
+    (context.leaves, context.objects, context.spaces) = (resume.leaves, resume.objects, resume.spaces);
     context.found.answers = ask.then(Answers::default);
     let inherited = |files: BTreeMap<String, RawFd>| {
         let taken = files.into_iter().map(|(name, number)| Ok((name, process::inherited(number)?)));
@@ -184,7 +186,7 @@ pub fn resume(number: RawFd) -> Result<(), String> {
 /// Asks the open device again what a process has to know of it.
 fn look(session: Option<Session>, tracer: &Tracer, at: &Path, open: &mut Option<Open>) -> Result<(), End> {
     let Some(session) = session else { return Ok(()) };
-    *open = Some(Open::new(session, tracer).map_err(|error: CannotOpen| cannot_open(error, at.join("name")))?);
+    *open = Some(Open::new(session, 0, tracer).map_err(|error: CannotOpen| cannot_open(error, at.join("name")))?);
     Ok(())
 }
 
