@@ -73,6 +73,15 @@ pub(super) fn replace(step: &Running, gives_up: &GivesUp, passage: &Passage, to:
         return failed("the steps of a procedure cannot be found again".into());
     }
     let case = &*step.case;
+    let index = case.plan.cases.iter().position(|planned| std::ptr::eq(planned, case.planned));
+    let told = serde_json::from_str(setup);
+    let (Ok(ToWorker::Setup { setup, last_step, trace, ask }), Some(index)) = (told, index) else {
+        return failed("what the worker was told cannot be understood".into());
+    };
+    // No more of it than the new process needs, which plans once more.
+    let number_of_case = u32::try_from(index).expect("cases are numbered so");
+    let (setup, numbers) = setup.narrowed(case.plan, &[number_of_case]);
+    let setup = serde_json::to_string(&ToWorker::Setup { setup, last_step, trace, ask });
     let session = step.frame.open.map(|open| &open.session);
     let number = |(name, file): (&String, BorrowedFd)| (name.clone(), file.as_raw_fd());
     let files = || case.files.iter().map(|(name, file)| (name, file.as_fd()));
@@ -81,8 +90,8 @@ pub(super) fn replace(step: &Running, gives_up: &GivesUp, passage: &Passage, to:
     let defined = case.scope.names().filter_map(|name| Some((name, case.scope.get(name)?)));
     let defined: Vec<_> = defined.filter(|(_, value)| !value.is_undefined()).collect();
     let resume = json!({
-        "setup": setup,
-        "case": case.plan.cases.iter().position(|planned| std::ptr::eq(planned, case.planned)),
+        "setup": setup.expect("these types always have a JSON form"),
+        "case": numbers[index],
         "step": step.planned.at,
         "gives_up": gives_up,
         "report": to.as_raw_fd(),
