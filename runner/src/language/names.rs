@@ -47,9 +47,13 @@ pub fn fields(name: &str) -> Option<&'static [&'static str]> {
 /// What the declarative form calls its region and its mapping; `show` prints them.
 pub const DECLARATIVE: &[&str] = &["region", "mapping"];
 
+/// The words of expressions, which mean the same in each.
+pub const WORDS: &[&str] =
+    &["true", "false", "none", "True", "False", "None", "and", "or", "not", "if", "else", "in", "is"];
+
 /// Whether a scenario may not give this name to something of its own.
 pub fn is_reserved(name: &str) -> bool {
-    [STATIC, RUN_TIME, DECLARATIVE, &super::BUILTINS].iter().any(|names| names.contains(&name))
+    [STATIC, RUN_TIME, DECLARATIVE, WORDS, &super::BUILTINS].iter().any(|names| names.contains(&name))
 }
 
 /// What a report's readers make of an id: Jenkins replaces all but these in its addresses.

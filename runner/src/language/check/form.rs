@@ -218,14 +218,6 @@ impl Checker<'_> {
         self.only_iommufd(placed, backends);
         self.devices(path, case, step);
         self.stands(placed, case, steps);
-        match (&step.expect, about.expects) {
-            (None, _) => {}
-            (Some(expect), Expects::Outcome) => self.outcomes(&path.join("expect"), expect, backends, false),
-            (Some(expect), Expects::Bytes) => self.outcomes(&path.join("expect"), expect, backends, true),
-            (Some(_), Expects::Nothing(instead)) => {
-                self.misplaced(path, "expect", verb, "a call that succeeds or fails", instead);
-            }
-        }
         if let (Expects::Nothing(instead), false) = (about.expects, step.verb.is_timed()) {
             for (key, given) in [("save", step.save.is_some()), ("within", step.within.is_some())] {
                 if given {
@@ -241,6 +233,19 @@ impl Checker<'_> {
                     .label("expected only in a case with `tags: [timing]`")
                     .help("how long something takes depends on what else the machine does: such cases run only if they are asked for"),
             );
+        }
+    }
+
+    /// What is said of the outcome that a step expects, on the backends that it runs on.
+    pub(super) fn step_outcomes(&mut self, Placed { step, path, .. }: &Placed, backends: &[BackendName]) {
+        let (verb, about) = (step.verb.name(), step.verb.about());
+        match (&step.expect, about.expects) {
+            (None, _) => {}
+            (Some(expect), Expects::Outcome) => self.outcomes(&path.join("expect"), expect, backends, false),
+            (Some(expect), Expects::Bytes) => self.outcomes(&path.join("expect"), expect, backends, true),
+            (Some(_), Expects::Nothing(instead)) => {
+                self.misplaced(path, "expect", verb, "a call that succeeds or fails", instead);
+            }
         }
     }
 

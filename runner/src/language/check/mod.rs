@@ -175,6 +175,7 @@ impl<'a> Checker<'a> {
         let before = self.problems.len();
         steps.iter().for_each(|placed| self.step_backends(placed, &backends));
         // On which backends a step is meant to run is not known where that is wrong.
+        let all = backends.clone();
         let groups = match self.problems.len() == before {
             true => groups(&steps, &backends),
             false => vec![(None, backends)],
@@ -192,6 +193,13 @@ impl<'a> Checker<'a> {
             }
         }
         self.here.clear();
+        // A table of outcomes is for all backends on which its step runs, and not for one group of them.
+        for placed in &steps {
+            let runs =
+                |backend: &BackendName| !differ || steps_on(&steps, *backend).iter().any(|on| on.path == placed.path);
+            let reached: Vec<BackendName> = all.iter().copied().filter(runs).collect();
+            self.step_outcomes(placed, &reached);
+        }
     }
 }
 

@@ -106,6 +106,7 @@ impl Checker<'_> {
                 _ if names::STATIC.contains(&name) => "is the backend that the case runs on",
                 _ if names::RUN_TIME.contains(&name) => "is set by the runner once the device is open",
                 _ if BUILTINS.contains(&name) => "is built into every expression",
+                _ if names::WORDS.contains(&name) => "is a word of expressions",
                 _ => "is what the short form calls its own",
             };
             self.say(
