@@ -209,7 +209,7 @@ fn a_case_goes_on_where_an_answer_is_missing_and_says_what_was_not_run() -> Test
         json!({ "fails": "EINVAL" }),
         json!({ "not_run": "`info` has no `size`: the step in line 8 failed with EINVAL" }),
         json!({ "fails": "ETIMEDOUT" }),
-        json!({ "differs": "the check is not true" }),
+        json!({ "differs": "the check is not true: page_size is 0x1000" }),
         json!("ok"),
         found[5].0.clone(),
         json!("ok"),
