@@ -359,7 +359,7 @@ impl Measured {
         sorted
     }
 
-    /// The time that half of them take at most; that in all if there are none.
+    /// The median of the rounds, in microseconds; the total if no round was timed by itself.
     pub fn median(&self) -> u64 {
         self.sorted().get(self.each.len().saturating_sub(1) / 2).copied().unwrap_or(self.micros)
     }

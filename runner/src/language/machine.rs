@@ -129,8 +129,8 @@ impl DeviceModel {
         self.as_str().replace('-', "_")
     }
 
-    /// Where it fits. Devices of PCI Express are none of conventional PCI, an igb with ARI has no functions beside its own, and the firmware
-    /// is sure to find room for 2 GiB only on the root bus.
+    /// The places that it can take. A PCI Express device cannot stand behind the conventional PCI bridge, an igb uses ARI and so shares its
+    /// slot with no other function, and only on the root bus does the firmware always find room for a BAR of 2 GiB.
     fn places(self) -> &'static [Place] {
         match self {
             Self::Edu | Self::Ivshmem => &[Place::Root, Place::Port, Place::Bridge, Place::Function],

@@ -26,7 +26,7 @@ use super::{Tracer, signal, trace::zero};
 use crate::model::Errno;
 
 /// How long a thread that has ended may take to be gone.
-const LAST_BREATH: Duration = Duration::from_millis(200);
+const THREADS_END: Duration = Duration::from_millis(200);
 /// How often an interrupt is looked for.
 const TICK: u16 = 50;
 
@@ -40,7 +40,7 @@ pub struct Forked {
 /// Why no process was forked.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotForked {
-    /// This process has so many threads, and another one may hold a lock that the new process would wait for.
+    /// This process has this many threads instead of one: another thread may hold a lock, which the new process would wait for in vain.
     Threads(usize),
     Call(Errno),
 }
@@ -54,13 +54,12 @@ pub enum Ended {
     Exit(i32),
 }
 
-/// Forks a process with the same memory and the same open files, which does `run`, reports what that returns, and exits. `run` is
-/// given the file that the report goes to. No destructor and
-/// no exit handler runs in it beyond `run`: they are this process' own.
+/// Forks a process with the same memory and the same open files, which calls `run`, reports what that returns, and exits. `run` is given
+/// the file that the report goes to. After `run` no destructor and no exit handler runs there: they belong to this process.
 pub fn fork(tracer: &Tracer, run: impl FnOnce(BorrowedFd) -> Vec<u8>) -> Result<Forked, NotForked> {
     let begin = Instant::now();
     while threads() != 1 {
-        if begin.elapsed() > LAST_BREATH {
+        if begin.elapsed() > THREADS_END {
             return Err(NotForked::Threads(threads()));
         }
         thread::sleep(Duration::from_millis(1));
@@ -332,7 +331,7 @@ mod tests {
     fn a_process_with_threads_is_not_forked() {
         let refused = thread::scope(|scope| {
             // This test is a thread beside the main one already.
-            let other = scope.spawn(|| thread::sleep(2 * LAST_BREATH));
+            let other = scope.spawn(|| thread::sleep(2 * THREADS_END));
             let refused = fork(&Tracer::new(), |_| Vec::new()).unwrap_err();
             other.join().unwrap();
             refused

@@ -30,7 +30,7 @@ impl Act for FailNth {
             let has_failed = faults.disarm();
             let errno = step.case.found.errno.take();
             if !has_failed {
-                // Nothing went wrong, and so everything is as it is written.
+                // No allocation failed, so the step has to do what it says.
                 end?;
                 break;
             }

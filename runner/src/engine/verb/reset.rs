@@ -10,9 +10,11 @@ impl Act for Reset {
         let Some(method) = method.map(ResetMethod::as_str) else { return step.done(open.session.device().reset()) };
         let methods = ResetMethods::of(bdf);
         if !methods.list().contains(&method) {
-            let can = methods.list().join(", ");
-            let why = format!("the kernel cannot reset the device by {method}; it can by: {can}");
-            return Err(End::Skipped(why));
+            let others = match methods.list().as_slice() {
+                [] => "and it has no other way".to_owned(),
+                known => format!("only by {}", known.join(", ")),
+            };
+            return Err(End::Skipped(format!("the kernel cannot reset the device by {method}, {others}")));
         }
         let cannot = |errno: Errno| {
             let title = format!("failed to write {method} to the device's reset_method: {errno}");

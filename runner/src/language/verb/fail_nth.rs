@@ -41,7 +41,7 @@ impl Known for FailNth {
         match self.steps.as_slice() {
             [step] if matches!(step.verb.about().expects, Expects::Outcome | Expects::Bytes) && !holds_steps(step) => {}
             [step] => {
-                let title = format!("`{}` is no call that can fail", step.verb.name());
+                let title = format!("`{}` makes no request of the kernel that can fail", step.verb.name());
                 let mistake = Diagnostic::error(Code::NothingToDo, at.join(0), title);
                 mistakes.push(mistake.label("expected a step that makes a request, such as `map`"));
             }

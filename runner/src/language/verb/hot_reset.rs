@@ -9,9 +9,9 @@ verb! {
     #[derive(Default)]
     #[schema("type": ["null", "object"])] // `- verb:` means all its defaults
     pub struct HotReset {
-        /// The groups whose files are passed, by their devices: `device` or a further one. The name of a file that the case opened is passed as
-        /// it is, and so is `iommu`. The default is the groups of all open devices; on the backend iommufd it is none, as its devices prove that
-        /// they are the case's by the file that they share.
+        /// The group files to pass to the kernel as proof. `device`, or the name of a further device, stands for the file of its group; `iommu`
+        /// and the name of a file that the case opened stand for that file. The default is the groups of all open devices. On the backend
+        /// iommufd the default is no file, because the devices share one IOMMUFD, which is proof enough.
         #[example(["device"])]
         pub groups: Option<Vec<Name>>,
     }
