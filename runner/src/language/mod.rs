@@ -52,6 +52,7 @@ pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern
 pub(crate) use scenario::case::{Case, Expect, Fixture, Logged, Scenario};
 pub(crate) use scenario::condition::{Condition, Requirement};
 pub(crate) use scenario::control::{DEEPEST, MOST_STEPS, Placed, every_step, steps_on, steps_run};
+pub(crate) use scenario::fix::Fix;
 pub(crate) use scenario::known_issue::{Date, KnownIssue};
 pub(crate) use scenario::limit::{Limit, TIMING};
 pub(crate) use scenario::name::Name;

@@ -70,6 +70,7 @@ codes! {
     Files "files" Run
     Interrupted "interrupted" Run
     InvalidClass "invalid-class" Check
+    InvalidCommit "invalid-commit" Check
     InvalidField "invalid-field" Check
     InvalidIds "invalid-ids" Check
     InvalidMachine "invalid-machine" Check
@@ -123,6 +124,7 @@ codes! {
     Recursion "recursion" Check
     Refused "refused" Run
     Region "region" Run
+    Releases "releases" Check
     Reported "reported" Run
     ReservedName "reserved-name" Check
     SameCase "same-case" Run
