@@ -25,7 +25,7 @@ pub(crate) mod verb;
 pub use editor::for_editors;
 pub use expression::dynamic::Template;
 pub use expression::eval::{eval, eval_as, undeclared};
-pub use expression::scope::Scope;
+pub use expression::scope::{Fields, Scope};
 pub use load::{Invalid, load};
 pub use machine::{DeviceModel, LabDevice, MACHINE, Machine, Place};
 pub use packs::Packs;
