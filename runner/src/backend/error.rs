@@ -100,11 +100,13 @@ impl OpenError {
         }
     }
 
-    /// The errno of the call; `None` if something was missing before any call.
+    /// The errno of the call, or the one that it would have had on a file that is not there; `None` if something else was missing before any
+    /// call.
     pub fn errno(&self) -> Option<Errno> {
         match self.obstacle {
             Obstacle::Call(_, errno) => Some(errno),
-            _ => None,
+            Obstacle::NoDevice | Obstacle::NotBound => Some(Errno(libc::ENOENT)),
+            Obstacle::NoIommu | Obstacle::NoCdevs | Obstacle::NotViable => None,
         }
     }
 

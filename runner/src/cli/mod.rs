@@ -27,7 +27,7 @@ use error::{Error, MessageFormat, both};
 
 use crate::plan::{self, Plan, Setup};
 use crate::suite::{self, Checked, Selection, Text};
-use crate::{engine, event::DeviceUsed, model::Exit, session::Failure};
+use crate::{engine, event::DeviceUsed, host, model::Exit, session::Failure};
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
 ///
@@ -61,6 +61,9 @@ enum Verb {
         /// Go on in the place of a process that replaced itself, with what is in the file of this number.
         #[arg(long)]
         resume: Option<i32>,
+        /// Write to these files instead, each followed by what to write, and exit with the errno.
+        #[arg(long, num_args = 2, value_names = ["FILE", "TEXT"], conflicts_with = "resume")]
+        write: Vec<String>,
     },
     #[command(hide = true)]
     Inside(lab::InsideArgs),
@@ -87,7 +90,8 @@ pub fn main() -> ExitCode {
         Verb::Explain(args) => explain::main(&args).map(done),
         Verb::Completions(args) => completions::main(&args, Cli::command()).map(done),
         Verb::Man(args) => completions::man(&args, Cli::command()).map(done),
-        Verb::Worker { resume } => match resume.map_or_else(engine::worker::main, engine::resume) {
+        Verb::Worker { write, .. } if !write.is_empty() => std::process::exit(host::hotplug::write_for(&write)),
+        Verb::Worker { resume, .. } => match resume.map_or_else(engine::worker::main, engine::resume) {
             Ok(()) => Ok(Exit::Ok.into()),
             Err(message) => {
                 eprintln!("vfiospec worker: {message}");

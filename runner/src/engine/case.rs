@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One case after the other: its conditions, its memory, its steps, the proof that it left nothing behind, and its verdict.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use minijinja::Value;
 
@@ -25,8 +28,8 @@ use super::{
 use crate::{
     backend::{self, Rules},
     event::{CaseResult, DeviceUsed, Observation},
-    host::facts,
-    language::{self, Condition, Fixture, Path, Region, verb::Verb},
+    host::{bind::BindError, facts, hotplug},
+    language::{self, Condition, Fixture, Path, Region, every_step, verb::Verb},
     model::{BackendName, Observed, code::Code},
     plan::{self, Plan, PlannedStep},
     uapi::{Call, LockLimit, Tracer},
@@ -103,6 +106,20 @@ impl Engine {
     }
 }
 
+/// How long the kernel may take to do what it was told to, once the devices are closed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a case takes devices from their driver, or out of the machine.
+pub fn moves(case: &language::Case) -> bool {
+    let steps = every_step(case.steps.as_deref().unwrap_or_default(), &Path::root());
+    steps.iter().any(|placed| matches!(&placed.step.verb, Verb::Sysfs(sysfs) if sysfs.write.is_some()))
+}
+
+/// Has a device back on vfio-pci.
+pub fn bring_back(device: &DeviceUsed) -> Result<(), BindError> {
+    hotplug::bring_back(device.bdf.parse().expect("the runner names devices by valid addresses"))
+}
+
 /// What a case runs on.
 struct Bench<'e> {
     given: &'e [DeviceUsed],
@@ -145,7 +162,8 @@ impl Bench<'_> {
             }
         }
         let went_wrong = !matches!(end, Ok(()) | Err(End::Skipped(_)));
-        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong {
+        let moves = moves(case);
+        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong || moves {
             self.fixtures.close();
         }
         if has_functions && went_wrong {
@@ -153,7 +171,29 @@ impl Bench<'_> {
             let gone = self.fixtures.remove_functions();
             end = end.and(gone.map_err(|error| no_functions(&error, path)));
         }
+        if moves {
+            let back = self.bring_back(context, path);
+            end = if matches!(end, Ok(()) | Err(End::Skipped(_))) { back.and(end) } else { end };
+        }
         end
+    }
+
+    /// Has the devices of a case back on vfio-pci. Nobody has them open by now.
+    fn bring_back(&mut self, context: &mut Context, path: &Path) -> Result<(), End> {
+        (self.say)(format!("bringing back the devices of {}", context.planned.id.name).into());
+        let cannot = |why: String| End::Error(Problem::new(Code::Hotplug, path.join("name"), why));
+        let mut end = Ok(());
+        for mut given in std::mem::take(&mut context.orders) {
+            if given.ordered.wait(PATIENCE, || false).is_none() {
+                let why = format!("the kernel still waits for another process to close the device: {}", given.ordered);
+                end = end.and(Err(cannot(why)));
+            }
+        }
+        // They would wait for it, too.
+        end?;
+        // Each of them, also behind one that does not come.
+        let back: Vec<_> = context.planned.given().map(|device| bring_back(&self.given[device])).collect();
+        back.into_iter().collect::<Result<(), _>>().map_err(|error| cannot(error.to_string()))
     }
 
     /// Compares the process and the host with how they were before.

@@ -17,6 +17,7 @@ use super::{
     objects::Objects,
     procedure::Procedures,
     regions::{Held, Pool},
+    verb::Given,
 };
 use crate::{
     event::{Injected, Measured, Observation, Unchecked},
@@ -56,6 +57,8 @@ pub struct Context<'a> {
     /// What is known of the other address spaces.
     pub spaces: BTreeMap<usize, Mapped>,
     pub procedures: Procedures<'a>,
+    /// What the kernel was told to do with a device and has not done yet.
+    pub orders: Vec<Given>,
     pub ledger: Ledger,
     pub leaves: Leaves,
     pub found: Findings,
@@ -132,6 +135,7 @@ impl<'a> Context<'a> {
             objects: Objects::default(),
             spaces: BTreeMap::new(),
             procedures: Procedures::default(),
+            orders: Vec::new(),
             ledger: Ledger::new(planned.backend),
             leaves: Leaves::default(),
             found: Findings::default(),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    case::{bring_back, moves},
     devices::host_facts,
     failure::Problem,
     known_issue::{self, Judged},
@@ -79,7 +80,12 @@ pub fn run(
         }
         let last = loop {
             let mut called = |call| sink(Event::Called { case, call });
-            let Some(result) = runner.attempt(case, &mut called) else { break None };
+            let Some(result) = runner.attempt(case, &mut called) else {
+                // With it goes what it has open.
+                runner.worker = None;
+                runner.bring_back(case);
+                break None;
+            };
             if !schedule.again(attempts.len(), result.verdict) || interrupt.load(Ordering::Relaxed) {
                 break Some(result);
             }
@@ -178,12 +184,22 @@ impl Runner<'_> {
             }
         };
         if self.worker.is_none() && !planned.given().any(|device| self.left.given_up[device]) {
-            let kept = remove_functions(&self.without_functions);
+            let kept = remove_functions(&self.without_functions) + &self.bring_back(case);
             result.message = result.message.map(|message| message + &kept);
         }
         let records = log.as_mut().ok().and_then(|log| log.records().ok()).unwrap_or_default();
         let lines = records.into_iter().map(|record| record.text).collect();
         Some(self.with_log(planned, result, lines))
+    }
+
+    /// Has the devices back that a case took away which did not end by itself. Returns a text for what does not come.
+    fn bring_back(&self, case: u32) -> String {
+        let planned = &self.plan.cases[case as usize];
+        if !moves(self.plan.case(planned).0) {
+            return String::new();
+        }
+        let back = planned.given().map(|device| bring_back(&self.setup.devices[device]));
+        back.filter_map(Result::err).map(|error| format!("; {error}")).collect()
     }
 
     /// The result of a case that did not end by itself, with what the kernel logged meanwhile. A splat in it decides the

@@ -7,13 +7,14 @@
 use std::path::PathBuf;
 
 use super::Root;
+use super::hotplug;
 use super::pci::{attribute, driver_in};
 use super::reset_method::ResetMethods;
 use super::sriov::{self, SriovError};
 use super::use_of::{self, Use};
 use crate::model::{Bdf, Errno};
 
-const VFIO: &str = "vfio-pci";
+pub(super) const VFIO: &str = "vfio-pci";
 
 /// A device that is bound to vfio-pci; it goes back to its driver when this is dropped.
 #[derive(Debug)]
@@ -26,13 +27,13 @@ pub struct Binding {
     reset_methods: ResetMethods,
     /// Whether it had virtual functions: those that it gets later are ours to take away.
     had_functions: bool,
+    /// The override that it had, empty for none, which a case may change by having the kernel find it anew; `None` if it stays as it is.
+    driver_override: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Before {
     driver: Option<String>,
-    /// As it was, empty for none.
-    driver_override: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,11 @@ pub enum BindError {
     OtherDriver(Bdf, &'static str, Option<String>),
     #[error("failed to take away its virtual functions: {0}")]
     Functions(SriovError),
+    #[error("failed to start a process that writes to sysfs: {0}")]
+    Start(Errno),
+    /// It was taken out of the machine, and a look at its bus did not find it.
+    #[error("failed to find {0} again on its bus; look for it with: echo 1 > /sys/bus/pci/rescan")]
+    Gone(Bdf),
 }
 
 impl Binding {
@@ -69,9 +75,10 @@ impl Binding {
         }
         let driver = driver_in(&root, bdf);
         let reset_methods = ResetMethods::of_in(root.clone(), bdf);
+        let driver_override = Some(override_in(&root, bdf));
         if driver.as_deref() == Some(VFIO) {
             let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
-            return Ok(Binding { root, bdf, before: None, reset_methods, had_functions });
+            return Ok(Binding { root, bdf, before: None, reset_methods, had_functions, driver_override });
         }
         // Before Linux 6.15 an IOMMU that the firmware describes by VIOT, IORT or a device tree gives a device its group only when a driver
         // is bound to it (its commit bcb81ac6ae3c).
@@ -85,10 +92,9 @@ impl Binding {
         if !root.join(format!("sys/bus/pci/drivers/{VFIO}")).exists() {
             return Err(BindError::NoVfioPci);
         }
-        let driver_override = root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)");
-        let before = Before { driver, driver_override: driver_override.unwrap_or_default() };
+        let before = Some(Before { driver });
         // From here on a failure puts everything back, by the drop.
-        let binding = Binding { root, bdf, before: Some(before), reset_methods, had_functions: false };
+        let binding = Binding { root, bdf, before, reset_methods, had_functions: false, driver_override };
         binding.write(attribute(bdf, "driver_override"), VFIO)?;
         binding.unbind()?;
         binding.probe()?;
@@ -106,12 +112,14 @@ impl Binding {
 
     /// Notes that the device, which is on vfio-pci already, was taken from this driver by a run that could not give it back.
     pub fn taken_from(&mut self, driver: &str) {
-        let before = Before { driver: Some(driver.to_owned()), driver_override: String::new() };
-        self.before.get_or_insert(before);
+        if self.before.is_none() {
+            self.before = Some(Before { driver: Some(driver.to_owned()) });
+            self.driver_override = Some(String::new());
+        }
     }
 
     pub fn keep(&mut self) {
-        self.before = None;
+        (self.before, self.driver_override) = (None, None);
     }
 
     /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
@@ -123,11 +131,15 @@ impl Binding {
         let put_back = self.reset_methods.put_back();
         let path = || self.root.join(attribute(self.bdf, "reset_method"));
         put_back.map_err(|errno| BindError::Write(path(), errno))?;
-        let Some(before) = self.before.take() else { return Ok(()) };
-        let put_back = || {
+        let before = self.before.take();
+        let driver_override = self.driver_override.take();
+        if let Some(text) = driver_override.filter(|text| *text != override_in(&self.root, self.bdf)) {
             // A newline clears the override: nothing at all would not be a write.
-            let text = if before.driver_override.is_empty() { "\n" } else { &before.driver_override };
+            let text = if text.is_empty() { "\n" } else { &text };
             self.write(attribute(self.bdf, "driver_override"), text)?;
+        }
+        let Some(before) = before else { return Ok(()) };
+        let put_back = || {
             let current = driver_in(&self.root, self.bdf);
             if current == before.driver {
                 return Ok(());
@@ -152,12 +164,13 @@ impl Binding {
 
     fn write(&self, path: impl Into<PathBuf>, text: &str) -> Result<(), BindError> {
         let path = self.root.join(path.into());
-        let written = std::fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| {
-            // One write(2): sysfs takes each write for a value of its own.
-            std::io::Write::write_all(&mut file, text.as_bytes())
-        });
-        written.map_err(|error| BindError::Write(path, Errno::of(&error)))
+        hotplug::write(&path, text).map_err(|errno| BindError::Write(path, errno))
     }
+}
+
+/// The driver that a device is only for; empty if there is none.
+fn override_in(root: &Root, bdf: Bdf) -> String {
+    root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)").unwrap_or_default()
 }
 
 impl Drop for Binding {
@@ -185,11 +198,22 @@ mod tests {
     fn a_device_that_a_killed_run_left_behind_goes_back_to_where_it_was_taken_from() {
         let tree = Tree::new("left").driver("vfio-pci");
         tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        tree.put(attribute(tree.bdf(), "driver_override").to_str().unwrap(), "vfio-pci\n");
         let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
         binding.taken_from("e1000e");
         assert_eq!(binding.restore(), Ok(()));
         assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
         assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+    }
+
+    #[test]
+    fn an_override_that_a_case_changed_is_as_it_was() {
+        let tree = Tree::new("override").driver("vfio-pci");
+        let file = attribute(tree.bdf(), "driver_override");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        tree.put(file.to_str().unwrap(), "vfio-pci\n");
+        assert_eq!(binding.restore(), Ok(()));
+        assert!(tree.read(&file).starts_with('\n'));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! This machine: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
 //!
 //! Everything is read from sysfs, procfs, debugfs and `/dev/kmsg`, below a [`Root`] that tests replace with a folder. Nothing here knows of
-//! cases. [`pci`] and [`facts`] describe a device; [`bind`] gives it to vfio-pci and back; [`sriov`] makes virtual functions;
+//! cases. [`pci`] and [`facts`] describe a device; [`bind`] gives it to vfio-pci and back, [`hotplug`] takes it away while it is open; [`sriov`] makes virtual functions;
 //! [`kmsg`] and [`pstore`] read what the kernel said; [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU.
 
 pub mod bind;
 pub mod capability;
 pub mod facts;
+pub mod hotplug;
 pub mod kmsg;
 pub mod page_table;
 pub mod pci;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::Root;
-use crate::model::Bdf;
+use crate::model::{Bdf, Errno};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PciDevice {
@@ -73,6 +73,20 @@ pub fn driver(bdf: Bdf) -> Option<String> {
 
 pub(super) fn driver_in(root: &Root, bdf: Bdf) -> Option<String> {
     root.link_name(attribute(bdf, "driver"))
+}
+
+/// The driver that a device has; `None` if it has none. `ENOENT` if it is not there.
+pub fn driver_or_none(bdf: Bdf) -> Result<Option<String>, Errno> {
+    match driver(bdf) {
+        None => text(bdf, "vendor").map(|_| None),
+        some => Ok(some),
+    }
+}
+
+/// The text of a file of a device, without the newline at its end.
+pub fn text(bdf: Bdf, name: &str) -> Result<String, Errno> {
+    let text = std::fs::read_to_string(Root::default().join(attribute(bdf, name)));
+    text.map(|text| text.trim_end().to_owned()).map_err(|error| Errno::of(&error))
 }
 
 /// The number of a device's IOMMU group: `/dev/vfio/<number>` once it is bound to vfio-pci.

@@ -68,9 +68,9 @@ codes! {
     Expression "expression" Check
     Fault "fault" Run
     Files "files" Run
+    Hotplug "hotplug" Run
     Interrupted "interrupted" Run
     InvalidClass "invalid-class" Check
-    InvalidCommit "invalid-commit" Check
     InvalidField "invalid-field" Check
     InvalidIds "invalid-ids" Check
     InvalidMachine "invalid-machine" Check
@@ -124,7 +124,6 @@ codes! {
     Recursion "recursion" Check
     Refused "refused" Run
     Region "region" Run
-    Releases "releases" Check
     Reported "reported" Run
     ReservedName "reserved-name" Check
     SameCase "same-case" Run

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = tests![
     all_devices_open_at_the_same_time_and_the_times_are_in_the_result,
     a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named,
     a_case_whose_time_ends_in_a_reset_is_a_failure_that_names_it,
+    a_device_that_a_case_took_away_is_back_for_the_next_one_however_the_case_ended,
 ];
 
 const SRIOV: &str = "scenarios/kernel/pci_sriov_uapi.yaml";
@@ -215,6 +216,78 @@ fn a_failure_among_steps_at_the_same_time_says_which_and_what_hangs_is_named() -
     assert_eq!(leaves("all_map")["state"], "unchecked", "{}", results["all_map"]);
     assert_eq!(leaves("all_map")["detail"], "what `parallel` maps is not followed");
     assert_eq!(leaves("one_wakes_the_other")["state"], "held");
+    Ok(())
+}
+
+/// Cases that take the device away and do not end well, each followed by one that uses it.
+pub const AWAY: &str = r#"name: away
+backends: [vfio_type1v2_iommu, iommufd]
+cases:
+  - name: fails
+    steps:
+      - sysfs: { write: unbind, timeout: 50ms }
+  - name: after_a_failure
+    steps: [{ config_read: { offset: 0x0 } }]
+  - name: fails_without_the_device
+    fixture: none
+    steps:
+      - sysfs: { write: remove }
+      - device_open:
+  - name: after_a_failure_without_the_device
+    steps: [{ config_read: { offset: 0x0 } }]
+  - name: dies
+    steps:
+      - sysfs: { write: unbind, timeout: 50ms }
+        expect: ETIMEDOUT
+      - lab_fault: crash
+  - name: after_a_death
+    steps: [{ config_read: { offset: 0x0 } }]
+  - name: dies_without_the_device
+    fixture: none
+    steps:
+      - device_open:
+      - device_close:
+      - sysfs: { write: remove }
+      - lab_fault: crash
+  - name: after_a_death_without_the_device
+    steps: [{ config_read: { offset: 0x0 } }]
+  - name: hangs
+    timeout: 1s
+    steps:
+      - sysfs: { write: remove, timeout: 1h }
+  - name: after_a_hang
+    steps: [{ config_read: { offset: 0x0 } }]
+  - name: is_killed
+    timeout: 1s
+    steps:
+      - sysfs: { write: remove, timeout: 50ms }
+        expect: ETIMEDOUT
+      - lab_fault: spin
+  - name: after_a_kill
+    steps: [{ config_read: { offset: 0x0 } }]
+"#;
+
+fn a_device_that_a_case_took_away_is_back_for_the_next_one_however_the_case_ended() -> Tested {
+    let ran = together("away")?;
+    ran.expect(1);
+    for backend in ["vfio_type1v2_iommu", "iommufd"] {
+        let ran = ran.part(&format!("away-{backend}"), |case| case["backend"] == backend);
+        let results = results(&ran);
+        for (name, verdict, text) in [
+            ("fails", "failed", "sysfs gave ETIMEDOUT"),
+            ("fails_without_the_device", "failed", "device_open gave ENOENT"),
+            ("dies", "error", "the worker died in lab_fault at"),
+            ("dies_without_the_device", "error", "the worker died in lab_fault at"),
+            ("hangs", "failed", "timed out after 1s in sysfs at"),
+            ("is_killed", "failed", "timed out after 1s in lab_fault at"),
+        ] {
+            assert_eq!(results[name]["verdict"], verdict, "{}", results[name]);
+            assert!(message(&results[name]).contains(text), "{}", results[name]);
+        }
+        for (name, result) in results.iter().filter(|(name, _)| name.starts_with("after_")) {
+            assert_eq!(result["verdict"], "passed", "{name}: {result}");
+        }
+    }
     Ok(())
 }
 

@@ -133,8 +133,9 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 22] = [
+const TOGETHER: [Scenario; 23] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
+    ("away/away.yaml", || devices::AWAY.to_owned()),
     ("children/children.yaml", || processes::CHILDREN.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
     ("finally/finally.yaml", || lab::FINALLY.to_owned()),

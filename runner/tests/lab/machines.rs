@@ -27,7 +27,10 @@ pub const TESTS: &[Test] = tests![
 const MACHINES: [(&str, &[&str]); 9] = [
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
-    ("hot_reset", &["hot_reset", "hot_reset_with_another_group", "hot_reset_without_the_group"]),
+    (
+        "hot_reset",
+        &["removed_behind_a_bridge", "hot_reset", "hot_reset_with_another_group", "hot_reset_without_the_group"],
+    ),
     ("identity", &["default_domain", "no_hot_reset"]),
     ("narrow", &["no_hot_reset", "width"]),
     ("one_group", GROUP),
@@ -55,6 +58,7 @@ const GROUP: &[&str] = &[
     "hot_reset_of_a_group",
     "hot_reset_without_the_group",
     "not_elsewhere",
+    "one_unbound",
     "same_memory",
     "the_group_moves",
 ];

@@ -133,6 +133,8 @@ impl Report {
         let mark = step.case.tracer.mark();
         let answers = step.case.found.answers.is_some().then(Answers::default);
         step.case.found = Findings { answers, ..Findings::default() };
+        // They are the other process' to wait for.
+        step.case.orders.clear();
         for state in std::iter::once(&mut step.case.device).chain(step.case.others.values_mut()) {
             state.changed = Changed::No;
         }

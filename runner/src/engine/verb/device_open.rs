@@ -30,7 +30,7 @@ impl Act for DeviceOpen {
                 opened.close_spaces();
                 step.save(Value::UNDEFINED);
                 return match error.errno() {
-                    Some(errno) => step.compare(Err(errno)),
+                    Some(errno) => step.compare(Err(errno)).map_err(|end| end.help(error.to_string())),
                     None => Err(step.error(Code::Open, "", error.to_string(), "")),
                 };
             }

@@ -82,12 +82,14 @@ mod repeat;
 mod reset;
 mod running;
 mod space;
+mod sysfs;
 mod truncate;
 mod unmap;
 mod unmap_all;
 mod vf_token;
 
 pub use child::resume;
+pub use sysfs::Given;
 
 use std::time::{Duration, Instant};
 

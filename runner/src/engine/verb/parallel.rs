@@ -164,6 +164,7 @@ fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
         answers.take_over(of_thread);
     }
     case.steps_run = case.steps_run.max(thread.steps_run);
+    case.orders.append(&mut thread.orders);
     if thread.ledger.changes() > 0 {
         case.ledger.changed();
         case.ledger.lose(UNFOLLOWED);

@@ -84,6 +84,7 @@ mod pwrite;
 mod region_info;
 mod repeat;
 mod reset;
+mod sysfs;
 mod truncate;
 mod unmap;
 mod unmap_all;
@@ -113,6 +114,7 @@ pub use reset::ResetMethod;
 pub use shared::{
     Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Structure, Where,
 };
+pub use sysfs::{SysfsFact, SysfsOrder};
 
 /// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
 macro_rules! verbs {
@@ -162,6 +164,7 @@ macro_rules! verbs {
             features => features::Features,
             feature => feature::Feature,
             power => power::Power,
+            sysfs => sysfs::Sysfs,
             device_open => device_open::DeviceOpen,
             device_close => device_close::DeviceClose,
             vf_token => vf_token::VfToken,
