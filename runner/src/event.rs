@@ -19,7 +19,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Capability, CaseId, DeviceKind, Observed, Verdict};
+use crate::model::{Capability, CaseId, DeviceKind, Fix, Observed, Verdict};
 
 /// The version of the format of journals. A reader refuses a newer one.
 pub const FORMAT: u32 = 1;
@@ -160,6 +160,9 @@ pub struct PlannedCase {
     pub line: u32,
     /// What it covers: requirements, tickets, upstream tests.
     pub covers: Vec<String>,
+    /// The commits of the kernel whose absence it shows: without them it fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<Fix>,
     /// What it is about: its own summary, or else that of its scenario.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 
 use super::error::Error;
 use crate::report::journal::{ReadError, Reason, Text};
+use crate::report::{fix_table, summary};
 use crate::session::{Failure, Reports};
 use crate::{model::Exit, report::merge::Journal, report::run::Run, sanitize};
 
@@ -19,6 +20,10 @@ pub struct Args {
     /// A journal, or `-` for the standard input; runs of the same label are merged, and different ones stand side by side
     #[arg(value_name = "[LABEL=]JOURNAL", required = true)]
     journals: Vec<Named>,
+
+    /// Show which fixes of the kernel are there and which are missing, as the cases say that name them in `fixes`, and not the summary
+    #[arg(long)]
+    fixes: bool,
 
     #[command(flatten)]
     reports: Reports,
@@ -81,7 +86,8 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     args.reports.check(&paths)?;
     let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
     let run = journals.and_then(Run::read).map_err(|error| unreadable(&error))?;
-    Ok(args.reports.finish(Arc::new(run), &paths, Run::exit)?)
+    let text = if args.fixes { fix_table::render } else { summary::render };
+    Ok(args.reports.finish_with(text, Arc::new(run), &paths, Run::exit)?)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     backend::{IovaRange, OpenError, Space},
     event::DeviceUsed,
     host::{self, facts, facts::Parameter, pci, reset_method::ResetMethods, sriov::SriovError},
-    language::{self, Path, Scope},
+    language::{self, Fields, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
     uapi::{Tracer, VfToken, hwpt::HwInfo, system},
@@ -126,28 +126,32 @@ impl Devices {
         let kind = &device.kind;
         let ids = kind.ids.split_once(':');
         let number = |text| Value::from(u32::from_str_radix(text, 16).ok());
-        let mut facts = vec![
+        let mut facts = Fields::default();
+        facts.known([
             ("name", Value::from(device.used.clone())),
             ("bdf", Value::from(device.bdf.to_string())),
             ("vendor", ids.map_or(Value::from(()), |(vendor, _)| number(vendor))),
             ("device", ids.map_or(Value::from(()), |(_, device)| number(device))),
             ("class", Value::from(Some(kind.class).filter(|_| ids.is_some()))),
-            ("group", Value::from(pci::group(device.bdf))),
-            ("default_domain", Value::from(pci::default_domain(device.bdf))),
-            ("rom", Value::from(pci::rom_size(device.bdf))),
             ("capabilities", kind.capabilities.iter().map(|capability| capability.as_str()).collect()),
-            ("reset_methods", ResetMethods::of(device.bdf).list().into_iter().collect()),
-        ];
-        facts.extend(open.into_iter().flat_map(abilities));
+        ]);
+        let bdf = device.bdf;
+        facts.read("group", move || pci::group(bdf));
+        facts.read("default_domain", move || pci::default_domain(bdf));
+        facts.read("rom", move || pci::rom_size(bdf));
+        facts.read("reset_methods", move || ResetMethods::of(bdf).list().into_iter().collect::<Value>());
         if let Some(open) = open {
-            facts.extend(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
-            facts.extend(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
-            facts.push(("hot_reset", Value::from(open.hot_reset)));
-            facts.push(("dirty_tracking", Value::from(open.dirty_tracking())));
-            facts.push(("nesting", Value::from(open.hardware.as_ref().is_some_and(HwInfo::nesting))));
-            facts.push(("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))));
+            facts.known(abilities(open));
+            facts.known(open.session.ioas().map(|ioas| ("ioas", Value::from(ioas.id()))));
+            facts.known(open.session.device().iommufd_id().map(|id| ("id", Value::from(id))));
+            facts.known([
+                ("hot_reset", Value::from(open.hot_reset)),
+                ("dirty_tracking", Value::from(open.dirty_tracking())),
+                ("nesting", Value::from(open.hardware.as_ref().is_some_and(HwInfo::nesting))),
+                ("pasid_bits", Value::from(open.hardware.as_ref().map_or(0, |info| info.max_pasid_log2))),
+            ]);
         }
-        Value::from_pairs(facts)
+        facts.into()
     }
 
     /// What expressions know of all devices, by the names that the case knows them by; a list where a name is all others.
@@ -242,16 +246,20 @@ pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     scope.set("page_size", Value::from(system::page_size()));
     scope.set("transparent_huge_pages", Value::from(facts::has_transparent_huge_pages()));
     scope.set("kernel", Value::from(facts::kernel()));
+    let mut parameters = Fields::default();
+    facts::MODULES.iter().for_each(|module| parameters.read(*module, || parameters_of(module)));
+    scope.set("parameters", parameters);
+    scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
+}
+
+/// The parameters of a module, as expressions know them.
+fn parameters_of(module: &str) -> Value {
     let value = |parameter| match parameter {
         Parameter::Switch(is_on) => Value::from(is_on),
         Parameter::Number(number) => Value::from(number),
         Parameter::Text(text) => Value::from(text),
     };
-    let of_module =
-        |its: BTreeMap<String, Parameter>| Value::from_pairs(its.into_iter().map(|(name, it)| (name, value(it))));
-    let parameters = facts::parameters().into_iter().map(|(module, its)| (module, of_module(its)));
-    scope.set("parameters", Value::from_pairs(parameters));
-    scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
+    Value::from_pairs(facts::parameters(module).into_iter().map(|(name, it)| (name, value(it))))
 }
 
 /// Why a device is not open, as a case's end.

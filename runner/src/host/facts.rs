@@ -75,17 +75,14 @@ pub fn kernel() -> String {
 }
 
 /// The modules of VFIO and IOMMUFD that have parameters.
-const MODULES: [&str; 4] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd"];
+pub const MODULES: [&str; 4] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd"];
 
-/// The parameters of the modules of VFIO and IOMMUFD, by module and name.
-pub fn parameters() -> BTreeMap<&'static str, BTreeMap<String, Parameter>> {
+/// The parameters of a module, by name.
+pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {
     let root = Root::default();
-    let of = |module: &str| {
-        let folder = format!("sys/module/{module}/parameters");
-        let read = |name: String| Some((root.text(format!("{folder}/{name}"))?, name));
-        root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text))).collect()
-    };
-    MODULES.into_iter().map(|module| (module, of(module))).collect()
+    let folder = format!("sys/module/{module}/parameters");
+    let read = |name: String| Some((root.text(format!("{folder}/{name}"))?, name));
+    root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text))).collect()
 }
 
 /// The value of a module's parameter.

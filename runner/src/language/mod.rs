@@ -25,7 +25,7 @@ pub(crate) mod verb;
 pub use editor::for_editors;
 pub use expression::dynamic::Template;
 pub use expression::eval::{eval, eval_as, undeclared};
-pub use expression::scope::Scope;
+pub use expression::scope::{Fields, Scope};
 pub use load::{Invalid, load};
 pub use machine::{DeviceModel, LabDevice, MACHINE, Machine, Place};
 pub use packs::Packs;
@@ -52,6 +52,7 @@ pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern
 pub(crate) use scenario::case::{Case, Expect, Fixture, Logged, Scenario};
 pub(crate) use scenario::condition::{Condition, Requirement};
 pub(crate) use scenario::control::{DEEPEST, MOST_STEPS, Placed, every_step, steps_on, steps_run};
+pub(crate) use scenario::fix::Fix;
 pub(crate) use scenario::known_issue::{Date, KnownIssue};
 pub(crate) use scenario::limit::{Limit, TIMING};
 pub(crate) use scenario::name::Name;

@@ -71,6 +71,7 @@ codes! {
     Hotplug "hotplug" Run
     Interrupted "interrupted" Run
     InvalidClass "invalid-class" Check
+    InvalidCommit "invalid-commit" Check
     InvalidField "invalid-field" Check
     InvalidIds "invalid-ids" Check
     InvalidMachine "invalid-machine" Check
@@ -124,6 +125,7 @@ codes! {
     Recursion "recursion" Check
     Refused "refused" Run
     Region "region" Run
+    Releases "releases" Check
     Reported "reported" Run
     ReservedName "reserved-name" Check
     SameCase "same-case" Run

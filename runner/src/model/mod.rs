@@ -10,10 +10,12 @@ pub mod code;
 mod device;
 mod errno;
 mod exit;
+mod fix;
 mod text;
 mod verdict;
 
 pub use exit::Exit;
+pub use fix::{Commit, Fix, Release};
 pub use verdict::{Observed, Verdict};
 
 pub(crate) use backend::BackendName;

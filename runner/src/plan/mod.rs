@@ -250,6 +250,7 @@ impl<'a> Expansion<'a> {
             file: source.name.clone(),
             line,
             covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
+            fixes: written.fixes_of(case),
             summary: case.summary.clone().or_else(|| written.summary.clone()).unwrap_or_default(),
         };
         let (name, here) = (id.id().to_string(), format!("{}:{}", id.file, id.line));

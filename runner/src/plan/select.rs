@@ -15,7 +15,7 @@ use crate::model::CaseId;
 /// The names that a filter's expression can use: these are texts …
 const TEXTS: [&str; 7] = ["id", "pack", "scenario", "case", "name", "backend", "device"];
 /// … and these are lists of texts.
-const LISTS: [&str; 2] = ["tags", "covers"];
+const LISTS: [&str; 3] = ["tags", "covers", "fixes"];
 
 /// A message lists at most this many values.
 const MOST_LISTED: usize = 12;
@@ -211,6 +211,8 @@ fn known(planned: &Planned) -> Scope {
     }
     scope.set("tags", Value::from(planned.tags.clone()));
     scope.set("covers", Value::from(id.covers.clone()));
+    let commits = id.fixes.iter().map(|fix| fix.commit.to_string());
+    scope.set("fixes", Value::from(commits.collect::<Vec<_>>()));
     scope
 }
 

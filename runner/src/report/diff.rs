@@ -6,6 +6,7 @@ use std::{collections::HashMap, io};
 use clap::builder::styling::Style;
 
 use crate::model::{Verdict, count};
+use crate::report::fixes::{self, Presence, Seen};
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::{answers, measured};
@@ -127,6 +128,7 @@ impl<'a> Diff<'a> {
                 text += &format!("  and {} more\n", count - LISTED);
             }
         }
+        text += &self.fixes(terminal)?;
         text += &self.measured(terminal)?;
         if counts.is_empty() {
             counts.push("no difference".into());
@@ -136,6 +138,36 @@ impl<'a> Diff<'a> {
         if self.in_both == 0 {
             let help = "a case is known by its pack, scenario, backend, device and name: give a device the same name in both runs";
             text += &format!("{}\n", terminal.paint(DIM, help));
+        }
+        Ok(text)
+    }
+
+    /// Which fixes the kernel of B has and that of A lacks, and the other way round.
+    fn fixes(&self, terminal: &Terminal) -> io::Result<String> {
+        let (before, now) = (fixes::seen(self.a)?, fixes::seen(self.b)?);
+        let before: HashMap<_, _> = before.iter().map(|seen| (&seen.fix.commit, seen.presence)).collect();
+        let mut text = String::new();
+        for (from, to, heading, style) in [
+            (Presence::There, Presence::Missing, "only in A", RED.bold()),
+            (Presence::Missing, Presence::There, "only in B", GREEN.bold()),
+        ] {
+            let changed = |seen: &&Seen| seen.presence == to && before.get(&seen.fix.commit) == Some(&from);
+            let changed: Vec<&Seen> = now.iter().filter(changed).collect();
+            if changed.is_empty() {
+                continue;
+            }
+            let heading = format!("{} {heading}", fixes::number(changed.len()));
+            text += &format!("\n{}\n", terminal.paint(style, heading));
+            let arrow = if terminal.unicode { " → " } else { " -> " };
+            for seen in changed.iter().take(LISTED) {
+                let marks = [from, to].map(|presence| mark(terminal, presence.like())).join(arrow);
+                let indent = if terminal.unicode { 9 } else { 10 };
+                let title = wrapped(&line(&seen.line()), terminal.width, indent).join(&format!("\n{:indent$}", ""));
+                text += &format!("  {marks}  {title}\n");
+            }
+            if changed.len() > LISTED {
+                text += &format!("  and {} more\n", changed.len() - LISTED);
+            }
         }
         Ok(text)
     }

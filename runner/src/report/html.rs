@@ -10,6 +10,7 @@ use std::sync::Arc;
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
 use crate::model::{Exit, Verdict, count};
+use crate::report::fixes::{self, Presence, Seen};
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::measured::{self, Chart};
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
@@ -99,6 +100,7 @@ fn page(run: &Arc<Run>) -> Value {
         sections => TOLD.into_iter().filter(|(verdict, _)| counts.of(*verdict) > 0).map(|(verdict, heading)| context! {
             class => self::class(verdict), heading, count => counts.of(verdict), cases => articles(run, verdict),
         }).collect::<Vec<_>>(),
+        fixes => fixed(run),
         charts => charts(run),
         lists => lists(run, &counts),
     }
@@ -249,9 +251,7 @@ fn articles(run: &Arc<Run>, verdict: Verdict) -> Value {
         let of = run.cases.iter().enumerate().filter(|(_, case)| case.verdict == *verdict);
         Box::new(of.map(|(number, case)| match run.full(case) {
             Ok(full) => article(run, case, number, &full),
-            Err(error) => {
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into()
-            }
+            Err(error) => unreadable(error),
         }))
     })
 }
@@ -280,6 +280,7 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
         message => line(result.message.as_deref().unwrap_or(NO_REASON)),
         at,
         took => took(result.micros),
+        lacks => fixes::lacks(run, case).map(|lacks| line(&lacks)),
         covers => line(&planned.covers.join(", ")),
         detail => detail.collect::<Vec<_>>(),
         calls => calls.collect::<Vec<_>>(),
@@ -294,11 +295,49 @@ fn charts(run: &Arc<Run>) -> Option<Value> {
     run.cases.iter().any(|case| case.measured).then(|| {
         lazy(run.clone(), |run| match measured::charts(run) {
             Ok(charts) => Box::new(charts.into_iter().map(chart)),
-            Err(error) => Box::new(std::iter::once(
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into(),
-            )),
+            Err(error) => Box::new(std::iter::once(unreadable(error))),
         })
     })
+}
+
+/// Which fixes are there, made when the template reaches it.
+fn fixed(run: &Arc<Run>) -> Option<Value> {
+    run.cases.iter().any(|case| !case.fixes.is_empty()).then(|| {
+        lazy(run.clone(), |run| {
+            match fixes::seen(run) {
+            Ok(seen) => Box::new(fixes::rows(run, &seen).iter().map(|row| {
+                context! {
+                    title => line(&row.line()),
+                    cells => row.seen.iter().map(|seen| seen.map(|seen| presence(run, seen))).collect::<Vec<_>>(),
+                }
+            }).collect::<Vec<_>>().into_iter()),
+            Err(error) => Box::new(std::iter::once(unreadable(error))),
+        }
+        })
+    })
+}
+
+fn presence(run: &Run, seen: &Seen) -> Value {
+    let environment = &run.environments[seen.environment];
+    let kernel = environment.parts.first().map(|part| part.started.kernel.as_str()).unwrap_or_default();
+    let is_odd = seen.due && seen.presence == Presence::Missing;
+    context! {
+        class => class(seen.presence.like()),
+        symbol => seen.presence.like().symbol(),
+        meaning => seen.presence.meaning(),
+        title => match line(&environment.label).as_str() {
+            "" => seen.presence.meaning().to_owned(),
+            label => format!("{label}: {}", seen.presence.meaning()),
+        },
+        reasons => seen.reasons.iter().map(|reason| line(reason)).collect::<Vec<_>>(),
+        odd => is_odd.then(|| line(&format!("Linux {kernel} should have it"))),
+        cases => seen.cases.iter().map(|case| line(case)).collect::<Vec<_>>(),
+    }
+}
+
+/// What stands in a page for a list that could not be read from the journal: an error of the template.
+fn unreadable(error: io::Error) -> Value {
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into()
 }
 
 fn chart(chart: Chart) -> Value {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{CaseResult, PlannedCase};
+use crate::report::fixes::{self, Seen};
 use crate::report::format::Format;
 use crate::report::run::{Counts, Environment, Full, Run, State};
 
@@ -31,6 +32,8 @@ pub struct Document<'a> {
     counts: Counts,
     /// Where the cases ran; several environments stand side by side.
     environments: &'a [Environment],
+    /// Which fixes of the kernel the cases show to be there or missing, in each environment.
+    fixes: Vec<Seen>,
     /// Every planned case, in the order of the plan.
     cases: Vec<Case>,
 }
@@ -46,6 +49,9 @@ struct Case {
     state: State,
     /// What was planned.
     planned: PlannedCase,
+    /// What its failure says of its fixes, such as `this kernel lacks: iommufd: Do not free what is in use (f00ba4c0ffee), in 6.12.9 and later`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
     /// Its result.
     result: CaseResult,
 }
@@ -66,6 +72,7 @@ fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         millis: u64::try_from(run.wall_time().as_millis()).unwrap_or(u64::MAX),
         counts: run.counts(),
         environments: &run.environments,
+        fixes: fixes::seen(run)?,
         cases: Vec::new(),
     };
     // Cases are written one by one, at the end of their empty list.
@@ -73,8 +80,8 @@ fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(head.strip_suffix("]}").expect("the cases come last").as_bytes())?;
     for (at, case) in run.cases.iter().enumerate() {
         let Full { planned, result } = run.full(case)?;
-        let case =
-            Case { id: run.id(case), environment: run.suite(case).environment, state: case.state, planned, result };
+        let (id, environment, lacks) = (run.id(case), run.suite(case).environment, fixes::lacks(run, case));
+        let case = Case { id, environment, state: case.state, planned, lacks, result };
         write!(out, "{}\n{}", if at > 0 { "," } else { "" }, serde_json::to_string(&case)?)?;
     }
     out.write_all(b"\n]}\n")

@@ -16,6 +16,7 @@ use quick_xml::events::{BytesCData, BytesDecl, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 use time::Duration;
 
+use crate::report::fixes;
 use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
 use crate::report::words::{NO_REASON, attempt_line, begin};
 use crate::sanitize::{cap, cdata, identifier, line};
@@ -186,7 +187,11 @@ fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
         time: Duration::milliseconds(i64::try_from(millis(case)).unwrap_or(i64::MAX)),
         result: match case.verdict {
             Verdict::Passed => TestResult::Success,
-            Verdict::Failed => TestResult::Failure { type_: "failed".into(), message, cause: cause() },
+            Verdict::Failed => {
+                let lacks = fixes::lacks(run, case).map(|lacks| format!("; {}", line(&lacks)));
+                let message = message + &lacks.unwrap_or_default();
+                TestResult::Failure { type_: "failed".into(), message, cause: cause() }
+            }
             Verdict::Error => TestResult::Error { type_: "no_verdict".into(), message, cause: cause() },
             Verdict::Skipped => skipped("skipped", message),
             // Jenkins has no third colour: a failure would be news every day, and a pass would be a lie.
@@ -211,6 +216,9 @@ fn text(run: &Run, case: &Case, Full { planned, result }: &Full) -> String {
             text += &format!("\n\nthe case begins at {}:{}", planned.file, planned.line)
         }
         None => {}
+    }
+    if let Some(lacks) = fixes::lacks(run, case) {
+        text += &format!("\n\n{}", line(&lacks));
     }
     if !planned.summary.is_empty() {
         text += &format!("\n\nsummary: {}", line(&planned.summary));

@@ -9,9 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::{hash::Hash, sync::Arc};
 
 use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::model::{Fix, Verdict};
 use crate::report::journal::{Place, ReadError, Text};
 use crate::report::run::{At, Case, Earlier, Environment, Part, Run, State, Suite, without_result};
-use crate::{model::Verdict, report::environment, report::note::Note};
+use crate::{report::environment, report::note::Note};
 
 /// A journal to read.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ struct Merge {
     cases: HashMap<(usize, Arc<str>, u32), usize>,
     texts: Interned<str>,
     notes: Interned<[Note]>,
+    fixes: Interned<[Fix]>,
 }
 
 struct Reading {
@@ -105,6 +107,7 @@ impl Merge {
             Event::CasePlanned(planned) => {
                 let case = self.case(reading, &planned);
                 self.run.cases[case].planned = Some(at);
+                self.run.cases[case].fixes = self.fixes.get(&planned.fixes);
                 reading.progress.entry(planned.case).or_default().case = Some(case);
             }
             Event::CaseStarted { case } => reading.progress.entry(case).or_default().begun = true,
@@ -202,6 +205,7 @@ impl Merge {
                 measured: false,
                 reason: None,
                 notes: self.notes.get(&[]),
+                fixes: self.fixes.get(&[]),
                 earlier: Vec::new(),
                 part: reading.index,
                 number: planned.case,

@@ -20,6 +20,8 @@ mod answers;
 pub(crate) mod diff;
 mod environment;
 mod exit;
+pub(crate) mod fix_table;
+mod fixes;
 #[cfg(test)]
 #[path = "../../tests/common/fixture.rs"]
 pub(crate) mod fixture;

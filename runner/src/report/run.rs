@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{Attempt, CaseResult, Event, PlannedCase, RunFinished, RunStarted};
-use crate::model::Verdict;
+use crate::model::{Fix, Verdict};
 use crate::report::journal::{Place, Text};
 use crate::report::note::{Note, NoteKind};
 use crate::sanitize::{line, word};
@@ -89,6 +89,8 @@ pub struct Case {
     pub reason: Option<Arc<str>>,
     /// What its verdict says nothing about.
     pub notes: Arc<[Note]>,
+    /// [`PlannedCase::fixes`]
+    pub fixes: Arc<[Fix]>,
     /// Its results in earlier runs, in their order.
     pub(super) earlier: Vec<Earlier>,
     /// The index of its run in [`Environment::parts`].
@@ -252,6 +254,11 @@ impl Run {
         let again = &self.environment(case).parts[case.part].started.again;
         let (file, id) = (word(&planned.file), word(&planned.id().to_string()));
         (!again.is_empty()).then(|| line(&format!("{again} {file} --case {id}")))
+    }
+
+    /// The kernel that a case ran on, or should have: `uname -r`.
+    pub fn kernel(&self, case: &Case) -> &str {
+        &self.environment(case).parts[case.part].started.kernel
     }
 
     /// The cases to look at: those that failed, then those without a verdict, then the flaky ones.

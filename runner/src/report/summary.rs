@@ -26,11 +26,11 @@
 use std::{collections::HashSet, io, path::Path};
 
 use crate::model::{Verdict, count};
-use crate::report::answers;
 use crate::report::matrix::{Devices, Matrix, Row};
 use crate::report::run::{Case, Counts, Full, Run};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::words::{self, NO_REASON, place};
+use crate::report::{answers, fixes};
 use crate::sanitize::{line, text};
 
 /// With more rows than this, the cases of a scenario that passed on every backend are folded into one row.
@@ -182,6 +182,10 @@ impl Page<'_> {
             // Never wrapped, because its carets stand under what they mean.
             Some(detail) if in_full => block.extend(text(detail.trim_end()).lines().map(|l| format!("  {l}\n"))),
             _ => block.extend(self.wrapped(&line(message), 2).iter().map(|l| format!("  {l}\n"))),
+        }
+        if let Some(lacks) = fixes::lacks(self.run, case) {
+            let lines = self.wrapped(&line(&lacks), 2);
+            block.extend(lines.iter().map(|l| format!("  {}\n", self.terminal.paint(BOLD, l))));
         }
         if in_full {
             let calls: Vec<&str> = result.trace.iter().map(String::as_str).collect();

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write};
 
+use crate::report::fixes;
 use crate::report::run::{Case, Full, Run};
 use crate::report::words::{NO_REASON, attempt_line, place};
 use crate::sanitize::{line, text};
@@ -50,14 +51,19 @@ fn point(run: &Run, number: usize, case: &Case, out: &mut dyn Write) -> io::Resu
         writeln!(out, "# {}", line(&note.line()))?;
     }
     if !matches!(case.verdict, Verdict::Passed | Verdict::Skipped) {
-        diagnostics(&full, run.again(case, &full.planned), out)?;
+        diagnostics(&full, fixes::lacks(run, case), run.again(case, &full.planned), out)?;
     }
     Ok(())
 }
 
 /// Writes a YAML block under a test point, and the longer texts as comments. `prove` reads only a part of YAML: strings in quotes, as
 /// in JSON, and no text with blank lines in it.
-fn diagnostics(Full { planned, result }: &Full, again: Option<String>, out: &mut dyn Write) -> io::Result<()> {
+fn diagnostics(
+    Full { planned, result }: &Full,
+    lacks: Option<String>,
+    again: Option<String>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let severity = match result.verdict {
         Verdict::Failed => "fail",
         Verdict::Error => "error",
@@ -69,6 +75,9 @@ fn diagnostics(Full { planned, result }: &Full, again: Option<String>, out: &mut
     writeln!(out, "  message: {}", quoted(&line(result.message.as_deref().unwrap_or(NO_REASON)))?)?;
     writeln!(out, "  severity: {}", quoted(severity)?)?;
     writeln!(out, "  at: {}", quoted(&line(&place))?)?;
+    if let Some(lacks) = lacks {
+        writeln!(out, "  fixes: {}", quoted(&line(&lacks))?)?;
+    }
     writeln!(out, "  duration_ms: {}", result.micros / 1000)?;
     writeln!(out, "  ...")?;
     let attempts: Vec<_> = (1..).zip(&result.attempts).map(|(number, attempt)| attempt_line(number, attempt)).collect();

@@ -144,12 +144,23 @@ impl Reports {
 
     /// Writes the reports and prints the summary; returns the exit code that `judge` finds for the run.
     pub fn finish(&self, run: Arc<Run>, journals: &[&Path], judge: impl FnOnce(&Run) -> Exit) -> Result<Exit, Failure> {
+        self.finish_with(summary::render, run, journals, judge)
+    }
+
+    /// The same, with another text than the summary.
+    pub fn finish_with(
+        &self,
+        text: impl FnOnce(&Run, &Terminal, &[(&str, &Path)]) -> io::Result<String>,
+        run: Arc<Run>,
+        journals: &[&Path],
+        judge: impl FnOnce(&Run) -> Exit,
+    ) -> Result<Exit, Failure> {
         let (mut files, written) = self.write(&run);
         let stdout_is_taken = self.files().count() < self.0.len();
         files.extend(journals.iter().map(|path| ("journal", *path)));
         // What another program reads is kept clean: the summary goes beside it.
         let terminal = if stdout_is_taken { Terminal::detect(&io::stderr()) } else { Terminal::detect(&io::stdout()) };
-        let text = summary::render(&run, &terminal, &files).map_err(not_written)?;
+        let text = text(&run, &terminal, &files).map_err(not_written)?;
         if stdout_is_taken {
             eprint!("{text}");
         } else {

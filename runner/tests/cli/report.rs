@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::Value;
 use vfiospec::{
-    event::{Event, RunStarted},
-    model::Verdict,
+    event::{Event, PlannedCase, RunStarted},
+    model::{Commit, Fix, Release, Verdict},
 };
 
 use crate::{
@@ -224,6 +224,101 @@ fn diff_says_what_got_worse_by_its_exit_code() {
     let (stdout, _) = expect(&vfiospec(&["diff", &good, &killed]), 3);
     assert!(stdout.contains(" without a verdict now\n"), "{stdout}");
     expect(&vfiospec(&["diff", &good, "no/such.jsonl"]), 2);
+}
+
+/// A run of three cases on this kernel, of which each names a fix; the first one fails unless the kernel `has` its fix.
+fn with_fixes(kernel: &str, has: bool) -> Vec<Event> {
+    let first = match started() {
+        Event::RunStarted(first) => Event::RunStarted(RunStarted { kernel: kernel.into(), ..first }),
+        other => other,
+    };
+    let fixes = [
+        ("iommufd: Free <once>", "f00ba4c0ffee"),
+        ("vfio: Count once", "ba5eba11f00d"),
+        ("iommu: Flush", "0ddba11ca75e"),
+    ];
+    let releases = ["7.4", "7.3.5", "6.12.9"].map(|text| Release::parse(text).expect("a release")).to_vec();
+    let planned = (0..).zip(fixes).map(|(at, (title, commit))| {
+        let commit = Commit::parse(commit).expect("a commit");
+        let fixes = vec![Fix { title: title.into(), commit, releases: releases.clone() }];
+        Event::CasePlanned(PlannedCase { fixes, ..planned(at, "s", "iommufd", &format!("c{at}")) })
+    });
+    let first_case = if has { passed(0) } else { with_reason(0, Verdict::Failed, "unmap gave EINVAL") };
+    let results = [first_case, with_reason(1, Verdict::Skipped, "the device has no MSI-X"), passed(2)];
+    let results = results.into_iter().map(Event::CaseFinished);
+    [first].into_iter().chain(planned).chain(results).chain([finished(false)]).collect()
+}
+
+#[test]
+fn a_report_says_which_fixes_are_there_and_which_are_missing() {
+    let folder = folder("report-fixes");
+    let old = journal(&folder.join("old.jsonl"), &with_fixes("6.12.7", false));
+    let new = journal(&folder.join("new.jsonl"), &with_fixes("7.3.5", true));
+    let broken = journal(&folder.join("broken.jsonl"), &with_fixes("7.3.5", false));
+    let (stdout, _) = expect(&vfiospec(&["report", "--fixes", &old]), 1);
+    let table = "\
+✗  iommufd: Free <once> (f00ba4c0ffee), in 6.12.9 and later
+     missing: unmap gave EINVAL
+       kernel.s.iommufd__edu.c0
+–  vfio: Count once (ba5eba11f00d), in 6.12.9 and later
+     cannot tell: the device has no MSI-X
+✓  iommu: Flush (0ddba11ca75e), in 6.12.9 and later
+
+3 fixes: 1 missing, 1 cannot tell, 1 there
+";
+    assert!(stdout.contains(table), "{stdout}");
+    let (stdout, _) = expect(&vfiospec(&["report", "--fixes", &broken]), 1);
+    assert!(stdout.contains("\n     Linux 7.3.5 should have it\n"), "{stdout}");
+    // Two kernels side by side; the release is mainline's, since each has its own.
+    let (stdout, _) = expect(&vfiospec(&["report", "--fixes", &format!("old={old}"), &format!("new={new}")]), 1);
+    let table = "\
+┌ old
+│ ┌ new
+
+✗ ✓  iommufd: Free <once> (f00ba4c0ffee), in 7.4 and later
+       old: missing: unmap gave EINVAL
+         old: kernel.s.iommufd__edu.c0
+– –  vfio: Count once (ba5eba11f00d), in 7.4 and later
+       old: cannot tell: the device has no MSI-X
+       new: cannot tell: the device has no MSI-X
+✓ ✓  iommu: Flush (0ddba11ca75e), in 7.4 and later
+
+old: 3 fixes: 1 missing, 1 cannot tell, 1 there
+new: 3 fixes: 1 cannot tell, 2 there
+";
+    assert!(stdout.contains(table), "{stdout}");
+    let none = journal(&folder.join("none.jsonl"), &fixture::run_of_45(|_, _| {}));
+    let (stdout, _) = expect(&vfiospec(&["report", "--fixes", &none]), 0);
+    assert!(stdout.contains("\n0 fixes: no case that was planned names one in `fixes`\n"), "{stdout}");
+
+    // Every report says it of the failure.
+    let lacks = "this kernel lacks: iommufd: Free <once> (f00ba4c0ffee), in 6.12.9 and later";
+    let (stdout, _) = expect(&vfiospec(&["report", &old]), 1);
+    assert!(stdout.contains(&format!("  unmap gave EINVAL\n  {lacks}\n")), "{stdout}");
+    let (xml, _) = expect(&vfiospec(&["report", "--junit", "-", &old]), 1);
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    let failure = document.descendants().find(|node| node.has_tag_name("failure")).expect("a failure");
+    assert_eq!(failure.attribute("message"), Some(format!("unmap gave EINVAL; {lacks}").as_str()));
+    assert!(failure.text().is_some_and(|text| text.contains(lacks)), "{xml}");
+    let (tap, _) = expect(&vfiospec(&["report", "--tap", "-", &old]), 1);
+    assert!(tap.contains(&format!("\n  fixes: \"{lacks}\"\n")), "{tap}");
+    let (page, _) = expect(&vfiospec(&["report", "--html", "-", &old]), 1);
+    let escaped = lacks.replace('<', "&lt;").replace('>', "&gt;");
+    assert!(page.contains(&format!("<p class=\"why\"><b>{escaped}</b></p>")), "{page}");
+    let (_, section) = page.split_once("<h2 id=\"fixes\">").expect("a section");
+    assert_eq!(section.split("<h2").next().expect("its end").matches("<details>").count(), 3, "{section}");
+    let (json, _) = expect(&vfiospec(&["report", "--json", "-", &old]), 1);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["cases"][0]["lacks"], lacks);
+    let seen = json["fixes"].as_array().expect("a list").iter().map(|seen| seen["presence"].as_str());
+    assert_eq!(seen.collect::<Vec<_>>(), [Some("missing"), Some("cannot_tell"), Some("there")]);
+
+    let (stdout, _) = expect(&vfiospec(&["diff", &old, &new]), 0);
+    let came = "\n1 fix only in B\n  ✗ → ✓  iommufd: Free <once> (f00ba4c0ffee), in 7.3.5 and later\n";
+    assert!(stdout.contains(came), "{stdout}");
+    let (stdout, _) = expect(&vfiospec(&["diff", &new, &old]), 1);
+    let went = "\n1 fix only in A\n  ✓ → ✗  iommufd: Free <once> (f00ba4c0ffee), in 6.12.9 and later\n";
+    assert!(stdout.contains(went), "{stdout}");
 }
 
 #[test]

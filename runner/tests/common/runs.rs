@@ -8,7 +8,7 @@ use vfiospec::{
         self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Injected, Measured, Observation, PlannedCase,
         RunStarted, Unchecked,
     },
-    model::{Observed, Verdict},
+    model::{Commit, Fix, Observed, Release, Verdict},
 };
 
 use super::fixture::mixed;
@@ -18,6 +18,12 @@ pub fn journal(path: &Path, events: &[Event]) -> String {
     let lines: String = events.iter().map(|event| serde_json::to_string(event).expect("JSON") + "\n").collect();
     fs::write(path, lines).expect("written");
     path.to_str().expect("UTF-8").to_owned()
+}
+
+/// A fix of this title.
+pub fn fix(title: &str) -> Fix {
+    let releases = ["7.4", "7.3.5"].iter().map(|text| Release::parse(text).expect("a release")).collect();
+    Fix { title: title.to_owned(), commit: Commit::parse("f00ba4c0ffee").expect("a commit"), releases }
 }
 
 /// A run with something of every verdict.
@@ -81,6 +87,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             file: s(),
             line: 1,
             covers: vec![s()],
+            fixes: vec![fix(&s())],
             summary: s(),
         })
     }));

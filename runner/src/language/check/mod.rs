@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a scenario that reads well: found without a device, and all in one go.
 //!
-//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`devices`] and [`regions`], the [`names`] it gives, the
+//! One concept a file: which [`backends`] a case runs on, its [`form`], its [`devices`] and [`regions`], the [`fixes`] it shows, the [`names`] it gives, the
 //! [`objects`] it names, the [`outcomes`] it expects, and its [`expressions`].
 
 mod backends;
 mod calls;
 mod devices;
 mod expressions;
+mod fixes;
 mod form;
 mod inputs;
 mod names;
@@ -91,6 +92,7 @@ impl<'a> Checker<'a> {
             request.wrong(&at).into_iter().for_each(|mistake| self.say(mistake));
         }
         self.requires(&Path::root().join("requires"), &scenario.requires);
+        self.fixes(&Path::root().join("fixes"), &scenario.fixes);
         let mut first: HashMap<&Name, Path> = HashMap::new();
         for (index, case) in scenario.cases.iter().enumerate() {
             let path = Path::root().join("cases").join(index);
@@ -138,6 +140,7 @@ impl<'a> Checker<'a> {
     fn case(&mut self, path: &Path, case: &Case) {
         let backends = self.case_backends(path, case);
         self.requires(&path.join("requires"), &case.requires);
+        self.fixes(&path.join("fixes"), &case.fixes);
         let steps = written::steps_of(path, case);
         self.form(path, case, &steps);
         self.matrix(path, case);

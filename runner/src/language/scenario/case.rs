@@ -3,8 +3,8 @@
 
 use crate::language::verb::{Ioctl, Verb};
 use crate::language::{
-    BackendOptions, Backends, ByBackend, Decode, Duration, Dynamic, KnownIssue, Name, Ordered, Outcome, Pack, Path,
-    Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, words,
+    BackendOptions, Backends, ByBackend, Decode, Duration, Dynamic, Fix, KnownIssue, Name, Ordered, Outcome, Pack,
+    Path, Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, words,
 };
 use crate::{language::text::keys::NotEmpty, model::BackendName};
 
@@ -52,6 +52,10 @@ keys! {
         /// What it covers, such as requirements, tickets, or tests elsewhere. Free text; expressions may use what is known before the run.
         #[example(["vfio_dma_mapping_test.dma_map_unmap"])]
         pub covers: Vec<Template> = empty,
+        /// The commits of the kernel whose absence it shows, beside those of the scenario. If it fails, reports say that this kernel lacks them.
+        /// Several on one case are commits that it cannot tell apart.
+        #[example([{ "title": "iommufd: Do not free what is in use", "commit": "f00ba4c0ffee", "releases": ["6.14", "6.12.9"] }])]
+        pub fixes: Vec<Fix> = empty,
         /// Conditions for the case to apply, each written here or by its name in the pack's `conditions`. If one is false, the case is skipped,
         /// and the report shows the `because` of the first one.
         pub requires: Vec<Requirement> = empty,
@@ -193,6 +197,9 @@ keys! {
         /// Tags of all cases.
         #[example(["slow"])]
         pub tags: Vec<Name> = empty,
+        /// The commits of the kernel whose absence all cases show.
+        #[example([{ "title": "iommufd: Do not free what is in use", "commit": "f00ba4c0ffee", "releases": ["6.14", "6.12.9"] }])]
+        pub fixes: Vec<Fix> = empty,
         /// Conditions of all cases.
         pub requires: Vec<Requirement> = empty,
         /// How long each case may take.

@@ -5,6 +5,7 @@ pub(in crate::language) mod backends;
 pub(in crate::language) mod case;
 pub(in crate::language) mod condition;
 pub(in crate::language) mod control;
+pub(in crate::language) mod fix;
 pub(in crate::language) mod known_issue;
 pub(in crate::language) mod limit;
 pub(in crate::language) mod name;

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which fixes a kernel has: what the cases say that name them (`fixes`).
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{Commit, Fix, Release, Verdict};
+use crate::report::note::NoteKind;
+use crate::report::run::{Case, Run};
+use crate::report::words::NO_REASON;
+
+/// Whether a kernel has a fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// A case failed that shows its absence.
+    Missing,
+    /// No case shows either: all were skipped, or one ended without a verdict, or its checks were not made.
+    CannotTell,
+    /// All cases passed that ran.
+    There,
+}
+
+impl Presence {
+    /// All of them, those first that somebody has to look at.
+    pub const ALL: [Presence; 3] = [Presence::Missing, Presence::CannotTell, Presence::There];
+
+    /// What it means, as in a legend or after a number.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Presence::Missing => "missing",
+            Presence::CannotTell => "cannot tell",
+            Presence::There => "there",
+        }
+    }
+
+    /// The verdict that looks like it: its symbol and its colour.
+    pub fn like(self) -> Verdict {
+        match self {
+            Presence::Missing => Verdict::Failed,
+            Presence::CannotTell => Verdict::Skipped,
+            Presence::There => Verdict::Passed,
+        }
+    }
+}
+
+/// What the cases say of a fix in one environment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Seen {
+    /// The fix.
+    pub fix: Fix,
+    /// The index of the environment in `environments`, from 0.
+    pub environment: usize,
+    /// Whether its kernel has the fix.
+    pub presence: Presence,
+    /// The first release that has it: that of the kernel's own series, or else mainline's.
+    pub since: Option<Release>,
+    /// Whether the kernel should have it, by its version.
+    pub due: bool,
+    /// The ids of the cases that say so: those that failed, ended without a verdict, were skipped, or passed.
+    pub cases: Vec<String>,
+    /// Why, unless it is there.
+    pub reasons: Vec<Arc<str>>,
+}
+
+/// `iommufd: Do not free what is in use (f00ba4c0ffee), in 6.12.9 and later`
+fn described(Fix { title, commit, .. }: &Fix, since: Option<Release>) -> String {
+    let since = since.map(|since| format!(", in {since} and later")).unwrap_or_default();
+    format!("{title} ({commit}){since}")
+}
+
+impl Seen {
+    /// The fix in one line, with the first release that this kernel's users get it by.
+    pub fn line(&self) -> String {
+        described(&self.fix, self.since)
+    }
+}
+
+/// What a failure of a case says of its fixes; `None` for one that has none, and for any other verdict.
+pub fn lacks(run: &Run, case: &Case) -> Option<String> {
+    if case.verdict != Verdict::Failed {
+        return None;
+    }
+    let kernel = run.kernel(case);
+    let line = |fix: &Fix| {
+        let due = if fix.is_due(kernel) { format!(", so Linux {kernel} should have it") } else { String::new() };
+        described(fix, fix.release_for(kernel)) + &due
+    };
+    match &*case.fixes {
+        [] => None,
+        [fix] => Some(format!("this kernel lacks: {}", line(fix))),
+        several => {
+            let all: Vec<_> = several.iter().map(line).collect();
+            Some(format!("this kernel lacks one of these: {}", all.join("; ")))
+        }
+    }
+}
+
+/// Every fix that a case names, in each environment, in the order of the plan.
+///
+/// # Errors
+/// If a journal was changed since it was read.
+pub fn seen(run: &Run) -> io::Result<Vec<Seen>> {
+    let mut known: Vec<(usize, &Fix, Vec<&Case>)> = Vec::new();
+    let mut places: HashMap<(usize, &Commit), usize> = HashMap::new();
+    for case in &run.cases {
+        let environment = run.suite(case).environment;
+        for fix in case.fixes.iter() {
+            let place = *places.entry((environment, &fix.commit)).or_insert_with(|| {
+                known.push((environment, fix, Vec::new()));
+                known.len() - 1
+            });
+            known[place].2.push(case);
+        }
+    }
+    known.into_iter().map(|(environment, fix, cases)| one(run, environment, fix, &cases)).collect()
+}
+
+fn one(run: &Run, environment: usize, fix: &Fix, cases: &[&Case]) -> io::Result<Seen> {
+    let of = |wanted: &[Verdict]| -> Vec<&Case> {
+        cases.iter().copied().filter(|case| wanted.contains(&case.verdict)).collect()
+    };
+    let unmade = |case: &Case| case.notes.iter().find(|note| note.kind == NoteKind::NotMade).map(|note| note.line());
+    let failed = of(&[Verdict::Failed]);
+    let undecided = of(&[Verdict::Error, Verdict::Flaky, Verdict::KnownIssue]);
+    let passed = of(&[Verdict::Passed]);
+    let (presence, those) = if !failed.is_empty() {
+        (Presence::Missing, failed)
+    } else if !undecided.is_empty() {
+        (Presence::CannotTell, undecided)
+    } else if passed.iter().any(|case| unmade(case).is_none()) {
+        (Presence::There, passed)
+    } else if !passed.is_empty() {
+        (Presence::CannotTell, passed)
+    } else {
+        (Presence::CannotTell, of(&[Verdict::Skipped]))
+    };
+    let mut reasons: Vec<Arc<str>> = Vec::new();
+    for case in those.iter().filter(|_| presence != Presence::There) {
+        let reason = match (case.verdict, &case.reason) {
+            (Verdict::Passed, _) => unmade(case).map(Arc::from),
+            (_, Some(reason)) => Some(reason.clone()),
+            (_, None) => run.full(case)?.result.message.map(Arc::from),
+        };
+        let reason = reason.unwrap_or_else(|| NO_REASON.into());
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    let kernel = cases.first().map(|case| run.kernel(case)).unwrap_or_default();
+    Ok(Seen {
+        fix: fix.clone(),
+        environment,
+        presence,
+        since: fix.release_for(kernel),
+        due: fix.is_due(kernel),
+        cases: those.into_iter().map(|case| run.id(case)).collect(),
+        reasons,
+    })
+}
+
+/// The same fix in all environments; that of an environment is missing where none of its cases names it.
+pub struct Row<'a> {
+    pub seen: Vec<Option<&'a Seen>>,
+}
+
+impl<'a> Row<'a> {
+    /// Those that are there: at least one.
+    pub fn all(&self) -> impl Iterator<Item = &'a Seen> {
+        self.seen.iter().copied().flatten()
+    }
+
+    /// The fix in one line. Several kernels are told the release of mainline.
+    pub fn line(&self) -> String {
+        let Some(first) = self.all().next() else { return String::new() };
+        let since = if self.seen.len() == 1 { first.since } else { first.fix.release_for("") };
+        described(&first.fix, since)
+    }
+}
+
+/// A row for each fix; those first that somebody has to look at.
+pub fn rows<'a>(run: &Run, all: &'a [Seen]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places: HashMap<&Commit, usize> = HashMap::new();
+    for seen in all {
+        let place = *places.entry(&seen.fix.commit).or_insert_with(|| {
+            rows.push(Row { seen: vec![None; run.environments.len()] });
+            rows.len() - 1
+        });
+        rows[place].seen[seen.environment] = Some(seen);
+    }
+    rows.sort_by_key(|row| row.all().map(|seen| seen.presence).min());
+    rows
+}
+
+/// How many fixes are like this, such as `2 missing`; `None` for 0.
+pub fn counted<'a>(all: impl Iterator<Item = &'a Seen>, presence: Presence) -> Option<String> {
+    let count = all.filter(|seen| seen.presence == presence).count();
+    (count > 0).then(|| format!("{count} {}", presence.meaning()))
+}
+
+/// `1 fix`, `2 fixes`
+pub fn number(count: usize) -> String {
+    if count == 1 { "1 fix".into() } else { format!("{count} fixes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{CaseResult, Event, PlannedCase, Unchecked};
+    use crate::report::fixture::{finished, passed, planned, started, with_reason};
+
+    fn fix(title: &str, commit: &str) -> Fix {
+        let releases = ["7.4", "7.3.5"].map(|text| Release::parse(text).expect("a release"));
+        Fix { title: title.into(), commit: Commit::parse(commit).expect("a commit"), releases: releases.into() }
+    }
+
+    fn run(cases: &[(&[Fix], CaseResult)]) -> Run {
+        let mut events = vec![started()];
+        events.extend((0..).zip(cases).map(|(at, (fixes, _))| {
+            let planned = planned(at, "s", "iommufd", &format!("c{at}"));
+            Event::CasePlanned(PlannedCase { fixes: fixes.to_vec(), ..planned })
+        }));
+        events.extend(
+            (0..).zip(cases).map(|(case, (_, result))| Event::CaseFinished(CaseResult { case, ..result.clone() })),
+        );
+        events.push(finished(false));
+        Run::from_events(events)
+    }
+
+    fn but(verdict: Verdict) -> CaseResult {
+        with_reason(0, verdict, verdict.meaning())
+    }
+
+    fn blind() -> CaseResult {
+        let unchecked = Unchecked { what: "pagesize".into(), reason: "no dump".into(), by_choice: false };
+        CaseResult { unchecked: vec![unchecked], ..passed(0) }
+    }
+
+    #[test]
+    fn a_fix_is_there_if_all_passed_that_ran_and_missing_if_one_failed() {
+        use Verdict::{Error, Failed, Flaky, KnownIssue, Skipped};
+        let one = [fix("iommufd: Fix it", "f00ba4c0ffee")];
+        let table: [(&[CaseResult], _, &[&str]); 9] = [
+            (&[passed(0), passed(0)], Presence::There, &[]),
+            (&[passed(0), but(Skipped)], Presence::There, &[]),
+            (&[passed(0), blind()], Presence::There, &[]),
+            (&[passed(0), but(Failed), but(Error)], Presence::Missing, &["failed"]),
+            (&[passed(0), but(Error)], Presence::CannotTell, &["no verdict"]),
+            (&[passed(0), but(KnownIssue)], Presence::CannotTell, &["known issue"]),
+            (&[passed(0), but(Flaky)], Presence::CannotTell, &["flaky"]),
+            (&[but(Skipped), but(Skipped)], Presence::CannotTell, &["skipped"]),
+            (&[blind(), but(Skipped)], Presence::CannotTell, &["pagesize not checked: no dump"]),
+        ];
+        for (results, presence, reasons) in table {
+            let cases: Vec<(&[Fix], _)> = results.iter().map(|result| (&one[..], result.clone())).collect();
+            let seen = seen(&run(&cases)).expect("readable");
+            assert_eq!(seen.len(), 1);
+            assert_eq!(seen[0].presence, presence, "{results:?}");
+            assert!(seen[0].reasons.iter().map(|reason| &**reason).eq(reasons.iter().copied()), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_the_kernel_lacks() {
+        let [one, other] = [fix("iommufd: Fix it", "f00ba4c0ffee"), fix("vfio: Fix that", "ba5eba11f00d")];
+        let run = run(&[
+            (std::slice::from_ref(&one), but(Verdict::Failed)),
+            (&[one.clone(), other], but(Verdict::Failed)),
+            (std::slice::from_ref(&one), but(Verdict::Error)),
+            (std::slice::from_ref(&one), passed(0)),
+            (&[], but(Verdict::Failed)),
+        ]);
+        let said: Vec<_> = run.cases.iter().map(|case| lacks(&run, case).unwrap_or_default()).collect();
+        let one = "this kernel lacks: iommufd: Fix it (f00ba4c0ffee), in 7.3.5 and later";
+        let two = "this kernel lacks one of these: iommufd: Fix it (f00ba4c0ffee), in 7.3.5 and later; vfio: Fix that \
+                   (ba5eba11f00d), in 7.3.5 and later";
+        assert_eq!(said, [one, two, "", "", ""]);
+    }
+}
