@@ -17,7 +17,7 @@ use crate::{report::journal, sanitize, session::Failure};
 #[derive(Debug, Clone, Default, Args)]
 pub struct Cases {
     /// Only cases for which this expression is true; it knows `pack`, `scenario`, `case`, `name` (with matrix values), `backend`, `device`, `id`,
-    /// and the lists `tags`, `covers` and `fixes` (commits, 12 digits each): "backend == 'iommufd' and 'slow' not in tags"
+    /// and the lists `tags`, `covers` and `fixes` (commits, 12 digits each, and titles): "backend == 'iommufd' and 'slow' not in tags"
     #[arg(long, value_name = "EXPRESSION", help_heading = "Which cases")]
     filter: Option<String>,
 

@@ -11,13 +11,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Fix {
     /// The title of the commit.
     pub title: String,
-    /// The commit in mainline.
-    pub commit: Commit,
+    /// The commit in mainline, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// The first release of each series that has it: mainline's, and those of stable series.
     pub releases: Vec<Release>,
 }
 
 impl Fix {
+    /// What tells it apart from others: the first digits of its commit, or else its title.
+    pub fn key(&self) -> &str {
+        self.commit.as_ref().map_or(&self.title, Commit::short)
+    }
+
     /// The first release that has it, for who runs this kernel (`uname -r`): that of the kernel's own series, or else mainline's.
     pub fn release_for(&self, kernel: &str) -> Option<Release> {
         let own = Release::of_kernel(kernel).map(Release::series);
@@ -181,7 +187,7 @@ mod tests {
 
     fn fix(releases: &[&str]) -> Fix {
         let releases = releases.iter().map(|text| Release::parse(text).unwrap()).collect();
-        Fix { title: "iommufd: Fix it".into(), commit: Commit::parse("f00ba4c0ffee").unwrap(), releases }
+        Fix { title: "iommufd: Fix it".into(), commit: Commit::parse("f00ba4c0ffee"), releases }
     }
 
     #[test]

@@ -211,8 +211,9 @@ fn known(planned: &Planned) -> Scope {
     }
     scope.set("tags", Value::from(planned.tags.clone()));
     scope.set("covers", Value::from(id.covers.clone()));
-    let commits = id.fixes.iter().map(|fix| fix.commit.to_string());
-    scope.set("fixes", Value::from(commits.collect::<Vec<_>>()));
+    let commits = id.fixes.iter().flat_map(|fix| &fix.commit).map(ToString::to_string);
+    let titles = id.fixes.iter().map(|fix| fix.title.clone());
+    scope.set("fixes", Value::from(commits.chain(titles).collect::<Vec<_>>()));
     scope
 }
 

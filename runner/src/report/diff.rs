@@ -145,13 +145,13 @@ impl<'a> Diff<'a> {
     /// Which fixes the kernel of B has and that of A lacks, and the other way round.
     fn fixes(&self, terminal: &Terminal) -> io::Result<String> {
         let (before, now) = (fixes::seen(self.a)?, fixes::seen(self.b)?);
-        let before: HashMap<_, _> = before.iter().map(|seen| (&seen.fix.commit, seen.presence)).collect();
+        let before: HashMap<_, _> = before.iter().map(|seen| (seen.fix.key(), seen.presence)).collect();
         let mut text = String::new();
         for (from, to, heading, style) in [
             (Presence::There, Presence::Missing, "only in A", RED.bold()),
             (Presence::Missing, Presence::There, "only in B", GREEN.bold()),
         ] {
-            let changed = |seen: &&Seen| seen.presence == to && before.get(&seen.fix.commit) == Some(&from);
+            let changed = |seen: &&Seen| seen.presence == to && before.get(seen.fix.key()) == Some(&from);
             let changed: Vec<&Seen> = now.iter().filter(changed).collect();
             if changed.is_empty() {
                 continue;

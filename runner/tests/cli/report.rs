@@ -239,7 +239,7 @@ fn with_fixes(kernel: &str, has: bool) -> Vec<Event> {
     ];
     let releases = ["7.4", "7.3.5", "6.12.9"].map(|text| Release::parse(text).expect("a release")).to_vec();
     let planned = (0..).zip(fixes).map(|(at, (title, commit))| {
-        let commit = Commit::parse(commit).expect("a commit");
+        let commit = Commit::parse(commit);
         let fixes = vec![Fix { title: title.into(), commit, releases: releases.clone() }];
         Event::CasePlanned(PlannedCase { fixes, ..planned(at, "s", "iommufd", &format!("c{at}")) })
     });

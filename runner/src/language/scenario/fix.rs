@@ -11,9 +11,9 @@ keys! {
         /// The title of the commit.
         #[example("iommufd: Do not free what is in use")]
         pub title: String,
-        /// Its id in mainline.
+        /// Its id in mainline. Without one, the title tells it apart from others.
         #[example("f00ba4c0ffee")]
-        pub commit: Commit,
+        pub commit: Option<Commit>,
         /// The first release that has it, of mainline, and of each stable series that it was taken to. A failure shows the one of the
         /// kernel's own series, or else mainline's. They need quotes, for YAML reads 6.10 as the number 6.1.
         #[example(["6.14", "6.12.9", "6.1.130"])]
@@ -33,8 +33,9 @@ impl Scenario {
     pub fn fixes_of(&self, case: &Case) -> Vec<model::Fix> {
         let mut all: Vec<model::Fix> = Vec::new();
         for fix in self.fixes.iter().chain(&case.fixes) {
-            if !all.iter().any(|known| known.commit == fix.commit) {
-                all.push(fix.known());
+            let fix = fix.known();
+            if !all.iter().any(|known| known.key() == fix.key()) {
+                all.push(fix);
             }
         }
         all
