@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packs of vendors: folders of YAML, anywhere, as the verbs that touch no device take them.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::symlink,
+};
 
-use crate::common::{folder_outside, guides_pack, said, vfiospec_in};
+use vfiospec::language::{self, Packs, Source};
+
+use crate::common::{folder_outside, guides_pack, read, said, top, vfiospec_in};
 
 #[test]
 fn a_vendors_pack_outside_of_the_repository_works_like_ours() {
@@ -73,4 +79,54 @@ fn a_strangers_pack_is_refused_before_it_does_harm() {
         assert!(told.contains("error["), "{name}: {told}");
     }
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A fix as the table of `scenarios/fixes/README.md` has it, and as the cases name it: its key, its title, its releases.
+type Fixed = (String, String, String);
+
+/// The rows of the table, each with its cases; none if the row says why.
+fn rows_of_fixes() -> Vec<(Fixed, BTreeSet<String>)> {
+    let readme = read("scenarios/fixes/README.md");
+    let (_, table) = readme.split_once("| title | commit |").expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|')).map(|line| {
+        let columns: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [title, commit, releases, user_sees, case] = columns[..] else { panic!("five columns: {line}") };
+        assert!(!user_sees.is_empty() && !case.is_empty(), "each row has a case, or says why there is none: {line}");
+        let key = if commit.is_empty() { title } else { commit.trim_matches('`') };
+        let cases = case.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        ((key.to_owned(), title.to_owned(), releases.to_owned()), cases)
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_table_of_fixes_and_the_cases_name_each_other() {
+    let rows = rows_of_fixes();
+    let mut keys = BTreeSet::new();
+    rows.iter().for_each(|((key, ..), _)| assert!(keys.insert(key), "two rows for {key}"));
+    let folder = top().join("scenarios/fixes");
+    let mut packs = Packs::default();
+    packs.add(Source::new("pack.yaml", read("scenarios/fixes/pack.yaml"))).expect("a pack");
+    let mut named: BTreeMap<Fixed, BTreeSet<String>> = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the pack") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if !name.ends_with(".yaml") || name == "pack.yaml" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("readable");
+        let loaded = language::load(Source::new(name, text), "fixes".into(), &packs, &[]).expect("a scenario");
+        for case in &loaded.scenario.cases {
+            let fixes = loaded.scenario.fixes_of(case);
+            let case = format!("{}.{}", loaded.scenario.name, case.name);
+            assert!(!fixes.is_empty(), "{case} names no fix");
+            for fix in fixes {
+                let releases: Vec<String> = fix.releases.iter().map(ToString::to_string).collect();
+                let fixed = (fix.key().to_owned(), fix.title.clone(), releases.join(", "));
+                named.entry(fixed).or_default().insert(case.clone());
+            }
+        }
+    }
+    let in_table: BTreeMap<_, _> = rows.into_iter().filter(|(_, cases)| !cases.is_empty()).collect();
+    assert_eq!(in_table, named, "left: scenarios/fixes/README.md; right: what the cases name in `fixes`");
 }
