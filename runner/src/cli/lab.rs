@@ -17,8 +17,9 @@ const KINDS: &str = "/vfiospec/kinds.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
 ///
-/// The first time this gets QEMU and build tools (Debian packages, as root) and builds a kernel, which takes minutes. All of it is kept
-/// in ~/.cache/vfiospec, or where VFIOSPEC_CACHE says.
+/// The first time this gets QEMU and build tools (Debian's packages, of which none is installed) and builds a kernel, which takes minutes.
+/// All of it is kept in ~/.cache/vfiospec, or where VFIOSPEC_CACHE says. The packages come from the mirror that this machine's apt knows, or
+/// from the mirror of Debian that VFIOSPEC_MIRROR names.
 #[derive(Debug, Subcommand)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub enum Verb {
@@ -128,7 +129,11 @@ struct Choice {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
 
-    /// Where kernel and sources are kept
+    /// QEMU's program, such as /usr/bin/qemu-system-x86_64, in place of the lab's own
+    #[arg(long, value_name = "FILE")]
+    qemu: Option<PathBuf>,
+
+    /// Where QEMU, kernels and sources are kept
     #[arg(long, value_name = "FOLDER", env = "VFIOSPEC_CACHE")]
     cache: Option<PathBuf>,
 }
@@ -144,6 +149,7 @@ impl Choice {
             kernel_config: self.kernel_config()?,
             machine: machine.clone(),
             accel: self.accel,
+            qemu: self.qemu.clone(),
             ..Options::new(cache)
         })
     }
@@ -166,6 +172,7 @@ impl Choice {
             let name = self.accel.to_possible_value().expect("all can be given");
             say("--accel", name.get_name().to_owned());
         }
+        self.qemu.iter().for_each(|path| words.extend(["--qemu".to_owned(), path.display().to_string()]));
         words.extend(self.machine.words());
         words
     }

@@ -1,44 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's packages through a configuration of our own: the machine's sources and lists stay as they are.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::{fs, process::Command, sync::atomic::AtomicBool};
 
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::{error::LabError, mirror, progress::Progress, version::Version};
+use super::{arch::ARCH, error::LabError, mirror, progress::Progress, version::Version};
 use crate::model::Exit;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Suites {
-    /// This machine's release and its backports: what may be installed.
-    Installable,
-    /// Those and Debian's stable with its backports: what may be downloaded and unpacked. Installing from here
-    /// would turn an older Debian into a mixture.
-    Unpackable,
+/// Names the mirror; by default it is that of the machine's own apt configuration.
+const MIRROR: &str = "VFIOSPEC_MIRROR";
+
+/// Debian's packages, whose lists are read when the first one is asked for.
+#[derive(Debug)]
+pub(super) struct Archive<'a> {
+    pub cache: &'a Cache,
+    pub progress: Progress,
+    pub interrupt: &'a AtomicBool,
+    opened: OnceCell<Apt<'a>>,
 }
 
-impl Suites {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Installable => "install",
-            Self::Unpackable => "unpack",
-        }
+impl<'a> Archive<'a> {
+    pub fn new(cache: &'a Cache, progress: Progress, interrupt: &'a AtomicBool) -> Self {
+        Self { cache, progress, interrupt, opened: OnceCell::new() }
     }
 
-    /// Each is tried: a mirror has no backports of testing, and that is no error.
-    fn list(codenames: &[&str]) -> Vec<String> {
-        let all = |name: &&str| ["", "-updates", "-backports"].map(|end| format!("{name}{end}"));
-        codenames.iter().flat_map(all).collect()
+    /// For `what`, of which an error speaks.
+    pub fn open(&self, what: &str) -> Result<&Apt<'a>, LabError> {
+        if let Some(apt) = self.opened.get() {
+            return Ok(apt);
+        }
+        if child::find("apt-get").is_none() || child::find("dpkg-deb").is_none() {
+            return Err(without_apt(what));
+        }
+        let apt = Apt::open(self.cache, self.progress, self.interrupt)?;
+        Ok(self.opened.get_or_init(|| apt))
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Apt<'a> {
     folder: PathBuf,
-    pub codename: String,
+    /// Debian's stable release by its name.
+    stable: String,
+    progress: Progress,
     interrupt: &'a AtomicBool,
 }
 
@@ -46,69 +55,106 @@ pub(super) struct Apt<'a> {
 pub(super) struct Candidate {
     pub package: String,
     pub version: Version,
-    pub suite: String,
 }
 
-pub(super) fn codename() -> Result<String, String> {
-    mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+/// A release with its updates and backports. Each is tried: a mirror has no backports of testing, and that is no error.
+fn suites(codename: &str) -> String {
+    format!("{codename} {codename}-updates {codename}-backports")
 }
 
 impl<'a> Apt<'a> {
-    pub fn open(
-        cache: &Cache,
-        suites: Suites,
-        progress: Progress,
-        interrupt: &'a AtomicBool,
-    ) -> Result<Self, LabError> {
-        let codename = codename().map_err(|id| {
-            LabError::new(format!("failed to get packages: this is no Debian but `{id}`"))
-                .help("name a kernel image with --kernel ./bzImage")
-        })?;
-        let folder = cache.folder(Path::new("apt").join(suites.name()))?;
-        let apt = Self { folder, codename, interrupt };
-
-        let mut targets = Command::new("apt-get");
-        targets.args(["indextargets", "--format", mirror::FORMAT]).env("LC_ALL", "C");
-        let targets = apt.runner("reading this machine's apt configuration").read(targets)?;
-        let mirror = mirror::mirror(&targets, &apt.codename)?;
-
-        for below in ["sources", "lists/partial", "cache/archives/partial", "download"] {
+    fn open(cache: &Cache, progress: Progress, interrupt: &'a AtomicBool) -> Result<Self, LabError> {
+        let folder = cache.folder("apt/unpack")?;
+        let mut apt = Self { folder, stable: String::new(), progress, interrupt };
+        let own = mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default());
+        let mirror = apt.mirror(own.as_deref().map_err(String::as_str))?;
+        for below in ["sources", "stable", "lists/partial", "own/partial", "cache/archives/partial", "download"] {
             cache::create(&apt.folder.join(below))?;
         }
+        cache::write(&apt.folder.join("status"), b"")?;
         cache::write(&apt.configuration(), configuration(&apt.folder).as_bytes())?;
+        let keyring = apt.keyring(own.is_ok())?;
         progress.say("reading Debian's lists of packages");
-        let mut codenames = vec![apt.codename.clone()];
-        if suites == Suites::Unpackable {
-            // Some mirrors have copies under the alias that are weeks old, so only the name is read from it.
-            apt.update(&mirror, &["stable".into()])?;
-            codenames.extend(apt.codename_of("_stable_InRelease").filter(|stable| *stable != apt.codename));
-        }
-        let codenames = codenames.iter().map(String::as_str).collect::<Vec<_>>();
-        let output = apt.update(&mirror, &Suites::list(&codenames))?;
-        if apt.lists().any(|(name, _)| name.contains("_Packages")) {
+        // Some mirrors have copies under the alias that are weeks old, so only the name is read from it.
+        let output = apt.update(&mirror, &keyring, "sources", "stable")?;
+        let stable = apt.codename_of("_stable_InRelease");
+        let unread = |output| {
+            LabError::new("failed to read Debian's lists of packages")
+                .detail(output)
+                .help(format!("check the network, and /etc/apt or the mirror that {MIRROR} names"))
+        };
+        apt.stable = stable.ok_or_else(|| unread(output))?;
+        let own = own.ok().filter(|own| *own != apt.stable);
+        apt.sources(&mirror, &keyring, "stable", &suites(&apt.stable))?;
+        let all = own.iter().chain([&apt.stable]).map(|name| suites(name)).collect::<Vec<_>>().join(" ");
+        let output = apt.update(&mirror, &keyring, "sources", &all)?;
+        let list = format!("_dists_{}_main_", apt.stable);
+        if apt.lists().any(|(name, _)| name.contains(&list) && name.contains("_Packages")) {
             return Ok(apt);
         }
-        Err(LabError::new("failed to read Debian's lists of packages")
-            .detail(output)
-            .help("check the network and /etc/apt"))
+        Err(unread(output))
+    }
+
+    /// The mirror that the user names, or else the one of this machine; `own` is the name of its release or, if it is not Debian, its own.
+    fn mirror(&self, own: Result<&str, &str>) -> Result<String, LabError> {
+        let named = std::env::var(MIRROR).ok().filter(|mirror| !mirror.is_empty());
+        match (named, own) {
+            (Some(mirror), _) => Ok(format!("{}/", mirror.trim_end_matches('/'))),
+            (None, Ok(codename)) => {
+                let mut targets = Command::new("apt-get");
+                targets.args(["indextargets", "--format", mirror::FORMAT]).env("LC_ALL", "C");
+                let targets = self.runner("reading this machine's apt configuration").read(targets)?;
+                mirror::mirror(&targets, codename)
+            }
+            (None, Err(id)) => Err(LabError::new(format!(
+                "failed to find a Debian mirror: this is `{id}`, whose own mirrors have other packages"
+            ))
+            .help(format!("name a mirror of Debian with {MIRROR}=http://…/debian"))),
+        }
+    }
+
+    /// The keys that Debian signs its lists with; `None` if apt knows them without. A distribution that is not Debian has a package of them,
+    /// signed with keys that this machine trusts.
+    fn keyring(&self, is_debian: bool) -> Result<Option<PathBuf>, LabError> {
+        let kept = self.folder.join(format!("keyring{KEYRING}"));
+        if let Some(found) = [Path::new(KEYRING), kept.as_path()].into_iter().find(|path| path.exists()) {
+            return Ok(Some(found.to_owned()));
+        }
+        if is_debian {
+            return Ok(None);
+        }
+        let own = ["Dir::Etc::sourcelist=sources.list", "Dir::Etc::sourceparts=sources.list.d"].map(str::to_owned);
+        let own = own.into_iter().chain([format!("Dir::State::lists={}", self.folder.join("own").display())]);
+        let own = own.flat_map(|option| ["-o".to_owned(), option]).collect::<Vec<_>>();
+        let doing = "getting Debian's keys";
+        self.progress.say(doing);
+        let mut update = self.command("apt-get", &["update", "-q"]);
+        update.args(&own);
+        self.runner(doing).succeed(update, |_| {})?;
+        let deb = self.download_alone(doing, "debian-archive-keyring", &own, |_| {})?;
+        self.unpack(&deb, &self.folder.join("keyring"))?;
+        Ok(Some(kept))
     }
 
     /// Fetches the lists of these suites. One that the mirror lacks makes apt-get fail after it has fetched the others,
     /// so success is read off the lists that it leaves; the output is for the error.
-    fn update(&self, mirror: &str, suites: &[String]) -> Result<String, LabError> {
-        let signed = if Path::new(KEYRING).exists() { format!("Signed-By: {KEYRING}\n") } else { String::new() };
-        let suites = suites.join(" ");
-        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}");
-        cache::write(&self.folder.join("sources/lab.sources"), sources.as_bytes())?;
+    fn update(&self, mirror: &str, keyring: &Option<PathBuf>, below: &str, suites: &str) -> Result<String, LabError> {
+        self.sources(mirror, keyring, below, suites)?;
         let ran =
             self.runner("reading Debian's lists of packages").run(self.command("apt-get", &["update"]), |_| {})?;
         Ok(ran.tail)
     }
 
+    /// Writes a folder of apt's sources.
+    fn sources(&self, mirror: &str, keyring: &Option<PathBuf>, below: &str, suites: &str) -> Result<(), LabError> {
+        let signed = keyring.iter().map(|keyring| format!("Signed-By: {}\n", keyring.display())).collect::<String>();
+        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}");
+        cache::write(&self.folder.join(below).join("lab.sources"), sources.as_bytes())
+    }
+
     /// The lists that apt keeps: file name and path.
     fn lists(&self) -> impl Iterator<Item = (String, PathBuf)> {
-        let files = fs::read_dir(self.folder.join("lists")).into_iter().flatten().flatten();
-        files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.path()))
+        files(self.folder.join("lists")).map(|file| (file.file_name().to_string_lossy().into_owned(), file.path()))
     }
 
     /// The `Codename` in the signed index whose file name ends like this.
@@ -118,7 +164,7 @@ impl<'a> Apt<'a> {
         index.lines().find_map(|line| line.strip_prefix("Codename: ")).map(|name| name.trim().to_owned())
     }
 
-    pub fn configuration(&self) -> PathBuf {
+    fn configuration(&self) -> PathBuf {
         self.folder.join("apt.conf")
     }
 
@@ -145,27 +191,62 @@ impl<'a> Apt<'a> {
     }
 
     /// Downloads one package, checked by apt against the signed lists, and returns the file.
-    pub fn download(&self, candidate: &Candidate, progress: Progress) -> Result<PathBuf, LabError> {
-        let Candidate { package, version, .. } = candidate;
+    pub fn download(&self, candidate: &Candidate) -> Result<PathBuf, LabError> {
+        let Candidate { package, version } = candidate;
+        let wanted = format!("{package}={version}");
+        let doing = format!("downloading {package} {version}");
+        let uris = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
+        let bytes = total(&uris);
+        let mut bar = self.progress.bar(&format!("{doing} ({} MB)", bytes.div_ceil(1_000_000)), bytes.max(1));
+        self.download_alone(&doing, &wanted, &[], |bytes| bar.set(bytes))
+    }
+
+    /// Downloads one package into a folder that has nothing else, and says how many bytes are there.
+    fn download_alone(
+        &self,
+        doing: &str,
+        wanted: &str,
+        options: &[String],
+        mut tick: impl FnMut(u64),
+    ) -> Result<PathBuf, LabError> {
         let folder = self.folder.join("download");
         cache::remove(&folder)?;
         cache::create(&folder)?;
-        let wanted = format!("{package}={version}");
-        let doing = format!("downloading {package} {version}");
-        let size = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
-        let size = size.split_whitespace().nth(2).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
-
-        let mut bar = progress.bar(&format!("{doing} ({} MB)", size.div_ceil(1_000_000)), size.max(1));
-        let mut command = self.command("apt-get", &["download", "-q", &wanted]);
-        command.current_dir(&folder);
-        let here = || fs::read_dir(&folder).into_iter().flatten().flatten();
-        self.runner(&doing).succeed(command, |_| {
-            bar.set(here().filter_map(|file| Some(file.metadata().ok()?.len())).sum());
-        })?;
-        let deb = here().map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
+        let mut command = self.command("apt-get", &["download", "-q", wanted]);
+        command.args(options).current_dir(&folder);
+        self.runner(doing).succeed(command, |_| tick(size(&folder)))?;
+        let deb = files(&folder).map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
         deb.ok_or_else(|| {
             LabError::new(format!("failed while {doing}: apt-get left no package in {}", folder.display()))
         })
+    }
+
+    /// Downloads these packages, the newest of Debian's stable release and its backports, with all that they need, and returns the files.
+    pub fn closure(&self, what: &str, packages: &[&str]) -> Result<Vec<PathBuf>, LabError> {
+        let archives = self.folder.join("cache/archives");
+        let mut remains = files(&archives).map(|file| file.path()).filter(|path| path.is_file());
+        remains.try_for_each(|path| cache::remove(&path))?;
+        let doing = format!("downloading {what}");
+        let install = |options: &[&str]| {
+            let stable = format!("Dir::Etc::sourceparts={}", self.folder.join("stable").display());
+            let release = format!("--target-release={}-backports", self.stable);
+            let mut command = self.command("apt-get", &["install", "-y", &release, "-o", &stable]);
+            command.args(options).args(packages);
+            command
+        };
+        let uris = self.runner(&doing).read(install(&["-qq", "--print-uris"]))?;
+        let bytes = total(&uris);
+        let names: Vec<&str> = uris.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let megabytes = bytes.div_ceil(1_000_000);
+        let mut bar = self.progress.bar(&format!("{doing} ({} packages, {megabytes} MB)", names.len()), bytes.max(1));
+        let partial = archives.join("partial");
+        self.runner(&doing)
+            .succeed(install(&["--download-only"]), |_| bar.set(size(&archives) + size(&partial)))
+            .map_err(|error| match error.exit {
+                Exit::NoVerdict => error.help("check the network, and run the command again"),
+                _ => error,
+            })?;
+        Ok(names.iter().map(|name| archives.join(name)).collect())
     }
 
     /// Unpacks a package into `folder`; a damaged one is removed.
@@ -182,34 +263,43 @@ impl<'a> Apt<'a> {
             error.help(format!("{} may be damaged and has been removed; run the command again", deb.display()))
         })
     }
+}
 
-    /// Installs packages on this machine, from a certain release if one is given; only root can.
-    pub fn install(
-        &self,
-        packages: &[&str],
-        release: Option<&str>,
-        progress: Progress,
-        log: &Path,
-    ) -> Result<(), LabError> {
-        let from = release.map(|release| format!(" from {release}")).unwrap_or_default();
-        progress.say(&format!("installing {}{from}", packages.join(" ")));
-        let mut command = child::command("apt-get", Ending::Asked);
-        command.args(["install", "-y", "-q", "--no-install-recommends"]);
-        command.args(release.map(|release| format!("--target-release={release}"))).args(packages);
-        command.env("APT_CONFIG", self.configuration()).env("DEBIAN_FRONTEND", "noninteractive");
-        let doing = "installing packages";
-        Runner { doing, interrupt: self.interrupt, ending: Ending::Asked, log: Some(log) }.succeed(command, |_| {})
-    }
+fn without_apt(what: &str) -> LabError {
+    LabError::new(format!("failed to get {what} from Debian's packages: there is no apt-get and dpkg-deb here"))
+        .detail("the Containerfile of vfiospec's repository makes a container image with everything in it")
+        .help("use that image, or what this machine has: --qemu FILE, --kernel ./bzImage, and a static busybox as /bin/busybox")
+}
+
+fn files(folder: impl AsRef<Path>) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
+}
+
+/// Bytes of a folder's files.
+fn size(folder: &Path) -> u64 {
+    files(folder).filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
+/// The bytes of what `--print-uris` lists: `'uri' file size hash`.
+fn total(uris: &str) -> u64 {
+    uris.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum()
 }
 
 fn configuration(folder: &Path) -> String {
-    let folder = folder.display();
+    let (folder, architecture) = (folder.display(), ARCH.debian);
     format!(
-        r#"// Written by vfiospec; everything that apt changes with it stays below this folder, installed packages aside.
+        r#"// Written by vfiospec; everything that apt changes with it stays below this folder.
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "{folder}/sources";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "{folder}/state";
 Dir::State::lists "{folder}/lists";
+Dir::State::status "{folder}/status";
 Dir::Cache "{folder}/cache";
+#clear APT::Architectures;
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
@@ -227,10 +317,9 @@ APT::Update::Post-Invoke "";
 fn candidates(table: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
     for line in table.lines() {
-        let [package, version, place] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { continue };
-        let suite = place.split_whitespace().nth(1).and_then(|suite| suite.split('/').next());
-        if let (Ok(version), Some(suite)) = (version.parse(), suite) {
-            found.push(Candidate { package: package.into(), version, suite: suite.into() });
+        let [package, version, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { continue };
+        if let Ok(version) = version.parse() {
+            found.push(Candidate { package: package.into(), version });
         }
     }
     found.sort_by(|a, b| a.version.cmp(&b.version));
@@ -242,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn candidates_are_sorted_by_version_and_know_their_suite() {
+    fn candidates_are_sorted_by_version() {
         let table = "\
  linux-source-7.3 | 7.3.4-1~bpo13+1 | http://m.test/debian stable-backports/main amd64 Packages
 linux-source-6.1 |    6.1.9-1 | http://m.test/debian bookworm/main amd64 Packages
@@ -252,13 +341,12 @@ N: something else
         let found = candidates(table);
         let names = found.iter().map(|one| one.package.as_str()).collect::<Vec<_>>();
         assert_eq!(names, ["linux-source-6.1", "linux-source-6.12", "linux-source-7.3"]);
-        assert_eq!(found[2].suite, "stable-backports");
     }
 
     #[test]
-    fn each_release_comes_with_its_updates_and_backports() {
-        assert_eq!(Suites::list(&["a"]), ["a", "a-updates", "a-backports"]);
-        assert!(Suites::list(&["a", "b"]).contains(&"b-backports".to_owned()));
+    fn what_is_downloaded_is_known_before() {
+        let uris = "'http://m.test/a_1.deb' a_1.deb 1200 SHA256:00\n'http://m.test/b_2.deb' b_2%3a2.deb 34 SHA256:00\n";
+        assert_eq!(total(uris), 1234);
     }
 
     #[test]

@@ -7,6 +7,11 @@ pub(super) struct Arch {
     pub qemu: &'static str,
     /// The Debian package that has it.
     pub qemu_package: &'static str,
+    /// Debian's name for it.
+    pub debian: &'static str,
+    /// Where Debian's packages have their loader, and their libraries.
+    pub loader: &'static str,
+    pub libraries: &'static str,
     pub machine: &'static str,
     /// The kernel's name for the console, below `/dev` too.
     pub console: &'static str,
@@ -24,6 +29,9 @@ pub(super) const ARCH: Arch = Arch {
     name: "x86_64",
     qemu: "qemu-system-x86_64",
     qemu_package: "qemu-system-x86",
+    debian: "amd64",
+    loader: "usr/lib64/ld-linux-x86-64.so.2",
+    libraries: "usr/lib/x86_64-linux-gnu",
     machine: "-machine q35,kernel-irqchip=split",
     console: "ttyS0",
     // no_timer_check: on a busy host the ticks of software emulation can be too late for the kernel's test of them, which panics.

@@ -15,7 +15,7 @@ use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
 use super::qemu::{self, Engine, Files};
-use super::{error::LabError, layout, prepare::Prepared, progress::Progress, protocol::Message, tools};
+use super::{error::LabError, layout, prepare::Prepared, progress::Progress, protocol::Message};
 use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
@@ -69,7 +69,7 @@ impl Guest {
         let initramfs = folder.path("initramfs.cpio");
         write(&initramfs, &pack(job, &order)?)?;
 
-        let experience = Experience::new(qemu);
+        let experience = Experience::new(&qemu.version);
         let attempts = experience.attempts(options.accel, cache)?;
         for (file, rom) in layout::roms(&layout::devices(&options.machine), &folder.path("")) {
             write(&file, &rom)?;
@@ -86,10 +86,10 @@ impl Guest {
                 console: Some(&console),
                 crowded: job.crowded,
             };
-            let arguments = qemu::arguments(options, engine, qemu, &files);
-            write(&folder.path("command"), qemu::as_line(&arguments).as_bytes())?;
-            let (group, lines) = start(&arguments, &errors)?;
-            let description = options.describe(qemu, engine.name(), &kernel.name);
+            let arguments = qemu::arguments(options, engine, &qemu.version, &files);
+            write(&folder.path("command"), qemu::as_line(&qemu.program, &arguments).as_bytes())?;
+            let (group, lines) = start(&qemu.program, &arguments, &errors)?;
+            let description = options.describe(&qemu.version, engine.name(), &kernel.name);
             let mut guest = Self { qemu: group, lines, folder: folder.clone(), description };
             match guest.wait_alive(patience, interrupt)? {
                 None => {
@@ -229,12 +229,12 @@ pub fn is_dynamic(elf: &[u8]) -> bool {
     (0..count).any(|at| number(offset.saturating_add(at * size), 4) == 3)
 }
 
-fn start(arguments: &[String], errors: &Path) -> Result<(Group, Receiver<String>), LabError> {
+fn start(program: &Path, arguments: &[String], errors: &Path) -> Result<(Group, Receiver<String>), LabError> {
     let log = fs::File::create(errors).map_err(|error| LabError::io("create", errors, &error))?;
-    let mut command = child::command(tools::QEMU, Ending::Killed);
+    let mut command = child::command(&program.to_string_lossy(), Ending::Killed);
     let spawned = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn();
     let mut group =
-        Group::new(spawned.map_err(|error| LabError::new(format!("failed to start {}: {error}", tools::QEMU)))?);
+        Group::new(spawned.map_err(|error| LabError::new(format!("failed to start {}: {error}", program.display())))?);
     let (sender, lines) = mpsc::channel();
     if let Some(output) = group.0.stdout.take() {
         std::thread::spawn(move || forward(output, &sender));

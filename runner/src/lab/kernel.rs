@@ -8,7 +8,7 @@ use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::options::{KernelChoice, KernelOption};
 use super::source::{self, Source};
-use super::{arch::ARCH, error::LabError, progress::Progress, version::Version};
+use super::{arch::ARCH, error::LabError, progress::Progress, tools, version::Version};
 use crate::model::{Exit, fingerprint};
 
 /// Options on top of `allnoconfig`; everything is built in.
@@ -61,10 +61,11 @@ fn finished(version: &Version, options: &[KernelOption], folder: &Path) -> Kerne
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
 ///
-/// An interrupted build goes on where it was: its folder gets its final name only when all is there.
+/// The programs that build it are in the folder of `tools`. An interrupted build goes on where it was: its folder gets its final name only when all is there.
 pub(super) fn build(
     cache: &Cache,
     source: &Source,
+    tools: &Path,
     options: &[KernelOption],
     progress: Progress,
     interrupt: &AtomicBool,
@@ -87,7 +88,7 @@ pub(super) fn build(
         "this takes minutes, and only the first time"
     };
     progress.say(&format!("building Linux {version}; {takes}"));
-    let make = |target: &str| make(source, &objects, target);
+    let make = |target: &str| make(source, tools, &objects, target);
     let runner = |doing| Runner { doing, interrupt, ending: Ending::Killed, log: Some(&log) };
     let mut configure = make("allnoconfig");
     configure.arg(format!("KCONFIG_ALLCONFIG={}", fragment.display()));
@@ -187,12 +188,13 @@ fn moved(from: &Path, to: &Path) -> Result<(), LabError> {
     Ok(())
 }
 
-fn make(source: &Source, objects: &Path, target: &str) -> Command {
+fn make(source: &Source, tools: &Path, objects: &Path, target: &str) -> Command {
     let jobs = std::thread::available_parallelism().map_or(1, |jobs| jobs.get());
     let mut make = child::command("make", Ending::Killed);
     make.arg("-C").arg(&source.tree).arg(format!("O={}", objects.display())).arg(format!("-j{jobs}")).arg(target);
     // The same kernel whoever builds it, and none of a person's own settings for other kernels.
     make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", ARCH.kernel);
+    make.env("PATH", tools::path(tools));
     for variable in ["CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "KCFLAGS", "LOCALVERSION", "CC"] {
         make.env_remove(variable);
     }

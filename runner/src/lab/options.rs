@@ -19,6 +19,8 @@ pub struct Options {
     pub cpus: u32,
     /// How the guest's instructions are executed.
     pub accel: Accel,
+    /// QEMU's program, in place of the lab's own.
+    pub qemu: Option<PathBuf>,
     /// The folder for packages, sources, kernels and what was learned; see [`default_cache`](super::default_cache).
     pub cache: PathBuf,
 }
@@ -33,11 +35,12 @@ impl Options {
             memory_mib: 4096,
             cpus: 2,
             accel: Accel::Auto,
+            qemu: None,
             cache,
         }
     }
 
-    /// The lab in one line for reports, such as `QEMU 10.0.2 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`.
+    /// The lab in one line for reports, such as `QEMU 11.1.3 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`.
     pub(super) fn describe(&self, qemu: &Version, accel: &str, kernel: &str) -> String {
         let Self { memory_mib, cpus, machine, .. } = self;
         let iommu = machine.iommu().as_str();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything up to the boot: programs, source, kernel.
 
-use std::sync::atomic::AtomicBool;
+use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use super::kernel::{self, Kernel};
 use super::options::{KernelChoice, Options};
-use super::{arch::ARCH, cache::Cache, error::LabError, progress::Progress, qemu, source, tools, version::Version};
+use super::qemu::{self, Qemu};
+use super::version::Version;
+use super::{apt::Archive, arch::ARCH, cache::Cache, error::LabError, progress::Progress, source, tools};
 use crate::host::facts;
 
 #[derive(Debug, Clone)]
@@ -13,7 +15,7 @@ pub struct Prepared {
     pub(super) options: Options,
     pub(super) cache: Cache,
     pub(super) kernel: Kernel,
-    pub(super) qemu: Version,
+    pub(super) qemu: Qemu,
     pub(super) progress: Progress,
 }
 
@@ -39,15 +41,14 @@ impl Prepared {
     }
 
     pub fn qemu(&self) -> &Version {
-        &self.qemu
+        &self.qemu.version
     }
 }
 
 /// Gets QEMU and the kernel. When all is in the cache this takes a fraction of a second and touches no network.
 ///
 /// # Errors
-/// The options cannot be met, programs are missing and this is not root,
-/// something here failed, or `interrupt` was set.
+/// The options cannot be met, something here failed, or `interrupt` was set.
 pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
     let (host, guest) = (std::env::consts::ARCH, ARCH.name);
     if host != guest {
@@ -56,49 +57,53 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
         return Err(LabError::usage(what).help(help));
     }
     let cache = Cache::open(&qemu::usable(&options.cache)?)?;
-    let kernel = match &options.kernel {
-        KernelChoice::Image(path) => {
-            if let [option, ..] = &options.kernel_config[..] {
-                return Err(LabError::usage(format!(
-                    "failed to set {option}: the image {} is built already",
-                    path.display()
-                ))
-                .help("name a version with --kernel, which is built with the option; or leave --kernel-config out"));
-            }
-            let kernel = kernel::own(path)?;
-            provide(false, &cache, progress, interrupt)?;
-            kernel
+    if let (KernelChoice::Image(path), [option, ..]) = (&options.kernel, &options.kernel_config[..]) {
+        return Err(LabError::usage(format!("failed to set {option}: the image {} is built already", path.display()))
+            .help("name a version with --kernel, which is built with the option; or leave --kernel-config out"));
+    }
+    let found = |cache| Ok::<_, LabError>((program(options, cache)?, kernel(options, cache)?));
+    let (program, kernel) = match found(&cache)? {
+        (Some(program), Some(kernel)) => (program, kernel),
+        _ => {
+            // One run at a time downloads and builds; the others find what it left.
+            let _lock = cache.lock("prepare", progress, interrupt)?;
+            let (program, kernel) = found(&cache)?;
+            let archive = Archive::new(&cache, progress, interrupt);
+            let program = match program {
+                Some(program) => program,
+                None => tools::qemu(&tools::QEMU.get(&archive)?),
+            };
+            let kernel = match kernel {
+                Some(kernel) => kernel,
+                None => build(options, &archive)?,
+            };
+            (program, kernel)
         }
-        choice => match kernel::cached(&cache, choice, &options.kernel_config) {
-            Some(kernel) => {
-                provide(false, &cache, progress, interrupt)?;
-                kernel
-            }
-            None => build(options, &cache, progress, interrupt)?,
-        },
     };
-    let qemu = qemu::version()?;
-    qemu::check(options, &qemu)?;
+    let qemu = Qemu::ask(program)?;
+    qemu::check(options, &qemu.version)?;
     qemu::check_memory(options, 1, facts::available_memory())?;
     Ok(Prepared { options: options.clone(), cache, kernel, qemu, progress })
 }
 
-/// One run at a time installs, downloads and builds; the others find what it left.
-fn build(options: &Options, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<Kernel, LabError> {
-    let Options { kernel: choice, kernel_config: config, .. } = options;
-    let _lock = cache.lock("prepare", progress, interrupt)?;
-    if let Some(kernel) = kernel::cached(cache, choice, config) {
-        return Ok(kernel);
+/// QEMU's program, if it is here.
+fn program(options: &Options, cache: &Cache) -> Result<Option<PathBuf>, LabError> {
+    match &options.qemu {
+        Some(path) => Ok(Some(qemu::own(path)?)),
+        None => Ok(tools::QEMU.cached(cache).map(|folder| tools::qemu(&folder))),
     }
-    tools::provide(true, cache, progress, interrupt)?;
-    let source = source::get(cache, choice, progress, interrupt)?;
-    kernel::build(cache, &source, config, progress, interrupt)
 }
 
-fn provide(build: bool, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<(), LabError> {
-    if tools::complete(build) {
-        return Ok(());
+/// The kernel, if it is here.
+fn kernel(options: &Options, cache: &Cache) -> Result<Option<Kernel>, LabError> {
+    match &options.kernel {
+        KernelChoice::Image(path) => Ok(Some(kernel::own(path)?)),
+        choice => Ok(kernel::cached(cache, choice, &options.kernel_config)),
     }
-    let _lock = cache.lock("prepare", progress, interrupt)?;
-    tools::provide(build, cache, progress, interrupt)
+}
+
+fn build(options: &Options, archive: &Archive<'_>) -> Result<Kernel, LabError> {
+    let tools = tools::BUILD.get(archive)?;
+    let source = source::get(archive, &options.kernel, &tools)?;
+    kernel::build(archive.cache, &source, &tools, &options.kernel_config, archive.progress, archive.interrupt)
 }

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{arch::ARCH, error::LabError, layout, options::Options, protocol::PORT_NAME, tools, version::Version};
-use crate::{host::facts::LAB_MARK, language::DefaultDomain, sanitize};
+use super::{arch::ARCH, error::LabError, layout, options::Options, protocol::PORT_NAME, version::Version};
+use crate::{host::facts::LAB_MARK, language::DefaultDomain, model::Exit, sanitize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -29,15 +29,34 @@ fn since(version: &str) -> Version {
     version.parse().expect("a constant is a version")
 }
 
-pub(super) fn version() -> Result<Version, LabError> {
-    let output = Command::new(tools::QEMU).arg("--version").output();
-    let output = output.map_err(|error| LabError::new(format!("failed to start {}: {error}", tools::QEMU)))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse_version(&text).ok_or_else(|| {
-        LabError::new(format!("failed to read the version of {}", tools::QEMU))
-            .detail(format!("expected `QEMU emulator version 10.0.2`, read `{}`", text.trim()))
-            .help("check that this is QEMU's own program")
-    })
+/// The QEMU that runs the guests.
+#[derive(Debug, Clone)]
+pub(super) struct Qemu {
+    pub program: PathBuf,
+    pub version: Version,
+}
+
+impl Qemu {
+    pub fn ask(program: PathBuf) -> Result<Self, LabError> {
+        let output = Command::new(&program).arg("--version").output();
+        let output =
+            output.map_err(|error| LabError::new(format!("failed to start {}: {error}", program.display())))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors =
+            String::from_utf8_lossy(&output.stderr).trim().lines().map(|line| format!("\n{line}")).collect::<String>();
+        match parse_version(&text) {
+            Some(version) => Ok(Self { program, version }),
+            None => Err(LabError::new(format!("failed to read the version of {}", program.display()))
+                .detail(format!("expected `QEMU emulator version 11.1.3`, read `{}`{errors}", text.trim()))
+                .help("check that this is QEMU's own program")),
+        }
+    }
+}
+
+/// The program that the user names.
+pub(super) fn own(path: &Path) -> Result<PathBuf, LabError> {
+    path.canonicalize()
+        .map_err(|error| LabError { exit: Exit::Usage, ..LabError::io("find QEMU's program", path, &error) })
 }
 
 fn parse_version(text: &str) -> Option<Version> {
@@ -58,7 +77,7 @@ pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError
             return Err(LabError::usage(format!(
                 "failed to emulate {what} with QEMU {version}: it needs {since} or later"
             ))
-            .help(tools::newer_qemu_help(&since)));
+            .help(format!("leave out --qemu, or name QEMU {since} or later with it")));
         }
     }
     Ok(())
@@ -153,8 +172,8 @@ fn kernel_command_line(options: &Options) -> String {
 }
 
 /// The command as one line that a person can run again.
-pub(super) fn as_line(arguments: &[String]) -> String {
-    [tools::QEMU]
+pub(super) fn as_line(program: &Path, arguments: &[String]) -> String {
+    [&*program.to_string_lossy()]
         .into_iter()
         .chain(arguments.iter().map(String::as_str))
         .map(sanitize::word)
@@ -184,7 +203,7 @@ mod tests {
         change(&mut options);
         let path = Path::new("/c/x");
         let files = Files { image: path, initramfs: path, folder: path, console: Some(path), crowded: false };
-        as_line(&arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
+        as_line(Path::new("qemu"), &arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
     }
 
     #[test]
@@ -193,12 +212,15 @@ mod tests {
             let machine = Machine { iommu: Some(iommu), ..Machine::default() };
             let options = Options { machine, ..Options::new("/c".into()) };
             let path = Path::new("/c/x");
-            as_line(&arguments(
-                &options,
-                engine,
-                &since(version),
-                &Files { image: path, initramfs: path, folder: path, console: Some(path), crowded },
-            ))
+            as_line(
+                Path::new("qemu"),
+                &arguments(
+                    &options,
+                    engine,
+                    &since(version),
+                    &Files { image: path, initramfs: path, folder: path, console: Some(path), crowded },
+                ),
+            )
         };
         use IommuModel::{Intel, Virtio};
         for (engine, version, iommu, crowded, eim, thread) in [

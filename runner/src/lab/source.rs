@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's source: a Debian package, downloaded and unpacked into the cache, not installed.
 
-use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use super::apt::{Apt, Candidate, Suites};
+use super::apt::{Archive, Candidate};
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::{error::LabError, options::KernelChoice, progress::Progress, version::Version};
+use super::{error::LabError, options::KernelChoice, tools, version::Version};
 
 /// Files in the archive of Linux 7.3, for the progress bar.
 const FILES: u64 = 102_000;
@@ -40,20 +43,17 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Source> {
     sources.max_by(|a, b| a.version.cmp(&b.version))
 }
 
-pub(super) fn get(
-    cache: &Cache,
-    choice: &KernelChoice,
-    progress: Progress,
-    interrupt: &AtomicBool,
-) -> Result<Source, LabError> {
+/// Gets the source, unless it is in the cache. The folder of `tools` has the program that unpacks it.
+pub(super) fn get(archive: &Archive<'_>, choice: &KernelChoice, tools: &Path) -> Result<Source, LabError> {
+    let Archive { cache, progress, interrupt, .. } = archive;
     if let Some(source) = cached(cache, choice) {
         return Ok(source);
     }
     cache.needs(SPACE_MIB, "get the kernel's source")?;
-    let apt = Apt::open(cache, Suites::Unpackable, progress, interrupt)?;
+    let apt = archive.open("the kernel's source")?;
     let candidates = apt.candidates("^linux-source-[0-9.]+$")?;
     let candidate = pick(&candidates, choice)?;
-    let deb = apt.download(candidate, progress)?;
+    let deb = apt.download(candidate)?;
 
     let name = candidate.version.file_name();
     let unpacking = cache.path("sources").join(format!("{name}.unpacking"));
@@ -66,7 +66,7 @@ pub(super) fn get(
     apt.unpack(&deb, &package)?;
     let archive = package.join(format!("usr/src/{}.tar.xz", candidate.package));
     let mut tar = child::command("tar", Ending::Killed);
-    tar.arg("-xvJf").arg(&archive).arg("-C").arg(&tree).arg("--strip-components=1");
+    tar.arg("-xvJf").arg(&archive).arg("-C").arg(&tree).arg("--strip-components=1").env("PATH", tools::path(tools));
     Runner { doing: &doing, interrupt, ending: Ending::Killed, log: None }.succeed(tar, |line| {
         if line.is_some() {
             bar.step();
@@ -105,11 +105,8 @@ mod tests {
     use crate::model::Exit;
 
     fn candidates() -> Vec<Candidate> {
-        let one = |version: &str| Candidate {
-            package: format!("linux-source-{version}"),
-            version: version.parse().unwrap(),
-            suite: "stable".into(),
-        };
+        let one =
+            |version: &str| Candidate { package: format!("linux-source-{version}"), version: version.parse().unwrap() };
         vec![one("6.1.9-1"), one("6.12.3-1"), one("7.3.4-1~bpo13+1")]
     }
 

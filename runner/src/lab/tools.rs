@@ -1,194 +1,190 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The programs that the lab calls: what is missing, and how it gets here.
+//! The programs that the lab calls: Debian's packages, unpacked into the cache and run from there. Nothing is installed.
+//!
+//! Each bundle has a folder of its own with everything down to the C library. Where a program was, a script calls it with that folder's
+//! loader and libraries, so that it runs on any distribution. What its compiler makes begins with that loader, too.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::fs::{self, File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use super::apt::{self, Apt, Candidate, Suites};
-use super::{arch::ARCH, cache::Cache, child, error::LabError, progress::Progress, version::Version};
-use crate::model::Exit;
+use super::apt::Archive;
+use super::cache::{self, Cache};
+use super::{arch::ARCH, boot, error::LabError};
+use crate::model::fingerprint;
 
-/// The oldest QEMU that is chosen when there is a choice: with it come all device models.
-const GOOD_QEMU: &str = "8.0";
-
-pub(super) const QEMU: &str = ARCH.qemu;
-
-const QEMU_PACKAGE: &str = ARCH.qemu_package;
-
-/// What a package is needed for, as a file that proves it is there.
-#[derive(Debug, Clone, Copy)]
-enum Proof {
-    Program(&'static str),
-    Header(&'static str),
+/// Packages that are unpacked together with all that they need.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    /// For the folder's name.
+    name: &'static str,
+    /// For people.
+    what: &'static str,
+    packages: &'static [&'static str],
 }
 
-const BUILD: [(&str, Proof); 9] = [
-    ("bc", Proof::Program("bc")),
-    ("bison", Proof::Program("bison")),
-    ("flex", Proof::Program("flex")),
-    ("gcc", Proof::Program("gcc")),
-    ("libc6-dev", Proof::Header("stdio.h")),
-    ("libelf-dev", Proof::Header("gelf.h")), // objtool reads the kernel's objects with it.
-    ("make", Proof::Program("make")),
-    ("perl", Proof::Program("perl")),
-    ("xz-utils", Proof::Program("xz")),
-];
+pub(super) const QEMU: Bundle = Bundle { name: "qemu", what: "QEMU", packages: &[ARCH.qemu_package] };
 
-impl Proof {
-    fn is_there(self) -> bool {
-        match self {
-            Self::Program(name) => child::find(name).is_some(),
-            Self::Header(name) => Path::new("/usr/include").join(name).exists(),
+/// What builds a kernel, beside perl and the programs that every Debian has.
+pub(super) const BUILD: Bundle = Bundle {
+    name: "build",
+    what: "the build tools",
+    // libelf-dev: objtool reads the kernel's objects with it. xz-utils: tar calls it for the kernel's source.
+    packages: &["bc", "binutils", "bison", "flex", "gcc", "libc6-dev", "libelf-dev", "m4", "make", "xz-utils"],
+};
+
+pub(super) const SHELL: Bundle = Bundle { name: "shell", what: "busybox", packages: &["busybox-static"] };
+
+/// What a bundle needs until it is unpacked, in MiB.
+const SPACE_MIB: u64 = 512;
+
+/// Folders that have programs.
+const PROGRAMS: [&str; 3] = ["usr/bin", "usr/sbin", "usr/libexec"];
+
+/// What Debian's base-files would link: packages have files below both names.
+const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+
+impl Bundle {
+    /// Where it is in the cache. With other packages it is another one.
+    fn folder(&self, cache: &Cache) -> PathBuf {
+        let packages = fingerprint(self.packages.join(" ").as_bytes());
+        cache.path(format!("tools/{}-{:08x}", self.name, packages & 0xffff_ffff))
+    }
+
+    pub fn cached(&self, cache: &Cache) -> Option<PathBuf> {
+        Some(self.folder(cache)).filter(|folder| folder.exists())
+    }
+
+    /// Gets it, unless it is in the cache.
+    pub fn get(&self, archive: &Archive<'_>) -> Result<PathBuf, LabError> {
+        let Archive { cache, progress, .. } = archive;
+        if let Some(folder) = self.cached(cache) {
+            return Ok(folder);
+        }
+        let apt = archive.open(self.what)?;
+        cache.needs(SPACE_MIB, &format!("get {}", self.what))?;
+        let debs = apt.closure(self.what, self.packages)?;
+        let finished = self.folder(cache);
+        let unpacking = finished.with_extension("unpacking");
+        cache::remove(&unpacking)?;
+        for name in MERGED {
+            cache::create(&unpacking.join("usr").join(name))?;
+            let link = unpacking.join(name);
+            std::os::unix::fs::symlink(format!("usr/{name}"), &link)
+                .map_err(|error| LabError::io("create", &link, &error))?;
+        }
+        let mut bar = progress.bar(&format!("unpacking {}", self.what), debs.len() as u64);
+        for deb in debs {
+            apt.unpack(&deb, &unpacking)?;
+            cache::remove(&deb)?;
+            bar.step();
+        }
+        drop(bar);
+        for folder in PROGRAMS {
+            wrap_all(&unpacking.join(folder))?;
+        }
+        fs::rename(&unpacking, &finished).map_err(|error| LabError::io("rename", &unpacking, &error))?;
+        Ok(finished)
+    }
+}
+
+/// QEMU's program in the folder of its bundle.
+pub(super) fn qemu(folder: &Path) -> PathBuf {
+    folder.join("usr/bin").join(ARCH.qemu)
+}
+
+/// The `PATH` on which the programs of a bundle come first.
+pub(super) fn path(folder: &Path) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{path}:/usr/sbin:/sbin", folder.join("usr/bin").display())
+}
+
+/// Puts a script in the place of each program below a folder that names a loader, and the program beside it, hidden.
+fn wrap_all(folder: &Path) -> Result<(), LabError> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, kind) = (entry.path(), entry.file_type());
+        if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+            wrap_all(&path)?;
+        } else if kind.is_ok_and(|kind| kind.is_file()) && boot::is_dynamic(&start_of(&path)?) {
+            wrap(&path)?;
         }
     }
-
-    fn describe(self) -> String {
-        match self {
-            Self::Program(name) => name.to_owned(),
-            Self::Header(name) => format!("the C header {name}"),
-        }
-    }
+    Ok(())
 }
 
-fn missing(build: bool) -> Vec<(&'static str, Proof)> {
-    let qemu = [(QEMU_PACKAGE, Proof::Program(QEMU))];
-    let tools = BUILD.iter().filter(|_| build).chain(&qemu);
-    tools.filter(|(_, proof)| !proof.is_there()).copied().collect()
+/// The part of a file in which an ELF file has its program headers.
+fn start_of(path: &Path) -> Result<Vec<u8>, LabError> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
+    read.map_err(|error| LabError::io("read", path, &error))?;
+    Ok(start)
 }
 
-/// Whether all is there that [`provide`] sees to.
-pub(super) fn complete(build: bool) -> bool {
-    missing(build).is_empty()
+fn wrap(program: &Path) -> Result<(), LabError> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let beside = program.with_file_name(format!(".{name}"));
+    fs::rename(program, &beside).map_err(|error| LabError::io("rename", program, &error))?;
+    fs::write(program, script(&name)).map_err(|error| LabError::io("write", program, &error))?;
+    fs::set_permissions(program, Permissions::from_mode(0o755)).map_err(|error| LabError::io("write", program, &error))
 }
 
-/// Sees to it that QEMU is there, and the tools to build a kernel if it is to be built. Touches neither network nor
-/// apt when all is there.
-pub(super) fn provide(build: bool, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<(), LabError> {
-    let missing = missing(build);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if let Err(id) = apt::codename() {
-        let things = missing.iter().map(|(_, proof)| proof.describe()).collect::<Vec<_>>().join(", ");
-        return Err(LabError::new(format!("failed to find {things}"))
-            .detail(format!("packages are installed on Debian only, this is `{id}`"))
-            .help(format!("install with this system's package manager: {things}")));
-    }
-    let root = crate::uapi::system::is_root();
-    let names = missing.iter().map(|(package, _)| *package).collect::<Vec<_>>();
-    // Only QEMU may have to come from elsewhere than the machine's own release; for all else no list is needed.
-    if !root && !names.contains(&QEMU_PACKAGE) {
-        return Err(administrator(&names, &command_line(&names, None, None)));
-    }
-    let apt = match Apt::open(cache, Suites::Installable, progress, interrupt) {
-        Err(error) if !root && error.exit != Exit::Interrupted => {
-            return Err(administrator(&names, &command_line(&names, None, None)));
-        }
-        apt => apt?,
+/// The script finds its folder by its own path, so that the cache may be moved.
+fn script(name: &str) -> String {
+    let (loader, libraries) = (ARCH.loader, ARCH.libraries);
+    let arguments = if name.contains("-gcc") {
+        format!(r#"--sysroot="$root" -Wl,--dynamic-linker="$root/{loader}" -Wl,-rpath,"$root/{libraries}" "#)
+    } else if name == ARCH.qemu {
+        r#"-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "#.to_owned()
+    } else {
+        String::new()
     };
-    let qemu = best_qemu(&apt.candidates(&format!("^{QEMU_PACKAGE}$"))?, &apt.codename);
-    let qemu = qemu.filter(|_| names.contains(&QEMU_PACKAGE));
-    if !root {
-        let configuration = qemu.is_some().then(|| apt.configuration());
-        return Err(administrator(&names, &command_line(&names, qemu.as_deref(), configuration.as_deref())));
-    }
-    let log = cache.folder("logs")?.join("install.log");
-    for (packages, release) in installs(&names, qemu.as_deref()) {
-        apt.install(&packages, release, progress, &log)?;
-    }
-    match self::missing(build)[..] {
-        [] => Ok(()),
-        [(package, proof), ..] => {
-            Err(LabError::new(format!("failed to find {} after installing {package}", proof.describe()))
-                .help(format!("see what is installed with `dpkg -L {package}`")))
-        }
-    }
-}
-
-fn administrator(names: &[&str], line: &str) -> LabError {
-    LabError::new(format!("failed to find {}: not installed, and only root can install", names.join(", ")))
-        .help(format!("an administrator runs: {line}"))
-}
-
-/// What to install in one go each: a QEMU from another release by itself, with whatever it needs from there, so that nothing
-/// else comes from it.
-fn installs<'a>(names: &[&'a str], qemu: Option<&'a str>) -> Vec<(Vec<&'a str>, Option<&'a str>)> {
-    let Some(release) = qemu else { return vec![(names.to_vec(), None)] };
-    let others: Vec<&str> = names.iter().copied().filter(|name| *name != QEMU_PACKAGE).collect();
-    let mut all = vec![(others, None), (vec![QEMU_PACKAGE], Some(release))];
-    all.retain(|(packages, _)| !packages.is_empty());
-    all
-}
-
-/// The one line; packages of backports need our configuration, which has them.
-fn command_line(names: &[&str], qemu: Option<&str>, configuration: Option<&Path>) -> String {
-    let one = |(packages, release): (Vec<&str>, Option<&str>)| {
-        let own = match (release, configuration) {
-            (Some(_), Some(path)) => format!("env APT_CONFIG={} ", path.display()),
-            _ => String::new(),
-        };
-        let release = release.map(|release| format!("-t {release} ")).unwrap_or_default();
-        format!("sudo {own}apt-get install --no-install-recommends {release}{}", packages.join(" "))
-    };
-    installs(names, qemu).into_iter().map(one).collect::<Vec<_>>().join(" && ")
-}
-
-/// The release that has a better QEMU than the machine's own has; `None` where its own is good, or the only one.
-fn best_qemu(candidates: &[Candidate], codename: &str) -> Option<String> {
-    let good: Version = GOOD_QEMU.parse().ok()?;
-    let upstream = |one: &Candidate| one.version.without_epoch();
-    let own = candidates.iter().rfind(|one| one.suite == codename);
-    match (own, candidates.last()) {
-        (Some(own), _) if upstream(own) >= good => None,
-        (_, Some(newest)) if newest.suite != codename => Some(newest.suite.clone()),
-        _ => None,
-    }
-}
-
-pub(super) fn newer_qemu_help(needed: &Version) -> String {
-    match apt::codename() {
-        Ok(codename) => format!(
-            "install QEMU {needed} or later, for example from {codename}-backports: \
-             sudo apt-get install --no-install-recommends -t {codename}-backports {QEMU_PACKAGE}"
-        ),
-        Err(_) => format!("install QEMU {needed} or later"),
-    }
+    format!(
+        r#"#!/bin/sh
+# Written by vfiospec: runs the program beside it with the loader, the libraries and the data of its own folder.
+folder=${{0%/*}}
+root=${{folder%/usr/*}}
+export QEMU_MODULE_DIR="$root/{libraries}/qemu" BISON_PKGDATADIR="$root/usr/share/bison" M4="$root/usr/bin/m4"
+exec "$root/{loader}" --library-path "$root/{libraries}" --argv0 "$0" "$folder/.{name}" {arguments}"$@"
+"#
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn candidate(version: &str, suite: &str) -> Candidate {
-        Candidate { package: QEMU_PACKAGE.into(), version: version.parse().unwrap(), suite: suite.into() }
+    #[test]
+    fn a_program_that_names_a_loader_is_called_by_a_script_and_no_other_file_is() {
+        let cache = cache::tests::scratch("wrapped");
+        let folder = cache.folder("root/usr/libexec/gcc").unwrap();
+        let elf = {
+            let mut elf = vec![0; 64 + 56];
+            (elf[32], elf[54], elf[56], elf[64]) = (64, 56, 1, 3);
+            elf
+        };
+        fs::write(folder.join("cc1"), &elf).unwrap();
+        fs::write(folder.join("script"), "#!/bin/sh\n").unwrap();
+        wrap_all(&cache.path("root/usr/libexec")).unwrap();
+        assert_eq!(fs::read(folder.join(".cc1")).unwrap(), elf);
+        assert!(fs::read_to_string(folder.join("cc1")).unwrap().contains("\"$folder/.cc1\" \"$@\"\n"));
+        assert_eq!(fs::read_to_string(folder.join("script")).unwrap(), "#!/bin/sh\n");
+        cache::remove(&cache.path("")).unwrap();
     }
 
     #[test]
-    fn an_old_release_gets_its_qemu_from_backports_and_a_new_one_its_own() {
-        let old = [candidate("1:7.2+dfsg-7", "bookworm"), candidate("1:10.0.2-1~bpo12+1", "bookworm-backports")];
-        assert_eq!(best_qemu(&old, "bookworm").as_deref(), Some("bookworm-backports"));
-        let new = [candidate("1:10.0.2-1", "trixie"), candidate("1:11.0-1~bpo13+1", "trixie-backports")];
-        assert_eq!(best_qemu(&new, "trixie"), None);
-        assert_eq!(best_qemu(&old[..1], "bookworm"), None);
+    fn the_compiler_and_qemu_get_what_they_find_their_data_with() {
+        assert!(script("x86_64-linux-gnu-gcc-14").contains("--sysroot=\"$root\""));
+        assert!(script(ARCH.qemu).contains("-L \"$root/usr/share/seabios\""));
+        assert!(!script("make").contains("--sysroot") && !script("make").contains("-L "));
     }
 
     #[test]
-    fn without_root_the_error_is_one_line_to_run() {
-        let line = command_line(&["bc", "make"], None, None);
-        assert_eq!(line, "sudo apt-get install --no-install-recommends bc make");
-        let line = command_line(&["bc", QEMU_PACKAGE], Some("r-backports"), Some(Path::new("/c/apt.conf")));
-        assert_eq!(
-            line,
-            "sudo apt-get install --no-install-recommends bc && sudo env APT_CONFIG=/c/apt.conf apt-get install \
-             --no-install-recommends -t r-backports qemu-system-x86"
-        );
-        let error = administrator(&["bc"], &line);
-        assert_eq!(error.exit, Exit::NoVerdict);
-    }
-
-    #[test]
-    fn what_is_there_is_not_missing() {
-        assert!(Proof::Program("sh").is_there());
-        assert!(!Proof::Program("no-such-program").is_there());
-        assert!(!Proof::Header("no-such-header.h").is_there());
+    fn other_packages_are_another_folder() {
+        let cache = cache::tests::scratch("bundles");
+        assert_eq!(QEMU.cached(&cache), None);
+        let more = Bundle { packages: &["qemu-system-x86", "more"], ..QEMU };
+        assert_ne!(QEMU.folder(&cache), more.folder(&cache));
+        cache::remove(&cache.path("")).unwrap();
     }
 }

@@ -19,11 +19,6 @@ impl Version {
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()) || prefix.0.ends_with(['.', '-']))
     }
 
-    /// The version as upstream counts: Debian's epoch (`1:`) gone.
-    pub(super) fn without_epoch(&self) -> Self {
-        Self(epoch(&self.0).1.to_owned())
-    }
-
     /// The text with nothing in it that a folder under `make` cannot have.
     pub(super) fn file_name(&self) -> String {
         self.0.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()

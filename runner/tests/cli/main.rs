@@ -13,6 +13,7 @@ mod diagnostics;
 mod explain;
 mod guide;
 mod hostile;
+mod lab;
 mod packs;
 mod report;
 mod report_junit;

@@ -2,7 +2,7 @@
 //! The product as its user meets it: the binary, a real kernel, real ioctls.
 //!
 //! The first of these tests to run prepares the lab (QEMU, a kernel), which takes minutes on a fresh machine. Where that cannot be
-//! done, as without root and with packages missing, the tests fail in CI and say on the terminal elsewhere that they checked nothing.
+//! done, as without a network, the tests fail in CI and say on the terminal elsewhere that they checked nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

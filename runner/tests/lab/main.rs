@@ -27,6 +27,7 @@ mod processes;
 mod report;
 mod report_junit;
 mod survival;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -70,10 +71,11 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 16] = [
+const ALL: [&[Test]; 17] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
+    tools::TESTS,
     machines::TESTS,
     memory::TESTS,
     processes::TESTS,

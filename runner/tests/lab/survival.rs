@@ -142,8 +142,9 @@ fn qemu_of(run: &Child) -> Option<nix::unistd::Pid> {
     let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
     let pids: String = threads.map(|thread| children(thread) + " ").collect();
     let mut pids = pids.split_whitespace().map(|pid| pid.parse::<i32>().expect("a number"));
-    let name = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    pids.find(|pid| name(pid).starts_with("qemu")).map(nix::unistd::Pid::from_raw)
+    // It is called by its loader, whose name the process has.
+    let line = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pids.find(|pid| line(pid).contains("/qemu-system-")).map(nix::unistd::Pid::from_raw)
 }
 
 fn a_guest_that_hangs_or_is_killed_costs_the_case_in_flight_and_no_result() -> Tested {
