@@ -6,6 +6,10 @@ impl Act for ConfigPoll {
         let ConfigPoll { capability, offset, bits, mask, is, timeout } = self;
         let register = step.config_register(capability, offset, *bits)?;
         let what = format!("the register at {:#x} of the configuration space", register.offset);
-        step.poll(Until { is, mask, bits: *bits, timeout: *timeout }, &what, || register.read())
+        let is = Size(step.register_value("is", is, offset, *bits)?).into();
+        let mask = mask.as_ref().map(|mask| step.register_value("mask", mask, offset, *bits)).transpose()?;
+        let mask = mask.map(|mask| Size(mask).into());
+        let until = Until { is: &is, mask: &mask, bits: offset.width(*bits), timeout: *timeout };
+        step.poll(until, &what, || register.read())
     }
 }

@@ -9,7 +9,8 @@ const STATE: u64 = 3;
 impl Act for Power {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Power { state } = self;
-        let control = step.config_register(&Some(Structure::Pm), &Size(CONTROL).into(), Bits(16))?;
+        let control =
+            step.config_register(&Some(Structure::Pm), &ConfigPlace::At(Size(CONTROL).into()), Some(Bits(16)))?;
         step.changes(Changed::Registers)?; // a device may forget its registers when it wakes up
         let states = [PowerState::D0, PowerState::D1, PowerState::D2, PowerState::D3hot];
         let number = states.iter().position(|known| known == state).expect("these are all") as u64;

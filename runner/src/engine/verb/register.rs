@@ -10,7 +10,7 @@ use crate::{
     engine::device::width,
     engine::failure::End,
     host::capability,
-    language::verb::{Bits, Structure},
+    language::verb::{Bits, ConfigPlace, RegisterValue, Structure},
     model::Errno,
     uapi::Mapping,
     uapi::access::Width,
@@ -58,10 +58,14 @@ impl<'s> Running<'s, '_, '_> {
     pub fn config_register(
         &self,
         capability: &Option<Structure>,
-        offset: &Dynamic<Size>,
-        bits: Bits,
+        place: &ConfigPlace,
+        bits: Option<Bits>,
     ) -> Result<ConfigRegister<'s>, End> {
-        let (open, within) = (self.open()?, self.size("offset", offset)?);
+        let open = self.open()?;
+        let within = match place {
+            ConfigPlace::Named(register) => register.offset(),
+            ConfigPlace::At(offset) => self.size("offset", offset)?,
+        };
         let start = match capability {
             None => 0,
             Some(wanted) => {
@@ -72,7 +76,24 @@ impl<'s> Running<'s, '_, '_> {
         let offset = start.checked_add(within).ok_or_else(|| {
             self.out_of_range("offset", format!("{within:#x} is more than there is"), "expected a register")
         })?;
-        Ok(ConfigRegister { offset, width: width(bits), device: open.session.device() })
+        Ok(ConfigRegister { offset, width: width(place.width(bits)), device: open.session.device() })
+    }
+
+    /// The value of such a register, which has to fit.
+    pub fn register_value(
+        &self,
+        key: &str,
+        value: &RegisterValue,
+        place: &ConfigPlace,
+        bits: Option<Bits>,
+    ) -> Result<u64, End> {
+        match (value, place) {
+            (RegisterValue::Number(number), _) => self.fitting(key, number, place.width(bits)),
+            (RegisterValue::Bits(bits), ConfigPlace::Named(register)) => Ok(register.value(bits)),
+            (RegisterValue::Bits(_), ConfigPlace::At(_)) => {
+                unreachable!("the check wants the name of the register beside names of its bits")
+            }
+        }
     }
 
     /// A register in a BAR. One that the BAR does not have is the scenario's mistake rather than the kernel's.

@@ -14,7 +14,7 @@ verb! {
 impl Known for Finally {
     const ABOUT: About = About {
         does: "Run steps after all others of the same list, also if one of them failed or skipped the case.",
-        examples: &["{ steps: [{ config_write: { offset: 0x4, bits: 16, value: 0x6 } }] }"],
+        examples: &["{ steps: [{ config_write: { offset: command, set: [memory] } }] }"],
         expects: Expects::Nothing("say it of the steps that it holds"),
         asserts: false,
         fixture: Stands::Anywhere,

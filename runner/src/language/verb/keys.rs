@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The keys of verbs: how a verb declares them, and what the checks know of each.
 
-use super::{AllowedRange, CapabilityName, FeatureName, Given, RegionNumber, RequestName, Tail, fit::Fit, shared::*};
+use super::{
+    AllowedRange, CapabilityName, ConfigPlace, FeatureName, Given, RegionNumber, RegisterValue, RequestName, Tail,
+    fit::Fit, shared::*,
+};
 use crate::language::{
     At, Decode, Duration, Dynamic, Name, Node, Ordered, Scalar, Size, Step, Template,
     quantity::{Iova, Number, Offset},
@@ -189,6 +192,14 @@ checked! {
         RegionNumber::Number(number) => Key::Size(number, Fit::Bits(32)),
     };
     Plain Object: |value, _| Key::Object(value);
+    Plain ConfigPlace: |value, _| match value {
+        ConfigPlace::Named(_) => Key::Word,
+        ConfigPlace::At(offset) => Key::Size(offset, Fit::Any),
+    };
+    Plain RegisterValue: |value, fit| match value {
+        RegisterValue::Number(number) => Key::Size(number, fit),
+        RegisterValue::Bits(_) => Key::Word,
+    };
     Plain Dynamic<Index>: |value, _| Key::Interrupt(value);
     Plain Vec<AllowedRange>: |value, _| Key::Ranges(value);
     Plain Ordered<Given>: |value, _| Key::Fields(value);

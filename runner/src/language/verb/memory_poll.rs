@@ -37,6 +37,7 @@ impl Known for MemoryPoll {
     };
 
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
-        never_is(&self.mask, &self.is, site).into_iter().collect()
+        let mask = self.mask.as_ref().and_then(|mask| mask.literal().copied());
+        never_is(mask, self.is.literal().copied(), site).into_iter().collect()
     }
 }

@@ -2,7 +2,7 @@
 //! Mistakes that several verbs have in common.
 
 use super::{Object, Site};
-use crate::language::{Diagnostic, Dynamic, Name, Path, Size, Target};
+use crate::language::{Diagnostic, Name, Path, Size, Target};
 use crate::{language::text::suggest, model::code::Code};
 
 /// Memory is filled with one thing, and has to hold one thing; `given` are the keys that say what, and whether each is written.
@@ -37,8 +37,8 @@ pub fn without_hwpt(verb: &str, hwpt: &Option<Object>, site: &Site) -> Option<Di
 }
 
 /// What a poll waits for has to be possible under its mask.
-pub fn never_is(mask: &Option<Dynamic<Size>>, is: &Dynamic<Size>, site: &Site) -> Option<Diagnostic> {
-    let (mask, is) = (mask.as_ref()?.literal()?.0, is.literal()?.0);
+pub fn never_is(mask: Option<Size>, is: Option<Size>, site: &Site) -> Option<Diagnostic> {
+    let (mask, is) = (mask?.0, is?.0);
     (is & !mask != 0).then(|| {
         Diagnostic::error(Code::BadSize, site.at.join("is"), format!("`is` is {is:#x}, which the mask hides"))
             .label(format!("expected no bits outside of the mask {mask:#x}: what can never be is waited for in vain"))

@@ -6,6 +6,7 @@
 mod about;
 mod fit;
 mod given;
+mod header;
 mod keys;
 mod mistakes;
 mod prelude;
@@ -101,6 +102,7 @@ pub use fault_answer::FaultCode;
 pub use feature::FeatureName;
 pub use fit::{Fit, MOST_THREADS, MOST_VECTORS};
 pub use given::{Element, Given, is_bytes};
+pub use header::{ConfigPlace, RegisterValue};
 pub use hwpt::HwptFlag;
 pub use ioctl::{RequestName, Tail};
 pub use keys::{Key, Keyed, Keys};
