@@ -23,6 +23,7 @@ mod objects;
 mod observers;
 mod packs;
 mod parity;
+mod patched;
 mod processes;
 mod report;
 mod report_junit;
@@ -71,7 +72,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 17] = [
+const ALL: [&[Test]; 18] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
@@ -80,6 +81,7 @@ const ALL: [&[Test]; 17] = [
     memory::TESTS,
     processes::TESTS,
     parity::TESTS,
+    patched::TESTS,
     survival::TESTS,
     identity::TESTS,
     objects::TESTS,
