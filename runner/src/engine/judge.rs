@@ -104,9 +104,13 @@ impl<'e> Judgement<'e> {
                     "where the case wants the IOMMU to refuse, `kernel_log: { expect: iommu_fault }` on it says so",
                 );
             }
-            self.fail(problem.help(
-                "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
-            ));
+            let never = &self.case.kernel_log.never;
+            if !self.kernel_log.iter().any(|line| log::contains(line, never)) {
+                problem = problem.help(
+                    "where it is known and right, `kernel_log: { allow: [TEXT] }` on the case allows lines with that text",
+                );
+            }
+            self.fail(problem);
         }
         self.found.observers.push(seen);
     }
@@ -139,7 +143,7 @@ fn kernel_log(judgement: &mut Judgement) {
     let lines = judgement.kernel_log.iter();
     let alarming: Vec<String> = lines.filter(|line| !(expects_fault && log::is_fault(line))).cloned().collect();
     let lost = judgement.watch.window.as_ref().map(Window::lost);
-    judgement.saw(log::observe(lost, &alarming, &judgement.case.kernel_log.allow));
+    judgement.saw(log::observe(lost, &alarming, &judgement.case.kernel_log));
 }
 
 /// After the log, which says what the taint is about.

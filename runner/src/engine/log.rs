@@ -2,7 +2,7 @@
 //! What the kernel logged while a case ran, judged: a splat or an IOMMU fault is a failure of that case.
 
 use super::observers::{broken, held, unchecked};
-use crate::event::Observation;
+use crate::{event::Observation, language::KernelLog};
 
 /// What begins a report of the kernel that something is wrong with itself.
 const SPLATS: [&str; 12] = [
@@ -26,8 +26,8 @@ const FAULTS: [(&str, &str); 3] =
     [("DMAR: [", "Request device"), ("AMD-Vi: Event logged [", "FAULT"), ("virtio_iommu", "page fault")];
 
 /// What the log says about a case. `lost`: whether lines were overwritten before they were read; `None` without a log.
-pub fn observe(lost: Option<bool>, lines: &[String], allowed: &[String]) -> Observation {
-    match (first_alarm(lines, allowed), lost) {
+pub fn observe(lost: Option<bool>, lines: &[String], said: &KernelLog) -> Observation {
+    match (first_alarm(lines, said), lost) {
         (Some(line), _) => broken("kernel_log", format!("the kernel logged: {line}")),
         (None, None) => unchecked("kernel_log", "/dev/kmsg cannot be read, which takes root".into()),
         (None, Some(true)) => unchecked(
@@ -40,9 +40,7 @@ pub fn observe(lost: Option<bool>, lines: &[String], allowed: &[String]) -> Obse
 
 /// Whether a case that allows these texts allows any splat of these lines.
 pub fn allows_a_splat(lines: &[String], allowed: &[String]) -> bool {
-    lines.iter().any(|line| {
-        SPLATS.iter().any(|splat| line.contains(splat)) && allowed.iter().any(|text| line.contains(text.as_str()))
-    })
+    lines.iter().any(|line| SPLATS.iter().any(|splat| line.contains(splat)) && contains(line, allowed))
 }
 
 pub fn is_fault(line: &str) -> bool {
@@ -58,11 +56,16 @@ pub fn costs(line: &str) -> u32 {
     }
 }
 
-/// The first line that no case should cause, unless it contains one of the texts that this one allows.
-pub fn first_alarm<'l>(lines: &'l [String], allowed: &[String]) -> Option<&'l str> {
+/// Whether a line contains one of these texts.
+pub fn contains(line: &str, texts: &[String]) -> bool {
+    texts.iter().any(|text| line.contains(text.as_str()))
+}
+
+/// The first line that no case should cause, or this one should not, unless it contains one of the texts that this one allows.
+pub fn first_alarm<'l>(lines: &'l [String], said: &KernelLog) -> Option<&'l str> {
     let alarming = |line: &str| SPLATS.iter().any(|splat| line.contains(splat)) || is_fault(line);
-    let allowed = |line: &str| allowed.iter().any(|text| line.contains(text.as_str()));
-    lines.iter().map(String::as_str).find(|line| alarming(line) && !allowed(line))
+    let alarms = |line: &&str| contains(line, &said.never) || alarming(line) && !contains(line, &said.allow);
+    lines.iter().map(String::as_str).find(alarms)
 }
 
 #[cfg(test)]
@@ -78,14 +81,14 @@ mod tests {
             "AMD-Vi: Event logged [IO_PAGE_FAULT device=00:03.0 domain=0x0001 address=0x1000 flags=0x0020]",
             "virtio_iommu virtio1: page fault from EP 24 at 0x1000 []",
         ] {
-            assert_eq!(first_alarm(&["tsc: Refined TSC".into(), line.into()], &[]), Some(line));
+            assert_eq!(first_alarm(&["tsc: Refined TSC".into(), line.into()], &KernelLog::default()), Some(line));
         }
         let noise = [
             "vfio-pci 0000:00:03.0: enabling device",
             "clocksource: Switched to clocksource tsc",
             "DMAR: IOMMU enabled",
         ];
-        assert_eq!(first_alarm(&noise.map(str::to_owned), &[]), None);
+        assert_eq!(first_alarm(&noise.map(str::to_owned), &KernelLog::default()), None);
     }
 
     #[test]
@@ -98,14 +101,20 @@ mod tests {
             (None, &[][..], Unchecked),
             (Some(true), &warning[..], Broken),
         ] {
-            assert_eq!(observe(lost, lines, &[]).state, state);
+            assert_eq!(observe(lost, lines, &KernelLog::default()).state, state);
         }
     }
 
     #[test]
-    fn a_case_allows_what_it_knows() {
-        let lines = ["WARNING: a.c:1 at f".to_owned(), "WARNING: b.c:2 at g".to_owned()];
-        assert_eq!(first_alarm(&lines, &["a.c:1".into()]), Some("WARNING: b.c:2 at g"));
-        assert_eq!(first_alarm(&lines, &["at f".into(), "at g".into()]), None);
+    fn a_case_allows_what_it_knows_and_forbids_what_it_names() {
+        let lines = ["WARNING: a.c:1 at f".to_owned(), "WARNING: b.c:2 at g".to_owned(), "unlocked reset".to_owned()];
+        let first = |allow: &[&str], never: &[&str]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let said = KernelLog { allow: texts(allow), never: texts(never), expect: None };
+            first_alarm(&lines, &said).map(str::to_owned)
+        };
+        assert_eq!(first(&["a.c:1"], &[]).as_deref(), Some("WARNING: b.c:2 at g"));
+        assert_eq!(first(&["at f", "at g"], &[]), None);
+        assert_eq!(first(&["at f", "at g"], &["unlocked"]).as_deref(), Some("unlocked reset"));
     }
 }

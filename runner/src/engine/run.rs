@@ -208,9 +208,9 @@ impl Runner<'_> {
         if result.kernel_log.is_empty() {
             result.kernel_log = lines;
         }
-        let allowed = &self.plan.case(planned).0.kernel_log.allow;
+        let said = &self.plan.case(planned).0.kernel_log;
         let mut message = result.message.unwrap_or_default();
-        if let Some(line) = log::first_alarm(&result.kernel_log, allowed) {
+        if let Some(line) = log::first_alarm(&result.kernel_log, said) {
             result.verdict = Verdict::Failed;
             message = format!("the kernel logged: {line}; {message}");
         } else if let Some(line) = result.kernel_log.iter().find(|line| line.contains("Out of memory: Killed process"))

@@ -49,7 +49,7 @@ pub(crate) use machine::{DefaultDomain, IommuModel};
 pub(crate) use names::{RUN_TIME, readable};
 pub(crate) use packs::LoadedPack;
 pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
-pub(crate) use scenario::case::{Case, Expect, Fixture, Logged, Scenario};
+pub(crate) use scenario::case::{Case, Expect, Fixture, KernelLog, Logged, Scenario};
 pub(crate) use scenario::condition::{Condition, Requirement};
 pub(crate) use scenario::control::{DEEPEST, MOST_STEPS, Placed, every_step, steps_on, steps_run};
 pub(crate) use scenario::fix::Fix;

@@ -175,15 +175,18 @@ fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() -> Tested {
     let text = format!(
         "name: taint\nbackends: [iommufd_compat_type1]\ncases:\n{}{}",
         warns("allowed", "    kernel_log: { allow: [\"WARNING: drivers/iommu/\"] }\n"),
-        warns("not_allowed", ""),
+        warns("not_allowed", "")
+            + &warns("named", "    kernel_log: { allow: [\"WARNING\"], never: [\"drivers/iommu/\"] }\n"),
     );
     let ran = run("taint", &text)?;
     ran.expect(1);
     let results = results(&ran);
     assert_eq!(results["allowed"]["verdict"], "passed", "{}", results["allowed"]);
     assert_eq!(seen(&results["allowed"], "taint"), "held");
-    assert_eq!(results["not_allowed"]["verdict"], "failed");
-    assert_eq!(seen(&results["not_allowed"], "kernel_log"), "broken");
+    for name in ["not_allowed", "named"] {
+        assert_eq!(results[name]["verdict"], "failed");
+        assert_eq!(seen(&results[name], "kernel_log"), "broken");
+    }
     Ok(())
 }
 

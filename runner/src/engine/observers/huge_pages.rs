@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Huge pages that are free, or kept by the engine for later cases, by their size in bytes.
+//! Huge pages that are free and not reserved, or kept by the engine for later cases, by their size in bytes.
 
 use super::{Look, Observer, Shared, State};
 use crate::{host::facts, language::Size};

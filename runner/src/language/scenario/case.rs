@@ -139,6 +139,9 @@ keys! {
         /// A line that contains one of these texts is not a failure. Say in a comment why it is expected.
         #[example(["WARNING: drivers/iommu/"])]
         pub allow: Vec<String> = empty,
+        /// A line that contains one of these texts is a failure, although it is neither a warning nor a fault.
+        #[example(["unlocked secondary bus reset"])]
+        pub never: Vec<String> = empty,
         /// What the kernel must log, or the case fails. The kernel logs only a few faults in five seconds. If it has just logged some, the case
         /// waits on the first of its backends until the kernel logs again, and on the others a missing fault is unchecked.
         pub expect: Option<Logged>,
