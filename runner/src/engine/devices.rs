@@ -244,6 +244,7 @@ pub fn ranges(ranges: &[IovaRange]) -> Value {
 /// Adds what expressions know of the host that has this device.
 pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     scope.set("page_size", Value::from(system::page_size()));
+    scope.set("iommufd_mock", Value::from(facts::has_iommufd_mock()));
     scope.set("transparent_huge_pages", Value::from(facts::has_transparent_huge_pages()));
     scope.set("kernel", Value::from(facts::kernel()));
     let mut parameters = Fields::default();

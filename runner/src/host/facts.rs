@@ -150,13 +150,16 @@ pub fn available_memory() -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// How many huge pages are free, by their size in bytes.
+/// How many huge pages are free and not reserved for a mapping that has not touched them yet, by their size in bytes
+/// (`Documentation/admin-guide/mm/hugetlbpage.rst`).
 pub fn free_huge_pages() -> BTreeMap<u64, u64> {
     let root = Root::default();
     let folder = "sys/kernel/mm/hugepages";
     let read = |name: String| {
         let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        Some((kib * 1024, root.text(format!("{folder}/{name}/free_hugepages"))?.parse().ok()?))
+        let count = |what: &str| root.text(format!("{folder}/{name}/{what}_hugepages"))?.parse().ok();
+        let (free, reserved): (u64, u64) = (count("free")?, count("resv")?);
+        Some((kib * 1024, free.saturating_sub(reserved)))
     };
     root.names(folder).into_iter().filter_map(read).collect()
 }
@@ -164,6 +167,11 @@ pub fn free_huge_pages() -> BTreeMap<u64, u64> {
 /// Whether the kernel makes huge pages of memory by itself, at least where it is told to (CONFIG_TRANSPARENT_HUGEPAGE).
 pub fn has_transparent_huge_pages() -> bool {
     Root::default().join("sys/kernel/mm/transparent_hugepage").exists()
+}
+
+/// Whether IOMMUFD has the mock device of its selftests (CONFIG_IOMMUFD_TEST): `IOMMU_TEST_OP_…` are requests for it.
+pub fn has_iommufd_mock() -> bool {
+    Root::default().join("sys/bus/iommufd_mock").exists()
 }
 
 /// The memory of this process that the kernel counts as held, in bytes. A count that went below zero is a large number.

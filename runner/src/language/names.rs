@@ -5,8 +5,17 @@
 pub const STATIC: &[&str] = &["backend"];
 
 /// Known once the device is open: see the table in `scenarios/README.md`.
-pub const RUN_TIME: &[&str] =
-    &["device", "bar", "iova_ranges", "page_size", "transparent_huge_pages", "kernel", "iommu", "parameters"];
+pub const RUN_TIME: &[&str] = &[
+    "device",
+    "bar",
+    "iova_ranges",
+    "page_size",
+    "transparent_huge_pages",
+    "kernel",
+    "iommu",
+    "iommufd_mock",
+    "parameters",
+];
 
 /// What is known of a device.
 pub const DEVICE: &[&str] = &[

@@ -432,7 +432,7 @@ impl<'a> Checker<'a> {
         let (scenario, procedure) = (self.scenario, self.procedure);
         let kind = |name: &str| match name {
             "backend" | "kernel" | "iommu" => Some(kinds::Kind::Text),
-            "transparent_huge_pages" => Some(kinds::Kind::Boolean),
+            "iommufd_mock" | "transparent_huge_pages" => Some(kinds::Kind::Boolean),
             "page_size" | "KiB" | "MiB" | "GiB" | "TiB" | "U64_MAX" => Some(kinds::Kind::Number),
             _ => {
                 if let Some(value) = case.vars.get(name).or_else(|| scenario.vars.get(name)) {

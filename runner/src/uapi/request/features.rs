@@ -54,6 +54,7 @@ macro_rules! feature {
             number: $number,
             methods: &[$(Method::$method),*],
             request: Request {
+                op: None,
                 name: "VFIO_DEVICE_FEATURE",
                 number: request(17),
                 on: File::Device,

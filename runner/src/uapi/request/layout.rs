@@ -138,6 +138,8 @@ impl Field {
 pub struct Request {
     pub name: &'static str,
     pub number: u32,
+    /// What the second word of the struct says, where one number is several requests.
+    pub op: Option<u32>,
     pub on: File,
     pub argument: Argument,
     /// The struct's size in bytes, without what may stand behind it; 0 without a struct.

@@ -21,6 +21,7 @@ pub(super) mod capabilities;
 mod decoded;
 mod features;
 mod layout;
+mod mock;
 mod pointer;
 mod prepared;
 mod table;

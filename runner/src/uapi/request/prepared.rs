@@ -110,6 +110,9 @@ impl Request {
             fields.retain(|(field, _)| *field != header);
             fields.insert(0, (header, argsz.map(u64::from).or(given).unwrap_or(len as u64)));
         }
+        if let Some(op) = self.op {
+            op_field().write(&mut bytes, op.into());
+        }
         for (field, value) in &fields {
             field.write(&mut bytes, *value);
             shown.push(format!("{}={}", field.name, show(field, &bytes)));
@@ -143,7 +146,7 @@ impl Prepared<'_> {
     /// Calls it on a file, which need not be one that knows it. An error is ours; the kernel's is in the answer.
     pub fn call(&self, fd: BorrowedFd, tracer: &Tracer) -> Result<Answer, Refused> {
         let kinds = kinds(fd);
-        let meanings = meanings(self.request.number, kinds);
+        let meanings = meanings(self.request.number, &self.bytes, kinds);
         self.check(&meanings)?;
         let after = RefCell::new(self.bytes.clone());
         let run = || {
@@ -265,16 +268,22 @@ fn kinds(fd: BorrowedFd) -> &'static [File] {
 
 const ANY: &[File] = &[File::Container, File::Group, File::Device, File::Iommufd, File::Migration];
 
-/// The requests that a number stands for on such files.
-fn meanings(number: u32, kinds: &[File]) -> Vec<&'static Request> {
-    table::all().filter(|request| request.number == number && kinds.contains(&request.on)).collect()
+/// The requests that a number stands for on such files, with this argument.
+fn meanings(number: u32, bytes: &[u8], kinds: &[File]) -> Vec<&'static Request> {
+    let of_op = |request: &Request| request.op.is_none_or(|op| op_field().read(bytes) == u64::from(op));
+    table::all().filter(|request| request.number == number && kinds.contains(&request.on) && of_op(request)).collect()
+}
+
+/// Where a request says which one of several with its number it is.
+const fn op_field() -> Field {
+    Field::new("op", 4, 4, Direction::In)
 }
 
 fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
     let Ok(value) = answer.value else { return Vec::new() };
     let field = |name| answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i32);
     let fd = match meaning.name {
-        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(value),
+        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" | "IOMMU_TEST_OP_DMABUF_GET" => Some(value),
         "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(value),
         // The data_fd of vfio_device_feature_mig_state; -1 if the new state needs none.
         "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == MIG_STATE_SET && answer.bytes.len() >= 16 => {
@@ -282,6 +291,7 @@ fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
         }
         "IOMMU_FAULT_QUEUE_ALLOC" => field("out_fault_fd"),
         "IOMMU_VEVENTQ_ALLOC" => field("out_veventq_fd"),
+        "IOMMU_TEST_OP_CREATE_ACCESS" => field("out_access_fd"),
         _ => None,
     };
     // SAFETY: the request on this kind of file succeeded, and so the kernel just made this file descriptor for us; nobody

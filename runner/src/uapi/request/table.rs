@@ -8,6 +8,7 @@ use vfio_bindings::bindings::vfio;
 
 use super::Direction::{In, InOut, Out};
 use super::Means::{Flags, Signed, Word};
+use super::mock::MOCK;
 use super::pointer::{dirty_bitmap_bytes, quad, word};
 use super::{Argument, Does, Effect, Field, File, Means, Pointer, Request, When, arrays, capabilities, words};
 use crate::uapi::ioctl::io;
@@ -22,9 +23,9 @@ pub fn shown(request: &str, field: &str, value: u64) -> String {
     field.map_or_else(|| value.to_string(), |field| field.named(value).to_string())
 }
 
-/// All requests: VFIO's, then IOMMUFD's, in the order of their numbers.
+/// All requests: VFIO's, then IOMMUFD's, in the order of their numbers, then those of IOMMUFD's mock device.
 pub fn all() -> impl Iterator<Item = &'static Request> {
-    VFIO.iter().chain(IOMMUFD)
+    VFIO.iter().chain(IOMMUFD).chain(MOCK)
 }
 
 impl Request {
@@ -64,6 +65,7 @@ impl Request {
             | "IOMMU_VDEVICE_ALLOC"
             | "IOMMU_VEVENTQ_ALLOC"
             | "IOMMU_HW_QUEUE_ALLOC" => Effect::Device,
+            _ if self.op.is_some() => Effect::Device,
             _ => Effect::Mappings,
         }
     }
@@ -78,6 +80,7 @@ macro_rules! sized {
         Request {
             name: $name,
             number: $number,
+            op: None,
             on: File::$on,
             argument: Argument::Sized,
             size: $size,
@@ -127,10 +130,10 @@ const fn unsized_(nr: u32, name: &'static str, on: File, argument: Argument, fie
         Argument::Plain if !fields.is_empty() => fields[0].width,
         _ => 0,
     };
-    Request { name, number: of_vfio(nr), on, argument, size, fields, arrays: &[], pointers: &[], chain: None }
+    Request { name, number: of_vfio(nr), op: None, on, argument, size, fields, arrays: &[], pointers: &[], chain: None }
 }
 
-const fn reads(offset: usize) -> Pointer {
+pub(super) const fn reads(offset: usize) -> Pointer {
     Pointer { offset, does: Does::Reads, when: When::Always }
 }
 
@@ -138,7 +141,7 @@ const fn pins(offset: usize) -> Pointer {
     Pointer { offset, does: Does::Pins, when: When::Always }
 }
 
-const fn writes(offset: usize, len: fn(&[u8]) -> u64) -> Pointer {
+pub(super) const fn writes(offset: usize, len: fn(&[u8]) -> u64) -> Pointer {
     Pointer { offset, does: Does::Writes(len), when: When::Always }
 }
 
@@ -281,6 +284,7 @@ const IOMMUFD: &[Request] = &[
     Request {
         name: "IOMMU_IOAS_NOIOMMU_GET_PA",
         number: io(iommufd::IOMMUFD_CMD_BASE + 21),
+        op: None,
         on: File::Iommufd,
         argument: Argument::Sized,
         size: 40,
@@ -304,7 +308,7 @@ mod tests {
     fn names_are_unique_and_so_are_numbers_on_one_kind_of_file() {
         let names: BTreeSet<_> = all().map(|request| request.name).collect();
         assert_eq!(names.len(), all().count());
-        let numbers: BTreeSet<_> = all().map(|request| (request.number, request.on as u32)).collect();
+        let numbers: BTreeSet<_> = all().map(|request| (request.number, request.op, request.on as u32)).collect();
         assert_eq!(numbers.len(), all().count());
         assert!(find("VFIO_IOMMU_MAP_DMA").is_some() && find("VFIO_IOMMU_MAP").is_none());
     }
@@ -336,6 +340,7 @@ mod tests {
             ("IOMMU_HWPT_GET_DIRTY_BITMAP", 0x3b8c, 48),
             ("IOMMU_IOAS_MAP_FILE", 0x3b8f, 40),
             ("IOMMU_IOAS_NOIOMMU_GET_PA", 0x3b95, 40),
+            ("IOMMU_TEST_OP_DIRTY", 0x3ba0, 72),
         ] {
             let request = find(name).unwrap();
             assert_eq!((request.number, request.size), (number, size), "{name}");
@@ -346,7 +351,8 @@ mod tests {
     fn fields_stand_in_order_and_fill_the_struct() {
         // Where two names share a place, and where something reserved has more bytes than a number.
         let known = ["IOMMU_GET_HW_INFO"];
-        for request in all().filter(|request| request.argument != Argument::Number && !known.contains(&request.name)) {
+        let plain = |request: &&Request| request.argument != Argument::Number && !known.contains(&request.name);
+        for request in all().filter(|request| plain(request) && request.op.is_none()) {
             let mut end = 0;
             for field in request.fields {
                 assert_eq!(field.offset, end, "{}.{}", request.name, field.name);
@@ -362,7 +368,8 @@ mod tests {
 
     #[test]
     fn the_addresses_are_the_fields_that_hold_one() {
-        let holds_one = ["vaddr", "bitmap.data", "token_uuid_ptr", "allowed_iovas", "user_va", "data_uptr", "data"];
+        let holds_one =
+            ["vaddr", "bitmap.data", "token_uuid_ptr", "allowed_iovas", "user_va", "uptr", "data_uptr", "data"];
         for request in all() {
             for field in request.fields.iter().filter(|field| field.width == 8 && holds_one.contains(&field.name)) {
                 let is_address = request.pointers.iter().any(|pointer| pointer.offset == field.offset);

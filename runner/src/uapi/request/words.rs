@@ -100,13 +100,13 @@ words! {
     HWPT_DATA: "NONE" = iommufd::iommu_hwpt_data_type_IOMMU_HWPT_DATA_NONE,
         "VTD_S1" = iommufd::iommu_hwpt_data_type_IOMMU_HWPT_DATA_VTD_S1,
         "ARM_SMMUV3" = iommufd::iommu_hwpt_data_type_IOMMU_HWPT_DATA_ARM_SMMUV3,
-        "AMD_GUEST" = iommufd::iommu_hwpt_data_type_IOMMU_HWPT_DATA_AMD_GUEST;
+        "AMD_GUEST" = iommufd::iommu_hwpt_data_type_IOMMU_HWPT_DATA_AMD_GUEST, "SELFTEST" = 0xdead;
     HW_INFO: "INPUT_TYPE" = iommufd::iommufd_hw_info_flags_IOMMU_HW_INFO_FLAG_INPUT_TYPE;
     HW_INFO_TYPE: "NONE" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_NONE,
         "INTEL_VTD" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_INTEL_VTD,
         "ARM_SMMUV3" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
         "TEGRA241_CMDQV" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV,
-        "AMD" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_AMD;
+        "AMD" = iommufd::iommu_hw_info_type_IOMMU_HW_INFO_TYPE_AMD, "SELFTEST" = 0xfeed_beef_u32;
     HW_CAPABILITIES: "DIRTY_TRACKING" = iommufd::iommufd_hw_capabilities_IOMMU_HW_CAP_DIRTY_TRACKING,
         "PCI_PASID_EXEC" = iommufd::iommufd_hw_capabilities_IOMMU_HW_CAP_PCI_PASID_EXEC,
         "PCI_PASID_PRIV" = iommufd::iommufd_hw_capabilities_IOMMU_HW_CAP_PCI_PASID_PRIV,
@@ -114,15 +114,22 @@ words! {
     SET_DIRTY_TRACKING: "ENABLE" = iommufd::iommufd_hwpt_set_dirty_tracking_flags_IOMMU_HWPT_DIRTY_TRACKING_ENABLE;
     GET_DIRTY_BITMAP: "NO_CLEAR" = iommufd::iommufd_hwpt_get_dirty_bitmap_flags_IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR;
     INVALIDATE_DATA: "VTD_S1" = iommufd::iommu_hwpt_invalidate_data_type_IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
-        "ARM_SMMUV3" = iommufd::iommu_hwpt_invalidate_data_type_IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3;
+        "ARM_SMMUV3" = iommufd::iommu_hwpt_invalidate_data_type_IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+        "SELFTEST" = 0xdead_beef_u32;
     VIOMMU: "DEFAULT" = iommufd::iommu_viommu_type_IOMMU_VIOMMU_TYPE_DEFAULT,
         "ARM_SMMUV3" = iommufd::iommu_viommu_type_IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
-        "TEGRA241_CMDQV" = iommufd::iommu_viommu_type_IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV;
+        "TEGRA241_CMDQV" = iommufd::iommu_viommu_type_IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV, "SELFTEST" = 0xdead_beef_u32;
     VEVENTQ: "DEFAULT" = iommufd::iommu_veventq_type_IOMMU_VEVENTQ_TYPE_DEFAULT,
         "ARM_SMMUV3" = iommufd::iommu_veventq_type_IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
-        "TEGRA241_CMDQV" = iommufd::iommu_veventq_type_IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV;
+        "TEGRA241_CMDQV" = iommufd::iommu_veventq_type_IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV, "SELFTEST" = 0xbeef_beef_u32;
     HW_QUEUE: "DEFAULT" = iommufd::iommu_hw_queue_type_IOMMU_HW_QUEUE_TYPE_DEFAULT,
-        "TEGRA241_CMDQV" = iommufd::iommu_hw_queue_type_IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV;
+        "TEGRA241_CMDQV" = iommufd::iommu_hw_queue_type_IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV, "SELFTEST" = 0xdead_beef_u32;
+    // Of the mock device: drivers/iommu/iommufd/iommufd_test.h, and IOMMU_FAULT_PERM of include/linux/iommu.h.
+    MOCK_DEVICE: "NO_DIRTY" = 1, "PASID" = 4;
+    MOCK_ACCESS: "WRITE" = 1, "SYZ" = 0x1_0000;
+    MOCK_ACCESS_RW: "WRITE" = 1, "SLOW_PATH" = 4;
+    MOCK_CREATE_ACCESS: "NEEDS_PIN_PAGES" = 1;
+    MOCK_IOPF: "READ" = 1, "WRITE" = 2, "EXEC" = 4, "PRIV" = 8;
 }
 
 /// `VFIO_DEVICE_FEATURE_ZPCI_ERROR`, which is not in the bindings yet.
