@@ -128,39 +128,48 @@ struct IommuRow {
     /// QEMU's arguments; empty for none.
     qemu: &'static str,
     kernel: &'static str,
-    /// Whether it remaps interrupts, so that the guest can use an x2APIC.
-    remaps: bool,
+    /// What makes it remap the interrupts of an x2APIC; empty if it remaps none.
+    x2apic: &'static str,
 }
+
+/// VFIO refuses devices whose interrupts are not remapped.
+const UNSAFE_INTERRUPTS: &str = "vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1";
 
 impl IommuModel {
     const fn row(self) -> IommuRow {
         match self {
             Self::Intel => IommuRow {
                 since: None,
-                remaps: true,
+                x2apic: "eim=on",
                 qemu: "-device intel-iommu,intremap=on",
                 kernel: "intel_iommu=on",
             },
             Self::IntelScalable => IommuRow {
                 since: None,
-                remaps: true,
+                x2apic: "eim=on",
                 qemu: "-device intel-iommu,intremap=on,x-scalable-mode=on",
                 kernel: "intel_iommu=on,sm_on",
             },
             Self::IntelFirstStage => IommuRow {
                 since: Some("10.0"),
-                remaps: true,
+                x2apic: "eim=on",
                 qemu: "-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on",
                 kernel: "intel_iommu=on,sm_on",
             },
+            // Without `dma-remap` it translates nothing.
+            Self::Amd => IommuRow {
+                since: Some("10.2"),
+                x2apic: "xtsup=on",
+                qemu: "-device amd-iommu,intremap=on,dma-remap=on",
+                kernel: UNSAFE_INTERRUPTS,
+            },
             Self::Virtio => IommuRow {
                 since: None,
-                remaps: false,
+                x2apic: "",
                 qemu: "-device virtio-iommu-pci,addr=01.0",
-                // VFIO refuses devices whose interrupts are not remapped.
-                kernel: "vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1",
+                kernel: UNSAFE_INTERRUPTS,
             },
-            Self::None => IommuRow { since: None, remaps: false, qemu: "", kernel: ARCH.no_iommu },
+            Self::None => IommuRow { since: None, x2apic: "", qemu: "", kernel: ARCH.no_iommu },
         }
     }
 
@@ -168,14 +177,15 @@ impl IommuModel {
         self.row().since
     }
 
+    /// Whether it remaps interrupts, so that the guest can use an x2APIC.
     pub(super) fn remaps(self) -> bool {
-        self.row().remaps
+        !self.row().x2apic.is_empty()
     }
 
     /// QEMU's arguments for it. With `extended_interrupts` it takes those of an x2APIC.
     pub(super) fn arguments(self, extended_interrupts: bool) -> String {
-        let eim = if extended_interrupts { "intremap=on,eim=on" } else { "intremap=on" };
-        self.row().qemu.replace("intremap=on", eim)
+        let IommuRow { qemu, x2apic, .. } = self.row();
+        if extended_interrupts && !x2apic.is_empty() { format!("{qemu},{x2apic}") } else { qemu.to_owned() }
     }
 
     pub(super) fn kernel_parameters(self) -> &'static str {

@@ -222,13 +222,14 @@ mod tests {
                 ),
             )
         };
-        use IommuModel::{Intel, Virtio};
+        use IommuModel::{Amd, Intel, Virtio};
         for (engine, version, iommu, crowded, eim, thread) in [
             (Engine::Tcg, "10.0.2", Intel, false, true, "tcg,thread=multi"),
             (Engine::Tcg, "10.0.2", Intel, true, true, "tcg,thread=single"),
             (Engine::Tcg, "8.2.2", Intel, false, false, "tcg,thread=single"),
             (Engine::Tcg, "10.0.2", Virtio, false, false, "tcg,thread=single"),
             (Engine::Kvm, "10.0.2", Intel, true, false, "kvm"),
+            (Engine::Tcg, "11.1.3", Amd, false, false, "tcg,thread=multi"),
         ] {
             let line = line(engine, version, iommu, crowded);
             assert_eq!(line.contains(",eim=on"), eim, "{line}");
@@ -238,11 +239,12 @@ mod tests {
 
     #[test]
     fn the_iommu_comes_before_every_device() {
-        use IommuModel::{Intel, IntelFirstStage, IntelScalable, None, Virtio};
+        use IommuModel::{Amd, Intel, IntelFirstStage, IntelScalable, None, Virtio};
         let cases = [
             (Intel, "-device intel-iommu,intremap=on -device virtio-serial", "intel_iommu=on'"),
             (IntelScalable, "-device intel-iommu,intremap=on,x-scalable-mode=on -device", "intel_iommu=on,sm_on'"),
             (IntelFirstStage, ",x-scalable-mode=on,x-flts=on -device", "intel_iommu=on,sm_on'"),
+            (Amd, "-device amd-iommu,intremap=on,dma-remap=on -device", "iommufd.allow_unsafe_interrupts=1'"),
             (Virtio, "-device virtio-iommu-pci,addr=01.0 -device", "iommufd.allow_unsafe_interrupts=1'"),
             (None, "-smp 2 -device virtio-serial", "intel_iommu=off'"),
         ];

@@ -84,6 +84,8 @@ words! {
         IntelScalable = "intel-scalable",
         /// VT-d in scalable mode with first-stage tables (QEMU 10.0 or later)
         IntelFirstStage = "intel-first-stage",
+        /// AMD's IOMMU: no page-table dump, IOVAs of 64 bits (QEMU 10.2 or later)
+        Amd = "amd",
         /// virtio-iommu: no page-table dump, no interrupt remapping
         Virtio = "virtio",
         /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
@@ -208,10 +210,15 @@ impl Machine {
             if ![39, 48].contains(&width.0) {
                 let title = format!("no IOMMU of the lab has IOVAs of {width} bits");
                 mistakes.push(wrong(&at, title).label("expected 39 or 48"));
-            } else if self.iommu() == IommuModel::None {
-                mistakes
-                    .push(wrong(&at, "`address_width` without an IOMMU".to_owned()).label("expected another `iommu`"));
             }
+            let title = match self.iommu() {
+                IommuModel::None => Some("`address_width` without an IOMMU"),
+                IommuModel::Amd => Some("`address_width` with AMD's IOMMU, whose IOVAs always have 64 bits"),
+                IommuModel::Intel | IommuModel::IntelScalable | IommuModel::IntelFirstStage | IommuModel::Virtio => {
+                    None
+                }
+            };
+            mistakes.extend(title.map(|title| wrong(&at, title.to_owned()).label("expected another `iommu`")));
         }
         for (module, its) in self.parameters.iter() {
             let at = root.join("parameters").join(module);

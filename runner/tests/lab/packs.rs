@@ -18,6 +18,7 @@ use crate::{
 };
 
 pub const TESTS: &[Test] = tests![
+    on_amds_iommu_mappings_and_dma_work_to_the_end_of_64_bits,
     the_generic_cases_about_dma_hold_on_other_devices,
     procedures_run_on_the_device_and_what_fails_in_one_is_found,
     the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest,
@@ -162,5 +163,24 @@ fn the_generic_cases_about_dma_hold_on_other_devices() -> Tested {
     ran.expect(0);
     let results = events(&ran, "case_finished");
     assert!(results.len() >= 10 && results.iter().all(|result| result["verdict"] == "passed"), "{}", ran.stdout());
+    Ok(())
+}
+
+fn on_amds_iommu_mappings_and_dma_work_to_the_end_of_64_bits() -> Tested {
+    let files = ["scenarios/kernel/dma_mapping.yaml", "scenarios/uapi/boundaries.yaml", "scenarios/vendor/qemu-edu"];
+    let ran = lab_run("amd-run", &[["--iommu", "amd", "--filter", "'slow' not in tags"].as_slice(), &files].concat())?;
+    ran.expect(0);
+    assert_eq!(events(&ran, "run_started")[0]["iommu"], "amd");
+    let finished = events(&ran, "case_finished");
+    let number = |verdict: &str| finished.iter().filter(|case| case["verdict"] == verdict).count();
+    // Where IOMMUFD maps several pages at once up to the end.
+    assert_eq!((number("failed"), number("known_issue")), (0, 2), "{}", ran.stdout());
+    let planned = events(&ran, "case_planned");
+    let passed = |name: &str| {
+        let ours = planned.iter().filter(|case| case["name"].as_str().is_some_and(|it| it.starts_with(name)));
+        ours.filter(|case| finished.iter().any(|it| it["case"] == case["case"] && it["verdict"] == "passed")).count()
+    };
+    assert_eq!((passed("map_unmap"), passed("ends_of_each_range")), (15, 5), "{}", ran.stdout());
+    assert!(number("passed") > 90, "{}", ran.stdout());
     Ok(())
 }
