@@ -161,6 +161,7 @@ codes! {
     UnquotedExpression "unquoted-expression" Check
     Unreachable "unreachable" Check
     Unreadable "unreadable" Run
+    UnusedCondition "unused-condition" Check
     UnusedRegion "unused-region" Check
     UnusedRequest "unused-request" Check
     UnusedValue "unused-value" Check

@@ -9,7 +9,8 @@ use clap::Args;
 use super::find::{self, MANIFEST, Unread, name_in};
 use super::{Error, Manifests, Problem, Text, collect};
 use crate::language::{
-    self, Condition, Diagnostic, Invalid, Loaded, LoadedPack, Packs, Path, Scalar, Size, Source, did_you_mean, join,
+    self, Condition, Diagnostic, Invalid, Loaded, LoadedPack, Packs, Path, Scalar, Size, Source, Target, did_you_mean,
+    join,
 };
 use crate::{model::code::Code, sanitize};
 
@@ -153,8 +154,10 @@ impl Selection {
         let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
         let (mut of_files, mut of_cases, mut of_other_kinds) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
         let mut no_machine = Vec::new();
+        let mut required = BTreeSet::new();
         let (packs, mut invalid) = Text::load_each(texts, &vars, |loaded| {
             no_machine.extend(of_scenario(&loaded));
+            required.extend(conditions(&loaded));
             if !vars.is_empty() {
                 of_files.extend(loaded.scenario.vars.keys().map(str::to_owned));
                 of_other_kinds.extend(self.vars.iter().filter_map(|(name, text)| mistyped(&loaded, name, text)));
@@ -164,6 +167,14 @@ impl Selection {
         });
         no_machine.extend(packs.list.iter().filter_map(of_pack));
         invalid.extend(no_machine);
+        if invalid.is_empty() {
+            // All that may require a condition of a pack was read where its whole folder was.
+            let is_whole = |pack: &&LoadedPack| {
+                let file = FilePath::new(&pack.source.name);
+                self.paths.iter().any(|path| path.is_dir() && file.starts_with(path))
+            };
+            invalid.extend(packs.list.iter().filter(is_whole).filter_map(|pack| unused(pack, &required)));
+        }
         if !invalid.is_empty() {
             return Err(Error { invalid, files: texts.len(), ..Error::default() });
         }
@@ -173,6 +184,27 @@ impl Selection {
             None => Err(Error { problems: of_other_kinds, ..Error::default() }),
         }
     }
+}
+
+/// The conditions of its pack that a scenario requires, each with the name of the pack.
+fn conditions(Loaded { pack, scenario, .. }: &Loaded) -> Vec<(String, String)> {
+    let of_cases = scenario.cases.iter().flat_map(|case| &case.requires);
+    let names = of_cases.chain(&scenario.requires).filter_map(|requirement| requirement.name.as_ref());
+    names.map(|name| (pack.clone(), name.0.clone())).collect()
+}
+
+/// The conditions of a pack that none of its scenarios requires.
+fn unused(LoadedPack { source, pack }: &LoadedPack, required: &BTreeSet<(String, String)>) -> Option<Invalid> {
+    let is_unused = |name: &&str| !required.contains(&(pack.name.0.clone(), (*name).to_owned()));
+    let mistake = |name: &str| {
+        let at = Path::root().join("conditions").join(name);
+        Diagnostic::error(Code::UnusedCondition, at, format!("no scenario of the pack requires `{name}`"))
+            .at(Target::Key)
+            .label(format!("expected a scenario or a case with `requires: [{name}]`"))
+            .help("remove the condition, or require it")
+    };
+    let diagnostics: Vec<Diagnostic> = pack.conditions.keys().filter(is_unused).map(mistake).collect();
+    (!diagnostics.is_empty()).then(|| Invalid { source: source.clone(), diagnostics })
 }
 
 /// The machines that a pack's conditions name and that are not there.

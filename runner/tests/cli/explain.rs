@@ -12,9 +12,10 @@ use vfiospec::{
 use crate::common;
 
 /// Codes whose page cannot show a wrong file, and why.
-const WITHOUT_WRONG: [(Code, &str); 3] = [
+const WITHOUT_WRONG: [(Code, &str); 4] = [
     (Code::NotUtf8, "a page is UTF-8"),
     (Code::TooLarge, "the file would have 16 MiB"),
+    (Code::UnusedCondition, "a pack is wrong so only with its scenarios"),
     (Code::InvalidValue, "what a visitor raises that gives no code, and none does so"),
 ];
 

@@ -134,6 +134,13 @@ impl Known for Child {
                 .label("expected only in a case without `devices`")
                 .help("only the case's own device is found again in the new process")
         });
-        nothing.into_iter().chain(within).chain(unknown).chain(several).collect()
+        let is_procedure = matches!(site.at.segments().first(), Some(Segment::Key(key)) if **key == *"procedures");
+        let replaced = (self.exec && is_procedure).then(|| {
+            Diagnostic::error(Code::MisplacedKey, site.at.join("exec"), "`exec` in a procedure")
+                .at(Target::Key)
+                .label("expected in a step of the case itself")
+                .help("the new process finds its steps again by their place in the case; a `child` without `exec` may stand here")
+        });
+        nothing.into_iter().chain(within).chain(unknown).chain(several).chain(replaced).collect()
     }
 }

@@ -6,12 +6,13 @@ use crate::uapi::request;
 
 verb! {
     /// A request of VFIO or IOMMUFD, with whatever arguments.
-    #[schema("anyOf": [{ "required": ["like"] }, { "required": ["request", "on"] }])]
+    #[schema("anyOf": [{ "required": ["like"] }, { "required": ["request"] }])]
     pub struct Ioctl {
         /// The request's name, as in the kernel's headers. The default is that of `like`; one of the two is required.
         #[example("IOMMU_IOAS_MAP")]
         pub request: Option<RequestName>,
-        /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`.
+        /// The file: `device` or `iommu` of the open device, or the name that an `open` was saved under. The default is that of `like`. Among the
+        /// file's `requests` it may be left to each `ioctl`.
         #[example("iommu")]
         pub on: Option<Name> as OpenFile,
         /// The name of one of the file's `requests`, instead of `request`. Its keys and fields are taken, except those that are given here.
@@ -139,7 +140,7 @@ impl Known for Ioctl {
     }
 
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
-        self.like_nothing(site).into_iter().chain(self.wrong(&site.at)).collect()
+        self.like_nothing(site).into_iter().chain(self.without_file(site)).chain(self.wrong(&site.at)).collect()
     }
 }
 
@@ -152,26 +153,34 @@ impl Ioctl {
     /// What is wrong with it, in a step or among the file's requests.
     pub(in crate::language) fn wrong(&self, at: &Path) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
-        let missing = |key: &str, label: &str| {
-            let name = match at.last() {
-                Some(Segment::Key(name)) => name.as_ref(),
-                _ => "ioctl",
-            };
-            let title = format!("`{name}` without `{key}`");
-            Diagnostic::error(Code::MissingKey, at.clone(), title).at(Target::Key).label(label)
-        };
         let Some(request) = self.known() else {
             if self.like.is_none() {
-                mistakes.push(missing("request", "expected the name of a `request` in it"));
+                let name = match at.last() {
+                    Some(Segment::Key(name)) => name.as_ref(),
+                    _ => "ioctl",
+                };
+                let title = format!("`{name}` without `request`");
+                let mistake = Diagnostic::error(Code::MissingKey, at.clone(), title).at(Target::Key);
+                mistakes.push(mistake.label("expected the name of a `request` in it"));
             }
             return mistakes;
         };
-        if self.on.is_none() {
-            mistakes
-                .push(missing("on", "expected the file in it: `on: device`, `on: iommu` or one that the case opens"));
-        }
         mistakes.extend(given::wrong(request.name, request.fields, request.arrays, &self.fields, &at.join("fields")));
         mistakes
+    }
+
+    /// A step says on which file the request is made, if the file's request that it is like does not.
+    fn without_file(&self, site: &Site) -> Option<Diagnostic> {
+        (self.request.is_some() && self.on.is_none()).then(|| {
+            let title = "`ioctl` without `on`";
+            let mistake = Diagnostic::error(Code::MissingKey, site.at.clone(), title).at(Target::Key);
+            let mistake =
+                mistake.label("expected the file in it: `on: device`, `on: iommu` or one that the case opens");
+            match site.requests.is_empty() {
+                true => mistake,
+                false => mistake.help("the request of the file that it is `like` may say it, too"),
+            }
+        })
     }
 
     /// What is wrong with a `like` that is still there once the requests of the file are in their places.
