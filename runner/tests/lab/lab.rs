@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Test, Tested,
     common::{self, command, folder, read, top},
-    guests::{events, lab, lab_run, place, results, together, whole_run},
+    guests::{events, lab_run, results, together, whole_run},
     tests,
 };
 
@@ -29,7 +29,6 @@ pub const TESTS: &[Test] = tests![
     every_example_of_the_documentation_holds_on_the_real_kernel,
     the_guides_example_about_time_runs_and_is_measured,
     throughput_is_measured_on_every_backend_and_charted,
-    a_run_and_a_failure_look_as_the_readme_shows_them,
     a_hostile_string_survives_into_valid_xml,
     a_failure_alone_tells_what_was_opened_and_made_for_it_and_how_to_run_it_again,
     without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped,
@@ -370,61 +369,6 @@ fn throughput_is_measured_on_every_backend_and_charted() -> Tested {
     let page = fs::read_to_string(html).unwrap();
     assert_eq!(page.matches("<figure>").count(), 2, "one chart for map and one for unmap");
     assert!(ran.junit().contains("measured map: "), "{}", ran.junit());
-    Ok(())
-}
-
-/// A text of the README's, as it stands below its mark.
-fn picture(name: &str) -> String {
-    let readme = fs::read_to_string(top().join("README.md")).expect("readable");
-    let (_, below) = readme.split_once(&format!("<!-- picture: {name} -->\n```text\n")).expect("the picture is there");
-    below.split_once("```").expect("it ends").0.to_owned()
-}
-
-/// The text with `#` for each number, decimal or hexadecimal: addresses, times and counts are others each time.
-fn without_numbers(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let hex =
-            rest.strip_prefix("0x").map_or(0, |digits| 2 + digits.bytes().take_while(u8::is_ascii_hexdigit).count());
-        let number = hex.max(rest.bytes().take_while(u8::is_ascii_digit).count());
-        match number {
-            0 => out.push(c),
-            _ => out.push('#'),
-        }
-        rest = &rest[number.max(c.len_utf8())..];
-    }
-    out
-}
-
-fn a_run_and_a_failure_look_as_the_readme_shows_them() -> Tested {
-    lab()?;
-    let _place = place();
-    let folder = folder("pictures");
-    let scenarios = folder.join("scenarios/kernel");
-    fs::create_dir_all(&scenarios).unwrap();
-    let copy = |name: &str, change: &dyn Fn(String) -> String| {
-        let text = fs::read_to_string(top().join("scenarios/kernel").join(name)).unwrap();
-        fs::write(scenarios.join(name), change(text)).unwrap();
-    };
-    copy("dma_mapping.yaml", &|text| text);
-    copy("dma_mapping_mmio.yaml", &|text| text);
-    let run = |files: &[&str]| {
-        let mut command = command();
-        command.current_dir(&folder).env("COLUMNS", "100"); // as wide as the README's
-        let output = command.args(["lab", "run"]).args(files).output().expect("it starts");
-        without_numbers(&String::from_utf8_lossy(&output.stdout))
-    };
-    let told = run(&["scenarios/kernel/dma_mapping.yaml", "scenarios/kernel/dma_mapping_mmio.yaml"]);
-    let shown = without_numbers(&picture("run"));
-    // Above it is what ran where, which another machine says otherwise.
-    let (_, shown) = shown.split_once("\n\n").expect("first the place");
-    assert!(told.ends_with(shown), "shown:\n{shown}\ntold:\n{told}");
-
-    copy("dma_mapping_mmio.yaml", &|text| text.replacen("\"iommufd*\": EFAULT", "\"iommufd*\": EINVAL", 1));
-    let told = run(&["scenarios/kernel/dma_mapping_mmio.yaml"]);
-    let shown = without_numbers(&picture("failure"));
-    assert!(told.contains(&shown), "shown:\n{shown}\ntold:\n{told}");
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod observers;
 mod packs;
 mod parity;
 mod patched;
+mod pictures;
 mod processes;
 mod report;
 mod report_junit;
@@ -72,7 +73,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 18] = [
+const ALL: [&[Test]; 19] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
@@ -82,6 +83,7 @@ const ALL: [&[Test]; 18] = [
     processes::TESTS,
     parity::TESTS,
     patched::TESTS,
+    pictures::TESTS,
     survival::TESTS,
     identity::TESTS,
     objects::TESTS,
