@@ -47,7 +47,10 @@ impl FailNth {
         let entries = fs::read_dir(DEBUGFS).into_iter().flatten().flatten();
         for folder in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("fail")) {
             // Not all of them have all of these. Each failure would be a stack trace in the kernel's log.
-            for (name, value) in [("verbose", "0"), ("ignore-gfp-wait", "N"), ("ignore-gfp-highmem", "N")] {
+            // A page table is one page, and by default fail_page_alloc lets only larger ones fail.
+            let settings =
+                [("verbose", "0"), ("ignore-gfp-wait", "N"), ("ignore-gfp-highmem", "N"), ("min-order", "0")];
+            for (name, value) in settings {
                 _ = all.set(folder.path().join(name), value);
             }
         }
