@@ -283,7 +283,7 @@ fn files(meaning: &Request, answer: &Answer) -> Vec<OwnedFd> {
     let Ok(value) = answer.value else { return Vec::new() };
     let field = |name| answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i32);
     let fd = match meaning.name {
-        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" | "IOMMU_TEST_OP_DMABUF_GET" => Some(value),
+        "VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_GET_GFX_DMABUF" => Some(value),
         "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == DMA_BUF_GET => Some(value),
         // The data_fd of vfio_device_feature_mig_state; -1 if the new state needs none.
         "VFIO_DEVICE_FEATURE" if feature(&answer.bytes) == MIG_STATE_SET && answer.bytes.len() >= 16 => {
