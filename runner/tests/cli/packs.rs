@@ -110,6 +110,11 @@ fn the_table_of_fixes_and_the_cases_name_each_other() {
     let folder = top().join("scenarios/fixes");
     let mut packs = Packs::default();
     packs.add(Source::new("pack.yaml", read("scenarios/fixes/pack.yaml"))).expect("a pack");
+    // Cases call the procedures of devices.
+    for vendor in fs::read_dir(top().join("scenarios/vendor")).expect("the packs of vendors") {
+        let file = vendor.expect("an entry").path().join("pack.yaml");
+        packs.add(Source::new("pack.yaml", fs::read_to_string(file).expect("readable"))).expect("a pack");
+    }
     let mut named: BTreeMap<Fixed, BTreeSet<String>> = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the pack") {
         let path = entry.expect("an entry").path();
