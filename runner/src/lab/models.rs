@@ -144,16 +144,17 @@ impl IommuModel {
                 qemu: "-device intel-iommu,intremap=on",
                 kernel: "intel_iommu=on",
             },
+            // Older versions call them `x-scalable-mode` and `x-flts`.
             Self::IntelScalable => IommuRow {
-                since: None,
+                since: Some("11.1"),
                 x2apic: "eim=on",
-                qemu: "-device intel-iommu,intremap=on,x-scalable-mode=on",
+                qemu: "-device intel-iommu,intremap=on,scalable-mode=on",
                 kernel: "intel_iommu=on,sm_on",
             },
             Self::IntelFirstStage => IommuRow {
-                since: Some("10.0"),
+                since: Some("11.1"),
                 x2apic: "eim=on",
-                qemu: "-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on",
+                qemu: "-device intel-iommu,intremap=on,scalable-mode=on,fsts=on",
                 kernel: "intel_iommu=on,sm_on",
             },
             // Without `dma-remap` it translates nothing.

@@ -242,8 +242,8 @@ mod tests {
         use IommuModel::{Amd, Intel, IntelFirstStage, IntelScalable, None, Virtio};
         let cases = [
             (Intel, "-device intel-iommu,intremap=on -device virtio-serial", "intel_iommu=on'"),
-            (IntelScalable, "-device intel-iommu,intremap=on,x-scalable-mode=on -device", "intel_iommu=on,sm_on'"),
-            (IntelFirstStage, ",x-scalable-mode=on,x-flts=on -device", "intel_iommu=on,sm_on'"),
+            (IntelScalable, "-device intel-iommu,intremap=on,scalable-mode=on -device", "intel_iommu=on,sm_on'"),
+            (IntelFirstStage, ",scalable-mode=on,fsts=on -device", "intel_iommu=on,sm_on'"),
             (Amd, "-device amd-iommu,intremap=on,dma-remap=on -device", "iommufd.allow_unsafe_interrupts=1'"),
             (Virtio, "-device virtio-iommu-pci,addr=01.0 -device", "iommufd.allow_unsafe_interrupts=1'"),
             (None, "-smp 2 -device virtio-serial", "intel_iommu=off'"),

@@ -82,7 +82,7 @@ words! {
         Intel = "intel",
         /// VT-d in scalable mode: PASID tables, second stage
         IntelScalable = "intel-scalable",
-        /// VT-d in scalable mode with first-stage tables (QEMU 10.0 or later)
+        /// VT-d in scalable mode with first-stage tables
         IntelFirstStage = "intel-first-stage",
         /// AMD's IOMMU: no page-table dump, IOVAs of 64 bits (QEMU 10.2 or later)
         Amd = "amd",

@@ -119,7 +119,7 @@ IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tP
 0x0000000040000 |\t0x0000000000000000\t0x0000000000000000\t0x0000000100000081
 ";
 
-    /// The same with x-scalable-mode=on and intel_iommu=sm_on: second-stage tables again, with another head.
+    /// The same with scalable-mode=on and intel_iommu=sm_on: second-stage tables again, with another head.
     pub const SCALABLE: &str = "\
 Device 0000:00:01.0 with pasid 0 @0x140ba4000
 IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
