@@ -89,7 +89,11 @@ impl Ordered {
     pub fn give(order: Order, bdf: Bdf) -> Result<Ordered, BindError> {
         let root = Root::default();
         let is_others = || driver_in(&root, bdf).is_some_and(|driver| driver != VFIO);
-        if let (Order::Bind, true, Some(found)) = (order, is_others(), use_of::find(&root, bdf)) {
+        // Only then: what uses a device is read from files of sysfs that wait while the kernel takes it away, such as `sriov_numvfs`.
+        if order == Order::Bind
+            && is_others()
+            && let Some(found) = use_of::find(&root, bdf)
+        {
             return Err(BindError::InUse(bdf, found));
         }
         let writes = order.writes(&root, bdf);

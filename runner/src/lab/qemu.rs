@@ -277,8 +277,8 @@ mod tests {
         let error = check(&options, &old).unwrap_err();
         assert_eq!(error.what, "failed to emulate the device igb with QEMU 7.2.22: it needs 8.0 or later");
         options.machine.iommu = Some(IommuModel::IntelFirstStage);
-        assert!(check(&options, &"9.2".parse().unwrap()).unwrap_err().what.ends_with("10.0 or later"));
-        assert!(check(&options, &"10.0.2".parse().unwrap()).is_ok());
+        assert!(check(&options, &"10.0.2".parse().unwrap()).unwrap_err().what.ends_with("11.1 or later"));
+        assert!(check(&options, &"11.1.3".parse().unwrap()).is_ok());
     }
 
     #[test]
