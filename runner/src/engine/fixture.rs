@@ -127,7 +127,9 @@ impl Fixtures {
 
     /// `count` virtual functions of a device that nobody has open: those of an earlier case, if there are enough, or new ones.
     pub fn functions(&mut self, of: Bdf, count: usize) -> Result<Vec<Bdf>, SriovError> {
-        let enough = |kept: &&Functions| kept.of() == of && kept.bdfs.len() >= count;
+        // A case may have taken their device out of the machine, and they went with it.
+        let are_there = |kept: &&Functions| kept.bdfs.iter().all(|bdf| crate::host::pci::driver(*bdf).is_some());
+        let enough = |kept: &&Functions| kept.of() == of && kept.bdfs.len() >= count && are_there(kept);
         if let Some(kept) = self.functions.as_ref().filter(enough) {
             return Ok(kept.bdfs[..count].to_vec());
         }
