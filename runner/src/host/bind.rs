@@ -168,7 +168,7 @@ impl Binding {
     }
 }
 
-/// The driver that a device is only for; empty if there is none.
+/// The only driver that may bind the device (`driver_override`); empty if any may.
 fn override_in(root: &Root, bdf: Bdf) -> String {
     root.text(attribute(bdf, "driver_override")).filter(|text| text != "(null)").unwrap_or_default()
 }

@@ -18,8 +18,8 @@ use std::{io, path::Path};
 
 use crate::report::fixes::{self, Presence, Row, Seen};
 use crate::report::run::Run;
+use crate::report::summary;
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
-use crate::report::words::place;
 use crate::sanitize::line;
 
 /// How many reasons and cases of a fix are shown; the others are counted.
@@ -29,7 +29,7 @@ const LISTED: usize = 4;
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
     let seen = fixes::seen(run)?;
     let table = Table { run, terminal };
-    let mut blocks = vec![table.environments(), table.columns()];
+    let mut blocks = vec![summary::environments(run, terminal), table.columns()];
     blocks.push(fixes::rows(run, &seen).iter().map(|row| table.row(row)).collect());
     blocks.push(table.closing(&seen, files));
     blocks.retain(|block| !block.is_empty());
@@ -42,17 +42,6 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn environments(&self) -> String {
-        let all = self.run.environments.iter().map(|environment| {
-            let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
-            match environment.label.as_str() {
-                "" => self.dimmed(&place, 0),
-                label => self.dimmed(&format!("{label}: {place}"), 0),
-            }
-        });
-        all.collect()
-    }
-
     /// The heads of the columns, if there are several.
     fn columns(&self) -> String {
         let (rail, corner) = if self.terminal.unicode { ("│ ", "┌") } else { ("| ", ",") };
@@ -82,18 +71,18 @@ impl Table<'_> {
         let kernel = self.run.environments[seen.environment].parts.first().map(|part| part.started.kernel.as_str());
         let mut text = String::new();
         for reason in seen.reasons.iter().take(LISTED) {
-            text += &self.dimmed(&format!("{label}{}: {reason}", seen.presence.meaning()), indent);
+            text += &self.terminal.dimmed(&format!("{label}{}: {reason}", seen.presence.meaning()), indent);
         }
         if seen.presence == Presence::Missing {
             if let Some(kernel) = kernel.filter(|_| seen.due) {
-                text += &self.dimmed(&format!("Linux {kernel} should have it"), indent);
+                text += &self.terminal.dimmed(&format!("Linux {kernel} should have it"), indent);
             }
-            text.extend(seen.cases.iter().take(LISTED).map(|case| self.dimmed(case, indent + 2)));
+            text.extend(seen.cases.iter().take(LISTED).map(|case| self.terminal.dimmed(case, indent + 2)));
             if seen.cases.len() > LISTED {
-                text += &self.dimmed(&format!("and {} more", seen.cases.len() - LISTED), indent + 2);
+                text += &self.terminal.dimmed(&format!("and {} more", seen.cases.len() - LISTED), indent + 2);
             }
         } else if seen.reasons.len() > LISTED {
-            text += &self.dimmed(&format!("and {} more reasons", seen.reasons.len() - LISTED), indent);
+            text += &self.terminal.dimmed(&format!("and {} more reasons", seen.reasons.len() - LISTED), indent);
         }
         text
     }
@@ -120,14 +109,6 @@ impl Table<'_> {
                 counts => format!("{total}: {}\n", counts.join(", ")),
             };
         }
-        for (name, path) in files {
-            text += &format!("{}\n", self.terminal.paint(DIM, format_args!("{name}: {}", path.display())));
-        }
-        text
-    }
-
-    fn dimmed(&self, item: &str, indent: usize) -> String {
-        let lines = wrapped(&line(item), self.terminal.width, indent);
-        lines.iter().map(|l| format!("{:indent$}{}\n", "", self.terminal.paint(DIM, l))).collect()
+        text + &self.terminal.files(files)
     }
 }

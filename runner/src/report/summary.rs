@@ -54,11 +54,30 @@ pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Re
     let asked = run.cases.iter().any(|case| case.asked);
     // What was asked has a table of its own.
     let matrices = if asked { String::new() } else { page.matrices() };
-    let mut blocks = vec![page.environments(), matrices, page.failures()?, page.known(), page.skips(), page.notes()];
+    let mut blocks = vec![
+        if run.cases.is_empty() { String::new() } else { environments(run, terminal) },
+        matrices,
+        page.failures()?,
+        page.known(),
+        page.skips(),
+        page.notes(),
+    ];
     blocks.extend(asked.then(|| answers::render(run, terminal)).transpose()?);
     blocks.push(page.closing(files));
     blocks.retain(|block| !block.is_empty());
     Ok(blocks.join("\n"))
+}
+
+/// Where a run was, a line for each of its environments.
+pub(super) fn environments(run: &Run, terminal: &Terminal) -> String {
+    let all = run.environments.iter().map(|environment| {
+        let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
+        match environment.label.as_str() {
+            "" => terminal.dimmed(&place, 0),
+            label => terminal.dimmed(&format!("{label}: {place}"), 0),
+        }
+    });
+    all.collect()
 }
 
 struct Page<'a> {
@@ -68,20 +87,6 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn environments(&self) -> String {
-        if self.run.cases.is_empty() {
-            return String::new();
-        }
-        let all = self.run.environments.iter().map(|environment| {
-            let place = environment.parts.first().map(|part| place(&part.started)).unwrap_or_default();
-            match environment.label.as_str() {
-                "" => self.dimmed(&place, 0),
-                label => self.dimmed(&format!("{label}: {place}"), 0),
-            }
-        });
-        all.collect()
-    }
-
     /// One matrix with all environments side by side, or one for each if the terminal is too narrow for that.
     fn matrices(&self) -> String {
         let whole = Matrix::of(self.run, Devices::InGroups, None);
@@ -165,7 +170,7 @@ impl Page<'_> {
         }
         let hidden = self.run.troubled().count().saturating_sub(LISTED);
         if hidden > 0 {
-            blocks += &self.dimmed(&format!("and {hidden} more, which the other reports list"), 0);
+            blocks += &self.terminal.dimmed(&format!("and {hidden} more, which the other reports list"), 0);
         }
         blocks.truncate(blocks.trim_end_matches('\n').len());
         Ok(if blocks.is_empty() { blocks } else { blocks + "\n" })
@@ -175,7 +180,7 @@ impl Page<'_> {
         let id = self.terminal.paint(BOLD, line(&self.run.id(case)));
         let mut block = format!("{} {id}\n", mark(self.terminal, case.verdict));
         if in_full && !planned.summary.is_empty() {
-            block += &self.dimmed(&planned.summary, 2);
+            block += &self.terminal.dimmed(&planned.summary, 2);
         }
         let message = result.message.as_deref().unwrap_or(NO_REASON);
         match &result.detail {
@@ -220,20 +225,21 @@ impl Page<'_> {
     fn known(&self) -> String {
         let of = self.run.cases.iter().filter(|case| case.verdict == Verdict::KnownIssue);
         let reason = |case: &Case| format!("{} {}", self.run.id(case), case.reason.as_deref().unwrap_or("known issue"));
-        self.list(of.map(|case| self.dimmed(&reason(case), 0)), self.counts.known_issues)
+        self.list(of.map(|case| self.terminal.dimmed(&reason(case), 0)), self.counts.known_issues)
     }
 
     fn skips(&self) -> String {
         let skips = words::skips(self.run);
-        let skip = |(reason, cases): &words::Shared<_>| self.dimmed(&format!("{} skipped: {reason}", cases.len()), 0);
+        let skip =
+            |(reason, cases): &words::Shared<_>| self.terminal.dimmed(&format!("{} skipped: {reason}", cases.len()), 0);
         self.list(skips.iter().map(skip), skips.len())
     }
 
     fn notes(&self) -> String {
         let notes = words::notes(self.run);
         let note = notes.iter().map(|(note, cases)| {
-            let names = if note.kind.is_gap() { self.dimmed(&self.names(cases), 4) } else { String::new() };
-            self.dimmed(&note.counted(cases.len()), 0) + &names
+            let names = if note.kind.is_gap() { self.terminal.dimmed(&self.names(cases), 4) } else { String::new() };
+            self.terminal.dimmed(&note.counted(cases.len()), 0) + &names
         });
         self.list(note, notes.len())
     }
@@ -263,14 +269,10 @@ impl Page<'_> {
         }
     }
 
-    fn dimmed(&self, item: &str, indent: usize) -> String {
-        let lines = self.wrapped(&line(item), indent);
-        lines.iter().map(|l| format!("{:indent$}{}\n", "", self.terminal.paint(DIM, l))).collect()
-    }
-
     /// The first items of a list of `count`, and how many more there are.
     fn list(&self, items: impl Iterator<Item = String>, count: usize) -> String {
-        let more = (count > LISTED).then(|| self.dimmed(&format!("and {} more", count.saturating_sub(LISTED)), 0));
+        let more =
+            (count > LISTED).then(|| self.terminal.dimmed(&format!("and {} more", count.saturating_sub(LISTED)), 0));
         items.take(LISTED).chain(more).collect()
     }
 
@@ -296,11 +298,8 @@ impl Page<'_> {
         let total = self.terminal.paint(BOLD, count(cases, "case") + ":");
         let how = if self.run.interrupted() { ", interrupted after" } else { " in" };
         let seconds = self.run.wall_time().as_secs_f64();
-        let mut closing = format!("{total} {}{how}{} {seconds:.2} s\n", parts.join(", "), words::runs(self.run));
-        for (name, path) in files {
-            closing += &format!("{}\n", self.terminal.paint(DIM, format_args!("{name}: {}", path.display())));
-        }
-        closing
+        let closing = format!("{total} {}{how}{} {seconds:.2} s\n", parts.join(", "), words::runs(self.run));
+        closing + &self.terminal.files(files)
     }
 
     fn wrapped(&self, text: &str, indent: usize) -> Vec<String> {

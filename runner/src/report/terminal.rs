@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a terminal can show: colours, characters, columns.
 
-use std::{fmt::Display, io::IsTerminal};
+use std::{fmt::Display, io::IsTerminal, path::Path};
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::model::Verdict;
+use crate::{model::Verdict, sanitize::line};
 
 /// What may be printed, and how wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,20 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
     lines.retain(|line| !line.is_empty());
     lines
+}
+
+impl Terminal {
+    /// One line of a run, dim, in as many lines as it takes beside an indent.
+    pub fn dimmed(&self, item: &str, indent: usize) -> String {
+        let lines = wrapped(&line(item), self.width, indent);
+        lines.iter().map(|l| format!("{:indent$}{}\n", "", self.paint(DIM, l))).collect()
+    }
+
+    /// The reports that were written, such as `("JUnit", path)`.
+    pub fn files(&self, files: &[(&str, &Path)]) -> String {
+        let told = |(name, path): &(&str, &Path)| self.paint(DIM, format_args!("{name}: {}", path.display())) + "\n";
+        files.iter().map(told).collect()
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn rows_of_fixes() -> Vec<(Fixed, BTreeSet<String>)> {
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|')).map(|line| {
         let columns: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let [title, commit, releases, user_sees, case] = columns[..] else { panic!("five columns: {line}") };
-        assert!(!user_sees.is_empty() && !case.is_empty(), "each row has a case, or says why there is none: {line}");
+        assert!(!user_sees.is_empty() && !case.is_empty(), "each row names a case, or says why it has no case: {line}");
         let key = if commit.is_empty() { title } else { commit.trim_matches('`') };
         let cases = case.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         ((key.to_owned(), title.to_owned(), releases.to_owned()), cases)

@@ -120,6 +120,18 @@ cases:
       - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
         device: vf
       - lab_fault: crash
+  # The functions go with their device.
+  - name: is_taken_away
+    devices: { vf: virtual_function }
+    steps:
+      - device_open: { token: 52ac9bff-3a88-4fbd-901a-0d767c3b6c97 }
+      - sysfs: { write: remove, timeout: 50ms }
+        expect: ETIMEDOUT
+      - sysfs: { write: rescan, timeout: 50ms }
+        expect: ETIMEDOUT
+      - device_close:
+      - sysfs: { wait: remove }
+      - sysfs: { wait: rescan }
   - name: afterwards
     devices: { vf: virtual_function }
     steps:
@@ -137,7 +149,9 @@ fn virtual_functions_go_with_a_case_that_fails_hangs_or_kills_its_process() -> T
     assert!(message(&results["hangs"]).contains("timed out after 3s in irq_wait at"), "{}", results["hangs"]);
     assert_eq!(results["dies"]["verdict"], "error", "{}", results["dies"]);
     // Where one was left, this could make none: that is what is proved.
-    assert_eq!(results["afterwards"]["verdict"], "passed", "{}", results["afterwards"]);
+    for name in ["is_taken_away", "afterwards"] {
+        assert_eq!(results[name]["verdict"], "passed", "{}", results[name]);
+    }
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// The value of a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum Given {
     /// A number, or a name of the header.
     One(Scalar),
@@ -20,7 +21,8 @@ pub enum Given {
 }
 
 /// An element of a list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum Element {
     /// A number, or a name of the header.
     One(Scalar),
@@ -56,24 +58,6 @@ impl Decode for Element {
 
     fn made_up() -> Self {
         Element::One(Scalar::made_up())
-    }
-}
-
-impl Serialize for Given {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Given::One(value) => value.serialize(serializer),
-            Given::List(elements) => elements.serialize(serializer),
-        }
-    }
-}
-
-impl Serialize for Element {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Element::One(value) => value.serialize(serializer),
-            Element::Fields(fields) => fields.serialize(serializer),
-        }
     }
 }
 

@@ -206,7 +206,8 @@ impl HeaderRegister {
 }
 
 /// Where a register of the configuration space is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum ConfigPlace {
     /// One of the header.
     Named(HeaderRegister),
@@ -262,15 +263,6 @@ impl Decode for ConfigPlace {
     }
 }
 
-impl Serialize for ConfigPlace {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            ConfigPlace::Named(register) => register.serialize(serializer),
-            ConfigPlace::At(offset) => offset.serialize(serializer),
-        }
-    }
-}
-
 described!(ConfigPlace, |generator| {
     let name = generator.subschema_for::<HeaderRegister>();
     let offset = generator.subschema_for::<Dynamic<Offset>>();
@@ -282,7 +274,8 @@ described!(ConfigPlace, |generator| {
 });
 
 /// The value of a register.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum RegisterValue {
     /// A number.
     Number(Dynamic<Size>),
@@ -340,15 +333,6 @@ impl Decode for RegisterValue {
 
     fn made_up() -> Self {
         RegisterValue::Number(Dynamic::made_up())
-    }
-}
-
-impl Serialize for RegisterValue {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            RegisterValue::Number(number) => number.serialize(serializer),
-            RegisterValue::Bits(bits) => bits.serialize(serializer),
-        }
     }
 }
 

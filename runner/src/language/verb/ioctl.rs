@@ -32,7 +32,8 @@ verb! {
 }
 
 /// What stands behind the struct of a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum Tail {
     /// These bytes.
     Bytes(Vec<u8>),
@@ -57,15 +58,6 @@ impl Decode for Tail {
 
     fn made_up() -> Self {
         Tail::default()
-    }
-}
-
-impl Serialize for Tail {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Tail::Bytes(bytes) => bytes.serialize(serializer),
-            Tail::Text(text) => text.serialize(serializer),
-        }
     }
 }
 

@@ -17,7 +17,8 @@ verb! {
 }
 
 /// A region of a device, by its name or its number.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum RegionNumber {
     /// One that every PCI device may have.
     Named(PciRegion),
@@ -68,15 +69,6 @@ impl Decode for RegionNumber {
 
     fn made_up() -> Self {
         RegionNumber::Named(PciRegion::Config)
-    }
-}
-
-impl Serialize for RegionNumber {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            RegionNumber::Named(region) => region.serialize(serializer),
-            RegionNumber::Number(number) => number.serialize(serializer),
-        }
     }
 }
 

@@ -49,7 +49,8 @@ words! {
 }
 
 /// An object of IOMMUFD: by the name that a step saved it under, or by its id.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)] // only for writing
 pub enum Object {
     /// What an `ioas`, `hwpt` or `attach` saved.
     Named(Name),
@@ -69,15 +70,6 @@ impl Decode for Object {
 
     fn made_up() -> Self {
         Object::Id(Dynamic::made_up())
-    }
-}
-
-impl Serialize for Object {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Object::Named(name) => name.serialize(serializer),
-            Object::Id(id) => id.serialize(serializer),
-        }
     }
 }
 
