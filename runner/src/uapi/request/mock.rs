@@ -16,10 +16,6 @@ use crate::uapi::ioctl::io;
 /// `struct iommu_test_cmd`: the header, a union that begins behind it, and a last word.
 const SIZE: usize = 72;
 
-const fn header(name: &'static str, offset: usize) -> Field {
-    field(name, offset, 4, In)
-}
-
 const fn word(name: &'static str, offset: usize, direction: Direction) -> Field {
     field(name, offset, 4, direction)
 }
@@ -38,7 +34,7 @@ macro_rules! ops {
             on: File::Iommufd,
             argument: Argument::Sized,
             size: SIZE,
-            fields: &[header("size", 0), header("id", 8), header("__reserved", 12), $($field),*],
+            fields: &[word("size", 0, In), word("id", 8, In), word("__reserved", 12, In), $($field),*],
             arrays: &[],
             pointers: &[$($pointer)?],
             chain: None,
