@@ -27,7 +27,8 @@ pub struct Binding {
     reset_methods: ResetMethods,
     /// Whether it had virtual functions: those that it gets later are ours to take away.
     had_functions: bool,
-    /// The override that it had, empty for none, which a case may change by having the kernel find it anew; `None` if it stays as it is.
+    /// What `driver_override` was before, empty if it was unset. A case that removes the device and has it found again loses it. `None` if
+    /// nothing is to be put back.
     driver_override: Option<String>,
 }
 

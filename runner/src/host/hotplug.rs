@@ -138,7 +138,7 @@ impl Ordered {
 /// Writes these files, each followed by what to write, in a process that does nothing else. Returns the errno of the first that fails, 0 if
 /// none does.
 pub fn write_for(files: &[String]) -> i32 {
-    // Whoever waits for this may be gone.
+    // The process that waits for this may be gone.
     let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
     let written = files.chunks_exact(2).try_for_each(|pair| write(Path::new(&pair[0]), &pair[1]));
     written.map_or_else(|errno| errno.0, |()| 0)
@@ -170,7 +170,7 @@ fn bring_back_in(root: &Root, bdf: Bdf) -> Result<(), BindError> {
         match driver_in(root, bdf) {
             Some(driver) if driver == VFIO => return Ok(()),
             None if !root.join(attribute(bdf, "vendor")).exists() => return Err(BindError::Gone(bdf)),
-            // The driver that is for it, which found it anew.
+            // The device's own driver, which took it when it was found.
             Some(_) => use_of::find(root, bdf).map_or(Ok(()), |found| Err(BindError::InUse(bdf, found)))?,
             None => {}
         }

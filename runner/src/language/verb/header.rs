@@ -198,7 +198,7 @@ impl HeaderRegister {
         }
     }
 
-    /// The number with these bits, of which the register has all.
+    /// The number that has these bits; the check knows that the register has them all.
     pub fn value(self, named: &[HeaderBit]) -> u64 {
         let bits = self.bits().iter().filter(|(bit, _)| named.contains(bit));
         bits.fold(0, |value, (_, number)| value | 1 << number)
