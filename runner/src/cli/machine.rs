@@ -8,17 +8,24 @@ use clap::{Arg, Args, Command, ValueEnum, error::ErrorKind};
 
 use super::error::Error;
 use crate::lab::LabError;
-use crate::language::{DefaultDomain, DeviceModel, IommuModel, LabDevice, Machine, Ordered, Place, Scalar, Size, join};
+use crate::language::{Arch, DefaultDomain, DeviceModel, IommuModel, LabDevice, Machine, Ordered, Place, Scalar, Size, join};
 use crate::suite;
 
 /// What the guest is to the tests.
 #[derive(Debug, Args)]
 pub struct MachineArgs {
-    /// A file that says what the machine is, in place of the next five options, which replace what it says
+    /// A file that says what the machine is, in place of the next six options, which replace what it says
     #[arg(long = "lab", value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// The IOMMU in front of the devices [default: intel]
+    /// The architecture of the guest [default: x86-64]
+    ///
+    /// On arm64 the kernel and this program are cross-built the first time, this program from its source: with your cargo if it has the target
+    /// aarch64-unknown-linux-gnu, else with Debian's. A `vfiospec-arm64` beside this program is taken as it is.
+    #[arg(long, value_name = "ARCH", value_enum)]
+    arch: Option<Arch>,
+
+    /// The IOMMU in front of the devices [default: intel; on arm64: smmuv3]
     #[arg(long, value_name = "MODEL", value_enum)]
     iommu: Option<IommuModel>,
 
@@ -50,7 +57,8 @@ impl MachineArgs {
             Some(file) => suite::machine(file)?,
             None => Machine::default(),
         };
-        let MachineArgs { iommu, address_width, default_domain, parameters, .. } = self;
+        let MachineArgs { arch, iommu, address_width, default_domain, parameters, .. } = self;
+        machine.arch = arch.or(machine.arch);
         machine.iommu = iommu.or(machine.iommu);
         machine.address_width = address_width.or(machine.address_width);
         machine.default_domain = default_domain.or(machine.default_domain);
@@ -89,6 +97,8 @@ impl MachineArgs {
         let mut words = Vec::new();
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
         self.file.iter().for_each(|file| say("--lab", file.display().to_string()));
+        let arch = self.arch.filter(|arch| self.file.is_some() || *arch != Arch::X86_64);
+        arch.iter().for_each(|arch| say("--arch", arch.as_str().to_owned()));
         let iommu = self.iommu.filter(|iommu| self.file.is_some() || *iommu != IommuModel::Intel);
         iommu.iter().for_each(|iommu| say("--iommu", iommu.as_str().to_owned()));
         self.address_width.iter().for_each(|width| say("--address-width", width.to_string()));

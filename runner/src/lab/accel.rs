@@ -4,7 +4,8 @@
 use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{cache::Cache, error::LabError, options::Accel, qemu::Engine, version::Version};
+use super::{arch::HOST, cache::Cache, error::LabError, options::Accel, qemu::Engine, version::Version};
+use crate::language::Arch;
 
 /// A guest with KVM says its first word within a second; one that hangs never does.
 const KVM_PATIENCE: Duration = Duration::from_secs(6);
@@ -44,7 +45,12 @@ impl Experience {
         noted.is_some_and(|noted| still_holds(noted, seconds(SystemTime::now())))
     }
 
-    pub fn attempts(&self, accel: Accel, cache: &Cache) -> Result<Vec<Attempt>, LabError> {
+    pub fn attempts(&self, accel: Accel, arch: Arch, cache: &Cache) -> Result<Vec<Attempt>, LabError> {
+        if arch != HOST.arch && accel == Accel::Kvm {
+            let what = format!("failed to run a guest of {} with KVM on {}", arch.as_str(), HOST.arch.as_str());
+            return Err(LabError::usage(what).help("leave out --accel kvm: it is emulated"));
+        }
+        let accel = if arch == HOST.arch { accel } else { Accel::Tcg };
         let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
         attempts(accel, open.map(drop), self.is_kvm_no_use(cache))
     }
@@ -102,5 +108,11 @@ mod tests {
         assert_eq!(engines(Accel::Tcg, true, false), ["tcg"]);
         assert_eq!(engines(Accel::Kvm, true, true), ["kvm"]);
         assert!(attempts(Accel::Kvm, Err(std::io::ErrorKind::NotFound.into()), false).is_err());
+        let cache = super::super::cache::tests::scratch("arm");
+        let experience = Experience { key: "kvm-test".into() };
+        let engines = |accel| experience.attempts(accel, Arch::Arm64, &cache);
+        assert!(engines(Accel::Auto).unwrap().iter().all(|attempt| attempt.engine == Engine::Tcg));
+        assert_eq!(engines(Accel::Kvm).unwrap_err().what, "failed to run a guest of arm64 with KVM on x86-64");
+        super::super::cache::remove(&cache.path("")).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::{fs, process::Command, sync::atomic::AtomicBool};
 
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
-use super::{arch::ARCH, error::LabError, mirror, progress::Progress, version::Version};
+use super::{arch::HOST, error::LabError, mirror, progress::Progress, version::Version};
 use crate::model::Exit;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -21,12 +21,19 @@ pub(super) struct Archive<'a> {
     pub cache: &'a Cache,
     pub progress: Progress,
     pub interrupt: &'a AtomicBool,
+    /// Another architecture whose packages are there, too, by Debian's name.
+    foreign: Option<&'static str>,
     opened: OnceCell<Apt<'a>>,
 }
 
 impl<'a> Archive<'a> {
     pub fn new(cache: &'a Cache, progress: Progress, interrupt: &'a AtomicBool) -> Self {
-        Self { cache, progress, interrupt, opened: OnceCell::new() }
+        Self { cache, progress, interrupt, foreign: None, opened: OnceCell::new() }
+    }
+
+    /// The same with the packages of another architecture.
+    pub fn with(&self, foreign: &'static str) -> Self {
+        Self { foreign: Some(foreign), ..Self::new(self.cache, self.progress, self.interrupt) }
     }
 
     /// For `what`, of which an error speaks.
@@ -37,7 +44,7 @@ impl<'a> Archive<'a> {
         if child::find("apt-get").is_none() || child::find("dpkg-deb").is_none() {
             return Err(without_apt(what));
         }
-        let apt = Apt::open(self.cache, self.progress, self.interrupt)?;
+        let apt = Apt::open(self.cache, self.foreign, self.progress, self.interrupt)?;
         Ok(self.opened.get_or_init(|| apt))
     }
 }
@@ -47,6 +54,7 @@ pub(super) struct Apt<'a> {
     folder: PathBuf,
     /// Debian's stable release by its name.
     stable: String,
+    foreign: Option<&'static str>,
     progress: Progress,
     interrupt: &'a AtomicBool,
 }
@@ -63,9 +71,14 @@ fn suites(codename: &str) -> String {
 }
 
 impl<'a> Apt<'a> {
-    fn open(cache: &Cache, progress: Progress, interrupt: &'a AtomicBool) -> Result<Self, LabError> {
+    fn open(
+        cache: &Cache,
+        foreign: Option<&'static str>,
+        progress: Progress,
+        interrupt: &'a AtomicBool,
+    ) -> Result<Self, LabError> {
         let folder = cache.folder("apt/unpack")?;
-        let mut apt = Self { folder, stable: String::new(), progress, interrupt };
+        let mut apt = Self { folder, stable: String::new(), foreign, progress, interrupt };
         let own = mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default());
         let mirror = apt.mirror(own.as_deref().map_err(String::as_str))?;
         for below in ["sources", "stable", "lists/partial", "own/partial", "cache/archives/partial", "download"] {
@@ -175,6 +188,9 @@ impl<'a> Apt<'a> {
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = child::command(program, Ending::Killed);
         command.args(arguments).env("APT_CONFIG", self.configuration());
+        if let Some(arch) = self.foreign {
+            command.args(["-o", &format!("APT::Architectures::={arch}")]);
+        }
         command
     }
 
@@ -286,7 +302,7 @@ fn total(uris: &str) -> u64 {
 }
 
 fn configuration(folder: &Path) -> String {
-    let (folder, architecture) = (folder.display(), ARCH.debian);
+    let (folder, architecture) = (folder.display(), HOST.debian);
     format!(
         r#"// Written by vfiospec; everything that apt changes with it stays below this folder.
 Dir::Etc::sourcelist "/dev/null";

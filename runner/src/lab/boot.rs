@@ -63,14 +63,14 @@ impl Guest {
     /// With `--accel auto` a guest that KVM leaves silent is booted again under software emulation, and the next run on
     /// this machine starts with that.
     pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
-        let Prepared { options, cache, kernel, qemu, progress } = prepared;
+        let Prepared { options, cache, kernel, qemu, program, progress } = prepared;
         let folder = RunFolder::create(cache, *progress, interrupt)?;
         let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
         let initramfs = folder.path("initramfs.cpio");
-        write(&initramfs, &pack(job, &order)?)?;
+        write(&initramfs, &pack(program, job, &order)?)?;
 
         let experience = Experience::new(&qemu.version);
-        let attempts = experience.attempts(options.accel, cache)?;
+        let attempts = experience.attempts(options.accel, options.machine.arch(), cache)?;
         for (file, rom) in layout::roms(&layout::devices(&options.machine), &folder.path("")) {
             write(&file, &rom)?;
         }
@@ -190,11 +190,9 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
     fs::write(path, bytes).map_err(|error| LabError::io("write", path, &error))
 }
 
-/// The guest's files: this program as init, and the job.
-pub(super) fn pack(job: &Job, order: &Order) -> Result<Vec<u8>, LabError> {
-    let program =
-        std::env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
-    let program = fs::read(&program).map_err(|error| LabError::io("read", &program, &error))?;
+/// The guest's files: its program as init, and the job.
+pub(super) fn pack(program: &Path, job: &Job, order: &Order) -> Result<Vec<u8>, LabError> {
+    let program = fs::read(program).map_err(|error| LabError::io("read", program, &error))?;
     static_program(&program)?;
     let mut archive = Archive::new();
     archive.program("init", &program);
@@ -302,7 +300,8 @@ mod tests {
     #[test]
     fn the_program_that_runs_this_test_could_be_init() {
         let job = Job { files: vec![("/scenarios/a.yaml".into(), b"name: a".to_vec())], ..Job::default() };
-        let archive = pack(&job, &Order::default()).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let archive = pack(&program, &job, &Order::default()).unwrap();
         assert!(archive.starts_with(b"070701"));
         assert!(archive.windows(7).any(|bytes| bytes == b"name: a"));
     }

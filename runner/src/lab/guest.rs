@@ -12,7 +12,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
 use super::protocol::{JOURNAL_PORT, Message, PORT_NAME};
-use super::{arch::ARCH, initramfs::Order};
+use super::{arch, initramfs::Order};
 use crate::host::facts::LAB_JOB;
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
@@ -81,7 +81,7 @@ fn shell(order: &Order) -> Result<(), String> {
     );
     // The console itself cannot be a controlling terminal; the serial line behind it can, and then Ctrl-C works.
     let terminal = || -> Result<Stdio, String> {
-        let path = format!("/dev/{}", ARCH.console);
+        let path = format!("/dev/{}", arch::OWN.row().console);
         let line = OpenOptions::new().read(true).write(true).open(&path);
         line.map(Stdio::from).map_err(|error| format!("failed to open {path}: {error}"))
     };

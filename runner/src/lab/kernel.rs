@@ -8,11 +8,12 @@ use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::options::{KernelChoice, KernelOption};
 use super::source::{self, Source};
-use super::{arch::ARCH, error::LabError, progress::Progress, tools, version::Version};
+use super::{arch::HOST, error::LabError, progress::Progress, tools, version::Version};
+use crate::language::Arch;
 use crate::model::{Exit, fingerprint};
 
-/// Options on top of `allnoconfig`; everything is built in.
-const FRAGMENT: &str = include_str!("kernel.config");
+/// Options on top of `allnoconfig`, beside those of the architecture; everything is built in.
+const OPTIONS: &str = include_str!("kernel.config");
 
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
 const LINES: u64 = 1865;
@@ -32,8 +33,8 @@ pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
 }
 
 /// The newest kernel in the cache with today's configuration and these options that is what was asked for.
-pub(super) fn cached(cache: &Cache, choice: &KernelChoice, options: &[KernelOption]) -> Option<Kernel> {
-    let suffix = format!("-{}", hash(&fragment(options)));
+pub(super) fn cached(cache: &Cache, arch: Arch, choice: &KernelChoice, options: &[KernelOption]) -> Option<Kernel> {
+    let suffix = format!("-{}", hash(&fragment(arch, options)));
     let folders = fs::read_dir(cache.path("kernels")).ok()?.flatten();
     let kernels = folders.filter_map(|folder| {
         let version: Version = fs::read_to_string(folder.path().join("version")).ok()?.parse().ok()?;
@@ -41,36 +42,37 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice, options: &[KernelOpti
         (finished && source::chosen(choice, &version)).then(|| (version, folder.path()))
     });
     let (version, folder) = kernels.max_by(|a, b| a.0.cmp(&b.0))?;
-    Some(finished(&version, options, &folder))
+    Some(finished(&version, arch, options, &folder))
 }
 
 /// The lab's configuration with these options in place of its own.
-fn fragment(options: &[KernelOption]) -> String {
+fn fragment(arch: Arch, options: &[KernelOption]) -> String {
     let symbol = |line: &str| line.split([' ', '=']).find(|word| word.starts_with("CONFIG_")).map(str::to_owned);
-    let kept = FRAGMENT.lines().filter(|line| {
+    let kept = OPTIONS.lines().chain(arch.row().options.lines()).filter(|line| {
         let symbol = symbol(line);
         !options.iter().any(|option| symbol.as_deref() == Some(option.symbol()))
     });
     kept.map(str::to_owned).chain(options.iter().map(KernelOption::line)).map(|line| line + "\n").collect()
 }
 
-fn finished(version: &Version, options: &[KernelOption], folder: &Path) -> Kernel {
+fn finished(version: &Version, arch: Arch, options: &[KernelOption], folder: &Path) -> Kernel {
     let name = [version.to_string()].into_iter().chain(options.iter().map(KernelOption::to_string));
-    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(ARCH.image) }
+    Kernel { name: name.collect::<Vec<_>>().join(" "), image: folder.join(arch.row().image) }
 }
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
 ///
-/// The programs that build it are in the folder of `tools`. An interrupted build goes on where it was: its folder gets its final name only when all is there.
+/// The programs that build it are in the folders of `tools`. An interrupted build goes on where it was: its folder gets its final name only when all is there.
 pub(super) fn build(
     cache: &Cache,
     source: &Source,
-    tools: &Path,
+    tools: &[PathBuf],
+    arch: Arch,
     options: &[KernelOption],
     progress: Progress,
     interrupt: &AtomicBool,
 ) -> Result<Kernel, LabError> {
-    let text = fragment(options);
+    let text = fragment(arch, options);
     let name = format!("{}-{}", source.version.file_name(), hash(&text));
     let folder = cache.path("kernels").join(&name);
     let building = cache.folder(format!("kernels/{name}.building"))?;
@@ -80,7 +82,7 @@ pub(super) fn build(
     let _ = fs::remove_file(&log);
 
     let version = &source.version;
-    let seeded = seed(cache, version, &text, &objects, interrupt)?;
+    let seeded = seed(cache, version, arch, &text, &objects, interrupt)?;
     cache::create(&objects)?;
     let takes = if seeded {
         "from an earlier build, with other options"
@@ -88,7 +90,7 @@ pub(super) fn build(
         "this takes minutes, and only the first time"
     };
     progress.say(&format!("building Linux {version}; {takes}"));
-    let make = |target: &str| make(source, tools, &objects, target);
+    let make = |target: &str| make(source, tools, arch, &objects, target);
     let runner = |doing| Runner { doing, interrupt, ending: Ending::Killed, log: Some(&log) };
     let mut configure = make("allnoconfig");
     configure.arg(format!("KCONFIG_ALLCONFIG={}", fragment.display()));
@@ -108,10 +110,12 @@ pub(super) fn build(
         progress.say(&format!("Linux {version} does without {}", lacks.join(", ")));
     }
 
-    let expected = cache.recall("build-lines").and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
+    let image = arch.row().image;
+    let known = if arch == HOST.arch { "build-lines".to_owned() } else { format!("build-lines-{}", arch.as_str()) };
+    let expected = cache.recall(&known).and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
     let mut lines = 0;
     let mut bar = progress.bar(&format!("building Linux {version}"), expected);
-    runner("building the kernel").succeed(make(ARCH.image), |line| {
+    runner("building the kernel").succeed(make(image), |line| {
         if line.is_some_and(|line| line.starts_with("  ")) {
             lines += 1;
             bar.set(lines);
@@ -119,19 +123,19 @@ pub(super) fn build(
     })?;
     drop(bar);
     if lines > LINES / 2 {
-        cache.learn("build-lines", &lines.to_string());
+        cache.learn(&known, &lines.to_string());
     }
 
     let keep = |from: &Path, name: &str| {
         fs::copy(from, building.join(name)).map(drop).map_err(|error| LabError::io("copy", from, &error))
     };
-    keep(&objects.join(ARCH.image), ARCH.image)?;
+    keep(&objects.join(arch.row().image_file), image)?;
     keep(&objects.join(".config"), "config")?;
     cache::write(&building.join("version"), version.as_str().as_bytes())?;
     cache::remove(&folder)?;
     fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;
     moved(&objects, &folder.join("build"))?;
-    Ok(finished(version, options, &folder))
+    Ok(finished(version, arch, options, &folder))
 }
 
 /// Begins with a copy of the objects of the most similar build of this version, where there is one: the kernel's build knows by
@@ -139,6 +143,7 @@ pub(super) fn build(
 fn seed(
     cache: &Cache,
     version: &Version,
+    arch: Arch,
     fragment: &str,
     objects: &Path,
     interrupt: &AtomicBool,
@@ -152,8 +157,9 @@ fn seed(
         let text = fs::read_to_string(folder.join("version")).ok()?;
         let fragment = fs::read_to_string(folder.join("fragment")).ok()?;
         let different = fragment.lines().collect::<HashSet<_>>().symmetric_difference(&wanted).count();
-        let whole = text.trim() == version.as_str() && folder.join("build").join(ARCH.image).exists();
-        whole.then_some((different, folder))
+        let build = folder.join("build");
+        let whole = build.join("arch").join(arch.row().objects).exists() && build.join(arch.row().image_file).exists();
+        (text.trim() == version.as_str() && whole).then_some((different, folder))
     });
     let Some((_, earlier)) = earlier.min() else { return Ok(false) };
     // Beside first: half a copy must not be taken for the objects of an interrupted build.
@@ -188,15 +194,18 @@ fn moved(from: &Path, to: &Path) -> Result<(), LabError> {
     Ok(())
 }
 
-fn make(source: &Source, tools: &Path, objects: &Path, target: &str) -> Command {
+fn make(source: &Source, tools: &[PathBuf], arch: Arch, objects: &Path, target: &str) -> Command {
     let jobs = std::thread::available_parallelism().map_or(1, |jobs| jobs.get());
     let mut make = child::command("make", Ending::Killed);
     make.arg("-C").arg(&source.tree).arg(format!("O={}", objects.display())).arg(format!("-j{jobs}")).arg(target);
     // The same kernel whoever builds it, and none of a person's own settings for other kernels.
-    make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", ARCH.kernel);
+    make.env("KBUILD_BUILD_USER", "vfiospec").env("KBUILD_BUILD_HOST", "lab").env("ARCH", arch.row().kernel);
     make.env("PATH", tools::path(tools));
     for variable in ["CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "KCFLAGS", "LOCALVERSION", "CC"] {
         make.env_remove(variable);
+    }
+    if let Some(cross) = arch.row().cross {
+        make.env("CROSS_COMPILE", cross.prefix);
     }
     make
 }
@@ -234,22 +243,23 @@ mod tests {
 
     #[test]
     fn type1_stays_type1() {
-        assert!(FRAGMENT.contains("CONFIG_VFIO_CONTAINER=y"));
-        assert!(!FRAGMENT.contains("CONFIG_IOMMUFD_VFIO_CONTAINER=y"));
+        assert!(OPTIONS.contains("CONFIG_VFIO_CONTAINER=y"));
+        assert!(!OPTIONS.contains("CONFIG_IOMMUFD_VFIO_CONTAINER=y"));
     }
 
     #[test]
     fn an_option_takes_the_place_of_the_labs_own() {
         let options = ["VFIO_CONTAINER=n", "KASAN=y"].map(|text| text.parse().unwrap());
-        let text = fragment(&options);
-        assert!(text.ends_with("CONFIG_MAGIC_SYSRQ=y\n# CONFIG_VFIO_CONTAINER is not set\nCONFIG_KASAN=y\n"), "{text}");
+        let text = fragment(Arch::X86_64, &options);
+        assert!(text.ends_with("CONFIG_PVH=y\n# CONFIG_VFIO_CONTAINER is not set\nCONFIG_KASAN=y\n"), "{text}");
         assert!(!text.contains("CONFIG_VFIO_CONTAINER=y"));
-        assert_eq!(fragment(&[]), FRAGMENT);
+        assert_eq!(fragment(Arch::X86_64, &[]), format!("{OPTIONS}{}", Arch::X86_64.row().options));
     }
 
     #[test]
     fn another_configuration_is_another_kernel() {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
+        assert_ne!(hash(&fragment(Arch::X86_64, &[])), hash(&fragment(Arch::Arm64, &[])));
         assert_eq!(hash("").len(), 8);
     }
 
@@ -267,13 +277,13 @@ mod tests {
     #[test]
     fn an_unfinished_build_is_never_booted() {
         let cache = cache::tests::scratch("kernel");
-        let hash = hash(&fragment(&[]));
+        let hash = hash(&fragment(Arch::X86_64, &[]));
         for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
             let folder = cache.folder(format!("kernels/{name}")).unwrap();
             let version = name.split_once("-1-").unwrap().0;
             cache::write(&folder.join("version"), format!("{version}-1").as_bytes()).unwrap();
         }
-        assert_eq!(cached(&cache, &KernelChoice::Newest, &[]).unwrap().name, "7.3.4-1");
+        assert_eq!(cached(&cache, Arch::X86_64, &KernelChoice::Newest, &[]).unwrap().name, "7.3.4-1");
         cache::remove(&cache.path("")).unwrap();
     }
 

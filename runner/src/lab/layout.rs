@@ -86,15 +86,15 @@ pub fn devices(machine: &Machine) -> Vec<GuestDevice> {
     placed
 }
 
-/// QEMU's arguments for these devices. A device with a ROM finds it in the folder, where [`roms`] has put it.
-pub(super) fn arguments(devices: &[GuestDevice], folder: &Path) -> Vec<String> {
+/// QEMU's arguments for the machine's devices. A device with a ROM finds it in the folder, where [`roms`] has put it.
+pub(super) fn arguments(machine: &Machine, folder: &Path) -> Vec<String> {
+    let devices = devices(machine);
     let mut arguments = Vec::new();
     let mut bridges = Vec::new();
     if devices.iter().any(|device| matches!(device.bus, Bus::Port(_) | Bus::Functions(_))) {
-        // With ACPI's hotplug the links of root ports are never up, and Linux gives up a hot reset of a PCIe device: ENOTTY.
-        arguments.extend(["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"].map(str::to_owned));
+        arguments.extend(machine.arch().row().ports.iter().map(|&word| word.to_owned()));
     }
-    for GuestDevice { name, device, bus, slot, function } in devices {
+    for GuestDevice { name, device, bus, slot, function } in &devices {
         if let Some(bridge) = bus.bridge()
             && !bridges.contains(&bridge)
         {
@@ -167,10 +167,12 @@ mod tests {
     use super::*;
     use crate::{language::Source, model::Bdf};
 
+    fn read(text: &str) -> Machine {
+        Machine::read(Source::new("a.lab.yaml", text)).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
+    }
+
     fn machine(text: &str) -> Vec<GuestDevice> {
-        devices(
-            &Machine::read(Source::new("a.lab.yaml", text)).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))),
-        )
+        devices(&read(text))
     }
 
     #[test]
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_bridge_is_there_once_and_before_its_devices() {
-        let all = machine(
+        let all = read(
             "devices:\n  a: { model: edu, place: bridge }\n  b: { model: ivshmem, place: bridge }\n  c: { model: edu, place: port, rom: 2KiB }\n  \
              d: { model: e1000e, place: function }\n  e: { model: nvme, place: function }\n",
         );
@@ -215,7 +217,7 @@ mod tests {
              -blockdev driver=null-co,node-name=disk-e,size=67108864,read-zeroes=on \
              -device nvme,serial=e,drive=disk-e,bus=bus2,addr=00.1"
         );
-        let roms = roms(&all, Path::new("/run"));
+        let roms = roms(&devices(&all), Path::new("/run"));
         assert_eq!((roms.len(), roms[0].1.len(), &roms[0].0), (1, 2 << 10, &PathBuf::from("/run/c.rom")));
         // Signature, pointer to the header, ids, length, and the mark of the last image (PCI Firmware 3.3, 5.1).
         let bytes = &roms[0].1;
@@ -241,7 +243,7 @@ mod tests {
             ),
         ] {
             let line =
-                arguments(&machine(&format!("devices: {{ it: {{ model: {model} }} }}")), Path::new("/run")).join(" ");
+                arguments(&read(&format!("devices: {{ it: {{ model: {model} }} }}")), Path::new("/run")).join(" ");
             assert!(line.ends_with(expected), "{line}");
         }
     }

@@ -4,9 +4,10 @@
 //! ```text
 //! prepare                              Guest::boot                         in the guest
 //!
-//! tools ── apt: QEMU, build tools      initramfs: this binary + the job    guest_main, as process 1:
+//! tools ── apt: QEMU, build tools      initramfs: a program + the job      guest_main, as process 1:
 //! source ─ apt: the kernel's source    qemu: the command line              mounts, runs the job's command,
 //! kernel ─ make, into the cache        accel: KVM or emulation             tells the host through a port
+//! program ─ this one, or one of the guest's architecture
 //! ```
 //!
 //! [`prepare()`] downloads and builds what is missing, and touches no network when nothing is. [`Guest`] is a running guest: its lines, its
@@ -29,6 +30,7 @@ mod mirror;
 mod models;
 mod options;
 mod prepare;
+mod program;
 mod progress;
 mod protocol;
 mod qemu;

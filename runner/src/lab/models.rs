@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use super::arch::ARCH;
-use crate::language::{DeviceModel, IommuModel};
+use crate::language::{Arch, DeviceModel, IommuModel};
 use crate::model::Capability::{Aer, Ari, Flr, Intx, Msi, Msix, Pcie, Pm, Sriov};
 use crate::model::{Capability, DeviceKind};
 
@@ -127,6 +126,7 @@ struct IommuRow {
     since: Option<&'static str>,
     /// QEMU's arguments; empty for none.
     qemu: &'static str,
+    /// What the kernel's command line needs for it.
     kernel: &'static str,
     /// What makes it remap the interrupts of an x2APIC; empty if it remaps none.
     x2apic: &'static str,
@@ -170,7 +170,8 @@ impl IommuModel {
                 qemu: "-device virtio-iommu-pci,addr=01.0",
                 kernel: UNSAFE_INTERRUPTS,
             },
-            Self::None => IommuRow { since: None, x2apic: "", qemu: "", kernel: ARCH.no_iommu },
+            Self::Smmuv3 => IommuRow { since: None, x2apic: "", qemu: "-machine iommu=smmuv3", kernel: "" },
+            Self::None => IommuRow { since: None, x2apic: "", qemu: "", kernel: "" },
         }
     }
 
@@ -189,7 +190,8 @@ impl IommuModel {
         if extended_interrupts && !x2apic.is_empty() { format!("{qemu},{x2apic}") } else { qemu.to_owned() }
     }
 
-    pub(super) fn kernel_parameters(self) -> &'static str {
-        self.row().kernel
+    /// What a kernel of this architecture needs on its command line.
+    pub(super) fn kernel_parameters(self, arch: Arch) -> &'static str {
+        if self == Self::None { arch.row().no_iommu } else { self.row().kernel }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 
-use super::version::Version;
+use super::{arch::HOST, version::Version};
 use crate::{language::Machine, sanitize};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +40,14 @@ impl Options {
         }
     }
 
-    /// The lab in one line for reports, such as `QEMU 11.1.3 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`.
+    /// The lab in one line for reports, such as `QEMU 11.1.3 tcg, --iommu intel, kernel 7.3.4-1~bpo13+1, 4096 MiB, 2 cpus`. The usual
+    /// architecture is not mentioned.
     pub(super) fn describe(&self, qemu: &Version, accel: &str, kernel: &str) -> String {
         let Self { memory_mib, cpus, machine, .. } = self;
         let iommu = machine.iommu().as_str();
-        let mut text = format!("QEMU {qemu} {accel}, --iommu {iommu}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus");
+        let arch = Some(machine.arch()).filter(|arch| *arch != HOST.arch);
+        let arch = arch.map(|arch| format!("--arch {}, ", arch.as_str())).unwrap_or_default();
+        let mut text = format!("QEMU {qemu} {accel}, {arch}--iommu {iommu}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus");
         machine.words().chunks(2).for_each(|option| text += &format!(", {}", option.join(" ")));
         sanitize::line(&text)
     }

@@ -7,7 +7,7 @@ use super::kernel::{self, Kernel};
 use super::options::{KernelChoice, Options};
 use super::qemu::{self, Qemu};
 use super::version::Version;
-use super::{apt::Archive, arch::ARCH, cache::Cache, error::LabError, progress::Progress, source, tools};
+use super::{apt::Archive, arch::HOST, cache::Cache, error::LabError, program, progress::Progress, source, tools};
 use crate::host::facts;
 
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Prepared {
     pub(super) cache: Cache,
     pub(super) kernel: Kernel,
     pub(super) qemu: Qemu,
+    /// What the guest runs as its init.
+    pub(super) program: PathBuf,
     pub(super) progress: Progress,
 }
 
@@ -45,15 +47,15 @@ impl Prepared {
     }
 }
 
-/// Gets QEMU and the kernel. When all is in the cache this takes a fraction of a second and touches no network.
+/// Gets QEMU, the kernel and the guest's program. When all is in the cache this takes a fraction of a second and touches no network.
 ///
 /// # Errors
 /// The options cannot be met, something here failed, or `interrupt` was set.
 pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
-    let (host, guest) = (std::env::consts::ARCH, ARCH.name);
-    if host != guest {
-        let what = format!("failed to set up a lab on {host}: the guest runs this very binary on {guest}");
-        let help = format!("use an {guest} machine; `vfiospec run` works on this one's own devices");
+    let host = std::env::consts::ARCH;
+    if host != HOST.name {
+        let what = format!("failed to set up a lab on {host}: it starts programs of {}", HOST.name);
+        let help = format!("use an {} machine; `vfiospec run` works on this one's own devices", HOST.name);
         return Err(LabError::usage(what).help(help));
     }
     let cache = Cache::open(&qemu::usable(&options.cache)?)?;
@@ -61,36 +63,39 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
         return Err(LabError::usage(format!("failed to set {option}: the image {} is built already", path.display()))
             .help("name a version with --kernel, which is built with the option; or leave --kernel-config out"));
     }
-    let found = |cache| Ok::<_, LabError>((program(options, cache)?, kernel(options, cache)?));
-    let (program, kernel) = match found(&cache)? {
-        (Some(program), Some(kernel)) => (program, kernel),
+    let arch = options.machine.arch();
+    let found = |cache| Ok::<_, LabError>((own_qemu(options, cache)?, kernel(options, cache)?));
+    let (qemu, kernel) = match found(&cache)? {
+        (Some(qemu), Some(kernel)) => (qemu, kernel),
         _ => {
             // One run at a time downloads and builds; the others find what it left.
             let _lock = cache.lock("prepare", progress, interrupt)?;
-            let (program, kernel) = found(&cache)?;
+            let (qemu, kernel) = found(&cache)?;
             let archive = Archive::new(&cache, progress, interrupt);
-            let program = match program {
-                Some(program) => program,
-                None => tools::qemu(&tools::QEMU.get(&archive)?),
+            let qemu = match qemu {
+                Some(qemu) => qemu,
+                None => tools::qemu_program(&tools::qemu(arch).get(&archive)?, arch),
             };
             let kernel = match kernel {
                 Some(kernel) => kernel,
                 None => build(options, &archive)?,
             };
-            (program, kernel)
+            (qemu, kernel)
         }
     };
-    let qemu = Qemu::ask(program)?;
+    let qemu = Qemu::ask(qemu)?;
     qemu::check(options, &qemu.version)?;
     qemu::check_memory(options, 1, facts::available_memory())?;
-    Ok(Prepared { options: options.clone(), cache, kernel, qemu, progress })
+    let program = program::get(arch, &cache, progress, interrupt)?;
+    Ok(Prepared { options: options.clone(), cache, kernel, qemu, program, progress })
 }
 
 /// QEMU's program, if it is here.
-fn program(options: &Options, cache: &Cache) -> Result<Option<PathBuf>, LabError> {
+fn own_qemu(options: &Options, cache: &Cache) -> Result<Option<PathBuf>, LabError> {
+    let arch = options.machine.arch();
     match &options.qemu {
         Some(path) => Ok(Some(qemu::own(path)?)),
-        None => Ok(tools::QEMU.cached(cache).map(|folder| tools::qemu(&folder))),
+        None => Ok(tools::qemu(arch).cached(cache).map(|folder| tools::qemu_program(&folder, arch))),
     }
 }
 
@@ -98,12 +103,17 @@ fn program(options: &Options, cache: &Cache) -> Result<Option<PathBuf>, LabError
 fn kernel(options: &Options, cache: &Cache) -> Result<Option<Kernel>, LabError> {
     match &options.kernel {
         KernelChoice::Image(path) => Ok(Some(kernel::own(path)?)),
-        choice => Ok(kernel::cached(cache, choice, &options.kernel_config)),
+        choice => Ok(kernel::cached(cache, options.machine.arch(), choice, &options.kernel_config)),
     }
 }
 
 fn build(options: &Options, archive: &Archive<'_>) -> Result<Kernel, LabError> {
-    let tools = tools::BUILD.get(archive)?;
+    let arch = options.machine.arch();
+    let mut tools = vec![tools::BUILD.get(archive)?];
+    if arch.row().cross.is_some() {
+        tools.push(tools::CROSS.get(archive)?);
+    }
     let source = source::get(archive, &options.kernel, &tools)?;
-    kernel::build(archive.cache, &source, &tools, &options.kernel_config, archive.progress, archive.interrupt)
+    let Archive { cache, progress, interrupt, .. } = archive;
+    kernel::build(cache, &source, &tools, arch, &options.kernel_config, *progress, interrupt)
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{arch::ARCH, error::LabError, layout, options::Options, protocol::PORT_NAME, version::Version};
+use super::{error::LabError, layout, options::Options, protocol::PORT_NAME, version::Version};
 use crate::{host::facts::LAB_MARK, language::DefaultDomain, model::Exit, sanitize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,16 +113,14 @@ pub(super) struct Files<'a> {
 pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, files: &Files<'_>) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut add = |words: &str| arguments.extend(words.split(' ').map(str::to_owned));
-    add(ARCH.machine);
+    let arch = options.machine.arch().row();
+    add(arch.machine);
     add("-nodefaults -no-user-config -display none -no-reboot");
-    // Where the kernel drives the interrupt controller through memory, emulation loses the end of an interrupt when another processor moves
-    // a BAR at that moment, as every reset does, and the first one gets no tick ever after. MSRs (x2APIC) are free of that, but need the
-    // IOMMU's extended interrupt mode, which KVM sets by itself; without it the processors take turns.
     let x2apic = options.machine.iommu().remaps() && *version >= since(X2APIC);
+    let at_once = (x2apic || !arch.needs_x2apic) && !files.crowded;
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
-        Engine::Tcg if x2apic && !files.crowded => add("-accel tcg,thread=multi -cpu max,-erms"),
-        Engine::Tcg => add("-accel tcg,thread=single -cpu max,-erms"),
+        Engine::Tcg => add(&format!("-accel tcg,thread={} -cpu {}", if at_once { "multi" } else { "single" }, arch.cpu)),
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
@@ -142,7 +140,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
         }
         None => add("-serial mon:stdio"),
     }
-    arguments.extend(layout::arguments(&layout::devices(&options.machine), files.folder));
+    arguments.extend(layout::arguments(&options.machine, files.folder));
     if let Some(console) = files.console {
         arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
     }
@@ -154,21 +152,23 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
 
 fn kernel_command_line(options: &Options) -> String {
     let machine = &options.machine;
-    let (console, iommu) = (ARCH.console, machine.iommu().kernel_parameters());
+    let arch = machine.arch().row();
+    let iommu = machine.iommu().kernel_parameters(machine.arch());
     let domain = match machine.default_domain {
         Some(DefaultDomain::Identity) => Some("iommu.passthrough=1".to_owned()),
         Some(DefaultDomain::Dma) => Some("iommu.passthrough=0".to_owned()),
         None => None,
     };
-    // Last, so that they count.
-    let more: String = domain.into_iter().chain(machine.parameters()).map(|word| format!(" {word}")).collect();
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
-    format!(
-        "console={console} loglevel=5 panic=-1 {} printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
-         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {LAB_MARK} {iommu}{more}",
-        ARCH.kernel_parameters
-    )
+    let words = format!(
+        "console={} loglevel=5 panic=-1 {} printk.devkmsg=on default_hugepagesz=2M hugepagesz=2M hugepages=64 \
+         hugepagesz=1G hugepages=1 vfio_pci.enable_sriov=1 {LAB_MARK} {iommu}",
+        arch.console, arch.kernel_parameters
+    );
+    // Last, so that they count.
+    let more = domain.into_iter().chain(machine.parameters());
+    words.split_whitespace().map(str::to_owned).chain(more).collect::<Vec<_>>().join(" ")
 }
 
 /// The command as one line that a person can run again.
@@ -196,7 +196,7 @@ pub(super) fn usable(folder: &Path) -> Result<PathBuf, LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::{DeviceModel, IommuModel, LabDevice, Machine, Scalar, Size};
+    use crate::language::{Arch, DeviceModel, IommuModel, LabDevice, Machine, Scalar, Size};
 
     fn line(change: impl FnOnce(&mut Options)) -> String {
         let mut options = Options::new("/c".into());
@@ -252,6 +252,17 @@ mod tests {
             let line = line(|options| options.machine.iommu = Some(iommu));
             assert!(line.contains(device) && line.ends_with(parameter), "{line}");
         }
+    }
+
+    #[test]
+    fn arm_has_a_machine_of_its_own() {
+        let arm = |iommu| line(|options| options.machine = Machine { arch: Some(Arch::Arm64), iommu, ..Machine::default() });
+        let smmu = arm(None);
+        assert!(smmu.starts_with("qemu -machine virt,gic-version=3 -nodefaults "), "{smmu}");
+        assert!(smmu.contains(" -accel tcg,thread=multi -cpu max,pauth-impdef=on ") && !smmu.contains("ICH9"), "{smmu}");
+        assert!(smmu.contains(" -machine iommu=smmuv3 -device virtio-serial"), "{smmu}");
+        assert!(smmu.contains("'console=ttyAMA0 loglevel=5 panic=-1 printk.devkmsg=on ") && smmu.ends_with("=1'"), "{smmu}");
+        assert!(!arm(Some(IommuModel::None)).contains("iommu"));
     }
 
     #[test]

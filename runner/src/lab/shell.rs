@@ -4,6 +4,7 @@
 use std::{fs, sync::atomic::AtomicBool};
 
 use super::apt::Archive;
+use super::arch::HOST;
 use super::boot::{self, RunFolder};
 use super::initramfs::{Job, Order};
 use super::qemu::{self, Engine, Files};
@@ -14,13 +15,13 @@ use super::{accel::Experience, cache, child, error::LabError, layout, options::A
 ///
 /// KVM is used only with [`Accel::Kvm`]: a person would stare at a guest that hangs.
 pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
-    let Prepared { options, cache, kernel, qemu, progress } = prepared;
+    let Prepared { options, cache, kernel, qemu, program, progress } = prepared;
     let mut job = job.clone();
     job.programs.push(("/bin/busybox".into(), busybox(prepared, interrupt)?));
     let folder = RunFolder::create(cache, *progress, interrupt)?;
     let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
     let initramfs = folder.path("initramfs.cpio");
-    boot::write(&initramfs, &boot::pack(&job, &order)?)?;
+    boot::write(&initramfs, &boot::pack(program, &job, &order)?)?;
 
     let roms = folder.path("");
     for (file, rom) in layout::roms(&layout::devices(&options.machine), &roms) {
@@ -28,7 +29,8 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     }
 
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
-    Experience::new(&qemu.version).attempts(if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg }, cache)?;
+    let accel = if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg };
+    Experience::new(&qemu.version).attempts(accel, options.machine.arch(), cache)?;
     let files = Files { image: &kernel.image, initramfs: &initramfs, folder: &roms, console: None, crowded: false };
     let arguments = qemu::arguments(options, engine, &qemu.version, &files);
     // In our own process group: it reads the terminal.
@@ -44,17 +46,20 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
 
 /// Debian's busybox, fetched into the cache the first time and not installed; or this machine's, if it needs no loader.
 pub fn busybox(prepared: &Prepared, interrupt: &AtomicBool) -> Result<Vec<u8>, LabError> {
-    let Prepared { cache, progress, .. } = prepared;
-    if let Ok(bytes) = fs::read("/bin/busybox")
+    let Prepared { options, cache, progress, .. } = prepared;
+    let arch = options.machine.arch();
+    if arch == HOST.arch
+        && let Ok(bytes) = fs::read("/bin/busybox")
         && !boot::is_dynamic(&bytes)
     {
         return Ok(bytes);
     }
-    let folder = match tools::SHELL.cached(cache) {
+    let bundle = tools::shell(arch);
+    let folder = match bundle.cached(cache) {
         Some(folder) => folder,
         None => {
             let _lock = cache.lock("prepare", *progress, interrupt)?;
-            tools::SHELL.get(&Archive::new(cache, *progress, interrupt))?
+            bundle.get(&Archive::new(cache, *progress, interrupt))?
         }
     };
     let program = folder.join("usr/bin/busybox");

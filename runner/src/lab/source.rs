@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's source: a Debian package, downloaded and unpacked into the cache, not installed.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use super::apt::{Archive, Candidate};
 use super::cache::{self, Cache};
@@ -43,8 +40,8 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Source> {
     sources.max_by(|a, b| a.version.cmp(&b.version))
 }
 
-/// Gets the source, unless it is in the cache. The folder of `tools` has the program that unpacks it.
-pub(super) fn get(archive: &Archive<'_>, choice: &KernelChoice, tools: &Path) -> Result<Source, LabError> {
+/// Gets the source, unless it is in the cache. The folders of `tools` have the program that unpacks it.
+pub(super) fn get(archive: &Archive<'_>, choice: &KernelChoice, tools: &[PathBuf]) -> Result<Source, LabError> {
     let Archive { cache, progress, interrupt, .. } = archive;
     if let Some(source) = cached(cache, choice) {
         return Ok(source);

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::apt::Archive;
 use super::cache::{self, Cache};
-use super::{arch::ARCH, boot, error::LabError};
-use crate::model::fingerprint;
+use super::{arch::HOST, boot, error::LabError};
+use crate::{language::Arch, model::fingerprint};
 
 /// Packages that are unpacked together with all that they need.
 #[derive(Debug)]
@@ -21,10 +21,18 @@ pub(super) struct Bundle {
     name: &'static str,
     /// For people.
     what: &'static str,
+    /// Those of another architecture have its name behind a colon.
     packages: &'static [&'static str],
 }
 
-pub(super) const QEMU: Bundle = Bundle { name: "qemu", what: "QEMU", packages: &[ARCH.qemu_package] };
+pub(super) fn qemu(arch: Arch) -> Bundle {
+    Bundle { name: "qemu", what: "QEMU", packages: arch.row().qemu_packages }
+}
+
+/// What a person's shell in the guest is.
+pub(super) fn shell(arch: Arch) -> Bundle {
+    Bundle { name: "shell", what: "busybox", packages: arch.row().shell_packages }
+}
 
 /// What builds a kernel, beside perl and the programs that every Debian has.
 pub(super) const BUILD: Bundle = Bundle {
@@ -34,7 +42,16 @@ pub(super) const BUILD: Bundle = Bundle {
     packages: &["bc", "binutils", "bison", "flex", "gcc", "libc6-dev", "libelf-dev", "m4", "make", "xz-utils"],
 };
 
-pub(super) const SHELL: Bundle = Bundle { name: "shell", what: "busybox", packages: &["busybox-static"] };
+/// What builds for arm64, beside [`BUILD`].
+pub(super) const CROSS: Bundle = Bundle {
+    name: "cross",
+    what: "the cross compiler",
+    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+};
+
+/// What builds programs in Rust for arm64, where the machine's own cargo does not.
+pub(super) const RUST: Bundle =
+    Bundle { name: "rust", what: "Rust", packages: &["cargo", "libstd-rust-dev:arm64", "rustc"] };
 
 /// What a bundle needs until it is unpacked, in MiB.
 const SPACE_MIB: u64 = 512;
@@ -62,6 +79,9 @@ impl Bundle {
         if let Some(folder) = self.cached(cache) {
             return Ok(folder);
         }
+        let foreign = self.packages.iter().find_map(|package| package.split_once(':'));
+        let with_foreign = foreign.map(|(_, arch)| archive.with(arch));
+        let archive = with_foreign.as_ref().unwrap_or(archive);
         let apt = archive.open(self.what)?;
         cache.needs(SPACE_MIB, &format!("get {}", self.what))?;
         let debs = apt.closure(self.what, self.packages)?;
@@ -82,7 +102,7 @@ impl Bundle {
         }
         drop(bar);
         for folder in PROGRAMS {
-            wrap_all(&unpacking.join(folder))?;
+            wrap_all(&unpacking, folder)?;
         }
         fs::rename(&unpacking, &finished).map_err(|error| LabError::io("rename", &unpacking, &error))?;
         Ok(finished)
@@ -90,24 +110,25 @@ impl Bundle {
 }
 
 /// QEMU's program in the folder of its bundle.
-pub(super) fn qemu(folder: &Path) -> PathBuf {
-    folder.join("usr/bin").join(ARCH.qemu)
+pub(super) fn qemu_program(folder: &Path, arch: Arch) -> PathBuf {
+    folder.join("usr/bin").join(arch.row().qemu)
 }
 
-/// The `PATH` on which the programs of a bundle come first.
-pub(super) fn path(folder: &Path) -> String {
-    let path = std::env::var("PATH").unwrap_or_default();
-    format!("{}:{path}:/usr/sbin:/sbin", folder.join("usr/bin").display())
+/// The `PATH` on which the programs of bundles come first.
+pub(super) fn path(folders: &[PathBuf]) -> String {
+    let bundles: String = folders.iter().map(|folder| format!("{}:", folder.join("usr/bin").display())).collect();
+    format!("{bundles}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// Puts a script in the place of each program below a folder that names a loader, and the program beside it, hidden.
-fn wrap_all(folder: &Path) -> Result<(), LabError> {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, kind) = (entry.path(), entry.file_type());
+/// Puts a script in the place of each program below a folder of `root` that names a loader, and the program beside it, hidden.
+fn wrap_all(root: &Path, folder: &str) -> Result<(), LabError> {
+    for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+        let (path, kind, name) = (entry.path(), entry.file_type(), entry.file_name());
+        let name = name.to_string_lossy();
         if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
-            wrap_all(&path)?;
+            wrap_all(root, &format!("{folder}/{name}"))?;
         } else if kind.is_ok_and(|kind| kind.is_file()) && boot::is_dynamic(&start_of(&path)?) {
-            wrap(&path)?;
+            wrap(&path, folder, &name)?;
         }
     }
     Ok(())
@@ -121,20 +142,23 @@ fn start_of(path: &Path) -> Result<Vec<u8>, LabError> {
     Ok(start)
 }
 
-fn wrap(program: &Path) -> Result<(), LabError> {
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
+fn wrap(program: &Path, folder: &str, name: &str) -> Result<(), LabError> {
     let beside = program.with_file_name(format!(".{name}"));
     fs::rename(program, &beside).map_err(|error| LabError::io("rename", program, &error))?;
-    fs::write(program, script(&name)).map_err(|error| LabError::io("write", program, &error))?;
+    fs::write(program, script(folder, name)).map_err(|error| LabError::io("write", program, &error))?;
     fs::set_permissions(program, Permissions::from_mode(0o755)).map_err(|error| LabError::io("write", program, &error))
 }
 
-/// The script finds its folder by its own path, so that the cache may be moved.
-fn script(name: &str) -> String {
-    let (loader, libraries) = (ARCH.loader, ARCH.libraries);
-    let arguments = if name.contains("-gcc") {
+/// The script finds the bundle's folder by its own path, so that the cache may be moved. It may be called by a link from elsewhere in it.
+fn script(folder: &str, name: &str) -> String {
+    let (loader, libraries) = (HOST.loader, HOST.libraries);
+    let arguments = if name.starts_with("aarch64-") && name.contains("-gcc") {
+        r#"--sysroot="$root" "#.to_owned()
+    } else if name.contains("-gcc") {
         format!(r#"--sysroot="$root" -Wl,--dynamic-linker="$root/{loader}" -Wl,-rpath,"$root/{libraries}" "#)
-    } else if name == ARCH.qemu {
+    } else if name == "rustc" {
+        r#"--sysroot "$root/usr" "#.to_owned()
+    } else if name.starts_with("qemu-system-") {
         r#"-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "#.to_owned()
     } else {
         String::new()
@@ -145,7 +169,7 @@ fn script(name: &str) -> String {
 folder=${{0%/*}}
 root=${{folder%/usr/*}}
 export QEMU_MODULE_DIR="$root/{libraries}/qemu" BISON_PKGDATADIR="$root/usr/share/bison" M4="$root/usr/bin/m4"
-exec "$root/{loader}" --library-path "$root/{libraries}" --argv0 "$0" "$folder/.{name}" {arguments}"$@"
+exec "$root/{loader}" --library-path "$root/{libraries}" --argv0 "$0" "$root/{folder}/.{name}" {arguments}"$@"
 "#
     )
 }
@@ -165,26 +189,31 @@ mod tests {
         };
         fs::write(folder.join("cc1"), &elf).unwrap();
         fs::write(folder.join("script"), "#!/bin/sh\n").unwrap();
-        wrap_all(&cache.path("root/usr/libexec")).unwrap();
+        wrap_all(&cache.path("root"), "usr/libexec").unwrap();
         assert_eq!(fs::read(folder.join(".cc1")).unwrap(), elf);
-        assert!(fs::read_to_string(folder.join("cc1")).unwrap().contains("\"$folder/.cc1\" \"$@\"\n"));
+        assert!(fs::read_to_string(folder.join("cc1")).unwrap().contains("\"$root/usr/libexec/gcc/.cc1\" \"$@\"\n"));
         assert_eq!(fs::read_to_string(folder.join("script")).unwrap(), "#!/bin/sh\n");
         cache::remove(&cache.path("")).unwrap();
     }
 
     #[test]
     fn the_compiler_and_qemu_get_what_they_find_their_data_with() {
-        assert!(script("x86_64-linux-gnu-gcc-14").contains("--sysroot=\"$root\""));
-        assert!(script(ARCH.qemu).contains("-L \"$root/usr/share/seabios\""));
+        let script = |name| script("usr/bin", name);
+        assert!(script("x86_64-linux-gnu-gcc-14").contains("--sysroot=\"$root\" -Wl,--dynamic-linker="));
+        assert!(script("aarch64-linux-gnu-gcc-14").contains("--sysroot=\"$root\" \"$@\""));
+        for arch in [Arch::X86_64, Arch::Arm64] {
+            assert!(script(arch.row().qemu).contains("-L \"$root/usr/share/seabios\""));
+        }
         assert!(!script("make").contains("--sysroot") && !script("make").contains("-L "));
     }
 
     #[test]
     fn other_packages_are_another_folder() {
         let cache = cache::tests::scratch("bundles");
-        assert_eq!(QEMU.cached(&cache), None);
-        let more = Bundle { packages: &["qemu-system-x86", "more"], ..QEMU };
-        assert_ne!(QEMU.folder(&cache), more.folder(&cache));
+        let qemu = qemu(Arch::X86_64);
+        assert_eq!(qemu.cached(&cache), None);
+        let more = Bundle { packages: &["qemu-system-x86", "more"], ..qemu };
+        assert_ne!(qemu.folder(&cache), more.folder(&cache));
         cache::remove(&cache.path("")).unwrap();
     }
 }

@@ -23,7 +23,9 @@ keys! {
         /// What it is for, in a sentence.
         #[example("Two devices in one IOMMU group.")]
         pub summary: Option<String>,
-        /// The IOMMU in front of the devices. The default is `intel`.
+        /// The architecture of its processors and kernel. The default is `x86-64`.
+        pub arch: Option<Arch>,
+        /// The IOMMU in front of the devices. The default is `intel`, and on `arm64` it is `smmuv3`.
         pub iommu: Option<IommuModel>,
         /// How many bits an IOVA has: 39 or 48. The default is 48, on virtio-iommu 64.
         #[example(39)]
@@ -75,6 +77,17 @@ words! {
 }
 
 words! {
+    /// The architecture of a guest.
+    #[derive(Hash, ValueEnum)]
+    pub enum Arch {
+        /// QEMU's q35
+        X86_64 = "x86-64",
+        /// QEMU's virt, always emulated: the kernel and this program are cross-built
+        Arm64 = "arm64",
+    }
+}
+
+words! {
     /// The IOMMU that QEMU emulates.
     #[derive(Hash, ValueEnum)]
     pub enum IommuModel {
@@ -88,6 +101,8 @@ words! {
         Amd = "amd",
         /// virtio-iommu: no page-table dump, no interrupt remapping
         Virtio = "virtio",
+        /// Arm's SMMUv3, the one of arm64: no page-table dump
+        Smmuv3 = "smmuv3",
         /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
         None = "none",
     }
@@ -143,6 +158,17 @@ impl DeviceModel {
     }
 }
 
+impl Arch {
+    /// The IOMMUs that its machine can have, the usual one first.
+    fn iommus(self) -> &'static [IommuModel] {
+        use IommuModel::{Amd, Intel, IntelFirstStage, IntelScalable, None, Smmuv3, Virtio};
+        match self {
+            Self::X86_64 => &[Intel, IntelScalable, IntelFirstStage, Amd, Virtio, None],
+            Self::Arm64 => &[Smmuv3, None],
+        }
+    }
+}
+
 impl LabDevice {
     /// A device of this model with nothing special.
     pub fn of(model: DeviceModel) -> LabDevice {
@@ -168,9 +194,14 @@ impl Machine {
         }
     }
 
+    /// The architecture.
+    pub fn arch(&self) -> Arch {
+        self.arch.unwrap_or(Arch::X86_64)
+    }
+
     /// The IOMMU.
     pub fn iommu(&self) -> IommuModel {
-        self.iommu.unwrap_or(IommuModel::Intel)
+        self.iommu.unwrap_or(self.arch().iommus()[0])
     }
 
     /// The devices with their names; an edu if it says none.
@@ -187,7 +218,7 @@ impl Machine {
         all.flat_map(|(module, its)| its.iter().map(move |(name, value)| format!("{module}.{name}={value}"))).collect()
     }
 
-    /// What it says beside the IOMMU and the devices, as options of the command line and their values.
+    /// What it says beside the architecture, the IOMMU and the devices, as options of the command line and their values.
     pub fn words(&self) -> Vec<String> {
         let width = self.address_width.map(|width| ("--address-width", width.to_string()));
         let domain = self.default_domain.map(|domain| ("--default-domain", domain.as_str().to_owned()));
@@ -205,14 +236,21 @@ impl Machine {
         let root = Path::root();
         let wrong = |at: &Path, title: String| Diagnostic::error(Code::InvalidMachine, at.clone(), title);
         let mut mistakes = Vec::new();
+        let (arch, iommu) = (self.arch(), self.iommu());
+        if !arch.iommus().contains(&iommu) {
+            let title = format!("{} has no IOMMU `{}` in the lab", arch.as_str(), iommu.as_str());
+            let has = arch.iommus().iter().map(|iommu| iommu.as_str());
+            mistakes.push(wrong(&root.join("iommu"), title).label(expected_one_of(has)));
+        }
         if let Some(width) = self.address_width {
             let at = root.join("address_width");
             if ![39, 48].contains(&width.0) {
                 let title = format!("no IOMMU of the lab has IOVAs of {width} bits");
                 mistakes.push(wrong(&at, title).label("expected 39 or 48"));
             }
-            let title = match self.iommu() {
+            let title = match iommu {
                 IommuModel::None => Some("`address_width` without an IOMMU"),
+                IommuModel::Smmuv3 => Some("`address_width` with SMMUv3, whose IOVAs always have 48 bits in the lab"),
                 IommuModel::Amd => Some("`address_width` with AMD's IOMMU, whose IOVAs always have 64 bits"),
                 IommuModel::Intel | IommuModel::IntelScalable | IommuModel::IntelFirstStage | IommuModel::Virtio => {
                     None
@@ -234,7 +272,7 @@ impl Machine {
         for (name, device) in self.devices.iter() {
             mistakes.extend(device.mistake(name, &at.join(name)));
         }
-        if self.iommu() == IommuModel::Virtio
+        if iommu == IommuModel::Virtio
             && let Some((name, _)) = self.devices.iter().find(|(_, device)| device.place == Some(Place::Bridge))
         {
             // QEMU's VIOT table and Linux have no endpoint for it.
@@ -299,6 +337,7 @@ mod tests {
         }
         check(DeviceModel::as_str);
         check(IommuModel::as_str);
+        check(Arch::as_str);
         check(Place::as_str);
         check(DefaultDomain::as_str);
     }
@@ -310,6 +349,8 @@ mod tests {
         assert_eq!(machine.devices(), [("edu".to_owned(), LabDevice::of(DeviceModel::Edu))]);
         let machine = read("parameters: { a: { b: 2, c: 'on' }, d: { e: true } }\n").unwrap();
         assert_eq!(machine.parameters(), ["a.b=2", "a.c=on", "d.e=true"]);
+        let machine = read("arch: arm64\n").unwrap();
+        assert_eq!((machine.arch(), machine.iommu()), (Arch::Arm64, IommuModel::Smmuv3));
     }
 
     #[test]
@@ -317,6 +358,9 @@ mod tests {
         for (text, told) in [
             ("address_width: 40\n", "no IOMMU of the lab has IOVAs of 40 bits"),
             ("address_width: 39\niommu: none\n", "`address_width` without an IOMMU"),
+            ("arch: arm64\niommu: amd\n", "arm64 has no IOMMU `amd` in the lab"),
+            ("iommu: smmuv3\n", "x86-64 has no IOMMU `smmuv3` in the lab"),
+            ("arch: arm64\naddress_width: 39\n", "`address_width` with SMMUv3"),
             ("devices: { any: { model: edu } }\n", "a device cannot be called `any`"),
             ("devices: { nic: { model: igb, place: bridge } }\n", "igb does not fit at the place `bridge`"),
             (
