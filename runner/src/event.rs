@@ -68,6 +68,9 @@ pub struct RunStarted {
     pub hostname: String,
     /// `uname -r` of that host.
     pub kernel: String,
+    /// `uname -m` of that host, such as `x86_64`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub arch: String,
     /// The IOMMU in front of the devices, such as `intel`, `virtio` or `none`.
     pub iommu: String,
     /// The devices under test.

@@ -114,7 +114,8 @@ pub struct InsideArgs {
 /// What the guest is made of.
 #[derive(Debug, ClapArgs)]
 struct Choice {
-    /// The kernel: `newest`, a version such as 6.12 (built once from Debian's source package), or the path of a bzImage with a slash in it
+    /// The kernel: `newest`, a version such as 6.12 (built once from Debian's source package), or the path of a bzImage (arm64: Image) with a slash
+    /// in it
     #[arg(long, value_name = "KERNEL", default_value = "newest")]
     kernel: KernelChoice,
 
@@ -258,8 +259,8 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     // What only the guest can tell is left out.
     let here = session::started(&setup.devices);
     let RunStarted { shuffle, lab_iommu, again, .. } = host.clone();
-    let (kernel, iommu) = (String::new(), String::new());
-    let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, iommu, ..here };
+    let (kernel, arch, iommu) = Default::default();
+    let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, arch, iommu, ..here };
     if schedule.order.is_empty() {
         return Ok(session::nothing(outputs, &journal, started, course)?.into());
     }

@@ -8,7 +8,9 @@ use clap::{Arg, Args, Command, ValueEnum, error::ErrorKind};
 
 use super::error::Error;
 use crate::lab::LabError;
-use crate::language::{Arch, DefaultDomain, DeviceModel, IommuModel, LabDevice, Machine, Ordered, Place, Scalar, Size, join};
+use crate::language::{
+    Arch, DefaultDomain, DeviceModel, IommuModel, LabDevice, Machine, Ordered, Place, Scalar, Size, join,
+};
 use crate::suite;
 
 /// What the guest is to the tests.

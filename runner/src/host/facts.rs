@@ -74,6 +74,10 @@ pub fn kernel() -> String {
     system::release()
 }
 
+pub fn arch() -> String {
+    system::machine()
+}
+
 /// The modules of VFIO and IOMMUFD that have parameters.
 pub const MODULES: [&str; 4] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd"];
 

@@ -47,7 +47,8 @@ impl Options {
         let iommu = machine.iommu().as_str();
         let arch = Some(machine.arch()).filter(|arch| *arch != HOST.arch);
         let arch = arch.map(|arch| format!("--arch {}, ", arch.as_str())).unwrap_or_default();
-        let mut text = format!("QEMU {qemu} {accel}, {arch}--iommu {iommu}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus");
+        let mut text =
+            format!("QEMU {qemu} {accel}, {arch}--iommu {iommu}, kernel {kernel}, {memory_mib} MiB, {cpus} cpus");
         machine.words().chunks(2).for_each(|option| text += &format!(", {}", option.join(" ")));
         sanitize::line(&text)
     }

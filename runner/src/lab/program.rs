@@ -20,12 +20,7 @@ const SPACE_MIB: u64 = 1024;
 
 /// For a guest of another architecture it is the file beside this program that a release has, or else it is built from this program's
 /// source. What is built stays in the cache, and cargo knows what of it has to be built again.
-pub(super) fn get(
-    arch: Arch,
-    cache: &Cache,
-    progress: Progress,
-    interrupt: &AtomicBool,
-) -> Result<PathBuf, LabError> {
+pub(super) fn get(arch: Arch, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<PathBuf, LabError> {
     let own = env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
     let Some(cross) = arch.row().cross else { return Ok(own) };
     let beside = own.with_file_name(cross.program);
@@ -37,7 +32,10 @@ pub(super) fn get(
         let what = format!("failed to find this program for {}: there is no {}", arch.as_str(), beside.display());
         return Err(LabError::new(what)
             .detail(format!("it cannot be built either: its source is not in {SOURCE} any more"))
-            .help(format!("put the file {} of the release beside this program, or build this program anew", cross.program)));
+            .help(format!(
+                "put the file {} of the release beside this program, or build this program anew",
+                cross.program
+            )));
     }
     let target = cache.path(format!("programs/{:08x}", fingerprint(SOURCE.as_bytes()) & 0xffff_ffff));
     let first = !target.exists();
@@ -59,7 +57,8 @@ pub(super) fn get(
         path.extend([bundle(&tools::RUST)?, bundle(&tools::BUILD)?]);
     }
     if first {
-        progress.say(&format!("building this program for {}; this takes minutes, and only the first time", arch.as_str()));
+        progress
+            .say(&format!("building this program for {}; this takes minutes, and only the first time", arch.as_str()));
     }
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let mut cargo = child::command("cargo", Ending::Killed);

@@ -120,7 +120,9 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     let at_once = (x2apic || !arch.needs_x2apic) && !files.crowded;
     match engine {
         Engine::Kvm => add("-accel kvm -cpu host"),
-        Engine::Tcg => add(&format!("-accel tcg,thread={} -cpu {}", if at_once { "multi" } else { "single" }, arch.cpu)),
+        Engine::Tcg => {
+            add(&format!("-accel tcg,thread={} -cpu {}", if at_once { "multi" } else { "single" }, arch.cpu))
+        }
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
@@ -256,12 +258,19 @@ mod tests {
 
     #[test]
     fn arm_has_a_machine_of_its_own() {
-        let arm = |iommu| line(|options| options.machine = Machine { arch: Some(Arch::Arm64), iommu, ..Machine::default() });
+        let arm =
+            |iommu| line(|options| options.machine = Machine { arch: Some(Arch::Arm64), iommu, ..Machine::default() });
         let smmu = arm(None);
         assert!(smmu.starts_with("qemu -machine virt,gic-version=3 -nodefaults "), "{smmu}");
-        assert!(smmu.contains(" -accel tcg,thread=multi -cpu max,pauth-impdef=on ") && !smmu.contains("ICH9"), "{smmu}");
+        assert!(
+            smmu.contains(" -accel tcg,thread=multi -cpu max,pauth-impdef=on ") && !smmu.contains("ICH9"),
+            "{smmu}"
+        );
         assert!(smmu.contains(" -machine iommu=smmuv3 -device virtio-serial"), "{smmu}");
-        assert!(smmu.contains("'console=ttyAMA0 loglevel=5 panic=-1 printk.devkmsg=on ") && smmu.ends_with("=1'"), "{smmu}");
+        assert!(
+            smmu.contains("'console=ttyAMA0 loglevel=5 panic=-1 printk.devkmsg=on ") && smmu.ends_with("=1'"),
+            "{smmu}"
+        );
         assert!(!arm(Some(IommuModel::None)).contains("iommu"));
     }
 

@@ -43,11 +43,8 @@ pub(super) const BUILD: Bundle = Bundle {
 };
 
 /// What builds for arm64, beside [`BUILD`].
-pub(super) const CROSS: Bundle = Bundle {
-    name: "cross",
-    what: "the cross compiler",
-    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-};
+pub(super) const CROSS: Bundle =
+    Bundle { name: "cross", what: "the cross compiler", packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"] };
 
 /// What builds programs in Rust for arm64, where the machine's own cargo does not.
 pub(super) const RUST: Bundle =

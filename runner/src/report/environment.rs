@@ -3,14 +3,16 @@
 
 use std::collections::HashSet;
 
-use crate::{event::RunStarted, report::run::Environment};
+use crate::event::RunStarted;
+use crate::report::{run::Environment, words};
 
 /// Whether two runs are of the same environment, so that their results add up.
 pub(super) fn is_same(a: &RunStarted, b: &RunStarted) -> bool {
     let devices = |a: &RunStarted, b: &RunStarted| {
         a.devices.iter().all(|of_a| b.devices.iter().all(|of_b| of_a.name != of_b.name || of_a.ids == of_b.ids))
     };
-    (&a.kernel, &a.iommu, &a.lab_iommu) == (&b.kernel, &b.iommu, &b.lab_iommu) && devices(a, b)
+    let of = |run: &RunStarted| [words::kernel(run), run.iommu.clone(), run.lab_iommu.clone().unwrap_or_default()];
+    of(a) == of(b) && devices(a, b)
 }
 
 /// Labels each environment as the user did, or else by what differs between them. A single one that the user has not labelled
@@ -38,5 +40,5 @@ pub(super) fn label(environments: &mut [Environment], chosen: Vec<Option<String>
 fn traits(started: &RunStarted) -> [String; 3] {
     let devices: Vec<_> = started.devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect();
     let iommu = started.lab_iommu.as_ref().unwrap_or(&started.iommu).clone();
-    [format!("Linux {}", started.kernel), iommu, devices.join(" ")]
+    [format!("Linux {}", words::kernel(started)), iommu, devices.join(" ")]
 }

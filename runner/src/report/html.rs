@@ -140,7 +140,7 @@ fn subline(run: &Run, counts: &Counts) -> String {
 }
 
 fn part(part: &Part) -> Value {
-    let RunStarted { started_ms, hostname, kernel, iommu, devices, lab, lab_iommu, .. } = &part.started;
+    let RunStarted { started_ms, hostname, iommu, devices, lab, lab_iommu, .. } = &part.started;
     let iommu = match lab_iommu {
         Some(model) if model != iommu => format!("{iommu} ({model})"),
         _ => iommu.clone(),
@@ -154,7 +154,7 @@ fn part(part: &Part) -> Value {
     };
     let devices = devices.iter().map(|device| line(&format!("{} {} at {}", device.name, device.ids, device.bdf)));
     context! {
-        kernel => line(kernel), iommu => line(&iommu), hostname => line(hostname), took,
+        kernel => line(&words::kernel(&part.started)), iommu => line(&iommu), hostname => line(hostname), took,
         lab => lab.as_deref().map(line),
         started => begin(*started_ms).replace('T', " ").replace('Z', " UTC"),
         devices => devices.collect::<Vec<_>>(),

@@ -160,8 +160,8 @@ fn suite_name(suite: &Suite, environment: &Environment) -> String {
 }
 
 fn place(started: &RunStarted) -> String {
-    let RunStarted { tool, hostname, kernel, iommu, .. } = started;
-    let known = [("vfiospec", tool), ("host", hostname), ("kernel", kernel), ("iommu", iommu)];
+    let RunStarted { tool, hostname, kernel, arch, iommu, .. } = started;
+    let known = [("vfiospec", tool), ("host", hostname), ("kernel", kernel), ("arch", arch), ("iommu", iommu)];
     let known = known.into_iter().filter(|(_, value)| !value.is_empty());
     let mut text: String = known.map(|(what, value)| format!("{what} {value}\n")).collect();
     for device in started.devices.iter().filter(|device| !device.bdf.is_empty()) {

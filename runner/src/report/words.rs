@@ -11,9 +11,18 @@ use crate::{model::Verdict, report::note::Note};
 
 pub const NO_REASON: &str = "no reason given";
 
+/// The kernel's release, with its architecture unless that is the usual one, such as `7.3.4 aarch64`.
+pub fn kernel(started: &RunStarted) -> String {
+    match started.arch.as_str() {
+        "" | "x86_64" => started.kernel.clone(),
+        arch => format!("{} {arch}", started.kernel),
+    }
+}
+
 /// Kernel, IOMMU, devices and lab, in one line.
 pub fn place(started: &RunStarted) -> String {
-    let RunStarted { kernel, iommu, devices, lab, .. } = started;
+    let RunStarted { iommu, devices, lab, .. } = started;
+    let kernel = kernel(started);
     let kernel = (!kernel.is_empty()).then(|| format!("Linux {kernel}"));
     let iommu = (!iommu.is_empty()).then(|| format!("iommu {iommu}"));
     let devices = devices.iter().map(|device| format!("{} {} at {}", device.name, device.ids, device.bdf));

@@ -96,6 +96,7 @@ pub fn started(devices: &[DeviceUsed]) -> RunStarted {
         started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
         hostname: system::hostname(),
         kernel: facts::kernel(),
+        arch: facts::arch(),
         iommu: iommu(devices),
         devices: devices.to_vec(),
         lab: None, // the host of a guest knows

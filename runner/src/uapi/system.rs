@@ -24,6 +24,11 @@ pub fn release() -> String {
     uname().as_ref().map(UtsName::release).unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The kernel's architecture (`uname -m`), such as `x86_64`.
+pub fn machine() -> String {
+    uname().as_ref().map(UtsName::machine).unwrap_or_default().to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

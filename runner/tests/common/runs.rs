@@ -58,6 +58,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
         started_ms: u64::MAX,
         hostname: s(),
         kernel: s(),
+        arch: s(),
         iommu: s(),
         devices: vec![DeviceUsed {
             name: s(),

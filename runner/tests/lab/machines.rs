@@ -64,7 +64,7 @@ const GROUP: &[&str] = &[
 ];
 
 /// The names of the cases that passed on some device and backend.
-fn passed(ran: &Ran) -> BTreeSet<String> {
+pub fn passed(ran: &Ran) -> BTreeSet<String> {
     let finished = events(ran, "case_finished");
     let passed: Vec<_> = finished.iter().filter(|it| it["verdict"] == "passed").map(|it| &it["case"]).collect();
     let planned = events(ran, "case_planned");

@@ -11,6 +11,7 @@
 mod common;
 mod guests;
 
+mod arm;
 mod ask;
 mod devices;
 mod editor;
@@ -73,12 +74,13 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 19] = [
+const ALL: [&[Test]; 20] = [
     devices::TESTS,
     ask::TESTS,
     lab::TESTS,
     tools::TESTS,
     machines::TESTS,
+    arm::TESTS,
     memory::TESTS,
     processes::TESTS,
     parity::TESTS,

@@ -48,7 +48,7 @@ fn an_ordinary_user_gets_qemu_and_nothing_of_the_machine_changes() -> Tested {
     // The kernel takes minutes, and was built for the other tests.
     let cache = vfiospec::lab::default_cache().expect("a cache").join("kernels");
     let kernels = fs::read_dir(cache).expect("the lab's kernels").flatten().map(|kernel| kernel.path());
-    let ours = include_str!("../../src/lab/kernel.config");
+    let ours = concat!(include_str!("../../src/lab/kernel.config"), include_str!("../../src/lab/kernel.x86-64.config"));
     let image = kernels
         .filter(|kernel| fs::read_to_string(kernel.join("fragment")).is_ok_and(|fragment| fragment == ours))
         .find_map(|kernel| Some(kernel.join("vmlinux")).filter(|image| image.exists()))

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Guests of another architecture. Their kernel and program take minutes to build, so that only a machine that has them runs these tests:
+//! `vfiospec lab prepare --arch arm64` gets them.
+
+use std::fs;
+
+use crate::{
+    NotTested, Test, Tested,
+    common::{said, vfiospec},
+    guests::{events, lab_run},
+    machines::passed,
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![an_arm64_guest_maps_and_says_what_it_is, what_arm64_does_not_have_is_told];
+
+/// Whether `lab prepare --arch arm64` has been here; nobody else waits for it, not even CI.
+fn prepared() -> Result<(), NotTested> {
+    let cache = vfiospec::lab::default_cache().expect("a cache");
+    let ours = concat!(include_str!("../../src/lab/kernel.config"), include_str!("../../src/lab/kernel.arm64.config"));
+    let kernels = fs::read_dir(cache.join("kernels")).into_iter().flatten().flatten().map(|kernel| kernel.path());
+    let kernel = kernels
+        .filter(|kernel| fs::read_to_string(kernel.join("fragment")).is_ok_and(|fragment| fragment == ours))
+        .any(|kernel| kernel.join("Image").exists());
+    if kernel && cache.join("programs").exists() {
+        return Ok(());
+    }
+    Err(NotTested("arm64's kernel is not built here; `vfiospec lab prepare --arch arm64` builds it".into()))
+}
+
+fn an_arm64_guest_maps_and_says_what_it_is() -> Tested {
+    prepared()?;
+    let ran = lab_run("arm64", &["--arch", "arm64", "scenarios/kernel/dma_mapping.yaml", "scenarios/uapi/dma.yaml"])?;
+    ran.expect(0);
+    let started = &events(&ran, "run_started")[0];
+    assert_eq!((&started["arch"], &started["iommu"]), (&"aarch64".into(), &"smmu3".into()));
+    let lab = started["lab"].as_str().expect("a lab");
+    assert!(lab.contains(" tcg, --arch arm64, --iommu smmuv3, kernel "), "{lab}");
+    assert!(
+        ran.stdout().starts_with(&format!("Linux {} aarch64, iommu smmu3, edu ", started["kernel"].as_str().unwrap()))
+    );
+    assert!(passed(&ran).len() > 10, "{}", ran.stdout());
+    Ok(())
+}
+
+fn what_arm64_does_not_have_is_told() -> Tested {
+    for (options, told) in [
+        (&["--arch", "arm64", "--iommu", "intel"][..], "arm64 has no IOMMU `intel` in the lab"),
+        (&["--iommu", "smmuv3"], "x86-64 has no IOMMU `smmuv3` in the lab"),
+        (&["--arch", "arm64", "--address-width", "39"], "`address_width` with SMMUv3"),
+    ] {
+        let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
+        assert!(told_here.contains(told), "{told_here}");
+    }
+    Ok(())
+}
