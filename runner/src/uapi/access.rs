@@ -115,6 +115,37 @@ pub fn write_at(file: BorrowedFd, offset: u64, bytes: &[u8], tracer: &Tracer) ->
     tracer.call("pwrite", fields, || Ok(pwrite(file, bytes, at)?), |written| written.to_string())
 }
 
+/// Reads a file from where it stands into memory, by one read(2), which may give fewer bytes. `EFAULT` where the memory cannot be written.
+pub fn read_into(file: BorrowedFd, memory: &Mapping, offset: u64, size: u64, tracer: &Tracer) -> Result<u64, Errno> {
+    let (to, length) = place(memory, offset, size)?;
+    let run = || {
+        // SAFETY: the bytes lie in this mapping, to which no reference exists, or where nothing can be written.
+        counted(unsafe { libc::read(file.as_raw_fd(), to as *mut libc::c_void, length) })
+    };
+    tracer.on_file(file, "read", format!("addr={to:#x}, count={length}"), run, u64::to_string)
+}
+
+/// Writes memory to a file to where it stands, by one write(2), which may take fewer bytes. `EFAULT` where the memory cannot be read.
+pub fn write_from(file: BorrowedFd, memory: &Mapping, offset: u64, size: u64, tracer: &Tracer) -> Result<u64, Errno> {
+    let (from, length) = place(memory, offset, size)?;
+    let run = || {
+        // SAFETY: the bytes lie in this mapping, or where nothing can be read, and the kernel only reads them.
+        counted(unsafe { libc::write(file.as_raw_fd(), from as *const libc::c_void, length) })
+    };
+    tracer.on_file(file, "write", format!("addr={from:#x}, count={length}"), run, u64::to_string)
+}
+
+/// The address of a part of memory that is no device's, and its length.
+fn place(memory: &Mapping, offset: u64, size: u64) -> Result<(u64, usize), Errno> {
+    let length = usize::try_from(size).map_err(|_| Errno(libc::EFAULT))?;
+    let at = memory.at(offset, length).filter(|_| !memory.is_device());
+    at.map(|at| (at, length)).ok_or(Errno(libc::EFAULT))
+}
+
+fn counted(returned: isize) -> Result<u64, Errno> {
+    u64::try_from(returned).map_err(|_| Errno::last())
+}
+
 fn file_offset(region: &RegionInfo, offset: u64) -> Result<libc::off_t, Errno> {
     let at = region.offset.checked_add(offset).ok_or(Errno(libc::EOVERFLOW))?;
     libc::off_t::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))

@@ -2,7 +2,7 @@
 //! Faults that the kernel injects into its own allocations (`Documentation/fault-injection/fault-injection.rst`).
 //!
 //! A number in `/proc/thread-self/fail-nth` makes the allocation of that number fail which this thread makes next, once. It is there during
-//! ioctls only, so that nothing else fails.
+//! ioctls, and reads and writes of whole files, only, so that nothing else fails.
 
 use std::{cell::RefCell, fs, fs::File, fs::OpenOptions, io, os::unix::fs::FileExt, path::PathBuf};
 
@@ -18,7 +18,7 @@ pub struct FailNth {
 #[derive(Debug)]
 struct Armed {
     file: File,
-    /// The number of the allocation that is to fail, from the next ioctl on; 0 once it has failed.
+    /// The number of the allocation that is to fail, from the next such call on; 0 once it has failed.
     left: u32,
     failed: bool,
 }
@@ -67,7 +67,7 @@ impl FailNth {
         Ok(())
     }
 
-    /// Lets the allocation of this number fail, counted over the ioctls of this thread from now on.
+    /// Lets the allocation of this number fail, counted over such calls of this thread from now on.
     pub fn arm(&self, nth: u32) {
         with(|armed| (armed.left, armed.failed) = (nth, false));
     }

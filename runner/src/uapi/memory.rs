@@ -315,7 +315,7 @@ impl Mapping {
         &self.tracer
     }
 
-    fn at(&self, offset: u64, len: usize) -> Option<u64> {
+    pub(super) fn at(&self, offset: u64, len: usize) -> Option<u64> {
         let end = offset.checked_add(len as u64)?;
         (end <= self.len).then(|| self.addr + offset)
     }

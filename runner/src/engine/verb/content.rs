@@ -65,6 +65,24 @@ impl<'f> Running<'_, 'f, '_> {
         Part::new(region, &self.memory(region).mapping, offset, size, self.at(""))
     }
 
+    /// The part of a region that the kernel reads or writes for a file. It may be no bytes, and memory that is not there.
+    pub fn part_for_a_file(
+        &self,
+        region: &Name,
+        offset: &Option<Dynamic<Size>>,
+        size: &Option<Dynamic<Size>>,
+    ) -> Result<Part<'f>, End> {
+        let memory: &Mapping = &self.memory(region).mapping;
+        if memory.is_device() {
+            let title = format!("region `{region}` is a device's, which takes accesses of certain widths only");
+            return Err(self.error(Code::Refused, "region", title, "expected memory"));
+        }
+        match (self.optional("offset", offset)?.unwrap_or(0), self.optional("size", size)?) {
+            (offset, Some(0)) if offset <= memory.len() => Ok(Part { memory, offset, size: 0 }),
+            (offset, size) => Part::new(region, memory, offset, size, self.at("")),
+        }
+    }
+
     /// The part of a region that a step changes, which has to be there.
     pub fn part_to_change(&self, of: &PartOfRegion) -> Result<Part<'f>, End> {
         let PartOfRegion { region, offset, size } = of;

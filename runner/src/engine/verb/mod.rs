@@ -76,6 +76,7 @@ mod pread;
 mod prelude;
 mod punch_hole;
 mod pwrite;
+mod read;
 mod region_info;
 mod register;
 mod repeat;
@@ -87,6 +88,7 @@ mod truncate;
 mod unmap;
 mod unmap_all;
 mod vf_token;
+mod write;
 
 pub use child::resume;
 pub use sysfs::Given;

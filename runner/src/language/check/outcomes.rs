@@ -30,7 +30,7 @@ impl Checker<'_> {
             self.say(
                 Diagnostic::error(Code::MisplacedKey, at, "this call reports no bytes")
                     .at(Target::Key)
-                    .label("expected only of `unmap`, `unmap_all`, `pread` and `pwrite`")
+                    .label("expected only of `unmap`, `unmap_all`, `pread`, `pwrite`, `read` and `write`")
                     .help("write `ok` for success"),
             );
         }

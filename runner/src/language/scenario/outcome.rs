@@ -135,7 +135,7 @@ impl Decode for Outcome {
 }
 
 keys! {
-    /// What a successful `unmap`, `unmap_all`, `pread` or `pwrite` reports.
+    /// What a successful `unmap`, `unmap_all`, `pread`, `pwrite`, `read` or `write` reports.
     struct Reported {
         /// How many bytes the kernel says it unmapped, read or wrote.
         #[example("4KiB")] #[example("{{ m.size }}")]

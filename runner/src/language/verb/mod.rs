@@ -82,6 +82,7 @@ mod power;
 mod pread;
 mod punch_hole;
 mod pwrite;
+mod read;
 mod region_info;
 mod repeat;
 mod reset;
@@ -90,6 +91,7 @@ mod truncate;
 mod unmap;
 mod unmap_all;
 mod vf_token;
+mod write;
 
 use crate::language::{At, Decode, Diagnostic, Node, Path, Step};
 use schemars::{Schema, SchemaGenerator};
@@ -175,6 +177,8 @@ macro_rules! verbs {
             ioctl => ioctl::Ioctl,
             pread => pread::Pread,
             pwrite => pwrite::Pwrite,
+            read => read::FileRead,
+            write => write::FileWrite,
             mmap => mmap::Mmap,
             pagesize => pagesize::Pagesize,
             gone => gone::Gone,
