@@ -327,6 +327,9 @@ pub struct Observation {
     /// What was wrong, or why it could not observe the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What it looked with, such as `VT-d's debugfs`. Where these are several, they agreed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
 }
 
 /// The times of steps that ran in parallel.

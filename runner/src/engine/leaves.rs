@@ -84,11 +84,12 @@ impl Leaves {
 
     /// What the observer saw.
     pub fn observation(self, ledger: &Ledger, open: &Open) -> Observation {
-        match (self.wrong, &open.observer, blind(ledger, own(open))) {
-            (Some(wrong), ..) => broken("leaves", wrong),
+        let by = open.observer.as_ref().map(Observer::names);
+        match (self.wrong, by, blind(ledger, own(open))) {
+            (Some(wrong), by, _) => Observation { by: by.unwrap_or_default(), ..broken("leaves", wrong) },
             (None, Err(reason), _) => unchecked("leaves", reason.clone()),
             (None, Ok(_), Some(reason)) if ledger.changes() > 0 => unchecked("leaves", reason),
-            _ => held("leaves"),
+            (None, Ok(by), _) => Observation { by, ..held("leaves") },
         }
     }
 }
@@ -191,7 +192,7 @@ mod tests {
     };
 
     fn leaf(page: u64) -> Leaf {
-        Leaf { iova: page * PAGE, page_size: PAGE, read: true, write: true, always_readable: false }
+        Leaf { iova: page * PAGE, page_size: PAGE, entry_size: PAGE, read: true, write: true, always_readable: false }
     }
 
     fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {

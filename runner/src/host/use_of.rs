@@ -159,6 +159,10 @@ pub(super) mod tests {
         }
 
         pub fn put(&self, path: &str, text: &str) {
+            self.put_bytes(path, text.as_bytes());
+        }
+
+        pub fn put_bytes(&self, path: &str, text: &[u8]) {
             let path = self.0.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();

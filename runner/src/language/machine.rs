@@ -97,11 +97,11 @@ words! {
         IntelScalable = "intel-scalable",
         /// VT-d in scalable mode with first-stage tables
         IntelFirstStage = "intel-first-stage",
-        /// AMD's IOMMU: no page-table dump, IOVAs of 64 bits (QEMU 10.2 or later)
+        /// AMD's IOMMU: pages of every power of two, IOVAs of 64 bits (QEMU 10.2 or later)
         Amd = "amd",
-        /// virtio-iommu: no page-table dump, no interrupt remapping
+        /// virtio-iommu: no page table in the guest, no interrupt remapping
         Virtio = "virtio",
-        /// Arm's SMMUv3, the one of arm64: no page-table dump
+        /// Arm's SMMUv3, the one of arm64: its page tables are not read yet
         Smmuv3 = "smmuv3",
         /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
         None = "none",

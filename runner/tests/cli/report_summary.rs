@@ -107,7 +107,8 @@ fn what_nothing_could_observe_is_said_and_so_is_a_backend_in_disguise() {
     let text = shown(
         run_of_45(|planned, result| {
             let detail = Some("no page-table dump for this IOMMU".into());
-            result.observers = vec![Observation { observer: "leaves".into(), state: Observed::Unchecked, detail }];
+            result.observers =
+                vec![Observation { observer: "leaves".into(), state: Observed::Unchecked, detail, by: Vec::new() }];
             if planned.backend == "vfio_type1_iommu" {
                 result.true_backend = Some("iommufd_compat_type1".into());
             }

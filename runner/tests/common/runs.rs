@@ -110,7 +110,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             injected: vec![Injected { what: s(), points: 3, failed: 2 }],
             measured: vec![Measured { what: s(), micros: 1, each: vec![1, 2], rounds: false, bytes: None }],
             observers: [Observed::Held, Observed::Broken, Observed::Unchecked]
-                .map(|state| Observation { observer: s(), state, detail: Some(s()) })
+                .map(|state| Observation { observer: s(), state, detail: Some(s()), by: Vec::new() })
                 .to_vec(),
             answers: [Answered::Ok, Answered::Fails(s()), Answered::Differs(s()), Answered::NotRun(s())]
                 .map(|answer| Answer {

@@ -37,6 +37,14 @@ fn seen<'v>(result: &'v Value, observer: &str) -> &'v str {
     found.unwrap_or_else(|| panic!("no {observer} in {result}"))["state"].as_str().unwrap()
 }
 
+/// What looked at the page table.
+pub fn by(result: &Value) -> Vec<&str> {
+    let observers = result["observers"].as_array().unwrap();
+    let leaves = observers.iter().find(|seen| seen["observer"] == "leaves");
+    let by = leaves.and_then(|leaves| leaves["by"].as_array()).into_iter().flatten();
+    by.map(|name| name.as_str().unwrap()).collect()
+}
+
 pub const NAMED: &str = r#"name: named
 backends: [vfio_type1_iommu, iommufd]
 cases:
@@ -54,6 +62,7 @@ fn every_observer_is_named_in_every_result() -> Tested {
         {
             assert_eq!(seen(result, observer), "held", "{result}");
         }
+        assert_eq!(by(result), ["VT-d's debugfs", "VT-d's tables in memory"]);
         let told = result["observers"].as_array().unwrap().iter().any(|seen| seen["observer"] == "dma_avail");
         assert_eq!(told, counts, "only VFIO's own backends count mappings: {result}");
     }
@@ -206,7 +215,7 @@ fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() -
     let results = results(&ran);
     assert_eq!(seen(&results["maps"], "leaves"), "unchecked");
     assert!(
-        ran.stdout().contains("leaves not observed in 2 cases: the virtio IOMMU has no page-table dump"),
+        ran.stdout().contains("leaves not observed in 2 cases: nothing shows the page table of the virtio IOMMU"),
         "{}",
         ran.stdout()
     );

@@ -4,6 +4,7 @@
 use std::fs;
 
 use clap::ValueEnum;
+use serde_json::Value;
 use vfiospec::{
     event::DeviceUsed,
     lab::devices,
@@ -14,7 +15,7 @@ use crate::{
     Test, Tested,
     common::{folder_outside, guides_pack, said, vfiospec_in},
     guests::{events, lab, lab_run, place, results},
-    tests,
+    observers, tests,
 };
 
 pub const TESTS: &[Test] = tests![
@@ -182,5 +183,12 @@ fn on_amds_iommu_mappings_and_dma_work_to_the_end_of_64_bits() -> Tested {
     };
     assert_eq!((passed("map_unmap"), passed("ends_of_each_range")), (15, 5), "{}", ran.stdout());
     assert!(number("passed") > 90, "{}", ran.stdout());
+    // Its page tables are seen.
+    let unchecked = |case: &Value| {
+        !case["unchecked"].as_array().is_none_or(|checks| checks.iter().all(|it| it["by_choice"] == true))
+    };
+    assert!(!finished.iter().any(unchecked), "{}", ran.stdout());
+    let both = ["AMD's debugfs, and its page table in memory", "AMD's tables in memory"];
+    assert!(finished.iter().filter(|case| observers::by(case) == both).count() > 80, "{}", ran.stdout());
     Ok(())
 }

@@ -101,15 +101,15 @@ fn observation(observer: &dyn Observer, before: &Look, now: &Look) -> Observatio
 }
 
 pub fn held(observer: &str) -> Observation {
-    Observation { observer: observer.into(), state: Observed::Held, detail: None }
+    Observation { observer: observer.into(), state: Observed::Held, detail: None, by: Vec::new() }
 }
 
 pub fn broken(observer: &str, what: String) -> Observation {
-    Observation { observer: observer.into(), state: Observed::Broken, detail: Some(what) }
+    Observation { observer: observer.into(), state: Observed::Broken, detail: Some(what), by: Vec::new() }
 }
 
 pub fn unchecked(observer: &str, why: String) -> Observation {
-    Observation { observer: observer.into(), state: Observed::Unchecked, detail: Some(why) }
+    Observation { observer: observer.into(), state: Observed::Unchecked, detail: Some(why), by: Vec::new() }
 }
 
 #[cfg(test)]

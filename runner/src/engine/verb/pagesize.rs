@@ -16,9 +16,9 @@ impl Act for Pagesize {
         let Some(leaves) = step.leaves(iova, size)? else { return Ok(()) };
         step.case.found.checks += 1;
         let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
-        let title = match leaves.iter().find(|leaf| leaf.page_size != expected) {
+        let title = match leaves.iter().find(|leaf| leaf.entry_size != expected) {
             Some(leaf) => {
-                let sizes: BTreeSet<u64> = leaves.iter().map(|leaf| leaf.page_size).collect();
+                let sizes: BTreeSet<u64> = leaves.iter().map(|leaf| leaf.entry_size).collect();
                 let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
                 let (sizes, expected) = (sizes.join(" and "), Size(expected));
                 format!("the page size is {sizes} (at iova {:#x}), expected {expected}", leaf.iova)

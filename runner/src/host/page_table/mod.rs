@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the page tables of the IOMMU in front of a device hold.
 //!
-//! Each kind of IOMMU whose driver shows its tables has a reader: a file of this module and a row of `READERS`.
+//! Whatever shows the tables of a kind of IOMMU is a [`Reader`]: a file of this module and a row of [`SOURCES`]. Where several can look,
+//! as in the lab, they have to agree.
 
+mod amd;
+mod format;
+mod kernel;
+mod memory;
 mod vtd;
+mod vtd_debugfs;
 
-use std::io::{self, BufRead, BufReader};
-use std::{fs::File, path::PathBuf};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::Root;
-use super::facts::{IommuKind, iommu_kind};
+use super::facts::{IommuKind, iommu_kind, is_lab_guest};
 use crate::model::Bdf;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +24,8 @@ pub struct Leaf {
     pub iova: u64,
     /// How many bytes it maps.
     pub page_size: u64,
+    /// How many bytes one entry of its level maps. Where neighbours make up one larger page, it takes several.
+    pub entry_size: u64,
     pub read: bool,
     pub write: bool,
     /// Reading cannot be forbidden: it is an entry of a first-stage table, or of a driver that never forbade it.
@@ -29,82 +36,125 @@ pub struct Leaf {
 #[error("{0}")]
 pub struct Unobservable(pub String);
 
-struct Reader {
-    kind: IommuKind,
-    /// The option of the kernel's configuration without which there is nothing to read.
-    config: &'static str,
-    /// The driver's folder in debugfs.
-    folder: &'static str,
-    /// The file of a device, below that folder.
-    file: fn(Bdf) -> PathBuf,
-    /// The kernel that offers that file first.
-    since: &'static str,
-    /// The leaves of a dump that map any of the `size` bytes at `iova`, in order.
-    parse: fn(&mut dyn BufRead, u64, u64) -> io::Result<Vec<Leaf>>,
-    /// Whether the driver of a kernel release, such as `6.12.117-1-amd64`, lets the device read whatever it maps.
-    always_readable: fn(&str) -> bool,
+/// Shows the page table of one device.
+trait Reader: fmt::Debug + Send + Sync {
+    /// What results call it.
+    fn name(&self) -> &'static str;
+
+    /// The leaves that map any of the bytes from `first` to `last`, in order; none where nothing is mapped.
+    ///
+    /// # Errors
+    /// The table cannot be read, or its form is not the one that the reader knows.
+    fn leaves(&self, first: u64, last: u64) -> io::Result<Vec<Leaf>>;
 }
 
-const READERS: [&Reader; 1] = [&vtd::READER];
+/// A way to read the page tables of one kind of IOMMU.
+struct Source {
+    kind: IommuKind,
+    open: fn(&Root, Bdf) -> Opened,
+}
 
+/// A reader, or why it cannot look.
+type Opened = Result<Arc<dyn Reader>, Unobservable>;
+
+/// The first of a kind that can look is the one that is believed.
+const SOURCES: [&Source; 4] = [&vtd_debugfs::SOURCE, &vtd::SOURCE, &amd::PRINTED, &amd::IN_MEMORY];
+
+/// Everything that shows the page table of a device.
 #[derive(Debug, Clone)]
 pub struct Observer {
-    file: PathBuf,
-    parse: fn(&mut dyn BufRead, u64, u64) -> io::Result<Vec<Leaf>>,
-    always_readable: bool,
+    readers: Vec<Arc<dyn Reader>>,
 }
 
 impl Observer {
-    /// Finds the dump of a device.
+    /// Finds what shows the page table of a device. On a host, where a run should not take longer than it must, the first does.
     pub fn for_device(bdf: Bdf) -> Result<Observer, Unobservable> {
-        Observer::find(&Root::default(), bdf)
+        let mut observer = Observer::find(&Root::default(), bdf)?;
+        observer.readers.truncate(if is_lab_guest() { usize::MAX } else { 1 });
+        Ok(observer)
     }
 
     fn find(root: &Root, bdf: Bdf) -> Result<Observer, Unobservable> {
-        let because = |reason: String| Err(Unobservable(reason));
         let kind = iommu_kind(root, bdf);
-        let Some(reader) = READERS.into_iter().find(|reader| reader.kind == kind) else {
-            return because(match kind {
-                IommuKind::None => format!("no IOMMU is in front of {bdf}"),
-                other => format!("the {other} IOMMU has no page-table dump"),
-            });
-        };
-        let debugfs = root.join("sys/kernel/debug");
-        match std::fs::read_dir(&debugfs).map(|entries| entries.count() > 0) {
-            Ok(true) => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return because("only root can read debugfs".into());
+        let own = SOURCES.into_iter().filter(|source| source.kind == kind);
+        let (mut readers, mut reasons) = (Vec::new(), Vec::new());
+        for source in own {
+            match (source.open)(root, bdf) {
+                Ok(reader) => readers.push(reader),
+                Err(Unobservable(reason)) if reasons.contains(&reason) => {}
+                Err(Unobservable(reason)) => reasons.push(reason),
             }
-            _ => return because("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug".into()),
         }
-        let folder = debugfs.join(reader.folder);
-        if !folder.exists() {
-            return because(format!("the kernel is built without {}", reader.config));
-        }
-        let file = folder.join((reader.file)(bdf));
-        match File::open(&file) {
-            Ok(_) => {
-                let always_readable = (reader.always_readable)(&crate::uapi::system::release());
-                Ok(Observer { file, parse: reader.parse, always_readable })
+        match (readers.is_empty(), kind) {
+            (false, _) => Ok(Observer { readers }),
+            (true, IommuKind::None) => Err(Unobservable(format!("no IOMMU is in front of {bdf}"))),
+            (true, kind) if reasons.is_empty() => {
+                Err(Unobservable(format!("nothing shows the page table of the {kind} IOMMU")))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => because(format!(
-                "the IOMMU driver offers no page-table dump of {bdf} (it does since Linux {})",
-                reader.since
-            )),
-            Err(error) => because(format!("failed to open {}: {error}", file.display())),
+            (true, _) => Err(Unobservable(reasons.join(", and "))),
         }
+    }
+
+    /// What looks, such as `VT-d's debugfs`.
+    pub fn names(&self) -> Vec<String> {
+        self.readers.iter().map(|reader| reader.name().to_owned()).collect()
     }
 
     /// The leaves that map any of the `size` bytes at `iova`, in order; none where nothing is mapped.
     ///
     /// # Errors
-    /// The dump cannot be read, or its form is not the one that the reader knows.
+    /// The table cannot be read, its form is not the one that the reader knows, or two readers disagree.
     pub fn leaves(&self, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
-        let mut dump = BufReader::with_capacity(1 << 18, File::open(&self.file)?);
-        let mut leaves = (self.parse)(&mut dump, iova, size)?;
-        leaves.iter_mut().for_each(|leaf| leaf.always_readable |= self.always_readable);
+        let Some(last) = size.checked_sub(1).map(|most| iova.saturating_add(most)) else { return Ok(Vec::new()) };
+        let read = |reader: &Arc<dyn Reader>| {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", reader.name()));
+            reader.leaves(iova, last).map_err(named)
+        };
+        let mut all = self.readers.iter();
+        let first = all.next().ok_or_else(|| io::Error::other("nothing shows it"))?;
+        let leaves = read(first)?;
+        for other in all {
+            agree((first.name(), &leaves), (other.name(), &read(other)?))?;
+        }
         Ok(leaves)
     }
+}
+
+/// Fails if two readers saw different leaves.
+fn agree(one: (&str, &[Leaf]), other: (&str, &[Leaf])) -> io::Result<()> {
+    if one.1 == other.1 {
+        return Ok(());
+    }
+    let at = one.1.iter().zip(other.1).take_while(|(one, other)| one == other).count();
+    let seen = |(name, leaves): (&str, &[Leaf])| {
+        let shown = |leaf: &Leaf| {
+            let Leaf { iova, page_size, read, write, .. } = leaf;
+            let access = match (read, write) {
+                (true, true) => "reading and writing",
+                (true, false) => "reading",
+                (false, true) => "writing",
+                (false, false) => "nothing",
+            };
+            format!("{page_size} bytes at iova {iova:#x} for {access}")
+        };
+        format!("{name} shows {}", leaves.get(at).map_or("no further entry".to_owned(), shown))
+    };
+    Err(io::Error::other(format!("its readers disagree: {}, {}", seen(one), seen(other))))
+}
+
+/// A driver's folder in debugfs, which a kernel has that is built with an option.
+fn debugfs(root: &Root, folder: &str, config: &str) -> Result<PathBuf, Unobservable> {
+    let because = |reason: String| Err(Unobservable(reason));
+    let debugfs = root.join("sys/kernel/debug");
+    match std::fs::read_dir(&debugfs).map(|entries| entries.count() > 0) {
+        Ok(true) => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return because("only root can read debugfs".into());
+        }
+        _ => return because("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug".into()),
+    }
+    let folder = debugfs.join(folder);
+    if folder.exists() { Ok(folder) } else { because(format!("the kernel is built without {config}")) }
 }
 
 #[cfg(test)]
@@ -119,15 +169,35 @@ mod tests {
         let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
         assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
         tree.link(&link, "sys/devices/virtual/iommu/mmu0");
-        assert_eq!(reason(), "the mmu0 IOMMU has no page-table dump");
+        assert_eq!(reason(), "nothing shows the page table of the mmu0 IOMMU");
+        let no_memory = ", and the kernel is built without CONFIG_PROC_KCORE";
+        tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
+        assert_eq!(reason(), format!("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug{no_memory}"));
         tree.link(&link, "sys/devices/virtual/iommu/dmar0");
-        assert_eq!(reason(), "debugfs is not mounted: mount -t debugfs none /sys/kernel/debug");
+        assert_eq!(reason(), format!("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug{no_memory}"));
         tree.put("sys/kernel/debug/clear_warn_once", "");
-        assert_eq!(reason(), "the kernel is built without CONFIG_INTEL_IOMMU_DEBUGFS");
+        assert_eq!(reason(), format!("the kernel is built without CONFIG_INTEL_IOMMU_DEBUGFS{no_memory}"));
         tree.put("sys/kernel/debug/iommu/intel/iommu_regset", "");
         assert!(reason().starts_with("the IOMMU driver offers no page-table dump of 0000:03:00.0"));
-        tree.put(&format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf()), vtd::tests::LEGACY);
+        let dump = format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf());
+        tree.put(&dump, vtd_debugfs::tests::LEGACY);
         let observer = Observer::find(&tree.root(), tree.bdf()).unwrap();
         assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
+        assert_eq!(observer.leaves(0, 0).unwrap(), []);
+        assert_eq!(observer.names(), ["VT-d's debugfs"]);
+    }
+
+    #[test]
+    fn readers_that_disagree_are_an_error() {
+        let leaf =
+            Leaf { iova: 0x1000, page_size: 4096, entry_size: 4096, read: true, write: true, always_readable: false };
+        let both = [leaf, Leaf { iova: 0x2000, ..leaf }];
+        agree(("A", &both), ("B", &both)).unwrap();
+        let error = |other: &[Leaf]| agree(("A", &both), ("B", other)).unwrap_err().to_string();
+        assert_eq!(
+            error(&both[..1]),
+            "its readers disagree: A shows 4096 bytes at iova 0x2000 for reading and writing, B shows no further entry"
+        );
+        assert!(error(&[Leaf { write: false, ..leaf }]).ends_with("B shows 4096 bytes at iova 0x1000 for reading"));
     }
 }

@@ -1,192 +1,259 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The page tables of VT-d, from its driver's debugfs
-//! (`Documentation/ABI/testing/debugfs-intel-iommu`, `drivers/iommu/intel/debugfs.c`).
-//!
-//! The file has two lines of head and then one line for each leaf, in the order of the addresses: the page number, and
-//! the entries on the way down, of which the last is the leaf. A leaf at the fifth column maps 4 KiB, at the fourth
-//! 2 MiB, at the third 1 GiB.
+//! The tables of VT-d in memory, on the way that the IOMMU takes: root table, context table, with PASIDs their directory and table, and
+//! the page table (Intel Virtualization Technology for Directed I/O, chapter 9; `drivers/iommu/intel/{iommu,pasid}.h`).
 
-use std::io::{self, BufRead};
-use std::path::PathBuf;
+use std::{io, sync::Arc};
 
-use super::{IommuKind, Leaf, Reader};
+use super::format::{Format, Table};
+use super::kernel::{Kernel, Structure};
+use super::memory::Memory;
+use super::{IommuKind, Leaf, Opened, Reader, Root, Source, Unobservable, vtd_debugfs};
+use crate::host::pci::attribute;
 use crate::model::Bdf;
 
-pub(super) const READER: Reader = Reader {
-    kind: IommuKind::Intel,
-    config: "CONFIG_INTEL_IOMMU_DEBUGFS",
-    folder: "iommu/intel",
-    file,
-    since: "6.7",
-    parse,
-    always_readable: |release| release_is_before(release, FORBIDS_READS_SINCE),
-};
+pub(super) const SOURCE: Source = Source { kind: IommuKind::Intel, open };
 
-fn file(bdf: Bdf) -> PathBuf {
-    PathBuf::from(bdf.to_string()).join("domain_translation_struct")
+#[derive(Debug)]
+struct Tables {
+    memory: Memory,
+    root_table: u64,
+    /// Whether the tables have PASIDs.
+    scalable: bool,
+    bdf: Bdf,
+    /// See [`vtd_debugfs::lets_read`].
+    lets_read: bool,
 }
 
-/// Linux 6.19 took the common page table code for VT-d (its commit d373449d8e97). Before, every entry got the bit that is "present" in
-/// a first-stage table, and "read" in the other.
-const FORBIDS_READS_SINCE: (u32, u32) = (6, 19);
-
-/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is no version counts as new.
-fn release_is_before(release: &str, version: (u32, u32)) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
-    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };
-    (major, minor) < version
-}
-
-fn parse(dump: &mut dyn BufRead, iova: u64, size: u64) -> io::Result<Vec<Leaf>> {
-    let mut leaves = Vec::new();
-    let Some(last) = size.checked_sub(1).map(|most| iova.saturating_add(most)) else { return Ok(leaves) };
-    let mut line = Vec::with_capacity(256);
-    loop {
-        line.clear();
-        if dump.read_until(b'\n', &mut line)? == 0 {
-            return Ok(leaves);
-        }
-        match line.first() {
-            Some(b'0') => {}
-            // "Device 0000:00:03.0 @0x…" and "IOVA_PFN …", or an empty line.
-            Some(b'D') if line.starts_with(b"Device ") => continue,
-            Some(b'I' | b'\n') => continue,
-            _ => return Err(unknown(&line)),
-        }
-        let leaf = parse_leaf(&line).ok_or_else(|| unknown(&line))?;
-        if leaf.iova > last {
-            return Ok(leaves);
-        }
-        if leaf.iova.saturating_add(leaf.page_size - 1) >= iova {
-            leaves.push(leaf);
-        }
-    }
-}
-
-fn unknown(line: &[u8]) -> io::Error {
-    io::Error::other(format!(
-        "failed to read a line of the page-table dump: '{}'",
-        String::from_utf8_lossy(line).trim_end()
-    ))
-}
-
-/// `0x0000000000010 |` and three to five entries.
-fn parse_leaf(line: &[u8]) -> Option<Leaf> {
-    let mut numbers = line.split(|byte| byte.is_ascii_whitespace()).filter(|part| !part.is_empty() && *part != b"|");
-    let pfn = hex(numbers.next()?)?;
-    let (mut entries, mut leaf) = (0u32, 0);
-    for number in numbers {
-        leaf = hex(number)?;
-        entries += 1;
-    }
-    let page_size = match entries {
-        5 => 1 << 12,
-        4 => 1 << 21,
-        3 => 1 << 30,
-        _ => return None,
+fn open(root: &Root, bdf: Bdf) -> Opened {
+    let memory = Memory::open(root)?;
+    let name = root.link_name(attribute(bdf, "iommu")).unwrap_or_default();
+    let (root_table, scalable) = match registers(root, &name) {
+        Some(register) => (register & !0xfff, register & SCALABLE != 0),
+        None => variables(root, &memory, &name)?,
     };
-    // First-stage entries are those of the CPU and always carry its user bit, where second-stage ones have a bit that
-    // Linux never sets. There bit 0 is "present" and bit 1 "writable"; here bit 0 is "read" and bit 1 "write".
-    let first_stage = leaf & 1 << 2 != 0;
-    let (read, write) = (first_stage || leaf & 1 != 0, leaf & 2 != 0);
-    Some(Leaf { iova: pfn.checked_mul(4096)?, page_size, read, write, always_readable: first_stage })
+    let lets_read = vtd_debugfs::lets_read(&crate::uapi::system::release());
+    Ok(Arc::new(Tables { memory, root_table, scalable, bdf, lets_read }))
 }
 
-fn hex(text: &[u8]) -> Option<u64> {
-    let digits = text.strip_prefix(b"0x")?;
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
+/// In the root table's address register: Linux sets it where the tables have PASIDs.
+const SCALABLE: u64 = 1 << 10;
+
+/// The root table's address register, where debugfs shows the registers.
+fn registers(root: &Root, name: &str) -> Option<u64> {
+    let text = root.text("sys/kernel/debug/iommu/intel/iommu_regset")?;
+    let own = text.lines().skip_while(|line| line.split_whitespace().nth(1) != Some(name));
+    let register = own.skip(1).take_while(|line| !line.starts_with("IOMMU:")).find(|line| line.starts_with("RTADDR "));
+    u64::from_str_radix(register?.split_whitespace().last()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// The same from the driver's own variables (`dmar_drhd_units` in `drivers/iommu/intel/dmar.c`).
+fn variables(root: &Root, memory: &Memory, name: &str) -> Result<(u64, bool), Unobservable> {
+    const SCALABLE_MODE: u64 = 1 << 43;
+    let kernel = Kernel::read(
+        root,
+        &["dmar_drhd_units", "intel_iommu_sm"],
+        &[Structure("dmar_drhd_unit", &["list", "iommu"]), Structure("intel_iommu", &["name", "root_entry", "ecap"])],
+    )?;
+    let failed =
+        |error: io::Error| Unobservable(format!("failed to find VT-d's tables in the kernel's memory: {error}"));
+    let find = || {
+        for unit in kernel.list(memory, "dmar_drhd_units", "dmar_drhd_unit", "list")? {
+            let iommu = kernel.pointer(memory, "dmar_drhd_unit", "iommu", unit)?;
+            let mut bytes = [0; 16];
+            // A unit that the driver ignores has none.
+            if iommu == 0 || kernel.field(memory, "intel_iommu", "name", iommu, &mut bytes).is_err() {
+                continue;
+            }
+            if bytes.split(|byte| *byte == 0).next() == Some(name.as_bytes()) {
+                let table = memory.physical_of(kernel.pointer(memory, "intel_iommu", "root_entry", iommu)?)?;
+                let capable = kernel.pointer(memory, "intel_iommu", "ecap", iommu)? & SCALABLE_MODE != 0;
+                let mut wanted = [0; 4];
+                memory.kernels(kernel.variable("intel_iommu_sm")?, &mut wanted)?;
+                return Ok((table, capable && wanted != [0; 4]));
+            }
+        }
+        Err(io::Error::other(format!("none of its units is {name}")))
+    };
+    find().map_err(failed)
+}
+
+impl Reader for Tables {
+    fn name(&self) -> &'static str {
+        "VT-d's tables in memory"
     }
-    digits.iter().try_fold(0, |number: u64, byte| Some(number << 4 | u64::from(char::from(*byte).to_digit(16)?)))
+
+    fn leaves(&self, first: u64, last: u64) -> io::Result<Vec<Leaf>> {
+        let Some(table) = self.page_table()? else { return Ok(Vec::new()) };
+        let mut leaves = table.leaves(&self.memory, first, last)?;
+        leaves.iter_mut().for_each(|leaf| leaf.always_readable |= self.lets_read);
+        Ok(leaves)
+    }
+}
+
+/// What a table begins at, and the rest of the entry that says so.
+fn split(entry: u64) -> (u64, u64) {
+    (entry & !0xfff, entry & 0xfff)
+}
+
+impl Tables {
+    /// The page table of the device; `None` if none is attached.
+    fn page_table(&self) -> io::Result<Option<Table>> {
+        let Bdf { bus, device, function, .. } = self.bdf;
+        let number = u64::from(device << 3 | function);
+        // In scalable mode the entries are of twice the size, and the devices from 16 on have their own table.
+        let (half, index, size) = if self.scalable { (number / 128, number % 128, 32) } else { (0, number, 16) };
+        let [entry] = self.memory.numbers(self.root_table + u64::from(bus) * 16 + half * 8)?;
+        let (contexts, present) = split(entry);
+        if present & 1 == 0 {
+            return Ok(None);
+        }
+        let [low, high] = self.memory.numbers(contexts + index * size)?;
+        if low & 1 == 0 {
+            return Ok(None);
+        }
+        let (below, _) = split(low);
+        if self.scalable { self.without_pasid(below) } else { legacy(low, high) }
+    }
+
+    /// The page table of requests without a PASID.
+    fn without_pasid(&self, directory: u64) -> io::Result<Option<Table>> {
+        let [entry] = self.memory.numbers(directory)?;
+        let (pasids, present) = split(entry);
+        if present & 1 == 0 {
+            return Ok(None);
+        }
+        let [zero, _, two] = self.memory.numbers(pasids)?;
+        if zero & 1 == 0 {
+            return Ok(None);
+        }
+        let second = Table { format: Format::VtdSecondStage, root: split(zero).0, levels: levels(zero >> 2), ..ALL };
+        let first =
+            Table { format: Format::X86, root: split(two).0, levels: if two >> 2 & 3 == 1 { 5 } else { 4 }, ..ALL };
+        match zero >> 6 & 7 {
+            1 => Ok(Some(first)),
+            // Nested: what VFIO and IOMMUFD map is the stage below.
+            2 | 3 => Ok(Some(second)),
+            _ => Err(untranslated()),
+        }
+    }
+}
+
+const ALL: Table = Table { format: Format::VtdSecondStage, root: 0, levels: 0, read: true, write: true };
+
+fn legacy(low: u64, high: u64) -> io::Result<Option<Table>> {
+    match low >> 2 & 3 {
+        0 | 1 => Ok(Some(Table { root: split(low).0, levels: levels(high), ..ALL })),
+        _ => Err(untranslated()),
+    }
+}
+
+/// The levels of a table, by the width of the addresses in it.
+fn levels(width: u64) -> u8 {
+    (width & 7) as u8 + 2
+}
+
+fn untranslated() -> io::Error {
+    io::Error::other("the IOMMU lets the device reach all memory, untranslated")
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::kernel::tests::btf;
+    use super::super::memory::{Page, tests::DIRECT, tests::memory};
     use super::*;
 
-    const KIB: u64 = 1 << 10;
-    const MIB: u64 = 1 << 20;
-    const GIB: u64 = 1 << 30;
-
-    /// Linux 7.3.4 on QEMU 7.2 (39 bits, so that PML5E and PML4E are empty): read and write, read, write, then huge.
-    pub const LEGACY: &str = "\
-Device 0000:00:01.0 @0x140b93000
-IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
-0x0000000000010 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x0000000140b8f003
-0x0000000000011 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x00000001491e5001
-0x0000000000012 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x0000000140b87403\t0x00000001491e2002
-0x0000000000200 |\t0x0000000000000000\t0x0000000000000000\t0x00000001491e4403\t0x000000017b400083
-0x0000000040000 |\t0x0000000000000000\t0x0000000000000000\t0x0000000100000081
-";
-
-    /// The same with scalable-mode=on and intel_iommu=sm_on: second-stage tables again, with another head.
-    pub const SCALABLE: &str = "\
-Device 0000:00:01.0 with pasid 0 @0x140ba4000
-IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tPDE               \tPTE
-0x0000000000012 |\t0x0000000000000000\t0x0000000000000000\t0x0000000149211403\t0x0000000140ba3403\t0x000000014920f002
-";
-
-    fn leaves(dump: &str, iova: u64, size: u64) -> Vec<(u64, u64, bool, bool)> {
-        let leaves = parse(&mut dump.as_bytes(), iova, size).unwrap();
-        leaves.into_iter().map(|leaf| (leaf.iova, leaf.page_size, leaf.read, leaf.write)).collect()
+    fn page(entries: &[(usize, u64)]) -> Page {
+        let mut page = [0; 512];
+        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
+        page
     }
 
-    #[test]
-    fn page_size_and_permissions_are_read_off_the_leaf() {
-        let small =
-            [(64 * KIB, 4 * KIB, true, true), (68 * KIB, 4 * KIB, true, false), (72 * KIB, 4 * KIB, false, true)];
-        assert_eq!(leaves(LEGACY, 64 * KIB, 12 * KIB), small);
-        assert_eq!(leaves(LEGACY, 2 * MIB, 2 * MIB), [(2 * MIB, 2 * MIB, true, true)]);
-        assert_eq!(leaves(LEGACY, GIB, GIB), [(GIB, GIB, true, false)]);
-        assert_eq!(leaves(SCALABLE, 0, u64::MAX), [(72 * KIB, 4 * KIB, false, true)]);
+    fn tables(name: &str, scalable: bool, pages: &[Page]) -> Tables {
+        let bdf = "0000:01:13.2".parse().unwrap();
+        Tables { memory: memory(name, pages), root_table: 0, scalable, bdf, lets_read: false }
     }
 
-    #[test]
-    fn a_leaf_is_found_by_any_of_its_bytes() {
-        assert_eq!(leaves(LEGACY, GIB + 12345, 1), [(GIB, GIB, true, false)]);
-        assert_eq!(leaves(LEGACY, 4 * MIB - 1, 1), [(2 * MIB, 2 * MIB, true, true)]);
-        assert_eq!(leaves(LEGACY, 4 * MIB, GIB - 4 * MIB), []);
-        assert_eq!(leaves(LEGACY, 0, 64 * KIB), []);
-        assert_eq!(leaves(LEGACY, 64 * KIB, 0), []);
-        assert_eq!(leaves(LEGACY, 0, u64::MAX).len(), 5);
+    /// Two levels, of which the lower has one page.
+    fn mapped(at: u64) -> [Page; 2] {
+        [page(&[(0, at + 0x1003)]), page(&[(5, 0x7003)])]
     }
 
+    const MAPS: Leaf =
+        Leaf { iova: 0x5000, page_size: 4096, entry_size: 4096, read: true, write: true, always_readable: false };
+
     #[test]
-    fn a_kernel_is_older_by_its_first_two_numbers() {
-        for (release, is_before) in
-            [("6.12.117", true), ("6.18-rc7+", true), ("5.10.0-8-amd64", true), ("6.19.0", false), ("7.3.4", false)]
-        {
-            assert_eq!(release_is_before(release, FORBIDS_READS_SINCE), is_before, "{release}");
+    fn a_context_leads_to_the_page_table() {
+        // 13.2 has the number 0x9a.
+        let [top, bottom] = mapped(0x2000);
+        let pages = [page(&[(2, 0x1001)]), page(&[(0x9a * 2, 0x2001), (0x9a * 2 + 1, 0x100)]), top, bottom];
+        assert_eq!(tables("legacy", false, &pages).leaves(0, u64::MAX).unwrap(), [MAPS]);
+        for (context, found) in [(0, Some(0)), (0x2009, None)] {
+            let mut pages = pages;
+            pages[1][0x9a * 2] = context;
+            let leaves = tables("legacy", false, &pages).leaves(0, u64::MAX).ok();
+            assert_eq!(leaves.map(|leaves| leaves.len()), found, "{context:#x}");
         }
-        assert!(!release_is_before("next-20261125", FORBIDS_READS_SINCE));
     }
 
     #[test]
-    fn first_stage_entries_have_the_bits_of_the_cpu() {
-        // Put together from drivers/iommu/generic_pt/fmt/x86_64.h: present, user, accessed; writable and dirty.
-        let line =
-            |leaf: u64| format!("0x0000000000200 |\t{0:#018x}\t{0:#018x}\t{0:#018x}\t{leaf:#018x}\n", 0x1000_0067u64);
-        assert_eq!(leaves(&line(0x17b4_00e7), 2 * MIB, 1), [(2 * MIB, 2 * MIB, true, true)]);
-        assert_eq!(leaves(&line(0x17b4_00a5), 2 * MIB, 1), [(2 * MIB, 2 * MIB, true, false)]);
+    fn with_pasids_the_directory_leads_to_it() {
+        let [top, bottom] = mapped(0x4000);
+        let context = (0x9a - 128) * 4;
+        let with = |name: &str, pasid: [u64; 3]| {
+            let pages = [
+                page(&[(3, 0x1001)]), // the upper half of bus 1
+                page(&[(context, 0x2001)]),
+                page(&[(0, 0x3001)]),
+                page(&[(0, pasid[0]), (1, pasid[1]), (2, pasid[2])]),
+                top,
+                bottom,
+            ];
+            tables(name, true, &pages).leaves(0, u64::MAX)
+        };
+        assert_eq!(with("second", [0x4000 | 2 << 6 | 1, 0, 0]).unwrap(), [MAPS]);
+        assert_eq!(with("nested", [0x4000 | 3 << 6 | 1, 0, 0xf000]).unwrap(), [MAPS]);
+        assert_eq!(with("absent", [0x4000 | 2 << 6, 0, 0]).unwrap(), []);
+        assert!(with("passed", [4 << 6 | 1, 0, 0]).is_err());
     }
 
     #[test]
-    fn what_is_beyond_the_range_is_not_even_read() {
-        assert_eq!(leaves(&format!("{LEGACY}garbage\n"), 0, MIB).len(), 3);
-    }
-
-    #[test]
-    fn a_dump_that_is_not_what_we_know_is_an_error_and_no_empty_table() {
-        for dump in [
-            "DMA Remapping is not enabled on dmar0\n",
-            "0x0000000000010 |\t0x0\t0x0\n",
-            "0x0000000000010 |\t0x0\t0x0\t0x0\t0x0\t0x0\t0x0\n",
-            "0x0000000000010 |\tzero\t0x0\t0x0\n",
-            "0xffffffffffffffff |\t0x0\t0x0\t0x1\n",
-        ] {
-            let error = parse(&mut dump.as_bytes(), 0, u64::MAX).unwrap_err().to_string();
-            assert!(error.starts_with("failed to read a line of the page-table dump: '"), "{error}");
+    fn the_drivers_variables_lead_to_the_tables() {
+        let tree = super::super::super::use_of::tests::Tree::new("drhd");
+        let name = u64::from_le_bytes(*b"dmar1\0\0\0");
+        // Two units at 0x1000 and 0x1100, of which the driver ignores the first, and the IOMMU of the second at 0x1200.
+        let units = [(0x00, 0x1100, 0), (0x20, 0x1300, 0x1200)];
+        let mut memory_page =
+            page(&[(0x40, name), (0x42, DIRECT + 0x2000), (0x43, 1 << 43), (0x60, DIRECT + 0x1000), (0x70, 1)]);
+        for (at, next, iommu) in units {
+            memory_page[at] = DIRECT + next;
+            memory_page[at + 7] = if iommu == 0 { 0 } else { DIRECT + iommu };
         }
-        assert_eq!(leaves("", 0, u64::MAX), [], "nothing attached: nothing mapped");
+        let memory = memory("drhd-memory", &[[0; 512], memory_page, [0; 512]]);
+        let unit: (&str, &[(&str, u32)]) = ("dmar_drhd_unit", &[("list", 0), ("iommu", 56)]);
+        let iommu: (&str, &[(&str, u32)]) = ("intel_iommu", &[("name", 0), ("root_entry", 16), ("ecap", 24)]);
+        tree.put_bytes("sys/kernel/btf/vmlinux", &btf(&[unit, iommu]));
+        let symbols = format!("{:x} D dmar_drhd_units\n{:x} D intel_iommu_sm\n", DIRECT + 0x1300, DIRECT + 0x1380);
+        tree.put("proc/kallsyms", &symbols);
+        assert_eq!(variables(&tree.root(), &memory, "dmar1").unwrap(), (0x2000, true));
+        let reason = variables(&tree.root(), &memory, "dmar0").unwrap_err().to_string();
+        assert!(reason.ends_with("none of its units is dmar0"), "{reason}");
+        std::fs::remove_file(tree.root().join("sys/kernel/btf/vmlinux")).unwrap();
+        let reason = variables(&tree.root(), &memory, "dmar1").unwrap_err().to_string();
+        assert_eq!(reason, "the kernel is built without CONFIG_DEBUG_INFO_BTF");
+    }
+
+    #[test]
+    fn the_register_of_the_devices_own_iommu_is_read() {
+        let tree = super::super::super::use_of::tests::Tree::new("regset");
+        let section = |name: &str, register: &str| {
+            format!(
+                "IOMMU: {name} Register Base Address: fed90000\nName\t\t\tOffset\t\tContents\nVER             \t0x00\t\t0x0000000000000010\nRTADDR          \t0x20\t\t{register}\n\n"
+            )
+        };
+        let text = section("dmar0", "0x0000000001001000") + &section("dmar1", "0x0000000001002400");
+        tree.put("sys/kernel/debug/iommu/intel/iommu_regset", &text);
+        assert_eq!(registers(&tree.root(), "dmar0"), Some(0x100_1000));
+        assert_eq!(registers(&tree.root(), "dmar1"), Some(0x100_2400));
+        assert_eq!(registers(&tree.root(), "dmar2"), None);
     }
 }

@@ -12,7 +12,8 @@ verb! {
         /// The length of the range in bytes.
         #[example("{{ m.size }}")]
         pub size: Dynamic<Size>,
-        /// The page size expected of every leaf.
+        /// The page size expected of every leaf: what one entry of the page table maps, such as 4KiB, 2MiB or 1GiB. Where the IOMMU joins
+        /// neighbouring entries to a larger page, as AMD's does, each of them counts.
         #[example("2MiB")]
         pub is: Dynamic<Size>,
     }
