@@ -181,7 +181,7 @@ fn help(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
     let file = path.to_str().unwrap_or_default();
     Some(match (call, file, errno.0) {
         (Open, "/dev/iommu", libc::ENOENT) => {
-            "the kernel is built without CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd".into()
+            "the kernel is built without CONFIG_IOMMUFD (since Linux 6.2), or its module is not loaded: modprobe iommufd".into()
         }
         (Open, "/dev/vfio/vfio", libc::ENOENT) => {
             "the kernel is built without CONFIG_VFIO_CONTAINER, or its module is not loaded: modprobe vfio".into()
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(
             text(OpenCall::Open, "/dev/iommu", libc::ENOENT),
             "failed to open /dev/iommu: ENOENT (no such file or directory); the kernel is built without \
-             CONFIG_IOMMUFD, or its module is not loaded: modprobe iommufd"
+             CONFIG_IOMMUFD (since Linux 6.2), or its module is not loaded: modprobe iommufd"
         );
         assert_eq!(
             text(OpenCall::Open, "/dev/vfio/12", libc::EBUSY),

@@ -8,9 +8,10 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use super::{cases::Cases, error::Error, machine::MachineArgs, watch};
 use crate::event::{DeviceUsed, RunStarted};
 use crate::lab::{self, Accel, GuestDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
+use crate::model::{Exit, for_bisect};
 use crate::plan::{Plan, Setup};
 use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
-use crate::{host::facts, language, language::Machine, model::Exit, suite::Selection};
+use crate::{host::facts, language, language::Machine, suite::Selection};
 
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
 const KINDS: &str = "/vfiospec/kinds.json";
@@ -62,6 +63,13 @@ pub struct RunArgs {
     /// Stay, and run again whenever a scenario changes; Ctrl-C ends
     #[arg(long, conflicts_with = "resume")]
     watch: bool,
+
+    /// Exit as `git bisect run` expects it
+    ///
+    /// 0: every case that ran is as expected. 1: one is not. 125, which leaves the commit out: its kernel was not built or did not boot, a case
+    /// has no verdict, or none ran. 128, which ends the search: the command line or a scenario is wrong.
+    #[arg(long, conflicts_with = "watch")]
+    bisect: bool,
 }
 
 /// Open a shell in the lab's guest, with the devices and this program there
@@ -114,10 +122,20 @@ pub struct InsideArgs {
 /// What the guest is made of.
 #[derive(Debug, ClapArgs)]
 struct Choice {
-    /// The kernel: `newest`, a version such as 6.12 (built once from Debian's source package), or the path of a bzImage (arm64: Image) with a slash
-    /// in it
+    /// The kernel: `newest`, a version such as 6.12, `debian:6.12`, a source tree, an image, or a package
+    ///
+    /// `newest` and a version are built once, from the source that Debian's archive has, with the lab's configuration. `debian:6.12` is
+    /// Debian's own kernel of that version as it is, and `debian` its newest one. A path has a slash in it, such as ./bzImage. Where it is the
+    /// folder of a kernel's source, what changed there is built each time, outside of it; `.` does, too. A package, linux-image-….deb, has an image and
+    /// its modules.
     #[arg(long, value_name = "KERNEL", default_value = "newest")]
     kernel: KernelChoice,
+
+    /// A kernel that looks for its own mistakes, built the first time: KASAN, lockdep, kmemleak, UBSAN and checks of freed pages
+    ///
+    /// What it reports fails the case that was running. Everything takes several times as long.
+    #[arg(long)]
+    debug: bool,
 
     /// An option of the kernel's configuration, such as KASAN=y; may be given several times, and builds a kernel of its own the first time
     #[arg(long, value_name = "OPTION=VALUE")]
@@ -148,6 +166,7 @@ impl Choice {
         Ok(Options {
             kernel: self.kernel.clone(),
             kernel_config: self.kernel_config()?,
+            debug: self.debug,
             machine: machine.clone(),
             accel: self.accel,
             qemu: self.qemu.clone(),
@@ -163,11 +182,13 @@ impl Choice {
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
-        match &self.kernel {
-            KernelChoice::Newest => {}
-            KernelChoice::Version(version) => say("--kernel", version.to_string()),
-            KernelChoice::Image(path) => say("--kernel", path.display().to_string()),
+        if self.kernel != KernelChoice::Newest {
+            say("--kernel", self.kernel.to_string());
         }
+        if self.debug {
+            words.push("--debug".to_owned());
+        }
+        let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
         self.kernel_config.iter().for_each(|option| say("--kernel-config", option.to_string()));
         if self.accel != Accel::default() {
             let name = self.accel.to_possible_value().expect("all can be given");
@@ -207,7 +228,14 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
             });
             Ok(Exit::Interrupted.into())
         }
-        Verb::Run(args) => run(args),
+        Verb::Run(args) if args.bisect => {
+            let code = run(args).unwrap_or_else(|error| {
+                error.print(Default::default());
+                error.exit() as u8
+            });
+            Ok(for_bisect(code).into())
+        }
+        Verb::Run(args) => run(args).map(ExitCode::from),
         Verb::Exec(args) => exec(args),
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => {
@@ -243,7 +271,8 @@ fn job(selection: &Selection, checked: Result<(), Failure>, machine: &Machine) -
     Ok((Job { files: vec![(SCENARIOS.into(), json), (KINDS.into(), kinds)], argv, ..Job::default() }, plan, setup))
 }
 
-fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+/// Returns the exit code.
+fn run(args: &RunArgs) -> Result<u8, Error> {
     let RunArgs { selection, choice, cases, course, outputs, .. } = args;
     let machine = choice.machine()?;
     let (mut job, plan, setup) = job(selection, cases.check(), &machine)?;
@@ -262,7 +291,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let (kernel, arch, iommu) = Default::default();
     let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, arch, iommu, ..here };
     if schedule.order.is_empty() {
-        return Ok(session::nothing(outputs, &journal, started, course)?.into());
+        return Ok(session::nothing(outputs, &journal, started, course)? as u8);
     }
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
     let begun = Begun::new(started, &plan, &schedule);
@@ -280,7 +309,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
     let (silence, guests) = (args.silence.0, args.guests.map(NonZeroUsize::get));
     let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, silence, interrupt };
-    Ok(run.run(begun, course)?.into())
+    Ok(run.run(begun, course)?)
 }
 
 fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {

@@ -47,13 +47,31 @@ impl<'a> Archive<'a> {
         let apt = Apt::open(self.cache, self.foreign, self.progress, self.interrupt)?;
         Ok(self.opened.get_or_init(|| apt))
     }
+
+    /// Unpacks a package of the user's into `folder`.
+    pub fn unpack(&self, deb: &Path, folder: &Path) -> Result<(), LabError> {
+        if child::find("dpkg-deb").is_none() {
+            return Err(without_apt("a kernel"));
+        }
+        unpack(deb, folder, self.interrupt)
+    }
+}
+
+fn unpack(deb: &Path, folder: &Path, interrupt: &AtomicBool) -> Result<(), LabError> {
+    let mut command = child::command("dpkg-deb", Ending::Killed);
+    command.arg("-x").arg(deb).arg(folder);
+    let runner = Runner { doing: "unpacking a package", interrupt, ending: Ending::Killed, log: None };
+    runner.succeed(command, |_| {})
 }
 
 #[derive(Debug)]
 pub(super) struct Apt<'a> {
     folder: PathBuf,
-    /// Debian's stable release by its name.
+    mirror: String,
+    keyring: Option<PathBuf>,
+    /// Debian's stable release and the one before it, by their names.
     stable: String,
+    before: Option<String>,
     foreign: Option<&'static str>,
     progress: Progress,
     interrupt: &'a AtomicBool,
@@ -64,6 +82,13 @@ pub(super) struct Candidate {
     pub package: String,
     pub version: Version,
 }
+
+/// What a list of packages is of.
+const BINARIES: &str = "deb";
+const SOURCES: &str = "deb-src";
+
+/// So that only the signed index of a suite is fetched.
+const NO_LISTS: [&str; 2] = ["-o", "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false"];
 
 /// A release with its updates and backports. Each is tried: a mirror has no backports of testing, and that is no error.
 fn suites(codename: &str) -> String {
@@ -78,18 +103,19 @@ impl<'a> Apt<'a> {
         interrupt: &'a AtomicBool,
     ) -> Result<Self, LabError> {
         let folder = cache.folder("apt/unpack")?;
-        let mut apt = Self { folder, stable: String::new(), foreign, progress, interrupt };
+        let (mirror, stable) = (String::new(), String::new());
+        let mut apt = Self { folder, mirror, keyring: None, stable, before: None, foreign, progress, interrupt };
         let own = mirror::codename(&fs::read_to_string("/etc/os-release").unwrap_or_default());
-        let mirror = apt.mirror(own.as_deref().map_err(String::as_str))?;
+        apt.mirror = apt.mirror(own.as_deref().map_err(String::as_str))?;
         for below in ["sources", "stable", "lists/partial", "own/partial", "cache/archives/partial", "download"] {
             cache::create(&apt.folder.join(below))?;
         }
         cache::write(&apt.folder.join("status"), b"")?;
         cache::write(&apt.configuration(), configuration(&apt.folder).as_bytes())?;
-        let keyring = apt.keyring(own.is_ok())?;
+        apt.keyring = apt.keyring(own.is_ok())?;
         progress.say("reading Debian's lists of packages");
         // Some mirrors have copies under the alias that are weeks old, so only the name is read from it.
-        let output = apt.update(&mirror, &keyring, "sources", "stable")?;
+        let output = apt.update(BINARIES, "stable oldstable", &NO_LISTS)?;
         let stable = apt.codename_of("_stable_InRelease");
         let unread = |output| {
             LabError::new("failed to read Debian's lists of packages")
@@ -97,10 +123,11 @@ impl<'a> Apt<'a> {
                 .help(format!("check the network, and /etc/apt or the mirror that {MIRROR} names"))
         };
         apt.stable = stable.ok_or_else(|| unread(output))?;
+        apt.before = apt.codename_of("_oldstable_InRelease");
         let own = own.ok().filter(|own| *own != apt.stable);
-        apt.sources(&mirror, &keyring, "stable", &suites(&apt.stable))?;
+        apt.sources("stable", BINARIES, &suites(&apt.stable))?;
         let all = own.iter().chain([&apt.stable]).map(|name| suites(name)).collect::<Vec<_>>().join(" ");
-        let output = apt.update(&mirror, &keyring, "sources", &all)?;
+        let output = apt.update(BINARIES, &all, &[])?;
         let list = format!("_dists_{}_main_", apt.stable);
         if apt.lists().any(|(name, _)| name.contains(&list) && name.contains("_Packages")) {
             return Ok(apt);
@@ -144,25 +171,36 @@ impl<'a> Apt<'a> {
         let mut update = self.command("apt-get", &["update", "-q"]);
         update.args(&own);
         self.runner(doing).succeed(update, |_| {})?;
-        let deb = self.download_alone(doing, "debian-archive-keyring", &own, |_| {})?;
+        let deb = self.download_alone(doing, &["download", "debian-archive-keyring"], ".deb", &own, |_| {})?;
         self.unpack(&deb, &self.folder.join("keyring"))?;
         Ok(Some(kept))
     }
 
     /// Fetches the lists of these suites. One that the mirror lacks makes apt-get fail after it has fetched the others,
     /// so success is read off the lists that it leaves; the output is for the error.
-    fn update(&self, mirror: &str, keyring: &Option<PathBuf>, below: &str, suites: &str) -> Result<String, LabError> {
-        self.sources(mirror, keyring, below, suites)?;
-        let ran =
-            self.runner("reading Debian's lists of packages").run(self.command("apt-get", &["update"]), |_| {})?;
-        Ok(ran.tail)
+    fn update(&self, kind: &str, suites: &str, options: &[&str]) -> Result<String, LabError> {
+        self.sources("sources", kind, suites)?;
+        let mut command = self.command("apt-get", &["update"]);
+        command.args(options);
+        Ok(self.runner("reading Debian's lists of packages").run(command, |_| {})?.tail)
     }
 
     /// Writes a folder of apt's sources.
-    fn sources(&self, mirror: &str, keyring: &Option<PathBuf>, below: &str, suites: &str) -> Result<(), LabError> {
+    fn sources(&self, below: &str, kind: &str, suites: &str) -> Result<(), LabError> {
+        let Self { mirror, keyring, .. } = self;
         let signed = keyring.iter().map(|keyring| format!("Signed-By: {}\n", keyring.display())).collect::<String>();
-        let sources = format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}");
+        let sources = format!("Types: {kind}\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}");
         cache::write(&self.folder.join(below).join("lab.sources"), sources.as_bytes())
+    }
+
+    /// The source packages of Linux that the archive still has, oldest first: its stable release's, with each of the backports that
+    /// there were, those of the release before it, and the newest. From here on, the lists are of source packages.
+    pub fn sources_of_linux(&self) -> Result<Vec<Candidate>, LabError> {
+        self.progress.say("reading Debian's lists of source packages");
+        let releases = self.before.iter().chain([&self.stable]).map(|name| suites(name));
+        let all: Vec<String> = releases.chain(["sid".to_owned()]).collect();
+        self.update(SOURCES, &all.join(" "), &[])?;
+        self.madison("searching Debian's lists of source packages", &["linux"])
     }
 
     /// The lists that apt keeps: file name and path.
@@ -202,38 +240,53 @@ impl<'a> Apt<'a> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let table = runner.read(self.command("apt-cache", &[&["madison"], &names[..]].concat()))?;
+        self.madison("searching Debian's lists of packages", &names)
+    }
+
+    fn madison(&self, doing: &str, names: &[&str]) -> Result<Vec<Candidate>, LabError> {
+        let table = self.runner(doing).read(self.command("apt-cache", &[&["madison"], names].concat()))?;
         Ok(candidates(&table))
     }
 
     /// Downloads one package, checked by apt against the signed lists, and returns the file.
     pub fn download(&self, candidate: &Candidate) -> Result<PathBuf, LabError> {
-        let Candidate { package, version } = candidate;
-        let wanted = format!("{package}={version}");
-        let doing = format!("downloading {package} {version}");
-        let uris = self.runner(&doing).read(self.command("apt-get", &["download", "--print-uris", &wanted]))?;
-        let bytes = total(&uris);
-        let mut bar = self.progress.bar(&format!("{doing} ({} MB)", bytes.div_ceil(1_000_000)), bytes.max(1));
-        self.download_alone(&doing, &wanted, &[], |bytes| bar.set(bytes))
+        let wanted = format!("{}={}", candidate.package, candidate.version);
+        self.fetch(candidate, &["download", &wanted], ".deb")
     }
 
-    /// Downloads one package into a folder that has nothing else, and says how many bytes are there.
+    /// Downloads the upstream part of a source package, likewise.
+    pub fn download_source(&self, candidate: &Candidate) -> Result<PathBuf, LabError> {
+        let wanted = format!("{}={}", candidate.package, candidate.version);
+        self.fetch(candidate, &["source", "--download-only", "--tar-only", &wanted], ".orig.tar.xz")
+    }
+
+    fn fetch(&self, candidate: &Candidate, command: &[&str], end: &str) -> Result<PathBuf, LabError> {
+        let Candidate { package, version } = candidate;
+        let doing = format!("downloading {package} {version}");
+        let uris = self.runner(&doing).read(self.command("apt-get", &[command, &["--print-uris"]].concat()))?;
+        let bytes = total(&uris);
+        let mut bar = self.progress.bar(&format!("{doing} ({} MB)", bytes.div_ceil(1_000_000)), bytes.max(1));
+        self.download_alone(&doing, command, end, &[], |bytes| bar.set(bytes))
+    }
+
+    /// Downloads one file, whose name ends like this, into a folder that has nothing else, and says how many bytes are there.
     fn download_alone(
         &self,
         doing: &str,
-        wanted: &str,
+        command: &[&str],
+        end: &str,
         options: &[String],
         mut tick: impl FnMut(u64),
     ) -> Result<PathBuf, LabError> {
         let folder = self.folder.join("download");
         cache::remove(&folder)?;
         cache::create(&folder)?;
-        let mut command = self.command("apt-get", &["download", "-q", wanted]);
-        command.args(options).current_dir(&folder);
+        let mut command = self.command("apt-get", command);
+        command.arg("-q").args(options).current_dir(&folder);
         self.runner(doing).succeed(command, |_| tick(size(&folder)))?;
-        let deb = files(&folder).map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
-        deb.ok_or_else(|| {
-            LabError::new(format!("failed while {doing}: apt-get left no package in {}", folder.display()))
+        let file = files(&folder).map(|file| file.path()).find(|path| path.to_string_lossy().ends_with(end));
+        file.ok_or_else(|| {
+            LabError::new(format!("failed while {doing}: apt-get left no file {end} in {}", folder.display()))
         })
     }
 
@@ -267,9 +320,7 @@ impl<'a> Apt<'a> {
 
     /// Unpacks a package into `folder`; a damaged one is removed.
     pub fn unpack(&self, deb: &Path, folder: &Path) -> Result<(), LabError> {
-        let mut command = child::command("dpkg-deb", Ending::Killed);
-        command.arg("-x").arg(deb).arg(folder);
-        self.runner("unpacking a package").succeed(command, |_| {}).map_err(|error| {
+        unpack(deb, folder, self.interrupt).map_err(|error| {
             if error.exit == Exit::Interrupted
                 || error.detail.as_deref().is_some_and(|text| text.contains("No space left"))
             {

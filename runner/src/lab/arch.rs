@@ -71,7 +71,9 @@ impl Arch {
                 qemu_packages: &["qemu-system-x86"],
                 shell_packages: &["busybox-static"],
                 machine: "-machine q35,kernel-irqchip=split",
-                cpu: "max,-erms",
+                // Copying by `rep movsb` is slow under emulation. Linux 6.1 takes fsrm as a promise of erms (arch/x86/lib/memmove_64.S), and
+                // copies wrongly with the one alone.
+                cpu: "max,-erms,-fsrm",
                 // Where the kernel drives the interrupt controller through memory, emulation loses the end of an interrupt when another
                 // processor moves a BAR at that moment, as every reset does, and the first one gets no tick ever after. MSRs (x2APIC) are
                 // free of that, but need the IOMMU's extended interrupt mode, which KVM sets by itself; without it the processors take turns.

@@ -15,7 +15,7 @@ use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
 use super::qemu::{self, Engine, Files};
-use super::{error::LabError, layout, prepare::Prepared, progress::Progress, protocol::Message};
+use super::{error::LabError, kernel::Kernel, layout, prepare::Prepared, progress::Progress, protocol::Message};
 use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
@@ -65,9 +65,8 @@ impl Guest {
     pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
         let Prepared { options, cache, kernel, qemu, program, progress } = prepared;
         let folder = RunFolder::create(cache, *progress, interrupt)?;
-        let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: false };
         let initramfs = folder.path("initramfs.cpio");
-        write(&initramfs, &pack(program, job, &order)?)?;
+        write(&initramfs, &pack(program, job, kernel, false)?)?;
 
         let experience = Experience::new(&qemu.version);
         let attempts = experience.attempts(options.accel, options.machine.arch(), cache)?;
@@ -190,14 +189,25 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
     fs::write(path, bytes).map_err(|error| LabError::io("write", path, &error))
 }
 
-/// The guest's files: its program as init, and the job.
-pub(super) fn pack(program: &Path, job: &Job, order: &Order) -> Result<Vec<u8>, LabError> {
+/// Where the kernel's modules are in the guest.
+const MODULES: &str = "/vfiospec/modules";
+
+/// The guest's files: its program as init, the kernel's modules, and the job; `shell`: whether a person is to have the console.
+pub(super) fn pack(program: &Path, job: &Job, kernel: &Kernel, shell: bool) -> Result<Vec<u8>, LabError> {
     let program = fs::read(program).map_err(|error| LabError::io("read", program, &error))?;
     static_program(&program)?;
     let mut archive = Archive::new();
     archive.program("init", &program);
+    let mut modules = Vec::new();
+    for module in &kernel.modules {
+        let bytes = fs::read(module).map_err(|error| LabError::io("read", module, &error))?;
+        let inside = Path::new(MODULES).join(module.file_name().unwrap_or_default());
+        archive.data(&inside.to_string_lossy(), &bytes);
+        modules.push(inside);
+    }
+    let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell, modules };
     let order =
-        serde_json::to_vec(order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
+        serde_json::to_vec(&order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
     archive.data(LAB_JOB, &order);
     for (path, bytes) in &job.files {
         archive.data(&path.to_string_lossy(), bytes);
@@ -301,7 +311,8 @@ mod tests {
     fn the_program_that_runs_this_test_could_be_init() {
         let job = Job { files: vec![("/scenarios/a.yaml".into(), b"name: a".to_vec())], ..Job::default() };
         let program = std::env::current_exe().unwrap();
-        let archive = pack(&program, &job, &Order::default()).unwrap();
+        let kernel = Kernel { name: String::new(), image: PathBuf::new(), modules: Vec::new() };
+        let archive = pack(&program, &job, &kernel, false).unwrap();
         assert!(archive.starts_with(b"070701"));
         assert!(archive.windows(7).any(|bytes| bytes == b"name: a"));
     }

@@ -12,7 +12,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
 use super::protocol::{JOURNAL_PORT, Message, PORT_NAME};
-use super::{arch, initramfs::Order};
+use super::{arch, initramfs::Order, modules};
 use crate::host::facts::LAB_JOB;
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
@@ -48,6 +48,8 @@ fn work() -> Result<(), String> {
     let _ = fs::write("/proc/sys/kernel/hostname", "vfiospec-lab"); // A kernel without sysctl is just nameless.
     let order = fs::read(LAB_JOB).map_err(|error| format!("failed to read {LAB_JOB}: {error}"))?;
     let order: Order = serde_json::from_slice(&order).map_err(|error| format!("failed to read {LAB_JOB}: {error}"))?;
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    order.modules.iter().try_for_each(|module| modules::load(module, &command_line))?;
     if order.shell {
         return shell(&order);
     }

@@ -29,6 +29,8 @@ pub(super) struct Order {
     pub env: Vec<(String, String)>,
     /// A person's shell on the console instead of `argv`.
     pub shell: bool,
+    /// The kernel's modules to load first, in this order.
+    pub modules: Vec<PathBuf>,
 }
 
 const FOLDER: u32 = 0o040_755;

@@ -7,6 +7,7 @@
 //! tools ── apt: QEMU, build tools      initramfs: a program + the job      guest_main, as process 1:
 //! source ─ apt: the kernel's source    qemu: the command line              mounts, runs the job's command,
 //! kernel ─ make, into the cache        accel: KVM or emulation             tells the host through a port
+//!          or Debian's, a person's tree
 //! program ─ this one, or one of the guest's architecture
 //! ```
 //!
@@ -21,6 +22,7 @@ mod arch;
 mod boot;
 mod cache;
 mod child;
+mod debian;
 mod error;
 mod guest;
 mod initramfs;
@@ -28,6 +30,7 @@ mod kernel;
 mod layout;
 mod mirror;
 mod models;
+mod modules;
 mod options;
 mod prepare;
 mod program;
@@ -37,6 +40,7 @@ mod qemu;
 mod shell;
 mod source;
 mod tools;
+mod tree;
 mod version;
 
 pub use cache::default_cache;

@@ -13,6 +13,8 @@ pub struct Options {
     pub kernel: KernelChoice,
     /// Its options that are to be otherwise than in the lab's configuration, each at most once.
     pub kernel_config: Vec<KernelOption>,
+    /// Whether the kernel is built to look for its own mistakes.
+    pub debug: bool,
     pub machine: Machine,
     /// The guest's memory in MiB; 1.2 GiB of it become huge pages. Below 3584 there may be no room for the one of 1 GiB.
     pub memory_mib: u32,
@@ -31,6 +33,7 @@ impl Options {
         Self {
             kernel: KernelChoice::Newest,
             kernel_config: Vec::new(),
+            debug: false,
             machine: Machine::default(),
             memory_mib: 4096,
             cpus: 2,
@@ -60,25 +63,44 @@ pub enum KernelChoice {
     Newest,
     /// A version or its beginning: `6.12` is any 6.12.x, but never 6.1 or 6.120.
     Version(Version),
-    Image(PathBuf),
+    /// Debian's own kernel as it is, with modules; the newest, or one of this version.
+    Debian(Option<Version>),
+    /// A source tree, an image, or a package with one.
+    Path(PathBuf),
 }
 
 impl FromStr for KernelChoice {
     type Err = String;
 
-    /// `newest`, a version such as `6.12`, or the path of an image (it has a `/`).
+    /// `newest`, a version such as `6.12`, `debian` or `debian:6.12`, or a path: it has a `/`, is `.` or `..`, or ends with `.deb`.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "newest" {
             Ok(Self::Newest)
-        } else if text.contains('/') {
-            Ok(Self::Image(PathBuf::from(text)))
+        } else if text == "debian" {
+            Ok(Self::Debian(None))
+        } else if let Some(version) = text.strip_prefix("debian:") {
+            Version::from_str(version).map(|version| Self::Debian(Some(version)))
+        } else if text.contains('/') || matches!(text, "." | "..") || text.ends_with(".deb") {
+            Ok(Self::Path(PathBuf::from(text)))
         } else if text.starts_with(|c: char| c.is_ascii_digit()) {
             Version::from_str(text).map(Self::Version)
         } else {
             Err(format!(
-                "`{text}` is no kernel: expected `newest`, a version such as `6.12`, \
-                 or the path of a bzImage with a slash in it, such as `./bzImage`"
+                "`{text}` is no kernel: expected `newest`, a version such as `6.12` or `debian:6.12`, \
+                 or a path with a slash in it, such as `./bzImage` or `./linux`"
             ))
+        }
+    }
+}
+
+impl fmt::Display for KernelChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str("newest"),
+            Self::Version(version) => version.fmt(f),
+            Self::Debian(None) => f.write_str("debian"),
+            Self::Debian(Some(version)) => write!(f, "debian:{version}"),
+            Self::Path(path) => path.display().fmt(f),
         }
     }
 }
@@ -152,7 +174,14 @@ mod tests {
     fn a_kernel_is_a_word_a_version_or_a_path() {
         assert_eq!("newest".parse(), Ok(KernelChoice::Newest));
         assert_eq!("6.12".parse(), Ok(KernelChoice::Version("6.12".parse().unwrap())));
-        assert_eq!("./bzImage".parse(), Ok(KernelChoice::Image("./bzImage".into())));
+        assert_eq!("debian".parse(), Ok(KernelChoice::Debian(None)));
+        for path in ["./bzImage", ".", "..", "linux/", "linux-image-6.12.117+deb13-amd64_6.12.117-1_amd64.deb"] {
+            assert_eq!(path.parse(), Ok(KernelChoice::Path(path.into())));
+        }
+        for text in ["newest", "6.12", "debian", "debian:6.12", "./linux"] {
+            assert_eq!(text.parse::<KernelChoice>().unwrap().to_string(), text);
+        }
+        assert!("debian:trixie".parse::<KernelChoice>().unwrap_err().contains("no version"));
         assert!("bzImage".parse::<KernelChoice>().unwrap_err().contains("./bzImage"));
     }
 

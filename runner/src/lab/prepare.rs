@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything up to the boot: programs, source, kernel.
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use super::kernel::{self, Kernel};
-use super::options::{KernelChoice, Options};
+use super::kernel::{self, Fragment, Kernel};
+use super::options::{KernelChoice, KernelOption, Options};
 use super::qemu::{self, Qemu};
 use super::version::Version;
-use super::{apt::Archive, arch::HOST, cache::Cache, error::LabError, program, progress::Progress, source, tools};
-use crate::host::facts;
+use super::{
+    apt::Archive, arch::HOST, cache::Cache, debian, error::LabError, program, progress::Progress, source, tools, tree,
+};
+use crate::{host::facts, language::Arch};
 
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -59,29 +62,30 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
         return Err(LabError::usage(what).help(help));
     }
     let cache = Cache::open(&qemu::usable(&options.cache)?)?;
-    if let (KernelChoice::Image(path), [option, ..]) = (&options.kernel, &options.kernel_config[..]) {
-        return Err(LabError::usage(format!("failed to set {option}: the image {} is built already", path.display()))
-            .help("name a version with --kernel, which is built with the option; or leave --kernel-config out"));
-    }
     let arch = options.machine.arch();
-    let found = |cache| Ok::<_, LabError>((own_qemu(options, cache)?, kernel(options, cache)?));
-    let (qemu, kernel) = match found(&cache)? {
-        (Some(qemu), Some(kernel)) => (qemu, kernel),
+    let wanted = Wanted::of(options)?;
+    let found = |cache| Ok::<_, LabError>((own_qemu(options, cache)?, wanted.found(cache)?));
+    let (qemu, ready) = match found(&cache)? {
+        (Some(qemu), Some(ready)) => (qemu, ready),
         _ => {
             // One run at a time downloads and builds; the others find what it left.
             let _lock = cache.lock("prepare", progress, interrupt)?;
-            let (qemu, kernel) = found(&cache)?;
+            let (qemu, ready) = found(&cache)?;
             let archive = Archive::new(&cache, progress, interrupt);
             let qemu = match qemu {
                 Some(qemu) => qemu,
                 None => tools::qemu_program(&tools::qemu(arch).get(&archive)?, arch),
             };
-            let kernel = match kernel {
-                Some(kernel) => kernel,
-                None => build(options, &archive)?,
+            let ready = match ready {
+                Some(ready) => ready,
+                None => wanted.get(&archive)?,
             };
-            (qemu, kernel)
+            (qemu, ready)
         }
+    };
+    let kernel = match ready {
+        Ready::Kernel(kernel) => kernel,
+        Ready::Tree { tree, tools, fragment } => tree::build(&cache, &tree, &tools, &fragment, progress, interrupt)?,
     };
     let qemu = Qemu::ask(qemu)?;
     qemu::check(options, &qemu.version)?;
@@ -99,21 +103,91 @@ fn own_qemu(options: &Options, cache: &Cache) -> Result<Option<PathBuf>, LabErro
     }
 }
 
-/// The kernel, if it is here.
-fn kernel(options: &Options, cache: &Cache) -> Result<Option<Kernel>, LabError> {
-    match &options.kernel {
-        KernelChoice::Image(path) => Ok(Some(kernel::own(path)?)),
-        choice => Ok(kernel::cached(cache, options.machine.arch(), choice, &options.kernel_config)),
+/// What the user named as the kernel.
+enum Wanted<'a> {
+    /// Built from Debian's source.
+    Built(&'a KernelChoice, Fragment),
+    /// A source tree of the user's.
+    Tree(PathBuf, Fragment),
+    Debian(Option<&'a Version>),
+    Package(&'a Path),
+    Image(&'a Path),
+}
+
+/// What there is of it.
+enum Ready {
+    Kernel(Kernel),
+    /// A tree with what builds it.
+    Tree {
+        tree: PathBuf,
+        tools: Vec<PathBuf>,
+        fragment: Fragment,
+    },
+}
+
+impl<'a> Wanted<'a> {
+    fn of(options: &'a Options) -> Result<Self, LabError> {
+        let Options { kernel, kernel_config, debug, .. } = options;
+        let arch = options.machine.arch();
+        let fragment = || Fragment::new(arch, kernel_config, *debug);
+        let wanted = match kernel {
+            KernelChoice::Newest | KernelChoice::Version(_) => Self::Built(kernel, fragment()),
+            KernelChoice::Path(path) if path.is_dir() => Self::Tree(tree::own(path)?, fragment()),
+            KernelChoice::Path(path) if path.extension().is_some_and(|end| end == "deb") => Self::Package(path),
+            KernelChoice::Path(path) => Self::Image(path),
+            KernelChoice::Debian(version) => Self::Debian(version.as_ref()),
+        };
+        let change = debug.then(|| "--debug".to_owned()).or_else(|| kernel_config.first().map(KernelOption::to_string));
+        match (&wanted, change) {
+            (Self::Debian(_) | Self::Package(_), _) if arch != HOST.arch => {
+                let what = format!("failed to take the kernel {kernel} for {}", arch.as_str());
+                Err(LabError::usage(what).help("name a version, a source tree or an image with --kernel"))
+            }
+            (Self::Debian(_) | Self::Package(_) | Self::Image(_), Some(change)) => {
+                let what = format!("failed to build the kernel {kernel} with {change}: it is built already");
+                Err(LabError::usage(what)
+                    .help("name a version or a source tree with --kernel, or leave the option out"))
+            }
+            _ => Ok(wanted),
+        }
+    }
+
+    /// The kernel, if it is here.
+    fn found(&self, cache: &Cache) -> Result<Option<Ready>, LabError> {
+        match self {
+            Self::Built(choice, fragment) => Ok(kernel::cached(cache, choice, fragment).map(Ready::Kernel)),
+            Self::Tree(tree, fragment) => {
+                let tools: Option<_> = builders(fragment.arch).iter().map(|bundle| bundle.cached(cache)).collect();
+                Ok(tools.map(|tools| Ready::Tree { tree: tree.clone(), tools, fragment: fragment.clone() }))
+            }
+            Self::Debian(version) => Ok(debian::cached(cache, *version).map(Ready::Kernel)),
+            Self::Package(path) => Ok(debian::own_cached(cache, path)?.map(Ready::Kernel)),
+            Self::Image(path) => Ok(Some(Ready::Kernel(kernel::own(path)?))),
+        }
+    }
+
+    /// Gets it, or what builds it.
+    fn get(&self, archive: &Archive<'_>) -> Result<Ready, LabError> {
+        let Archive { cache, progress, interrupt, .. } = archive;
+        let tools = |arch| builders(arch).iter().map(|bundle| bundle.get(archive)).collect::<Result<Vec<_>, _>>();
+        match self {
+            Self::Built(choice, fragment) => {
+                let tools = tools(fragment.arch)?;
+                let source = source::get(archive, choice, &tools)?;
+                kernel::build(cache, &source, &tools, fragment, *progress, interrupt).map(Ready::Kernel)
+            }
+            Self::Tree(tree, fragment) => {
+                let tools = tools(fragment.arch)?;
+                Ok(Ready::Tree { tree: tree.clone(), tools, fragment: fragment.clone() })
+            }
+            Self::Debian(version) => debian::get(archive, *version).map(Ready::Kernel),
+            Self::Package(path) => debian::own(archive, path).map(Ready::Kernel),
+            Self::Image(path) => Ok(Ready::Kernel(kernel::own(path)?)),
+        }
     }
 }
 
-fn build(options: &Options, archive: &Archive<'_>) -> Result<Kernel, LabError> {
-    let arch = options.machine.arch();
-    let mut tools = vec![tools::BUILD.get(archive)?];
-    if arch.row().cross.is_some() {
-        tools.push(tools::CROSS.get(archive)?);
-    }
-    let source = source::get(archive, &options.kernel, &tools)?;
-    let Archive { cache, progress, interrupt, .. } = archive;
-    kernel::build(cache, &source, &tools, arch, &options.kernel_config, *progress, interrupt)
+/// What builds a kernel.
+fn builders(arch: Arch) -> Vec<tools::Bundle> {
+    [tools::BUILD].into_iter().chain(arch.row().cross.map(|_| tools::CROSS)).collect()
 }

@@ -161,6 +161,8 @@ fn kernel_command_line(options: &Options) -> String {
         Some(DefaultDomain::Dma) => Some("iommu.passthrough=0".to_owned()),
         None => None,
     };
+    // What the kernel has only where it is switched on.
+    let debug = options.debug.then(|| "iommu.debug_pagealloc=1".to_owned());
     // printk.devkmsg=on: the marks between cases are not to be rate-limited.
     // loglevel=5: warnings with their traces are on the console, for the case that the guest dies of them.
     let words = format!(
@@ -169,7 +171,7 @@ fn kernel_command_line(options: &Options) -> String {
         arch.console, arch.kernel_parameters
     );
     // Last, so that they count.
-    let more = domain.into_iter().chain(machine.parameters());
+    let more = debug.into_iter().chain(domain).chain(machine.parameters());
     words.split_whitespace().map(str::to_owned).chain(more).collect::<Vec<_>>().join(" ")
 }
 

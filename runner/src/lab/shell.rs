@@ -6,7 +6,7 @@ use std::{fs, sync::atomic::AtomicBool};
 use super::apt::Archive;
 use super::arch::HOST;
 use super::boot::{self, RunFolder};
-use super::initramfs::{Job, Order};
+use super::initramfs::Job;
 use super::qemu::{self, Engine, Files};
 use super::{accel::Experience, cache, child, error::LabError, layout, options::Accel, prepare::Prepared, tools};
 
@@ -19,9 +19,8 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     let mut job = job.clone();
     job.programs.push(("/bin/busybox".into(), busybox(prepared, interrupt)?));
     let folder = RunFolder::create(cache, *progress, interrupt)?;
-    let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell: true };
     let initramfs = folder.path("initramfs.cpio");
-    boot::write(&initramfs, &boot::pack(program, &job, &order)?)?;
+    boot::write(&initramfs, &boot::pack(program, &job, kernel, true)?)?;
 
     let roms = folder.path("");
     for (file, rom) in layout::roms(&layout::devices(&options.machine), &roms) {

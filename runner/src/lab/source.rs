@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's source: a Debian package, downloaded and unpacked into the cache, not installed.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::apt::{Archive, Candidate};
 use super::cache::{self, Cache};
@@ -24,7 +25,7 @@ pub(super) struct Source {
 pub(super) fn chosen(choice: &KernelChoice, version: &Version) -> bool {
     match choice {
         KernelChoice::Version(prefix) => version.begins_with(prefix),
-        KernelChoice::Newest | KernelChoice::Image(_) => true,
+        KernelChoice::Newest | KernelChoice::Debian(_) | KernelChoice::Path(_) => true,
     }
 }
 
@@ -42,28 +43,60 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Source> {
 
 /// Gets the source, unless it is in the cache. The folders of `tools` have the program that unpacks it.
 pub(super) fn get(archive: &Archive<'_>, choice: &KernelChoice, tools: &[PathBuf]) -> Result<Source, LabError> {
-    let Archive { cache, progress, interrupt, .. } = archive;
+    let Archive { cache, .. } = archive;
     if let Some(source) = cached(cache, choice) {
         return Ok(source);
     }
     cache.needs(SPACE_MIB, "get the kernel's source")?;
     let apt = archive.open("the kernel's source")?;
-    let candidates = apt.candidates("^linux-source-[0-9.]+$")?;
-    let candidate = pick(&candidates, choice)?;
-    let deb = apt.download(candidate)?;
+    let packages = apt.candidates("^linux-source-[0-9.]+$")?;
+    if let Some(candidate) = pick(&packages, choice) {
+        return unpacked(archive, candidate, tools);
+    }
+    // Releases that have left the packages are in the archive as source packages: for those who ask what their binaries were built from.
+    let all = apt.sources_of_linux()?;
+    match pick(&all, choice) {
+        Some(candidate) => upstream(archive, candidate, tools),
+        None => Err(none(&all, choice)),
+    }
+}
 
-    let name = candidate.version.file_name();
+/// From a package with Debian's source, patched as Debian's kernel is.
+fn unpacked(archive: &Archive<'_>, candidate: &Candidate, tools: &[PathBuf]) -> Result<Source, LabError> {
+    let apt = archive.open("the kernel's source")?;
+    let deb = apt.download(candidate)?;
+    let package = archive.cache.path("sources/package");
+    cache::remove(&package)?;
+    cache::create(&package)?;
+    archive.progress.say(&format!("unpacking {}", candidate.package));
+    apt.unpack(&deb, &package)?;
+    let tar = package.join(format!("usr/src/{}.tar.xz", candidate.package));
+    let source = untar(archive, &candidate.version, &tar, tools)?;
+    cache::remove(&package)?;
+    cache::remove(&deb)?;
+    Ok(source)
+}
+
+/// From a source package: the release as upstream made it, without Debian's patches.
+fn upstream(archive: &Archive<'_>, candidate: &Candidate, tools: &[PathBuf]) -> Result<Source, LabError> {
+    let version = candidate.version.upstream();
+    let tar = archive.open("the kernel's source")?.download_source(candidate)?;
+    let source = untar(archive, &version, &tar, tools)?;
+    cache::remove(&tar)?;
+    Ok(source)
+}
+
+fn untar(archive: &Archive<'_>, version: &Version, from: &Path, tools: &[PathBuf]) -> Result<Source, LabError> {
+    let Archive { cache, progress, interrupt, .. } = archive;
+    let name = version.file_name();
     let unpacking = cache.path("sources").join(format!("{name}.unpacking"));
     cache::remove(&unpacking)?;
-    let (package, tree) = (unpacking.join("package"), unpacking.join("tree"));
-    cache::create(&package)?;
+    let tree = unpacking.join("tree");
     cache::create(&tree)?;
-    let doing = format!("unpacking the source of Linux {}", candidate.version);
+    let doing = format!("unpacking the source of Linux {version}");
     let mut bar = progress.bar(&doing, FILES);
-    apt.unpack(&deb, &package)?;
-    let archive = package.join(format!("usr/src/{}.tar.xz", candidate.package));
     let mut tar = child::command("tar", Ending::Killed);
-    tar.arg("-xvJf").arg(&archive).arg("-C").arg(&tree).arg("--strip-components=1").env("PATH", tools::path(tools));
+    tar.arg("-xvJf").arg(from).arg("-C").arg(&tree).arg("--strip-components=1").env("PATH", tools::path(tools));
     Runner { doing: &doing, interrupt, ending: Ending::Killed, log: None }.succeed(tar, |line| {
         if line.is_some() {
             bar.step();
@@ -71,29 +104,30 @@ pub(super) fn get(archive: &Archive<'_>, choice: &KernelChoice, tools: &[PathBuf
     })?;
     if !tree.join("Kconfig").exists() {
         return Err(LabError::new(format!("failed while {doing}: there is no Kconfig in {}", tree.display()))
-            .detail(format!("expected the kernel's tree in {}", archive.display()))
+            .detail(format!("expected the kernel's tree in {}", from.display()))
             .help("choose another version with --kernel"));
     }
-    cache::remove(&package)?;
-    cache::remove(&deb)?;
-    cache::write(&unpacking.join("version"), candidate.version.as_str().as_bytes())?;
+    cache::write(&unpacking.join("version"), version.as_str().as_bytes())?;
     let finished = cache.path("sources").join(&name);
     cache::remove(&finished)?;
     fs::rename(&unpacking, &finished).map_err(|error| LabError::io("rename", &unpacking, &error))?;
-    Ok(Source { version: candidate.version.clone(), tree: finished.join("tree") })
+    Ok(Source { version: version.clone(), tree: finished.join("tree") })
 }
 
-fn pick<'a>(candidates: &'a [Candidate], choice: &KernelChoice) -> Result<&'a Candidate, LabError> {
-    candidates.iter().rfind(|one| chosen(choice, &one.version)).ok_or_else(|| {
-        let versions = candidates.iter().map(|one| one.version.to_string()).collect::<Vec<_>>().join(", ");
-        let wanted = match choice {
-            KernelChoice::Version(version) => format!("Linux {version}"),
-            KernelChoice::Newest | KernelChoice::Image(_) => "a kernel's source".into(),
-        };
-        LabError::usage(format!("failed to find {wanted} among Debian's linux-source packages"))
-            .detail(format!("there are: {}", if versions.is_empty() { "none" } else { &versions }))
-            .help("choose one of them with --kernel, or a kernel image with --kernel ./bzImage")
-    })
+fn pick<'a>(candidates: &'a [Candidate], choice: &KernelChoice) -> Option<&'a Candidate> {
+    candidates.iter().rfind(|one| chosen(choice, &one.version))
+}
+
+fn none(candidates: &[Candidate], choice: &KernelChoice) -> LabError {
+    let mut versions: Vec<String> = candidates.iter().map(|one| one.version.upstream().to_string()).collect();
+    versions.dedup();
+    let wanted = match choice {
+        KernelChoice::Version(version) => format!("Linux {version}"),
+        KernelChoice::Newest | KernelChoice::Debian(_) | KernelChoice::Path(_) => "a kernel's source".into(),
+    };
+    LabError::usage(format!("failed to find {wanted} in Debian's archive"))
+        .detail(format!("there are: {}", if versions.is_empty() { "none".to_owned() } else { versions.join(", ") }))
+        .help("choose one of them with --kernel, or a kernel image with --kernel ./bzImage")
 }
 
 #[cfg(test)]
@@ -113,12 +147,13 @@ mod tests {
         assert_eq!(pick(&all, &KernelChoice::Newest).unwrap().version.as_str(), "7.3.4-1~bpo13+1");
         let asked = KernelChoice::Version("6.1".parse().unwrap());
         assert_eq!(pick(&all, &asked).unwrap().version.as_str(), "6.1.9-1");
+        assert_eq!(pick(&all, &KernelChoice::Version("5.10".parse().unwrap())), None);
     }
 
     #[test]
     fn a_version_that_has_left_the_archive_is_told_with_those_that_are_there() {
-        let error = pick(&candidates(), &"5.10".parse().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("6.1.9-1, 6.12.3-1, 7.3.4-1~bpo13+1"), "{error}");
+        let error = none(&candidates(), &"5.10".parse().unwrap());
+        assert!(error.to_string().contains("there are: 6.1.9, 6.12.3, 7.3.4\n"), "{error}");
         assert_eq!(error.exit, Exit::Usage);
     }
 

@@ -50,6 +50,10 @@ pub(super) const CROSS: Bundle =
 pub(super) const RUST: Bundle =
     Bundle { name: "rust", what: "Rust", packages: &["cargo", "libstd-rust-dev:arm64", "rustc"] };
 
+/// What modules of a distribution's kernel are compressed with.
+pub(super) const COMPRESSORS: Bundle =
+    Bundle { name: "compressors", what: "xz and zstd", packages: &["xz-utils", "zstd"] };
+
 /// What a bundle needs until it is unpacked, in MiB.
 const SPACE_MIB: u64 = 512;
 

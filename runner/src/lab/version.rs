@@ -19,6 +19,11 @@ impl Version {
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()) || prefix.0.ends_with(['.', '-']))
     }
 
+    /// Without what Debian adds for its own: `6.18.15` of `6.18.15-1~bpo13+1`.
+    pub(super) fn upstream(&self) -> Self {
+        Self(self.0.rsplit_once('-').map_or(&*self.0, |(upstream, _)| upstream).to_owned())
+    }
+
     /// The text with nothing in it that a folder under `make` cannot have.
     pub(super) fn file_name(&self) -> String {
         self.0.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
@@ -137,5 +142,14 @@ mod tests {
         assert!("six".parse::<Version>().unwrap_err().contains("no version"));
         assert!("6.1; rm".parse::<Version>().is_err());
         assert_eq!(version("7.3.4-1~bpo13+1").file_name(), "7.3.4-1-bpo13-1");
+    }
+
+    #[test]
+    fn what_debian_adds_is_behind_the_last_dash() {
+        for (text, upstream) in
+            [("6.18.15-1~bpo13+1", "6.18.15"), ("7.3~rc7-1~exp1", "7.3~rc7"), ("6.18.15", "6.18.15")]
+        {
+            assert_eq!(version(text).upstream().as_str(), upstream);
+        }
     }
 }

@@ -39,6 +39,19 @@ Exit codes:
   130  interrupted";
 }
 
+/// What `git bisect run` is to hear in the place of an exit code: 0 for a good commit, 1 for a bad one, 125 for one that cannot be judged,
+/// because its kernel does not build or boot or its cases have no verdict, and 128 to end the search where that would judge no commit.
+pub fn for_bisect(code: u8) -> u8 {
+    const UNTESTABLE: u8 = 125;
+    const STOP: u8 = 128;
+    let is = |exit: Exit| code == exit as u8;
+    match code {
+        _ if is(Exit::Ok) || is(Exit::Failed) || is(Exit::Interrupted) => code,
+        _ if is(Exit::NoVerdict) || is(Exit::NothingRan) => UNTESTABLE,
+        _ => STOP,
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -48,6 +61,13 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_verdict_judges_a_commit() {
+        use Exit::{Bug, Failed, Interrupted, NoVerdict, NothingRan, Ok, ReportNotWritten, Usage};
+        let heard = [Ok, Failed, NoVerdict, NothingRan, Usage, ReportNotWritten, Bug, Interrupted];
+        assert_eq!(heard.map(|exit| for_bisect(exit as u8)), [0, 1, 125, 125, 128, 128, 128, 130]);
+    }
 
     #[test]
     fn help_names_every_code() {

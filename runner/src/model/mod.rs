@@ -14,7 +14,7 @@ mod fix;
 mod text;
 mod verdict;
 
-pub use exit::Exit;
+pub use exit::{Exit, for_bisect};
 pub use fix::{Commit, Fix, Release};
 pub use verdict::{Observed, Verdict};
 

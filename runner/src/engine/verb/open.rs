@@ -15,7 +15,9 @@ impl Act for Open {
             Some(path) => Ok(uapi::open(&path, step.case.tracer)),
             // A step took it from vfio-pci, and its files with it.
             None if pci::driver(bdf).as_deref() != Some("vfio-pci") => Ok(Err(Errno(libc::ENOENT))),
-            None => Err(End::Skipped(format!("this kernel has no file to open as `{}`", file.as_str()))),
+            None => {
+                Err(End::Skipped(format!("this kernel has no file to open as `{}`{}", file.as_str(), since(*file))))
+            }
         };
         let opened = match file {
             File::Cdev => of_kernel(pci::cdev(bdf))?,
@@ -30,5 +32,16 @@ impl Act for Open {
             step.case.files.insert(name.0.clone(), opened);
         });
         step.done(got)
+    }
+}
+
+/// The configuration that a kernel needs for such a file, and the release that it came with.
+fn since(file: File) -> &'static str {
+    match file {
+        File::Cdev => ": CONFIG_VFIO_DEVICE_CDEV, since Linux 6.6",
+        File::Iommufd => ": CONFIG_IOMMUFD, since Linux 6.2",
+        File::Group => ": CONFIG_VFIO_GROUP",
+        File::Container => ": CONFIG_VFIO_CONTAINER",
+        File::Eventfd => "",
     }
 }
