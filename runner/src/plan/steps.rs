@@ -101,8 +101,11 @@ impl Here<'_> {
                 let at = at.join("fail_nth");
                 steps = self.written(&fail_nth.steps, &at.join("steps"))?;
                 fail_nth.steps = plain(&steps);
-                branches = vec![self.written(&fail_nth.undo, &at.join("undo"))?];
-                fail_nth.undo = plain(&branches[0]);
+                branches = vec![
+                    self.written(&fail_nth.undo, &at.join("undo"))?,
+                    self.written(&fail_nth.still, &at.join("still"))?,
+                ];
+                (fail_nth.undo, fail_nth.still) = (plain(&branches[0]), plain(&branches[1]));
             }
             Verb::Measure(measure) => {
                 let at = at.join("measure");

@@ -17,7 +17,7 @@ impl Act for FailNth {
         }
         let faults = inject::FailNth::new().map_err(End::Skipped)?;
         let planned = step.planned;
-        let undo: &[_] = planned.branches.first().map_or(&[], Vec::as_slice);
+        let [undo, still] = planned.branches.as_slice() else { unreachable!("the plan has both lists") };
         let (mut points, mut failed) = (0, 0);
         loop {
             if points == MOST_POINTS {
@@ -38,12 +38,17 @@ impl Act for FailNth {
             let number = points;
             let in_round = |end: End| end.help(format!("when allocation {number} of the step had failed"));
             match (errno, end) {
+                (Some(_), Ok(())) => {}
                 // An errno other than the expected one is the fault's.
-                (Some(_), Ok(())) => failed += 1,
-                (Some(_), Err(End::Failed(problem))) if problem.what.code == Code::Outcome => failed += 1,
-                (None, Ok(())) => step.run(undo).map_err(in_round)?,
+                (Some(_), Err(End::Failed(problem))) if problem.what.code == Code::Outcome => {}
+                (None, Ok(())) => {
+                    step.run(undo).map_err(in_round)?;
+                    continue;
+                }
                 (_, Err(end)) => return Err(in_round(end)),
             }
+            failed += 1;
+            step.run(still).map_err(in_round)?;
         }
         step.save(Value::from_pairs([("points", points), ("failed", failed)]));
         if step.case.found.injected.len() < MOST_INJECTED {

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{given, prelude::*};
-use crate::{engine::leaves, model::Bdf, uapi::Mapping};
+use crate::{
+    engine::leaves,
+    model::{Bdf, Errno},
+    uapi::{
+        Mapping,
+        request::{Effect, Lies},
+    },
+};
 
 impl Act for Ioctl {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let Ioctl { request: Some(request), on: Some(on), fields, size, tail, like: None } = self else {
+        let Ioctl { request: Some(request), on: Some(on), fields, size, tail, read_only, missing, like: None } = self
+        else {
             unreachable!("the check refuses it, and the file's requests are in their places");
         };
         let request = request.request();
@@ -14,8 +22,10 @@ impl Act for Ioctl {
         let size = size.map_err(|_| refused(step, &"the size does not fit 32 bits"))?;
         let memory: Vec<&Mapping> = step.frame.held.iter().map(|held| &*held.mapping).collect();
         let tail = bytes(step, tail)?;
+        let lies = Lies { read_only: *read_only, missing: step.optional("missing", missing)? };
         let prepared = request
             .prepare(&filled.values, &filled.arrays, size, &tail, &memory)
+            .and_then(|prepared| prepared.lies(lies))
             .map_err(|error| refused(step, &error))?;
         let (file, of_fixture) = step.file(on)?;
         let of_fixture = step.device.filter(|_| of_fixture);
@@ -37,6 +47,9 @@ impl Act for Ioctl {
         };
         if let (Ok(_), Some((iova, size))) = (answer.value, mapped(request.name)) {
             step.case.iovas.reserve(written(iova), given(size));
+        }
+        if *read_only && answer.value == Err(Errno(libc::EFAULT)) && request.effect() == Effect::Mappings {
+            step.case.ledger.lose("a request that could not answer may have done its work");
         }
         let own = leaves::own(open);
         let followed = step.case.ledger.request(own, request, answer.value, &given, &written);

@@ -14,6 +14,9 @@ verb! {
         /// run again. The last time, what the step did stays.
         #[example([{ "unmap_all": null }])]
         pub undo: Vec<Step> = empty,
+        /// What still has to hold each time that the step failed with one of these allocations.
+        #[example([{ "gone": { "iova": "{{ m.iova }}", "size": "{{ m.size }}" } }])]
+        pub still: Vec<Step> = empty,
     }
 }
 
@@ -31,7 +34,11 @@ impl Known for FailNth {
 
     fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
         let at = at.join("fail_nth");
-        vec![(at.join("steps"), self.steps.as_slice()), (at.join("undo"), self.undo.as_slice())]
+        vec![
+            (at.join("steps"), self.steps.as_slice()),
+            (at.join("undo"), self.undo.as_slice()),
+            (at.join("still"), self.still.as_slice()),
+        ]
     }
 
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {

@@ -28,6 +28,13 @@ verb! {
         pub size: Option<Dynamic<Size>> as Size(Fit::Bits(32)),
         /// Bytes after the struct: a list of them, or a text, which ends with a 0. The default is nothing.
         pub tail: Tail = empty,
+        /// Whether all that lies in memory that cannot be written, so that the kernel has no place for its answer.
+        #[default(false)]
+        pub read_only: bool = empty,
+        /// How many of the last bytes are missing, as if memory ended before them. With 0 it ends right behind them. The default is that more
+        /// memory follows.
+        #[example(4)]
+        pub missing: Option<Dynamic<Size>>,
     }
 }
 

@@ -33,5 +33,5 @@ pub use layout::{
     Argument, Array, Capability, Chain, Count, Direction, Effect, Field, File, Means, Place, Request, Words,
 };
 pub use pointer::{Does, Pointer, When};
-pub use prepared::Elements;
+pub use prepared::{Elements, Lies};
 pub use table::{all, find, shown};

@@ -11,7 +11,7 @@ use super::{
     pointer::{quad, word},
     table,
 };
-use crate::uapi::{Anonymous, Mapping, Tracer};
+use crate::uapi::{Anonymous, Mapping, Prot, Tracer, system::page_size};
 use crate::{model::Errno, uapi::ioctl::with_address};
 
 /// The memory for an argument: more than any kernel fills in, so that it can be asked to.
@@ -30,6 +30,10 @@ pub enum Refused {
     /// The argument would have more bytes than anybody needs.
     #[error("an argument of {bytes} bytes is longer than {LONGEST}")]
     TooLong { bytes: usize },
+    #[error("{request} takes no struct that could be read-only or have bytes missing")]
+    LiesNowhere { request: &'static str },
+    #[error("of an argument of {bytes} bytes no {missing} can be missing")]
+    TooShort { bytes: usize, missing: u64 },
     /// An address is not in memory that the caller holds, or the kernel might write beyond it. `offset` is that of the address in the
     /// argument, in bytes.
     #[error(
@@ -46,6 +50,16 @@ pub struct Prepared<'a> {
     bytes: Vec<u8>,
     shown: String,
     memory: Vec<&'a Mapping>,
+    lies: Lies,
+}
+
+/// What the memory is like that an argument lies in. By default all of it can be read and written, and more follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lies {
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// How many of the last bytes are where there is no memory; with 0, memory ends right behind them.
+    pub missing: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -138,11 +152,29 @@ impl Request {
             let dots = if tail.len() > 32 { ", …" } else { "" };
             shown.push(format!("tail={:02x?}{dots}", &tail[..tail.len().min(32)]));
         }
-        Ok(Prepared { request: self, bytes, shown: shown.join(", "), memory: memory.to_vec() })
+        Ok(Prepared { request: self, bytes, shown: shown.join(", "), memory: memory.to_vec(), lies: Lies::default() })
     }
 }
 
 impl Prepared<'_> {
+    /// The same in other memory.
+    pub fn lies(mut self, lies: Lies) -> Result<Self, Refused> {
+        let (request, bytes) = (self.request, self.bytes.len());
+        if lies != Lies::default() && !matches!(request.argument, Argument::Sized | Argument::Plain) {
+            return Err(Refused::LiesNowhere { request: request.name });
+        }
+        if let Some(missing) = lies.missing {
+            if missing > bytes as u64 {
+                return Err(Refused::TooShort { bytes, missing });
+            }
+            self.shown.push_str(&format!(", missing={missing}"));
+        }
+        if lies.read_only {
+            self.shown.push_str(", read_only");
+        }
+        Ok(Prepared { lies, ..self })
+    }
+
     /// Calls it on a file, which need not be one that knows it. An error is ours; the kernel's is in the answer.
     pub fn call(&self, fd: BorrowedFd, tracer: &Tracer) -> Result<Answer, Refused> {
         let kinds = kinds(fd);
@@ -194,21 +226,32 @@ impl Prepared<'_> {
     }
 
     fn with_buffer(&self, fd: BorrowedFd, after: &mut Vec<u8>) -> Result<i32, Errno> {
-        let room = self.bytes.len().max(ROOM);
+        let missing = self.lies.missing.unwrap_or(0) as usize;
+        let there = self.bytes.len() - missing;
+        let room = there.max(ROOM).next_multiple_of(page_size() as usize);
+        let start = if self.lies.missing.is_some() { room - there } else { 0 };
         // Whole pages with no others behind them, which is nobody's business in the trace.
-        let buffer = Mapping::anonymous(&Anonymous::new(room as u64), &Tracer::new())?;
-        buffer.write(0, &self.bytes)?;
-        // SAFETY: the argument lies at the start of a mapping of its own, which lives to the end of this function, and
-        // which is followed by pages that nobody can touch: the kernel reads and writes an argument from its start on. The
-        // addresses in it were checked for what they mean on this file, and lie in mappings that self borrows.
-        let value = unsafe { with_address(fd, self.request.number, buffer.addr()) };
+        let buffer = Mapping::anonymous(&Anonymous::new((room + missing) as u64), &Tracer::new())?;
+        buffer.write(start as u64, &self.bytes[..there])?;
+        if missing > 0 {
+            buffer.unmap(room as u64, missing as u64)?;
+        }
+        if self.lies.read_only {
+            buffer.protect(0, room as u64, Prot::Read)?;
+        }
+        // SAFETY: the argument lies at the end of a mapping of its own or, in whole pages, at its start. It lives to the end of this
+        // function, and is followed by pages that nobody can touch: the kernel reads and writes an argument from its start on, and where
+        // it can do neither it says so. The addresses in it were checked for what they mean on this file, and lie in mappings that self
+        // borrows.
+        let value = unsafe { with_address(fd, self.request.number, buffer.addr() + start as u64) };
         // What the kernel wrote behind the struct ends where the size says.
-        let is_sized = self.request.argument == Argument::Sized;
+        let is_sized = self.request.argument == Argument::Sized && there >= 4;
         let mut head = [0; 4];
-        buffer.read(0, &mut head)?;
+        buffer.read(start as u64, &mut head[..there.min(4)])?;
         let told = if is_sized && value.is_ok() { u32::from_ne_bytes(head) as usize } else { 0 };
-        after.resize(self.bytes.len().max(told.min(room)), 0);
-        buffer.read(0, after)?;
+        let there = there.max(told.min(room - start));
+        after.resize(self.bytes.len().max(there), 0);
+        buffer.read(start as u64, &mut after[..there])?;
         value
     }
 
@@ -386,6 +429,34 @@ mod tests {
         tail[24..32].copy_from_slice(&stack.to_ne_bytes());
         assert_eq!(call("VFIO_DEVICE_FEATURE", &report, &tail, &[]), refused("VFIO_DEVICE_FEATURE", 32, stack));
         assert_eq!(call("VFIO_SET_IOMMU", &[("iommu_type", 1)], &[], &[]), enotty);
+    }
+
+    #[test]
+    fn an_argument_may_be_where_the_kernel_cannot_write_or_read_it_all() {
+        let tracer = Tracer::new();
+        let (reader, _writer) = nix::unistd::pipe().unwrap();
+        // A number of a pipe's, which reads nothing and writes four bytes.
+        let count = |bytes: usize, lies| {
+            let request = Request { number: libc::FIONREAD as u32, ..*find("VFIO_GROUP_SET_CONTAINER").unwrap() };
+            let request: &'static Request = Box::leak(Box::new(request));
+            let prepared = request.prepare(&[("container", 7)], &[], None, &vec![1; bytes - 4], &[]).unwrap();
+            let answer = prepared.lies(lies)?.call(reader.as_fd(), &tracer)?;
+            Ok((answer.value, answer.bytes))
+        };
+        let lies = |read_only, missing| Lies { read_only, missing };
+        let efault = |bytes: &[u8]| Ok((Err(Errno(libc::EFAULT)), bytes.to_vec()));
+        assert_eq!(count(5, lies(false, None)), Ok((Ok(0), vec![0, 0, 0, 0, 1])));
+        assert_eq!(count(5, lies(true, None)), efault(&[7, 0, 0, 0, 1]));
+        assert_eq!(count(4, lies(false, Some(0))), Ok((Ok(0), vec![0, 0, 0, 0])));
+        assert_eq!(count(5, lies(false, Some(1))), Ok((Ok(0), vec![0, 0, 0, 0, 1])));
+        assert_eq!(count(5, lies(false, Some(2))), efault(&[7, 0, 0, 0, 1]));
+        assert_eq!(count(5, lies(true, Some(5))), efault(&[7, 0, 0, 0, 1]));
+        assert_eq!(count(5, lies(false, Some(6))), Err(Refused::TooShort { bytes: 5, missing: 6 }));
+        let long = count(ROOM + 10, lies(false, Some(ROOM as u64 + 6))).unwrap();
+        assert_eq!((long.0, &long.1[..5], long.1.len()), (Ok(0), &[0, 0, 0, 0, 1][..], ROOM + 10));
+        let reset = find("VFIO_DEVICE_RESET").unwrap().prepare(&[], &[], None, &[], &[]).unwrap();
+        let nowhere = Refused::LiesNowhere { request: "VFIO_DEVICE_RESET" };
+        assert_eq!(reset.lies(lies(true, None)).unwrap_err(), nowhere);
     }
 
     #[test]
