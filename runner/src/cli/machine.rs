@@ -155,7 +155,8 @@ struct Device {
 
 impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Device { name, device: LabDevice { model, place, rom } } = self;
+        // The other keys are for files only.
+        let Device { name, device: LabDevice { model, place, rom, rom_data: _, ats: _ } } = self;
         if *name != model.in_scenarios() {
             write!(f, "{name}=")?;
         }

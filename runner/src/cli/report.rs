@@ -14,7 +14,8 @@ use crate::{model::Exit, report::merge::Journal, report::run::Run, sanitize};
 /// Make reports from journals: of one run again, or of several as one
 ///
 /// Journals of the same kernel, IOMMU and devices add up: shards make a whole, and of a case that was run again the last result counts;
-/// one that passed only then is flaky. Journals of different kernels, IOMMUs or devices stand side by side.
+/// one that passed only then is flaky. Journals of different kernels, IOMMUs or devices stand side by side; with --fixes, only different
+/// kernels do.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// A journal, or `-` for the standard input; runs of the same label are merged, and different ones stand side by side

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::DeviceUsed;
 use crate::language::{LabDevice, Machine, Place};
+use crate::model::Capability;
 
 /// The first slot on the root bus for a further device of a model. Virtual functions of an igb are 16 slots behind it.
 const FURTHER: u8 = 0x0a;
@@ -110,6 +111,9 @@ pub(super) fn arguments(machine: &Machine, folder: &Path) -> Vec<String> {
         if matches!(bus, Bus::Functions(_)) && *function == 0 {
             qemu += ",multifunction=on";
         }
+        if device.ats {
+            qemu += ",ats=on";
+        }
         if device.rom.is_some() {
             qemu += &format!(",romfile={}", rom_file(name, folder).display());
         }
@@ -135,7 +139,8 @@ fn rom(device: &GuestDevice, size: u64) -> Vec<u8> {
     let ids = kind.ids.split(':').map(|id| u16::from_str_radix(id, 16).unwrap_or(0));
     let mut rom = vec![0xa5; usize::try_from(size).expect("16 MiB at most")];
     rom[..2].copy_from_slice(&[0x55, 0xaa]);
-    rom[0x18..0x1a].copy_from_slice(&[HEADER as u8, 0]);
+    let data = device.device.rom_data.and_then(|data| u16::try_from(data.0).ok()).unwrap_or(HEADER as u16);
+    rom[0x18..0x1a].copy_from_slice(&data.to_le_bytes());
     let mut header = b"PCIR".to_vec();
     ids.for_each(|id| header.extend(id.to_le_bytes()));
     header.extend([0, 0, 24, 0, 0]);
@@ -158,7 +163,12 @@ impl GuestDevice {
 
     /// As runs know it. They have to know this before there is a guest: a role's cases are planned for each device that fits it.
     pub fn used(&self) -> DeviceUsed {
-        DeviceUsed { name: self.name.clone(), ..DeviceUsed::default() }.of_kind(self.device.model.kind())
+        let mut kind = self.device.model.kind();
+        if self.device.ats {
+            kind.capabilities.push(Capability::Ats);
+            kind.capabilities.sort();
+        }
+        DeviceUsed { name: self.name.clone(), ..DeviceUsed::default() }.of_kind(kind)
     }
 }
 
@@ -226,6 +236,19 @@ mod tests {
             (&[0x55, 0xaa][..], 0x20, &b"PCIR\x34\x12\xe8\x11"[..])
         );
         assert_eq!((bytes[0x2a], bytes[0x30], bytes[0x35], bytes[2047]), (24, 4, 0x80, 0x5a));
+    }
+
+    #[test]
+    fn a_device_has_ats_and_a_rom_that_misleads_if_it_is_to() {
+        let machine = read(
+            "devices: { a: { model: edu, rom: 2KiB, rom_data: 0x8000 }, b: { model: virtio-net, place: function, ats: true } }",
+        );
+        let all = devices(&machine);
+        assert_eq!(roms(&all, Path::new("/run"))[0].1[0x18..0x1a], [0x00, 0x80]);
+        let line = arguments(&machine, Path::new("/run")).join(" ");
+        assert!(line.ends_with(",bus=bus1,addr=00.0,multifunction=on,ats=on"), "{line}");
+        let has_ats = |device: &GuestDevice| device.used().capabilities.contains(&Capability::Ats);
+        assert_eq!([has_ats(&all[0]), has_ats(&all[1])], [false, true]);
     }
 
     #[test]

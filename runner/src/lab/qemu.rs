@@ -126,7 +126,10 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
-    let iommu = options.machine.iommu().arguments(engine == Engine::Tcg && x2apic);
+    let mut iommu = options.machine.iommu().arguments(engine == Engine::Tcg && x2apic);
+    if options.machine.ats() {
+        iommu += ",device-iotlb=on";
+    }
     match options.machine.address_width {
         Some(width) => add(&format!("{iommu},aw-bits={}", width.0)),
         None if !iommu.is_empty() => add(&iommu),

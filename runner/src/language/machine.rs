@@ -52,6 +52,12 @@ keys! {
         /// The size of its expansion ROM: a power of two of 2KiB to 16MiB. The default is the ROM that QEMU gives it, which most have not.
         #[example("64KiB")]
         pub rom: Option<Size>,
+        /// Where the header of this ROM says that its data begin, less than 64KiB. The default is behind the header, as it should be.
+        #[example("0x8000")]
+        pub rom_data: Option<Size>,
+        /// Whether VT-d hands translations out to it (ATS), which only virtio-net can use. The default is false.
+        #[example(true)]
+        pub ats: bool = empty,
     }
 }
 
@@ -172,7 +178,7 @@ impl Arch {
 impl LabDevice {
     /// A device of this model with nothing special.
     pub fn of(model: DeviceModel) -> LabDevice {
-        LabDevice { model, place: None, rom: None }
+        LabDevice { model, place: None, rom: None, rom_data: None, ats: false }
     }
 }
 
@@ -216,6 +222,11 @@ impl Machine {
     pub fn parameters(&self) -> Vec<String> {
         let all = self.parameters.iter();
         all.flat_map(|(module, its)| its.iter().map(move |(name, value)| format!("{module}.{name}={value}"))).collect()
+    }
+
+    /// Whether a device uses ATS.
+    pub fn ats(&self) -> bool {
+        self.devices.iter().any(|(_, device)| device.ats)
     }
 
     /// What it says beside the architecture, the IOMMU and the devices, as options of the command line and their values.
@@ -272,6 +283,14 @@ impl Machine {
         for (name, device) in self.devices.iter() {
             mistakes.extend(device.mistake(name, &at.join(name)));
         }
+        let has_ats = match self.iommu() {
+            IommuModel::Intel | IommuModel::IntelScalable | IommuModel::IntelFirstStage => true,
+            IommuModel::Amd | IommuModel::Virtio | IommuModel::Smmuv3 | IommuModel::None => false,
+        };
+        if let Some((name, _)) = self.devices.iter().find(|(_, device)| device.ats && !has_ats) {
+            let title = format!("the lab's IOMMU `{}` hands out no translations", self.iommu().as_str());
+            mistakes.push(wrong(&at.join(name).join("ats"), title).label("expected another `iommu`"));
+        }
         if iommu == IommuModel::Virtio
             && let Some((name, _)) = self.devices.iter().find(|(_, device)| device.place == Some(Place::Bridge))
         {
@@ -312,6 +331,14 @@ impl LabDevice {
             let title = format!("{} does not fit at the place `{}`", self.model.as_str(), place.as_str());
             let fits = self.model.places().iter().map(|place| place.as_str());
             return Some(wrong(at.join("place"), title).label(expected_one_of(fits)));
+        }
+        if self.ats && self.model != DeviceModel::VirtioNet {
+            let title = format!("{} has no ATS", self.model.as_str());
+            return Some(wrong(at.join("ats"), title).label("expected virtio-net as `model`"));
+        }
+        if let Some(data) = self.rom_data.filter(|data| self.rom.is_none() || data.0 > u64::from(u16::MAX)) {
+            let title = format!("the data of a ROM cannot begin at {data}");
+            return Some(wrong(at.join("rom_data"), title).label("expected less than 64KiB, and a `rom`"));
         }
         let rom = self.rom.filter(|rom| !rom.0.is_power_of_two() || !((2 << 10)..=(16 << 20)).contains(&rom.0))?;
         let title = format!("a ROM cannot have {rom}");
@@ -368,6 +395,13 @@ mod tests {
                 "virtio-iommu does not translate for devices behind the bridge",
             ),
             ("devices: { nic: { model: igb, rom: 3KiB } }\n", "a ROM cannot have 3KiB"),
+            (
+                "devices: { nic: { model: igb, rom: 2KiB, rom_data: 64KiB } }\n",
+                "the data of a ROM cannot begin at 64KiB",
+            ),
+            ("devices: { nic: { model: igb, rom_data: 1KiB } }\n", "the data of a ROM cannot begin at 1KiB"),
+            ("devices: { nic: { model: igb, ats: true } }\n", "igb has no ATS"),
+            ("iommu: amd\ndevices: { nic: { model: virtio-net, ats: true } }\n", "`amd` hands out no translations"),
             ("devices: { nic: { model: ibg } }\n", "`ibg`"),
             ("devices: { nic: { modl: igb } }\n", "`modl`"),
             ("parameters: { vfio: { a: b c } }\n", "`b c` is no value"),

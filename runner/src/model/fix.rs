@@ -16,6 +16,9 @@ pub struct Fix {
     pub commit: Option<Commit>,
     /// The first release of each series that has it: mainline's, and those of stable series.
     pub releases: Vec<Release>,
+    /// The first release of each series that has the bug, as far as it is known: mainline's, and those of stable series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken_since: Vec<Release>,
 }
 
 impl Fix {
@@ -26,9 +29,7 @@ impl Fix {
 
     /// The first release that has it, for who runs this kernel (`uname -r`): that of the kernel's own series, or else mainline's.
     pub fn release_for(&self, kernel: &str) -> Option<Release> {
-        let own = Release::of_kernel(kernel).map(Release::series);
-        let of_series = self.releases.iter().find(|release| Some(release.series()) == own);
-        of_series.or_else(|| self.releases.iter().find(|release| release.is_mainline())).copied()
+        Release::among(&self.releases, kernel)
     }
 
     /// Whether this kernel should have it, by its version. A release candidate, and a version that does not tell its stable release, say
@@ -36,6 +37,15 @@ impl Fix {
     pub fn is_due(&self, kernel: &str) -> bool {
         let since = self.release_for(kernel).filter(|_| !kernel.contains("-rc"));
         since.zip(Release::of_kernel(kernel)).is_some_and(|(since, kernel)| since <= kernel)
+    }
+
+    /// The release that brought the bug, if this kernel is older by its version. One that does not tell its stable release, such as
+    /// 6.1.0-40-amd64 of Debian, may have the bugs of its stable series.
+    pub fn bug_to_come(&self, kernel: &str) -> Option<Release> {
+        let since = Release::among(&self.broken_since, kernel)?;
+        let kernel = Release::of_kernel(kernel)?;
+        let may_be_any = since.series() == kernel.series() && !since.is_mainline() && kernel.stable.unwrap_or(0) == 0;
+        (kernel < since && !may_be_any).then_some(since)
     }
 }
 
@@ -134,6 +144,13 @@ impl Release {
         Release::parse(version[..end].trim_end_matches('.'))
     }
 
+    /// The one of these releases that counts for this kernel: that of the kernel's own series, or else mainline's.
+    fn among(releases: &[Release], kernel: &str) -> Option<Release> {
+        let own = Release::of_kernel(kernel).map(Release::series);
+        let of_series = releases.iter().find(|release| Some(release.series()) == own);
+        of_series.or_else(|| releases.iter().find(|release| release.is_mainline())).copied()
+    }
+
     /// Whether it is one of mainline.
     pub fn is_mainline(self) -> bool {
         self.stable.is_none()
@@ -187,7 +204,7 @@ mod tests {
 
     fn fix(releases: &[&str]) -> Fix {
         let releases = releases.iter().map(|text| Release::parse(text).unwrap()).collect();
-        Fix { title: "iommufd: Fix it".into(), commit: Commit::parse("f00ba4c0ffee"), releases }
+        Fix { title: "iommufd: Fix it".into(), commit: Commit::parse("f00ba4c0ffee"), releases, broken_since: vec![] }
     }
 
     #[test]
@@ -219,6 +236,29 @@ mod tests {
         ] {
             assert_eq!(fix.is_due(kernel), is_due, "{kernel}");
         }
+    }
+
+    #[test]
+    fn a_kernel_that_is_older_than_the_bug_does_not_have_it() {
+        let broken_since = ["6.10", "6.9.7", "6.6.36"].map(|text| Release::parse(text).unwrap()).to_vec();
+        let fix = Fix { broken_since, ..fix(&["6.10", "6.9.10"]) };
+        let of = |kernel| fix.bug_to_come(kernel).map(|release| release.to_string()).unwrap_or_default();
+        for (kernel, since) in [
+            ("6.1.176", "6.10"),
+            ("6.8.12+deb13-amd64", "6.10"),
+            ("6.6.35", "6.6.36"),
+            ("6.6.36", ""),
+            ("6.6.0-1-amd64", ""), // Debian's name for any release of 6.6
+            ("6.6-rc3", ""),
+            ("6.9.6", "6.9.7"),
+            ("6.10.0", ""),
+            ("6.10-rc1", ""),
+            ("7.3.4", ""),
+            ("", ""),
+        ] {
+            assert_eq!(of(kernel), since, "{kernel}");
+        }
+        assert_eq!(Fix { broken_since: vec![], ..fix }.bug_to_come("2.6.1"), None);
     }
 
     #[test]

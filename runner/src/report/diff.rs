@@ -6,7 +6,7 @@ use std::{collections::HashMap, io};
 use clap::builder::styling::Style;
 
 use crate::model::{Verdict, count};
-use crate::report::fixes::{self, Presence, Seen};
+use crate::report::fixes::{self, Presence};
 use crate::report::run::{Case, Run, State};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::{answers, measured};
@@ -113,6 +113,7 @@ impl<'a> Diff<'a> {
                 text += &format!("{before}  {}\n", terminal.paint(DIM, l));
             }
         }
+        text += &self.fixes(terminal)?;
         let mut counts = Vec::new();
         for (kind, heading, style) in KINDS {
             let count = self.count(kind);
@@ -128,7 +129,6 @@ impl<'a> Diff<'a> {
                 text += &format!("  and {} more\n", count - LISTED);
             }
         }
-        text += &self.fixes(terminal)?;
         text += &self.measured(terminal)?;
         if counts.is_empty() {
             counts.push("no difference".into());
@@ -142,25 +142,27 @@ impl<'a> Diff<'a> {
         Ok(text)
     }
 
-    /// Which fixes the kernel of B has and that of A lacks, and the other way round.
+    /// Which bugs are fixed in the kernel of B, and which only that one has.
     fn fixes(&self, terminal: &Terminal) -> io::Result<String> {
         let (before, now) = (fixes::seen(self.a)?, fixes::seen(self.b)?);
         let before: HashMap<_, _> = before.iter().map(|seen| (seen.fix.key(), seen.presence)).collect();
         let mut text = String::new();
-        for (from, to, heading, style) in [
-            (Presence::There, Presence::Missing, "only in A", RED.bold()),
-            (Presence::Missing, Presence::There, "only in B", GREEN.bold()),
-        ] {
-            let changed = |seen: &&Seen| seen.presence == to && before.get(seen.fix.key()) == Some(&from);
-            let changed: Vec<&Seen> = now.iter().filter(changed).collect();
+        type Changed = fn(Presence, Presence) -> bool;
+        let kinds: [(Changed, &str, Style); 2] = [
+            (|from, to| from.is_good() && to == Presence::Missing, "that only B has", RED.bold()),
+            (|from, to| from == Presence::Missing && to.is_good(), "fixed in B", GREEN.bold()),
+        ];
+        for (is_such, heading, style) in kinds {
+            let changed = now.iter().filter_map(|seen| Some((*before.get(seen.fix.key())?, seen)));
+            let changed: Vec<_> = changed.filter(|(from, seen)| is_such(*from, seen.presence)).collect();
             if changed.is_empty() {
                 continue;
             }
-            let heading = format!("{} {heading}", fixes::number(changed.len()));
+            let heading = format!("{} {heading}", count(changed.len(), "bug"));
             text += &format!("\n{}\n", terminal.paint(style, heading));
             let arrow = if terminal.unicode { " → " } else { " -> " };
-            for seen in changed.iter().take(LISTED) {
-                let marks = [from, to].map(|presence| mark(terminal, presence.like())).join(arrow);
+            for (from, seen) in changed.iter().take(LISTED) {
+                let marks = [*from, seen.presence].map(|presence| mark(terminal, presence.like())).join(arrow);
                 let indent = if terminal.unicode { 9 } else { 10 };
                 let title = wrapped(&line(&seen.line()), terminal.width, indent).join(&format!("\n{:indent$}", ""));
                 text += &format!("  {marks}  {title}\n");

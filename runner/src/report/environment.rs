@@ -25,6 +25,7 @@ pub(super) fn label(environments: &mut [Environment], chosen: Vec<Option<String>
     let differing: Vec<usize> = (0..3).filter(|&at| all.iter().any(|traits| traits[at] != all[0][at])).collect();
     let mut taken = HashSet::new();
     for ((environment, traits), label) in environments.iter_mut().zip(&all).zip(chosen) {
+        environment.named = label.is_some();
         let own = || differing.iter().map(|&which| traits[which].as_str()).collect::<Vec<_>>().join(" ");
         let label = label.unwrap_or_else(own);
         let mut unique = label.clone();

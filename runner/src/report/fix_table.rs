@@ -16,7 +16,7 @@
 
 use std::{io, path::Path};
 
-use crate::report::fixes::{self, Presence, Row, Seen};
+use crate::report::fixes::{self, Kernel, Presence, Row, Seen};
 use crate::report::run::Run;
 use crate::report::summary;
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
@@ -28,16 +28,16 @@ const LISTED: usize = 4;
 /// The table as text for `terminal`; `files` are the reports that were written, such as `("JUnit", path)`.
 pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Result<String> {
     let seen = fixes::seen(run)?;
-    let table = Table { run, terminal };
+    let table = Table { kernels: fixes::kernels(run), terminal };
     let mut blocks = vec![summary::environments(run, terminal), table.columns()];
-    blocks.push(fixes::rows(run, &seen).iter().map(|row| table.row(row)).collect());
+    blocks.push(fixes::rows(&table.kernels, &seen).iter().map(|row| table.row(row)).collect());
     blocks.push(table.closing(&seen, files));
     blocks.retain(|block| !block.is_empty());
     Ok(blocks.join("\n"))
 }
 
 struct Table<'a> {
-    run: &'a Run,
+    kernels: Vec<Kernel<'a>>,
     terminal: &'a Terminal,
 }
 
@@ -48,8 +48,8 @@ impl Table<'_> {
         let head = |(at, label): (usize, String)| {
             format!("{} {label}\n", self.terminal.paint(DIM, format_args!("{}{corner}", rail.repeat(at))))
         };
-        let labels = self.run.environments.iter().map(|environment| line(&environment.label));
-        labels.enumerate().filter(|_| self.run.environments.len() > 1).map(head).collect()
+        let labels = self.kernels.iter().map(|kernel| line(&kernel.label));
+        labels.enumerate().filter(|_| self.kernels.len() > 1).map(head).collect()
     }
 
     fn row(&self, row: &Row) -> String {
@@ -66,16 +66,15 @@ impl Table<'_> {
 
     /// Why a fix is not there, and which cases say so.
     fn reasons(&self, seen: &Seen, indent: usize) -> String {
-        let label = self.run.environments[seen.environment].label.as_str();
+        let label = self.kernels[seen.column].label.as_str();
         let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
-        let kernel = self.run.environments[seen.environment].parts.first().map(|part| part.started.kernel.as_str());
         let mut text = String::new();
         for reason in seen.reasons.iter().take(LISTED) {
             text += &self.terminal.dimmed(&format!("{label}{}: {reason}", seen.presence.meaning()), indent);
         }
         if seen.presence == Presence::Missing {
-            if let Some(kernel) = kernel.filter(|_| seen.due) {
-                text += &self.terminal.dimmed(&format!("Linux {kernel} should have it"), indent);
+            if let Some(odd) = seen.odd() {
+                text += &self.terminal.dimmed(&odd, indent);
             }
             text.extend(seen.cases.iter().take(LISTED).map(|case| self.terminal.dimmed(case, indent + 2)));
             if seen.cases.len() > LISTED {
@@ -89,19 +88,19 @@ impl Table<'_> {
 
     fn closing(&self, seen: &[Seen], files: &[(&str, &Path)]) -> String {
         let mut text = String::new();
-        for (at, environment) in self.run.environments.iter().enumerate() {
-            let here = seen.iter().filter(|seen| seen.environment == at);
+        for (at, kernel) in self.kernels.iter().enumerate() {
+            let here = seen.iter().filter(|seen| seen.column == at);
             let counts = Presence::ALL.into_iter().filter_map(|presence| {
                 let counted = fixes::counted(here.clone(), presence)?;
                 let style = match presence {
                     Presence::Missing => RED.bold(),
                     Presence::CannotTell => YELLOW,
-                    Presence::There => GREEN,
+                    Presence::There | Presence::NotAffected => GREEN,
                 };
                 Some(self.terminal.paint(style, counted))
             });
             let counts: Vec<_> = counts.collect();
-            let label = line(&environment.label);
+            let label = line(&kernel.label);
             let label = if label.is_empty() { label } else { format!("{label}: ") };
             let total = self.terminal.paint(BOLD, format_args!("{label}{}", fixes::number(here.count())));
             text += &match counts.as_slice() {

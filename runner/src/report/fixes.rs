@@ -21,11 +21,13 @@ pub enum Presence {
     CannotTell,
     /// All cases passed that ran.
     There,
+    /// The kernel is older than the bug, by its version, and no case failed.
+    NotAffected,
 }
 
 impl Presence {
     /// All of them, those first that somebody has to look at.
-    pub const ALL: [Presence; 3] = [Presence::Missing, Presence::CannotTell, Presence::There];
+    pub const ALL: [Presence; 4] = [Presence::Missing, Presence::CannotTell, Presence::There, Presence::NotAffected];
 
     /// What it means, as in a legend or after a number.
     pub fn meaning(self) -> &'static str {
@@ -33,6 +35,15 @@ impl Presence {
             Presence::Missing => "missing",
             Presence::CannotTell => "cannot tell",
             Presence::There => "there",
+            Presence::NotAffected => "not affected",
+        }
+    }
+
+    /// Whether nobody has to do anything.
+    pub fn is_good(self) -> bool {
+        match self {
+            Presence::There | Presence::NotAffected => true,
+            Presence::Missing | Presence::CannotTell => false,
         }
     }
 
@@ -41,24 +52,62 @@ impl Presence {
         match self {
             Presence::Missing => Verdict::Failed,
             Presence::CannotTell => Verdict::Skipped,
-            Presence::There => Verdict::Passed,
+            Presence::There | Presence::NotAffected => Verdict::Passed,
         }
     }
 }
 
-/// What the cases say of a fix in one environment.
+/// A kernel, with all environments that have it, each with other devices or another IOMMU.
+#[derive(Debug, Clone)]
+pub struct Kernel<'a> {
+    /// What the user calls it, or `Linux 6.12.107`; empty if it is the only one and has no name.
+    pub label: String,
+    /// `uname -r`
+    version: &'a str,
+    /// Whether the user named it. Then it is another one than a kernel of the same version with another name.
+    named: bool,
+    environments: Vec<usize>,
+}
+
+/// The kernels that the cases ran on. A fix is there or missing in a kernel, and each of its environments shows some fixes.
+pub fn kernels(run: &Run) -> Vec<Kernel<'_>> {
+    let mut all: Vec<Kernel> = Vec::new();
+    for (at, environment) in run.environments.iter().enumerate() {
+        let version = environment.parts.first().map(|part| part.started.kernel.as_str()).unwrap_or_default();
+        let named = environment.named;
+        let label = if named { environment.label.clone() } else { format!("Linux {version}") };
+        match all.iter_mut().find(|kernel| kernel.named == named && kernel.label == label) {
+            Some(known) => known.environments.push(at),
+            None => all.push(Kernel { label, version, named, environments: vec![at] }),
+        }
+    }
+    if let [Kernel { label, named: false, .. }] = all.as_mut_slice() {
+        label.clear();
+    }
+    all
+}
+
+/// What the cases say of a fix on one kernel.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Seen {
     /// The fix.
     pub fix: Fix,
-    /// The index of the environment in `environments`, from 0.
-    pub environment: usize,
-    /// Whether its kernel has the fix.
+    /// The kernel: `uname -r`.
+    pub kernel: String,
+    /// The index of the kernel among [`kernels`].
+    #[serde(skip)]
+    pub column: usize,
+    /// The environments with this kernel whose cases name the fix: indices in `environments`, from 0.
+    pub environments: Vec<usize>,
+    /// Whether the kernel has the fix.
     pub presence: Presence,
     /// The first release that has it: that of the kernel's own series, or else mainline's.
     pub since: Option<Release>,
     /// Whether the kernel should have it, by its version.
     pub due: bool,
+    /// The release that brought the bug, if the kernel is older, by its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bug_to_come: Option<Release>,
     /// The ids of the cases that say so: those that failed, ended without a verdict, were skipped, or passed.
     pub cases: Vec<String>,
     /// Why, unless it is there.
@@ -77,6 +126,19 @@ impl Seen {
     pub fn line(&self) -> String {
         described(&self.fix, self.since)
     }
+
+    /// What does not fit together, if the fix is missing: the kernel's version says something else.
+    pub fn odd(&self) -> Option<String> {
+        (self.presence == Presence::Missing).then(|| expected(&self.fix, &self.kernel)).flatten()
+    }
+}
+
+/// Why a failure on this kernel is unexpected: by its version it should have the fix, or is older than the bug.
+fn expected(fix: &Fix, kernel: &str) -> Option<String> {
+    if let Some(since) = fix.bug_to_come(kernel) {
+        return Some(format!("the bug came with Linux {since}, so Linux {kernel} should not have it"));
+    }
+    fix.is_due(kernel).then(|| format!("Linux {kernel} should have it"))
 }
 
 /// What a failure of a case says of its fixes; `None` for one that has none, and for any other verdict.
@@ -86,8 +148,8 @@ pub fn lacks(run: &Run, case: &Case) -> Option<String> {
     }
     let kernel = run.kernel(case);
     let line = |fix: &Fix| {
-        let due = if fix.is_due(kernel) { format!(", so Linux {kernel} should have it") } else { String::new() };
-        described(fix, fix.release_for(kernel)) + &due
+        let odd = expected(fix, kernel).map(|odd| format!(" ({odd})")).unwrap_or_default();
+        described(fix, fix.release_for(kernel)) + &odd
     };
     match &*case.fixes {
         [] => None,
@@ -99,27 +161,31 @@ pub fn lacks(run: &Run, case: &Case) -> Option<String> {
     }
 }
 
-/// Every fix that a case names, in each environment, in the order of the plan.
+/// Every fix that a case names, on each kernel, in the order of the plan.
 ///
 /// # Errors
 /// If a journal was changed since it was read.
 pub fn seen(run: &Run) -> io::Result<Vec<Seen>> {
+    let kernels = kernels(run);
     let mut known: Vec<(usize, &Fix, Vec<&Case>)> = Vec::new();
     let mut places: HashMap<(usize, &str), usize> = HashMap::new();
     for case in &run.cases {
         let environment = run.suite(case).environment;
+        let Some(column) = kernels.iter().position(|kernel| kernel.environments.contains(&environment)) else {
+            continue;
+        };
         for fix in case.fixes.iter() {
-            let place = *places.entry((environment, fix.key())).or_insert_with(|| {
-                known.push((environment, fix, Vec::new()));
+            let place = *places.entry((column, fix.key())).or_insert_with(|| {
+                known.push((column, fix, Vec::new()));
                 known.len() - 1
             });
             known[place].2.push(case);
         }
     }
-    known.into_iter().map(|(environment, fix, cases)| one(run, environment, fix, &cases)).collect()
+    known.into_iter().map(|(column, fix, cases)| one(run, &kernels[column], column, fix, &cases)).collect()
 }
 
-fn one(run: &Run, environment: usize, fix: &Fix, cases: &[&Case]) -> io::Result<Seen> {
+fn one(run: &Run, kernel: &Kernel, column: usize, fix: &Fix, cases: &[&Case]) -> io::Result<Seen> {
     let of = |wanted: &[Verdict]| -> Vec<&Case> {
         cases.iter().copied().filter(|case| wanted.contains(&case.verdict)).collect()
     };
@@ -127,10 +193,13 @@ fn one(run: &Run, environment: usize, fix: &Fix, cases: &[&Case]) -> io::Result<
     let failed = of(&[Verdict::Failed]);
     let undecided = of(&[Verdict::Error, Verdict::Flaky, Verdict::KnownIssue]);
     let passed = of(&[Verdict::Passed]);
+    let bug_to_come = fix.bug_to_come(kernel.version);
     let (presence, those) = if !failed.is_empty() {
         (Presence::Missing, failed)
     } else if !undecided.is_empty() {
         (Presence::CannotTell, undecided)
+    } else if bug_to_come.is_some() {
+        (Presence::NotAffected, passed)
     } else if passed.iter().any(|case| unmade(case).is_none()) {
         (Presence::There, passed)
     } else if !passed.is_empty() {
@@ -139,7 +208,10 @@ fn one(run: &Run, environment: usize, fix: &Fix, cases: &[&Case]) -> io::Result<
         (Presence::CannotTell, of(&[Verdict::Skipped]))
     };
     let mut reasons: Vec<Arc<str>> = Vec::new();
-    for case in those.iter().filter(|_| presence != Presence::There) {
+    if let Some(since) = bug_to_come.filter(|_| presence == Presence::NotAffected) {
+        reasons.push(format!("the bug came with Linux {since}").into());
+    }
+    for case in those.iter().filter(|_| !presence.is_good()) {
         let reason = match (case.verdict, &case.reason) {
             (Verdict::Passed, _) => unmade(case).map(Arc::from),
             (_, Some(reason)) => Some(reason.clone()),
@@ -150,19 +222,23 @@ fn one(run: &Run, environment: usize, fix: &Fix, cases: &[&Case]) -> io::Result<
             reasons.push(reason);
         }
     }
-    let kernel = cases.first().map(|case| run.kernel(case)).unwrap_or_default();
+    let mut environments: Vec<usize> = cases.iter().map(|case| run.suite(case).environment).collect();
+    environments.dedup();
     Ok(Seen {
         fix: fix.clone(),
-        environment,
+        kernel: kernel.version.to_owned(),
+        column,
+        environments,
         presence,
-        since: fix.release_for(kernel),
-        due: fix.is_due(kernel),
+        since: fix.release_for(kernel.version),
+        due: fix.is_due(kernel.version),
+        bug_to_come,
         cases: those.into_iter().map(|case| run.id(case)).collect(),
         reasons,
     })
 }
 
-/// The same fix in all environments; that of an environment is missing where none of its cases names it.
+/// The same fix on all kernels; that of a kernel is missing where none of its cases names it.
 pub struct Row<'a> {
     pub seen: Vec<Option<&'a Seen>>,
 }
@@ -182,15 +258,15 @@ impl<'a> Row<'a> {
 }
 
 /// A row for each fix; those first that somebody has to look at.
-pub fn rows<'a>(run: &Run, all: &'a [Seen]) -> Vec<Row<'a>> {
+pub fn rows<'a>(kernels: &[Kernel], all: &'a [Seen]) -> Vec<Row<'a>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for seen in all {
         let place = *places.entry(seen.fix.key()).or_insert_with(|| {
-            rows.push(Row { seen: vec![None; run.environments.len()] });
+            rows.push(Row { seen: vec![None; kernels.len()] });
             rows.len() - 1
         });
-        rows[place].seen[seen.environment] = Some(seen);
+        rows[place].seen[seen.column] = Some(seen);
     }
     rows.sort_by_key(|row| row.all().map(|seen| seen.presence).min());
     rows
@@ -210,13 +286,15 @@ pub fn number(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{CaseResult, Event, PlannedCase, Unchecked};
+    use crate::event::{CaseResult, DeviceUsed, Event, PlannedCase, RunStarted, Unchecked};
     use crate::model::Commit;
     use crate::report::fixture::{finished, passed, planned, started, with_reason};
+    use crate::report::journal::Text;
+    use crate::report::merge::Journal;
 
     fn fix(title: &str, commit: &str) -> Fix {
         let releases = ["7.4", "7.3.5"].map(|text| Release::parse(text).expect("a release"));
-        Fix { title: title.into(), commit: Commit::parse(commit), releases: releases.into() }
+        Fix { title: title.into(), commit: Commit::parse(commit), releases: releases.into(), broken_since: vec![] }
     }
 
     fn run(cases: &[(&[Fix], CaseResult)]) -> Run {
@@ -262,6 +340,53 @@ mod tests {
             assert_eq!(seen.len(), 1);
             assert_eq!(seen[0].presence, presence, "{results:?}");
             assert!(seen[0].reasons.iter().map(|reason| &**reason).eq(reasons.iter().copied()), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_is_older_than_the_bug_is_not_affected() {
+        let broken_since = vec![Release::parse("99.1").expect("a release")];
+        let one = [Fix { broken_since, ..fix("iommufd: Fix it", "f00ba4c0ffee") }];
+        for (result, presence, reason) in [
+            (passed(0), Presence::NotAffected, "the bug came with Linux 99.1"),
+            (but(Verdict::Skipped), Presence::NotAffected, "the bug came with Linux 99.1"),
+            (but(Verdict::Error), Presence::CannotTell, "no verdict"),
+            (but(Verdict::Failed), Presence::Missing, "failed"),
+        ] {
+            let seen = seen(&run(&[(&one, result)])).expect("readable");
+            assert_eq!((seen[0].presence, &*seen[0].reasons[0]), (presence, reason));
+            let is_odd = seen[0].odd().is_some_and(|odd| odd.starts_with("the bug came with Linux 99.1, so"));
+            assert_eq!(is_odd, presence == Presence::Missing);
+        }
+    }
+
+    /// The same kernel, IOMMU and device, with another machine around it; and another device.
+    #[test]
+    fn all_machines_of_a_kernel_are_one_column() {
+        let one = fix("iommufd: Fix it", "f00ba4c0ffee");
+        let journal = |ids: &str, result: &CaseResult| {
+            let Event::RunStarted(begin) = started() else { panic!("the start of a run") };
+            let devices = begin.devices.iter().map(|device| DeviceUsed { ids: ids.into(), ..device.clone() }).collect();
+            let planned = PlannedCase { fixes: vec![one.clone()], ..planned(0, "s", "iommufd", "c") };
+            Text::events(vec![
+                Event::RunStarted(RunStarted { devices, ..begin }),
+                Event::CasePlanned(planned),
+                Event::CaseFinished(result.clone()),
+                finished(false),
+            ])
+        };
+        let skipped = but(Verdict::Skipped);
+        for (journals, presence) in [
+            ([("1:1", passed(0)), ("1:1", skipped.clone()), ("2:2", skipped.clone())], Presence::There),
+            ([("1:1", passed(0)), ("1:1", passed(0)), ("2:2", but(Verdict::Failed))], Presence::Missing),
+            ([("1:1", skipped.clone()), ("1:1", skipped.clone()), ("2:2", skipped)], Presence::CannotTell),
+        ] {
+            let journals = journals.iter().map(|(ids, result)| Journal { label: None, text: journal(ids, result) });
+            let run = Run::read(journals.collect()).expect("readable");
+            assert_eq!(run.environments.len(), 2);
+            let seen = seen(&run).expect("readable");
+            assert_eq!((seen.len(), seen[0].presence, &seen[0].environments), (1, presence, &vec![0, 1]));
+            assert_eq!(kernels(&run).len(), 1);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
 use crate::model::{Exit, Verdict, count};
-use crate::report::fixes::{self, Presence, Seen};
+use crate::report::fixes::{self, Kernel, Row, Seen};
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::measured::{self, Chart};
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
@@ -101,6 +101,7 @@ fn page(run: &Arc<Run>) -> Value {
             class => self::class(verdict), heading, count => counts.of(verdict), cases => articles(run, verdict),
         }).collect::<Vec<_>>(),
         fixes => fixed(run),
+        kernels => fixes::kernels(run).iter().map(|kernel| line(&kernel.label)).collect::<Vec<_>>(),
         charts => charts(run),
         lists => lists(run, &counts),
     }
@@ -304,33 +305,30 @@ fn charts(run: &Arc<Run>) -> Option<Value> {
 fn fixed(run: &Arc<Run>) -> Option<Value> {
     run.cases.iter().any(|case| !case.fixes.is_empty()).then(|| {
         lazy(run.clone(), |run| {
+            let kernels = fixes::kernels(run);
+            let row = |row: &Row| {
+                let cell = |seen: &Option<&Seen>| seen.map(|seen| presence(&kernels[seen.column], seen));
+                context! { title => line(&row.line()), cells => row.seen.iter().map(cell).collect::<Vec<_>>() }
+            };
             match fixes::seen(run) {
-            Ok(seen) => Box::new(fixes::rows(run, &seen).iter().map(|row| {
-                context! {
-                    title => line(&row.line()),
-                    cells => row.seen.iter().map(|seen| seen.map(|seen| presence(run, seen))).collect::<Vec<_>>(),
-                }
-            }).collect::<Vec<_>>().into_iter()),
-            Err(error) => Box::new(std::iter::once(unreadable(error))),
-        }
+                Ok(seen) => Box::new(fixes::rows(&kernels, &seen).iter().map(row).collect::<Vec<_>>().into_iter()),
+                Err(error) => Box::new(std::iter::once(unreadable(error))),
+            }
         })
     })
 }
 
-fn presence(run: &Run, seen: &Seen) -> Value {
-    let environment = &run.environments[seen.environment];
-    let kernel = environment.parts.first().map(|part| part.started.kernel.as_str()).unwrap_or_default();
-    let is_odd = seen.due && seen.presence == Presence::Missing;
+fn presence(kernel: &Kernel, seen: &Seen) -> Value {
     context! {
         class => class(seen.presence.like()),
         symbol => seen.presence.like().symbol(),
         meaning => seen.presence.meaning(),
-        title => match line(&environment.label).as_str() {
+        title => match line(&kernel.label).as_str() {
             "" => seen.presence.meaning().to_owned(),
             label => format!("{label}: {}", seen.presence.meaning()),
         },
         reasons => seen.reasons.iter().map(|reason| line(reason)).collect::<Vec<_>>(),
-        odd => is_odd.then(|| line(&format!("Linux {kernel} should have it"))),
+        odd => seen.odd().map(|odd| line(&odd)),
         cases => seen.cases.iter().map(|case| line(case)).collect::<Vec<_>>(),
     }
 }

@@ -32,7 +32,7 @@ pub struct Document<'a> {
     counts: Counts,
     /// Where the cases ran; several environments stand side by side.
     environments: &'a [Environment],
-    /// Which fixes of the kernel the cases show to be there or missing, in each environment.
+    /// Which fixes the cases show to be there or missing, of each kernel.
     fixes: Vec<Seen>,
     /// Every planned case, in the order of the plan.
     cases: Vec<Case>,

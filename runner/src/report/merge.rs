@@ -141,6 +141,14 @@ impl Merge {
         // Of two results in one journal only the later one counts: its attempts include what was tried before.
         let earlier = case.result.filter(|at| at.journal != reading.journal);
         case.earlier.extend(earlier.map(|at| Earlier { verdict: case.verdict, at }));
+        // A case that is skipped on a later machine was not run again.
+        let is_of_before = |at: At| at.journal != reading.journal;
+        if result.verdict == Verdict::Skipped
+            && case.verdict != Verdict::Skipped
+            && case.result.is_some_and(is_of_before)
+        {
+            return;
+        }
         let failed = |earlier: &Earlier| matches!(earlier.verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky);
         case.verdict = match result.verdict {
             Verdict::Passed if case.earlier.iter().any(failed) => Verdict::Flaky,
@@ -230,7 +238,7 @@ impl Merge {
         if let Some(at) = self.run.environments.iter().zip(&self.labels).position(same) {
             return at;
         }
-        self.run.environments.push(Environment { label: String::new(), parts: Vec::new() });
+        self.run.environments.push(Environment { label: String::new(), named: false, parts: Vec::new() });
         self.labels.push(label);
         self.labels.len() - 1
     }

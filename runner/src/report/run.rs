@@ -32,6 +32,9 @@ pub struct Run {
 pub struct Environment {
     /// What distinguishes it from the others, such as `virtio` or `Linux 6.12.107`; empty if there is only one.
     pub label: String,
+    /// Whether the user chose the label.
+    #[serde(skip)]
+    pub(super) named: bool,
     /// The runs in it, the earliest first: shards, and reruns of the same cases.
     #[serde(rename = "runs")]
     pub parts: Vec<Part>,

@@ -240,7 +240,7 @@ fn with_fixes(kernel: &str, has: bool) -> Vec<Event> {
     let releases = ["7.4", "7.3.5", "6.12.9"].map(|text| Release::parse(text).expect("a release")).to_vec();
     let planned = (0..).zip(fixes).map(|(at, (title, commit))| {
         let commit = Commit::parse(commit);
-        let fixes = vec![Fix { title: title.into(), commit, releases: releases.clone() }];
+        let fixes = vec![Fix { title: title.into(), commit, releases: releases.clone(), broken_since: vec![] }];
         Event::CasePlanned(PlannedCase { fixes, ..planned(at, "s", "iommufd", &format!("c{at}")) })
     });
     let first_case = if has { passed(0) } else { with_reason(0, Verdict::Failed, "unmap gave EINVAL") };
@@ -314,10 +314,10 @@ new: 3 fixes: 1 cannot tell, 2 there
     assert_eq!(seen.collect::<Vec<_>>(), [Some("missing"), Some("cannot_tell"), Some("there")]);
 
     let (stdout, _) = expect(&vfiospec(&["diff", &old, &new]), 0);
-    let came = "\n1 fix only in B\n  ✗ → ✓  iommufd: Free <once> (f00ba4c0ffee), in 7.3.5 and later\n";
+    let came = "\n1 bug fixed in B\n  ✗ → ✓  iommufd: Free <once> (f00ba4c0ffee), in 7.3.5 and later\n";
     assert!(stdout.contains(came), "{stdout}");
     let (stdout, _) = expect(&vfiospec(&["diff", &new, &old]), 1);
-    let went = "\n1 fix only in A\n  ✓ → ✗  iommufd: Free <once> (f00ba4c0ffee), in 6.12.9 and later\n";
+    let went = "\n1 bug that only B has\n  ✓ → ✗  iommufd: Free <once> (f00ba4c0ffee), in 6.12.9 and later\n";
     assert!(stdout.contains(went), "{stdout}");
 }
 

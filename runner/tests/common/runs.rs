@@ -23,7 +23,7 @@ pub fn journal(path: &Path, events: &[Event]) -> String {
 /// A fix of this title.
 pub fn fix(title: &str) -> Fix {
     let releases = ["7.4", "7.3.5"].iter().map(|text| Release::parse(text).expect("a release")).collect();
-    Fix { title: title.to_owned(), commit: Commit::parse("f00ba4c0ffee"), releases }
+    Fix { title: title.to_owned(), commit: Commit::parse("f00ba4c0ffee"), releases, broken_since: vec![] }
 }
 
 /// A run with something of every verdict.

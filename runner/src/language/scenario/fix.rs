@@ -18,13 +18,17 @@ keys! {
         /// kernel's own series, or else mainline's. They need quotes, for YAML reads 6.10 as the number 6.1.
         #[example(["6.14", "6.12.9", "6.1.130"])]
         pub releases: Vec<Release> as NotEmpty,
+        /// The first release that has the bug, of mainline, and of each stable series that got it by another way, if that is known. An older kernel
+        /// does not need the fix, and the report says so.
+        #[example(["6.10", "6.9.7"])]
+        pub broken_since: Vec<Release> = empty,
     }
 }
 
 impl Fix {
     fn known(&self) -> model::Fix {
-        let Fix { title, commit, releases } = self.clone();
-        model::Fix { title, commit, releases }
+        let Fix { title, commit, releases, broken_since } = self.clone();
+        model::Fix { title, commit, releases, broken_since }
     }
 }
 
