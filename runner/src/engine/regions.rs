@@ -140,6 +140,7 @@ impl Pool {
                 let mapping = self.map_file(&wish, &file)?;
                 (mapping, Some(file), None)
             }
+            Memory::Secret => (self.secret(&wish)?, None, None),
             Memory::Shared => (self.shared(&wish, region, around.held)?, None, None),
             Memory::Bar | Memory::Dmabuf => {
                 let (mapping, file) = bar(&wish, region, around)?;
@@ -189,6 +190,23 @@ impl Pool {
         let mapping = Mapping::of_file(file.as_fd(), &wish.part(0, size, hugetlb), &self.tracer);
         let populated = mapping.and_then(|mapping| mapping.populate().map(|()| mapping));
         populated.map_err(|errno| wish.no_memory(errno, hugetlb))
+    }
+
+    /// Memory that the kernel cannot put pages into, as it does for other memory: each is touched.
+    fn secret(&self, wish: &Wish) -> Result<Mapping, End> {
+        let size = wish.size()?;
+        let file = uapi::memfd_secret(size, &self.tracer).map_err(|errno| match errno {
+            Errno(libc::ENOSYS) => End::Skipped("the kernel has no secret memory (CONFIG_SECRETMEM)".to_owned()),
+            _ => wish.failed("make secret memory", errno),
+        })?;
+        let mapping = Mapping::of_file(file.as_fd(), &wish.part(0, size, None), &self.tracer);
+        let touched = mapping.and_then(|mapping| {
+            if wish.prot != Prot::None {
+                (0..size).step_by(page_size() as usize).try_for_each(|at| mapping.read(at, &mut [0]))?;
+            }
+            Ok(mapping)
+        });
+        touched.map_err(|errno| wish.failed("make secret memory", errno))
     }
 
     /// The memory of another region once more.

@@ -142,16 +142,32 @@ fn ticks_in(timer_list: &str) -> Option<Duration> {
 
 /// How many bytes of memory programs can still get (`MemAvailable`).
 pub fn available_memory() -> Option<u64> {
-    let told = Root::default().text("proc/meminfo")?;
-    let kib: u64 = told
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?
-        .trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse()
-        .ok()?;
+    of_meminfo(&Root::default().text("proc/meminfo")?, "MemAvailable:")
+}
+
+/// The bytes that `/proc/meminfo` has behind a name.
+fn of_meminfo(told: &str, name: &str) -> Option<u64> {
+    let kib: u64 =
+        told.lines().find_map(|line| line.strip_prefix(name))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// What the kernel of the whole machine holds for itself, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelMemory {
+    /// What was allocated and cannot be given back (`SUnreclaim`).
+    pub objects: u64,
+    /// Page tables of IOMMUs (`SecPageTables`; `drivers/iommu/iommu-pages.c`). Kernels that do not count them have 0.
+    pub page_tables: u64,
+}
+
+pub fn kernel_memory() -> Option<KernelMemory> {
+    let root = Root::default();
+    // Each processor counts for itself, and adds that up now and then; to read this file adds it up now (`vmstat_refresh` in mm/vmstat.c).
+    _ = root.text("proc/sys/vm/stat_refresh");
+    let told = root.text("proc/meminfo")?;
+    let page_tables = of_meminfo(&told, "SecPageTables:").unwrap_or(0);
+    Some(KernelMemory { objects: of_meminfo(&told, "SUnreclaim:")?, page_tables })
 }
 
 /// How many huge pages are free and not reserved for a mapping that has not touched them yet, by their size in bytes

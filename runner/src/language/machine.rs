@@ -109,7 +109,8 @@ words! {
         Virtio = "virtio",
         /// Arm's SMMUv3, the one of arm64: its page tables are not read yet
         Smmuv3 = "smmuv3",
-        /// no IOMMU: VFIO has no device then, and only cases run that open none, by themselves (`fixture: none`)
+        /// no IOMMU: only cases run that open no device, or do so by themselves (`fixture: none`), which needs the parameter
+        /// `vfio.enable_unsafe_noiommu_mode`
         None = "none",
     }
 }

@@ -4,7 +4,7 @@
 mod changes;
 mod content;
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, RwLock};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -158,10 +158,28 @@ pub fn memfd(name: &str, size: u64, hugetlb: Option<u64>, tracer: &Tracer) -> Re
     }
     let run = || Ok(memfd_create(name, flags)?);
     let fd = tracer.call("memfd_create", format!("\"{name}\", {shown}"), run, |fd| fd.as_raw_fd().to_string())?;
-    let length = libc::off_t::try_from(size).map_err(|_| Errno(libc::EFBIG))?;
-    let fields = format!("fd={}, length={size:#x}", fd.as_raw_fd());
-    tracer.call("ftruncate", fields, || Ok(ftruncate(&fd, length)?), zero)?;
+    set_length(&fd, size, tracer)?;
     Ok(fd)
+}
+
+/// A file without a name, of `size` bytes of memory that the kernel takes out of its own page tables. It lets only the processes reach it that
+/// have the file. `ENOSYS` where there is no such memory.
+pub fn memfd_secret(size: u64, tracer: &Tracer) -> Result<OwnedFd, Errno> {
+    let run = || {
+        // SAFETY: the request takes no address, and gives a new file, which nobody else has.
+        let got = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
+        // SAFETY: as above.
+        if got < 0 { Err(Errno::last()) } else { Ok(unsafe { OwnedFd::from_raw_fd(got as RawFd) }) }
+    };
+    let fd = tracer.call("memfd_secret", "O_CLOEXEC".to_owned(), run, |fd| fd.as_raw_fd().to_string())?;
+    set_length(&fd, size, tracer)?;
+    Ok(fd)
+}
+
+fn set_length(file: &OwnedFd, size: u64, tracer: &Tracer) -> Result<(), Errno> {
+    let length = libc::off_t::try_from(size).map_err(|_| Errno(libc::EFBIG))?;
+    let fields = format!("fd={}, length={size:#x}", file.as_raw_fd());
+    tracer.call("ftruncate", fields, || Ok(ftruncate(file, length)?), zero)
 }
 
 /// A stretch of address space of this process, given back when dropped.

@@ -30,7 +30,7 @@ pub use dmabuf::dma_buf;
 pub use file::{close, open, open_again_to_read, temporary};
 pub use hot_reset::{hot_reset, hot_reset_devices};
 pub use limits::LockLimit;
-pub use memory::{Advice, Anonymous, FilePart, Mapping, Placement, Prot, Seal, memfd, seal};
+pub use memory::{Advice, Anonymous, FilePart, Mapping, Placement, Prot, Seal, memfd, memfd_secret, seal};
 pub use trace::{Call, Trace, Tracer, spent};
 pub use vfio::VfToken;
 

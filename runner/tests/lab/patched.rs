@@ -87,7 +87,8 @@ fn a_table_says_which_cases_noticed_each_patch() -> Tested {
     ] {
         write(&path, text);
     }
-    fs::copy(top().join("runner/src/lab/kernel.config"), kernel.join("fragment")).expect("copied");
+    let config = |name| fs::read_to_string(top().join("runner/src/lab").join(name)).expect("ours");
+    write(&kernel.join("fragment"), &["kernel.config", "kernel.x86-64.config"].map(config).concat());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
     let commit = "Title: vfio: Be good\nCommit: f00ba4c0ffee1234\n";
     let patches = [

@@ -48,6 +48,7 @@ mod irq_mask;
 mod irq_trigger;
 mod irq_unmask;
 mod irq_wait;
+mod kernel_memory;
 mod lab_fault;
 mod madvise;
 mod map;

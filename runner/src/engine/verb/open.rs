@@ -21,7 +21,7 @@ impl Act for Open {
         };
         let opened = match file {
             File::Cdev => of_kernel(pci::cdev(bdf))?,
-            File::Group => of_kernel(pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}"))))?,
+            File::Group => of_kernel(pci::group(bdf).map(group_file))?,
             File::Container => of_kernel(Some(PathBuf::from("/dev/vfio/vfio")))?,
             File::Iommufd => of_kernel(Some(PathBuf::from("/dev/iommu")))?,
             File::Eventfd => eventfd(step.case.tracer),
@@ -44,4 +44,10 @@ fn since(file: File) -> &'static str {
         File::Container => ": CONFIG_VFIO_CONTAINER",
         File::Eventfd => "",
     }
+}
+
+/// The file of a group, which says so in its name if VFIO itself made the group of a device without an IOMMU.
+fn group_file(group: u32) -> PathBuf {
+    let without_iommu = PathBuf::from(format!("/dev/vfio/noiommu-{group}"));
+    if without_iommu.exists() { without_iommu } else { PathBuf::from(format!("/dev/vfio/{group}")) }
 }

@@ -89,6 +89,8 @@ words! {
         Memfd = "memfd",
         /// A temporary file on a tmpfs, mapped shared. Without a tmpfs the case is skipped.
         File = "file",
+        /// Memory that nobody reaches but the process, not even the kernel (memfd_secret). Skipped on kernels that have none.
+        Secret = "secret",
         /// The memory of another region, at a second address.
         Shared = "shared",
         /// A BAR of the device as a dma-buf, a file for `map_file`. Skipped on kernels that have none (before Linux 6.19).

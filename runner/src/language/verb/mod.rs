@@ -56,6 +56,7 @@ mod irq_mask;
 mod irq_trigger;
 mod irq_unmask;
 mod irq_wait;
+mod kernel_memory;
 mod lab_fault;
 mod madvise;
 mod map;
@@ -144,6 +145,7 @@ macro_rules! verbs {
             dirty_tracking => dirty_tracking::DirtyTracking,
             dirty_bitmap => dirty_bitmap::DirtyBitmap,
             accounting => accounting::Accounting,
+            kernel_memory => kernel_memory::KernelMemory,
             device_info => device_info::DeviceInfo,
             region_info => region_info::RegionInfo,
             config_read => config_read::ConfigRead,
