@@ -192,7 +192,14 @@ mod tests {
     };
 
     fn leaf(page: u64) -> Leaf {
-        Leaf { iova: page * PAGE, page_size: PAGE, entry_size: PAGE, read: true, write: true, always_readable: false }
+        Leaf {
+            iova: page * PAGE,
+            page_size: PAGE,
+            entry_size: Some(PAGE),
+            read: true,
+            write: true,
+            always_readable: false,
+        }
     }
 
     fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {

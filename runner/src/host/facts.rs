@@ -10,6 +10,9 @@ use crate::{model::Bdf, uapi::system};
 /// Where a guest of the lab finds its job.
 pub const LAB_JOB: &str = "/vfiospec/job.json";
 
+/// Where a guest of the lab finds the file `log` with what its virtio-iommu was told.
+pub const TOLD: &str = "/vfiospec/told";
+
 /// A word on the kernel command line of a guest of the lab.
 pub const LAB_MARK: &str = "vfiospec.lab=1";
 

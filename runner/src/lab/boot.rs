@@ -73,6 +73,7 @@ impl Guest {
         for (file, rom) in layout::roms(&layout::devices(&options.machine), &folder.path("")) {
             write(&file, &rom)?;
         }
+        cache::create(&qemu::told_folder(&folder.path("")))?;
         let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
         let mut kvm_failed = false;
         let mut died_booting = 0;

@@ -11,9 +11,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
-use super::protocol::{JOURNAL_PORT, Message, PORT_NAME};
+use super::protocol::{JOURNAL_PORT, Message, PORT_NAME, TOLD_TAG};
 use super::{arch, initramfs::Order, modules};
-use crate::host::facts::LAB_JOB;
+use crate::host::facts::{LAB_JOB, TOLD};
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
 const MOUNTS: [(&str, &str); 5] =
@@ -50,6 +50,7 @@ fn work() -> Result<(), String> {
     let order: Order = serde_json::from_slice(&order).map_err(|error| format!("failed to read {LAB_JOB}: {error}"))?;
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     order.modules.iter().try_for_each(|module| modules::load(module, &command_line))?;
+    mount_told();
     if order.shell {
         return shell(&order);
     }
@@ -110,6 +111,13 @@ fn run(command: &mut Command) -> Result<ExitStatus, String> {
             Err(error) => return Err(format!("failed to wait for {command:?}: {error}")),
         }
     }
+}
+
+/// Mounts what virtio-iommu was told. Other machines have nothing of that, and not every kernel has 9p: then nothing shows it.
+fn mount_told() {
+    let _ = fs::create_dir_all(TOLD);
+    let options = Some("trans=virtio,version=9p2000.L");
+    let _ = mount(Some(TOLD_TAG), TOLD, Some("9p"), MsFlags::MS_RDONLY, options);
 }
 
 fn mount_new(kind: &str, target: &str) -> nix::Result<()> {

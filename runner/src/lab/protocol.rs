@@ -9,6 +9,9 @@ pub const JOURNAL_PORT: &str = "/dev/virtio-ports/vfiospec";
 
 pub(super) const PORT_NAME: &str = "vfiospec";
 
+/// What the folder that QEMU shares with the guest is called there.
+pub(super) const TOLD_TAG: &str = "told";
+
 const MARK: &str = "#vfiospec ";
 
 #[derive(Debug, Clone, PartialEq, Eq)]

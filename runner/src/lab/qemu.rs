@@ -4,8 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{error::LabError, layout, options::Options, protocol::PORT_NAME, version::Version};
-use crate::{host::facts::LAB_MARK, language::DefaultDomain, model::Exit, sanitize};
+use super::protocol::{PORT_NAME, TOLD_TAG};
+use super::{error::LabError, layout, options::Options, version::Version};
+use crate::host::{facts::LAB_MARK, page_table::virtio};
+use crate::language::{DefaultDomain, IommuModel};
+use crate::{model::Exit, sanitize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -145,6 +148,9 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
         }
         None => add("-serial mon:stdio"),
     }
+    if options.machine.iommu() == IommuModel::Virtio {
+        arguments.extend(told(files.folder));
+    }
     arguments.extend(layout::arguments(&options.machine, files.folder));
     if let Some(console) = files.console {
         arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
@@ -152,6 +158,23 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     arguments.extend(["-kernel".into(), files.image.display().to_string()]);
     arguments.extend(["-initrd".into(), files.initramfs.display().to_string()]);
     arguments.extend(["-append".into(), kernel_command_line(options)]);
+    arguments
+}
+
+/// The folder of the file with what virtio-iommu was told.
+pub(super) fn told_folder(folder: &Path) -> PathBuf {
+    folder.join("told")
+}
+
+/// QEMU's arguments to write down what virtio-iommu is told, and to show it to the guest.
+fn told(folder: &Path) -> Vec<String> {
+    let folder = told_folder(folder).display().to_string();
+    let events = virtio::EVENTS.into_iter().flat_map(|event| ["-trace", event]);
+    let mut arguments: Vec<String> = events.map(str::to_owned).collect();
+    arguments.extend(["-D".to_owned(), format!("{folder}/log")]);
+    let share = format!("local,id=told,path={folder},security_model=none,readonly=on");
+    let device = format!("virtio-9p-pci,fsdev=told,mount_tag={TOLD_TAG},addr=1d.0");
+    arguments.extend(["-fsdev".to_owned(), share, "-device".to_owned(), device]);
     arguments
 }
 
@@ -253,6 +276,7 @@ mod tests {
             (IntelFirstStage, ",scalable-mode=on,fsts=on -device", "intel_iommu=on,sm_on'"),
             (Amd, "-device amd-iommu,intremap=on,dma-remap=on -device", "iommufd.allow_unsafe_interrupts=1'"),
             (Virtio, "-device virtio-iommu-pci,addr=01.0 -device", "iommufd.allow_unsafe_interrupts=1'"),
+            (Virtio, "-trace virtio_iommu_map ", "iommufd.allow_unsafe_interrupts=1'"),
             (None, "-smp 2 -device virtio-serial", "intel_iommu=off'"),
         ];
         for (iommu, device, parameter) in cases {

@@ -105,7 +105,7 @@ words! {
         IntelFirstStage = "intel-first-stage",
         /// AMD's IOMMU: pages of every power of two, IOVAs of 64 bits (QEMU 10.2 or later)
         Amd = "amd",
-        /// virtio-iommu: no page table in the guest, no interrupt remapping
+        /// virtio-iommu: ranges without page sizes, no interrupt remapping
         Virtio = "virtio",
         /// Arm's SMMUv3, the one of arm64: its page tables are not read yet
         Smmuv3 = "smmuv3",

@@ -177,7 +177,7 @@ pub static IGB: Shared = Shared::new(
     ],
 );
 pub static VIRTIO: Shared =
-    Shared::new("virtio", objects::ON_VIRTIO, &[("blind/blind.yaml", || observers::BLIND.to_owned())]);
+    Shared::new("virtio", objects::ON_VIRTIO, &[("told/told.yaml", || observers::TOLD.to_owned())]);
 
 impl Shared {
     const fn new(name: &'static str, arguments: &'static [&'static str], scenarios: &'static [Scenario]) -> Shared {

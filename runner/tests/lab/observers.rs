@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = tests![
     what_another_address_space_still_holds_is_seen_once_the_device_is_on_it,
     a_known_issue_is_shown_as_known_until_its_day_and_only_as_it_is_known,
     the_first_warning_leaves_a_mark_that_a_case_allows_with_it,
-    where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look,
+    what_virtio_iommu_was_told_is_its_page_table_without_pages,
     a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case,
 ];
 
@@ -199,30 +199,44 @@ fn the_first_warning_leaves_a_mark_that_a_case_allows_with_it() -> Tested {
     Ok(())
 }
 
-pub const BLIND: &str = r#"name: blind
-backends: [iommufd]
+pub const TOLD: &str = r#"name: told
+backends: [vfio_type1v2_iommu, iommufd]
 cases:
   - name: maps
-    region: { memory: anonymous, size: 4KiB }
-    expect: { map: ok }
+    regions: { buffer: { memory: hugetlb, size: 2MiB } }
+    steps:
+      - { map: { region: buffer, iova: 2MiB, access: read } }
+      - pagesize: { iova: 2MiB, size: 2MiB, is: 2MiB }
+      - unmap: { iova: 2MiB, size: 2MiB }
+      - gone: { iova: 2MiB, size: 2MiB }
   - name: checks_only_what_cannot_be_seen
-    steps: [{ gone: { iova: 0x0, size: 4KiB } }]
+    regions: { buffer: { memory: anonymous, size: 4KiB } }
+    steps:
+      - { map: { region: buffer, iova: 2MiB }, expect: either }
+      - pagesize: { iova: 2MiB, size: 4KiB, is: 4KiB }
+  - name: not_gone
+    regions: { buffer: { memory: anonymous, size: 4KiB } }
+    steps:
+      - map: { region: buffer, iova: 2MiB }
+      - gone: { iova: 2MiB, size: 4KiB }
 "#;
 
-fn where_nothing_shows_the_page_table_the_observer_says_that_it_did_not_look() -> Tested {
-    let ran = VIRTIO.pack("blind")?;
-    ran.expect(0);
-    let results = results(&ran);
-    assert_eq!(seen(&results["maps"], "leaves"), "unchecked");
-    assert!(
-        ran.stdout().contains("leaves not observed in 2 cases: nothing shows the page table of the virtio IOMMU"),
-        "{}",
-        ran.stdout()
-    );
+fn what_virtio_iommu_was_told_is_its_page_table_without_pages() -> Tested {
+    let ran = VIRTIO.pack("told")?;
+    ran.expect(1);
+    let all = results(&ran);
+    assert_eq!((seen(&all["maps"], "leaves"), by(&all["maps"])), ("held", vec!["what virtio-iommu was told"]));
+    assert_eq!(all["maps"]["verdict"], "passed", "{}", all["maps"]);
+    let why = "the IOMMU is told ranges, which have no page size";
+    assert_eq!(all["maps"]["unchecked"][0]["reason"], why, "{}", all["maps"]);
+    assert!(ran.stdout().contains(&format!("4 pagesize checks not made: {why}")), "{}", ran.stdout());
     // A pass that looked at nothing would be a lie.
-    let nothing = &results["checks_only_what_cannot_be_seen"];
+    let nothing = &all["checks_only_what_cannot_be_seen"];
     assert_eq!(nothing["verdict"], "skipped", "{nothing}");
-    assert!(nothing["message"].as_str().unwrap().starts_with("nothing of it can be checked here: gone"), "{nothing}");
+    let message = nothing["message"].as_str().unwrap();
+    assert!(message.starts_with("nothing of it can be checked here: pagesize"), "{nothing}");
+    let left = all["not_gone"]["message"].as_str().unwrap();
+    assert!(left.starts_with("the IOMMU's page table still has an entry of 4KiB at iova 0x200000"), "{left}");
     Ok(())
 }
 

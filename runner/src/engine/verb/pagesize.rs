@@ -14,11 +14,15 @@ impl Act for Pagesize {
             return Ok(());
         }
         let Some(leaves) = step.leaves(iova, size)? else { return Ok(()) };
+        let Some(leaves) = leaves.iter().map(|leaf| Some((leaf, leaf.entry_size?))).collect::<Option<Vec<_>>>() else {
+            step.not_checked("the IOMMU is told ranges, which have no page size".to_owned(), false);
+            return Ok(());
+        };
         step.case.found.checks += 1;
-        let covered: u64 = leaves.iter().map(|leaf| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
-        let title = match leaves.iter().find(|leaf| leaf.entry_size != expected) {
-            Some(leaf) => {
-                let sizes: BTreeSet<u64> = leaves.iter().map(|leaf| leaf.entry_size).collect();
+        let covered: u64 = leaves.iter().map(|(leaf, _)| overlap(leaf.iova, leaf.page_size, iova, size)).sum();
+        let title = match leaves.iter().find(|(_, entry)| *entry != expected) {
+            Some((leaf, _)) => {
+                let sizes: BTreeSet<u64> = leaves.iter().map(|(_, entry)| *entry).collect();
                 let sizes: Vec<_> = sizes.into_iter().map(|size| Size(size).to_string()).collect();
                 let (sizes, expected) = (sizes.join(" and "), Size(expected));
                 format!("the page size is {sizes} (at iova {:#x}), expected {expected}", leaf.iova)

@@ -209,8 +209,14 @@ mod tests {
 
     #[test]
     fn the_entry_of_the_device_leads_to_its_page_table() {
-        let leaf =
-            Leaf { iova: 0x5000, page_size: 4096, entry_size: 4096, read: true, write: true, always_readable: false };
+        let leaf = Leaf {
+            iova: 0x5000,
+            page_size: 4096,
+            entry_size: Some(4096),
+            read: true,
+            write: true,
+            always_readable: false,
+        };
         let guests = Leaf { write: false, always_readable: true, ..leaf };
         for (what, first, second, found) in [
             ("host", 3 << 61 | 2 << 9 | 0x8003, 0, Some(vec![leaf])),

@@ -129,7 +129,7 @@ impl Walk<'_> {
                     self.leaves.push(Leaf {
                         iova: first,
                         page_size: leaf.1,
-                        entry_size: 1 << shift,
+                        entry_size: Some(1 << shift),
                         read,
                         write,
                         always_readable,

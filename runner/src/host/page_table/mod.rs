@@ -8,6 +8,7 @@ mod amd;
 mod format;
 mod kernel;
 mod memory;
+pub mod virtio;
 mod vtd;
 mod vtd_debugfs;
 
@@ -24,8 +25,9 @@ pub struct Leaf {
     pub iova: u64,
     /// How many bytes it maps.
     pub page_size: u64,
-    /// How many bytes one entry of its level maps. Where neighbours make up one larger page, it takes several.
-    pub entry_size: u64,
+    /// How many bytes one entry of its level maps: where neighbours make up one larger page, it takes several. `None` if the IOMMU has no
+    /// pages, but was told a range.
+    pub entry_size: Option<u64>,
     pub read: bool,
     pub write: bool,
     /// Reading cannot be forbidden: it is an entry of a first-stage table, or of a driver that never forbade it.
@@ -58,7 +60,7 @@ struct Source {
 type Opened = Result<Arc<dyn Reader>, Unobservable>;
 
 /// The first of a kind that can look is the one that is believed.
-const SOURCES: [&Source; 4] = [&vtd_debugfs::SOURCE, &vtd::SOURCE, &amd::PRINTED, &amd::IN_MEMORY];
+const SOURCES: [&Source; 5] = [&vtd_debugfs::SOURCE, &vtd::SOURCE, &amd::PRINTED, &amd::IN_MEMORY, &virtio::SOURCE];
 
 /// Everything that shows the page table of a device.
 #[derive(Debug, Clone)]
@@ -189,8 +191,14 @@ mod tests {
 
     #[test]
     fn readers_that_disagree_are_an_error() {
-        let leaf =
-            Leaf { iova: 0x1000, page_size: 4096, entry_size: 4096, read: true, write: true, always_readable: false };
+        let leaf = Leaf {
+            iova: 0x1000,
+            page_size: 4096,
+            entry_size: Some(4096),
+            read: true,
+            write: true,
+            always_readable: false,
+        };
         let both = [leaf, Leaf { iova: 0x2000, ..leaf }];
         agree(("A", &both), ("B", &both)).unwrap();
         let error = |other: &[Leaf]| agree(("A", &both), ("B", other)).unwrap_err().to_string();

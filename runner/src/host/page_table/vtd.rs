@@ -179,7 +179,7 @@ mod tests {
     }
 
     const MAPS: Leaf =
-        Leaf { iova: 0x5000, page_size: 4096, entry_size: 4096, read: true, write: true, always_readable: false };
+        Leaf { iova: 0x5000, page_size: 4096, entry_size: Some(4096), read: true, write: true, always_readable: false };
 
     #[test]
     fn a_context_leads_to_the_page_table() {

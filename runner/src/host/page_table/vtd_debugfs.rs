@@ -115,7 +115,7 @@ fn parse_leaf(line: &[u8]) -> Option<Leaf> {
     Some(Leaf {
         iova: pfn.checked_mul(4096)?,
         page_size,
-        entry_size: page_size,
+        entry_size: Some(page_size),
         read,
         write,
         always_readable: first_stage,
