@@ -216,6 +216,7 @@ impl Bench<'_> {
         // answer, only opening shows which.
         if Rules::of(context.backend).played_by.is_none() {
             context.scope.set("kernel", Value::from(facts::kernel()));
+            context.scope.set("arch", Value::from(facts::arch()));
             requirements(context, case, path, Known::Already)?;
         }
         say(format!("opening the device for {}", planned.id.name).into());

@@ -247,6 +247,7 @@ pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     scope.set("iommufd_mock", Value::from(facts::has_iommufd_mock()));
     scope.set("transparent_huge_pages", Value::from(facts::has_transparent_huge_pages()));
     scope.set("kernel", Value::from(facts::kernel()));
+    scope.set("arch", Value::from(facts::arch()));
     let mut parameters = Fields::default();
     facts::MODULES.iter().for_each(|module| parameters.read(*module, || parameters_of(module)));
     scope.set("parameters", parameters);

@@ -12,6 +12,7 @@ pub const RUN_TIME: &[&str] = &[
     "page_size",
     "transparent_huge_pages",
     "kernel",
+    "arch",
     "iommu",
     "iommufd_mock",
     "parameters",
