@@ -25,9 +25,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use error::{Error, MessageFormat, both};
 
+use crate::model::{Exit, for_bisect};
 use crate::plan::{self, Plan, Setup};
 use crate::suite::{self, Checked, Selection, Text};
-use crate::{engine, event::DeviceUsed, host, model::Exit, session::Failure};
+use crate::{engine, event::DeviceUsed, host, session::Failure};
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
 ///
@@ -75,7 +76,15 @@ pub fn main() -> ExitCode {
         crate::lab::guest_main();
     }
     // Exits with 2 where the command line is wrong.
-    let cli = Cli::try_parse().unwrap_or_else(|error| mistyped::with_tip(error, &Cli::command()).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let error = mistyped::with_tip(error, &Cli::command());
+        // git would take the 2 for a bad commit.
+        if error.use_stderr() && std::env::args().any(|word| word == "--bisect") {
+            let _ = error.print();
+            std::process::exit(for_bisect(Exit::Usage as u8).into());
+        }
+        error.exit()
+    });
     let done = |()| Exit::Ok.into();
     let ended: Result<ExitCode, Error> = match cli.verb {
         Verb::Run(args) => run::main(&args).map(Exit::into),

@@ -17,6 +17,7 @@ mod devices;
 mod editor;
 mod explain;
 mod identity;
+mod kernels;
 mod lab;
 mod machines;
 mod memory;
@@ -74,9 +75,10 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 20] = [
+const ALL: [&[Test]; 21] = [
     devices::TESTS,
     ask::TESTS,
+    kernels::TESTS,
     lab::TESTS,
     tools::TESTS,
     machines::TESTS,

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Other kernels than the lab's newest. They are large, and one is built for minutes, so that only a machine that has them runs these tests:
+//! `vfiospec lab prepare --kernel 6.1` and `vfiospec lab prepare --kernel debian` get them.
+
+use std::fs;
+
+use crate::{
+    NotTested, Test, Tested,
+    common::{folder_outside, said, vfiospec},
+    guests::lab_run,
+    machines::passed,
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    an_older_release_runs_and_says_what_came_later,
+    debians_own_kernel_runs_with_its_modules,
+    what_is_built_already_or_no_kernel_is_told,
+    bisect_hears_that_nothing_was_judged
+];
+
+/// Whether the cache has a folder `below`, with a file of this name, that begins like this.
+fn prepared(below: &str, begin: &str, file: &str, option: &str) -> Result<(), NotTested> {
+    let cache = vfiospec::lab::default_cache().expect("a cache").join(below);
+    let mut folders = fs::read_dir(cache).into_iter().flatten().flatten();
+    let ours = concat!(include_str!("../../src/lab/kernel.config"), include_str!("../../src/lab/kernel.x86-64.config"));
+    let found = folders.any(|folder| {
+        let fragment = fs::read_to_string(folder.path().join("fragment"));
+        folder.file_name().to_string_lossy().starts_with(begin)
+            && folder.path().join(file).exists()
+            && !fragment.is_ok_and(|fragment| fragment != ours)
+    });
+    if found {
+        return Ok(());
+    }
+    Err(NotTested(format!("that kernel is not here; `vfiospec lab prepare --kernel {option}` gets it")))
+}
+
+fn an_older_release_runs_and_says_what_came_later() -> Tested {
+    prepared("kernels", "6.1.", "version", "6.1")?;
+    let ran = lab_run("6.1", &["--kernel", "6.1", "scenarios/kernel/dma_mapping.yaml"])?;
+    ran.expect(0);
+    assert!(ran.stdout().starts_with("Linux 6.1."), "{}", ran.stdout());
+    assert!(ran.junit().contains("(since Linux 6.2)"), "{}", ran.stdout());
+    assert_eq!(passed(&ran).len(), 10, "{}", ran.stdout());
+    Ok(())
+}
+
+fn debians_own_kernel_runs_with_its_modules() -> Tested {
+    prepared("images", "debian-", "list", "debian")?;
+    let ran = lab_run("debian", &["--kernel", "debian", "scenarios/kernel/dma_mapping.yaml"])?;
+    ran.expect(0);
+    assert!(ran.stdout().contains("kernel Debian's "), "{}", ran.stdout());
+    assert!(passed(&ran).len() >= 10, "{}", ran.stdout());
+    Ok(())
+}
+
+fn what_is_built_already_or_no_kernel_is_told() -> Tested {
+    let folder = folder_outside("no-tree");
+    let folder = folder.to_str().expect("a path of ours");
+    for (options, told) in [
+        (
+            &["--kernel", "debian:6.12", "--debug"][..],
+            "failed to build the kernel debian:6.12 with --debug: it is built already",
+        ),
+        (&["--kernel", "debian:6.12", "--kernel-config", "KASAN=y"], "with KASAN=y: it is built already"),
+        (&["--kernel", folder], "it has no file Kconfig or Kbuild"),
+        (&["--kernel", "./no-such-package.deb"], "failed to find the package"),
+        (&["--kernel", "linux"], "`linux` is no kernel: expected `newest`"),
+    ] {
+        let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
+        assert!(told_here.contains(told), "{told_here}");
+    }
+    Ok(())
+}
+
+fn bisect_hears_that_nothing_was_judged() -> Tested {
+    let folder = folder_outside("bisect");
+    let scenario = folder.join("s.yaml");
+    fs::write(&scenario, "name: s\n").unwrap();
+    said(&vfiospec(&["lab", "run", "--bisect", scenario.to_str().expect("a path of ours")]), 128);
+    said(&vfiospec(&["lab", "run", "--bisect", "--no-such-option"]), 128);
+    Ok(())
+}
