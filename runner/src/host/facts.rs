@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
-use super::Root;
 use super::pci::{PciDevice, attribute};
+use super::{Root, gauge::Gauge};
 use crate::{model::Bdf, uapi::system};
 
 /// Where a guest of the lab finds its job.
@@ -176,15 +176,20 @@ pub fn kernel_memory() -> Option<KernelMemory> {
 /// How many huge pages are free and not reserved for a mapping that has not touched them yet, by their size in bytes
 /// (`Documentation/admin-guide/mm/hugetlbpage.rst`).
 pub fn free_huge_pages() -> BTreeMap<u64, u64> {
-    let root = Root::default();
-    let folder = "sys/kernel/mm/hugepages";
-    let read = |name: String| {
-        let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count = |what: &str| root.text(format!("{folder}/{name}/{what}_hugepages"))?.parse().ok();
-        let (free, reserved): (u64, u64) = (count("free")?, count("resv")?);
-        Some((kib * 1024, free.saturating_sub(reserved)))
+    static COUNTS: LazyLock<Vec<(u64, [Gauge; 2])>> = LazyLock::new(|| {
+        let folder = "sys/kernel/mm/hugepages";
+        let gauges = |name: String| {
+            let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+            Some((kib * 1024, ["free", "resv"].map(|what| Gauge::open(format!("{folder}/{name}/{what}_hugepages")))))
+        };
+        Root::default().names(folder).into_iter().filter_map(gauges).collect()
+    });
+    let count = |gauge: &Gauge| gauge.text()?.parse().ok();
+    let read = |(size, [free, reserved]): &(u64, [Gauge; 2])| {
+        let (free, reserved): (u64, u64) = (count(free)?, count(reserved)?);
+        Some((*size, free.saturating_sub(reserved)))
     };
-    root.names(folder).into_iter().filter_map(read).collect()
+    COUNTS.iter().filter_map(read).collect()
 }
 
 /// Whether the kernel makes huge pages of memory by itself, at least where it is told to (CONFIG_TRANSPARENT_HUGEPAGE).
@@ -231,10 +236,11 @@ pub fn process_memory() -> Option<ProcessMemory> {
 
 /// How many times pages are pinned for devices on the whole host, from `/proc/vmstat`. Only root gets the exact number.
 pub fn page_pins() -> Option<i64> {
-    let root = Root::default();
+    static REFRESH: LazyLock<Gauge> = LazyLock::new(|| Gauge::open("proc/sys/vm/stat_refresh"));
+    static COUNTS: LazyLock<Gauge> = LazyLock::new(|| Gauge::open("proc/vmstat"));
     // Each processor counts a while by itself; reading this has all of them tell (`Documentation/admin-guide/sysctl/vm.rst`).
-    root.text("proc/sys/vm/stat_refresh")?;
-    let told = root.text("proc/vmstat")?;
+    REFRESH.text()?;
+    let told = COUNTS.text()?;
     let field = |name: &str| told.lines().find_map(|line| line.strip_prefix(name))?.trim().parse::<i64>().ok();
     Some(field("nr_foll_pin_acquired ")?.wrapping_sub(field("nr_foll_pin_released ")?))
 }
@@ -246,7 +252,8 @@ pub fn open_files() -> Option<usize> {
 
 /// The kernel's taint mask; 0 is a kernel that nothing has happened to.
 pub fn taint() -> Option<u64> {
-    Root::default().text("proc/sys/kernel/tainted")?.parse().ok()
+    static MASK: LazyLock<Gauge> = LazyLock::new(|| Gauge::open("proc/sys/kernel/tainted"));
+    MASK.text()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod bind;
 pub mod capability;
 pub mod facts;
+mod gauge;
 pub mod hotplug;
 pub mod kmsg;
 pub mod page_table;

@@ -84,7 +84,6 @@ pub struct IommuInfo {
 
 /// `VFIO_IOMMU_GET_INFO` on a container, with its chain of capabilities.
 pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, Errno> {
-    const HEAD: usize = size_of::<sys::vfio_iommu_type1_info>();
     let ask = |size: usize| {
         // Whole 64-bit words, because the kernel's structs are so aligned; the first half of the first one is argsz.
         let mut words = vec![0u64; size.div_ceil(8)];
@@ -103,9 +102,10 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
         };
         tracer.ioctl(container, "VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
     };
-    // The first answer's argsz says how much room the capabilities need.
-    let (needed, info) = ask(HEAD)?;
-    if needed <= HEAD { Ok(info) } else { ask(needed).map(|(_, info)| info) }
+    // The answer's argsz says how much room the capabilities need: usually less than this.
+    const ROOM: usize = 256;
+    let (needed, info) = ask(ROOM)?;
+    if needed <= ROOM { Ok(info) } else { ask(needed).map(|(_, info)| info) }
 }
 
 pub(super) fn pair(first: u32, second: u32) -> [u8; 8] {
