@@ -65,6 +65,7 @@ pub fn run(
         trace: schedule.trace,
         ask: schedule.ask,
         worker: None,
+        log: Window::look().ok(),
         left: Left { given_up: vec![false; setup.devices.len()] },
     };
     let mut stopped = None;
@@ -139,6 +140,8 @@ struct Runner<'a> {
     /// Whether workers only ask.
     ask: bool,
     worker: Option<Worker>,
+    /// A worker that dies takes its own look at the kernel's log with it.
+    log: Option<Window>,
     left: Left,
 }
 
@@ -156,8 +159,7 @@ impl Runner<'_> {
             return skipped("not run: the device was given up when an earlier case got stuck in the kernel".to_owned());
         }
         let begin = Instant::now();
-        // A worker that dies takes its own look at the kernel's log with it.
-        let mut log = Window::look();
+        self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
         let at = self.numbers[case as usize];
         // If this fails, the next event fails too, and ends the run.
         let mut called = |call| drop(sink(call));
@@ -187,7 +189,7 @@ impl Runner<'_> {
             let kept = remove_functions(&self.without_functions) + &self.bring_back(case);
             result.message = result.message.map(|message| message + &kept);
         }
-        let records = log.as_mut().ok().and_then(|log| log.records().ok()).unwrap_or_default();
+        let records = self.log.as_mut().and_then(|log| log.records().ok()).unwrap_or_default();
         let lines = records.into_iter().map(|record| record.text).collect();
         Some(self.with_log(planned, result, lines))
     }

@@ -194,7 +194,8 @@ pub fn free_huge_pages() -> BTreeMap<u64, u64> {
 
 /// Whether the kernel makes huge pages of memory by itself, at least where it is told to (CONFIG_TRANSPARENT_HUGEPAGE).
 pub fn has_transparent_huge_pages() -> bool {
-    Root::default().join("sys/kernel/mm/transparent_hugepage").exists()
+    static HAS: LazyLock<bool> = LazyLock::new(|| Root::default().join("sys/kernel/mm/transparent_hugepage").exists());
+    *HAS
 }
 
 /// Whether IOMMUFD has the mock device of its selftests (CONFIG_IOMMUFD_TEST): `IOMMU_TEST_OP_…` are requests for it.

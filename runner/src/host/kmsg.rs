@@ -36,9 +36,16 @@ impl Window {
 
     /// Opens `/dev/kmsg` at its end and writes nothing.
     pub fn look() -> io::Result<Window> {
-        let mut file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Window { file, lost: false })
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
+        let mut window = Window { file, lost: false };
+        window.forget()?;
+        Ok(window)
+    }
+
+    /// Goes to the end of the log: what was logged until now is not looked at.
+    pub fn forget(&mut self) -> io::Result<()> {
+        self.lost = false;
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
     pub fn mark(&mut self, marker: &str) -> io::Result<()> {

@@ -77,7 +77,7 @@ impl Writer {
 
     /// Appends one event with one `write`, so that a kill tears at most the last line.
     ///
-    /// The journal is synced to the disk before a case starts and after it ends, because a case may panic this host.
+    /// The journal is synced to the disk before a case starts, because it may panic this host. What ended the case before goes with it.
     ///
     /// # Errors
     /// Carries the errno. A part of the event may be in the journal.
@@ -86,10 +86,13 @@ impl Writer {
         line.push(b'\n');
         self.file.write_all(&line)?;
         match event {
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => Ok(()),
-            Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::CaseFinished(_) | Event::RunFinished(_) => {
-                self.sync()
-            }
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::CasePlanned(_)
+            | Event::Called { .. }
+            | Event::CaseFinished(_) => Ok(()),
+            // After an attempt comes the next one.
+            Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::RunFinished(_) => self.sync(),
         }
     }
 
