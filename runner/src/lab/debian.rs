@@ -111,7 +111,7 @@ fn incomplete(package: &str) -> LabError {
     LabError::new(format!("failed to take the kernel out of {package}: it has no image or no modules"))
 }
 
-/// Keeps of an unpacked package the image, its configuration, and the modules of [`modules::WANTED`] with those that they need.
+/// Keeps of an unpacked package the image, its configuration, and the modules that a guest needs, with their dependencies.
 fn keep(archive: &Archive<'_>, unpacked: &Path, folder: &Path, package: &str) -> Result<(), LabError> {
     let Archive { cache, progress, interrupt, .. } = archive;
     let found = modules::folder(unpacked);
