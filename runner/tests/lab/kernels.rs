@@ -42,7 +42,8 @@ fn an_older_release_runs_and_says_what_came_later() -> Tested {
     ran.expect(0);
     assert!(ran.stdout().starts_with("Linux 6.1."), "{}", ran.stdout());
     assert!(ran.junit().contains("(since Linux 6.2)"), "{}", ran.stdout());
-    assert_eq!(passed(&ran).len(), 10, "{}", ran.stdout());
+    // All but `overflow`, which Linux 6.18 brought.
+    assert_eq!(passed(&ran).len(), 5, "{}", ran.stdout());
     Ok(())
 }
 
@@ -51,7 +52,7 @@ fn debians_own_kernel_runs_with_its_modules() -> Tested {
     let ran = lab_run("debian", &["--kernel", "debian", "scenarios/kernel/dma_mapping.yaml"])?;
     ran.expect(0);
     assert!(ran.stdout().contains("kernel Debian's "), "{}", ran.stdout());
-    assert!(passed(&ran).len() >= 10, "{}", ran.stdout());
+    assert!(passed(&ran).len() >= 5, "{}", ran.stdout());
     Ok(())
 }
 

@@ -77,7 +77,12 @@ fn what_goes_wrong_in_a_child_is_said_with_its_line() -> Tested {
         ("dies", "error", "the child process died in lab_fault at ", "children.yaml:15:"),
         ("waits", "failed", "timed out after 1s in memory_poll at ", "children.yaml:21"),
         ("spins", "error", "timed out after 1s in lab_fault at ", "children.yaml:25"),
-        ("reads_as_a_user", "error", "failed to read the page table: Permission denied", "children.yaml:28:"),
+        (
+            "reads_as_a_user",
+            "error",
+            "failed to read the page table: VT-d's debugfs: Permission denied",
+            "children.yaml:28:",
+        ),
         ("cannot", "error", "setrlimit gave EPERM", "children.yaml:31:"),
         ("fails_after_exec", "failed", "map gave success, expected EINVAL", "children.yaml:38:"),
         ("waits_after_exec", "failed", "timed out after 1s in memory_poll at ", "children.yaml:45"),
