@@ -19,7 +19,7 @@ const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 const SPACE_MIB: u64 = 1024;
 
 /// For a guest of another architecture it is the file beside this program that a release has, or else it is built from this program's
-/// source. What is built stays in the cache, and cargo knows what of it has to be built again.
+/// source. What is built stays in the cache, and cargo builds again only what has changed.
 pub(super) fn get(arch: Arch, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<PathBuf, LabError> {
     let own = env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
     let Some(cross) = arch.row().cross else { return Ok(own) };

@@ -77,7 +77,7 @@ impl Table {
     /// The leaves that map any of the bytes from `first` to `last`, in order.
     ///
     /// # Errors
-    /// The table cannot be read, or it is none of this format.
+    /// The table cannot be read, or it does not have this format.
     pub fn leaves(&self, memory: &Memory, first: u64, last: u64) -> io::Result<Vec<Leaf>> {
         let mut walk = Walk { format: self.format, memory, first, last, leaves: Vec::new() };
         if !(1..=6).contains(&self.levels) {
