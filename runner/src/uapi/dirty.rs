@@ -22,7 +22,7 @@ pub fn hwpt_set_dirty_tracking(iommufd: BorrowedFd, hwpt: u32, enable: bool, tra
     let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_HWPT_SET_DIRTY_TRACKING), &mut arg) };
     let shown = if enable { "ENABLE" } else { "0" };
     let fields = format!("size={size}, flags={shown}, hwpt_id={hwpt}");
-    tracer.ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, zero).map(drop)
+    tracer.on_file(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", fields, run, zero).map(drop)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub fn hwpt_dirty_bitmap(
     let fields = format!(
         "size={size}, hwpt_id={hwpt}, flags={kept}, iova={iova:#x}, length={length:#x}, page_size={page_size:#x}"
     );
-    tracer.ioctl(iommufd, "IOMMU_HWPT_GET_DIRTY_BITMAP", fields, run, shown)
+    tracer.on_file(iommufd, "IOMMU_HWPT_GET_DIRTY_BITMAP", fields, run, shown)
 }
 
 /// `VFIO_IOMMU_DIRTY_PAGES` on a container: begins or ends to note the pages that devices dirty; `ENOTTY` where IOMMUFD plays it.
@@ -94,7 +94,7 @@ pub fn type1_set_dirty_tracking(container: BorrowedFd, enable: bool, tracer: &Tr
     let mut words = [argsz, flags];
     // SAFETY: the request takes a struct of these two words, and with these flags nothing behind it.
     let run = || unsafe { with_struct(container, request(17), &mut words) };
-    tracer.ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, zero).map(drop)
+    tracer.on_file(container, "VFIO_IOMMU_DIRTY_PAGES", format!("argsz={argsz}, flags={shown}"), run, zero).map(drop)
 }
 
 /// `VFIO_IOMMU_DIRTY_PAGES` with `GET_BITMAP`: the pages of `page_size` bytes that devices dirtied in a range of whole mappings;
@@ -121,7 +121,7 @@ pub fn type1_dirty_bitmap(
     };
     let fields =
         format!("argsz={argsz}, flags=GET_BITMAP, iova={iova:#x}, size={size:#x}, pgsize={page_size:#x}, size={bytes}");
-    tracer.ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", fields, run, shown)
+    tracer.on_file(container, "VFIO_IOMMU_DIRTY_PAGES", fields, run, shown)
 }
 
 /// Words for the bitmap of a range, and the number of its pages.

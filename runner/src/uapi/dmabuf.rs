@@ -29,5 +29,5 @@ pub fn dma_buf(device: BorrowedFd, region: u32, offset: u64, length: u64, tracer
         "argsz={argsz}, flags=GET|DMA_BUF, region_index={region}, open_flags=O_RDWR|O_CLOEXEC, \
          dma_ranges=[{{offset={offset:#x}, length={length:#x}}}]"
     );
-    tracer.ioctl(device, "VFIO_DEVICE_FEATURE", fields, run, |fd| fd.as_raw_fd().to_string())
+    tracer.on_file(device, "VFIO_DEVICE_FEATURE", fields, run, |fd| fd.as_raw_fd().to_string())
 }

@@ -22,7 +22,7 @@ pub fn hot_reset_devices(device: BorrowedFd, tracer: &Tracer) -> Result<u32, Err
         Ok(words[2])
     };
     let shown = |count: &u32| format!("0 {{count={count}}}");
-    tracer.ioctl(device, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", format!("argsz={argsz}"), run, shown)
+    tracer.on_file(device, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", format!("argsz={argsz}"), run, shown)
 }
 
 /// `VFIO_DEVICE_PCI_HOT_RESET` on a device, with the files that prove that all devices are the caller's: their groups, and none if the device
@@ -39,5 +39,5 @@ pub fn hot_reset(device: BorrowedFd, groups: &[BorrowedFd], tracer: &Tracer) -> 
     };
     let files: Vec<i32> = groups.iter().map(AsRawFd::as_raw_fd).collect();
     let fields = format!("argsz={argsz}, flags=0, count={count}, group_fds={files:?}");
-    tracer.ioctl(device, "VFIO_DEVICE_PCI_HOT_RESET", fields, run, |()| "0".to_owned())
+    tracer.on_file(device, "VFIO_DEVICE_PCI_HOT_RESET", fields, run, |()| "0".to_owned())
 }

@@ -26,7 +26,7 @@ pub fn hwpt_alloc(iommufd: BorrowedFd, dev_id: u32, pt_id: u32, flags: u32, trac
     };
     let flags = shown("IOMMU_HWPT_ALLOC", "flags", flags.into());
     let fields = format!("size={size}, flags={flags}, dev_id={dev_id}, pt_id={pt_id}, data_type=NONE");
-    tracer.ioctl(iommufd, "IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
+    tracer.on_file(iommufd, "IOMMU_HWPT_ALLOC", fields, run, |id| format!("0 {{out_hwpt_id={id}}}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,5 +86,5 @@ pub fn hw_info(iommufd: BorrowedFd, dev_id: u32, tracer: &Tracer) -> Result<HwIn
         format!("0 {{out_data_type={kind}, out_capabilities={capabilities}, data={:02x?}}}", info.data)
     };
     let fields = format!("size={size}, flags=0, dev_id={dev_id}, data_len={data_len}");
-    tracer.ioctl(iommufd, "IOMMU_GET_HW_INFO", fields, run, result)
+    tracer.on_file(iommufd, "IOMMU_GET_HW_INFO", fields, run, result)
 }

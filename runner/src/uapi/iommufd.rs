@@ -18,7 +18,7 @@ pub fn ioas_alloc(iommufd: BorrowedFd, tracer: &Tracer) -> Result<u32, Errno> {
         unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_IOAS_ALLOC), &mut arg) }?;
         Ok(arg.out_ioas_id)
     };
-    tracer.ioctl(iommufd, "IOMMU_IOAS_ALLOC", format!("size={size}, flags=0"), run, |id| {
+    tracer.on_file(iommufd, "IOMMU_IOAS_ALLOC", format!("size={size}, flags=0"), run, |id| {
         format!("0 {{out_ioas_id={id}}}")
     })
 }
@@ -29,7 +29,7 @@ pub fn destroy(iommufd: BorrowedFd, id: u32, tracer: &Tracer) -> Result<(), Errn
     let mut arg = sys::iommu_destroy { size, id };
     // SAFETY: the request takes this struct of `size` bytes.
     let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_DESTROY), &mut arg) };
-    tracer.ioctl(iommufd, "IOMMU_DESTROY", format!("size={size}, id={id}"), run, zero).map(drop)
+    tracer.on_file(iommufd, "IOMMU_DESTROY", format!("size={size}, id={id}"), run, zero).map(drop)
 }
 
 /// `IOMMU_IOAS_MAP`: `length` bytes of the caller's memory at `user_va`, for devices at `iova` (`FIXED_IOVA`), or where the
@@ -58,7 +58,7 @@ pub fn ioas_map(
         unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_IOAS_MAP), &mut arg) }?;
         Ok(arg.iova)
     };
-    tracer.ioctl(iommufd, "IOMMU_IOAS_MAP", fields, run, |got| chosen(iova, *got))
+    tracer.on_file(iommufd, "IOMMU_IOAS_MAP", fields, run, |got| chosen(iova, *got))
 }
 
 fn map_flags(iova: Option<u64>, access: Access) -> (u32, String) {
@@ -107,7 +107,7 @@ pub fn ioas_map_file(
         unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_IOAS_MAP_FILE), &mut arg) }?;
         Ok(arg.iova)
     };
-    tracer.ioctl(iommufd, "IOMMU_IOAS_MAP_FILE", fields, run, |got| chosen(iova, *got))
+    tracer.on_file(iommufd, "IOMMU_IOAS_MAP_FILE", fields, run, |got| chosen(iova, *got))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub fn ioas_copy(
         unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_IOAS_COPY), &mut arg) }?;
         Ok(arg.dst_iova)
     };
-    tracer.ioctl(iommufd, "IOMMU_IOAS_COPY", fields, run, |got| chosen(iova, *got))
+    tracer.on_file(iommufd, "IOMMU_IOAS_COPY", fields, run, |got| chosen(iova, *got))
 }
 
 /// `IOMMU_IOAS_ALLOW_IOVAS`: the only addresses that the kernel may choose from, and that devices may not forbid;
@@ -162,7 +162,7 @@ pub fn ioas_allow_iovas(iommufd: BorrowedFd, ioas: u32, allowed: &[IovaRange], t
     // SAFETY: the request takes this struct of `size` bytes, and reads num_iovas ranges at allowed_iovas: a vector of just
     // that length, which outlives the call.
     let run = || unsafe { with_struct(iommufd, io(sys::IOMMUFD_CMD_IOAS_ALLOW_IOVAS), &mut arg) };
-    tracer.ioctl(iommufd, "IOMMU_IOAS_ALLOW_IOVAS", fields, run, zero).map(drop)
+    tracer.on_file(iommufd, "IOMMU_IOAS_ALLOW_IOVAS", fields, run, zero).map(drop)
 }
 
 /// `IOMMU_IOAS_UNMAP`: returns the bytes that the kernel says it unmapped. 0 and `u64::MAX` mean everything.
@@ -175,7 +175,7 @@ pub fn ioas_unmap(iommufd: BorrowedFd, ioas: u32, iova: u64, length: u64, tracer
         Ok(arg.length)
     };
     let fields = format!("size={size}, ioas_id={ioas}, iova={iova:#x}, length={length:#x}");
-    tracer.ioctl(iommufd, "IOMMU_IOAS_UNMAP", fields, run, |length| format!("0 {{length={length:#x}}}"))
+    tracer.on_file(iommufd, "IOMMU_IOAS_UNMAP", fields, run, |length| format!("0 {{length={length:#x}}}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ pub fn ioas_iova_ranges(iommufd: BorrowedFd, ioas: u32, tracer: &Tracer) -> Resu
             format!("{result} {{num_iovas={count}, out_iova_alignment={alignment:#x}}}")
         };
         let fields = format!("size={size}, ioas_id={ioas}, num_iovas={room}");
-        let (count, alignment) = tracer.ioctl(iommufd, "IOMMU_IOAS_IOVA_RANGES", fields, run, shown)?;
+        let (count, alignment) = tracer.on_file(iommufd, "IOMMU_IOAS_IOVA_RANGES", fields, run, shown)?;
         if count > room {
             room = count;
             continue;
@@ -271,5 +271,5 @@ fn option(
         Ok(arg.val64)
     };
     let shown = |got: &u64| if value.is_some() { "0".into() } else { format!("0 {{val64={got}}}") };
-    tracer.ioctl(iommufd, "IOMMU_OPTION", fields, run, shown)
+    tracer.on_file(iommufd, "IOMMU_OPTION", fields, run, shown)
 }

@@ -57,7 +57,7 @@ pub fn irq_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<IrqIn
         Ok(IrqInfo { index, flags: arg.flags, count: arg.count })
     };
     let fields = format!("argsz={argsz}, index={}", shown_index(index));
-    tracer.ioctl(device, "VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| {
+    tracer.on_file(device, "VFIO_DEVICE_GET_IRQ_INFO", fields, run, |i| {
         format!("0 {{flags={}, count={}}}", shown("VFIO_DEVICE_GET_IRQ_INFO", "flags", i.flags.into()), i.count)
     })
 }
@@ -132,7 +132,7 @@ pub fn set_irqs(
         format!("argsz={argsz}, flags={kind_name}|{action_name}, index={}, start={start}, {data}", shown_index(index));
     // SAFETY: the request reads a vfio_irq_set and the data behind it, argsz bytes, which are all there, and writes nothing.
     let run = || unsafe { with_struct(device, request(10), words.as_mut_slice()) };
-    tracer.ioctl(device, "VFIO_DEVICE_SET_IRQS", fields, run, zero).map(drop)
+    tracer.on_file(device, "VFIO_DEVICE_SET_IRQS", fields, run, zero).map(drop)
 }
 
 /// A new eventfd whose count is 0, closed on exec.
@@ -207,7 +207,7 @@ pub fn ioeventfd(
     let fields = format!("argsz={argsz}, flags={}, offset={offset:#x}, data={value:#x}, fd={fd}", width.bits());
     // SAFETY: the request reads this struct of argsz bytes, follows no address in it, and writes nothing.
     let run = || unsafe { with_struct(device, request(16), &mut arg) };
-    tracer.ioctl(device, "VFIO_DEVICE_IOEVENTFD", fields, run, zero).map(drop)
+    tracer.on_file(device, "VFIO_DEVICE_IOEVENTFD", fields, run, zero).map(drop)
 }
 
 #[cfg(test)]

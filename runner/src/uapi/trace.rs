@@ -118,19 +118,8 @@ impl Tracer {
         outcome
     }
 
-    /// Makes an ioctl and records it, as [`Tracer::call`] does, with the file that it is on. An allocation may be made to fail in it.
-    pub fn ioctl<T>(
-        &self,
-        fd: BorrowedFd,
-        name: &'static str,
-        fields: String,
-        run: impl FnOnce() -> Result<T, Errno>,
-        shown: impl FnOnce(&T) -> String,
-    ) -> Result<T, Errno> {
-        self.on_file(fd, name, fields, run, shown)
-    }
-
-    /// The same for a read or a write.
+    /// Makes an ioctl, a read or a write and records it, as [`Tracer::call`] does, with the file that it is on. An allocation may be made to
+    /// fail in it.
     pub fn on_file<T>(
         &self,
         fd: BorrowedFd,

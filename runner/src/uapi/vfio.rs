@@ -33,7 +33,7 @@ fn number<T: Display>(value: &T) -> String {
 /// `VFIO_GET_API_VERSION` on a container: [`API_VERSION`] unless the world has changed.
 pub fn api_version(container: BorrowedFd, tracer: &Tracer) -> Result<i32, Errno> {
     // SAFETY: the request takes no argument.
-    tracer.ioctl(
+    tracer.on_file(
         container,
         "VFIO_GET_API_VERSION",
         String::new(),
@@ -53,7 +53,7 @@ pub fn check_extension(container: BorrowedFd, extension: u32, tracer: &Tracer) -
     };
     // SAFETY: the argument is the number of an extension.
     let run = || unsafe { with_value(container, request(1), extension.into()) };
-    tracer.ioctl(container, "VFIO_CHECK_EXTENSION", fields, run, number)
+    tracer.on_file(container, "VFIO_CHECK_EXTENSION", fields, run, number)
 }
 
 /// `VFIO_SET_IOMMU` on a container with a group in it: [`TYPE1`] or [`TYPE1V2`].
@@ -65,7 +65,7 @@ pub fn set_iommu(container: BorrowedFd, kind: u32, tracer: &Tracer) -> Result<()
     };
     // SAFETY: the argument is the number of an IOMMU type.
     let run = || unsafe { with_value(container, request(2), kind.into()) };
-    tracer.ioctl(container, "VFIO_SET_IOMMU", fields, run, number).map(drop)
+    tracer.on_file(container, "VFIO_SET_IOMMU", fields, run, number).map(drop)
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub fn iommu_info(container: BorrowedFd, tracer: &Tracer) -> Result<IommuInfo, E
             let avail = info.dma_avail.map(|avail| format!(", dma_avail={avail}")).unwrap_or_default();
             format!("0 {{iova_pgsizes={:#x}, iova_ranges={ranges}{avail}}}", info.page_sizes)
         };
-        tracer.ioctl(container, "VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
+        tracer.on_file(container, "VFIO_IOMMU_GET_INFO", format!("argsz={size}"), run, shown)
     };
     // The answer's argsz says how much room the capabilities need: usually less than this.
     const ROOM: usize = 256;
@@ -176,7 +176,7 @@ pub fn map_dma(
     // SAFETY: the request takes this struct of argsz bytes. The kernel pins what is at vaddr, or fails with EFAULT;
     // a device that then writes there can reach only memory that its caller named, which Mapping never lends as a reference.
     let run = || unsafe { with_struct(container, request(13), &mut arg) };
-    tracer.ioctl(container, "VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
+    tracer.on_file(container, "VFIO_IOMMU_MAP_DMA", fields, run, number).map(drop)
 }
 
 /// `VFIO_IOMMU_UNMAP_DMA` on a container: returns the bytes that the kernel says it unmapped.
@@ -205,7 +205,7 @@ fn unmap(
         unsafe { with_struct(container, request(14), &mut arg) }?;
         Ok(arg.size)
     };
-    tracer.ioctl(container, "VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
+    tracer.on_file(container, "VFIO_IOMMU_UNMAP_DMA", fields, run, |size| format!("0 {{size={size:#x}}}"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +223,7 @@ pub fn group_status(group: BorrowedFd, tracer: &Tracer) -> Result<GroupStatus, E
         unsafe { with_struct(group, request(3), &mut arg) }?;
         Ok(arg.flags)
     };
-    let flags = tracer.ioctl(group, "VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| {
+    let flags = tracer.on_file(group, "VFIO_GROUP_GET_STATUS", format!("argsz={argsz}"), run, |f| {
         format!("0 {{flags={}}}", shown("VFIO_GROUP_GET_STATUS", "flags", u64::from(*f)))
     })?;
     Ok(GroupStatus {
@@ -237,14 +237,16 @@ pub fn group_set_container(group: BorrowedFd, container: BorrowedFd, tracer: &Tr
     let mut fd = container.as_raw_fd();
     // SAFETY: the request reads one 32-bit file descriptor.
     let run = || unsafe { with_struct(group, request(4), &mut fd) };
-    tracer.ioctl(group, "VFIO_GROUP_SET_CONTAINER", format!("container={}", container.as_raw_fd()), run, zero).map(drop)
+    tracer
+        .on_file(group, "VFIO_GROUP_SET_CONTAINER", format!("container={}", container.as_raw_fd()), run, zero)
+        .map(drop)
 }
 
 /// `VFIO_GROUP_UNSET_CONTAINER` on a group: takes it out; `EBUSY` while a device of it is open.
 pub fn group_unset_container(group: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
     // SAFETY: the request takes no argument.
     let run = || unsafe { with_value(group, request(5), 0) };
-    tracer.ioctl(group, "VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
+    tracer.on_file(group, "VFIO_GROUP_UNSET_CONTAINER", String::new(), run, zero).map(drop)
 }
 
 /// `VFIO_GROUP_GET_DEVICE_FD` on a group: opens the device of that name, for PCI its address such as `0000:00:03.0`, and behind it
@@ -258,7 +260,7 @@ pub fn group_device_fd(group: BorrowedFd, device: &str, tracer: &Tracer) -> Resu
         // SAFETY: the kernel just made this file descriptor for us; nobody else has it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     };
-    tracer.ioctl(group, "VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
+    tracer.on_file(group, "VFIO_GROUP_GET_DEVICE_FD", format!("\"{device}\""), run, |fd| fd.as_raw_fd().to_string())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,7 +290,7 @@ pub fn device_info(device: BorrowedFd, tracer: &Tracer) -> Result<DeviceInfo, Er
         let flags = shown("VFIO_DEVICE_GET_INFO", "flags", i.flags.into());
         format!("0 {{flags={flags}, num_regions={}, num_irqs={}}}", i.regions, i.irqs)
     };
-    tracer.ioctl(device, "VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
+    tracer.on_file(device, "VFIO_DEVICE_GET_INFO", format!("argsz={argsz}"), run, shown)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,14 +333,14 @@ pub fn region_info(device: BorrowedFd, index: u32, tracer: &Tracer) -> Result<Re
         format!("0 {{flags={flags}, size={:#x}, offset={:#x}}}", r.size, r.offset)
     };
     let fields = format!("argsz={argsz}, index={}", shown(name, "index", index.into()));
-    tracer.ioctl(device, name, fields, run, result)
+    tracer.on_file(device, name, fields, run, result)
 }
 
 /// `VFIO_DEVICE_RESET` on a device; `EINVAL` if it knows no reset of its own.
 pub fn device_reset(device: BorrowedFd, tracer: &Tracer) -> Result<(), Errno> {
     // SAFETY: the request takes no argument.
     tracer
-        .ioctl(device, "VFIO_DEVICE_RESET", String::new(), || unsafe { with_value(device, request(11), 0) }, zero)
+        .on_file(device, "VFIO_DEVICE_RESET", String::new(), || unsafe { with_value(device, request(11), 0) }, zero)
         .map(drop)
 }
 
@@ -364,7 +366,7 @@ pub fn bind_iommufd(
         unsafe { with_struct(device, request(18), &mut arg) }?;
         Ok(arg.out_devid)
     };
-    tracer.ioctl(device, "VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
+    tracer.on_file(device, "VFIO_DEVICE_BIND_IOMMUFD", fields, run, |id| format!("0 {{out_devid={id}}}"))
 }
 
 /// A UUID that whoever opens the virtual functions of an SR-IOV device has to know (`vfio_pci_core_match_token_uuid` in the kernel's
@@ -422,7 +424,7 @@ pub fn set_vf_token(device: BorrowedFd, token: &VfToken, tracer: &Tracer) -> Res
     // SAFETY: the request takes a vfio_device_feature with 16 bytes behind it, argsz in all.
     let run = || unsafe { with_struct(device, request(17), &mut arg) };
     let fields = format!("argsz={argsz}, flags=SET|PCI_VF_TOKEN, token={token}");
-    tracer.ioctl(device, "VFIO_DEVICE_FEATURE", fields, run, zero).map(drop)
+    tracer.on_file(device, "VFIO_DEVICE_FEATURE", fields, run, zero).map(drop)
 }
 
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` on a bound device: gives it the address space `pt`, the id of an IOAS or a HWPT;
@@ -437,7 +439,7 @@ pub fn attach_iommufd_pt(device: BorrowedFd, pt: u32, pasid: Option<u32>, tracer
         Ok(arg.pt_id)
     };
     let fields = format!("argsz={argsz}, flags={}, pt_id={pt}{}", flag(pasid), shown_pasid(pasid));
-    tracer.ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
+    tracer.on_file(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", fields, run, |id| format!("0 {{pt_id={id}}}"))
 }
 
 /// `VFIO_DEVICE_DETACH_IOMMUFD_PT` on a bound device: takes its address space away.
@@ -448,7 +450,7 @@ pub fn detach_iommufd_pt(device: BorrowedFd, pasid: Option<u32>, tracer: &Tracer
     // SAFETY: the request takes this struct of argsz bytes.
     let run = || unsafe { with_struct(device, request(20), &mut arg) };
     let fields = format!("argsz={argsz}, flags={}{}", flag(pasid), shown_pasid(pasid));
-    tracer.ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", fields, run, zero).map(drop)
+    tracer.on_file(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", fields, run, zero).map(drop)
 }
 
 fn flag(pasid: Option<u32>) -> &'static str {

@@ -198,7 +198,7 @@ impl Prepared<'_> {
                 self.written(&after).map(|field| format!("{}={}", field.name, show(field, &after))).collect();
             if fields.is_empty() { value.to_string() } else { format!("{value} {{{}}}", fields.join(", ")) }
         };
-        let value = tracer.ioctl(fd, self.request.name, self.shown.clone(), run, shown);
+        let value = tracer.on_file(fd, self.request.name, self.shown.clone(), run, shown);
         let bytes = after.into_inner();
         let fields = self.written(&bytes).map(|field| (field.name, field.read(&bytes))).collect();
         let decoded = self.decoded(&bytes, value.is_ok());
