@@ -86,7 +86,7 @@ impl FromStr for KernelChoice {
             Version::from_str(text).map(Self::Version)
         } else {
             Err(format!(
-                "`{text}` is no kernel: expected `newest`, a version such as `6.12` or `debian:6.12`, \
+                "`{text}` is not a kernel: expected `newest`, a version such as `6.12` or `debian:6.12`, \
                  or a path with a slash in it, such as `./bzImage` or `./linux`"
             ))
         }

@@ -33,7 +33,7 @@ pub(super) fn get(arch: Arch, cache: &Cache, progress: Progress, interrupt: &Ato
         return Err(LabError::new(what)
             .detail(format!("it cannot be built either: its source is not in {SOURCE} any more"))
             .help(format!(
-                "put the file {} of the release beside this program, or build this program anew",
+                "put the file {} of the release beside this program, or build this program again",
                 cross.program
             )));
     }

@@ -135,7 +135,7 @@ pub fn write_from(file: BorrowedFd, memory: &Mapping, offset: u64, size: u64, tr
     tracer.on_file(file, "write", format!("addr={from:#x}, count={length}"), run, u64::to_string)
 }
 
-/// The address of a part of memory that is no device's, and its length.
+/// The address of a part of memory that does not belong to a device, and its length.
 fn place(memory: &Mapping, offset: u64, size: u64) -> Result<(u64, usize), Errno> {
     let length = usize::try_from(size).map_err(|_| Errno(libc::EFAULT))?;
     let at = memory.at(offset, length).filter(|_| !memory.is_device());

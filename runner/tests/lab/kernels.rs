@@ -67,7 +67,7 @@ fn what_is_built_already_or_no_kernel_is_told() -> Tested {
         (&["--kernel", "debian:6.12", "--kernel-config", "KASAN=y"], "with KASAN=y: it is built already"),
         (&["--kernel", folder], "it has no file Kconfig or Kbuild"),
         (&["--kernel", "./no-such-package.deb"], "failed to find the package"),
-        (&["--kernel", "linux"], "`linux` is no kernel: expected `newest`"),
+        (&["--kernel", "linux"], "`linux` is not a kernel: expected `newest`"),
     ] {
         let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
         assert!(told_here.contains(told), "{told_here}");

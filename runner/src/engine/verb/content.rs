@@ -65,7 +65,7 @@ impl<'f> Running<'_, 'f, '_> {
         Part::new(region, &self.memory(region).mapping, offset, size, self.at(""))
     }
 
-    /// The part of a region that the kernel reads or writes for a file. It may be no bytes, and memory that is not there.
+    /// The part of a region that the kernel reads or writes for a file. It may be empty, or memory that is not there.
     pub fn part_for_a_file(
         &self,
         region: &Name,

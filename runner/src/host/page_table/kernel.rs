@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's own variables: where they are says `/proc/kallsyms`, and what a structure has where says the kernel's BTF
+//! The kernel's own variables: `/proc/kallsyms` says where they are, and the kernel's BTF where the members of a structure are
 //! (`Documentation/bpf/btf.rst`), which most distributions build in.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub(super) struct Kernel {
     members: HashMap<(&'static str, &'static str), u64>,
 }
 
-/// More elements than a list of IOMMUs has: the memory that is read may be no list.
+/// More elements than a list of IOMMUs has: the memory that is read may not be a list.
 const MOST_ELEMENTS: usize = 4096;
 
 impl Kernel {
@@ -124,7 +124,7 @@ fn members(btf: &[u8], wanted: &[Structure]) -> io::Result<HashMap<(&'static str
         Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
     };
     if btf.len() < HEADER || word(btf, 0).is_none_or(|magic| magic & 0xffff != MAGIC) {
-        return Err(io::Error::other("it is no BTF"));
+        return Err(io::Error::other("it is not BTF"));
     }
     let sections = (|| {
         let numbers = [4, 8, 12, 16, 20].map(|at| word(btf, at).and_then(|number| usize::try_from(number).ok()));

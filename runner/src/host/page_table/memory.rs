@@ -105,7 +105,7 @@ fn kcore(root: &Root) -> io::Result<Memory> {
     Ok(Memory { file, parts })
 }
 
-/// `/dev/mem`, if it is not limited to what is no memory (CONFIG_STRICT_DEVMEM).
+/// `/dev/mem`, if the kernel does not keep memory out of it (CONFIG_STRICT_DEVMEM).
 fn dev_mem(root: &Root) -> Option<Memory> {
     /// Below it, the limit lets the BIOS be read.
     const MEMORY: u64 = 1 << 20;
@@ -116,7 +116,7 @@ fn dev_mem(root: &Root) -> Option<Memory> {
 
 /// The parts that the file's header lists.
 fn parts(file: &File) -> io::Result<Vec<Part>> {
-    let unknown = || io::Error::other("it is no ELF file of 64 bits");
+    let unknown = || io::Error::other("it is not a 64-bit ELF file");
     let mut header = [0; ELF_HEADER];
     file.read_exact_at(&mut header, 0)?;
     if !header.starts_with(b"\x7fELF\x02\x01") || header[54..56] != (PROGRAM_HEADER as u16).to_le_bytes() {
@@ -204,9 +204,9 @@ pub(super) mod tests {
         let reason = || Memory::open(&tree.root()).unwrap_err().to_string();
         assert_eq!(reason(), "the kernel is built without CONFIG_PROC_KCORE");
         tree.put("proc/kcore", &" ".repeat(100));
-        assert_eq!(reason(), "failed to read /proc/kcore: it is no ELF file of 64 bits");
+        assert_eq!(reason(), "failed to read /proc/kcore: it is not a 64-bit ELF file");
         tree.put_bytes("dev/mem", &[7; 4096]);
-        assert_eq!(reason(), "failed to read /proc/kcore: it is no ELF file of 64 bits", "that has no memory");
+        assert_eq!(reason(), "failed to read /proc/kcore: it is not a 64-bit ELF file", "that has no memory");
         tree.put_bytes("dev/mem", &vec![7; 2 << 20]);
         assert_eq!(Memory::open(&tree.root()).unwrap().numbers(1 << 20).unwrap(), [0x0707_0707_0707_0707]);
         assert!(Memory::open(&tree.root()).unwrap().kernels(0, &mut [0; 8]).is_err());

@@ -54,7 +54,7 @@ pub(super) fn lets_read(release: &str) -> bool {
     release_is_before(release, FORBIDS_READS_SINCE)
 }
 
-/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is no version counts as new.
+/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is not a version counts as new.
 fn release_is_before(release: &str, version: (u32, u32)) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
     let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };

@@ -15,7 +15,7 @@ verb! {
         /// Where in the region to start, in bytes.
         #[example("4KiB")] #[default(0)]
         pub offset: Option<Dynamic<Size>> as Offset,
-        /// How many bytes, which may be none; by default the whole region from `offset` on.
+        /// How many bytes, also 0; by default the whole region from `offset` on.
         #[example(8)]
         pub size: Option<Dynamic<Size>> as Size,
     }

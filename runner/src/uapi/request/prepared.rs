@@ -58,7 +58,7 @@ pub struct Prepared<'a> {
 pub struct Lies {
     /// Whether it can only be read.
     pub read_only: bool,
-    /// How many of the last bytes are where there is no memory; with 0, memory ends right behind them.
+    /// How many of the last bytes lie behind the end of the memory; with 0, memory ends right behind them.
     pub missing: Option<u64>,
 }
 
