@@ -31,7 +31,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "MODEL", value_enum)]
     iommu: Option<IommuModel>,
 
-    /// How many bits an IOVA has: 39 or 48
+    /// How many bits an IOVA has: 39 or 48 on intel and intel-scalable, 32 to 64 on virtio
     #[arg(long, value_name = "BITS")]
     address_width: Option<Size>,
 

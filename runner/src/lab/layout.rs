@@ -260,6 +260,7 @@ mod tests {
             ("igb", "-device igb,addr=06.0"),
             ("nvme", "read-zeroes=on -device nvme,serial=it,drive=disk-it,addr=07.0"),
             ("e1000e", "-device e1000e,addr=08.0"),
+            ("iommu-testdev", "-device iommu-testdev,addr=19.0"),
             (
                 "virtio-net",
                 "/run/it.sock -device virtio-net-pci,netdev=loop-it,disable-legacy=on,iommu_platform=on,romfile=,addr=09.0",

@@ -16,7 +16,7 @@ struct DeviceRow {
     qemu: &'static str,
     /// The slot on the guest's root bus of the first one, the same in every lab.
     slot: u8,
-    /// The next four as QEMU 10.0 has them; tests/lab/packs.rs compares them with what guests see.
+    /// The next four as QEMU has them; tests/lab/packs.rs compares them with what guests see.
     ids: &'static str,
     class: u32,
     capabilities: &'static [Capability],
@@ -93,6 +93,16 @@ impl DeviceModel {
                 class: 0x020000,
                 capabilities: &[Intx, Msix],
                 largest_bar: 16 << 10,
+            },
+            // Behind those of the root ports: no slot is free before them. The ids are pci-testdev's, too.
+            Self::IommuTestdev => DeviceRow {
+                since: Some("11.0"),
+                qemu: "iommu-testdev",
+                slot: 0x19,
+                ids: "1b36:0005",
+                class: 0x00ff00,
+                largest_bar: 4 << 10,
+                ..DEVICE
             },
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine of the lab: what its guest is made of, in a file or on the command line.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use clap::ValueEnum;
 
@@ -27,7 +27,8 @@ keys! {
         pub arch: Option<Arch>,
         /// The IOMMU in front of the devices. The default is `intel`, and on `arm64` it is `smmuv3`.
         pub iommu: Option<IommuModel>,
-        /// How many bits an IOVA has: 39 or 48. The default is 48, on virtio-iommu 64.
+        /// How many bits an IOVA has: 39 or 48 on `intel` and `intel-scalable`, 32 to 64 on `virtio`. The default is 48, on `virtio` 64. On the
+        /// other IOMMUs QEMU has no choice: 64 on `amd`, 48 on `smmuv3` and `intel-first-stage`.
         #[example(39)]
         pub address_width: Option<Size>,
         /// What a device reaches that a driver of the kernel's own has. The default is `dma`.
@@ -79,6 +80,8 @@ words! {
         E1000e = "e1000e",
         /// virtio's network card, behind the IOMMU, on a network that sends each frame back: MSI-X
         VirtioNet = "virtio-net",
+        /// a device for tests of IOMMUs, which writes by DMA and says whether it could (QEMU 11 or later)
+        IommuTestdev = "iommu-testdev",
     }
 }
 
@@ -123,7 +126,7 @@ words! {
         Root = "root",
         /// behind a root port of its own: a group of its own, and a hot reset (all but pci-testdev)
         Port = "port",
-        /// with all others of this place behind one PCIe-to-PCI bridge: one group, and one hot reset (edu, ivshmem)
+        /// with all others of this place behind one PCIe-to-PCI bridge: one group, and one hot reset (edu, ivshmem, iommu-testdev)
         Bridge = "bridge",
         /// with all others of this place a function of one device behind a root port, without ACS: one group, and one hot reset (all but igb and pci-testdev)
         Function = "function",
@@ -157,7 +160,9 @@ impl DeviceModel {
     /// slot with no other function, and only on the root bus does the firmware always find room for a BAR of 2 GiB.
     fn places(self) -> &'static [Place] {
         match self {
-            Self::Edu | Self::Ivshmem => &[Place::Root, Place::Port, Place::Bridge, Place::Function],
+            Self::Edu | Self::Ivshmem | Self::IommuTestdev => {
+                &[Place::Root, Place::Port, Place::Bridge, Place::Function]
+            }
             Self::Nvme | Self::E1000e | Self::VirtioNet => &[Place::Root, Place::Port, Place::Function],
             Self::Igb => &[Place::Root, Place::Port],
             Self::PciTestdev => &[Place::Root],
@@ -172,6 +177,51 @@ impl Arch {
         match self {
             Self::X86_64 => &[Intel, IntelScalable, IntelFirstStage, Amd, Virtio, None],
             Self::Arm64 => &[Smmuv3, None],
+        }
+    }
+}
+
+/// How many bits the IOVAs of an IOMMU can have.
+enum Widths {
+    None,
+    Always(u64),
+    Of(&'static [u64]),
+    Between(RangeInclusive<u64>),
+}
+
+impl Widths {
+    /// What is wrong with one of an IOMMU that has these, and what is expected.
+    fn mistake(&self, iommu: IommuModel, width: Size) -> Option<(String, String)> {
+        let name = iommu.as_str();
+        let other = "expected another `iommu`".to_owned();
+        let expected = match self {
+            Widths::None => return Some(("`address_width` without an IOMMU".to_owned(), other)),
+            Widths::Always(bits) => {
+                return Some((
+                    format!("`address_width` with `{name}`, whose IOVAs have {bits} bits in every QEMU"),
+                    other,
+                ));
+            }
+            Widths::Of(some) if some.contains(&width.0) => return None,
+            Widths::Of(some) => some.iter().map(u64::to_string).collect::<Vec<_>>().join(" or "),
+            Widths::Between(range) if range.contains(&width.0) => return None,
+            Widths::Between(range) => format!("{} to {}", range.start(), range.end()),
+        };
+        Some((format!("QEMU's `{name}` has no IOVAs of {width} bits"), format!("expected {expected}")))
+    }
+}
+
+impl IommuModel {
+    /// What QEMU 11.1 offers: `aw-bits` of intel-iommu and virtio-iommu. amd-iommu has no such property; `oas` of arm-smmuv3 is for an SMMUv3
+    /// of the host's (`accel=on`), and says how wide the addresses are that come out.
+    fn widths(self) -> Widths {
+        match self {
+            Self::Intel | Self::IntelScalable => Widths::Of(&[39, 48]),
+            Self::IntelFirstStage => Widths::Of(&[48]),
+            Self::Virtio => Widths::Between(32..=64),
+            Self::Amd => Widths::Always(64),
+            Self::Smmuv3 => Widths::Always(48),
+            Self::None => Widths::None,
         }
     }
 }
@@ -254,21 +304,8 @@ impl Machine {
             let has = arch.iommus().iter().map(|iommu| iommu.as_str());
             mistakes.push(wrong(&root.join("iommu"), title).label(expected_one_of(has)));
         }
-        if let Some(width) = self.address_width {
-            let at = root.join("address_width");
-            if ![39, 48].contains(&width.0) {
-                let title = format!("no IOMMU of the lab has IOVAs of {width} bits");
-                mistakes.push(wrong(&at, title).label("expected 39 or 48"));
-            }
-            let title = match iommu {
-                IommuModel::None => Some("`address_width` without an IOMMU"),
-                IommuModel::Smmuv3 => Some("`address_width` with SMMUv3, whose IOVAs always have 48 bits in the lab"),
-                IommuModel::Amd => Some("`address_width` with AMD's IOMMU, whose IOVAs always have 64 bits"),
-                IommuModel::Intel | IommuModel::IntelScalable | IommuModel::IntelFirstStage | IommuModel::Virtio => {
-                    None
-                }
-            };
-            mistakes.extend(title.map(|title| wrong(&at, title.to_owned()).label("expected another `iommu`")));
+        if let Some((title, label)) = self.address_width.and_then(|width| iommu.widths().mistake(iommu, width)) {
+            mistakes.push(wrong(&root.join("address_width"), title).label(label));
         }
         for (module, its) in self.parameters.iter() {
             let at = root.join("parameters").join(module);
@@ -384,11 +421,14 @@ mod tests {
     #[test]
     fn what_cannot_be_is_told_with_its_place() {
         for (text, told) in [
-            ("address_width: 40\n", "no IOMMU of the lab has IOVAs of 40 bits"),
+            ("address_width: 40\n", "QEMU's `intel` has no IOVAs of 40 bits"),
+            ("address_width: 39\niommu: intel-first-stage\n", "QEMU's `intel-first-stage` has no IOVAs of 39 bits"),
+            ("address_width: 65\niommu: virtio\n", "expected 32 to 64"),
+            ("address_width: 48\niommu: amd\n", "`address_width` with `amd`, whose IOVAs have 64 bits in every QEMU"),
             ("address_width: 39\niommu: none\n", "`address_width` without an IOMMU"),
             ("arch: arm64\niommu: amd\n", "arm64 has no IOMMU `amd` in the lab"),
             ("iommu: smmuv3\n", "x86-64 has no IOMMU `smmuv3` in the lab"),
-            ("arch: arm64\naddress_width: 39\n", "`address_width` with SMMUv3"),
+            ("arch: arm64\naddress_width: 39\n", "`address_width` with `smmuv3`"),
             ("devices: { any: { model: edu } }\n", "a device cannot be called `any`"),
             ("devices: { nic: { model: igb, place: bridge } }\n", "igb does not fit at the place `bridge`"),
             (

@@ -30,7 +30,9 @@ fn prepared() -> Result<(), NotTested> {
 
 fn an_arm64_guest_maps_and_says_what_it_is() -> Tested {
     prepared()?;
-    let ran = lab_run("arm64", &["--arch", "arm64", "scenarios/kernel/dma_mapping.yaml", "scenarios/uapi/dma.yaml"])?;
+    let files = ["scenarios/kernel/dma_mapping.yaml", "scenarios/uapi/dma.yaml", "scenarios/vendor/qemu-iommu-testdev"];
+    let machine = ["--arch", "arm64", "--device", "edu", "--device", "iommu-testdev"];
+    let ran = lab_run("arm64", &[machine.as_slice(), &files].concat())?;
     ran.expect(0);
     let started = &events(&ran, "run_started")[0];
     assert_eq!((&started["arch"], &started["iommu"]), (&"aarch64".into(), &"smmu3".into()));
@@ -47,7 +49,7 @@ fn what_arm64_does_not_have_is_told() -> Tested {
     for (options, told) in [
         (&["--arch", "arm64", "--iommu", "intel"][..], "arm64 has no IOMMU `intel` in the lab"),
         (&["--iommu", "smmuv3"], "x86-64 has no IOMMU `smmuv3` in the lab"),
-        (&["--arch", "arm64", "--address-width", "39"], "`address_width` with SMMUv3"),
+        (&["--arch", "arm64", "--address-width", "39"], "`address_width` with `smmuv3`"),
     ] {
         let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
         assert!(told_here.contains(told), "{told_here}");

@@ -21,6 +21,7 @@ use crate::{
 pub const TESTS: &[Test] = tests![
     on_amds_iommu_mappings_and_dma_work_to_the_end_of_64_bits,
     the_generic_cases_about_dma_hold_on_other_devices,
+    the_device_for_tests_of_iommus_knows_where_it_could_write,
     procedures_run_on_the_device_and_what_fails_in_one_is_found,
     the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest,
     a_role_is_every_device_that_can_do_what_it_says,
@@ -164,6 +165,18 @@ fn the_generic_cases_about_dma_hold_on_other_devices() -> Tested {
     ran.expect(0);
     let results = events(&ran, "case_finished");
     assert!(results.len() >= 10 && results.iter().all(|result| result["verdict"] == "passed"), "{}", ran.stdout());
+    Ok(())
+}
+
+fn the_device_for_tests_of_iommus_knows_where_it_could_write() -> Tested {
+    // Another device with its ids is not taken for it.
+    let devices = ["--device", "iommu-testdev", "--device", "pci-testdev", "--backend", "iommufd"];
+    let ran = lab_run("iommu-testdev", &[&["scenarios/vendor/qemu-iommu-testdev"][..], &devices[..]].concat())?;
+    ran.expect(0);
+    let results = events(&ran, "case_finished");
+    assert!(results.len() > 10 && results.iter().all(|result| result["verdict"] == "passed"), "{}", ran.stdout());
+    let planned = events(&ran, "case_planned");
+    assert!(planned.iter().all(|case| case["device"] == "iommu_testdev"), "{}", ran.stdout());
     Ok(())
 }
 

@@ -91,7 +91,7 @@ impl Checker<'_> {
                 self.say(
                     Diagnostic::error(Code::MatchesEverything, path.clone(), format!("every device is a `{name}`"))
                         .at(Target::Key)
-                        .label("expected `ids`, `class`, `capabilities` or `bar` in it")
+                        .label("expected `ids`, `class`, `capabilities`, `bar` or `largest_bar` in it")
                         .help("a device's ids are what `lspci -n` shows: ids: [\"8086:10c9\"]"),
                 );
             }

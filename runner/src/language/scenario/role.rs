@@ -11,7 +11,7 @@ use crate::{language::text::suggest::shorten, model::code::Code};
 
 keys! {
     /// A device that a pack knows, by what its configuration space says. It has to be one of `ids` and of `class`, and to have all
-    /// `capabilities` and the `bar`, where these are given.
+    /// `capabilities`, the `bar` and the `largest_bar`, where these are given.
     #[derive(Default)]
     pub struct Role {
         /// What it is, in a sentence.
@@ -29,6 +29,9 @@ keys! {
         /// It has a memory BAR of at least this many bytes.
         #[example("1MiB")]
         pub bar: Option<Size>,
+        /// The largest of its memory BARs has exactly this many bytes, which tells devices with the same ids apart.
+        #[example("4KiB")]
+        pub largest_bar: Option<Size>,
     }
 }
 
@@ -49,6 +52,7 @@ impl Role {
             && self.class.as_ref().is_none_or(|known| known.iter().any(|known| known.has(kind.class)))
             && self.capabilities.iter().flatten().all(|wanted| kind.capabilities.contains(wanted))
             && self.bar.is_none_or(|wanted| kind.largest_bar >= wanted.0)
+            && self.largest_bar.is_none_or(|wanted| kind.largest_bar == wanted.0)
     }
 
     /// What a device has to have to be meant, for a sentence: `the ids 8086:10c9 and the capability flr`.
@@ -69,6 +73,9 @@ impl Role {
         if let Some(size) = self.bar {
             wanted.push(format!("a BAR of {size} or more"));
         }
+        if let Some(size) = self.largest_bar {
+            wanted.push(format!("a largest BAR of {size}"));
+        }
         wanted.join(", and ")
     }
 
@@ -84,7 +91,7 @@ impl Role {
                 false => names(&kind.capabilities),
             });
         }
-        if self.bar.is_some() {
+        if self.bar.is_some() || self.largest_bar.is_some() {
             had.push(match kind.largest_bar {
                 0 => "no BAR of memory".to_owned(),
                 size => format!("largest BAR {}", Size(size)),
@@ -218,6 +225,8 @@ mod tests {
             ("{ capabilities: [flr, sriov] }", false),
             ("{ class: ['020000'], capabilities: [msix, flr], bar: 128KiB }", true),
             ("{ bar: 1MiB }", false),
+            ("{ largest_bar: 128KiB }", true),
+            ("{ largest_bar: 64KiB }", false),
         ] {
             assert_eq!(role(text).matches(&igb), is_meant, "{text}");
         }
@@ -234,6 +243,9 @@ mod tests {
         );
         let edu = kind("1234:11e8", 0x00ff00, &[Capability::Intx, Capability::Msi], 1 << 20);
         assert_eq!(all.had(&edu), "1234:11e8; class 00ff00; intx and msi; largest BAR 1MiB");
+        let small = role("{ ids: ['1b36:0005'], largest_bar: 4KiB }");
+        assert_eq!(small.wanted(), "the ids 1b36:0005, and a largest BAR of 4KiB");
+        assert_eq!(small.had(&kind("1b36:0005", 0, &[], 2 << 30)), "1b36:0005; largest BAR 2GiB");
         assert_eq!(role("{ capabilities: [flr] }").had(&kind("1234:11e8", 0, &[], 0)), "1234:11e8; no capability");
     }
 }
