@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Waiting for a value.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use minijinja::Value;
 
@@ -11,6 +14,16 @@ use crate::{engine::failure::End, language::verb::Bits, model::Errno, uapi::sign
 
 /// How long a step waits if it does not say.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The shortest and the longest pause between two looks.
+const SHORTEST: Duration = Duration::from_micros(100);
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// How long to pause before the next look at a value that has been awaited for so long, with so much time left: a sixteenth of the wait, so
+/// that a device that answers at once is seen at once, and one that takes 100 ms costs thirty looks and not a thousand.
+fn pause(waited: Duration, left: Duration) -> Duration {
+    (waited / 16).clamp(SHORTEST, LONGEST).min(left)
+}
 
 /// What a step waits for.
 pub struct Until<'s> {
@@ -27,15 +40,16 @@ impl Running<'_, '_, '_> {
         let wanted = self.fitting("is", until.is, until.bits)?;
         let mask = until.mask.as_ref().map(|mask| self.fitting("mask", mask, until.bits)).transpose()?;
         let within = until.timeout.unwrap_or(language::Duration(PATIENCE));
-        let end = Instant::now() + within.0;
+        let begin = Instant::now();
         let waiting = signal::wait();
         let (last, got) = loop {
+            let waited = begin.elapsed();
             match read() {
                 Err(errno) => break (None, Err(errno)),
                 Ok(value) if value & mask.unwrap_or(u64::MAX) == wanted => break (Some(value), Ok(())),
                 Ok(_) if signal::interrupted().is_some() => break (None, Err(Errno(libc::EINTR))),
-                Ok(value) if Instant::now() >= end => break (Some(value), Err(Errno(libc::ETIMEDOUT))),
-                Ok(_) => std::thread::sleep(Duration::from_micros(100)),
+                Ok(value) if waited >= within.0 => break (Some(value), Err(Errno(libc::ETIMEDOUT))),
+                Ok(_) => thread::sleep(pause(waited, within.0.saturating_sub(waited))),
             }
         };
         drop(waiting);
@@ -50,5 +64,19 @@ impl Running<'_, '_, '_> {
                 ))
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_wait_and_end_with_it() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(Duration::ZERO, ms(1000)), SHORTEST);
+        assert_eq!(pause(ms(80), ms(1000)), ms(5));
+        assert_eq!(pause(ms(900), ms(1000)), LONGEST);
+        assert_eq!(pause(ms(900), ms(3)), ms(3));
     }
 }
