@@ -7,12 +7,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{BufRead, BufReader, Read, Write},
+    process::Stdio,
 };
 
 use crate::{
     Test, Tested,
     common::{self, command, folder, read, top},
-    guests::{events, lab_run, results, together, whole_run},
+    guests::{events, lab, lab_run, place, results, together, whole_run},
     tests,
 };
 
@@ -34,6 +36,7 @@ pub const TESTS: &[Test] = tests![
     without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped,
     a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex,
     steps_of_a_finally_run_last_and_after_a_failure_which_stays_the_one_that_is_reported,
+    the_shell_of_the_guest_runs_the_command_that_it_names,
 ];
 
 /// The results of the kernel's own programs on the edu device: of DMA mappings 30, of BARs mapped for DMA 15,
@@ -550,5 +553,35 @@ fn a_wait_in_vain_says_for_what_and_a_check_shows_registers_in_hex() -> Tested {
     let still = "mmio_poll: the register at 0x0 of BAR 0 was still 0x10000ed after 10ms, expected 0x1234 (ETIMEDOUT)";
     assert_eq!(of("polls", "message"), still);
     assert!(of("checks", "detail").contains("value: 0x10000ed}"), "{}", of("checks", "detail"));
+    Ok(())
+}
+
+fn the_shell_of_the_guest_runs_the_command_that_it_names() -> Tested {
+    lab()?;
+    let _place = place();
+    let mut shell = command();
+    shell.args(["lab", "shell"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut shell = shell.spawn().expect("the binary starts");
+    let (mut input, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+    let mut output = BufReader::new(output);
+    let mut command = None;
+    // A serial line drops what comes before the shell listens.
+    loop {
+        let mut line = Vec::new();
+        assert_ne!(output.read_until(b'\n', &mut line).unwrap(), 0, "the guest ended before its shell began");
+        let line = String::from_utf8_lossy(&line);
+        if let Some((_, greeting)) = line.split_once("This is the lab's guest. `") {
+            command = greeting.split('`').next().map(str::to_owned);
+        }
+        if line.contains("Enter 'help' for a list") {
+            break;
+        }
+    }
+    let command = command.expect("the greeting comes before the shell");
+    writeln!(input, "{command} --case 'map_unmap[page=4KiB]'; exit").unwrap();
+    let mut said = String::new();
+    output.read_to_string(&mut said).unwrap();
+    assert!(shell.wait().unwrap().success(), "{said}");
+    assert!(said.contains("5 passed"), "{said}"); // in colour: the console is a terminal
     Ok(())
 }
