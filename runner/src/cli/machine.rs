@@ -9,14 +9,14 @@ use clap::{Arg, Args, Command, ValueEnum, error::ErrorKind};
 use super::error::Error;
 use crate::lab::LabError;
 use crate::language::{
-    Arch, DefaultDomain, DeviceModel, IommuModel, LabDevice, Machine, Ordered, Place, Scalar, Size, join,
+    Arch, DefaultDomain, DeviceModel, IommuModel, LabDevice, Lockdown, Machine, Ordered, Place, Scalar, Size, join,
 };
 use crate::suite;
 
 /// What the guest is to the tests.
 #[derive(Debug, Args)]
 pub struct MachineArgs {
-    /// A file that says what the machine is, in place of the next six options, which replace what it says
+    /// A file that says what the machine is, in place of the next seven options, which replace what it says
     #[arg(long = "lab", value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -39,6 +39,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "DOMAIN", value_enum)]
     default_domain: Option<DefaultDomain>,
 
+    /// What the kernel forbids even to root; Debian's kernels can be locked down, the lab's own cannot
+    #[arg(long, value_name = "MODE", value_enum)]
+    lockdown: Option<Lockdown>,
+
     /// A parameter of a module of the kernel, such as vfio_iommu_type1.dma_entry_limit=2; may be given several times
     #[arg(long = "parameter", value_name = "MODULE.NAME=VALUE")]
     parameters: Vec<Parameter>,
@@ -59,11 +63,12 @@ impl MachineArgs {
             Some(file) => suite::machine(file)?,
             None => Machine::default(),
         };
-        let MachineArgs { arch, iommu, address_width, default_domain, parameters, .. } = self;
+        let MachineArgs { arch, iommu, address_width, default_domain, lockdown, parameters, .. } = self;
         machine.arch = arch.or(machine.arch);
         machine.iommu = iommu.or(machine.iommu);
         machine.address_width = address_width.or(machine.address_width);
         machine.default_domain = default_domain.or(machine.default_domain);
+        machine.lockdown = lockdown.or(machine.lockdown);
         parameters.iter().for_each(|parameter| parameter.set(&mut machine));
         if !self.devices.is_empty() {
             machine.devices = self.devices()?;
@@ -105,6 +110,7 @@ impl MachineArgs {
         iommu.iter().for_each(|iommu| say("--iommu", iommu.as_str().to_owned()));
         self.address_width.iter().for_each(|width| say("--address-width", width.to_string()));
         self.default_domain.iter().for_each(|domain| say("--default-domain", domain.as_str().to_owned()));
+        self.lockdown.iter().for_each(|lockdown| say("--lockdown", lockdown.as_str().to_owned()));
         self.parameters.iter().for_each(|parameter| say("--parameter", parameter.0.clone()));
         let mut devices: Vec<String> = self.devices.iter().map(Device::to_string).collect();
         devices.sort_unstable();

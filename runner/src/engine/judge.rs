@@ -172,8 +172,13 @@ fn known(judgement: &mut Judgement) {
     if judgement.found.answers.is_some() && judgement.verdict == Verdict::Passed {
         return; // nothing was judged, so that this is no unexpected pass
     }
-    match known_issue::judge(known, &judgement.path, judgement.scope, judgement.verdict, judgement.problem.take()) {
+    let left_out = judgement.found.unchecked.iter().find(|check| !check.by_choice);
+    let left_out = left_out.map(|Unchecked { what, reason, .. }| format!("{what}: {reason}"));
+    let no_log = judgement.watch.window.is_none().then(|| "the kernel's log was not read".to_owned());
+    let outcome = (judgement.verdict, judgement.problem.take());
+    match known_issue::judge(known, &judgement.path, judgement.scope, outcome, left_out.or(no_log)) {
         Judged::As(verdict, problem) => (judgement.verdict, judgement.problem) = (verdict, problem),
+        Judged::Unseen(reason) => (judgement.verdict, judgement.reason) = (Verdict::Skipped, Some(reason)),
         Judged::Known(reason, problem) => {
             judgement.verdict = Verdict::KnownIssue;
             (judgement.reason, judgement.problem) = (Some(reason), Some(problem));

@@ -13,17 +13,19 @@ pub enum Judged {
     As(Verdict, Option<Box<Problem>>),
     /// The known issue: the reason in one line, and the failure.
     Known(String, Box<Problem>),
+    /// Nothing failed, but not all was seen: why it is not known whether the issue is still there.
+    Unseen(String),
 }
 
-/// Judges a case at `path` that has this known issue.
+/// Judges a case at `path` that has this known issue. `blind` says what could not be seen of it.
 pub fn judge(
     known: &KnownIssue,
     path: &Path,
     scope: &Scope,
-    verdict: Verdict,
-    problem: Option<Box<Problem>>,
+    (verdict, problem): (Verdict, Option<Box<Problem>>),
+    blind: Option<String>,
 ) -> Judged {
-    judge_on(Date::today(), known, path, scope, verdict, problem)
+    judge_on(Date::today(), known, path, scope, (verdict, problem), blind)
 }
 
 fn judge_on(
@@ -31,8 +33,8 @@ fn judge_on(
     known: &KnownIssue,
     path: &Path,
     scope: &Scope,
-    verdict: Verdict,
-    problem: Option<Box<Problem>>,
+    (verdict, problem): (Verdict, Option<Box<Problem>>),
+    blind: Option<String>,
 ) -> Judged {
     let at = path.join("known_issue");
     if !matches!(verdict, Verdict::Passed | Verdict::Failed) {
@@ -52,6 +54,9 @@ fn judge_on(
         reason.push_str(&format!(", see {link}"));
     }
     let Some(problem) = problem else {
+        if let Some(blind) = blind {
+            return Judged::Unseen(format!("it cannot be seen here whether this is still so: {reason} ({blind})"));
+        }
         let problem = Problem::new(Code::KnownIssue, at.join("reason"), "the case passed, and is known to fail");
         let problem = problem.label("expected to fail for this reason");
         return Judged::As(
@@ -86,12 +91,24 @@ mod tests {
     }
 
     fn judged(today: &str, known: &KnownIssue, failed: Option<&str>) -> (Verdict, String) {
+        judged_by(today, known, failed, None)
+    }
+
+    fn judged_by(today: &str, known: &KnownIssue, failed: Option<&str>, blind: Option<&str>) -> (Verdict, String) {
         let mut scope = Scope::new();
         scope.set("iommu", "intel");
         let verdict = if failed.is_some() { Verdict::Failed } else { Verdict::Passed };
         let problem = failed.map(|title| Problem::new(Code::Outcome, Path::root(), title));
-        match judge_on(today.parse().unwrap(), known, &Path::root(), &scope, verdict, problem) {
+        match judge_on(
+            today.parse().unwrap(),
+            known,
+            &Path::root(),
+            &scope,
+            (verdict, problem),
+            blind.map(str::to_owned),
+        ) {
             Judged::Known(reason, _) => (Verdict::KnownIssue, reason),
+            Judged::Unseen(reason) => (Verdict::Skipped, reason),
             Judged::As(verdict, problem) => {
                 let told = |problem: Box<Problem>| [vec![problem.what.title], problem.what.help].concat().join("; ");
                 (verdict, problem.map(told).unwrap_or_default())
@@ -120,5 +137,16 @@ mod tests {
         let (verdict, told) = judged("2027-06-30", &known(None, None), None);
         assert_eq!(verdict, Verdict::Failed);
         assert!(told.starts_with("the case passed, and is known to fail; where this is mended"), "{told}");
+    }
+
+    #[test]
+    fn where_not_all_was_seen_a_pass_is_not_unexpected() {
+        let unseen = Some("pagesize: only root can read /proc/kcore");
+        let judged = |known: &KnownIssue, failed| judged_by("2027-06-30", known, failed, unseen);
+        let (verdict, told) = judged(&known(None, None), None);
+        assert_eq!(verdict, Verdict::Skipped);
+        assert!(told.ends_with("bugs.example.org/1 (pagesize: only root can read /proc/kcore)"), "{told}");
+        assert_eq!(judged(&known(None, None), Some("x")).0, Verdict::KnownIssue);
+        assert_eq!(judged(&known(Some("{{ iommu == 'amd' }}"), None), None).0, Verdict::Passed);
     }
 }

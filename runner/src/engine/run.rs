@@ -236,7 +236,8 @@ impl Runner<'_> {
         }
         let title = result.message.take().unwrap_or_default();
         let told = Problem::new(Code::KnownIssue, path.join("name"), title);
-        match known_issue::judge(known, &path, &scope, result.verdict, Some(told)) {
+        match known_issue::judge(known, &path, &scope, (result.verdict, Some(told)), None) {
+            Judged::Unseen(reason) => (result.verdict, result.message) = (Verdict::Skipped, Some(reason)),
             Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
             Judged::As(verdict, told) => {
                 let told = told.expect("there was a problem, and there still is");

@@ -26,6 +26,17 @@ pub fn is_lab_guest() -> bool {
     *IS_GUEST
 }
 
+/// What the kernel forbids even to root, as it names it: `integrity` or `confidentiality` (`security/lockdown/lockdown.c`).
+pub fn lockdown() -> Option<String> {
+    lockdown_of(&Root::default())
+}
+
+pub(super) fn lockdown_of(root: &Root) -> Option<String> {
+    let modes = root.text("sys/kernel/security/lockdown")?;
+    let mode = modes.split_whitespace().find_map(|mode| mode.strip_prefix('[')?.strip_suffix(']'))?;
+    (mode != "none").then(|| mode.to_owned())
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IommuKind {
     Intel,

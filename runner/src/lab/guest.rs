@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitStatus, wait};
 
 use super::protocol::{JOURNAL_PORT, Message, PORT_NAME, TOLD_TAG};
 use super::{arch, initramfs::Order, modules};
-use crate::host::facts::{LAB_JOB, TOLD};
+use crate::host::facts::{self, LAB_JOB, TOLD};
 
 /// What is mounted where; debugfs shows the IOMMU's page tables.
 const MOUNTS: [(&str, &str); 5] =
@@ -51,6 +51,7 @@ fn work() -> Result<(), String> {
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     order.modules.iter().try_for_each(|module| modules::load(module, &command_line))?;
     mount_told();
+    check_lockdown(&command_line)?;
     if order.shell {
         return shell(&order);
     }
@@ -118,6 +119,18 @@ fn mount_told() {
     let _ = fs::create_dir_all(TOLD);
     let options = Some("trans=virtio,version=9p2000.L");
     let _ = mount(Some(TOLD_TAG), TOLD, Some("9p"), MsFlags::MS_RDONLY, options);
+}
+
+/// Fails if the kernel was told to lock itself down and has not: not every kernel can.
+fn check_lockdown(command_line: &str) -> Result<(), String> {
+    let _ = mount(Some("securityfs"), "/sys/kernel/security", Some("securityfs"), MsFlags::empty(), None::<&str>);
+    let wanted = command_line.split_whitespace().find_map(|word| word.strip_prefix("lockdown="));
+    match wanted {
+        Some(mode) if facts::lockdown().as_deref() != Some(mode) => Err(format!(
+            "this kernel has no lockdown: it is built without CONFIG_SECURITY_LOCKDOWN_LSM (asked for {mode})"
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn mount_new(kind: &str, target: &str) -> nix::Result<()> {

@@ -197,7 +197,8 @@ fn kernel_command_line(options: &Options) -> String {
         arch.console, arch.kernel_parameters
     );
     // Last, so that they count.
-    let more = debug.into_iter().chain(domain).chain(machine.parameters());
+    let lockdown = machine.lockdown.map(|lockdown| format!("lockdown={}", lockdown.as_str()));
+    let more = debug.into_iter().chain(domain).chain(lockdown).chain(machine.parameters());
     words.split_whitespace().map(str::to_owned).chain(more).collect::<Vec<_>>().join(" ")
 }
 
@@ -226,7 +227,7 @@ pub(super) fn usable(folder: &Path) -> Result<PathBuf, LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::{Arch, DeviceModel, IommuModel, LabDevice, Machine, Scalar, Size};
+    use crate::language::{Arch, DeviceModel, IommuModel, LabDevice, Lockdown, Machine, Scalar, Size};
 
     fn line(change: impl FnOnce(&mut Options)) -> String {
         let mut options = Options::new("/c".into());
@@ -308,12 +309,13 @@ mod tests {
         let line = line(|options| {
             options.machine.address_width = Some(Size(39));
             options.machine.default_domain = Some(DefaultDomain::Identity);
+            options.machine.lockdown = Some(Lockdown::Integrity);
             let limit = [("dma_entry_limit".to_owned(), Scalar::Integer(2))];
             options.machine.parameters =
                 [("vfio_iommu_type1".to_owned(), limit.into_iter().collect())].into_iter().collect();
         });
         assert!(line.contains("-device intel-iommu,intremap=on,aw-bits=39 "), "{line}");
-        let end = "intel_iommu=on iommu.passthrough=1 vfio_iommu_type1.dma_entry_limit=2'";
+        let end = "intel_iommu=on iommu.passthrough=1 lockdown=integrity vfio_iommu_type1.dma_entry_limit=2'";
         assert!(line.ends_with(end), "{line}");
     }
 

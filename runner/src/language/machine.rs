@@ -33,6 +33,8 @@ keys! {
         pub address_width: Option<Size>,
         /// What a device reaches that a driver of the kernel's own has. The default is `dma`.
         pub default_domain: Option<DefaultDomain>,
+        /// What the kernel forbids even to root. The default is nothing.
+        pub lockdown: Option<Lockdown>,
         /// Parameters of the kernel's modules: the module, the parameter, its value.
         #[example({ "vfio_iommu_type1": { "dma_entry_limit": 2 } })]
         pub parameters: Ordered<Ordered<Scalar>> = empty,
@@ -141,6 +143,17 @@ words! {
         Dma = "dma",
         /// all of the machine's memory (`iommu.passthrough=1` on the kernel's command line)
         Identity = "identity",
+    }
+}
+
+words! {
+    /// What a kernel that is locked down forbids even to root.
+    #[derive(Hash, ValueEnum)]
+    pub enum Lockdown {
+        /// what would change the running kernel, such as /dev/mem
+        Integrity = "integrity",
+        /// besides, what would show the kernel's memory, such as /proc/kcore
+        Confidentiality = "confidentiality",
     }
 }
 
@@ -284,10 +297,12 @@ impl Machine {
     pub fn words(&self) -> Vec<String> {
         let width = self.address_width.map(|width| ("--address-width", width.to_string()));
         let domain = self.default_domain.map(|domain| ("--default-domain", domain.as_str().to_owned()));
+        let lockdown = self.lockdown.map(|lockdown| ("--lockdown", lockdown.as_str().to_owned()));
         let parameters = self.parameters().into_iter().map(|parameter| ("--parameter", parameter));
         width
             .into_iter()
             .chain(domain)
+            .chain(lockdown)
             .chain(parameters)
             .flat_map(|(option, value)| [option.to_owned(), value])
             .collect()
@@ -405,6 +420,7 @@ mod tests {
         check(Arch::as_str);
         check(Place::as_str);
         check(DefaultDomain::as_str);
+        check(Lockdown::as_str);
     }
 
     #[test]

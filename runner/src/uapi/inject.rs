@@ -42,7 +42,10 @@ impl FailNth {
         let slab = PathBuf::from(DEBUGFS).join("failslab/ignore-gfp-wait");
         let set = all.set(slab.clone(), "N");
         set.map_err(|error| {
-            format!("needs root, and fault injection of CONFIG_FAILSLAB: {}: {error}", slab.display())
+            format!(
+                "needs root, a kernel that is not locked down, and fault injection of CONFIG_FAILSLAB: {}: {error}",
+                slab.display()
+            )
         })?;
         let entries = fs::read_dir(DEBUGFS).into_iter().flatten().flatten();
         for folder in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("fail")) {

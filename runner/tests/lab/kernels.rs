@@ -7,7 +7,7 @@ use std::fs;
 use crate::{
     NotTested, Test, Tested,
     common::{folder_outside, said, vfiospec},
-    guests::lab_run,
+    guests::{events, lab_run},
     machines::passed,
     tests,
 };
@@ -15,6 +15,8 @@ use crate::{
 pub const TESTS: &[Test] = tests![
     an_older_release_runs_and_says_what_came_later,
     debians_own_kernel_runs_with_its_modules,
+    a_kernel_that_is_locked_down_says_what_it_does_not_show,
+    a_kernel_that_cannot_be_locked_down_is_told,
     what_is_built_already_or_no_kernel_is_told,
     bisect_hears_that_nothing_was_judged
 ];
@@ -53,6 +55,34 @@ fn debians_own_kernel_runs_with_its_modules() -> Tested {
     ran.expect(0);
     assert!(ran.stdout().contains("kernel Debian's "), "{}", ran.stdout());
     assert!(passed(&ran).len() >= 5, "{}", ran.stdout());
+    Ok(())
+}
+
+fn a_kernel_that_is_locked_down_says_what_it_does_not_show() -> Tested {
+    prepared("images", "debian-", "list", "debian")?;
+    let scenario = "scenarios/kernel/dma_mapping.yaml";
+    let ran = lab_run("lockdown", &["--kernel", "debian", "--lockdown", "confidentiality", scenario])?;
+    ran.expect(0);
+    assert!(passed(&ran).len() >= 5, "{}", ran.stdout());
+    let forbidden = "the kernel's lockdown (confidentiality) forbids to read /proc/kcore";
+    let finished = events(&ran, "case_finished");
+    let passed: Vec<_> = finished.iter().filter(|case| case["verdict"] == "passed").collect();
+    for case in &passed {
+        let observers = case["observers"].as_array().expect("a list");
+        let leaves = observers.iter().find(|seen| seen["observer"] == "leaves").expect("it watches every case");
+        assert!(leaves["state"] == "unchecked" && leaves["detail"].to_string().contains(forbidden), "{case}");
+    }
+    let sizes = passed.iter().flat_map(|case| case["unchecked"].as_array().into_iter().flatten());
+    let mut sizes = sizes.filter(|check| check["what"] == "pagesize" && check["by_choice"] == false).peekable();
+    assert!(sizes.peek().is_some(), "{}", ran.stdout());
+    assert!(sizes.all(|check| check["reason"].to_string().contains(forbidden)), "{}", ran.stdout());
+    Ok(())
+}
+
+fn a_kernel_that_cannot_be_locked_down_is_told() -> Tested {
+    let ran = lab_run("no-lockdown", &["--lockdown", "integrity", "scenarios/kernel/dma_mapping.yaml"])?;
+    ran.expect(3);
+    assert!(ran.stderr().contains("this kernel has no lockdown"), "{}", ran.stderr());
     Ok(())
 }
 

@@ -40,6 +40,13 @@ fn printed(root: &Root, bdf: Bdf) -> Opened {
     if !folder.join("devtbl").exists() {
         return Err(Unobservable("the IOMMU driver shows no device table (it does since Linux 6.17)".into()));
     }
+    // It has to be told which device, and lockdown forbids that.
+    if let Err(error) = fs::write(folder.join("devid"), bdf.to_string()) {
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let what = "ask debugfs for the device table";
+        let because = if denied { super::denied(root, what) } else { format!("failed to {what}: {error}") };
+        return Err(Unobservable(because));
+    }
     Ok(Arc::new(Device { memory: Memory::open(root)?, bdf, entry: Where::Printed(folder) }))
 }
 

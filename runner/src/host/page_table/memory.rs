@@ -5,7 +5,7 @@
 use std::os::unix::fs::FileExt;
 use std::{fs::File, io};
 
-use super::{Root, Unobservable};
+use super::{Root, Unobservable, denied};
 
 /// A table of 512 entries, as those of all formats are on x86.
 pub(super) type Page = [u64; 512];
@@ -37,10 +37,7 @@ impl Memory {
         let because = |reason: &str| Err(Unobservable(reason.into()));
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => because("the kernel is built without CONFIG_PROC_KCORE"),
-            io::ErrorKind::PermissionDenied if is_locked_down(root) => {
-                because("the kernel's lockdown (confidentiality) forbids to read /proc/kcore")
-            }
-            io::ErrorKind::PermissionDenied => because("only root can read /proc/kcore"),
+            io::ErrorKind::PermissionDenied => because(&denied(root, "read /proc/kcore")),
             _ => because(&format!("failed to read /proc/kcore: {error}")),
         };
         kcore(root).or_else(|error| dev_mem(root).ok_or(error)).or_else(failed)
@@ -141,10 +138,6 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn is_locked_down(root: &Root) -> bool {
-    root.text("sys/kernel/security/lockdown").is_some_and(|text| text.contains("[confidentiality]"))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::super::use_of::tests::Tree;
@@ -210,8 +203,5 @@ pub(super) mod tests {
         tree.put_bytes("dev/mem", &vec![7; 2 << 20]);
         assert_eq!(Memory::open(&tree.root()).unwrap().numbers(1 << 20).unwrap(), [0x0707_0707_0707_0707]);
         assert!(Memory::open(&tree.root()).unwrap().kernels(0, &mut [0; 8]).is_err());
-        assert!(!is_locked_down(&tree.root()));
-        tree.put("sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
-        assert!(is_locked_down(&tree.root()));
     }
 }

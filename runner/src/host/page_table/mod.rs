@@ -17,7 +17,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::Root;
-use super::facts::{IommuKind, iommu_kind, is_lab_guest};
+use super::facts::{IommuKind, iommu_kind, is_lab_guest, lockdown_of};
 use crate::model::Bdf;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,12 +151,20 @@ fn debugfs(root: &Root, folder: &str, config: &str) -> Result<PathBuf, Unobserva
     match std::fs::read_dir(&debugfs).map(|entries| entries.count() > 0) {
         Ok(true) => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return because("only root can read debugfs".into());
+            return because(denied(root, "read debugfs"));
         }
         _ => return because("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug".into()),
     }
     let folder = debugfs.join(folder);
     if folder.exists() { Ok(folder) } else { because(format!("the kernel is built without {config}")) }
+}
+
+/// Why what only root can do was refused.
+fn denied(root: &Root, what: &str) -> String {
+    match lockdown_of(root) {
+        Some(mode) => format!("the kernel's lockdown ({mode}) forbids to {what}"),
+        None => format!("only root can {what}"),
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +195,17 @@ mod tests {
         assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
         assert_eq!(observer.leaves(0, 0).unwrap(), []);
         assert_eq!(observer.names(), ["VT-d's debugfs"]);
+    }
+
+    #[test]
+    fn what_lockdown_forbids_is_not_for_want_of_root() {
+        let tree = Tree::new("lockdown");
+        let reason = || denied(&tree.root(), "read /proc/kcore");
+        assert_eq!(reason(), "only root can read /proc/kcore");
+        tree.put("sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+        assert_eq!(reason(), "only root can read /proc/kcore");
+        tree.put("sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
+        assert_eq!(reason(), "the kernel's lockdown (confidentiality) forbids to read /proc/kcore");
     }
 
     #[test]

@@ -28,6 +28,9 @@ fn open(root: &Root, bdf: Bdf) -> Opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(Unobservable(format!("the IOMMU driver offers no page-table dump of {bdf} (it does since Linux 6.7)")))
         }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Unobservable(super::denied(root, "read debugfs")))
+        }
         Err(error) => Err(Unobservable(format!("failed to open {}: {error}", file.display()))),
     }
 }
