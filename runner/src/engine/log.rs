@@ -5,7 +5,7 @@ use super::observers::{broken, held, unchecked};
 use crate::{event::Observation, language::KernelLog};
 
 /// What begins a report of the kernel that something is wrong with itself.
-const SPLATS: [&str; 12] = [
+const SPLATS: [&str; 15] = [
     "WARNING: ",
     "BUG: ",
     "kernel BUG at ",
@@ -18,6 +18,9 @@ const SPLATS: [&str; 12] = [
     "watchdog: BUG: ",
     "refcount_t: ",
     "list_del corruption",
+    "list_add corruption",
+    "pagealloc: ",
+    "INFO: trying to register non-static key",
 ];
 
 /// A fault that an IOMMU reports, by a text that it begins with and one that follows, as the drivers of VT-d, AMD-Vi and virtio write
