@@ -23,10 +23,15 @@ const SPLATS: [&str; 15] = [
     "INFO: trying to register non-static key",
 ];
 
-/// A fault that an IOMMU reports, by a text that it begins with and one that follows, as the drivers of VT-d, AMD-Vi and virtio write
-/// them.
-const FAULTS: [(&str, &str); 3] =
-    [("DMAR: [", "Request device"), ("AMD-Vi: Event logged [", "FAULT"), ("virtio_iommu", "page fault")];
+/// A fault that an IOMMU reports, by a text that it begins with and one that follows, as the drivers of VT-d, AMD-Vi, virtio and SMMUv3
+/// write them.
+const FAULTS: [(&str, &str); 4] = [
+    ("DMAR: [", "Request device"),
+    ("AMD-Vi: Event logged [", "FAULT"),
+    ("virtio_iommu", "page fault"),
+    // The first of its lines (`arm_smmu_dump_raw_event`).
+    ("arm-smmu-v3 ", ": event 0x"),
+];
 
 /// What the log says about a case. `lost`: whether lines were overwritten before they were read; `None` without a log.
 pub fn observe(lost: Option<bool>, lines: &[String], said: &KernelLog) -> Observation {
@@ -83,6 +88,7 @@ mod tests {
             "DMAR: [DMA Write NO_PASID] Request device [00:03.0] fault addr 0x1000 [fault reason 0x05] PTE Write access is not set",
             "AMD-Vi: Event logged [IO_PAGE_FAULT device=00:03.0 domain=0x0001 address=0x1000 flags=0x0020]",
             "virtio_iommu virtio1: page fault from EP 24 at 0x1000 []",
+            "arm-smmu-v3 9050000.smmuv3: event 0x10 received:",
         ] {
             assert_eq!(first_alarm(&["tsc: Refined TSC".into(), line.into()], &KernelLog::default()), Some(line));
         }
