@@ -139,9 +139,9 @@ impl<'a> Wanted<'a> {
         };
         let change = debug.then(|| "--debug".to_owned()).or_else(|| kernel_config.first().map(KernelOption::to_string));
         match (&wanted, change) {
-            (Self::Debian(_) | Self::Package(_), _) if arch != HOST.arch => {
+            (Self::Debian(_), _) if arch != HOST.arch => {
                 let what = format!("failed to take the kernel {kernel} for {}", arch.as_str());
-                Err(LabError::usage(what).help("name a version, a source tree or an image with --kernel"))
+                Err(LabError::usage(what).help("name a version, a source tree, a package or an image with --kernel"))
             }
             (Self::Debian(_) | Self::Package(_) | Self::Image(_), Some(change)) => {
                 let what = format!("failed to build the kernel {kernel} with {change}: it is built already");
