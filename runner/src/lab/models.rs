@@ -180,7 +180,10 @@ impl IommuModel {
                 qemu: "-device virtio-iommu-pci,addr=01.0",
                 kernel: UNSAFE_INTERRUPTS,
             },
-            Self::Smmuv3 => IommuRow { since: None, x2apic: "", qemu: "-machine iommu=smmuv3", kernel: "" },
+            // Kernels of distributions let only its driver read its registers, which say where its tables are (CONFIG_IO_STRICT_DEVMEM).
+            Self::Smmuv3 => {
+                IommuRow { since: None, x2apic: "", qemu: "-machine iommu=smmuv3", kernel: "iomem=relaxed" }
+            }
             Self::None => IommuRow { since: None, x2apic: "", qemu: "", kernel: "" },
         }
     }

@@ -298,7 +298,8 @@ mod tests {
         );
         assert!(smmu.contains(" -machine iommu=smmuv3 -device virtio-serial"), "{smmu}");
         assert!(
-            smmu.contains("'console=ttyAMA0 loglevel=5 panic=-1 printk.devkmsg=on ") && smmu.ends_with("=1'"),
+            smmu.contains("'console=ttyAMA0 loglevel=5 panic=-1 printk.devkmsg=on ")
+                && smmu.ends_with(" iomem=relaxed'"),
             "{smmu}"
         );
         assert!(!arm(Some(IommuModel::None)).contains("iommu"));

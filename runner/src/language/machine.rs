@@ -112,7 +112,7 @@ words! {
         Amd = "amd",
         /// virtio-iommu: ranges without page sizes, no interrupt remapping
         Virtio = "virtio",
-        /// Arm's SMMUv3, the one of arm64: its page tables are not read yet
+        /// Arm's SMMUv3, the one of arm64: first-stage tables, 4K 2M 1G
         Smmuv3 = "smmuv3",
         /// no IOMMU: only cases run that open no device, or do so by themselves (`fixture: none`), which needs the parameter
         /// `vfio.enable_unsafe_noiommu_mode`

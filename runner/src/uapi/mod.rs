@@ -20,6 +20,7 @@ pub mod irq;
 mod limits;
 mod memory;
 pub mod process;
+pub mod registers;
 pub mod request;
 pub mod signal;
 pub mod system;

@@ -6,13 +6,17 @@ use std::fs;
 
 use crate::{
     NotTested, Test, Tested,
-    common::{said, vfiospec},
+    common::{folder, said, vfiospec},
     guests::{events, lab_run},
     machines::passed,
-    tests,
+    observers, tests,
 };
 
-pub const TESTS: &[Test] = tests![an_arm64_guest_maps_and_says_what_it_is, what_arm64_does_not_have_is_told];
+pub const TESTS: &[Test] = tests![
+    an_arm64_guest_maps_and_says_what_it_is,
+    smmuv3s_page_tables_are_read_from_memory,
+    what_arm64_does_not_have_is_told,
+];
 
 /// Whether `lab prepare --arch arm64` has been here; nobody else waits for it, not even CI.
 fn prepared() -> Result<(), NotTested> {
@@ -42,6 +46,48 @@ fn an_arm64_guest_maps_and_says_what_it_is() -> Tested {
         ran.stdout().starts_with(&format!("Linux {} aarch64, iommu smmu3, edu ", started["kernel"].as_str().unwrap()))
     );
     assert!(passed(&ran).len() > 10, "{}", ran.stdout());
+    Ok(())
+}
+
+/// Pages of each size: with each access, and in a page table of the second stage.
+fn leaves() -> String {
+    let mut text = "name: leaves\nbackends: [iommufd]\ncases:\n".to_owned();
+    let attach = "\n      - { hwpt: { flags: [nest_parent] }, save: table }\n      - attach: { to: table }";
+    for (name, before, access) in [
+        ("reads", "", "read"),
+        ("writes", "", "write"),
+        ("does_both", "", "read_write"),
+        ("second", attach, "read_write"),
+    ] {
+        text += &format!(
+            r#"  - name: {name}
+    matrix: {{ page: [4KiB, 2MiB, 1GiB] }}
+    regions: {{ buffer: {{ memory: anonymous, page: "{{{{ page }}}}", size: "{{{{ page }}}}" }} }}
+    steps:{before}
+      - {{ map: {{ region: buffer, access: {access} }}, save: m }}
+      - pagesize: {{ iova: "{{{{ m.iova }}}}", size: "{{{{ m.size }}}}", is: "{{{{ page }}}}" }}
+      - unmap: {{ iova: "{{{{ m.iova }}}}", size: "{{{{ m.size }}}}" }}
+      - gone: {{ iova: "{{{{ m.iova }}}}", size: "{{{{ m.size }}}}" }}
+"#
+        );
+    }
+    text
+}
+
+fn smmuv3s_page_tables_are_read_from_memory() -> Tested {
+    prepared()?;
+    let file = folder("arm64-leaves").join("leaves.yaml");
+    fs::write(&file, leaves()).expect("writable");
+    let ran = lab_run("arm64-leaves-run", &["--arch", "arm64", file.to_str().expect("UTF-8")])?;
+    ran.expect(0);
+    assert_eq!(passed(&ran).len(), 4 * 3, "{}", ran.stdout());
+    for case in events(&ran, "case_finished") {
+        // Of mappings in another page table only what a step asks is checked.
+        let unchecked = case["unchecked"].as_array().into_iter().flatten();
+        assert!(unchecked.filter(|check| check["what"] != "leaves").count() == 0, "{case}");
+    }
+    let by: Vec<_> = events(&ran, "case_finished").iter().map(|case| observers::by(case).join(" ")).collect();
+    assert_eq!(by.iter().filter(|by| *by == "SMMUv3's tables in memory").count(), 3 * 3, "{by:?}");
     Ok(())
 }
 

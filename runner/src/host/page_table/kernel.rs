@@ -54,7 +54,18 @@ impl Kernel {
         structure: &'static str,
         member: &'static str,
     ) -> io::Result<Vec<u64>> {
-        let (head, offset) = (self.variable(head)?, self.offset(structure, member)?);
+        self.list_at(memory, self.variable(head)?, structure, member)
+    }
+
+    /// The same of a head at an address.
+    pub fn list_at(
+        &self,
+        memory: &Memory,
+        head: u64,
+        structure: &'static str,
+        member: &'static str,
+    ) -> io::Result<Vec<u64>> {
+        let offset = self.offset(structure, member)?;
         let mut elements = Vec::new();
         let mut link = pointer(memory, head)?;
         while link != head && elements.len() < MOST_ELEMENTS {
@@ -81,6 +92,23 @@ impl Kernel {
         pointer(memory, at.wrapping_add(self.offset(structure, member)?))
     }
 
+    /// Reads a member of 32 bits of the structure at an address.
+    pub fn number(&self, memory: &Memory, structure: &'static str, member: &'static str, at: u64) -> io::Result<u32> {
+        let mut bytes = [0; 4];
+        self.field(memory, structure, member, at, &mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Where the structure begins that has this member at an address (`container_of`).
+    pub fn around(&self, structure: &'static str, member: &'static str, at: u64) -> io::Result<u64> {
+        Ok(at.wrapping_sub(self.offset(structure, member)?))
+    }
+
+    /// Where a member begins of the structure at an address.
+    pub fn within(&self, structure: &'static str, member: &'static str, at: u64) -> io::Result<u64> {
+        Ok(at.wrapping_add(self.offset(structure, member)?))
+    }
+
     fn offset(&self, structure: &'static str, member: &'static str) -> io::Result<u64> {
         let offset = self.members.get(&(structure, member)).copied();
         offset.ok_or_else(|| io::Error::other(format!("the kernel's {structure} has no {member}")))
@@ -97,7 +125,7 @@ fn pointer(memory: &Memory, at: u64) -> io::Result<u64> {
 fn addresses(mut symbols: impl BufRead, wanted: &[&'static str]) -> io::Result<HashMap<&'static str, u64>> {
     let mut found = HashMap::new();
     let mut line = Vec::with_capacity(256);
-    while symbols.read_until(b'\n', &mut line)? > 0 {
+    while found.len() < wanted.len() && symbols.read_until(b'\n', &mut line)? > 0 {
         let mut words = line.split(|byte| byte.is_ascii_whitespace());
         let (address, _, name) = (words.next(), words.next(), words.next());
         if let Some(name) = wanted.iter().find(|wanted| name == Some(wanted.as_bytes()))

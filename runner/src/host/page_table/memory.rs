@@ -8,6 +8,7 @@ use std::{fs::File, io};
 use super::{Root, Unobservable, denied};
 
 /// A table of 512 entries, as those of all formats are on x86.
+#[cfg(test)]
 pub(super) type Page = [u64; 512];
 
 #[derive(Debug)]
@@ -43,15 +44,11 @@ impl Memory {
         kcore(root).or_else(|error| dev_mem(root).ok_or(error)).or_else(failed)
     }
 
-    /// The page at a physical address.
-    pub fn page(&self, phys: u64) -> io::Result<Box<Page>> {
-        let mut bytes = [0; 4096];
+    /// The entries of a table at a physical address.
+    pub fn table(&self, phys: u64, entries: usize) -> io::Result<Vec<u64>> {
+        let mut bytes = vec![0; 8 * entries];
         self.physical(phys, &mut bytes)?;
-        let mut page = Box::new([0; 512]);
-        for (entry, bytes) in page.iter_mut().zip(bytes.chunks_exact(8)) {
-            *entry = number(bytes);
-        }
-        Ok(page)
+        Ok(bytes.chunks_exact(8).map(number).collect())
     }
 
     /// `N` numbers of 64 bits at a physical address.
@@ -180,13 +177,13 @@ pub(super) mod tests {
         let mut pages = [[0; 512]; 2];
         pages[1][2] = 0x1234_5678_9abc_def0;
         let memory = memory("kcore", &pages);
-        assert_eq!(memory.page(0x1000).unwrap()[2], pages[1][2]);
+        assert_eq!(memory.table(0x1000, 512).unwrap(), pages[1]);
         assert_eq!(memory.numbers::<2>(0x1008).unwrap(), [0, pages[1][2]]);
         let mut bytes = [0; 2];
         memory.kernels(DIRECT + 0x1016, &mut bytes).unwrap();
         assert_eq!(bytes, [0x34, 0x12]);
         assert_eq!(memory.physical_of(DIRECT + 0x1016).unwrap(), 0x1016);
-        let error = memory.page(0x1008).unwrap_err().to_string();
+        let error = memory.table(0x1008, 512).unwrap_err().to_string();
         assert_eq!(error, "there is no memory at the physical address 0x1008", "a part of it is beyond its end");
         assert!(memory.kernels(0, &mut bytes).is_err() && memory.physical_of(DIRECT - 1).is_err());
     }

@@ -8,6 +8,9 @@ mod amd;
 mod format;
 mod kernel;
 mod memory;
+mod smmu;
+mod smmu_driver;
+mod stream;
 pub mod virtio;
 mod vtd;
 mod vtd_debugfs;
@@ -60,7 +63,15 @@ struct Source {
 type Opened = Result<Arc<dyn Reader>, Unobservable>;
 
 /// The first of a kind that can look is the one that is believed.
-const SOURCES: [&Source; 5] = [&vtd_debugfs::SOURCE, &vtd::SOURCE, &amd::PRINTED, &amd::IN_MEMORY, &virtio::SOURCE];
+const SOURCES: [&Source; 7] = [
+    &vtd_debugfs::SOURCE,
+    &vtd::SOURCE,
+    &amd::PRINTED,
+    &amd::IN_MEMORY,
+    &smmu::SOURCE,
+    &smmu_driver::SOURCE,
+    &virtio::SOURCE,
+];
 
 /// Everything that shows the page table of a device.
 #[derive(Debug, Clone)]
@@ -71,16 +82,18 @@ pub struct Observer {
 impl Observer {
     /// Finds what shows the page table of a device. On a host, where a run should not take longer than it must, the first does.
     pub fn for_device(bdf: Bdf) -> Result<Observer, Unobservable> {
-        let mut observer = Observer::find(&Root::default(), bdf)?;
-        observer.readers.truncate(if is_lab_guest() { usize::MAX } else { 1 });
-        Ok(observer)
+        Observer::find(&Root::default(), bdf, if is_lab_guest() { usize::MAX } else { 1 })
     }
 
-    fn find(root: &Root, bdf: Bdf) -> Result<Observer, Unobservable> {
+    /// Finds at most so many readers.
+    fn find(root: &Root, bdf: Bdf, most: usize) -> Result<Observer, Unobservable> {
         let kind = iommu_kind(root, bdf);
         let own = SOURCES.into_iter().filter(|source| source.kind == kind);
         let (mut readers, mut reasons) = (Vec::new(), Vec::new());
         for source in own {
+            if readers.len() == most {
+                break;
+            }
             match (source.open)(root, bdf) {
                 Ok(reader) => readers.push(reader),
                 Err(Unobservable(reason)) if reasons.contains(&reason) => {}
@@ -175,12 +188,14 @@ mod tests {
     #[test]
     fn where_nothing_can_be_seen_the_reason_is_said() {
         let tree = Tree::new("leaves");
-        let reason = || Observer::find(&tree.root(), tree.bdf()).unwrap_err().to_string();
+        let reason = || Observer::find(&tree.root(), tree.bdf(), 2).unwrap_err().to_string();
         let link = format!("sys/bus/pci/devices/{}/iommu", tree.bdf());
         assert_eq!(reason(), "no IOMMU is in front of 0000:03:00.0");
         tree.link(&link, "sys/devices/virtual/iommu/mmu0");
         assert_eq!(reason(), "nothing shows the page table of the mmu0 IOMMU");
         let no_memory = ", and the kernel is built without CONFIG_PROC_KCORE";
+        tree.link(&link, "sys/devices/virtual/iommu/smmu3.0x0000000009050000");
+        assert_eq!(reason(), "the kernel is built without CONFIG_PROC_KCORE");
         tree.link(&link, "sys/devices/virtual/iommu/ivhd0");
         assert_eq!(reason(), format!("debugfs is not mounted: mount -t debugfs none /sys/kernel/debug{no_memory}"));
         tree.link(&link, "sys/devices/virtual/iommu/dmar0");
@@ -191,7 +206,7 @@ mod tests {
         assert!(reason().starts_with("the IOMMU driver offers no page-table dump of 0000:03:00.0"));
         let dump = format!("sys/kernel/debug/iommu/intel/{}/domain_translation_struct", tree.bdf());
         tree.put(&dump, vtd_debugfs::tests::LEGACY);
-        let observer = Observer::find(&tree.root(), tree.bdf()).unwrap();
+        let observer = Observer::find(&tree.root(), tree.bdf(), 2).unwrap();
         assert_eq!(observer.leaves(0, u64::MAX).unwrap().len(), 5);
         assert_eq!(observer.leaves(0, 0).unwrap(), []);
         assert_eq!(observer.names(), ["VT-d's debugfs"]);
