@@ -51,7 +51,8 @@ pub struct MachineArgs {
     ///
     /// NAME is what scenarios and reports call it; by default the model's name. SIZE is that of its expansion ROM. PLACE is `root` (the default:
     /// on the root bus, a group of its own), `port` (behind a root port, a group of its own, has a hot reset), `bridge` (all of these behind one
-    /// PCIe-to-PCI bridge, one group) or `function` (all of these are functions of one device, one group).
+    /// PCIe-to-PCI bridge, one group), `function` (all of these are functions of one device, one group)
+    /// or `second-iommu` (as `port`, behind an IOMMU of its own; only on arm64).
     #[arg(long = "device", value_name = "[NAME=]MODEL[,place=PLACE][,rom=SIZE]", value_parser = Devices)]
     devices: Vec<Device>,
 }
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(device("pci-testdev").unwrap().name, "pci_testdev");
         for (text, why) in [
             ("ebu", "`ebu` is no device of the lab: expected `edu`, "),
-            ("edu,place=bus", "`bus` is no place: expected `root`, `port`, `bridge` or `function`"),
+            ("edu,place=bus", "`bus` is no place: expected `root`, `port`, `bridge`, `function` or `second-iommu`"),
             ("edu,rom=much", "`much` is no size"),
             ("edu,bus=3", "expected place=PLACE or rom=SIZE"),
             ("=edu,", "`` is nothing"),

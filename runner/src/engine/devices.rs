@@ -137,6 +137,7 @@ impl Devices {
         ]);
         let bdf = device.bdf;
         facts.read("group", move || pci::group(bdf));
+        facts.read("iommu", move || pci::iommu(bdf));
         facts.read("default_domain", move || pci::default_domain(bdf));
         facts.read("rom", move || pci::rom_size(bdf));
         facts.read("reset_methods", move || ResetMethods::of(bdf).list().into_iter().collect::<Value>());

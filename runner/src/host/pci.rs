@@ -94,6 +94,11 @@ pub fn group(bdf: Bdf) -> Option<u32> {
     Root::default().link_name(attribute(bdf, "iommu_group"))?.parse().ok()
 }
 
+/// The IOMMU in front of a device by the kernel's name, such as `dmar0`, `ivhd0` or `smmu3.0x000000000c000000`.
+pub fn iommu(bdf: Bdf) -> Option<String> {
+    Root::default().link_name(attribute(bdf, "iommu"))
+}
+
 /// What a device reaches that a driver of the kernel's own has: `dma` is what the driver maps for it, `identity` all memory.
 pub fn default_domain(bdf: Bdf) -> Option<String> {
     let kind = Root::default().text(attribute(bdf, "iommu_group/type"))?.to_ascii_lowercase();

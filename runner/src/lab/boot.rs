@@ -14,8 +14,11 @@ use super::accel::{Attempt, Experience};
 use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
-use super::qemu::{self, Engine, Files};
-use super::{error::LabError, kernel::Kernel, layout, prepare::Prepared, progress::Progress, protocol::Message};
+use super::protocol::Message;
+use super::qemu::{self, Engine, Files, Qemu};
+use super::{
+    device_tree, error::LabError, kernel::Kernel, layout, options::Options, prepare::Prepared, progress::Progress,
+};
 use crate::host::facts::LAB_JOB;
 
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
@@ -70,9 +73,6 @@ impl Guest {
 
         let experience = Experience::new(&qemu.version);
         let attempts = experience.attempts(options.accel, options.machine.arch(), cache)?;
-        for (file, rom) in layout::roms(&layout::devices(&options.machine), &folder.path("")) {
-            write(&file, &rom)?;
-        }
         cache::create(&qemu::told_folder(&folder.path("")))?;
         let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
         let mut kvm_failed = false;
@@ -86,6 +86,7 @@ impl Guest {
                 console: Some(&console),
                 crowded: job.crowded,
             };
+            write_parts(options, qemu, engine, files.folder)?;
             let arguments = qemu::arguments(options, engine, &qemu.version, &files);
             write(&folder.path("command"), qemu::as_line(&qemu.program, &arguments).as_bytes())?;
             let (group, lines) = start(&qemu.program, &arguments, &errors)?;
@@ -262,6 +263,22 @@ fn forward(output: ChildStdout, sender: &mpsc::Sender<String>) {
         }
         line.clear();
     }
+}
+
+/// Writes what QEMU reads from files of the run's folder: ROMs of devices, and the device tree where there are two IOMMUs.
+pub(super) fn write_parts(options: &Options, qemu: &Qemu, engine: Engine, folder: &Path) -> Result<(), LabError> {
+    for (file, rom) in layout::roms(&layout::devices(&options.machine), folder) {
+        write(&file, &rom)?;
+    }
+    if !options.machine.has_second_iommu() {
+        return Ok(());
+    }
+    let tree = qemu::tree(qemu, options, engine, folder)?;
+    let tree = device_tree::with_second_iommu(&tree).ok_or_else(|| {
+        LabError::new("failed to put a second IOMMU into QEMU's device tree")
+            .detail(format!("QEMU {} describes its machine otherwise than 11.1 does", qemu.version))
+    })?;
+    write(&qemu::tree_file(folder), &tree)
 }
 
 /// The folder of one guest's console and command line; those of guests that have ended go when the next begins.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::device_tree::{SECOND_BUS, SECOND_DOMAIN};
 use crate::event::DeviceUsed;
 use crate::language::{LabDevice, Machine, Place};
 use crate::model::Capability;
@@ -15,6 +16,10 @@ const FURTHER: u8 = 0x0a;
 const PORTS: u8 = 0x0e;
 const FUNCTIONS: u8 = 0x18;
 const BRIDGE: u8 = 0x1e;
+/// That of the second host bridge, which is a device of the first.
+const SECOND: u8 = 0x1c;
+/// What QEMU calls the root bus of the second host bridge.
+const SECOND_ROOT: &str = "second";
 
 /// A device of the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,25 +39,36 @@ enum Bus {
     Port(u8),
     Functions(u8),
     Bridge(u8),
+    /// Behind a root port of the second host bridge; the first has the number 1.
+    Second(u8),
 }
 
 impl Bus {
-    fn number(self) -> u8 {
+    /// The PCI domain, and the number there.
+    fn number(self) -> (u16, u8) {
         match self {
-            Bus::Root => 0,
-            Bus::Port(number) | Bus::Functions(number) | Bus::Bridge(number) => number,
+            Bus::Root => (0, 0),
+            Bus::Port(number) | Bus::Functions(number) | Bus::Bridge(number) => (0, number),
+            Bus::Second(number) => (SECOND_DOMAIN, SECOND_BUS + number),
         }
+    }
+
+    /// What QEMU calls it.
+    fn name(self) -> String {
+        format!("bus{}", self.number().1)
     }
 
     /// The bridge that leads to it, as QEMU's argument.
     fn bridge(self) -> Option<String> {
-        let number = self.number();
-        let port = |slot: u8| format!("pcie-root-port,id=bus{number},chassis={number},slot={number},addr={slot:02x}.0");
+        let (name, (_, number)) = (self.name(), self.number());
+        let port = |slot: u8| format!("pcie-root-port,id={name},chassis={number},slot={number},addr={slot:02x}.0");
         match self {
             Bus::Root => None,
             Bus::Port(number) => Some(port(PORTS + number - 1)),
             Bus::Functions(_) => Some(port(FUNCTIONS)),
-            Bus::Bridge(_) => Some(format!("pcie-pci-bridge,id=bus{number},addr={BRIDGE:02x}.0")),
+            Bus::Bridge(_) => Some(format!("pcie-pci-bridge,id={name},addr={BRIDGE:02x}.0")),
+            // Linux numbers these buses itself, and would leave some free behind each port that takes devices at run time.
+            Bus::Second(slot) => Some(format!("{},bus={SECOND_ROOT},hotplug=off", port(slot))),
         }
     }
 }
@@ -78,6 +94,7 @@ pub fn devices(machine: &Machine) -> Vec<GuestDevice> {
                 (Bus::Root, if is_first { device.model.slot() } else { further }, 0)
             }
             Place::Port => (Bus::Port(before(Place::Port) + 1), 0, 0),
+            Place::SecondIommu => (Bus::Second(before(Place::SecondIommu) + 1), 0, 0),
             Place::Function => (Bus::Functions(functions), 0, before(Place::Function)),
             // The first slot is the bridge's own, for its hotplug controller.
             Place::Bridge => (Bus::Bridge(bridge), before(Place::Bridge) + 1, 0),
@@ -89,13 +106,20 @@ pub fn devices(machine: &Machine) -> Vec<GuestDevice> {
 
 /// QEMU's arguments for the machine's devices. A device with a ROM finds it in the folder, where [`roms`] has put it.
 pub(super) fn arguments(machine: &Machine, folder: &Path) -> Vec<String> {
-    let devices = devices(machine);
+    let mut devices = devices(machine);
+    // QEMU puts a device that names no bus on the last root bus that was made.
+    devices.sort_by_key(|device| matches!(device.bus, Bus::Second(_)));
     let mut arguments = Vec::new();
     let mut bridges = Vec::new();
     if devices.iter().any(|device| matches!(device.bus, Bus::Port(_) | Bus::Functions(_))) {
         arguments.extend(machine.arch().row().ports.iter().map(|&word| word.to_owned()));
     }
     for GuestDevice { name, device, bus, slot, function } in &devices {
+        if matches!(bus, Bus::Second(1)) {
+            let bridge = format!("pxb-pcie,id={SECOND_ROOT},bus_nr={SECOND_BUS},addr={SECOND:02x}.0");
+            let iommu = format!("arm-smmuv3,primary-bus={SECOND_ROOT}");
+            arguments.extend(["-device".to_owned(), bridge, "-device".to_owned(), iommu]);
+        }
         if let Some(bridge) = bus.bridge()
             && !bridges.contains(&bridge)
         {
@@ -105,7 +129,7 @@ pub(super) fn arguments(machine: &Machine, folder: &Path) -> Vec<String> {
         let (backend, mut qemu) = device.model.qemu(name, folder);
         arguments.extend(backend);
         if *bus != Bus::Root {
-            qemu += &format!(",bus=bus{}", bus.number());
+            qemu += &format!(",bus={}", bus.name());
         }
         qemu += &format!(",addr={slot:02x}.{function}");
         if matches!(bus, Bus::Functions(_)) && *function == 0 {
@@ -158,7 +182,8 @@ impl GuestDevice {
     /// Its address in the guest, such as `0000:00:03.0`.
     pub fn bdf(&self) -> String {
         let Self { bus, slot, function, .. } = self;
-        format!("0000:{:02x}:{slot:02x}.{function}", bus.number())
+        let (domain, bus) = bus.number();
+        format!("{domain:04x}:{bus:02x}:{slot:02x}.{function}")
     }
 
     /// As runs know it. They have to know this before there is a guest: a role's cases are planned for each device that fits it.
@@ -236,6 +261,25 @@ mod tests {
             (&[0x55, 0xaa][..], 0x20, &b"PCIR\x34\x12\xe8\x11"[..])
         );
         assert_eq!((bytes[0x2a], bytes[0x30], bytes[0x35], bytes[2047]), (24, 4, 0x80, 0x5a));
+    }
+
+    #[test]
+    fn a_second_iommu_comes_last_with_the_devices_behind_it() {
+        let machine = read(
+            "arch: arm64\ndevices: { a: { model: edu, place: second-iommu }, b: { model: edu }, c: { model: edu, place: second-iommu } }",
+        );
+        let all = devices(&machine);
+        let found: Vec<String> = all.iter().map(GuestDevice::bdf).collect();
+        assert_eq!(found, ["0001:41:00.0", "0000:00:03.0", "0001:42:00.0"]);
+        assert_eq!(
+            arguments(&machine, Path::new("/run")).join(" "),
+            "-device edu,dma_mask=0xffffffffffffffff,addr=03.0 \
+             -device pxb-pcie,id=second,bus_nr=64,addr=1c.0 -device arm-smmuv3,primary-bus=second \
+             -device pcie-root-port,id=bus65,chassis=65,slot=65,addr=01.0,bus=second,hotplug=off \
+             -device edu,dma_mask=0xffffffffffffffff,bus=bus65,addr=00.0 \
+             -device pcie-root-port,id=bus66,chassis=66,slot=66,addr=02.0,bus=second,hotplug=off \
+             -device edu,dma_mask=0xffffffffffffffff,bus=bus66,addr=00.0"
+        );
     }
 
     #[test]

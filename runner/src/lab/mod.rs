@@ -23,6 +23,7 @@ mod boot;
 mod cache;
 mod child;
 mod debian;
+mod device_tree;
 mod error;
 mod guest;
 mod initramfs;

@@ -203,6 +203,9 @@ impl IommuModel {
         if extended_interrupts && !x2apic.is_empty() { format!("{qemu},{x2apic}") } else { qemu.to_owned() }
     }
 
+    /// QEMU's arguments for one that is in front of the first root bus only, where there is another one.
+    pub(super) const FIRST_OF_TWO: &str = "-device arm-smmuv3,primary-bus=pcie.0";
+
     /// What a kernel of this architecture needs on its command line.
     pub(super) fn kernel_parameters(self, arch: Arch) -> &'static str {
         if self == Self::None { arch.row().no_iommu } else { self.row().kernel }

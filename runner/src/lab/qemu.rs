@@ -74,7 +74,8 @@ pub(super) fn check(options: &Options, version: &Version) -> Result<(), LabError
     let iommu = machine.iommu().since().map(|since| (format!("the IOMMU {}", machine.iommu().as_str()), since));
     let devices = machine.devices().into_iter().map(|(_, device)| device.model);
     let devices = devices.filter_map(|it| Some((format!("the device {}", it.as_str()), it.since()?)));
-    for (what, first) in [lab].into_iter().chain(iommu).chain(devices) {
+    let second = machine.has_second_iommu().then(|| ("a second IOMMU".to_owned(), "10.1"));
+    for (what, first) in [lab].into_iter().chain(iommu).chain(devices).chain(second) {
         let since = since(first);
         if *version < since {
             return Err(LabError::usage(format!(
@@ -129,7 +130,10 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     }
     add(&format!("-m {}M -smp {}", options.memory_mib, options.cpus));
     // First on the command line: devices before it would escape it.
-    let mut iommu = options.machine.iommu().arguments(engine == Engine::Tcg && x2apic);
+    let mut iommu = match options.machine.has_second_iommu() {
+        true => format!("{} -dtb {}", IommuModel::FIRST_OF_TWO, tree_file(files.folder).display()),
+        false => options.machine.iommu().arguments(engine == Engine::Tcg && x2apic),
+    };
     if options.machine.ats() {
         iommu += ",device-iotlb=on";
     }
@@ -159,6 +163,30 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     arguments.extend(["-initrd".into(), files.initramfs.display().to_string()]);
     arguments.extend(["-append".into(), kernel_command_line(options)]);
     arguments
+}
+
+/// Where the device tree of a machine with two IOMMUs is.
+pub(super) fn tree_file(folder: &Path) -> PathBuf {
+    folder.join("tree.dtb")
+}
+
+/// QEMU's device tree for the machine as it is before a second IOMMU and its devices.
+pub(super) fn tree(qemu: &Qemu, options: &Options, engine: Engine, folder: &Path) -> Result<Vec<u8>, LabError> {
+    let file = folder.join("qemu.dtb");
+    let arch = options.machine.arch().row();
+    let cpu = match engine {
+        Engine::Kvm => "-accel kvm -cpu host".to_owned(),
+        Engine::Tcg => format!("-accel tcg -cpu {}", arch.cpu),
+    };
+    let mut command = Command::new(&qemu.program);
+    for words in [arch.machine, "-nodefaults -no-user-config -display none", &cpu, IommuModel::FIRST_OF_TWO] {
+        command.args(words.split(' '));
+    }
+    command.args(["-m", &format!("{}M", options.memory_mib), "-smp", &options.cpus.to_string()]);
+    command.args(["-machine", &format!("dumpdtb={}", file.display())]);
+    let failed = |detail: String| LabError::new("failed to get QEMU's device tree").detail(detail);
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    std::fs::read(&file).map_err(|_| failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 /// The folder of the file with what virtio-iommu was told.

@@ -8,7 +8,7 @@ use super::arch::HOST;
 use super::boot::{self, RunFolder};
 use super::initramfs::Job;
 use super::qemu::{self, Engine, Files};
-use super::{accel::Experience, cache, child, error::LabError, layout, options::Accel, prepare::Prepared, tools};
+use super::{accel::Experience, cache, child, error::LabError, options::Accel, prepare::Prepared, tools};
 
 /// Boots the guest with its console on this terminal and returns when it ends. The shell is Debian's busybox, which is
 /// fetched into the cache and not installed; the job's command is not run but suggested.
@@ -22,15 +22,12 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     let initramfs = folder.path("initramfs.cpio");
     boot::write(&initramfs, &boot::pack(program, &job, kernel, true)?)?;
 
-    let roms = folder.path("");
-    for (file, rom) in layout::roms(&layout::devices(&options.machine), &roms) {
-        boot::write(&file, &rom)?;
-    }
-
     let engine = if options.accel == Accel::Kvm { Engine::Kvm } else { Engine::Tcg };
     let accel = if engine == Engine::Kvm { Accel::Kvm } else { Accel::Tcg };
     Experience::new(&qemu.version).attempts(accel, options.machine.arch(), cache)?;
-    let files = Files { image: &kernel.image, initramfs: &initramfs, folder: &roms, console: None, crowded: false };
+    let parts = folder.path("");
+    boot::write_parts(options, qemu, engine, &parts)?;
+    let files = Files { image: &kernel.image, initramfs: &initramfs, folder: &parts, console: None, crowded: false };
     let arguments = qemu::arguments(options, engine, &qemu.version, &files);
     // In our own process group: it reads the terminal.
     let status = child::killed_with_us(&qemu.program.to_string_lossy()).args(&arguments).status();

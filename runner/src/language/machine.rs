@@ -132,6 +132,8 @@ words! {
         Bridge = "bridge",
         /// with all others of this place a function of one device behind a root port, without ACS: one group, and one hot reset (all but igb and pci-testdev)
         Function = "function",
+        /// behind a root port, like `port`, of a second host bridge with an IOMMU of its own, which only SMMUv3 can have in QEMU (QEMU 10.1 or later)
+        SecondIommu = "second-iommu",
     }
 }
 
@@ -158,7 +160,8 @@ words! {
 }
 
 /// How many devices fit into a place. On the root bus each model has a slot of its own beside these, for its first device.
-const ROOM: [(Place, usize); 4] = [(Place::Root, 4), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8)];
+const ROOM: [(Place, usize); 5] =
+    [(Place::Root, 4), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8), (Place::SecondIommu, 8)];
 
 /// What scenarios call no single device.
 const NOT_ONE: [&str; 3] = ["any", "all", "virtual_function"];
@@ -172,13 +175,12 @@ impl DeviceModel {
     /// The places that it can take. A PCI Express device cannot stand behind the conventional PCI bridge, an igb uses ARI and so shares its
     /// slot with no other function, and only on the root bus does the firmware always find room for a BAR of 2 GiB.
     fn places(self) -> &'static [Place] {
+        use Place::{Bridge, Function, Port, Root, SecondIommu};
         match self {
-            Self::Edu | Self::Ivshmem | Self::IommuTestdev => {
-                &[Place::Root, Place::Port, Place::Bridge, Place::Function]
-            }
-            Self::Nvme | Self::E1000e | Self::VirtioNet => &[Place::Root, Place::Port, Place::Function],
-            Self::Igb => &[Place::Root, Place::Port],
-            Self::PciTestdev => &[Place::Root],
+            Self::Edu | Self::Ivshmem | Self::IommuTestdev => &[Root, Port, Bridge, Function, SecondIommu],
+            Self::Nvme | Self::E1000e | Self::VirtioNet => &[Root, Port, Function, SecondIommu],
+            Self::Igb => &[Root, Port, SecondIommu],
+            Self::PciTestdev => &[Root],
         }
     }
 }
@@ -293,6 +295,11 @@ impl Machine {
         self.devices.iter().any(|(_, device)| device.ats)
     }
 
+    /// Whether a second IOMMU is in front of some of the devices.
+    pub fn has_second_iommu(&self) -> bool {
+        self.devices.iter().any(|(_, device)| device.place == Some(Place::SecondIommu))
+    }
+
     /// What it says beside the architecture, the IOMMU and the devices, as options of the command line and their values.
     pub fn words(&self) -> Vec<String> {
         let width = self.address_width.map(|width| ("--address-width", width.to_string()));
@@ -350,6 +357,15 @@ impl Machine {
             // QEMU's VIOT table and Linux have no endpoint for it.
             let title = "virtio-iommu does not translate for devices behind the bridge".to_owned();
             mistakes.push(wrong(&at.join(name).join("place"), title).label("expected `function`, or another `iommu`"));
+        }
+        let second = self.devices.iter().find(|(_, device)| device.place == Some(Place::SecondIommu));
+        if let Some((name, _)) = second.filter(|_| iommu != IommuModel::Smmuv3) {
+            let title = match iommu == IommuModel::None {
+                true => "there is no second IOMMU without a first".to_owned(),
+                false => format!("QEMU has only one `{}` in a machine", iommu.as_str()),
+            };
+            let label = "expected another `place`, or `arch: arm64`, which can have two SMMUv3";
+            mistakes.push(wrong(&at.join(name).join("place"), title).label(label));
         }
         for (place, room) in ROOM {
             let mut firsts = BTreeSet::new();
@@ -450,6 +466,11 @@ mod tests {
             (
                 "iommu: virtio\ndevices: { a: { model: edu, place: bridge } }\n",
                 "virtio-iommu does not translate for devices behind the bridge",
+            ),
+            ("devices: { a: { model: edu, place: second-iommu } }\n", "QEMU has only one `intel` in a machine"),
+            (
+                "iommu: none\ndevices: { a: { model: edu, place: second-iommu } }\n",
+                "there is no second IOMMU without a first",
             ),
             ("devices: { nic: { model: igb, rom: 3KiB } }\n", "a ROM cannot have 3KiB"),
             (

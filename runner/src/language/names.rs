@@ -26,6 +26,7 @@ pub const DEVICE: &[&str] = &[
     "device",
     "class",
     "group",
+    "iommu",
     "default_domain",
     "rom",
     "capabilities",

@@ -15,6 +15,7 @@ use crate::{
 pub const TESTS: &[Test] = tests![
     an_arm64_guest_maps_and_says_what_it_is,
     smmuv3s_page_tables_are_read_from_memory,
+    two_iommus_have_a_page_table_each,
     what_arm64_does_not_have_is_told,
 ];
 
@@ -91,10 +92,35 @@ fn smmuv3s_page_tables_are_read_from_memory() -> Tested {
     Ok(())
 }
 
+fn two_iommus_have_a_page_table_each() -> Tested {
+    prepared()?;
+    let files = ["scenarios/uapi/two_iommus.yaml", "scenarios/uapi/two_of_everything.yaml"];
+    let ran =
+        lab_run("two-iommus", &[&["--lab", "scenarios/uapi/labs/two_iommus.lab.yaml"], files.as_slice()].concat())?;
+    ran.expect(0);
+    let devices = &events(&ran, "run_started")[0]["devices"];
+    assert_eq!((&devices[0]["bdf"], &devices[1]["bdf"]), (&"0000:00:03.0".into(), &"0001:41:00.0".into()));
+    let cases = [
+        "both_reach_it",
+        "mapped_before",
+        "the_others_page_table",
+        "unmapped_for_both",
+        // In two address spaces.
+        "copies",
+        "mappings",
+        "objects",
+        "two_ioas",
+    ];
+    let passed = passed(&ran);
+    assert!(cases.iter().all(|case| passed.contains(*case)), "{passed:?}\n{}", ran.stdout());
+    Ok(())
+}
+
 fn what_arm64_does_not_have_is_told() -> Tested {
     for (options, told) in [
         (&["--arch", "arm64", "--iommu", "intel"][..], "arm64 has no IOMMU `intel` in the lab"),
         (&["--iommu", "smmuv3"], "x86-64 has no IOMMU `smmuv3` in the lab"),
+        (&["--device", "edu,place=second-iommu"], "QEMU has only one `intel` in a machine"),
         (&["--arch", "arm64", "--address-width", "39"], "`address_width` with `smmuv3`"),
     ] {
         let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);

@@ -73,10 +73,11 @@ pub fn passed(ran: &Ran) -> BTreeSet<String> {
 }
 
 fn each_of_the_packs_machines_is_what_its_condition_asks_for() -> Tested {
-    let files: BTreeSet<String> = fs::read_dir(top().join("scenarios/uapi/labs"))
+    let mut files: BTreeSet<String> = fs::read_dir(top().join("scenarios/uapi/labs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".lab.yaml").to_owned())
         .collect();
+    assert!(files.remove("two_iommus"), "tests/lab/arm.rs has this one");
     assert_eq!(files, MACHINES.iter().map(|(name, _)| (*name).to_owned()).collect());
     let run = |machine: &'static str| {
         let file = format!("scenarios/uapi/labs/{machine}.lab.yaml");
