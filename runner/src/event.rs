@@ -230,6 +230,9 @@ pub struct CaseResult {
     /// With `--ask`: what each step came to, in their order. Nothing of it was judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
+    /// The scenario that shows what `explore` found, as the text of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
     /// The backend that answered, if it is not the one that was asked for. The case expects its outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub true_backend: Option<String>,

@@ -16,6 +16,7 @@ mod device;
 mod error;
 mod file;
 mod ioas;
+mod model;
 mod rules;
 mod session;
 mod vfio_type1;
@@ -25,6 +26,7 @@ pub use container::{Container, Group};
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;
+pub use model::{Answer, Mappings, Model, ToCopy, ToMap};
 pub use rules::{Rules, Unmap};
 pub use session::{Inherited, Session, Space, disguised};
 

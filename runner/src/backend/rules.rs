@@ -14,6 +14,12 @@ pub struct Rules {
     /// The backend that answers in its place where IOMMUFD plays its file (`CONFIG_IOMMUFD_VFIO_CONTAINER`).
     pub played_by: Option<BackendName>,
     pub unmap: Unmap,
+    /// Whether an unmap takes only whole pages.
+    pub unmaps_pages: bool,
+    /// Whether an unmap succeeds where nothing is mapped.
+    pub unmaps_nothing: bool,
+    /// Whether a range that ends beyond 64 bits was refused as any other wrong one is, in older kernels.
+    pub old_overflow: bool,
 }
 
 /// What an unmap does to a range that cuts mappings.

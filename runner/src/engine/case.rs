@@ -88,7 +88,10 @@ impl Engine {
             before,
             // The result of a skip or a known issue gives the reason, not the problem.
             message: reason.or_else(|| problem.as_ref().map(|problem| problem.what.title.clone())),
-            detail: problem.as_ref().map(|problem| problem.render(source)),
+            detail: problem.as_ref().map(|problem| {
+                let shows = found.scenario.iter().map(|text| format!("\nthis scenario shows it:\n\n{text}"));
+                problem.render(source) + &shows.collect::<String>()
+            }),
             carets: problem.as_ref().map(|problem| problem.carets(source)).unwrap_or_default(),
             at: problem.as_ref().map(|problem| problem.place(source)),
             trace: found.trace.lines,
@@ -99,6 +102,7 @@ impl Engine {
             injected: found.injected,
             checks: found.checks,
             observers: found.observers,
+            scenario: found.scenario,
             answers: found.answers.map(Answers::into_list).unwrap_or_default(),
             true_backend: (backend != planned.backend).then(|| backend.to_string()),
             ..CaseResult::new(case, verdict, begin.elapsed())

@@ -90,6 +90,8 @@ pub struct Findings {
     pub answers: Option<Answers>,
     /// The calls that led to the problem, if there is one.
     pub trace: Trace,
+    /// The scenario that shows the problem, if `explore` found it.
+    pub scenario: Option<String>,
 }
 
 /// What steps run in.

@@ -125,7 +125,7 @@ fn blind(ledger: &Ledger, space: Space) -> Option<String> {
 /// Compares the entries of the page table with the mappings. Entries outside of `ranges` are the kernel's own.
 fn compare(ledger: &Ledger, space: Space, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
     let mappings: BTreeMap<u64, _> =
-        ledger.mappings(space).map(|(first, last, access)| (first, (last, access))).collect();
+        ledger.mappings(space).iter().map(|(first, mapped)| (first, (mapped.last, mapped.access))).collect();
     let mut covered: BTreeMap<u64, u64> = BTreeMap::new();
     for leaf in leaves.iter().filter(|leaf| ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last)) {
         let within = mappings.range(..=leaf.iova).next_back();

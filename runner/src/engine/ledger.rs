@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ledger: what a case has mapped where, as its calls and the rules of its backend say. It knows no device and makes no call.
+//! The ledger: what a case has mapped where, as its calls and the [model](Model) of its backend say. It knows no device and makes no call.
 //!
 //! `leaves.rs` compares it with the IOMMU's page table, and `follow.rs` enters what requests did that were made by their names.
 
@@ -7,21 +7,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Access, Rules, Unmap};
+use crate::backend::{Access, Mappings, Model, Rules};
 use crate::language::Size;
 use crate::model::{BackendName, Errno};
-use crate::uapi::inject;
+use crate::uapi::{inject, system::page_size};
 
 /// An address space: an IOAS by its id; `None` for a container's.
 pub type Space = Option<u32>;
 
-/// Mappings by IOVA: the last byte, and what the device may do.
-type Mappings = BTreeMap<u64, (u64, Access)>;
-
 /// The mappings of a case.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ledger {
-    unmap: Unmap,
+    backend: BackendName,
     #[serde(with = "as_list")]
     spaces: BTreeMap<Space, Mappings>,
     /// Why the mappings are no longer known.
@@ -47,7 +44,7 @@ mod as_list {
 impl Ledger {
     /// A ledger without mappings, by the rules of a backend.
     pub fn new(backend: BackendName) -> Ledger {
-        Ledger { unmap: Rules::of(backend).unmap, spaces: BTreeMap::new(), lost: None, changes: 0 }
+        Ledger { backend, spaces: BTreeMap::new(), lost: None, changes: 0 }
     }
 
     /// Notes that something happened to mappings, such as a call that failed and has to have changed nothing.
@@ -70,31 +67,37 @@ impl Ledger {
         self.lost.as_deref()
     }
 
-    /// The mappings of an address space in order: first byte, last byte, access.
-    pub fn mappings(&self, space: Space) -> impl Iterator<Item = (u64, u64, Access)> {
-        self.spaces.get(&space).into_iter().flatten().map(|(&iova, &(last, access))| (iova, last, access))
+    /// The mappings of an address space.
+    pub fn mappings(&self, space: Space) -> &Mappings {
+        static NONE: Mappings = Mappings::new();
+        self.spaces.get(&space).unwrap_or(&NONE)
     }
 
     /// The bytes that are mapped in an address space.
     pub fn bytes(&self, space: Space) -> u64 {
-        self.mappings(space).fold(0, |sum, (iova, last, _)| sum.saturating_add(length(iova, last)))
+        self.mappings(space).bytes()
+    }
+
+    /// What says which answer is right.
+    pub fn model(&self) -> Model<'static> {
+        Model { rules: Rules::of(self.backend), page: page_size() }
     }
 
     /// Enters a mapping that a call made.
     pub fn mapped(&mut self, space: Space, iova: u64, size: u64, access: Access) {
         self.changed();
-        if let Some(rest) = size.checked_sub(1) {
-            self.of(space).insert(iova, (iova.saturating_add(rest), access));
+        if size > 0 {
+            self.of(space).insert(iova, size, access);
         }
     }
 
     /// Enters a copy that a call made: a mapping for each that it was made of.
     pub fn copied(&mut self, (from, start): (Space, u64), (to, iova): (Space, u64), size: u64, access: Access) {
         self.changed();
-        let Some(rest) = size.checked_sub(1) else { return };
-        let part = |(first, last, _): (u64, u64, Access)| (first.max(start) - start, (last - start).min(rest));
-        let pieces: Vec<(u64, u64)> = overlapping(self.of(from), start, size).map(part).collect();
-        self.of(to).extend(pieces.into_iter().map(|(first, last)| (iova + first, (iova + last, access))));
+        if size > 0 {
+            let pieces = self.of(from).pieces(start, size, access);
+            self.of(to).insert_pieces(iova, pieces);
+        }
     }
 
     /// Enters that a call unmapped a range, as the backend unmaps. Fails if the call reported another number of bytes.
@@ -103,39 +106,30 @@ impl Ledger {
         if self.lost.is_some() || size == 0 {
             return Ok(());
         }
-        let (rule, mappings, last) = (self.unmap, self.of(space), iova.saturating_add(size - 1));
-        let found: Vec<_> = overlapping(mappings, iova, size).collect();
-        let nothing = rule == Unmap::WholeFromStart && found.first().is_some_and(|&(first, ..)| first < iova);
-        let mut gone = 0;
-        for (first, end, access) in found.into_iter().filter(|_| !nothing) {
-            mappings.remove(&first);
-            gone += length(first, end);
-            // A backend that does not cut has failed if it was given a part of a mapping, and the case has said so.
-            if rule == Unmap::Cuts {
-                if first < iova {
-                    mappings.insert(first, (iova - 1, access));
-                    gone -= iova - first;
-                }
-                if end > last {
-                    mappings.insert(last + 1, (end, access));
-                    gone -= end - last;
-                }
+        let (model, mappings) = (self.model(), self.of(space));
+        let mut after = mappings.clone();
+        let gone = match model.unmap(&mut after, iova, size) {
+            Ok(gone) => {
+                *mappings = after;
+                gone
             }
-        }
+            // It has failed if it was given a part of a mapping, and the case has said so.
+            Err(_) => mappings.take_overlapping(iova, size),
+        };
         reports(gone, reported)
     }
 
-    /// Enters that a call failed to unmap a range. Where the backend goes from mapping to mapping, those before the first that is not
-    /// whole in the range are gone; if it ran out of memory, nothing is.
+    /// Enters that a call failed to unmap a range, which may have unmapped a part of it; if it ran out of memory, nothing.
     pub fn not_unmapped(&mut self, space: Space, iova: u64, size: u64, errno: Errno) {
         self.changed();
-        if inject::has_failed() || self.unmap != Unmap::InTurn || errno != Errno(libc::ENOENT) || size == 0 {
+        if inject::has_failed() {
             return;
         }
-        let (mappings, end) = (self.of(space), iova.saturating_add(size - 1));
-        let whole = |&(first, last, _): &(u64, u64, Access)| first >= iova && last <= end;
-        let gone: Vec<u64> = overlapping(mappings, iova, size).take_while(whole).map(|(first, ..)| first).collect();
-        mappings.retain(|first, _| !gone.contains(first));
+        let (model, mappings) = (self.model(), self.of(space));
+        let mut after = mappings.clone();
+        if model.unmap(&mut after, iova, size).is_err_and(|errnos| errnos.contains(&errno)) {
+            *mappings = after;
+        }
     }
 
     /// Enters that a call unmapped everything. Fails if the call reported another number of bytes.
@@ -154,16 +148,6 @@ impl Ledger {
     fn of(&mut self, space: Space) -> &mut Mappings {
         self.spaces.entry(space).or_default()
     }
-}
-
-fn length(first: u64, last: u64) -> u64 {
-    last - first + 1
-}
-
-/// The mappings that have a byte in a range of at least one byte, in order.
-fn overlapping(mappings: &Mappings, iova: u64, size: u64) -> impl Iterator<Item = (u64, u64, Access)> {
-    let below = mappings.range(..=iova.saturating_add(size - 1));
-    below.filter(move |(_, (last, _))| *last >= iova).map(|(&first, &(last, access))| (first, last, access))
 }
 
 fn reports(gone: u64, reported: u64) -> Result<(), String> {
@@ -189,7 +173,8 @@ pub mod tests {
     }
 
     fn pages(ledger: &Ledger, space: Space) -> Vec<(u64, u64)> {
-        ledger.mappings(space).map(|(first, last, _)| (first / PAGE, length(first, last) / PAGE)).collect()
+        let mappings = ledger.mappings(space).iter();
+        mappings.map(|(first, mapped)| (first / PAGE, (mapped.last - first + 1) / PAGE)).collect()
     }
 
     #[test]

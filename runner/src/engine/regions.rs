@@ -63,6 +63,11 @@ impl Held {
         Held { name: name.to_owned(), device: self.device, mapping, file, page: self.page, kept_as: None }
     }
 
+    /// The size of its pages, where it was asked for.
+    pub fn page(&self) -> Option<u64> {
+        self.page
+    }
+
     /// Whether its memory is a file's, which every process sees that has it.
     pub fn is_in_file(&self) -> bool {
         self.mapping.is_in_file()

@@ -11,6 +11,7 @@ mod device;
 mod errno;
 mod exit;
 mod fix;
+mod random;
 mod text;
 mod verdict;
 
@@ -23,4 +24,5 @@ pub(crate) use bdf::Bdf;
 pub(crate) use case_id::{CaseId, device_in};
 pub(crate) use device::{Capability, DeviceKind};
 pub(crate) use errno::Errno;
+pub(crate) use random::Random;
 pub(crate) use text::{count, fingerprint};

@@ -10,7 +10,7 @@ use super::{Plan, Planned};
 use crate::language::{
     Compared, ExpressionError, Pattern, Scope, TIMING, compared, did_you_mean, eval_as, expected_one_of, undeclared,
 };
-use crate::model::CaseId;
+use crate::model::{CaseId, Random};
 
 /// The names that a filter's expression can use: these are texts …
 const TEXTS: [&str; 7] = ["id", "pack", "scenario", "case", "name", "backend", "device"];
@@ -219,18 +219,10 @@ fn known(planned: &Planned) -> Scope {
 
 /// Shuffles the cases into an order that depends only on the seed.
 pub fn shuffle(cases: &mut [u32], seed: u64) {
-    // Fisher and Yates, with splitmix64 as the source of numbers.
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
+    // Fisher and Yates.
+    let mut random = Random::new(seed);
     for last in (1..cases.len()).rev() {
-        // The bias of the remainder is below one part in 2^32 for any real plan.
-        cases.swap(last, (next() % (last as u64 + 1)) as usize);
+        cases.swap(last, random.below(last as u64 + 1) as usize);
     }
 }
 

@@ -208,8 +208,8 @@ impl Report {
             case.scope.set(name, value.unwrap_or(Value::UNDEFINED));
         }
         if let Some(open) = step.frame.open {
-            for (iova, last, _) in ledger.mappings(leaves::own(open)) {
-                case.iovas.reserve(iova, (last - iova).saturating_add(1));
+            for (iova, mapped) in ledger.mappings(leaves::own(open)).iter() {
+                case.iovas.reserve(iova, (mapped.last - iova).saturating_add(1));
             }
         }
         // Unless this is a child, too.

@@ -24,6 +24,7 @@ mod dirty_bitmap;
 mod dirty_tracking;
 mod event_signal;
 mod event_wait;
+mod explore;
 mod fail_nth;
 mod fault_answer;
 mod fault_read;

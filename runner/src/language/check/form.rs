@@ -169,7 +169,10 @@ impl Checker<'_> {
 
     /// Whether a step of a case takes the region, or an expression its address.
     pub(super) fn uses_region(&self, path: &Path, case: &Case, steps: &[Placed], name: &str) -> bool {
-        steps.iter().any(|placed| regions(placed.step).any(|region| region.0 == name))
+        let takes = |placed: &Placed| {
+            matches!(placed.step.verb, Verb::Explore(_)) || regions(placed.step).any(|region| region.0 == name)
+        };
+        steps.iter().any(takes)
             || case.regions.iter().any(|(_, region)| region.of.as_ref().is_some_and(|of| of.0 == name))
             || Checker::hands_on(steps, name)
             || written::expressions(path, case, steps).iter().any(|e| e.names().iter().any(|n| n.name == name))

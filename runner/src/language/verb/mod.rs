@@ -33,6 +33,7 @@ mod dirty_bitmap;
 mod dirty_tracking;
 mod event_signal;
 mod event_wait;
+mod explore;
 mod fail_nth;
 mod fault_answer;
 mod fault_read;
@@ -206,6 +207,7 @@ macro_rules! verbs {
             measure => measure::Measure,
             parallel => parallel::Parallel,
             child => child::Child,
+            explore => explore::Explore,
         }
     };
 }

@@ -171,8 +171,8 @@ pub fn resume(number: RawFd) -> Result<(), String> {
     let made = look(session, &tracer, &path, &mut open).and_then(|()| {
         if let Some(open) = &open {
             context.iovas = IovaAllocator::new(open.iova_ranges.clone());
-            for (iova, last, _) in context.ledger.mappings(leaves::own(open)) {
-                context.iovas.reserve(iova, (last - iova).saturating_add(1));
+            for (iova, mapped) in context.ledger.mappings(leaves::own(open)).iter() {
+                context.iovas.reserve(iova, (mapped.last - iova).saturating_add(1));
             }
         }
         make(&mut context, &regions, open.as_ref(), &mut pool, &mut held)

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The model: what each call on an address space has to answer, and what is mapped afterwards. It knows no device and makes no call.
+//!
+//! The engine's ledger enters in it the calls that a case makes, and compares it with the page table. `explore` asks it before each call.
+//!
+//! Sources: `vfio_dma_do_map`, `vfio_dma_do_unmap` (`drivers/vfio/vfio_iommu_type1.c`); `iommufd_vfio_map_dma`, `iommufd_vfio_unmap_dma`
+//! (`drivers/iommu/iommufd/vfio_compat.c`); `iommufd_ioas_map`, `iommufd_ioas_copy`, `iommufd_ioas_unmap` (`ioas.c`), and what they call in
+//! `io_pagetable.c`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Access, IovaRange, Rules, Unmap};
+use crate::model::Errno;
+
+const EPERM: Errno = Errno(libc::EPERM);
+const ENOENT: Errno = Errno(libc::ENOENT);
+const EFAULT: Errno = Errno(libc::EFAULT);
+const EEXIST: Errno = Errno(libc::EEXIST);
+const EINVAL: Errno = Errno(libc::EINVAL);
+const EOVERFLOW: Errno = Errno(libc::EOVERFLOW);
+
+/// The right answer to a call: the bytes that it maps, copies or unmaps; or an errno for each rule that it breaks, of which the kernel may
+/// give any: it promises no order of its checks.
+pub type Answer = Result<u64, Vec<Errno>>;
+
+/// A mapping, which begins at the IOVA that it is kept under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapped {
+    /// Its last byte.
+    pub last: u64,
+    /// What the device may do.
+    pub access: Access,
+    /// Whether its pages may be written, which a copy with other access needs.
+    pub writable: bool,
+}
+
+/// The mappings of an address space by their first IOVAs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mappings(BTreeMap<u64, Mapped>);
+
+/// What sets the rules of a call apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'m> {
+    /// The backend's.
+    pub rules: &'m Rules,
+    /// What the IOMMU maps at least, and IOVAs are multiples of, in bytes.
+    pub page: u64,
+}
+
+/// A call that maps.
+#[derive(Debug, Clone, Copy)]
+pub struct ToMap {
+    pub iova: u64,
+    pub size: u64,
+    pub vaddr: u64,
+    pub access: Access,
+    /// Whether all of the memory is there.
+    pub is_there: bool,
+    /// Whether the process may write to it.
+    pub writable: bool,
+}
+
+/// A call that copies, within an address space.
+#[derive(Debug, Clone, Copy)]
+pub struct ToCopy {
+    pub from: u64,
+    pub iova: u64,
+    pub size: u64,
+    pub access: Access,
+}
+
+/// The rules that a call breaks.
+#[derive(Default)]
+struct Broken(Vec<Errno>);
+
+impl Broken {
+    fn rule(&mut self, errno: Errno, is_broken: bool) {
+        if is_broken && !self.0.contains(&errno) {
+            self.0.push(errno);
+        }
+    }
+
+    fn answer(self, otherwise: u64) -> Answer {
+        if self.0.is_empty() { Ok(otherwise) } else { Err(self.0) }
+    }
+}
+
+impl Model<'_> {
+    fn is_aligned(&self, value: u64) -> bool {
+        value.is_multiple_of(self.page)
+    }
+
+    /// What a map has to answer.
+    pub fn map(&self, mappings: &Mappings, ranges: &[IovaRange], call: &ToMap) -> Answer {
+        let ToMap { iova, size, vaddr, access, is_there, writable } = *call;
+        let mut broken = Broken::default();
+        broken.rule(EINVAL, size == 0 || ![iova, size, vaddr].into_iter().all(|value| self.is_aligned(value)));
+        broken.rule(EINVAL, !access.read && !access.write);
+        broken.rule(EFAULT, !is_there || access.write && !writable);
+        self.ends(&mut broken, vaddr, size);
+        self.place(&mut broken, mappings, ranges, iova, size);
+        broken.answer(size)
+    }
+
+    /// What a copy has to answer.
+    pub fn copy(&self, mappings: &Mappings, ranges: &[IovaRange], call: &ToCopy) -> Answer {
+        let ToCopy { from, iova, size, access } = *call;
+        let mut broken = Broken::default();
+        broken.rule(EINVAL, size == 0 || ![from, iova, size].into_iter().all(|value| self.is_aligned(value)));
+        broken.rule(EINVAL, !access.read && !access.write);
+        self.ends(&mut broken, from, size);
+        if size > 0 {
+            let source: Vec<(u64, Mapped)> = mappings.overlapping(from, size).collect();
+            let covered: u64 = source.iter().map(|(first, it)| it.last.min(end(from, size)) - first.max(&from)).sum();
+            broken.rule(ENOENT, source.is_empty() || covered + source.len() as u64 != size);
+            broken.rule(EPERM, access.write && !source.iter().all(|(_, mapped)| mapped.writable));
+        }
+        self.place(&mut broken, mappings, ranges, iova, size);
+        broken.answer(size)
+    }
+
+    /// The rules of a range that is to be mapped.
+    fn place(&self, broken: &mut Broken, mappings: &Mappings, ranges: &[IovaRange], iova: u64, size: u64) {
+        self.ends(broken, iova, size);
+        if let Some(last) = size.checked_sub(1).and_then(|rest| iova.checked_add(rest)) {
+            broken.rule(EINVAL, !ranges.iter().any(|range| range.start <= iova && last <= range.last));
+            broken.rule(EEXIST, mappings.overlapping(iova, size).next().is_some());
+        }
+    }
+
+    /// The rule that a range ends within 64 bits.
+    fn ends(&self, broken: &mut Broken, first: u64, size: u64) {
+        if size.checked_sub(1).is_some_and(|rest| first.checked_add(rest).is_none()) {
+            broken.rule(EOVERFLOW, true);
+            // TYPE1 said so before Linux 6.18.
+            broken.rule(EINVAL, self.rules.old_overflow);
+        }
+    }
+
+    /// What an unmap has to answer. The mappings are afterwards what it leaves; where it fails, too.
+    pub fn unmap(&self, mappings: &mut Mappings, iova: u64, size: u64) -> Answer {
+        let mut broken = Broken::default();
+        broken.rule(EINVAL, size == 0 || self.rules.unmaps_pages && !(self.is_aligned(iova) && self.is_aligned(size)));
+        self.ends(&mut broken, iova, size);
+        if !broken.0.is_empty() {
+            return Err(broken.0);
+        }
+        let last = end(iova, size);
+        match self.rules.unmap {
+            Unmap::WholeFromStart => {
+                let begins_within = mappings.at(iova).is_some_and(|(first, _)| first < iova);
+                Ok(if begins_within { 0 } else { mappings.take_overlapping(iova, size) })
+            }
+            Unmap::AllOrNothing => {
+                let begins_within = mappings.at(iova).is_some_and(|(first, _)| first < iova);
+                let ends_within = mappings.at(last).is_some_and(|(_, mapped)| mapped.last > last);
+                broken.rule(EINVAL, begins_within || ends_within);
+                broken.answer(0).map(|_| mappings.take_overlapping(iova, size))
+            }
+            Unmap::Cuts => {
+                for end in std::iter::once(last).chain(iova.checked_sub(1)) {
+                    mappings.cut_behind(end, self.page).map_err(|errno| vec![errno])?;
+                }
+                mappings.take_in_turn(iova, size)
+            }
+            Unmap::InTurn => mappings.take_in_turn(iova, size),
+        }
+        .and_then(|gone| if gone == 0 && !self.rules.unmaps_nothing { Err(vec![ENOENT]) } else { Ok(gone) })
+    }
+}
+
+/// The last byte of a range of at least one byte.
+fn end(iova: u64, size: u64) -> u64 {
+    iova.saturating_add(size - 1)
+}
+
+impl Mappings {
+    /// No mappings.
+    pub const fn new() -> Mappings {
+        Mappings(BTreeMap::new())
+    }
+
+    /// The mappings in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Mapped)> {
+        self.0.iter().map(|(&first, &mapped)| (first, mapped))
+    }
+
+    /// The number of bytes that are mapped.
+    pub fn bytes(&self) -> u64 {
+        self.iter().fold(0, |sum, (first, mapped)| sum.saturating_add((mapped.last - first).saturating_add(1)))
+    }
+
+    /// Enters a mapping of at least one byte.
+    pub fn insert(&mut self, iova: u64, size: u64, access: Access) {
+        self.0.insert(iova, Mapped { last: end(iova, size), access, writable: access.write });
+    }
+
+    /// What a copy of a range of at least one byte is made of: a mapping for each that it was made of, with where it begins from the
+    /// range's beginning on.
+    pub fn pieces(&self, from: u64, size: u64, access: Access) -> Vec<(u64, Mapped)> {
+        let piece = |(first, mapped): (u64, Mapped)| {
+            let last = mapped.last.min(end(from, size)) - from;
+            (first.max(from) - from, Mapped { last, access, writable: mapped.writable })
+        };
+        self.overlapping(from, size).map(piece).collect()
+    }
+
+    /// Enters what a copy is made of.
+    pub fn insert_pieces(&mut self, iova: u64, pieces: Vec<(u64, Mapped)>) {
+        let placed = |(first, mapped): (u64, Mapped)| (iova + first, Mapped { last: iova + mapped.last, ..mapped });
+        self.0.extend(pieces.into_iter().map(placed));
+    }
+
+    /// Removes the mappings that have a byte in a range, whole, and returns their bytes.
+    pub fn take_overlapping(&mut self, iova: u64, size: u64) -> u64 {
+        let found: Vec<(u64, Mapped)> = self.overlapping(iova, size).collect();
+        found.into_iter().fold(0, |gone, (first, mapped)| {
+            self.0.remove(&first);
+            gone + (mapped.last - first) + 1
+        })
+    }
+
+    /// Removes mapping after mapping of a range, up to the first that is not whole in it (`iopt_unmap_iova_range`).
+    fn take_in_turn(&mut self, iova: u64, size: u64) -> Answer {
+        let found: Vec<(u64, Mapped)> = self.overlapping(iova, size).collect();
+        let mut gone = 0;
+        for (first, mapped) in found {
+            if first < iova || mapped.last > end(iova, size) {
+                return Err(vec![ENOENT]);
+            }
+            self.0.remove(&first);
+            gone += mapped.last - first + 1;
+        }
+        Ok(gone)
+    }
+
+    /// Cuts the mapping that goes on behind this byte (`iopt_area_split`).
+    fn cut_behind(&mut self, byte: u64, page: u64) -> Result<(), Errno> {
+        let Some((first, mapped)) = self.at(byte).filter(|(first, mapped)| byte != *first && byte != mapped.last) else {
+            return Ok(());
+        };
+        if !(byte + 1).is_multiple_of(page) {
+            return Err(EINVAL);
+        }
+        self.0.insert(first, Mapped { last: byte, ..mapped });
+        self.0.insert(byte + 1, mapped);
+        Ok(())
+    }
+
+    /// The mapping that has this byte.
+    fn at(&self, byte: u64) -> Option<(u64, Mapped)> {
+        self.overlapping(byte, 1).next()
+    }
+
+    /// The mappings that have a byte in a range of at least one byte, in order.
+    fn overlapping(&self, iova: u64, size: u64) -> impl Iterator<Item = (u64, Mapped)> {
+        // They do not overlap each other: of those that begin before the range only the last can reach into it.
+        let before = self.0.range(..iova).next_back().filter(|(_, mapped)| mapped.last >= iova);
+        before.into_iter().chain(self.0.range(iova..=end(iova, size))).map(|(&first, &mapped)| (first, mapped))
+    }
+}
