@@ -4,5 +4,12 @@
 use super::rules::{Rules, Unmap};
 use crate::uapi::vfio;
 
-pub(super) const RULES: Rules =
-    Rules { file: "/dev/iommu", container: Some(vfio::TYPE1V2), played_by: None, unmap: Unmap::InTurn, unmaps_pages: false, unmaps_nothing: true, old_overflow: false };
+pub(super) const RULES: Rules = Rules {
+    file: "/dev/iommu",
+    container: Some(vfio::TYPE1V2),
+    played_by: None,
+    unmap: Unmap::InTurn,
+    unmaps_pages: false,
+    unmaps_nothing: true,
+    old_overflow: false,
+};

@@ -16,7 +16,15 @@ use crate::{
     uapi::{Tracer, iommufd},
 };
 
-pub(super) const RULES: Rules = Rules { file: "/dev/iommu", container: None, played_by: None, unmap: Unmap::InTurn, unmaps_pages: false, unmaps_nothing: false, old_overflow: false };
+pub(super) const RULES: Rules = Rules {
+    file: "/dev/iommu",
+    container: None,
+    played_by: None,
+    unmap: Unmap::InTurn,
+    unmaps_pages: false,
+    unmaps_nothing: false,
+    old_overflow: false,
+};
 
 /// An address space by its id on a `/dev/iommu`, whether there is one or not. The file takes all its objects with it when the last of its
 /// address spaces here is dropped.

@@ -112,7 +112,7 @@ impl Model<'_> {
         broken.rule(EINVAL, !access.read && !access.write);
         self.ends(&mut broken, from, size);
         if size > 0 {
-            let source: Vec<(u64, Mapped)> = mappings.overlapping(from, size).collect();
+            let source: Vec<(u64, Mapped)> = mappings.overlapping(from, end(from, size)).collect();
             let covered: u64 = source.iter().map(|(first, it)| it.last.min(end(from, size)) - first.max(&from)).sum();
             broken.rule(ENOENT, source.is_empty() || covered + source.len() as u64 != size);
             broken.rule(EPERM, access.write && !source.iter().all(|(_, mapped)| mapped.writable));
@@ -126,7 +126,7 @@ impl Model<'_> {
         self.ends(broken, iova, size);
         if let Some(last) = size.checked_sub(1).and_then(|rest| iova.checked_add(rest)) {
             broken.rule(EINVAL, !ranges.iter().any(|range| range.start <= iova && last <= range.last));
-            broken.rule(EEXIST, mappings.overlapping(iova, size).next().is_some());
+            broken.rule(EEXIST, mappings.overlapping(iova, last).next().is_some());
         }
     }
 
@@ -204,7 +204,7 @@ impl Mappings {
             let last = mapped.last.min(end(from, size)) - from;
             (first.max(from) - from, Mapped { last, access, writable: mapped.writable })
         };
-        self.overlapping(from, size).map(piece).collect()
+        self.overlapping(from, end(from, size)).map(piece).collect()
     }
 
     /// Enters what a copy is made of.
@@ -215,7 +215,7 @@ impl Mappings {
 
     /// Removes the mappings that have a byte in a range, whole, and returns their bytes.
     pub fn take_overlapping(&mut self, iova: u64, size: u64) -> u64 {
-        let found: Vec<(u64, Mapped)> = self.overlapping(iova, size).collect();
+        let found: Vec<(u64, Mapped)> = self.overlapping(iova, end(iova, size)).collect();
         found.into_iter().fold(0, |gone, (first, mapped)| {
             self.0.remove(&first);
             gone + (mapped.last - first) + 1
@@ -224,7 +224,7 @@ impl Mappings {
 
     /// Removes mapping after mapping of a range, up to the first that is not whole in it (`iopt_unmap_iova_range`).
     fn take_in_turn(&mut self, iova: u64, size: u64) -> Answer {
-        let found: Vec<(u64, Mapped)> = self.overlapping(iova, size).collect();
+        let found: Vec<(u64, Mapped)> = self.overlapping(iova, end(iova, size)).collect();
         let mut gone = 0;
         for (first, mapped) in found {
             if first < iova || mapped.last > end(iova, size) {
@@ -238,7 +238,8 @@ impl Mappings {
 
     /// Cuts the mapping that goes on behind this byte (`iopt_area_split`).
     fn cut_behind(&mut self, byte: u64, page: u64) -> Result<(), Errno> {
-        let Some((first, mapped)) = self.at(byte).filter(|(first, mapped)| byte != *first && byte != mapped.last) else {
+        let Some((first, mapped)) = self.at(byte).filter(|(first, mapped)| byte != *first && byte != mapped.last)
+        else {
             return Ok(());
         };
         if !(byte + 1).is_multiple_of(page) {
@@ -251,13 +252,151 @@ impl Mappings {
 
     /// The mapping that has this byte.
     fn at(&self, byte: u64) -> Option<(u64, Mapped)> {
-        self.overlapping(byte, 1).next()
+        self.overlapping(byte, byte).next()
     }
 
-    /// The mappings that have a byte in a range of at least one byte, in order.
-    fn overlapping(&self, iova: u64, size: u64) -> impl Iterator<Item = (u64, Mapped)> {
+    /// The mappings that have a byte from `first` to `last`, in order.
+    pub fn overlapping(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, Mapped)> {
         // They do not overlap each other: of those that begin before the range only the last can reach into it.
-        let before = self.0.range(..iova).next_back().filter(|(_, mapped)| mapped.last >= iova);
-        before.into_iter().chain(self.0.range(iova..=end(iova, size))).map(|(&first, &mapped)| (first, mapped))
+        let before = self.0.range(..first).next_back().filter(|(_, mapped)| mapped.last >= first);
+        before.into_iter().chain(self.0.range(first..=last)).map(|(&first, &mapped)| (first, mapped))
+    }
+}
+
+impl FromIterator<(u64, Mapped)> for Mappings {
+    fn from_iter<T: IntoIterator<Item = (u64, Mapped)>>(mappings: T) -> Mappings {
+        Mappings(mappings.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BackendName;
+
+    const PAGE: u64 = 4096;
+    const RANGES: [IovaRange; 2] =
+        [IovaRange { start: 0, last: 0xfedf_ffff }, IovaRange { start: 0xfef0_0000, last: 0xffff_ffff_ffff }];
+
+    fn model(backend: BackendName) -> Model<'static> {
+        Model { rules: Rules::of(backend), page: PAGE }
+    }
+
+    /// Two mappings of four pages, at the pages 0 and 8; the second is for the device to read.
+    fn two() -> Mappings {
+        let mut mappings = Mappings::new();
+        mappings.insert(0, 4 * PAGE, Access::READ_WRITE);
+        mappings.insert(8 * PAGE, 4 * PAGE, Access::READ);
+        mappings
+    }
+
+    fn to_map(page: u64, pages: u64) -> ToMap {
+        let (iova, size) = (page.wrapping_mul(PAGE), pages.wrapping_mul(PAGE));
+        ToMap { iova, size, vaddr: 100 * PAGE, access: Access::READ_WRITE, is_there: true, writable: true }
+    }
+
+    #[test]
+    fn a_map_breaks_each_rule_by_itself() {
+        for backend in BackendName::ALL {
+            let map = |call: ToMap| model(backend).map(&two(), &RANGES, &call);
+            assert_eq!(map(to_map(4, 4)), Ok(4 * PAGE), "{backend}: between two neighbours");
+            for (call, errno) in [
+                (to_map(4, 0), EINVAL),
+                (ToMap { iova: 4 * PAGE + 1, ..to_map(0, 1) }, EINVAL),
+                (ToMap { size: PAGE / 2, ..to_map(4, 1) }, EINVAL),
+                (ToMap { vaddr: 1, ..to_map(4, 1) }, EINVAL),
+                (ToMap { access: Access::NONE, ..to_map(4, 1) }, EINVAL),
+                (ToMap { writable: false, ..to_map(4, 1) }, EFAULT),
+                (ToMap { is_there: false, ..to_map(4, 1) }, EFAULT),
+                (to_map(3, 1), EEXIST),
+                (to_map(4, 5), EEXIST),
+                (to_map(0xfedff, 2), EINVAL),
+                (to_map(0xfee00, 1), EINVAL),
+                (to_map(0x1_0000_0000_0000 / PAGE, 1), EINVAL),
+            ] {
+                assert_eq!(map(call), Err(vec![errno]), "{backend}: {call:?}");
+            }
+            assert!(map(to_map(u64::MAX / PAGE, 2)).is_err_and(|errnos| errnos.contains(&EOVERFLOW)), "{backend}");
+            let read_only = ToMap { access: Access::READ, writable: false, ..to_map(4, 1) };
+            assert_eq!(map(read_only), Ok(PAGE), "{backend}");
+        }
+    }
+
+    #[test]
+    fn an_unmap_answers_as_its_backend_does_and_leaves_what_it_leaves() {
+        use BackendName::{CompatType1, CompatType1v2, Iommufd, VfioType1, VfioType1v2};
+        let first_two: [(u64, u64); 2] = [(0, 4), (8, 4)];
+        for (backend, first, pages, answer, left) in [
+            (VfioType1, 0, 1, Ok(4), vec![(8, 4)]),
+            (VfioType1, 1, 20, Ok(0), first_two.to_vec()),
+            (VfioType1, 5, 4, Ok(4), vec![(0, 4)]),
+            (VfioType1v2, 0, 12, Ok(8), vec![]),
+            (VfioType1v2, 0, 9, Err(EINVAL), first_two.to_vec()),
+            (VfioType1v2, 1, 3, Err(EINVAL), first_two.to_vec()),
+            (VfioType1v2, 4, 4, Ok(0), first_two.to_vec()),
+            (CompatType1, 1, 1, Ok(1), vec![(0, 1), (2, 2), (8, 4)]),
+            (CompatType1, 2, 7, Ok(3), vec![(0, 2), (9, 3)]),
+            (CompatType1, 4, 4, Ok(0), first_two.to_vec()),
+            (CompatType1v2, 0, 9, Err(ENOENT), vec![(8, 4)]),
+            (CompatType1v2, 4, 4, Ok(0), first_two.to_vec()),
+            (Iommufd, 0, 9, Err(ENOENT), vec![(8, 4)]),
+            (Iommufd, 1, 20, Err(ENOENT), first_two.to_vec()),
+            (Iommufd, 4, 4, Err(ENOENT), first_two.to_vec()),
+            (Iommufd, 0, 0, Err(EINVAL), first_two.to_vec()),
+        ] {
+            let mut mappings = two();
+            let got = model(backend).unmap(&mut mappings, first * PAGE, pages * PAGE);
+            let expected = answer.map(|pages: u64| pages * PAGE).map_err(|errno| vec![errno]);
+            assert_eq!(got, expected, "{backend} {first} {pages}");
+            let found: Vec<_> = mappings.iter().map(|(at, it)| (at / PAGE, (it.last - at + 1) / PAGE)).collect();
+            assert_eq!(found, left, "{backend} {first} {pages}");
+        }
+    }
+
+    #[test]
+    fn a_range_may_end_with_the_last_byte_and_not_behind_it() {
+        for backend in BackendName::ALL {
+            let unmap = |size: u64| {
+                let mut mappings = two();
+                model(backend).unmap(&mut mappings, 8 * PAGE, size)
+            };
+            assert_eq!(unmap(0u64.wrapping_sub(8 * PAGE)), Ok(4 * PAGE), "{backend}");
+            assert!(unmap(0u64.wrapping_sub(7 * PAGE)).is_err_and(|errnos| errnos.contains(&EOVERFLOW)), "{backend}");
+        }
+    }
+
+    #[test]
+    fn only_type1_wants_an_unmap_in_whole_pages() {
+        for (backend, answer) in [
+            (BackendName::VfioType1v2, Err(vec![EINVAL])),
+            (BackendName::CompatType1, Ok(8 * PAGE)),
+            (BackendName::Iommufd, Ok(8 * PAGE)),
+        ] {
+            assert_eq!(model(backend).unmap(&mut two(), 0, 12 * PAGE + 1), answer.clone(), "{backend}");
+        }
+        let cut = model(BackendName::CompatType1).unmap(&mut two(), 0, 2 * PAGE + 1);
+        assert_eq!(cut, Err(vec![EINVAL]));
+    }
+
+    #[test]
+    fn a_copy_needs_all_of_its_source_and_may_do_no_more_than_its_pages() {
+        let copy = |from: u64, iova: u64, pages: u64, access: Access| {
+            let call = ToCopy { from: from * PAGE, iova: iova * PAGE, size: pages * PAGE, access };
+            model(BackendName::Iommufd).copy(&two(), &RANGES, &call)
+        };
+        assert_eq!(copy(1, 20, 3, Access::READ_WRITE), Ok(3 * PAGE));
+        assert_eq!(copy(1, 20, 4, Access::READ), Err(vec![ENOENT]));
+        assert_eq!(copy(3, 20, 6, Access::READ), Err(vec![ENOENT]), "there is a hole in it");
+        assert_eq!(copy(8, 20, 1, Access::READ), Ok(PAGE));
+        assert_eq!(copy(8, 20, 1, Access::READ_WRITE), Err(vec![EPERM]));
+        assert_eq!(copy(0, 1, 1, Access::READ), Err(vec![EEXIST]));
+        let mut mappings = two();
+        mappings.insert(4 * PAGE, PAGE, Access::READ_WRITE);
+        let pieces = mappings.pieces(2 * PAGE, 3 * PAGE, Access::READ);
+        mappings.insert_pieces(20 * PAGE, pieces);
+        let made: Vec<_> =
+            mappings.overlapping(20 * PAGE, 30 * PAGE).map(|(at, it)| (at / PAGE, it.last / PAGE)).collect();
+        assert_eq!(made, [(20, 21), (22, 22)]);
+        assert!(mappings.overlapping(20 * PAGE, 30 * PAGE).all(|(_, it)| it.writable && it.access == Access::READ));
     }
 }

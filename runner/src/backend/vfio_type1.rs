@@ -8,4 +8,8 @@ pub(super) const RULES: Rules = Rules {
     file: "/dev/vfio/vfio",
     container: Some(vfio::TYPE1),
     played_by: Some(BackendName::CompatType1),
-    unmap: Unmap::WholeFromStart, unmaps_pages: true, unmaps_nothing: true, old_overflow: true };
+    unmap: Unmap::WholeFromStart,
+    unmaps_pages: true,
+    unmaps_nothing: true,
+    old_overflow: true,
+};

@@ -8,4 +8,8 @@ pub(super) const RULES: Rules = Rules {
     file: "/dev/vfio/vfio",
     container: Some(vfio::TYPE1V2),
     played_by: Some(BackendName::CompatType1v2),
-    unmap: Unmap::AllOrNothing, unmaps_pages: true, unmaps_nothing: true, old_overflow: true };
+    unmap: Unmap::AllOrNothing,
+    unmaps_pages: true,
+    unmaps_nothing: true,
+    old_overflow: true,
+};

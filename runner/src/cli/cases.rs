@@ -59,11 +59,11 @@ enum Rerun {
     Flaky,
 }
 
-fn names() -> Vec<&'static str> {
+pub fn names() -> Vec<&'static str> {
     BackendName::ALL.map(BackendName::as_str).to_vec()
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
+pub fn pattern(text: &str) -> Result<Pattern, String> {
     let pattern = Pattern(text.to_owned());
     if pattern.matches_any() {
         return Ok(pattern);
@@ -73,6 +73,11 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 }
 
 impl Cases {
+    /// Those on these backends; on all, if there is none.
+    pub fn on(backends: Vec<Pattern>) -> Cases {
+        Cases { backends, ..Cases::default() }
+    }
+
     /// Looks at the expression of `--filter`, also where scenarios cannot be read.
     pub fn check(&self) -> Result<(), Failure> {
         let Some(expression) = &self.filter else { return Ok(()) };

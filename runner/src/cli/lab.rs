@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec lab`
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{cases::Cases, error::Error, machine::MachineArgs, watch};
+use super::{cases::Cases, error::Error, explore::Exploring, machine::MachineArgs, watch};
 use crate::event::{DeviceUsed, RunStarted};
 use crate::lab::{self, Accel, GuestDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::model::{Exit, for_bisect};
@@ -14,6 +14,8 @@ use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Output
 use crate::{host::facts, language, language::Machine, suite::Selection};
 
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
+/// How much longer than its case may take a guest may say nothing.
+const SILENCE: Duration = Duration::from_secs(120);
 const KINDS: &str = "/vfiospec/kinds.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
@@ -25,6 +27,7 @@ const KINDS: &str = "/vfiospec/kinds.json";
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub enum Verb {
     Run(Box<RunArgs>),
+    Explore(Box<ExploreArgs>),
     Exec(Box<ExecArgs>),
     Shell(ShellArgs),
     Prepare(PrepareArgs),
@@ -70,6 +73,27 @@ pub struct RunArgs {
     /// has no verdict, or none ran. 128, which ends the search: the command line or a scenario is wrong.
     #[arg(long, conflicts_with = "watch")]
     bisect: bool,
+}
+
+/// Make calls that nobody wrote down in the lab, and check what each does
+///
+/// Maps and unmaps memory in ways that are made up, most often at boundaries. A model of each backend says what every call has to answer; the page
+/// table, the accounting and the kernel's log have to fit, too. What does not is made as short as it can be, and written as a scenario that
+/// `vfiospec lab run` takes.
+#[derive(Debug, ClapArgs)]
+pub struct ExploreArgs {
+    #[command(flatten)]
+    exploring: Exploring,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    #[command(flatten)]
+    outputs: Outputs,
+
+    /// How many guests share the cases, each with a device of its own
+    #[arg(long, value_name = "N", default_value = "1")]
+    guests: NonZeroUsize,
 }
 
 /// Open a shell in the lab's guest, with the devices and this program there
@@ -120,7 +144,7 @@ pub struct InsideArgs {
 }
 
 /// What the guest is made of.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 struct Choice {
     /// The kernel: `newest`, a version such as 6.12, `debian:6.12`, a source tree, an image, or a package
     ///
@@ -236,6 +260,7 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
             Ok(for_bisect(code).into())
         }
         Verb::Run(args) => run(args).map(ExitCode::from),
+        Verb::Explore(args) => explore(args).map(ExitCode::from),
         Verb::Exec(args) => exec(args),
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => {
@@ -310,6 +335,23 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let (silence, guests) = (args.silence.0, args.guests.map(NonZeroUsize::get));
     let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, silence, interrupt };
     Ok(run.run(begun, course)?)
+}
+
+fn explore(args: &ExploreArgs) -> Result<u8, Error> {
+    let ExploreArgs { exploring, choice, outputs, guests } = args;
+    exploring.run(outputs, "{ memory: hugetlb, size: 8MiB }", |selection, cases, course| {
+        run(&RunArgs {
+            selection,
+            choice: choice.clone(),
+            cases,
+            course,
+            outputs: outputs.clone(),
+            silence: language::Duration(SILENCE),
+            guests: Some(*guests),
+            watch: false,
+            bisect: false,
+        })
+    })
 }
 
 fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {

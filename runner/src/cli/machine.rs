@@ -14,7 +14,7 @@ use crate::language::{
 use crate::suite;
 
 /// What the guest is to the tests.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct MachineArgs {
     /// A file that says what the machine is, in place of the next seven options, which replace what it says
     #[arg(long = "lab", value_name = "FILE")]

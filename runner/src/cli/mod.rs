@@ -9,6 +9,7 @@ mod completions;
 mod diff;
 mod error;
 mod explain;
+mod explore;
 mod lab;
 mod list;
 mod machine;
@@ -44,6 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(Box<run::Args>),
+    Explore(Box<explore::Args>),
     #[command(subcommand)]
     Lab(lab::Verb),
     Report(report::Args),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
     let done = |()| Exit::Ok.into();
     let ended: Result<ExitCode, Error> = match cli.verb {
         Verb::Run(args) => run::main(&args).map(Exit::into),
+        Verb::Explore(args) => explore::main(&args).map(Exit::into),
         Verb::Lab(verb) => lab::main(&verb),
         Verb::Report(args) => report::main(&args).map(Exit::into),
         Verb::Diff(args) => diff::main(&args).map(Exit::into),

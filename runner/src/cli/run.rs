@@ -52,6 +52,14 @@ pub struct Args {
     schedule: Option<PathBuf>,
 }
 
+impl Args {
+    /// Scenarios that nobody named on the command line, on these devices.
+    pub fn of(selection: Selection, devices: Vec<Named>, cases: Cases, course: Course, outputs: Outputs) -> Args {
+        let (events, scenarios, kinds, schedule) = Default::default();
+        Args { selection, devices, cases, course, outputs, events, scenarios, kinds, schedule }
+    }
+}
+
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let Args { selection, devices, cases, course, outputs, .. } = args;
     let from_host: Option<Vec<Text>> = args.scenarios.as_deref().map(from_host).transpose()?;

@@ -15,13 +15,19 @@ use super::observers::{broken, held, unchecked};
 use crate::host::page_table::{Leaf, Observer};
 use crate::language::{Path, Size};
 use crate::uapi::{Call, Tracer};
-use crate::{backend::IovaRange, event::Observation, model::code::Code};
+use crate::{
+    backend::{IovaRange, Mapped, Mappings},
+    event::Observation,
+    model::code::Code,
+};
 
 /// With more bytes mapped, the page table is not read: in pages of 4 KiB its dump has a line of 120 bytes for each, which the kernel
 /// writes in one go. A case that maps more has `pagesize` and `gone`.
 const MOST_BYTES: u64 = 64 << 20;
 /// After this many entries in a case, the page table is read only at its end.
 const MOST_ENTRIES: usize = 4_000;
+/// How many bytes before and behind a range are near it.
+const NEAR: u64 = 1 << 16;
 /// The number of entries that a line shows.
 const MOST_SHOWN: usize = 16;
 
@@ -61,13 +67,43 @@ impl Leaves {
         let leaves = read(observer, 0, u64::MAX, at, tracer)?;
         self.entries += leaves.len();
         self.compared = ledger.changes();
-        compare(ledger, space, &leaves, &open.iova_ranges).map_err(|wrong| {
-            self.wrong = Some(wrong.clone());
-            let problem = Problem::new(Code::Leaves, at.clone(), wrong).label("after this");
-            End::Failed(
-                problem.help("after every map and unmap the page table has to show what is mapped, and nothing else"),
-            )
-        })
+        compare(ledger.mappings(space), &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+    }
+
+    /// Compares the part of the IOMMU's page table around a range with the mappings there. The rest stays to be compared.
+    pub fn compare_near(
+        &mut self,
+        ledger: &Ledger,
+        open: &Open,
+        (iova, size): (u64, u64),
+        at: &Path,
+        tracer: &Tracer,
+    ) -> Result<(), End> {
+        let Ok(observer) = &open.observer else { return Ok(()) };
+        let space = own(open);
+        if blind(ledger, space).is_some() {
+            return Ok(());
+        }
+        let (first, last) = (iova.saturating_sub(NEAR), iova.saturating_add(size).saturating_add(NEAR));
+        let leaves = read(&observer.quickest(), first, (last - first).saturating_add(1), at, tracer)?;
+        let near: Mappings = ledger.mappings(space).overlapping(first, last).collect();
+        // A mapping that reaches out of it has leaves there that were not read.
+        let inside = |(begin, mapped): &(u64, Mapped)| *begin >= first && mapped.last <= last;
+        let whole: Mappings = near.iter().filter(inside).collect();
+        let is_of_whole = |leaf: &&Leaf| {
+            let mapping = near.overlapping(leaf.iova, leaf.iova).next();
+            mapping.as_ref().is_none_or(inside)
+        };
+        let leaves: Vec<Leaf> = leaves.iter().filter(is_of_whole).copied().collect();
+        compare(&whole, &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+    }
+
+    fn is_wrong(&mut self, wrong: String, at: &Path) -> End {
+        self.wrong = Some(wrong.clone());
+        let problem = Problem::new(Code::Leaves, at.clone(), wrong).label("after this");
+        End::Failed(
+            problem.help("after every map and unmap the page table has to show what is mapped, and nothing else"),
+        )
     }
 
     fn is_due(&self, ledger: &Ledger, at_end: bool) -> bool {
@@ -123,14 +159,12 @@ fn blind(ledger: &Ledger, space: Space) -> Option<String> {
 }
 
 /// Compares the entries of the page table with the mappings. Entries outside of `ranges` are the kernel's own.
-fn compare(ledger: &Ledger, space: Space, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
-    let mappings: BTreeMap<u64, _> =
-        ledger.mappings(space).iter().map(|(first, mapped)| (first, (mapped.last, mapped.access))).collect();
+fn compare(mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
     let mut covered: BTreeMap<u64, u64> = BTreeMap::new();
     for leaf in leaves.iter().filter(|leaf| ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last)) {
-        let within = mappings.range(..=leaf.iova).next_back();
-        let found = within.filter(|(_, (last, _))| leaf.iova + (leaf.page_size - 1) <= *last);
-        let Some((&first, &(_, access))) = found else {
+        let within = mappings.overlapping(leaf.iova, leaf.iova).next();
+        let found = within.filter(|(_, mapped)| leaf.iova + (leaf.page_size - 1) <= mapped.last);
+        let Some((first, Mapped { access, .. })) = found else {
             return Err(format!(
                 "the IOMMU's page table has an entry of {} at iova {:#x}, where nothing is mapped",
                 Size(leaf.page_size),
@@ -148,7 +182,7 @@ fn compare(ledger: &Ledger, space: Space, leaves: &[Leaf], ranges: &[IovaRange])
         }
         *covered.entry(first).or_default() += leaf.page_size;
     }
-    for (first, (last, _)) in mappings {
+    for (first, Mapped { last, .. }) in mappings.iter() {
         let (covered, size) = (covered.get(&first).copied().unwrap_or(0), last - first + 1);
         if covered != size {
             return Err(format!(
@@ -203,7 +237,7 @@ mod tests {
     }
 
     fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {
-        compare(ledger, OWN, leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
+        compare(ledger.mappings(OWN), leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
     }
 
     #[test]

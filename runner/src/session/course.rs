@@ -65,6 +65,11 @@ enum NoTests {
 }
 
 impl Course {
+    /// Each case once, in the plan's order; after those of the run that this journal tells of, if it is given.
+    pub fn resuming(resume: Option<PathBuf>) -> Course {
+        Course { resume, ..Course::default() }
+    }
+
     /// The schedule of the selected cases, and the seed of their order.
     pub fn schedule(&self, mut order: Vec<u32>, past: Option<&RunStarted>) -> (Schedule, Option<u64>) {
         let seed = self.shuffle.map(|seed| {

@@ -124,6 +124,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
                     line: Some(u32::MAX),
                 })
                 .to_vec(),
+            scenario: Some(s()),
             true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
             died: true,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     NotTested,
     common::{command, folder, text, vfiospec},
-    devices, lab, memory, objects, observers, processes,
+    devices, explore, lab, memory, objects, observers, processes,
 };
 
 /// Prepares the lab once; the reason where there is none.
@@ -133,10 +133,11 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 23] = [
+const TOGETHER: [Scenario; 25] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
     ("away/away.yaml", || devices::AWAY.to_owned()),
     ("children/children.yaml", || processes::CHILDREN.to_owned()),
+    ("explore/explore.yaml", || explore::EXPLORE.to_owned()),
     ("files/files.yaml", || observers::FILES.to_owned()),
     ("finally/finally.yaml", || lab::FINALLY.to_owned()),
     ("fixtures/fixtures.yaml", lab::fixtures),
@@ -154,6 +155,7 @@ const TOGETHER: [Scenario; 23] = [
     ("ring/pack.yaml", || objects::RING_PACK.to_owned()),
     ("ring/ring.yaml", || objects::RING.to_owned()),
     ("splat/splat.yaml", lab::splat),
+    ("taken/taken.yaml", || explore::TAKEN.to_owned()),
     ("timeout/timeout.yaml", || lab::TIMEOUT.to_owned()),
     ("waiting/waiting.yaml", || lab::WAITING.to_owned()),
     ("waits/waits.yaml", lab::waits),

@@ -16,6 +16,7 @@ mod ask;
 mod devices;
 mod editor;
 mod explain;
+mod explore;
 mod identity;
 mod kernels;
 mod lab;
@@ -75,7 +76,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 21] = [
+const ALL: [&[Test]; 22] = [
     devices::TESTS,
     ask::TESTS,
     kernels::TESTS,
@@ -92,6 +93,7 @@ const ALL: [&[Test]; 21] = [
     identity::TESTS,
     objects::TESTS,
     explain::TESTS,
+    explore::TESTS,
     observers::TESTS,
     packs::TESTS,
     editor::TESTS,

@@ -17,8 +17,8 @@ use crate::{
         facts::{self, ProcessMemory},
         kmsg::Window,
     },
-    language::{Outcome, Path, Protection, Step},
-    model::Random,
+    language::{Outcome, Path, Protection, Region, Step},
+    model::{Random, count},
     plan::PlannedStep,
     uapi::system::page_size,
 };
@@ -80,7 +80,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Carries out a step that is expected to come to this.
     fn run(&mut self, step: Step, outcome: Outcome) -> Result<(), End> {
         let at = self.at.clone();
-        let planned = PlannedStep { step, outcome, outcome_at: at.clone(), at, steps: Vec::new(), branches: Vec::new() };
+        let planned =
+            PlannedStep { step, outcome, outcome_at: at.clone(), at, steps: Vec::new(), branches: Vec::new() };
         self.step.run(std::slice::from_ref(&planned))
     }
 
@@ -110,27 +111,30 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         Ok(call.outcome(&self.ground, &ledger.model(), ledger.mappings(leaves::own(&open))))
     }
 
-    /// Makes a call, and compares its answer and the page table with what is right.
-    fn take(&mut self, call: Call) -> Result<(), End> {
+    /// Makes a call, and compares its answer and the page table with what is right: all of it, or what is near the call.
+    fn take(&mut self, call: Call, all: bool) -> Result<(), End> {
         let outcome = self.outcome(call)?;
         self.run(call.step(&self.ground), outcome)?;
         let case = &mut *self.step.case;
         let Some(open) = case.opened.get(case.current) else { return Ok(()) };
-        case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer)
+        match all {
+            true => case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer),
+            false => case.leaves.compare_near(&case.ledger, &open, call.range(), &self.at, case.tracer),
+        }
     }
 
     /// Makes calls up, and makes them. Where something is wrong, those that led there come back with what it is.
     fn sequence(&mut self, random: &mut Random, length: u64) -> Result<(), (Vec<Call>, End)> {
+        // A sequence has its own end, so that a case may have any number of them.
+        self.step.case.steps_run = 0;
         let mut calls = Vec::new();
-        let mut freed = Vec::new();
+        let ground = self.ground.clone();
+        let mut generator = Generator::new(random, &ground, self.step.case.ledger.model());
         for _ in 1..length {
             let Some(open) = self.step.case.opened.get(self.step.case.current) else { break };
-            let ledger = &self.step.case.ledger;
-            let mut generator = Generator { random, ground: &self.ground, model: ledger.model(), freed };
-            let call = generator.call(ledger.mappings(leaves::own(&open)));
-            freed = generator.freed;
+            let call = generator.call(self.step.case.ledger.mappings(leaves::own(&open)));
             calls.push(call);
-            if let Err(end) = self.take(call) {
+            if let Err(end) = self.take(call, false) {
                 return Err((calls, end));
             }
         }
@@ -139,7 +143,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
 
     /// Unmaps everything, and looks at what is told only now.
     fn clean(&mut self) -> Result<(), End> {
-        self.take(Call::UnmapAll)?;
+        self.take(Call::UnmapAll, true)?;
         self.logged()?;
         self.let_go()
     }
@@ -174,7 +178,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.open()?;
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
         for (index, call) in calls.iter().enumerate() {
-            match self.take(*call).and_then(|()| self.logged()) {
+            match self.take(*call, true).and_then(|()| self.logged()) {
                 Ok(()) => {}
                 Err(end @ End::Failed(_)) => return Ok(Some((index + 1, end))),
                 Err(end) => return Err(end),
@@ -193,84 +197,40 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             return end;
         }
         let until = Instant::now() + SHORTENING;
-        let (end, is_sure) = match self.again(&calls) {
-            Ok(Some((length, end))) => {
-                calls.truncate(length);
-                (end, true)
-            }
-            Ok(None) => (end, false),
-            Err(error) => return error,
-        };
-        let mut end = end;
+        // Where the device cannot be opened anew, what is known is told.
+        let again = self.again(&calls).ok().flatten();
+        let is_sure = again.is_some();
+        let mut end = again.map_or(end, |(length, end)| {
+            calls.truncate(length);
+            end
+        });
         if is_sure {
-            if let Err(error) = self.shorten(&mut calls, until) {
-                return error;
-            }
+            let fails = |fewer: &[Call]| match Instant::now() > until {
+                true => Ok(None),
+                false => Ok(self.again(fewer)?.map(|(length, _)| length)),
+            };
+            _ = shorten(&mut calls, fails);
             // Once more, so that the calls that are told are those of the scenario.
             _ = self.step.case.tracer.take();
-            match self.again(&calls) {
-                Ok(Some((_, last))) => end = last,
-                Ok(None) => {}
-                Err(error) => return error,
-            }
+            end = self.again(&calls).ok().flatten().map_or(end, |(_, last)| last);
         }
-        let steps = crate::model::count(calls.len(), "step");
+        self.observed();
+        let steps = count(calls.len(), "step");
         let note = match is_sure {
-            true => format!("{steps} show it, which the scenario below has"),
+            true => format!("the scenario below has the {steps} that it takes"),
             false => format!(
                 "it did not happen again: the scenario below has the {steps} that were made since everything was unmapped"
             ),
         };
-        match self.scenario(&calls, &end) {
-            Ok(text) => self.step.case.found.scenario = Some(text),
-            Err(error) => return error,
-        }
+        self.step.case.found.scenario = Some(self.scenario(&calls, &end));
         end.help(note)
     }
 
-    /// Leaves out and makes plainer what can be without the failure going away.
-    fn shorten(&mut self, calls: &mut Vec<Call>, until: Instant) -> Result<(), End> {
-        let attempt = |explorer: &mut Self, calls: &mut Vec<Call>, fewer: Vec<Call>| -> Result<bool, End> {
-            if Instant::now() > until {
-                return Ok(false);
-            }
-            let Some((length, _)) = explorer.again(&fewer)? else { return Ok(false) };
-            *calls = fewer;
-            calls.truncate(length);
-            Ok(true)
-        };
-        let mut part = calls.len().div_ceil(2);
-        while part > 0 {
-            let (mut at, mut is_shorter) = (0, false);
-            while at < calls.len() && calls.len() > 1 {
-                let fewer: Vec<Call> = calls[..at].iter().chain(calls.iter().skip(at + part)).copied().collect();
-                if attempt(self, calls, fewer)? {
-                    is_shorter = true;
-                } else {
-                    at += part;
-                }
-            }
-            if part > 1 || !is_shorter {
-                part /= 2;
-            }
-        }
-        for index in 0..calls.len() {
-            for plainer in calls.get(index).map(Call::plainer).unwrap_or_default() {
-                let mut fewer = calls.clone();
-                fewer[index] = plainer;
-                if attempt(self, calls, fewer)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The calls as a scenario: what each has to come to is what the model says, whatever the kernel does.
-    fn scenario(&mut self, calls: &[Call], end: &End) -> Result<String, End> {
+    fn scenario(&self, calls: &[Call], end: &End) -> String {
         let case = &*self.step.case;
-        let open = case.opened.get(case.current).ok_or_else(|| self.step.not_open())?;
-        let space = leaves::own(&open);
+        // Which address space it is does not matter here.
+        let space = None;
         let mut ledger = Ledger::new(self.ground.backend);
         let mut steps = String::new();
         for call in calls {
@@ -282,31 +242,125 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             call.enter(&mut ledger, space, &outcome);
         }
         let (written, _) = case.plan.case(case.planned);
-        let regions = serde_yaml::to_string(&written.regions).expect("regions have a YAML form");
-        let regions: String = regions.lines().map(|line| format!("      {line}\n")).collect();
+        // A region without a use is a mistake in a scenario.
+        let is_mapped = |name: &str| {
+            let of = |call: &Call| matches!(call, Call::Map { region, .. } if self.ground.memory[*region].name == name);
+            calls.iter().any(of)
+        };
+        let is_used = |name: &str| {
+            let shared = |(other, region): (&str, &Region)| {
+                region.of.as_ref().is_some_and(|of| of.0 == name) && is_mapped(other)
+            };
+            is_mapped(name) || written.regions.iter().any(shared)
+        };
+        let mut regions = String::new();
+        for (name, region) in written.regions.iter().filter(|(name, _)| is_used(name)) {
+            let text = serde_yaml::to_string(region).expect("a region has a YAML form");
+            let text: String = text.lines().map(|line| format!("        {line}\n")).collect();
+            regions += &format!("      {name}:\n{text}");
+        }
+        if !regions.is_empty() {
+            regions = format!("    regions:\n{regions}");
+        }
         let title = match end {
             End::Failed(problem) | End::Error(problem) => problem.what.title.as_str(),
             End::Skipped(reason) => reason,
         };
         let backend = case.planned.backend;
-        Ok(format!(
+        format!(
             "# `vfiospec explore` made this up, with the seed {} on Linux {}:\n# {title}\n\
              name: found_{}_{}\nsummary: Steps that `explore` found, as few as show it.\nbackends: [{backend}]\ncases:\n  \
-             - name: sequence\n    regions:\n{regions}    steps:\n{steps}",
+             - name: sequence\n{regions}    steps:\n{steps}",
             self.seed,
             facts::kernel(),
             backend,
             self.seed,
-        ))
+        )
     }
 
-    /// Closes the device, with everything unmapped.
-    fn end(mut self) -> Result<(), End> {
+    /// Notes what was seen of the page table.
+    fn observed(&mut self) {
         let case = &mut *self.step.case;
         if let Some(open) = case.opened.get(case.current) {
             let seen = std::mem::take(&mut case.leaves).observation(&case.ledger, &open);
             case.found.observers.push(seen);
         }
+    }
+
+    /// Closes the device, with everything unmapped.
+    fn end(mut self) -> Result<(), End> {
+        self.observed();
         self.close()
+    }
+}
+
+/// Leaves out and makes plainer what can be without the failure going away. `fails` says after how many of the calls it is there.
+fn shorten(calls: &mut Vec<Call>, mut fails: impl FnMut(&[Call]) -> Result<Option<usize>, End>) -> Result<(), End> {
+    let mut attempt = |calls: &mut Vec<Call>, mut fewer: Vec<Call>| {
+        let length = fails(&fewer)?;
+        Ok(length.map(|length| {
+            fewer.truncate(length);
+            *calls = fewer;
+        }))
+    };
+    let mut part = calls.len().div_ceil(2);
+    while part > 0 {
+        let (mut at, mut is_shorter) = (0, false);
+        while at < calls.len() && calls.len() > 1 {
+            let fewer = calls[..at].iter().chain(calls.iter().skip(at + part)).copied().collect();
+            match attempt(calls, fewer)? {
+                Some(()) => is_shorter = true,
+                None => at += part,
+            }
+        }
+        if part > 1 || !is_shorter {
+            part /= 2;
+        }
+    }
+    let mut index = 0;
+    while let Some(call) = calls.get(index) {
+        let mut is_plain = true;
+        for plainer in call.plainer() {
+            let mut others = calls.clone();
+            others[index] = plainer;
+            if attempt(calls, others)?.is_some() {
+                is_plain = false;
+                break;
+            }
+        }
+        index += usize::from(is_plain);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Access;
+
+    fn map(page: u64) -> Call {
+        Call::Map { region: 1, offset: 4096, iova: page << 12, size: 4096, access: Access::READ }
+    }
+
+    #[test]
+    fn what_is_not_needed_for_a_failure_is_left_out_and_the_rest_is_plain() {
+        let mut calls: Vec<Call> = (0..100).map(map).collect();
+        calls[71] = Call::UnmapAll;
+        let mut runs = 0;
+        // It takes three calls in this order, the first of them for reading only.
+        let mut fails = |calls: &[Call]| {
+            runs += 1;
+            let at = |wanted: &dyn Fn(&Call) -> bool, from: usize| {
+                calls.iter().skip(from).position(wanted).map(|at| from + at)
+            };
+            let is_page = |page: u64, call: &Call| matches!(call, Call::Map { iova, .. } if *iova == page << 12);
+            let first = at(&|call| is_page(17, call) && matches!(call, Call::Map { access: Access::READ, .. }), 0);
+            let second = first.and_then(|first| at(&|call| is_page(40, call), first));
+            Ok(second.and_then(|second| at(&|call| *call == Call::UnmapAll, second)).map(|last| last + 1))
+        };
+        shorten(&mut calls, &mut fails).unwrap();
+        let plain = |page: u64, access| Call::Map { region: 0, offset: 0, iova: page << 12, size: 4096, access };
+        assert_eq!(calls, [plain(17, Access::READ), plain(40, Access::READ_WRITE), Call::UnmapAll]);
+        assert!(runs < 100, "{runs}");
     }
 }

@@ -2,6 +2,7 @@
 //! The verb `explore`.
 
 use super::prelude::*;
+use crate::language::{Memory, Region};
 
 verb! {
     /// What `explore` takes.
@@ -12,7 +13,7 @@ verb! {
         /// How many calls it makes.
         #[example(10000)] #[default(1000)]
         pub steps: Option<Dynamic<Size>> as Number(Fit::Rounds),
-        /// How long it makes calls, in place of `steps`.
+        /// How long it makes calls. Unless given, it makes as many as `steps` says.
         #[example("2min")]
         pub r#for: Option<Duration>,
     }
@@ -39,6 +40,19 @@ impl Known for Explore {
                 .at(Target::Key)
                 .label("expected `regions` in the case: it maps all of them")
         });
-        both.into_iter().chain(nothing).collect()
+        let missing = |(name, region): (&str, &Region)| {
+            let known = [Memory::Anonymous, Memory::Hugetlb, Memory::Memfd, Memory::File, Memory::Shared];
+            let what = match region {
+                Region { hole: Some(_), .. } => "has a hole",
+                Region { protection: Some(Protection::None), .. } => "cannot be accessed",
+                Region { memory, .. } if !known.contains(memory) => "is no memory of the process",
+                _ => return None,
+            };
+            let title = format!("`explore` maps region `{name}`, which {what}");
+            let mistake = Diagnostic::error(Code::MisplacedKey, site.at.clone(), title).at(Target::Key);
+            Some(mistake.label("expected regions that can be mapped from the first byte to the last"))
+        };
+        let missing = site.case.regions.iter().filter_map(missing);
+        both.into_iter().chain(nothing).chain(missing).collect()
     }
 }

@@ -11,16 +11,30 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// With more bytes mapped, nothing large is: a page table of small pages takes long to read after every step.
-const MOST_BYTES: u64 = 4 * MIB;
+const MOST_BYTES: u64 = MIB;
 
 /// A call by itself: its values need nothing that another one saved.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Call {
     /// Of the region of this number, from `offset` on.
-    Map { region: usize, offset: u64, iova: u64, size: u64, access: Access },
-    Unmap { iova: u64, size: u64 },
+    Map {
+        region: usize,
+        offset: u64,
+        iova: u64,
+        size: u64,
+        access: Access,
+    },
+    Unmap {
+        iova: u64,
+        size: u64,
+    },
     UnmapAll,
-    Copy { from: u64, iova: u64, size: u64, access: Access },
+    Copy {
+        from: u64,
+        iova: u64,
+        size: u64,
+        access: Access,
+    },
 }
 
 /// A region that is mapped.
@@ -35,7 +49,7 @@ pub struct Memory {
 }
 
 /// What calls are made on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ground {
     pub backend: BackendName,
     pub memory: Vec<Memory>,
@@ -74,6 +88,14 @@ impl Call {
         }
     }
 
+    /// The IOVAs that it is about: the first, and how many.
+    pub fn range(&self) -> (u64, u64) {
+        match *self {
+            Call::Map { iova, size, .. } | Call::Unmap { iova, size } | Call::Copy { iova, size, .. } => (iova, size),
+            Call::UnmapAll => (0, u64::MAX),
+        }
+    }
+
     /// The step as YAML, with what is expected of it.
     pub fn yaml(&self, ground: &Ground, outcome: &Outcome) -> String {
         let place = |iova: u64| format!("{iova:#x}");
@@ -81,8 +103,11 @@ impl Call {
         let call = match *self {
             Call::Map { region, offset, iova, size, access: of } => {
                 let memory = &ground.memory[region];
-                let size =
-                    if memory.size.checked_sub(offset) == Some(size) { String::new() } else { format!(", size: {}", Size(size)) };
+                let size = if memory.size.checked_sub(offset) == Some(size) {
+                    String::new()
+                } else {
+                    format!(", size: {}", Size(size))
+                };
                 let offset = if offset == 0 { String::new() } else { format!(", offset: {offset:#x}") };
                 format!("map: {{ region: {}, iova: {}{size}{offset}{} }}", memory.name, place(iova), access(of))
             }
@@ -101,7 +126,7 @@ impl Call {
             Outcome::Bytes(Dynamic::Is(size)) => format!("{{ bytes: {size} }}"),
             other => serde_json::to_string(other).expect("an outcome has a JSON form").replace('"', ""),
         };
-        format!("{call}\n  expect: {expected}")
+        format!("{call}\nexpect: {expected}")
     }
 
     /// What it has to answer.
@@ -177,24 +202,47 @@ fn word(access: Access) -> Option<verb::Access> {
     }
 }
 
-/// Makes calls up.
+/// Makes the calls of a sequence up.
 pub struct Generator<'g> {
-    pub random: &'g mut Random,
-    pub ground: &'g Ground,
-    pub model: Model<'g>,
-    /// Where something was unmapped last.
-    pub freed: Vec<(u64, u64)>,
+    random: &'g mut Random,
+    ground: &'g Ground,
+    model: Model<'static>,
+    /// Addresses at or before which it maps: few, so that mappings come near each other.
+    places: Vec<u64>,
+    /// What was unmapped last.
+    freed: Vec<(u64, u64)>,
 }
 
-impl Generator<'_> {
+impl<'g> Generator<'g> {
+    pub fn new(random: &'g mut Random, ground: &'g Ground, model: Model<'static>) -> Self {
+        let mut generator = Generator { random, ground, model, places: Vec::new(), freed: Vec::new() };
+        for _ in 0..3 {
+            let range = generator.random.pick(&ground.ranges);
+            let place = match generator.random.below(8) {
+                0 => range.start,
+                1 => range.last.wrapping_add(1),
+                2 | 3 => (1 + generator.random.below(3)) * GIB,
+                4 => range.start.next_multiple_of(2 * MIB),
+                _ => 16 * MIB + 2 * MIB * generator.random.below(8),
+            };
+            generator.places.push(place);
+        }
+        generator
+    }
+
     /// The next call, with these mappings there.
     pub fn call(&mut self, mappings: &Mappings) -> Call {
         let all: Vec<(u64, u64)> = mappings.iter().map(|(first, it)| (first, it.last - first + 1)).collect();
         let copies = self.ground.backend == BackendName::Iommufd;
+        let largest = all.iter().copied().max_by_key(|(_, size)| *size);
         match self.random.below(100) {
             0 => Call::UnmapAll,
             1..45 => self.unmap(&all),
             45..60 if copies && !all.is_empty() => self.copy(&all),
+            // It is not kept long.
+            60..80 if mappings.bytes() > MOST_BYTES => {
+                largest.map_or(Call::UnmapAll, |(iova, size)| Call::Unmap { iova, size })
+            }
             _ if all.len() > 40 => self.unmap(&all),
             _ => self.map(mappings.bytes(), &all),
         }
@@ -208,20 +256,22 @@ impl Generator<'_> {
     fn size(&mut self, most: u64) -> u64 {
         let page = self.page();
         let few = 1 + self.random.below(8);
-        let size = match self.random.below(16) {
-            0..10 => few * page,
-            10..13 => page,
-            13 => 2 * MIB,
-            14 => 2 * MIB + page,
-            _ => 2 * MIB - page,
+        let size = match self.random.below(64) {
+            0 => 2 * MIB,
+            1 => 2 * MIB + page,
+            2 => 2 * MIB - page,
+            3..20 => page,
+            _ => few * page,
         };
         size.min(most)
     }
 
     fn map(&mut self, mapped: u64, all: &[(u64, u64)]) -> Call {
         let page = self.page();
-        let regions: Vec<usize> = (0..self.ground.memory.len()).collect();
-        let region = self.random.pick(&regions);
+        let is_usual = |region: &usize| self.ground.memory[*region].writable;
+        let (usual, others): (Vec<usize>, Vec<usize>) = (0..self.ground.memory.len()).partition(is_usual);
+        let rarely = self.random.one_in(16) || usual.is_empty();
+        let region = self.random.pick(if rarely && !others.is_empty() { &others } else { &usual });
         let (length, of_page) = (self.ground.memory[region].size, self.ground.memory[region].page);
         let most = if mapped < MOST_BYTES { length } else { length.min(16 * page) };
         let mut size = self.size(most);
@@ -262,8 +312,8 @@ impl Generator<'_> {
 
     /// Where to map: mostly where something begins or ends.
     fn place(&mut self, size: u64, all: &[(u64, u64)]) -> u64 {
-        let (page, ranges) = (self.page(), &self.ground.ranges);
-        let range = self.random.pick(ranges);
+        let page = self.page();
+        let place = self.random.pick(&self.places);
         let near = |random: &mut Random, all: &[(u64, u64)]| {
             let (first, length) = random.pick(all);
             // Right before it, right behind it, and across its ends by a page.
@@ -281,12 +331,10 @@ impl Generator<'_> {
         let place = match self.random.below(16) {
             0..5 if !all.is_empty() => near(self.random, all),
             5..8 if !freed.is_empty() => self.random.pick(&freed).0,
-            8 => range.start,
-            9 => range.last.wrapping_sub(size).wrapping_add(1),
-            10 => range.last.wrapping_sub(size).wrapping_add(1 + page * self.random.below(2)),
-            11 => (1 + self.random.below(3)) * GIB - page * self.random.below(4),
-            12 | 13 => 16 * MIB + 2 * MIB * self.random.below(8),
-            _ => 16 * MIB + page * self.random.below(64),
+            8 => place.wrapping_sub(size),
+            9 => place.wrapping_sub(size).wrapping_add(page * (1 + self.random.below(3))),
+            10..13 => place,
+            _ => place.wrapping_add(page * self.random.below(24)),
         };
         self.freed = freed;
         place
@@ -356,7 +404,7 @@ impl Generator<'_> {
                 (first, last.0 - first + last.1)
             }
         };
-        size = size.min(4 * MIB);
+        size = size.min(MIB);
         let mut iova = self.place(size, all);
         let mut access = self.access();
         match self.random.below(48) {
@@ -369,5 +417,84 @@ impl Generator<'_> {
             _ => {}
         }
         Call::Copy { from, iova, size, access }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Rules;
+    use crate::engine::ledger::tests::OWN;
+    use crate::language::{Problems, decode, parse};
+
+    fn ground(backend: BackendName) -> Ground {
+        let memory = |name: &str, pages: u64, writable| Memory {
+            name: name.to_owned(),
+            vaddr: 1 << 40,
+            size: pages * 4096,
+            page: 4096,
+            writable,
+        };
+        let ranges =
+            vec![IovaRange { start: 0, last: 0xfedf_ffff }, IovaRange { start: 0xfef0_0000, last: 0xffff_ffff_ffff }];
+        Ground { backend, memory: vec![memory("small", 64, true), memory("read_only", 4, false)], ranges }
+    }
+
+    /// The calls of a sequence, each with what it has to come to, if the kernel does what the model says.
+    fn made_up(ground: &Ground, seed: u64, length: usize) -> Vec<(Call, Outcome)> {
+        let mut ledger = Ledger::new(ground.backend);
+        let mut random = Random::new(seed);
+        let model = Model { rules: Rules::of(ground.backend), page: 4096 };
+        let mut generator = Generator::new(&mut random, ground, model);
+        let mut call = || {
+            let call = generator.call(ledger.mappings(OWN));
+            let outcome = call.outcome(ground, &model, ledger.mappings(OWN));
+            call.enter(&mut ledger, OWN, &outcome);
+            (call, outcome)
+        };
+        (0..length).map(|_| call()).collect()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_calls() {
+        let ground = ground(BackendName::Iommufd);
+        assert_eq!(made_up(&ground, 7, 300), made_up(&ground, 7, 300));
+        assert_ne!(made_up(&ground, 7, 300), made_up(&ground, 8, 300));
+    }
+
+    #[test]
+    fn what_is_made_up_succeeds_often_and_breaks_every_rule() {
+        for backend in BackendName::ALL {
+            let calls: Vec<_> = (0..200).flat_map(|seed| made_up(&ground(backend), seed, 100)).collect();
+            let share = |of: &dyn Fn(&(Call, Outcome)) -> bool| {
+                calls.iter().filter(|call| of(call)).count() * 100 / calls.len()
+            };
+            let succeeds = share(&|(_, outcome)| !matches!(outcome, Outcome::Errno(_)));
+            assert!((50..95).contains(&succeeds), "{backend}: {succeeds} of 100 succeed");
+            let unmaps = share(&|(_, outcome)| matches!(outcome, Outcome::Bytes(Dynamic::Is(Size(1..)))));
+            assert!(unmaps > 15, "{backend}: {unmaps} of 100 unmap something");
+            for errno in [libc::EINVAL, libc::EEXIST, libc::EFAULT, libc::EOVERFLOW] {
+                let alone = Outcome::Errno(vec![crate::model::Errno(errno)]);
+                let with = |(_, outcome): &(Call, Outcome)| {
+                    *outcome == alone || errno == libc::EOVERFLOW && outcome.to_string().contains("EOVERFLOW")
+                };
+                assert!(calls.iter().any(with), "{backend}: {alone}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_yaml_of_a_call_is_its_step() {
+        for backend in BackendName::ALL {
+            let ground = ground(backend);
+            for (call, outcome) in (0..20).flat_map(|seed| made_up(&ground, seed, 100)) {
+                let text = call.yaml(&ground, &outcome);
+                let mut problems = Problems::new();
+                let step: Step = decode(&parse(&text).expect("YAML"), &mut problems)
+                    .unwrap_or_else(|| panic!("{text}: {problems:?}"));
+                let expect = (outcome != Outcome::Ok).then(|| crate::language::ByBackend::All(outcome.clone().into()));
+                assert_eq!(step, Step { expect, ..call.step(&ground) }, "{text}");
+            }
+        }
     }
 }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Calls that nobody wrote down, on a real kernel.
+
+use std::fs;
+
+use crate::{
+    Test, Tested,
+    common::{command, folder, text, vfiospec},
+    guests::{Ran, events, lab, place, results, together},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    the_kernel_answers_as_the_model_says,
+    what_is_wrong_is_found_and_becomes_a_short_scenario,
+    the_command_writes_what_it_runs,
+];
+
+pub const EXPLORE: &str = r#"
+name: explore
+backends: all
+fixture: none
+cases:
+  - name: as_it_should_be
+    regions:
+      small: { memory: anonymous, size: 256KiB }
+      huge: { memory: hugetlb, size: 4MiB }
+      read_only: { memory: memfd, size: 16KiB, protection: read }
+    steps:
+      - explore: { seed: 1, steps: 200 }
+"#;
+
+/// Memory is taken away of which the model does not know.
+pub const TAKEN: &str = r#"
+name: taken
+backends: [vfio_type1v2_iommu, iommufd]
+fixture: none
+cases:
+  - name: memory_is_taken_away
+    regions: { small: { memory: anonymous, size: 64KiB } }
+    steps:
+      - munmap: { region: small, offset: 32KiB, size: 4KiB }
+      - explore: { seed: 1, for: 20s }
+"#;
+
+fn the_kernel_answers_as_the_model_says() -> Tested {
+    let ran = together("explore")?;
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), 5);
+    for result in results {
+        assert_eq!(result["verdict"], "passed", "{result}");
+        assert!(result["checks"].as_u64() >= Some(200), "{result}");
+        let leaves = result["observers"].as_array().unwrap().iter().find(|seen| seen["observer"] == "leaves");
+        assert_eq!(leaves.unwrap()["state"], "held", "{result}");
+    }
+    Ok(())
+}
+
+fn what_is_wrong_is_found_and_becomes_a_short_scenario() -> Tested {
+    let ran = together("taken")?;
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), 2);
+    for (number, result) in results.into_iter().enumerate() {
+        assert_eq!(result["verdict"], "failed", "{result}");
+        assert_eq!(result["message"], "map gave EFAULT (bad address), expected success");
+        let scenario = result["scenario"].as_str().unwrap();
+        assert_eq!(scenario.matches("\n      - ").count(), 1, "{scenario}");
+        assert!(scenario.contains("\n      - map: { region: small, iova: 0x"), "{scenario}");
+        assert!(result["detail"].as_str().unwrap().ends_with(scenario), "{result}");
+        // The calls are those of the scenario, and of opening the device for it.
+        let trace: Vec<&str> = result["trace"].as_array().unwrap().iter().filter_map(|line| line.as_str()).collect();
+        let maps = trace.iter().filter(|line| line.contains("_MAP")).count();
+        assert!((1..=2).contains(&maps) && trace.len() < 40, "{trace:#?}");
+        let file = folder(&format!("explore-found-{number}")).join("found.yaml");
+        fs::write(&file, scenario).expect("written");
+        let checked = vfiospec(&["check", file.to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    }
+    Ok(())
+}
+
+fn the_command_writes_what_it_runs() -> Tested {
+    lab()?;
+    let _place = place();
+    let folder = folder("explore-command");
+    let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
+    let mut command = command();
+    command.args(["lab", "explore", "--seed", "5", "--steps", "200", "--cases", "2", "--backend", "iommufd", "--to"]);
+    command.arg(&folder).arg("--journal").arg(&journal).arg("--junit").arg(&junit);
+    let ran = Ran { output: command.output().expect("the binary starts"), junit, journal };
+    ran.expect(0);
+    let results = results(&ran);
+    let names: Vec<&str> = results.keys().map(String::as_str).collect();
+    assert_eq!(names, ["sequences[seed=5]", "sequences[seed=6]"]);
+    let written = fs::read_to_string(folder.join("explore.yaml")).expect("the scenario is written");
+    assert!(written.contains("matrix: { seed: [5, 6] }") && written.contains("steps: 100 }"), "{written}");
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 3, "it found nothing");
+    Ok(())
+}
