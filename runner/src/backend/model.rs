@@ -145,6 +145,9 @@ impl Model<'_> {
         broken.rule(EINVAL, size == 0 || self.rules.unmaps_pages && !(self.is_aligned(iova) && self.is_aligned(size)));
         self.ends(&mut broken, iova, size);
         if !broken.0.is_empty() {
+            // The ends of the range are cut before its length is looked at.
+            let cuts = self.rules.unmap == Unmap::Cuts;
+            broken.rule(EINVAL, cuts && !(self.is_aligned(iova) && self.is_aligned(size)));
             return Err(broken.0);
         }
         let last = end(iova, size);
@@ -374,8 +377,9 @@ mod tests {
         ] {
             assert_eq!(model(backend).unmap(&mut two(), 0, 12 * PAGE + 1), answer.clone(), "{backend}");
         }
-        let cut = model(BackendName::CompatType1).unmap(&mut two(), 0, 2 * PAGE + 1);
-        assert_eq!(cut, Err(vec![EINVAL]));
+        let cut = |iova, size| model(BackendName::CompatType1).unmap(&mut two(), iova, size);
+        assert_eq!(cut(0, 2 * PAGE + 1), Err(vec![EINVAL]));
+        assert_eq!(cut(PAGE / 2, u64::MAX), Err(vec![EOVERFLOW, EINVAL]), "it may fail at either end");
     }
 
     #[test]

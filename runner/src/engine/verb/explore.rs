@@ -59,6 +59,8 @@ struct Explorer<'e, 's, 'f, 'a> {
     log: Option<Window>,
     /// What the process held before anything was mapped.
     held: Option<ProcessMemory>,
+    /// How many pages were pinned for devices, where nobody else pins any.
+    pins: Option<i64>,
 }
 
 impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
@@ -71,9 +73,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             Memory { name: held.name.clone(), vaddr, size, page, writable }
         });
         let ground = Ground { backend: step.case.backend, memory: memory.collect(), ranges: Vec::new() };
-        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held: None };
+        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held: None, pins: None };
         explorer.open()?;
         explorer.held = facts::process_memory();
+        explorer.pins = pins();
         Ok(explorer)
     }
 
@@ -158,8 +161,15 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         })
     }
 
-    /// Fails if the process holds more than before anything was mapped.
+    /// Fails if more or less is held or pinned than before anything was mapped.
     fn let_go(&self) -> Result<(), End> {
+        if let (Some(before), Some(now)) = (self.pins, pins())
+            && before != now
+        {
+            let title =
+                format!("with everything unmapped, {now} pages are pinned for devices, and {before} were before");
+            return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
+        }
         let (Some(before), Some(now)) = (self.held, facts::process_memory()) else { return Ok(()) };
         let fields = [("VmLck", before.locked, now.locked), ("VmPin", before.pinned, now.pinned)];
         fields.into_iter().find(|(_, before, now)| before != now).map_or(Ok(()), |(name, before, now)| {
@@ -292,6 +302,11 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.observed();
         self.close()
     }
+}
+
+/// How many pages are pinned for devices, where nobody else pins any: fewer than none if some were let go of twice.
+fn pins() -> Option<i64> {
+    facts::is_lab_guest().then(facts::page_pins).flatten()
 }
 
 /// Leaves out and makes plainer what can be without the failure going away. `fails` says after how many of the calls it is there.
