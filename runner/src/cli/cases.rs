@@ -73,7 +73,7 @@ pub fn pattern(text: &str) -> Result<Pattern, String> {
 }
 
 impl Cases {
-    /// Those on these backends; on all, if there is none.
+    /// The cases on these backends, or on all backends if the list is empty.
     pub fn on(backends: Vec<Pattern>) -> Cases {
         Cases { backends, ..Cases::default() }
     }

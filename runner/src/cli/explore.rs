@@ -63,7 +63,7 @@ pub struct Exploring {
     #[arg(long, value_name = "FOLDER", default_value = "reports/out/explore")]
     to: PathBuf,
 
-    /// Go on with the run that this journal tells of. Everything else is given as it was then, also the seed
+    /// Continue the run that this journal records. Repeat its other options, including --seed
     #[arg(long, value_name = "JOURNAL", requires = "seed")]
     resume: Option<PathBuf>,
 }

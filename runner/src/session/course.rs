@@ -44,8 +44,8 @@ pub struct Course {
     #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "How they run")]
     no_tests: NoTests,
 
-    /// Go on with the run that this journal tells of, after it was stopped or killed or the host went down. Everything else is given as it
-    /// was then. A case that took the host down is not run again
+    /// Continue the run that this journal records, after it was stopped or killed or the host went down. Repeat its other options. A case
+    /// that took the host down is not run again
     #[arg(long, value_name = "JOURNAL", conflicts_with = "rerun", help_heading = "How they run")]
     pub resume: Option<PathBuf>,
 
@@ -65,7 +65,7 @@ enum NoTests {
 }
 
 impl Course {
-    /// Each case once, in the plan's order; after those of the run that this journal tells of, if it is given.
+    /// Runs each case once, in the plan's order. With a journal it continues the run that the journal records.
     pub fn resuming(resume: Option<PathBuf>) -> Course {
         Course { resume, ..Course::default() }
     }

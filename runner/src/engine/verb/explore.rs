@@ -24,9 +24,9 @@ use crate::{
 };
 use generate::{Call, Generator, Ground, Memory};
 
-/// Unless it is said how many calls are made.
+/// How many calls are made by default.
 const STEPS: u64 = 1000;
-/// After so many calls everything is unmapped, and a new sequence begins.
+/// How many calls a sequence has. Everything is unmapped after it, and the next one begins.
 const SEQUENCE: u64 = 100;
 /// How long a sequence that shows something is made shorter.
 const SHORTENING: Time = Time::from_secs(30);

@@ -171,17 +171,11 @@ fn page_table(memory: &Memory, [first, second, third, _]: [u64; 4]) -> io::Resul
 mod tests {
     use super::super::super::use_of::tests::Tree;
     use super::super::kernel::tests::btf;
-    use super::super::memory::{Page, tests::DIRECT, tests::kcore};
+    use super::super::memory::tests::{DIRECT, kcore, page};
     use super::*;
 
     const LINK: &str = "sys/bus/pci/devices/0000:03:00.0/iommu";
     const ALL: u64 = 3 << 61 | 1;
-
-    fn page(entries: &[(usize, u64)]) -> Page {
-        let mut page = [0; 512];
-        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
-        page
-    }
 
     /// A machine whose device table begins at 0, with the device's first and second number in it.
     fn machine(name: &str, first: u64, second: u64) -> Tree {

@@ -271,19 +271,16 @@ fn unknown(entry: u64, iova: u64) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::{Page, tests::memory};
+    use super::super::memory::{
+        Page,
+        tests::{memory, page},
+    };
     use super::*;
 
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
     const EMPTY: Page = [0; 512];
-
-    fn page(entries: &[(usize, u64)]) -> Page {
-        let mut page = EMPTY;
-        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
-        page
-    }
 
     fn table(format: Format, levels: u8) -> Table {
         Table { format, root: 0, levels, read: true, write: true }

@@ -143,6 +143,13 @@ pub(super) mod tests {
     /// Where the pretended kernel has the first byte of its memory.
     pub const DIRECT: u64 = 0xffff_8880_0000_0000;
 
+    /// A page of a table that has these entries, by their index.
+    pub fn page(entries: &[(usize, u64)]) -> Page {
+        let mut page = [0; 512];
+        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
+        page
+    }
+
     /// A `/proc/kcore` that has these pages by their physical addresses, of which the first is 0.
     pub fn kcore(pages: &[Page]) -> Vec<u8> {
         let size = 4096 * pages.len() as u64;

@@ -85,7 +85,7 @@ impl Observer {
         Observer::find(&Root::default(), bdf, if is_lab_guest() { usize::MAX } else { 1 })
     }
 
-    /// Finds at most so many readers.
+    /// Finds the readers of a device, `most` of them at most.
     fn find(root: &Root, bdf: Bdf, most: usize) -> Result<Observer, Unobservable> {
         let kind = iommu_kind(root, bdf);
         let own = SOURCES.into_iter().filter(|source| source.kind == kind);

@@ -195,14 +195,8 @@ pub(super) fn untranslated() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::super::super::use_of::tests::Tree;
-    use super::super::memory::{Page, tests::kcore, tests::memory};
+    use super::super::memory::tests::{kcore, memory, page};
     use super::*;
-
-    fn page(entries: &[(usize, u64)]) -> Page {
-        let mut page = [0; 512];
-        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
-        page
-    }
 
     const LEAF: Leaf =
         Leaf { iova: 0x5000, page_size: 4096, entry_size: Some(4096), read: true, write: true, always_readable: true };

@@ -159,14 +159,11 @@ fn untranslated() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::super::kernel::tests::btf;
-    use super::super::memory::{Page, tests::DIRECT, tests::memory};
+    use super::super::memory::{
+        Page,
+        tests::{DIRECT, memory, page},
+    };
     use super::*;
-
-    fn page(entries: &[(usize, u64)]) -> Page {
-        let mut page = [0; 512];
-        entries.iter().for_each(|(index, entry)| page[*index] = *entry);
-        page
-    }
 
     fn tables(name: &str, scalable: bool, pages: &[Page]) -> Tables {
         let bdf = "0000:01:13.2".parse().unwrap();
