@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up.
+//! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up, the screen or the keyboard
+//! of this machine.
 
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Root;
@@ -23,11 +24,22 @@ pub enum Use {
     Up(String),
     #[error("it has {0} virtual functions; write 0 to its sriov_numvfs first")]
     VirtualFunctions(u32),
+    /// By the console that draws on it, such as `vtcon1`.
+    #[error("it shows the console of this machine; take it away first: echo 0 > /sys/class/vtconsole/{0}/bind")]
+    Screen(String),
+    #[error("the kernel has its console on {0}; boot without console={0} first")]
+    Console(String),
+    #[error("the keyboard {0:?} on it types at the console of this machine; unplug that first")]
+    Keyboard(String),
+    /// A process has the node of something below it open: a display, an input device, a serial line, a sound card.
+    #[error("{program} (process {process}) has {node} open; end it first")]
+    OpenNode { node: String, program: String, process: u32 },
 }
 
 /// The first use that is found, of the device itself or of anything below it.
 pub(super) fn find(root: &Root, bdf: Bdf) -> Option<Use> {
-    virtual_functions(root, bdf).or_else(|| network(root, bdf)).or_else(|| disk(root, bdf))
+    let kinds = [virtual_functions, network, disk, share, screen, console, keyboard, open_node];
+    kinds.into_iter().find_map(|kind| kind(root, bdf))
 }
 
 fn virtual_functions(root: &Root, bdf: Bdf) -> Option<Use> {
@@ -70,16 +82,135 @@ fn disk(root: &Root, bdf: Bdf) -> Option<Use> {
     })
 }
 
+/// A folder of the host's that a virtual machine has mounted, by 9p or virtiofs.
+fn share(root: &Root, bdf: Bdf) -> Option<Use> {
+    let class = |class: &'static str| root.names(class).into_iter().map(move |name| Path::new(class).join(name));
+    let virtio = class("sys/bus/virtio/devices").filter(|it| below(root, it, bdf));
+    let shares = virtio.filter_map(|it| match root.link_name(it.join("driver"))?.as_str() {
+        "9pnet_virtio" => Some(("9p", root.text(it.join("mount_tag")))),
+        "virtiofs" => {
+            let known = class("sys/fs/virtiofs").find(|known| below(root, &known.join("device"), bdf));
+            Some(("virtiofs", known.and_then(|known| root.text(known.join("tag")))))
+        }
+        _ => None,
+    });
+    let shares: Vec<_> = shares.collect();
+    mounts(root).into_iter().find_map(|mount| {
+        // Where an older kernel does not say how a share is called, it may be any.
+        let is_it = |(kind, tag): &(&str, Option<String>)| {
+            mount.kind == *kind && tag.as_ref().is_none_or(|tag| *tag == mount.source)
+        };
+        shares.iter().any(is_it).then(|| Use::Mounted(format!("the share {}", mount.source), mount.at))
+    })
+}
+
+/// A console that the kernel draws: on a frame buffer below the device, or on the display that the firmware began with.
+fn screen(root: &Root, bdf: Bdf) -> Option<Use> {
+    let frame_buffers = root.names("sys/class/graphics");
+    let draws = frame_buffers.iter().any(|name| {
+        name.strip_prefix("fb").is_some_and(|number| number.parse::<u32>().is_ok())
+            && below(root, &Path::new("sys/class/graphics").join(name), bdf)
+    });
+    // With older kernels the firmware's frame buffer is below no PCI device, and VGA text never is.
+    let first = root.text(super::pci::attribute(bdf, "boot_vga")).as_deref() == Some("1");
+    if !draws && !first {
+        return None;
+    }
+    let consoles = root.names("sys/class/vtconsole").into_iter();
+    let shown = |name: &String| {
+        let console = Path::new("sys/class/vtconsole").join(name);
+        root.text(console.join("bind")).as_deref() == Some("1")
+            && root.text(console.join("name")).is_some_and(|kind| !kind.contains("dummy device"))
+    };
+    consoles.into_iter().find(shown).map(Use::Screen)
+}
+
+/// A serial line, or the console of a virtual machine, that the kernel writes to.
+fn console(root: &Root, bdf: Bdf) -> Option<Use> {
+    let consoles = root.text("proc/consoles")?;
+    let is_here = |name: &&str| match name.starts_with("hvc") {
+        // The console of virtio: nothing says which of its ports it is.
+        true => below_class(root, "sys/class/virtio-ports", bdf),
+        false => below(root, &Path::new("sys/class/tty").join(name), bdf),
+    };
+    let name = consoles.lines().filter_map(|line| line.split_whitespace().next()).find(is_here)?;
+    Some(Use::Console(name.to_owned()))
+}
+
+/// A keyboard that types at the kernel's own consoles: its handler `kbd` is there only where there are such.
+fn keyboard(root: &Root, bdf: Bdf) -> Option<Use> {
+    let inputs = root.text("proc/bus/input/devices")?;
+    inputs.split("\n\n").find_map(|input| {
+        let field = |key: &str| input.lines().find_map(|line| line.strip_prefix(key));
+        let here = Path::new(field("S: Sysfs=")?).iter().any(|part| part == bdf.to_string().as_str());
+        let types = field("H: Handlers=")?.split_whitespace().any(|handler| handler == "kbd");
+        let name = field("N: Name=").unwrap_or_default().trim_matches('"');
+        (here && types).then(|| Use::Keyboard(name.to_owned()))
+    })
+}
+
+/// The node of a character device below this one that a process has open.
+fn open_node(root: &Root, bdf: Bdf) -> Option<Use> {
+    // All mice in one.
+    const MICE: (&str, &str) = ("13:63", "/dev/input/mice");
+    let numbers = root.names("sys/dev/char").into_iter();
+    let here = numbers.filter(|number| below(root, &Path::new("sys/dev/char").join(number), bdf));
+    let mut nodes: Vec<(String, String)> = here
+        .filter_map(|number| {
+            let event = root.text(Path::new("sys/dev/char").join(&number).join("uevent"))?;
+            let name = event.lines().find_map(|line| line.strip_prefix("DEVNAME="))?;
+            Some((number, format!("/dev/{name}")))
+        })
+        .collect();
+    if nodes.iter().any(|(_, node)| node.starts_with("/dev/input/mouse")) {
+        nodes.push((MICE.0.to_owned(), MICE.1.to_owned()));
+    }
+    if nodes.is_empty() {
+        return None;
+    }
+    let processes = root.names("proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
+    processes.into_iter().find_map(|process| {
+        let files = Path::new("proc").join(process.to_string()).join("fd");
+        let node = root.names(&files).into_iter().find_map(|file| {
+            let link = root.join(&files).join(file);
+            // A file on a server that does not answer is not asked what it is.
+            std::fs::read_link(&link).ok().filter(|to| to.to_string_lossy().contains("/dev/"))?;
+            let file = std::fs::metadata(&link).ok().filter(|file| file.file_type().is_char_device())?;
+            let number = format!("{}:{}", libc::major(file.rdev()), libc::minor(file.rdev()));
+            nodes.iter().find(|(known, _)| *known == number).map(|(_, node)| node.clone())
+        })?;
+        let program = root.text(Path::new("proc").join(process.to_string()).join("comm")).unwrap_or_default();
+        Some(Use::OpenNode { node, program, process })
+    })
+}
+
 /// Where a block device is mounted, by its number, or by its node for file systems that have numbers of their own.
 fn mount_point(root: &Root, number: &str, node: &str) -> Option<String> {
+    mounts(root).into_iter().find(|it| it.number == number || it.source == node).map(|it| it.at)
+}
+
+struct Mount {
+    number: String,
+    at: String,
+    kind: String,
+    source: String,
+}
+
+fn mounts(root: &Root) -> Vec<Mount> {
     // id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options
-    let mounts = root.text("proc/self/mountinfo")?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (dev, at) = (fields.nth(2)?, fields.nth(1)?);
-        let source = fields.skip_while(|field| *field != "-").nth(2);
-        (dev == number || source == Some(node)).then(|| at.to_string())
-    })
+    let text = root.text("proc/self/mountinfo").unwrap_or_default();
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').map(str::to_owned);
+        let (number, at) = (fields.nth(2)?, fields.nth(1)?);
+        let mut fields = fields.skip_while(|field| field != "-").skip(1);
+        Some(Mount { number, at, kind: fields.next()?, source: fields.next()? })
+    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// Whether anything of a class is below the device.
+fn below_class(root: &Root, class: &str, bdf: Bdf) -> bool {
+    root.names(class).into_iter().any(|name| below(root, &Path::new(class).join(name), bdf))
 }
 
 fn below(root: &Root, class: &Path, bdf: Bdf) -> bool {
@@ -151,7 +282,7 @@ pub(super) mod tests {
         pub fn file(self, path: &str, text: &str) -> Tree {
             self.put(&format!("{DEVICE}/{path}"), text);
             let parts: Vec<_> = path.split('/').collect();
-            if let Some(at) = parts.iter().position(|part| ["net", "block"].contains(part)) {
+            if let Some(at) = parts.iter().position(|part| ["net", "block", "graphics", "tty"].contains(part)) {
                 let real = format!("{DEVICE}/{}", parts[..at + 2].join("/"));
                 self.link(&format!("sys/class/{}/{}", parts[at], parts[at + 1]), &real);
             }
@@ -244,6 +375,112 @@ pub(super) mod tests {
         tree.put("sys/devices/pci0000:00/0000:00:04.0/net/eth0/flags", "0x1003\n");
         tree.link("sys/class/net/eth0", "sys/devices/pci0000:00/0000:00:04.0/net/eth0");
         assert_eq!(tree.found(), None);
+    }
+
+    #[test]
+    fn a_share_that_is_mounted_is_not_taken_away() {
+        let tree = Tree::new("9p").file("virtio3/mount_tag", "source\n");
+        tree.link("sys/bus/virtio/devices/virtio3", &format!("{DEVICE}/virtio3"));
+        tree.link(&format!("{DEVICE}/virtio3/driver"), "sys/bus/virtio/drivers/9pnet_virtio");
+        assert_eq!(tree.found(), None);
+        tree.put("proc/self/mountinfo", "30 1 0:25 / /src rw,noatime - 9p source rw,trans=virtio\n");
+        assert_eq!(tree.found(), Some(Use::Mounted("the share source".into(), "/src".into())));
+
+        let tree = Tree::new("virtiofs").file("virtio3/vendor", "");
+        tree.link("sys/bus/virtio/devices/virtio3", &format!("{DEVICE}/virtio3"));
+        tree.link(&format!("{DEVICE}/virtio3/driver"), "sys/bus/virtio/drivers/virtiofs");
+        tree.put("proc/self/mountinfo", "30 1 0:25 / /src rw - virtiofs source rw\n");
+        // An older kernel does not say which one it is.
+        assert_eq!(tree.found(), Some(Use::Mounted("the share source".into(), "/src".into())));
+        tree.put("sys/fs/virtiofs/3/tag", "other\n");
+        tree.link("sys/fs/virtiofs/3/device", &format!("{DEVICE}/virtio3"));
+        assert_eq!(tree.found(), None);
+        tree.put("sys/fs/virtiofs/3/tag", "source\n");
+        assert_eq!(tree.found(), Some(Use::Mounted("the share source".into(), "/src".into())));
+    }
+
+    #[test]
+    fn the_screen_of_the_console_is_not_taken_away() {
+        let tree = Tree::new("screen").file("graphics/fb0/name", "amdgpudrmfb\n");
+        tree.put("sys/class/vtconsole/vtcon0/name", "(S) dummy device\n");
+        tree.put("sys/class/vtconsole/vtcon0/bind", "1\n");
+        tree.put("sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+        tree.put("sys/class/vtconsole/vtcon1/bind", "0\n");
+        assert_eq!(tree.found(), None);
+        tree.put("sys/class/vtconsole/vtcon1/bind", "1\n");
+        assert_eq!(tree.found(), Some(Use::Screen("vtcon1".into())));
+        // VGA text, or the firmware's frame buffer.
+        let tree = tree.without(&format!("{DEVICE}/graphics")).file("boot_vga", "0\n");
+        assert_eq!(tree.found(), None);
+        assert_eq!(tree.file("boot_vga", "1\n").found(), Some(Use::Screen("vtcon1".into())));
+    }
+
+    #[test]
+    fn a_line_that_the_kernel_writes_to_is_not_taken_away() {
+        let tree = Tree::new("serial").file("0000:03:00.0:0/0000:03:00.0:0.1/tty/ttyS4/dev", "4:68\n");
+        tree.put("proc/consoles", "tty0                 -WU (EC  p  )    4:7\n");
+        assert_eq!(tree.found(), None);
+        tree.put("proc/consoles", "tty0 -WU (EC  p  )    4:7\nttyS4                -W- (E   p a)    4:68\n");
+        assert_eq!(tree.found(), Some(Use::Console("ttyS4".into())));
+
+        let tree = Tree::new("hvc");
+        tree.put("proc/consoles", "hvc0                 -W- (EC  p  )  229:0\n");
+        assert_eq!(tree.found(), None);
+        let tree = tree.file("virtio0/virtio-ports/vport0p0/name", "");
+        tree.link("sys/class/virtio-ports/vport0p0", &format!("{DEVICE}/virtio0/virtio-ports/vport0p0"));
+        assert_eq!(tree.found(), Some(Use::Console("hvc0".into())));
+    }
+
+    #[test]
+    fn a_keyboard_of_the_console_is_not_taken_away() {
+        let tree = Tree::new("keyboard");
+        let inputs = |address: &str, handlers: &str| {
+            let other = "I: Bus=0011\nN: Name=\"AT keyboard\"\nS: Sysfs=/devices/platform/i8042/input/input1\nH: Handlers=kbd event1\n";
+            let here = format!(
+                "I: Bus=0003\nN: Name=\"USB Keyboard\"\nS: Sysfs=/devices/pci0000:00/{address}/usb1/input/input3\nH: Handlers={handlers} event3 \n"
+            );
+            tree.put("proc/bus/input/devices", &format!("{other}\n{here}"));
+        };
+        inputs(BDF, "mouse0");
+        assert_eq!(tree.found(), None);
+        inputs("0000:04:00.0", "sysrq kbd");
+        assert_eq!(tree.found(), None);
+        inputs(BDF, "sysrq kbd");
+        assert_eq!(tree.found(), Some(Use::Keyboard("USB Keyboard".into())));
+    }
+
+    #[test]
+    fn what_a_process_has_open_is_not_taken_away() {
+        let tree = Tree::new("open").file("drm/card0/uevent", "MAJOR=1\nMINOR=3\nDEVNAME=dri/card0\n");
+        // The node that the process has open is a real one: /dev/null.
+        tree.link("sys/dev/char/1:3", &format!("{DEVICE}/drm/card0"));
+        tree.put("proc/77/comm", "Xorg\n");
+        tree.put("proc/77/fd/0", "a file");
+        assert_eq!(tree.found(), None);
+        symlink("/dev/zero", tree.root().join("proc/77/fd/1")).unwrap();
+        assert_eq!(tree.found(), None);
+        symlink("/dev/null", tree.root().join("proc/77/fd/2")).unwrap();
+        let open = Use::OpenNode { node: "/dev/dri/card0".into(), program: "Xorg".into(), process: 77 };
+        assert_eq!(tree.found(), Some(open));
+    }
+
+    #[test]
+    fn each_use_says_what_to_do() {
+        let told = |found: Use| found.to_string();
+        assert_eq!(
+            told(Use::Screen("vtcon1".into())),
+            "it shows the console of this machine; take it away first: echo 0 > /sys/class/vtconsole/vtcon1/bind"
+        );
+        assert_eq!(
+            told(Use::Console("ttyS4".into())),
+            "the kernel has its console on ttyS4; boot without console=ttyS4 first"
+        );
+        assert_eq!(
+            told(Use::Keyboard("USB Keyboard".into())),
+            "the keyboard \"USB Keyboard\" on it types at the console of this machine; unplug that first"
+        );
+        let open = Use::OpenNode { node: "/dev/dri/card0".into(), program: "Xorg".into(), process: 77 };
+        assert_eq!(told(open), "Xorg (process 77) has /dev/dri/card0 open; end it first");
     }
 
     #[test]
