@@ -16,7 +16,7 @@ use crate::suite;
 /// What the guest is to the tests.
 #[derive(Debug, Clone, Args)]
 pub struct MachineArgs {
-    /// A file that says what the machine is, in place of the next seven options, which replace what it says
+    /// A file that says what the machine is, in place of the next eight options, which replace what it says
     #[arg(long = "lab", value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -26,6 +26,10 @@ pub struct MachineArgs {
     /// aarch64-unknown-linux-gnu, else with Debian's. A `vfiospec-arm64` beside this program is taken as it is.
     #[arg(long, value_name = "ARCH", value_enum)]
     arch: Option<Arch>,
+
+    /// The size of the kernel's pages, 4KiB or 64KiB (only on arm64) [default: 4KiB]
+    #[arg(long, value_name = "SIZE")]
+    page_size: Option<Size>,
 
     /// The IOMMU in front of the devices [default: intel; on arm64: smmuv3]
     #[arg(long, value_name = "MODEL", value_enum)]
@@ -64,8 +68,9 @@ impl MachineArgs {
             Some(file) => suite::machine(file)?,
             None => Machine::default(),
         };
-        let MachineArgs { arch, iommu, address_width, default_domain, lockdown, parameters, .. } = self;
+        let MachineArgs { arch, page_size, iommu, address_width, default_domain, lockdown, parameters, .. } = self;
         machine.arch = arch.or(machine.arch);
+        machine.page_size = page_size.or(machine.page_size);
         machine.iommu = iommu.or(machine.iommu);
         machine.address_width = address_width.or(machine.address_width);
         machine.default_domain = default_domain.or(machine.default_domain);
@@ -107,6 +112,7 @@ impl MachineArgs {
         self.file.iter().for_each(|file| say("--lab", file.display().to_string()));
         let arch = self.arch.filter(|arch| self.file.is_some() || *arch != Arch::X86_64);
         arch.iter().for_each(|arch| say("--arch", arch.as_str().to_owned()));
+        self.page_size.iter().for_each(|size| say("--page-size", size.to_string()));
         let iommu = self.iommu.filter(|iommu| self.file.is_some() || *iommu != IommuModel::Intel);
         iommu.iter().for_each(|iommu| say("--iommu", iommu.as_str().to_owned()));
         self.address_width.iter().for_each(|width| say("--address-width", width.to_string()));

@@ -9,7 +9,7 @@ use super::child::{self, Ending, Runner};
 use super::options::{KernelChoice, KernelOption};
 use super::source::{self, Source};
 use super::{arch::HOST, error::LabError, progress::Progress, tools, version::Version};
-use crate::language::Arch;
+use crate::language::{Arch, LARGE_PAGES, Machine};
 use crate::model::{Exit, fingerprint};
 
 /// Options on top of `allnoconfig`, beside those of the architecture; everything is built in.
@@ -17,6 +17,9 @@ const OPTIONS: &str = include_str!("kernel.config");
 
 /// Options beside these for a kernel that looks for its own mistakes.
 const DEBUG: &str = include_str!("debug.config");
+
+/// The option beside these for pages of another size, which arm64 has.
+const PAGES_OF_64_KIB: &str = "CONFIG_ARM64_64K_PAGES=y";
 
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
 const LINES: u64 = 1865;
@@ -60,10 +63,12 @@ pub(super) struct Fragment {
 }
 
 impl Fragment {
-    /// The lab's configuration with these options in place of its own.
-    pub fn new(arch: Arch, options: &[KernelOption], debug: bool) -> Self {
+    /// The lab's configuration for this machine, with these options in place of its own.
+    pub fn new(machine: &Machine, options: &[KernelOption], debug: bool) -> Self {
+        let arch = machine.arch();
+        let pages = if machine.page_size == Some(LARGE_PAGES) { PAGES_OF_64_KIB } else { "" };
         let more = if debug { DEBUG } else { "" };
-        let all = OPTIONS.lines().chain(arch.row().options.lines()).chain(more.lines());
+        let all = OPTIONS.lines().chain(arch.row().options.lines()).chain(pages.lines()).chain(more.lines());
         let kept = all.filter(|line| {
             let symbol = symbol(line);
             !options.iter().any(|option| symbol == Some(option.symbol()))
@@ -297,6 +302,7 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Size;
 
     #[test]
     fn options_that_did_not_take_effect_are_named() {
@@ -314,7 +320,7 @@ mod tests {
     #[test]
     fn an_option_takes_the_place_of_the_labs_own() {
         let options = ["VFIO_CONTAINER=n", "KASAN=y"].map(|text| text.parse().unwrap());
-        let fragment = |options: &[KernelOption], debug| Fragment::new(Arch::X86_64, options, debug);
+        let fragment = |options: &[KernelOption], debug| Fragment::new(&Machine::default(), options, debug);
         let text = fragment(&options, false).text;
         assert!(text.ends_with("CONFIG_PVH=y\n# CONFIG_VFIO_CONTAINER is not set\nCONFIG_KASAN=y\n"), "{text}");
         assert!(!text.contains("CONFIG_VFIO_CONTAINER=y"));
@@ -328,8 +334,13 @@ mod tests {
     #[test]
     fn another_configuration_is_another_kernel() {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
-        let of = |arch| hash(&Fragment::new(arch, &[], false).text);
-        assert_ne!(of(Arch::X86_64), of(Arch::Arm64));
+        let of = |arch, page_size| {
+            let machine = Machine { arch: Some(arch), page_size, ..Machine::default() };
+            hash(&Fragment::new(&machine, &[], false).text)
+        };
+        assert_ne!(of(Arch::X86_64, None), of(Arch::Arm64, None));
+        assert_ne!(of(Arch::Arm64, None), of(Arch::Arm64, Some(LARGE_PAGES)));
+        assert_eq!(of(Arch::Arm64, None), of(Arch::Arm64, Some(Size(4 << 10))));
         assert_eq!(hash("").len(), 8);
     }
 
@@ -347,7 +358,7 @@ mod tests {
     #[test]
     fn an_unfinished_build_is_never_booted() {
         let cache = cache::tests::scratch("kernel");
-        let fragment = Fragment::new(Arch::X86_64, &[], false);
+        let fragment = Fragment::new(&Machine::default(), &[], false);
         let hash = hash(&fragment.text);
         for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
             let folder = cache.folder(format!("kernels/{name}")).unwrap();

@@ -127,9 +127,9 @@ enum Ready {
 
 impl<'a> Wanted<'a> {
     fn of(options: &'a Options) -> Result<Self, LabError> {
-        let Options { kernel, kernel_config, debug, .. } = options;
-        let arch = options.machine.arch();
-        let fragment = || Fragment::new(arch, kernel_config, *debug);
+        let Options { kernel, kernel_config, debug, machine, .. } = options;
+        let arch = machine.arch();
+        let fragment = || Fragment::new(machine, kernel_config, *debug);
         let wanted = match kernel {
             KernelChoice::Newest | KernelChoice::Version(_) => Self::Built(kernel, fragment()),
             KernelChoice::Path(path) if path.is_dir() => Self::Tree(tree::own(path)?, fragment()),
@@ -137,7 +137,8 @@ impl<'a> Wanted<'a> {
             KernelChoice::Path(path) => Self::Image(path),
             KernelChoice::Debian(version) => Self::Debian(version.as_ref()),
         };
-        let change = debug.then(|| "--debug".to_owned()).or_else(|| kernel_config.first().map(KernelOption::to_string));
+        let pages = machine.page_size.map(|size| format!("--page-size {size}"));
+        let change = debug.then(|| "--debug".to_owned()).or(pages).or_else(|| kernel_config.first().map(KernelOption::to_string));
         match (&wanted, change) {
             (Self::Debian(_), _) if arch != HOST.arch => {
                 let what = format!("failed to take the kernel {kernel} for {}", arch.as_str());

@@ -25,6 +25,9 @@ keys! {
         pub summary: Option<String>,
         /// The architecture of its processors and kernel. The default is `x86-64`.
         pub arch: Option<Arch>,
+        /// The size of the kernel's pages, which the IOMMU's smallest pages then have, too. The default is `4KiB`; `arm64` also has `64KiB`.
+        #[example("64KiB")]
+        pub page_size: Option<Size>,
         /// The IOMMU in front of the devices. The default is `intel`, and on `arm64` it is `smmuv3`.
         pub iommu: Option<IommuModel>,
         /// How many bits an IOVA has: 39 or 48 on `intel` and `intel-scalable`, 32 to 64 on `virtio`. The default is 48, on `virtio` 64. On the
@@ -159,6 +162,10 @@ words! {
     }
 }
 
+const SMALL_PAGES: Size = Size(4 << 10);
+/// Pages that a kernel has only if it is built for them.
+pub const LARGE_PAGES: Size = Size(64 << 10);
+
 /// How many devices fit into a place. On the root bus each model has a slot of its own beside these, for its first device.
 const ROOM: [(Place, usize); 5] =
     [(Place::Root, 4), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8), (Place::SecondIommu, 8)];
@@ -192,6 +199,16 @@ impl Arch {
         match self {
             Self::X86_64 => &[Intel, IntelScalable, IntelFirstStage, Amd, Virtio, None],
             Self::Arm64 => &[Smmuv3, None],
+        }
+    }
+}
+
+impl Arch {
+    /// The sizes of pages that its kernels can have in the lab.
+    fn page_sizes(self) -> &'static [Size] {
+        match self {
+            Self::X86_64 => &[SMALL_PAGES],
+            Self::Arm64 => &[SMALL_PAGES, LARGE_PAGES],
         }
     }
 }
@@ -302,12 +319,14 @@ impl Machine {
 
     /// What it says beside the architecture, the IOMMU and the devices, as options of the command line and their values.
     pub fn words(&self) -> Vec<String> {
+        let page_size = self.page_size.map(|size| ("--page-size", size.to_string()));
         let width = self.address_width.map(|width| ("--address-width", width.to_string()));
         let domain = self.default_domain.map(|domain| ("--default-domain", domain.as_str().to_owned()));
         let lockdown = self.lockdown.map(|lockdown| ("--lockdown", lockdown.as_str().to_owned()));
         let parameters = self.parameters().into_iter().map(|parameter| ("--parameter", parameter));
-        width
+        page_size
             .into_iter()
+            .chain(width)
             .chain(domain)
             .chain(lockdown)
             .chain(parameters)
@@ -325,6 +344,11 @@ impl Machine {
             let title = format!("{} has no IOMMU `{}` in the lab", arch.as_str(), iommu.as_str());
             let has = arch.iommus().iter().map(|iommu| iommu.as_str());
             mistakes.push(wrong(&root.join("iommu"), title).label(expected_one_of(has)));
+        }
+        if let Some(size) = self.page_size.filter(|size| !arch.page_sizes().contains(size)) {
+            let sizes: Vec<String> = arch.page_sizes().iter().map(Size::to_string).collect();
+            let title = format!("{} has no kernel with pages of {size} in the lab", arch.as_str());
+            mistakes.push(wrong(&root.join("page_size"), title).label(expected_one_of(sizes.iter().map(String::as_str))));
         }
         if let Some((title, label)) = self.address_width.and_then(|width| iommu.widths().mistake(iommu, width)) {
             mistakes.push(wrong(&root.join("address_width"), title).label(label));
@@ -460,6 +484,7 @@ mod tests {
             ("address_width: 39\niommu: none\n", "`address_width` without an IOMMU"),
             ("arch: arm64\niommu: amd\n", "arm64 has no IOMMU `amd` in the lab"),
             ("iommu: smmuv3\n", "x86-64 has no IOMMU `smmuv3` in the lab"),
+            ("page_size: 64KiB\n", "x86-64 has no kernel with pages of 64KiB in the lab"),
             ("arch: arm64\naddress_width: 39\n", "`address_width` with `smmuv3`"),
             ("devices: { any: { model: edu } }\n", "a device cannot be called `any`"),
             ("devices: { nic: { model: igb, place: bridge } }\n", "igb does not fit at the place `bridge`"),

@@ -45,7 +45,7 @@ pub(crate) use expression::error::ExpressionError;
 pub(crate) use expression::functions::BUILTINS;
 pub(crate) use expression::tree::{Compared, compared};
 pub(crate) use load::{Loaded, read};
-pub(crate) use machine::{Arch, DefaultDomain, IommuModel, Lockdown};
+pub(crate) use machine::{Arch, DefaultDomain, IommuModel, LARGE_PAGES, Lockdown};
 pub(crate) use names::{RUN_TIME, readable};
 pub(crate) use packs::LoadedPack;
 pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
