@@ -7,15 +7,16 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::{cases::Cases, error::Error, explore::Exploring, machine::MachineArgs, watch};
 use crate::event::{DeviceUsed, RunStarted};
-use crate::lab::{self, Accel, GuestDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
+use crate::lab::{self, Accel, GuestDevice, HostDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::model::{Exit, for_bisect};
 use crate::plan::{Plan, Setup};
 use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
-use crate::{host::facts, language, language::Machine, suite::Selection};
+use crate::{host::facts, language, language::Machine, language::Size, suite::Selection};
 
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
 /// How much longer than its case may take a guest may say nothing.
 const SILENCE: Duration = Duration::from_secs(120);
+const MEMORY: Size = Size(4 << 30);
 const KINDS: &str = "/vfiospec/kinds.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
@@ -143,6 +144,13 @@ pub struct InsideArgs {
     command: Vec<String>,
 }
 
+/// The process that the lab starts to bind devices of this machine
+#[derive(Debug, ClapArgs)]
+pub struct LenderArgs {
+    #[arg(long = "device", value_name = "ADDRESS")]
+    devices: Vec<Named>,
+}
+
 /// What the guest is made of.
 #[derive(Debug, Clone, ClapArgs)]
 struct Choice {
@@ -168,6 +176,17 @@ struct Choice {
     #[command(flatten)]
     machine: MachineArgs,
 
+    /// A device of this machine to hand into the guest, such as nic=0000:03:00.0; may be given several times
+    ///
+    /// It is taken from its driver, and given back when the command ends, in whichever way. One that is in use is refused. This needs root, an
+    /// IOMMU in front of the device, and IOMMUFD; QEMU locks all of the guest's memory for it.
+    #[arg(long = "host-device", value_name = "[NAME=]ADDRESS")]
+    host_devices: Vec<Named>,
+
+    /// How much memory a guest has; 1.2GiB of it become huge pages, where there is room
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    memory: Size,
+
     /// How the guest's code is executed; `auto` tries KVM and falls back
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
@@ -182,7 +201,7 @@ struct Choice {
 }
 
 impl Choice {
-    fn options(&self, machine: &Machine) -> Result<Options, LabError> {
+    fn options(&self, machine: &Machine) -> Result<Options, Error> {
         let cache = match &self.cache {
             Some(folder) => folder.clone(),
             None => lab::default_cache()?,
@@ -192,14 +211,16 @@ impl Choice {
             kernel_config: self.kernel_config()?,
             debug: self.debug,
             machine: machine.clone(),
+            host_devices: self.host_devices(machine)?,
+            memory_mib: self.memory_mib()?,
             accel: self.accel,
             qemu: self.qemu.clone(),
             ..Options::new(cache)
         })
     }
 
-    fn prepare(&self, machine: &Machine, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
-        lab::prepare(&self.options(machine)?, lab::Progress::new(false), interrupt)
+    fn prepare(&self, options: &Options, interrupt: &AtomicBool) -> Result<Prepared, LabError> {
+        lab::prepare(options, lab::Progress::new(false), interrupt)
     }
 
     /// The options that differ from their defaults, as the user gave them, without paths of the cache.
@@ -214,6 +235,10 @@ impl Choice {
         }
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
         self.kernel_config.iter().for_each(|option| say("--kernel-config", option.to_string()));
+        self.host_devices.iter().for_each(|device| say("--host-device", device.to_string()));
+        if self.memory != MEMORY {
+            say("--memory", self.memory.to_string());
+        }
         if self.accel != Accel::default() {
             let name = self.accel.to_possible_value().expect("all can be given");
             say("--accel", name.get_name().to_owned());
@@ -227,6 +252,18 @@ impl Choice {
     fn machine(&self) -> Result<Machine, Error> {
         self.kernel_config()?;
         self.machine.machine()
+    }
+
+    fn host_devices(&self, machine: &Machine) -> Result<Vec<HostDevice>, Failure> {
+        session::to_lend(&self.host_devices, machine)
+    }
+
+    fn memory_mib(&self) -> Result<u32, LabError> {
+        const LEAST: u32 = 512;
+        u32::try_from(self.memory.0 >> 20).ok().filter(|mib| *mib >= LEAST).ok_or_else(|| {
+            LabError::usage(format!("failed to give a guest {} of memory", self.memory))
+                .help(format!("give it {LEAST}MiB or more with --memory"))
+        })
     }
 
     /// In an order of their own, so that the same options are the same kernel.
@@ -264,11 +301,16 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Exec(args) => exec(args),
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => {
-            let prepared = args.choice.prepare(&args.choice.machine()?, &interrupt::flag())?;
+            let options = args.choice.options(&args.choice.machine()?)?;
+            let prepared = args.choice.prepare(&options, &interrupt::flag())?;
             println!("the lab is ready: Linux {}, QEMU {}", prepared.kernel(), prepared.qemu());
             Ok(Exit::Ok.into())
         }
     }
+}
+
+pub fn lender(args: &LenderArgs) -> ExitCode {
+    session::lender(&args.devices).into()
 }
 
 pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
@@ -276,8 +318,8 @@ pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
 }
 
 /// The scenarios for the guest, known to be right, and what to plan for it from them.
-fn job(selection: &Selection, checked: Result<(), Failure>, machine: &Machine) -> Result<(Job, Plan, Setup), Error> {
-    let devices = lab::devices(machine);
+fn job(selection: &Selection, checked: Result<(), Failure>, options: &Options) -> Result<(Job, Plan, Setup), Error> {
+    let devices = lab::devices(&options.machine, &options.host_devices);
     let kinds: Vec<DeviceUsed> = devices.iter().map(GuestDevice::used).collect();
     let (plan, setup) = super::plan(selection, checked, kinds.clone())?;
     if plan.cases.is_empty() {
@@ -300,7 +342,8 @@ fn job(selection: &Selection, checked: Result<(), Failure>, machine: &Machine) -
 fn run(args: &RunArgs) -> Result<u8, Error> {
     let RunArgs { selection, choice, cases, course, outputs, .. } = args;
     let machine = choice.machine()?;
-    let (mut job, plan, setup) = job(selection, cases.check(), &machine)?;
+    let options = choice.options(&machine)?;
+    let (mut job, plan, setup) = job(selection, cases.check(), &options)?;
     job.argv.extend(["--kinds".to_owned(), KINDS.to_owned()]);
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
@@ -321,7 +364,7 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
     let begun = Begun::new(started, &plan, &schedule);
     let interrupt = interrupt::flag();
-    let prepared = match choice.prepare(&machine, &interrupt) {
+    let prepared = match choice.prepare(&options, &interrupt) {
         Ok(prepared) => prepared,
         Err(error) => {
             // Options that do not fit together are a slip, which changes nothing.
@@ -331,8 +374,17 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
             return Err(error.into());
         }
     };
+    // Not before all else is there: building takes minutes.
+    let _lent = match session::lend(&choice.host_devices) {
+        Ok(lent) => lent,
+        Err(failure) => {
+            output.not_begun(begun, Some(&failure.what));
+            return Err(failure.into());
+        }
+    };
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
-    let (silence, guests) = (args.silence.0, args.guests.map(NonZeroUsize::get));
+    let one = (!choice.host_devices.is_empty()).then_some(1); // A device is in one guest only.
+    let (silence, guests) = (args.silence.0, one.or(args.guests.map(NonZeroUsize::get)));
     let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, silence, interrupt };
     Ok(run.run(begun, course)?)
 }
@@ -355,18 +407,20 @@ fn explore(args: &ExploreArgs) -> Result<u8, Error> {
 }
 
 fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
-    let machine = args.choice.machine()?;
-    let job = session::job(&args.add, &args.command, &lab::devices(&machine))?;
+    let options = args.choice.options(&args.choice.machine()?)?;
+    let job = session::job(&args.add, &args.command, &lab::devices(&options.machine, &options.host_devices))?;
     let interrupt = interrupt::flag();
-    let prepared = args.choice.prepare(&machine, &interrupt)?;
+    let prepared = args.choice.prepare(&options, &interrupt)?;
+    let _lent = session::lend(&args.choice.host_devices)?;
     Ok(session::exec(job, &args.command[0], &prepared, &interrupt)?.into())
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {
-    let machine = args.choice.machine()?;
-    let (job, ..) = job(&args.selection, Ok(()), &machine)?;
+    let options = args.choice.options(&args.choice.machine()?)?;
+    let (job, ..) = job(&args.selection, Ok(()), &options)?;
     let interrupt = interrupt::flag();
-    let prepared = args.choice.prepare(&machine, &interrupt)?;
+    let prepared = args.choice.prepare(&options, &interrupt)?;
+    let _lent = session::lend(&args.choice.host_devices)?;
     lab::shell(&prepared, &job, &interrupt)?;
     Ok(Exit::Ok.into())
 }

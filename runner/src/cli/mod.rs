@@ -70,6 +70,9 @@ enum Verb {
     },
     #[command(hide = true)]
     Inside(lab::InsideArgs),
+    /// The process that has devices of this machine on vfio-pci for the lab, and gives them back.
+    #[command(hide = true)]
+    Lender(lab::LenderArgs),
 }
 
 /// Runs the command line and returns its exit code.
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::List(args) => list::main(&args).map(Exit::into),
         Verb::Show(args) => show::main(&args).map(done),
         Verb::Inside(args) => lab::inside(&args),
+        Verb::Lender(args) => Ok(lab::lender(&args)),
         Verb::New(verb) => new::main(&verb).map(done),
         Verb::Explain(args) => explain::main(&args).map(done),
         Verb::Completions(args) => completions::main(&args, Cli::command()).map(done),

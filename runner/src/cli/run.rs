@@ -73,7 +73,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     // Checked before any device is touched, and before it is said that one is missing.
     let texts = from_host.map_or_else(|| selection.read(), Ok);
     let (loaded, texts) = both(checked, load(selection, texts))?;
-    let (plan, setup) = plan_of(selection, loaded, texts, session::named(devices)?)?;
+    let (plan, setup) = plan_of(selection, loaded, texts, session::named(devices, "--device")?)?;
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
     let resumed = Resumed::read(course, &plan, &selected, &setup.fingerprint())?;

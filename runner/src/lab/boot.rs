@@ -267,7 +267,7 @@ fn forward(output: ChildStdout, sender: &mpsc::Sender<String>) {
 
 /// Writes what QEMU reads from files of the run's folder: ROMs of devices, and the device tree where there are two IOMMUs.
 pub(super) fn write_parts(options: &Options, qemu: &Qemu, engine: Engine, folder: &Path) -> Result<(), LabError> {
-    for (file, rom) in layout::roms(&layout::devices(&options.machine), folder) {
+    for (file, rom) in layout::roms(&layout::devices(&options.machine, &options.host_devices), folder) {
         write(&file, &rom)?;
     }
     if !options.machine.has_second_iommu() {

@@ -45,7 +45,7 @@ mod tree;
 mod version;
 
 pub use cache::default_cache;
-pub use layout::{GuestDevice, devices};
+pub use layout::{GuestDevice, HOST_DEVICES, HostDevice, devices};
 pub(crate) use {
     boot::{Guest, Next, is_dynamic},
     error::LabError,

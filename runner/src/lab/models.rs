@@ -206,6 +206,14 @@ impl IommuModel {
     /// QEMU's arguments for one that is in front of the first root bus only, where there is another one.
     pub(super) const FIRST_OF_TWO: &str = "-device arm-smmuv3,primary-bus=pcie.0";
 
+    /// What makes its driver tell of every new mapping, which QEMU has to pass on to the host's IOMMU.
+    pub(super) fn tells_of_new_mappings(self) -> &'static str {
+        match self {
+            Self::Intel | Self::IntelScalable | Self::IntelFirstStage => ",caching-mode=on",
+            Self::Amd | Self::Virtio | Self::Smmuv3 | Self::None => "",
+        }
+    }
+
     /// What a kernel of this architecture needs on its command line.
     pub(super) fn kernel_parameters(self, arch: Arch) -> &'static str {
         if self == Self::None { arch.row().no_iommu } else { self.row().kernel }

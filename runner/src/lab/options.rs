@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 
-use super::{arch::HOST, version::Version};
+use super::{arch::HOST, layout::HostDevice, version::Version};
 use crate::{language::Machine, sanitize};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Options {
     /// Whether the kernel is built to look for its own mistakes.
     pub debug: bool,
     pub machine: Machine,
+    /// Devices of this machine that the guest has, too.
+    pub host_devices: Vec<HostDevice>,
     /// The guest's memory in MiB; 1.2 GiB of it become huge pages. Below 3584 there may be no room for the one of 1 GiB.
     pub memory_mib: u32,
     pub cpus: u32,
@@ -35,6 +37,7 @@ impl Options {
             kernel_config: Vec::new(),
             debug: false,
             machine: Machine::default(),
+            host_devices: Vec::new(),
             memory_mib: 4096,
             cpus: 2,
             accel: Accel::Auto,

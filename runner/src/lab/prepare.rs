@@ -138,7 +138,10 @@ impl<'a> Wanted<'a> {
             KernelChoice::Debian(version) => Self::Debian(version.as_ref()),
         };
         let pages = machine.page_size.map(|size| format!("--page-size {size}"));
-        let change = debug.then(|| "--debug".to_owned()).or(pages).or_else(|| kernel_config.first().map(KernelOption::to_string));
+        let change = debug
+            .then(|| "--debug".to_owned())
+            .or(pages)
+            .or_else(|| kernel_config.first().map(KernelOption::to_string));
         match (&wanted, change) {
             (Self::Debian(_), _) if arch != HOST.arch => {
                 let what = format!("failed to take the kernel {kernel} for {}", arch.as_str());

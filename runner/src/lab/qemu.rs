@@ -137,6 +137,9 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     if options.machine.ats() {
         iommu += ",device-iotlb=on";
     }
+    if !options.host_devices.is_empty() {
+        iommu += options.machine.iommu().tells_of_new_mappings();
+    }
     match options.machine.address_width {
         Some(width) => add(&format!("{iommu},aw-bits={}", width.0)),
         None if !iommu.is_empty() => add(&iommu),
@@ -155,7 +158,7 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
     if options.machine.iommu() == IommuModel::Virtio {
         arguments.extend(told(files.folder));
     }
-    arguments.extend(layout::arguments(&options.machine, files.folder));
+    arguments.extend(layout::arguments(&options.machine, &options.host_devices, files.folder));
     if let Some(console) = files.console {
         arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
     }

@@ -348,7 +348,8 @@ impl Machine {
         if let Some(size) = self.page_size.filter(|size| !arch.page_sizes().contains(size)) {
             let sizes: Vec<String> = arch.page_sizes().iter().map(Size::to_string).collect();
             let title = format!("{} has no kernel with pages of {size} in the lab", arch.as_str());
-            mistakes.push(wrong(&root.join("page_size"), title).label(expected_one_of(sizes.iter().map(String::as_str))));
+            mistakes
+                .push(wrong(&root.join("page_size"), title).label(expected_one_of(sizes.iter().map(String::as_str))));
         }
         if let Some((title, label)) = self.address_width.and_then(|width| iommu.widths().mistake(iommu, width)) {
             mistakes.push(wrong(&root.join("address_width"), title).label(label));

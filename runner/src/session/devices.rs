@@ -27,7 +27,7 @@ impl Named {
 }
 
 impl Named {
-    fn used(&self) -> DeviceUsed {
+    pub(super) fn used(&self) -> DeviceUsed {
         let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
         DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(host::kind(self.bdf))
     }
@@ -67,8 +67,8 @@ pub struct Devices {
     bindings: Vec<Binding>,
 }
 
-/// The devices by what sysfs says of them, before anything is touched. Fails if none is named, or one twice.
-pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Failure> {
+/// The devices of an option by what sysfs says of them, before anything is touched. Fails if none is named, or one twice.
+pub fn named(named: &[Named], option: &str) -> Result<Vec<DeviceUsed>, Failure> {
     if named.is_empty() {
         return Err(Failure::new(Exit::NoVerdict, none_named()));
     }
@@ -80,7 +80,7 @@ pub fn named(named: &[Named]) -> Result<Vec<DeviceUsed>, Failure> {
             return Err(Failure::usage(what, "name each device once"));
         }
         if all.iter().any(|used| used.name == *name) {
-            let help = format!("give each a name for the reports: --device first={bdf} --device second=…");
+            let help = format!("give each a name for the reports: {option} first={bdf} {option} second=…");
             return Err(Failure::usage(format!("two devices are called `{name}`"), help));
         }
         all.push(device.used());

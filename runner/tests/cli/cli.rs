@@ -213,6 +213,19 @@ fn a_run_on_a_device_that_does_not_exist_is_no_success() {
 }
 
 #[test]
+fn a_device_of_this_machine_that_cannot_be_in_a_guest_is_refused_before_anything_is_prepared() {
+    let lab = |options: &[&str], code| {
+        let folder = format!("{}/no-cache", env!("CARGO_TARGET_TMPDIR"));
+        expect(&vfiospec(&[&["lab", "exec", "--cache", &folder], options, &["--", "true"]].concat()), code).1
+    };
+    let here = ["--host-device", "ffff:ff:1f.7"];
+    assert!(lab(&here, 3).contains("failed to find the PCI device ffff:ff:1f.7"));
+    let twice = lab(&[here.as_slice(), &["--host-device", "other=ffff:ff:1f.7"]].concat(), 2);
+    assert!(twice.contains("ffff:ff:1f.7 is named twice"), "{twice}");
+    assert!(lab(&["--memory", "64MiB"], 2).contains("give it 512MiB or more"));
+}
+
+#[test]
 fn an_address_that_is_none_is_wrong_usage() {
     let (_, stderr) = expect(&vfiospec(&["run", "--device", "third-from-left", "scenarios/"]), 2);
     assert!(stderr.contains("0000:03:00.0"), "it shows what an address looks like:\n{stderr}");

@@ -135,7 +135,7 @@ devices:
     let told = events(&ran, "run_started")[0]["devices"].clone();
     let told: Vec<DeviceUsed> = serde_json::from_value(told).unwrap();
     let machine = Machine::read(Source::new("places.lab.yaml", machine)).expect("a machine");
-    for (device, told) in lab::devices(&machine).iter().zip(told) {
+    for (device, told) in lab::devices(&machine, &[]).iter().zip(told) {
         assert_eq!((device.bdf(), device.used().kind()), (told.bdf.clone(), told.kind()), "{}", told.name);
     }
     Ok(())

@@ -69,7 +69,8 @@ fn the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest() -> Test
     let told: Vec<_> = told.iter().map(|device| (device.name.clone(), device.kind())).collect();
     let one_of_each = models.iter().map(|model| (model.as_str().replace('-', "_"), LabDevice::of(*model))).collect();
     let machine = Machine { devices: one_of_each, ..Machine::default() };
-    let known: Vec<_> = devices(&machine).iter().map(|device| (device.used().name, device.used().kind())).collect();
+    let known: Vec<_> =
+        devices(&machine, &[]).iter().map(|device| (device.used().name, device.used().kind())).collect();
     assert_eq!(told, known);
     fs::remove_dir_all(&folder).unwrap();
     Ok(())

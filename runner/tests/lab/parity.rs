@@ -216,7 +216,7 @@ impl OnDevice {
 /// Where the only device of a model is in the guest.
 fn bdf(model: DeviceModel) -> String {
     let only = [("only".to_owned(), LabDevice::of(model))].into_iter().collect();
-    devices(&Machine { devices: only, ..Machine::default() })[0].bdf()
+    devices(&Machine { devices: only, ..Machine::default() }, &[])[0].bdf()
 }
 
 /// What both run.
