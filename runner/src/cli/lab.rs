@@ -10,8 +10,8 @@ use crate::event::{DeviceUsed, RunStarted};
 use crate::lab::{self, Accel, GuestDevice, HostDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::model::{Exit, for_bisect};
 use crate::plan::{Plan, Setup};
-use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, interrupt};
-use crate::{host::facts, language, language::Machine, language::Size, suite::Selection};
+use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, TRACEFILE, interrupt};
+use crate::{file, host::facts, language, language::Machine, language::Size, suite::Selection};
 
 const SCENARIOS: &str = "/vfiospec/scenarios.json";
 /// How much longer than its case may take a guest may say nothing.
@@ -169,6 +169,19 @@ struct Choice {
     #[arg(long)]
     debug: bool,
 
+    /// Say which lines of the kernel's VFIO, IOMMUFD and IOMMU drivers ran [default folder: reports/out/coverage]
+    ///
+    /// Takes a kernel that counts them, built the first time. FOLDER gets coverage.info, which `vfiospec coverage` reads, and html/ with
+    /// the source of each line. A guest that dies takes with it what it counted. In `lab shell`, the counters are in /sys/kernel/debug/gcov.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "reports/out/coverage"
+    )]
+    coverage: Option<PathBuf>,
+
     /// An option of the kernel's configuration, such as KASAN=y; may be given several times, and builds a kernel of its own the first time
     #[arg(long, value_name = "OPTION=VALUE")]
     kernel_config: Vec<KernelOption>,
@@ -210,6 +223,7 @@ impl Choice {
             kernel: self.kernel.clone(),
             kernel_config: self.kernel_config()?,
             debug: self.debug,
+            coverage: self.coverage.is_some(),
             machine: machine.clone(),
             host_devices: self.host_devices(machine)?,
             memory_mib: self.memory_mib()?,
@@ -223,6 +237,14 @@ impl Choice {
         lab::prepare(options, lab::Progress::new(false), interrupt)
     }
 
+    /// Fails if what of the kernel ran could not be written: better found before the run than after it.
+    fn check_coverage(&self) -> Result<(), Failure> {
+        let Some(folder) = &self.coverage else { return Ok(()) };
+        file::probe(&folder.join(TRACEFILE)).map_err(|error| {
+            Failure::new(Exit::ReportNotWritten, error).help("name another folder with --coverage=FOLDER")
+        })
+    }
+
     /// The options that differ from their defaults, as the user gave them, without paths of the cache.
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
@@ -232,6 +254,9 @@ impl Choice {
         }
         if self.debug {
             words.push("--debug".to_owned());
+        }
+        if self.coverage.is_some() {
+            words.push("--coverage".to_owned());
         }
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
         self.kernel_config.iter().for_each(|option| say("--kernel-config", option.to_string()));
@@ -363,6 +388,7 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     }
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
     let begun = Begun::new(started, &plan, &schedule);
+    choice.check_coverage()?;
     let interrupt = interrupt::flag();
     let prepared = match choice.prepare(&options, &interrupt) {
         Ok(prepared) => prepared,
@@ -385,7 +411,8 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
     let one = (!choice.host_devices.is_empty()).then_some(1); // A device is in one guest only.
     let (silence, guests) = (args.silence.0, one.or(args.guests.map(NonZeroUsize::get)));
-    let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, silence, interrupt };
+    let coverage = choice.coverage.clone();
+    let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, coverage, silence, interrupt };
     Ok(run.run(begun, course)?)
 }
 
@@ -410,9 +437,11 @@ fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
     let options = args.choice.options(&args.choice.machine()?)?;
     let job = session::job(&args.add, &args.command, &lab::devices(&options.machine, &options.host_devices))?;
     let interrupt = interrupt::flag();
+    args.choice.check_coverage()?;
     let prepared = args.choice.prepare(&options, &interrupt)?;
     let _lent = session::lend(&args.choice.host_devices)?;
-    Ok(session::exec(job, &args.command[0], &prepared, &interrupt)?.into())
+    let coverage = args.choice.coverage.as_deref();
+    Ok(session::exec(job, &args.command[0], &prepared, coverage, &interrupt)?.into())
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {

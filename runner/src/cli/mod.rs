@@ -6,6 +6,7 @@
 mod cases;
 mod check;
 mod completions;
+mod coverage;
 mod diff;
 mod error;
 mod explain;
@@ -50,6 +51,7 @@ enum Verb {
     Lab(lab::Verb),
     Report(report::Args),
     Diff(diff::Args),
+    Coverage(coverage::Args),
     Check(check::Args),
     List(list::Args),
     Show(show::Args),
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
         Verb::Lab(verb) => lab::main(&verb),
         Verb::Report(args) => report::main(&args).map(Exit::into),
         Verb::Diff(args) => diff::main(&args).map(Exit::into),
+        Verb::Coverage(args) => coverage::main(&args).map(done),
         Verb::Check(args) => check::main(&args).map(Exit::into),
         Verb::List(args) => list::main(&args).map(Exit::into),
         Verb::Show(args) => show::main(&args).map(done),

@@ -14,7 +14,7 @@ use super::accel::{Attempt, Experience};
 use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
-use super::protocol::Message;
+use super::protocol::{Counters, Message};
 use super::qemu::{self, Engine, Files, Qemu};
 use super::{
     device_tree, error::LabError, kernel::Kernel, layout, options::Options, prepare::Prepared, progress::Progress,
@@ -41,6 +41,7 @@ pub struct Guest {
     lines: Receiver<String>,
     folder: RunFolder,
     description: String,
+    counters: Vec<Counters>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Guest {
     /// With `--accel auto` a guest that KVM leaves silent is booted again under software emulation, and the next run on
     /// this machine starts with that.
     pub fn boot(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<Self, LabError> {
-        let Prepared { options, cache, kernel, qemu, program, progress } = prepared;
+        let Prepared { options, cache, kernel, qemu, program, progress, .. } = prepared;
         let folder = RunFolder::create(cache, *progress, interrupt)?;
         let initramfs = folder.path("initramfs.cpio");
         write(&initramfs, &pack(program, job, kernel, false)?)?;
@@ -91,7 +92,7 @@ impl Guest {
             write(&folder.path("command"), qemu::as_line(&qemu.program, &arguments).as_bytes())?;
             let (group, lines) = start(&qemu.program, &arguments, &errors)?;
             let description = options.describe(&qemu.version, engine.name(), &kernel.name);
-            let mut guest = Self { qemu: group, lines, folder: folder.clone(), description };
+            let mut guest = Self { qemu: group, lines, folder: folder.clone(), description, counters: Vec::new() };
             match guest.wait_alive(patience, interrupt)? {
                 None => {
                     if kvm_failed {
@@ -130,6 +131,10 @@ impl Guest {
         match message {
             Message::Line(line) => Next::Line(line),
             Message::Alive => Next::TimedOut,
+            Message::Counted(counters) => {
+                self.counters.push(counters);
+                Next::TimedOut
+            }
             Message::Exit(code) => {
                 // Nobody waits for the guest to power off.
                 self.qemu.kill();
@@ -142,6 +147,11 @@ impl Guest {
     /// The lab in one line, for [`RunStarted::lab`](crate::event::RunStarted::lab).
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// What the kernel counted, once the command has ended; nothing if it does not count.
+    pub fn counters(&mut self) -> Vec<Counters> {
+        std::mem::take(&mut self.counters)
     }
 
     /// The file with the guest's console; it stays until the next run.
@@ -207,7 +217,8 @@ pub(super) fn pack(program: &Path, job: &Job, kernel: &Kernel, shell: bool) -> R
         archive.data(&inside.to_string_lossy(), &bytes);
         modules.push(inside);
     }
-    let order = Order { argv: job.argv.clone(), env: job.env.clone(), shell, modules };
+    let order =
+        Order { argv: job.argv.clone(), env: job.env.clone(), shell, modules, counted: kernel.counted.is_some() };
     let order =
         serde_json::to_vec(&order).map_err(|error| LabError::new(format!("failed to write the job: {error}")))?;
     archive.data(LAB_JOB, &order);
@@ -329,7 +340,7 @@ mod tests {
     fn the_program_that_runs_this_test_could_be_init() {
         let job = Job { files: vec![("/scenarios/a.yaml".into(), b"name: a".to_vec())], ..Job::default() };
         let program = std::env::current_exe().unwrap();
-        let kernel = Kernel { name: String::new(), image: PathBuf::new(), modules: Vec::new() };
+        let kernel = Kernel { name: String::new(), image: PathBuf::new(), modules: Vec::new(), counted: None };
         let archive = pack(&program, &job, &kernel, false).unwrap();
         assert!(archive.starts_with(b"070701"));
         assert!(archive.windows(7).any(|bytes| bytes == b"name: a"));

@@ -146,7 +146,12 @@ fn image(unpacked: &Path, modules: &Path) -> Option<PathBuf> {
 fn kept(folder: &Path, name: String) -> Option<Kernel> {
     let list = fs::read_to_string(folder.join("list")).ok()?;
     let modules = list.lines().map(|module| folder.join("modules").join(module)).collect();
-    Some(folder.join("image")).filter(|image| image.exists()).map(|image| Kernel { name, image, modules })
+    Some(folder.join("image")).filter(|image| image.exists()).map(|image| Kernel {
+        name,
+        image,
+        modules,
+        counted: None,
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
 
-use super::protocol::{JOURNAL_PORT, Message, PORT_NAME, TOLD_TAG};
+use super::protocol::{Counters, JOURNAL_PORT, Message, PORT_NAME, TOLD_TAG};
 use super::{arch, initramfs::Order, modules};
 use crate::host::facts::{self, LAB_JOB, TOLD};
 
@@ -65,7 +65,29 @@ fn work() -> Result<(), String> {
     if let Some(signal) = status.signal() {
         eprintln!("vfiospec init: the command was ended by signal {signal}");
     }
+    if order.counted {
+        counters(Path::new(COUNTERS)).into_iter().try_for_each(|one| tell(&mut port, &Message::Counted(one)))?;
+    }
     tell(&mut port, &Message::Exit(code))
+}
+
+/// Where the kernel shows what it counted (linux/Documentation/dev-tools/gcov.rst).
+const COUNTERS: &str = "/sys/kernel/debug/gcov";
+
+/// What the kernel counted in each object. The folders are those in which it was built, wherever that was.
+fn counters(folder: &Path) -> Vec<Counters> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all.extend(counters(&path));
+        } else if path.extension().is_some_and(|end| end == "gcda") {
+            let text = path.with_extension("").display().to_string();
+            let object = text.rfind("/drivers/").map(|at| text[at + 1..].to_owned());
+            all.extend(object.zip(fs::read(&path).ok()).map(|(object, data)| Counters { object, data }));
+        }
+    }
+    all
 }
 
 fn exit_code(status: ExitStatus) -> u8 {
@@ -190,6 +212,18 @@ mod tests {
         }
         assert_eq!(find_port(&cache.path("")), Some("/dev/vport0p1".into()));
         assert_eq!(find_port(&cache.path("none")), None);
+        fs::remove_dir_all(cache.path("")).unwrap();
+    }
+
+    #[test]
+    fn counters_are_named_by_their_place_in_the_kernels_tree() {
+        let cache = super::super::cache::tests::scratch("counters");
+        let folder = cache.folder("home/drivers/build/drivers/vfio").unwrap();
+        for name in ["reset", "group.gcda", "group.gcno"] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let expected = Counters { object: "drivers/vfio/group".into(), data: b"group.gcda".to_vec() };
+        assert_eq!(counters(&cache.path("")), [expected]);
         fs::remove_dir_all(cache.path("")).unwrap();
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Order {
     pub shell: bool,
     /// The kernel's modules to load first, in this order.
     pub modules: Vec<PathBuf>,
+    /// Whether to tell what the kernel counted when the command has ended.
+    pub counted: bool,
 }
 
 const FOLDER: u32 = 0o040_755;

@@ -21,6 +21,16 @@ const DEBUG: &str = include_str!("debug.config");
 /// The option beside these for pages of another size, which arm64 has.
 const PAGES_OF_64_KIB: &str = "CONFIG_ARM64_64K_PAGES=y";
 
+/// Options beside these for a kernel that counts what of it runs.
+const COVERAGE: &str = include_str!("coverage.config");
+
+/// What `make` is told so that it counts in these folders and what is below them, and in no others: the source stays as it is. The mock device
+/// is a part of the tests, and not of what they test.
+const COUNTED: [&str; 2] = [
+    "GCOV_PROFILE=$(if $(filter drivers/vfio drivers/vfio/% drivers/iommu drivers/iommu/%,$(obj)),y)",
+    "GCOV_PROFILE_selftest.o=n",
+];
+
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
 const LINES: u64 = 1865;
 
@@ -31,13 +41,24 @@ pub(super) struct Kernel {
     pub image: PathBuf,
     /// The modules that the guest loads, in this order; the lab's own kernels have none.
     pub modules: Vec<PathBuf>,
+    /// What it was built from, if it counts what of it runs.
+    pub counted: Option<Counted>,
+}
+
+/// What explains the counters of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub source: PathBuf,
+    /// Where its objects are, and beside each what its compiler noted of the lines (`.gcno`).
+    pub objects: PathBuf,
+    pub arch: Arch,
 }
 
 pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
     let image = path
         .canonicalize()
         .map_err(|error| LabError { exit: Exit::Usage, ..LabError::io("find the kernel image", path, &error) })?;
-    Ok(Kernel { name: image.display().to_string(), image, modules: Vec::new() })
+    Ok(Kernel { name: image.display().to_string(), image, modules: Vec::new(), counted: None })
 }
 
 /// The newest kernel in the cache with today's configuration and these options that is what was asked for.
@@ -50,7 +71,7 @@ pub(super) fn cached(cache: &Cache, choice: &KernelChoice, fragment: &Fragment) 
         (finished && source::chosen(choice, &version)).then(|| (version, folder.path()))
     });
     let (version, folder) = kernels.max_by(|a, b| a.0.cmp(&b.0))?;
-    Some(finished(&version, fragment, &folder))
+    Some(finished(cache, &version, fragment, &folder))
 }
 
 /// What the kernel is configured with.
@@ -59,28 +80,46 @@ pub(super) struct Fragment {
     pub text: String,
     pub arch: Arch,
     options: Vec<KernelOption>,
-    debug: bool,
+    checks: Checks,
+}
+
+/// What a kernel is built to do beside its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Checks {
+    /// It looks for its own mistakes.
+    pub debug: bool,
+    /// It counts what of it runs.
+    pub coverage: bool,
 }
 
 impl Fragment {
     /// The lab's configuration for this machine, with these options in place of its own.
-    pub fn new(machine: &Machine, options: &[KernelOption], debug: bool) -> Self {
+    pub fn new(machine: &Machine, options: &[KernelOption], checks: Checks) -> Self {
         let arch = machine.arch();
         let pages = if machine.page_size == Some(LARGE_PAGES) { PAGES_OF_64_KIB } else { "" };
-        let more = if debug { DEBUG } else { "" };
-        let all = OPTIONS.lines().chain(arch.row().options.lines()).chain(pages.lines()).chain(more.lines());
+        let more = [(checks.debug, DEBUG), (checks.coverage, COVERAGE)].into_iter().filter(|(wanted, _)| *wanted);
+        let more = more.flat_map(|(_, text)| text.lines());
+        let all = OPTIONS.lines().chain(arch.row().options.lines()).chain(pages.lines()).chain(more);
         let kept = all.filter(|line| {
             let symbol = symbol(line);
             !options.iter().any(|option| symbol == Some(option.symbol()))
         });
         let all = kept.map(str::to_owned).chain(options.iter().map(KernelOption::line));
-        Self { text: all.map(|line| line + "\n").collect(), arch, options: options.to_vec(), debug }
+        Self { text: all.map(|line| line + "\n").collect(), arch, options: options.to_vec(), checks }
     }
 
     /// What is special about it, behind a kernel's name.
     pub fn words(&self) -> String {
-        let debug = self.debug.then(|| " --debug".to_owned());
-        debug.into_iter().chain(self.options.iter().map(|option| format!(" {option}"))).collect()
+        let Checks { debug, coverage } = self.checks;
+        let words = [(debug, " --debug"), (coverage, " --coverage")].into_iter().filter(|(there, _)| *there);
+        let words = words.map(|(_, word)| word.to_owned());
+        words.chain(self.options.iter().map(|option| format!(" {option}"))).collect()
+    }
+
+    /// What explains the counters of a kernel that was built so.
+    pub fn counted(&self, source: &Path, objects: &Path) -> Option<Counted> {
+        let counted = || Counted { source: source.to_owned(), objects: objects.to_owned(), arch: self.arch };
+        self.checks.coverage.then(counted)
     }
 }
 
@@ -89,9 +128,10 @@ fn symbol(line: &str) -> Option<&str> {
     line.split([' ', '=']).find(|word| word.starts_with("CONFIG_"))
 }
 
-fn finished(version: &Version, fragment: &Fragment, folder: &Path) -> Kernel {
+fn finished(cache: &Cache, version: &Version, fragment: &Fragment, folder: &Path) -> Kernel {
     let name = format!("{version}{}", fragment.words());
-    Kernel { name, image: folder.join(fragment.arch.row().image), modules: Vec::new() }
+    let counted = fragment.counted(&source::tree(cache, version), &folder.join("build"));
+    Kernel { name, image: folder.join(fragment.arch.row().image), modules: Vec::new(), counted }
 }
 
 /// Builds the kernel; the objects and the source stay for incremental builds.
@@ -132,7 +172,7 @@ pub(super) fn build(
     cache::remove(&folder)?;
     fs::rename(&building, &folder).map_err(|error| LabError::io("rename", &building, &error))?;
     moved(&objects, &folder.join("build"))?;
-    Ok(finished(version, fragment, &folder))
+    Ok(finished(cache, version, fragment, &folder))
 }
 
 /// A build of a source tree outside of it.
@@ -158,7 +198,7 @@ impl Build<'_> {
         let said = self.folder.join("fragment");
         cache::write(&said, fragment.text.as_bytes())?;
         let runner = |doing| Runner { doing, interrupt, ending: Ending::Killed, log: Some(&log) };
-        let mut configure = self.command(arch, "allnoconfig");
+        let mut configure = self.command(fragment, "allnoconfig");
         configure.arg(format!("KCONFIG_ALLCONFIG={}", said.display()));
         runner("configuring the kernel").succeed(configure, |_| {})?;
         self.check(what, fragment)?;
@@ -167,7 +207,7 @@ impl Build<'_> {
         let expected = cache.recall(&known).and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
         let mut lines = 0;
         let mut bar = progress.bar(&format!("building {what}"), expected);
-        runner("building the kernel").succeed(self.command(arch, arch.row().image), |line| {
+        runner("building the kernel").succeed(self.command(fragment, arch.row().image), |line| {
             if line.is_some_and(|line| line.starts_with("  ")) {
                 lines += 1;
                 bar.set(lines);
@@ -202,8 +242,9 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn command(&self, arch: Arch, target: &str) -> Command {
+    fn command(&self, fragment: &Fragment, target: &str) -> Command {
         let Self { tree, tools, objects, .. } = self;
+        let arch = fragment.arch;
         let jobs = std::thread::available_parallelism().map_or(1, |jobs| jobs.get());
         let mut make = child::command("make", Ending::Killed);
         make.arg("-C").arg(tree).arg(format!("O={}", objects.display())).arg(format!("-j{jobs}")).arg(target);
@@ -214,6 +255,9 @@ impl Build<'_> {
         make.env("LOCALVERSION", "").env("PYTHONDONTWRITEBYTECODE", "1");
         // The entry that the lab boots x86's kernels by (PVH) compares strings before KASAN can take it.
         make.arg("KASAN_SANITIZE_string.o=n");
+        if fragment.checks.coverage {
+            make.args(COUNTED);
+        }
         for variable in ["CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "KCFLAGS", "CC"] {
             make.env_remove(variable);
         }
@@ -320,7 +364,9 @@ mod tests {
     #[test]
     fn an_option_takes_the_place_of_the_labs_own() {
         let options = ["VFIO_CONTAINER=n", "KASAN=y"].map(|text| text.parse().unwrap());
-        let fragment = |options: &[KernelOption], debug| Fragment::new(&Machine::default(), options, debug);
+        let fragment = |options: &[KernelOption], debug| {
+            Fragment::new(&Machine::default(), options, Checks { debug, ..Checks::default() })
+        };
         let text = fragment(&options, false).text;
         assert!(text.ends_with("CONFIG_PVH=y\n# CONFIG_VFIO_CONTAINER is not set\nCONFIG_KASAN=y\n"), "{text}");
         assert!(!text.contains("CONFIG_VFIO_CONTAINER=y"));
@@ -329,6 +375,9 @@ mod tests {
         let debug = fragment(&options[..1], true);
         assert!(debug.text.contains("\nCONFIG_PVH=y\nCONFIG_KASAN=y\n"), "{}", debug.text);
         assert_eq!(debug.words(), " --debug VFIO_CONTAINER=n");
+        let coverage = Fragment::new(&Machine::default(), &[], Checks { coverage: true, ..Checks::default() });
+        assert!(coverage.text.ends_with("CONFIG_GCOV_KERNEL=y\n"), "{}", coverage.text);
+        assert_eq!(coverage.words(), " --coverage");
     }
 
     #[test]
@@ -336,7 +385,7 @@ mod tests {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
         let of = |arch, page_size| {
             let machine = Machine { arch: Some(arch), page_size, ..Machine::default() };
-            hash(&Fragment::new(&machine, &[], false).text)
+            hash(&Fragment::new(&machine, &[], Checks::default()).text)
         };
         assert_ne!(of(Arch::X86_64, None), of(Arch::Arm64, None));
         assert_ne!(of(Arch::Arm64, None), of(Arch::Arm64, Some(LARGE_PAGES)));
@@ -358,7 +407,7 @@ mod tests {
     #[test]
     fn an_unfinished_build_is_never_booted() {
         let cache = cache::tests::scratch("kernel");
-        let fragment = Fragment::new(&Machine::default(), &[], false);
+        let fragment = Fragment::new(&Machine::default(), &[], Checks::default());
         let hash = hash(&fragment.text);
         for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
             let folder = cache.folder(format!("kernels/{name}")).unwrap();

@@ -25,6 +25,7 @@ mod child;
 mod debian;
 mod device_tree;
 mod error;
+mod gcov;
 mod guest;
 mod initramfs;
 mod kernel;
@@ -54,6 +55,6 @@ pub(crate) use {
     options::{Accel, KernelChoice, KernelOption, Options},
     prepare::{Prepared, prepare},
     progress::Progress,
-    protocol::JOURNAL_PORT,
+    protocol::{Counters, JOURNAL_PORT},
     shell::{busybox, shell},
 };

@@ -15,6 +15,8 @@ pub struct Options {
     pub kernel_config: Vec<KernelOption>,
     /// Whether the kernel is built to look for its own mistakes.
     pub debug: bool,
+    /// Whether the kernel is built to count what of it runs.
+    pub coverage: bool,
     pub machine: Machine,
     /// Devices of this machine that the guest has, too.
     pub host_devices: Vec<HostDevice>,
@@ -36,6 +38,7 @@ impl Options {
             kernel: KernelChoice::Newest,
             kernel_config: Vec::new(),
             debug: false,
+            coverage: false,
             machine: Machine::default(),
             host_devices: Vec::new(),
             memory_mib: 4096,

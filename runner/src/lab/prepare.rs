@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::kernel::{self, Fragment, Kernel};
+use super::gcov::Gcov;
+use super::kernel::{self, Checks, Fragment, Kernel};
 use super::options::{KernelChoice, KernelOption, Options};
 use super::qemu::{self, Qemu};
 use super::version::Version;
@@ -21,6 +22,8 @@ pub struct Prepared {
     pub(super) qemu: Qemu,
     /// What the guest runs as its init.
     pub(super) program: PathBuf,
+    /// What reads the kernel's counters, if it counts what of it runs.
+    pub(super) gcov: Option<Gcov>,
     pub(super) progress: Progress,
 }
 
@@ -91,7 +94,8 @@ pub fn prepare(options: &Options, progress: Progress, interrupt: &AtomicBool) ->
     qemu::check(options, &qemu.version)?;
     qemu::check_memory(options, 1, facts::available_memory())?;
     let program = program::get(arch, &cache, progress, interrupt)?;
-    Ok(Prepared { options: options.clone(), cache, kernel, qemu, program, progress })
+    let gcov = kernel.counted.as_ref().map(|counted| Gcov::get(counted, &cache, progress, interrupt)).transpose()?;
+    Ok(Prepared { options: options.clone(), cache, kernel, qemu, program, gcov, progress })
 }
 
 /// QEMU's program, if it is here.
@@ -127,9 +131,10 @@ enum Ready {
 
 impl<'a> Wanted<'a> {
     fn of(options: &'a Options) -> Result<Self, LabError> {
-        let Options { kernel, kernel_config, debug, machine, .. } = options;
+        let Options { kernel, kernel_config, debug, coverage, machine, .. } = options;
         let arch = machine.arch();
-        let fragment = || Fragment::new(machine, kernel_config, *debug);
+        let checks = Checks { debug: *debug, coverage: *coverage };
+        let fragment = || Fragment::new(machine, kernel_config, checks);
         let wanted = match kernel {
             KernelChoice::Newest | KernelChoice::Version(_) => Self::Built(kernel, fragment()),
             KernelChoice::Path(path) if path.is_dir() => Self::Tree(tree::own(path)?, fragment()),
@@ -137,9 +142,10 @@ impl<'a> Wanted<'a> {
             KernelChoice::Path(path) => Self::Image(path),
             KernelChoice::Debian(version) => Self::Debian(version.as_ref()),
         };
+        let options = [(*debug, "--debug"), (*coverage, "--coverage")].into_iter().find(|(wanted, _)| *wanted);
         let pages = machine.page_size.map(|size| format!("--page-size {size}"));
-        let change = debug
-            .then(|| "--debug".to_owned())
+        let change = options
+            .map(|(_, option)| option.to_owned())
             .or(pages)
             .or_else(|| kernel_config.first().map(KernelOption::to_string));
         match (&wanted, change) {
@@ -192,6 +198,6 @@ impl<'a> Wanted<'a> {
 }
 
 /// What builds a kernel.
-fn builders(arch: Arch) -> Vec<tools::Bundle> {
+pub(super) fn builders(arch: Arch) -> Vec<tools::Bundle> {
     [tools::BUILD].into_iter().chain(arch.row().cross.map(|_| tools::CROSS)).collect()
 }

@@ -15,7 +15,7 @@ use super::{accel::Experience, cache, child, error::LabError, options::Accel, pr
 ///
 /// KVM is used only with [`Accel::Kvm`]: a person would stare at a guest that hangs.
 pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(), LabError> {
-    let Prepared { options, cache, kernel, qemu, program, progress } = prepared;
+    let Prepared { options, cache, kernel, qemu, program, progress, .. } = prepared;
     let mut job = job.clone();
     job.programs.push(("/bin/busybox".into(), busybox(prepared, interrupt)?));
     let folder = RunFolder::create(cache, *progress, interrupt)?;

@@ -29,6 +29,11 @@ pub(super) fn chosen(choice: &KernelChoice, version: &Version) -> bool {
     }
 }
 
+/// Where the source of this version is unpacked.
+pub(super) fn tree(cache: &Cache, version: &Version) -> PathBuf {
+    cache.path("sources").join(version.file_name()).join("tree")
+}
+
 /// The newest source in the cache that is what was asked for.
 pub(super) fn cached(cache: &Cache, choice: &KernelChoice) -> Option<Source> {
     let folders = fs::read_dir(cache.path("sources")).ok()?.flatten();

@@ -46,6 +46,9 @@ pub(super) const BUILD: Bundle = Bundle {
 pub(super) const CROSS: Bundle =
     Bundle { name: "cross", what: "the cross compiler", packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"] };
 
+/// What shows the lines of the kernel that ran.
+pub(super) const COVERAGE: Bundle = Bundle { name: "coverage", what: "grcov", packages: &["grcov"] };
+
 /// What builds programs in Rust for arm64, where the machine's own cargo does not.
 pub(super) const RUST: Bundle =
     Bundle { name: "rust", what: "Rust", packages: &["cargo", "libstd-rust-dev:arm64", "rustc"] };

@@ -74,6 +74,7 @@ pub(super) fn build(
         name: format!("{release} of {}{described}{}", tree.display(), fragment.words()),
         image,
         modules: Vec::new(),
+        counted: fragment.counted(tree, &objects),
     })
 }
 

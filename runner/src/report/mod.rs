@@ -17,6 +17,7 @@
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
 mod answers;
+pub(crate) mod coverage;
 pub(crate) mod diff;
 mod environment;
 mod exit;

@@ -6,16 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, os::unix::fs::PermissionsExt};
 
-use super::Failure;
 use super::guests::{TICK, indent};
 use super::inside::{Said, WORK};
+use super::{Failure, Reached};
 use crate::lab::{self, Guest, GuestDevice, Job, LabError, Next, Prepared};
-use crate::model::Exit;
+use crate::{model::Exit, report::terminal::Terminal};
 
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// Runs the command of a [`job()`] in a guest and returns its exit code.
-pub fn exec(mut job: Job, command: &str, prepared: &Prepared, interrupt: &AtomicBool) -> Result<u8, Failure> {
+///
+/// Into `coverage` goes what of the kernel ran, if that counts it.
+pub fn exec(
+    mut job: Job,
+    command: &str,
+    prepared: &Prepared,
+    coverage: Option<&Path>,
+    interrupt: &AtomicBool,
+) -> Result<u8, Failure> {
     if needs_busybox(command, &job) {
         job.programs.push(("/bin/busybox".into(), lab::busybox(prepared, interrupt)?));
     }
@@ -42,6 +50,12 @@ pub fn exec(mut job: Job, command: &str, prepared: &Prepared, interrupt: &Atomic
                         "vfiospec: the command was not started; the guest says:\n{}",
                         indent(&guest.last_words())
                     );
+                }
+                if let Some(folder) = coverage {
+                    let mut reached = Reached::default();
+                    reached.told(guest.counters());
+                    let terminal = Terminal::detect(&io::stderr());
+                    eprint!("{}", reached.write(folder, prepared, interrupt, &terminal)?);
                 }
                 return Ok(code);
             }

@@ -4,13 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{collections::HashSet, io, thread};
+use std::{collections::HashSet, io, path::PathBuf, thread};
 
-use super::{Begun, Course, Failure, Output, Resumed};
+use super::{Begun, Course, Failure, Output, Reached, Resumed, print};
 use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
 use crate::host::pstore;
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
 use crate::model::{Exit, count};
+use crate::report::terminal::Terminal;
 use crate::{engine::Schedule, engine::schedule::died, plan::Plan, sanitize};
 
 const SCHEDULE: &str = "/vfiospec/schedule.json";
@@ -38,6 +39,8 @@ pub struct LabRun<'a> {
     /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
     pub output: Output,
+    /// The folder for what of the kernel ran, if the kernel counts that.
+    pub coverage: Option<PathBuf>,
     /// How much longer than its case may take a guest may be silent before it counts as hung.
     pub silence: Duration,
     pub interrupt: &'a AtomicBool,
@@ -46,8 +49,8 @@ pub struct LabRun<'a> {
 impl LabRun<'_> {
     /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
     pub fn run(self, begun: Begun, course: &Course) -> Result<u8, Failure> {
-        let LabRun { prepared, mut job, plan, mut schedule, guests, host, mut resumed, output, silence, interrupt } =
-            self;
+        let LabRun { prepared, mut job, plan, mut schedule, guests, host, mut resumed, output, .. } = self;
+        let LabRun { coverage, silence, interrupt, .. } = self;
         let planned = begun.planned.clone();
         let blamed = match &mut resumed {
             Some(resumed) => resumed.go_on(&mut schedule, &host.boot, course.retry_died),
@@ -73,6 +76,7 @@ impl LabRun<'_> {
             began: None,
             stopped: None,
             why: None,
+            reached: Reached::default(),
         };
         let record = Mutex::new(record);
         let all = Guests { prepared, job, plan, silence, interrupt, record, ending: AtomicBool::new(false) };
@@ -106,7 +110,19 @@ impl LabRun<'_> {
             record.output.not_begun(begun, (!interrupted).then_some(why));
             return Ok(exit.unwrap_or(Exit::NoVerdict as u8));
         }
-        let judged = record.output.finish(course)?;
+        let to_stdout = record.output.stdout_is_free();
+        let mut judged = record.output.finish(course)?;
+        if let Some(folder) = coverage {
+            let terminal = if to_stdout { Terminal::detect(&io::stdout()) } else { Terminal::detect(&io::stderr()) };
+            match record.reached.write(&folder, prepared, interrupt, &terminal) {
+                Ok(text) if to_stdout => print(&text)?,
+                Ok(text) => eprint!("{text}"),
+                Err(failure) => {
+                    eprintln!("vfiospec: {failure}");
+                    judged = failure.exit;
+                }
+            }
+        }
         Ok(match exit {
             Some(exit) if judged != Exit::Failed || exit != Exit::NoVerdict as u8 => exit,
             _ => judged as u8,
@@ -161,6 +177,8 @@ struct Record {
     stopped: Option<String>,
     /// Why it has not begun.
     why: Option<String>,
+    /// What of the kernel ran.
+    reached: Reached,
 }
 
 impl Record {
@@ -280,7 +298,14 @@ impl<'a> Lane<'a> {
             job.argv.extend(["--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
             let mut guest = Guest::boot(self.all.prepared, &job, self.all.interrupt).map_err(Broken::Lab)?;
             let before = self.done.len();
-            let (why, console) = match self.follow(&mut guest)? {
+            let end = self.follow(&mut guest)?;
+            match &end {
+                End::Finished(_) => self.all.record().reached.told(guest.counters()),
+                End::Died { .. } | End::Refused(_) | End::Interrupted | End::Dismissed => {
+                    self.all.record().reached.lost()
+                }
+            }
+            let (why, console) = match end {
                 End::Finished(_) if self.is_finished => return Ok(Ended::Well),
                 End::Finished(code) => {
                     let words = guest.last_words();

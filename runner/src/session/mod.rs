@@ -2,6 +2,7 @@
 //! Starts and watches what runs cases: workers on this machine, guests in the lab; and keeps what they tell.
 
 mod course;
+mod coverage;
 mod devices;
 mod error;
 mod exec;
@@ -15,6 +16,7 @@ mod reports;
 mod resume;
 
 pub use course::Course;
+pub use coverage::{Reached, TRACEFILE};
 pub use devices::{Named, named};
 pub use error::Failure;
 pub use exec::{exec, job};

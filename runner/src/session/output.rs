@@ -86,6 +86,11 @@ impl Output {
         self.progress.say(line);
     }
 
+    /// Whether the reports leave the standard output to people.
+    pub fn stdout_is_free(&self) -> bool {
+        self.reports.stdout_is_free()
+    }
+
     /// Whether nothing has happened, in this part of the run.
     pub fn is_empty(&self) -> bool {
         self.journal.is_none()

@@ -123,6 +123,11 @@ impl Reports {
         all.filter(|(_, path)| path.as_os_str() != "-")
     }
 
+    /// Whether none of them goes to the standard output.
+    pub(super) fn stdout_is_free(&self) -> bool {
+        self.files().count() == self.0.len()
+    }
+
     /// Writes them. Says on standard error which cannot be written, and returns those that were, and whether all were.
     pub(super) fn write(&self, run: &Arc<Run>) -> (Vec<(&'static str, &Path)>, Exit) {
         let mut files: Vec<(&str, &Path)> = Vec::new();
@@ -156,7 +161,7 @@ impl Reports {
         judge: impl FnOnce(&Run) -> Exit,
     ) -> Result<Exit, Failure> {
         let (mut files, written) = self.write(&run);
-        let stdout_is_taken = self.files().count() < self.0.len();
+        let stdout_is_taken = !self.stdout_is_free();
         files.extend(journals.iter().map(|path| ("journal", *path)));
         // What another program reads is kept clean: the summary goes beside it.
         let terminal = if stdout_is_taken { Terminal::detect(&io::stderr()) } else { Terminal::detect(&io::stdout()) };

@@ -9,6 +9,7 @@ mod common;
 
 mod ask;
 mod cli;
+mod coverage;
 mod diagnostics;
 mod explain;
 mod guide;

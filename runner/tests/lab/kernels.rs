@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::{
     NotTested, Test, Tested,
-    common::{folder_outside, said, vfiospec},
+    common::{folder_outside, said, text, vfiospec},
     guests::{events, lab_run},
     machines::passed,
     tests,
@@ -18,7 +18,9 @@ pub const TESTS: &[Test] = tests![
     a_kernel_that_is_locked_down_says_what_it_does_not_show,
     a_kernel_that_cannot_be_locked_down_is_told,
     what_is_built_already_or_no_kernel_is_told,
-    bisect_hears_that_nothing_was_judged
+    bisect_hears_that_nothing_was_judged;
+    ignored:
+    coverage_says_what_ran_and_what_another_run_adds
 ];
 
 /// Whether the cache has a folder `below`, with a file of this name, that begins like this.
@@ -94,6 +96,7 @@ fn what_is_built_already_or_no_kernel_is_told() -> Tested {
             &["--kernel", "debian:6.12", "--debug"][..],
             "failed to build the kernel debian:6.12 with --debug: it is built already",
         ),
+        (&["--kernel", "debian:6.12", "--coverage"], "with --coverage: it is built already"),
         (&["--kernel", "debian:6.12", "--kernel-config", "KASAN=y"], "with KASAN=y: it is built already"),
         (&["--kernel", folder], "it has no file Kconfig or Kbuild"),
         (&["--kernel", "./no-such-package.deb"], "failed to find the package"),
@@ -102,6 +105,36 @@ fn what_is_built_already_or_no_kernel_is_told() -> Tested {
         let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
         assert!(told_here.contains(told), "{told_here}");
     }
+    Ok(())
+}
+
+/// Ignored: it builds a kernel of its own, which takes minutes.
+fn coverage_says_what_ran_and_what_another_run_adds() -> Tested {
+    let folder = folder_outside("coverage");
+    let run = |name: &str, scenario: &str| {
+        let place = folder.join(name).display().to_string();
+        lab_run(name, &[&format!("--coverage={place}"), scenario]).map(|ran| (ran, place))
+    };
+    let (mapping, little) = run("coverage-mapping", "scenarios/kernel/dma_mapping.yaml")?;
+    mapping.expect(0);
+    assert!(mapping.stdout().contains("--coverage ran\n"), "{}", mapping.stdout());
+    assert!(folder.join("coverage-mapping/html/index.html").exists());
+    let (device, more) = run("coverage-device", "scenarios/kernel")?;
+    device.expect(0);
+
+    let table = text(&vfiospec(&["coverage", &little]).stdout);
+    let row =
+        |file: &str| table.lines().find(|line| line.starts_with(file)).unwrap_or_else(|| panic!("{file}: {table}"));
+    for file in
+        ["drivers/vfio/vfio_iommu_type1.c", "drivers/iommu/iommufd/pages.c", "drivers/iommu/generic_pt/iommu_pt.h"]
+    {
+        assert!(row(file).contains(" % of "), "{table}");
+    }
+    // Mapping resets no device.
+    let compared = text(&vfiospec(&["coverage", &little, "--against", &more]).stdout);
+    assert!(compared.contains("  vfio_pci_ioctl_reset: "), "{compared}");
+    let nothing = text(&vfiospec(&["coverage", &more, "--against", &more]).stdout);
+    assert!(nothing.contains(" reaches no line that "), "{nothing}");
     Ok(())
 }
 
