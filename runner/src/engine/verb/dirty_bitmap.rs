@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::prelude::*;
-use crate::uapi::dirty;
+use crate::uapi::{dirty, system};
 
 /// The most pages whose bits become elements of a list.
 const MOST_PAGES: u64 = 1 << 20;
@@ -9,7 +9,7 @@ impl Act for DirtyBitmap {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let DirtyBitmap { iova, size, page, hwpt, keep } = self;
         let (iova, size) = (step.size("iova", iova)?, step.size("size", size)?);
-        let page = step.optional("page", page)?.unwrap_or(4096);
+        let page = step.optional("page", page)?.unwrap_or_else(system::page_size);
         let pages = size / page.max(1);
         if pages > MOST_PAGES {
             let title = format!("a range of {pages} pages is too long for a list of them");

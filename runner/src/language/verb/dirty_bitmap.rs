@@ -12,8 +12,8 @@ verb! {
         /// The length of the range in bytes.
         #[example("{{ m.size }}")]
         pub size: Dynamic<Size>,
-        /// How many bytes each bit stands for.
-        #[example("4KiB")] #[default("4KiB")]
+        /// How many bytes each bit stands for. The default is the size of the kernel's pages.
+        #[example("4KiB")]
         pub page: Option<Dynamic<Size>>,
         /// The page table, only on the backend iommufd: one that a `hwpt` step saved.
         #[example("table")]
