@@ -16,13 +16,20 @@ pub const TESTS: &[Test] = tests![
     an_arm64_guest_maps_and_says_what_it_is,
     smmuv3s_page_tables_are_read_from_memory,
     two_iommus_have_a_page_table_each,
+    a_kernel_with_pages_of_64_kib_maps_such,
     what_arm64_does_not_have_is_told,
 ];
 
 /// Whether `lab prepare --arch arm64` has been here; nobody else waits for it, not even CI.
 fn prepared() -> Result<(), NotTested> {
+    prepared_with("", "")
+}
+
+/// The same with an option, for the kernel with these lines beside ours in its configuration.
+fn prepared_with(option: &str, lines: &str) -> Result<(), NotTested> {
     let cache = vfiospec::lab::default_cache().expect("a cache");
     let ours = concat!(include_str!("../../src/lab/kernel.config"), include_str!("../../src/lab/kernel.arm64.config"));
+    let ours = format!("{ours}{lines}");
     let kernels = fs::read_dir(cache.join("kernels")).into_iter().flatten().flatten().map(|kernel| kernel.path());
     let kernel = kernels
         .filter(|kernel| fs::read_to_string(kernel.join("fragment")).is_ok_and(|fragment| fragment == ours))
@@ -30,7 +37,7 @@ fn prepared() -> Result<(), NotTested> {
     if kernel && cache.join("programs").exists() {
         return Ok(());
     }
-    Err(NotTested("arm64's kernel is not built here; `vfiospec lab prepare --arch arm64` builds it".into()))
+    Err(NotTested(format!("arm64's kernel is not built here; `vfiospec lab prepare --arch arm64{option}` builds it")))
 }
 
 fn an_arm64_guest_maps_and_says_what_it_is() -> Tested {
@@ -116,11 +123,29 @@ fn two_iommus_have_a_page_table_each() -> Tested {
     Ok(())
 }
 
+fn a_kernel_with_pages_of_64_kib_maps_such() -> Tested {
+    prepared_with(" --page-size 64KiB", "CONFIG_ARM64_64K_PAGES=y\n")?;
+    let files = ["scenarios/uapi/map.yaml", "scenarios/uapi/unmap.yaml", "scenarios/uapi/dma.yaml"];
+    let ran = lab_run("arm64-64k", &[&["--arch", "arm64", "--page-size", "64KiB"], files.as_slice()].concat())?;
+    ran.expect(0);
+    let started = &events(&ran, "run_started")[0];
+    assert!(started["lab"].as_str().expect("a lab").ends_with(", --page-size 64KiB"), "{started}");
+    let passed = passed(&ran);
+    assert!(
+        ["read_write", "hole[missing=7]", "neighbours[gap=1]"].iter().all(|case| passed.contains(*case)),
+        "{passed:?}"
+    );
+    let by: Vec<_> = events(&ran, "case_finished").iter().map(|case| observers::by(case).join(" ")).collect();
+    assert!(by.iter().filter(|by| *by == "SMMUv3's tables in memory").count() > 100, "{by:?}");
+    Ok(())
+}
+
 fn what_arm64_does_not_have_is_told() -> Tested {
     for (options, told) in [
         (&["--arch", "arm64", "--iommu", "intel"][..], "arm64 has no IOMMU `intel` in the lab"),
         (&["--iommu", "smmuv3"], "x86-64 has no IOMMU `smmuv3` in the lab"),
         (&["--device", "edu,place=second-iommu"], "QEMU has only one `intel` in a machine"),
+        (&["--page-size", "64KiB"], "x86-64 has no kernel with pages of 64KiB in the lab"),
         (&["--arch", "arm64", "--address-width", "39"], "`address_width` with `smmuv3`"),
     ] {
         let told_here = said(&vfiospec(&[&["lab", "prepare"], options].concat()), 2);
