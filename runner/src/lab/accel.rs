@@ -5,12 +5,15 @@ use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{arch::HOST, cache::Cache, error::LabError, options::Accel, qemu::Engine, version::Version};
-use crate::language::Arch;
+use crate::{host::facts, language::Arch};
 
 /// A guest with KVM says its first word within a second; one that hangs never does.
 const KVM_PATIENCE: Duration = Duration::from_secs(6);
 
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// For a guest in a guest, where each instruction is emulated twice.
+const PATIENCE_IN_A_GUEST: Duration = Duration::from_secs(600);
 
 /// How long a KVM that booted no guest is left alone. The administrator may repair it meanwhile, and a try costs little.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
@@ -52,7 +55,8 @@ impl Experience {
         }
         let accel = if arch == HOST.arch { accel } else { Accel::Tcg };
         let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
-        attempts(accel, open.map(drop), self.is_kvm_no_use(cache))
+        let patience = if facts::is_lab_guest() { PATIENCE_IN_A_GUEST } else { PATIENCE };
+        attempts(accel, patience, open.map(drop), self.is_kvm_no_use(cache))
     }
 }
 
@@ -65,13 +69,18 @@ fn still_holds(noted: u64, now: u64) -> bool {
     now.checked_sub(noted).is_some_and(|age| age < MEMORY.as_secs())
 }
 
-fn attempts(accel: Accel, open: std::io::Result<()>, no_use: bool) -> Result<Vec<Attempt>, LabError> {
-    let tcg = Attempt { engine: Engine::Tcg, patience: PATIENCE };
+fn attempts(
+    accel: Accel,
+    patience: Duration,
+    open: std::io::Result<()>,
+    no_use: bool,
+) -> Result<Vec<Attempt>, LabError> {
+    let tcg = Attempt { engine: Engine::Tcg, patience };
     match (accel, open) {
         (Accel::Tcg, _) => Ok(vec![tcg]),
         (Accel::Auto, Ok(())) if !no_use => Ok(vec![Attempt { engine: Engine::Kvm, patience: KVM_PATIENCE }, tcg]),
         (Accel::Auto, _) => Ok(vec![tcg]),
-        (Accel::Kvm, Ok(())) => Ok(vec![Attempt { engine: Engine::Kvm, patience: PATIENCE }]),
+        (Accel::Kvm, Ok(())) => Ok(vec![Attempt { engine: Engine::Kvm, patience }]),
         (Accel::Kvm, Err(error)) => Err(LabError::new(format!("failed to open /dev/kvm: {error}"))
             .help("give yourself access (group kvm), or leave out --accel kvm")),
     }
@@ -83,7 +92,7 @@ mod tests {
 
     fn engines(accel: Accel, opens: bool, no_use: bool) -> Vec<&'static str> {
         let open = if opens { Ok(()) } else { Err(std::io::ErrorKind::PermissionDenied.into()) };
-        attempts(accel, open, no_use).unwrap().iter().map(|attempt| attempt.engine.name()).collect()
+        attempts(accel, PATIENCE, open, no_use).unwrap().iter().map(|attempt| attempt.engine.name()).collect()
     }
 
     #[test]
@@ -107,7 +116,7 @@ mod tests {
         assert_eq!(engines(Accel::Auto, false, false), ["tcg"]);
         assert_eq!(engines(Accel::Tcg, true, false), ["tcg"]);
         assert_eq!(engines(Accel::Kvm, true, true), ["kvm"]);
-        assert!(attempts(Accel::Kvm, Err(std::io::ErrorKind::NotFound.into()), false).is_err());
+        assert!(attempts(Accel::Kvm, PATIENCE, Err(std::io::ErrorKind::NotFound.into()), false).is_err());
         let cache = super::super::cache::tests::scratch("arm");
         let experience = Experience { key: "kvm-test".into() };
         let engines = |accel| experience.attempts(accel, Arch::Arm64, &cache);

@@ -17,6 +17,7 @@ mod devices;
 mod editor;
 mod explain;
 mod explore;
+mod host_device;
 mod identity;
 mod kernels;
 mod lab;
@@ -76,7 +77,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 22] = [
+const ALL: [&[Test]; 23] = [
     devices::TESTS,
     ask::TESTS,
     kernels::TESTS,
@@ -90,6 +91,7 @@ const ALL: [&[Test]; 22] = [
     patched::TESTS,
     pictures::TESTS,
     survival::TESTS,
+    host_device::TESTS,
     identity::TESTS,
     objects::TESTS,
     explain::TESTS,
