@@ -55,6 +55,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The event with the number that a case has elsewhere; `None` if it has no number there.
+    pub fn renumbered(mut self, number: impl Fn(u32) -> Option<u32>) -> Option<Event> {
+        match &mut self {
+            Event::CaseFinished(CaseResult { case, .. })
+            | Event::CaseAttempted(CaseResult { case, .. })
+            | Event::CasePlanned(PlannedCase { case, .. })
+            | Event::CaseStarted { case }
+            | Event::Called { case, .. } => *case = number(*case)?,
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) => {}
+        }
+        Some(self)
+    }
+}
+
 /// Where a run happens, and with which devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {

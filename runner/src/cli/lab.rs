@@ -10,10 +10,11 @@ use crate::event::{DeviceUsed, RunStarted};
 use crate::lab::{self, Accel, GuestDevice, HostDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::model::{Exit, for_bisect};
 use crate::plan::{Plan, Setup};
-use crate::session::{self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, TRACEFILE, interrupt};
+use crate::session::{
+    self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, SCENARIOS, TRACEFILE, interrupt,
+};
 use crate::{file, host::facts, language, language::Machine, language::Size, suite::Selection};
 
-const SCENARIOS: &str = "/vfiospec/scenarios.json";
 /// How much longer than its case may take a guest may say nothing.
 const SILENCE: Duration = Duration::from_secs(120);
 const MEMORY: Size = Size(4 << 30);
@@ -58,8 +59,8 @@ pub struct RunArgs {
 
     /// How many guests share the cases, each with devices of its own
     ///
-    /// By default two for each processor, if there are 100 cases and enough memory for each; one with --trace and --fail-fast. Where they have
-    /// more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which `parallel` steps
+    /// By default one for each processor, or two if a device has function-level resets, which guests wait for; fewer if there are less than
+    /// 100 cases or not enough memory for each; one with --trace and --fail-fast. Where they have more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which `parallel` steps
     /// need to race.
     #[arg(long, value_name = "N")]
     guests: Option<NonZeroUsize>,
@@ -342,7 +343,7 @@ pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
     Ok(session::inside(&args.devices, &args.command)?.into())
 }
 
-/// The scenarios for the guest, known to be right, and what to plan for it from them.
+/// What every guest gets, and the plan of the scenarios, known to be right.
 fn job(selection: &Selection, checked: Result<(), Failure>, options: &Options) -> Result<(Job, Plan, Setup), Error> {
     let devices = lab::devices(&options.machine, &options.host_devices);
     let kinds: Vec<DeviceUsed> = devices.iter().map(GuestDevice::used).collect();
@@ -351,16 +352,15 @@ fn job(selection: &Selection, checked: Result<(), Failure>, options: &Options) -
         let what = "the scenarios have no case for the lab's devices; choose others with --device";
         return Err(Failure::new(Exit::NothingRan, what).into());
     }
-    let mut argv: Vec<String> = ["run", "--scenarios", SCENARIOS].map(str::to_owned).to_vec();
+    let mut argv: Vec<String> = vec!["run".to_owned()];
     for (name, value) in &setup.vars {
         argv.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
     for device in devices {
         argv.extend(["--device".to_owned(), format!("{}={}", device.name, device.bdf())]);
     }
-    let json = serde_json::to_vec(&setup.scenarios).expect("texts have a JSON form");
     let kinds = serde_json::to_vec(&kinds).expect("devices have a JSON form");
-    Ok((Job { files: vec![(SCENARIOS.into(), json), (KINDS.into(), kinds)], argv, ..Job::default() }, plan, setup))
+    Ok((Job { files: vec![(KINDS.into(), kinds)], argv, ..Job::default() }, plan, setup))
 }
 
 /// Returns the exit code.
@@ -377,7 +377,8 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let (schedule, shuffle) = course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
     let lab_iommu = Some(machine.iommu().as_str().to_owned());
     let again = selection.again("lab run", choice.words(), &setup.scenarios);
-    let host = RunStarted { boot: facts::boot(), shuffle, lab_iommu, again, ..RunStarted::default() };
+    let boot = facts::boot();
+    let host = RunStarted { boot, scenarios: scenarios.clone(), shuffle, lab_iommu, again, ..RunStarted::default() };
     // What only the guest can tell is left out.
     let here = session::started(&setup.devices);
     let RunStarted { shuffle, lab_iommu, again, .. } = host.clone();
@@ -408,11 +409,12 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
             return Err(failure.into());
         }
     };
-    let (prepared, plan, interrupt) = (&prepared, &plan, &*interrupt);
+    let (prepared, plan, setup, interrupt) = (&prepared, &plan, &setup, &*interrupt);
     let one = (!choice.host_devices.is_empty()).then_some(1); // A device is in one guest only.
     let (silence, guests) = (args.silence.0, one.or(args.guests.map(NonZeroUsize::get)));
     let coverage = choice.coverage.clone();
-    let run = LabRun { prepared, job, plan, schedule, guests, host, resumed, output, coverage, silence, interrupt };
+    let run =
+        LabRun { prepared, job, plan, setup, schedule, guests, host, resumed, output, coverage, silence, interrupt };
     Ok(run.run(begun, course)?)
 }
 
@@ -446,7 +448,10 @@ fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {
     let options = args.choice.options(&args.choice.machine()?)?;
-    let (job, ..) = job(&args.selection, Ok(()), &options)?;
+    let (mut job, _, setup) = job(&args.selection, Ok(()), &options)?;
+    job.argv.extend(["--scenarios", SCENARIOS].map(str::to_owned));
+    let scenarios = serde_json::to_vec(&setup.scenarios).expect("texts have a JSON form");
+    job.files.push((SCENARIOS.into(), scenarios));
     let interrupt = interrupt::flag();
     let prepared = args.choice.prepare(&options, &interrupt)?;
     let _lent = session::lend(&args.choice.host_devices)?;

@@ -29,8 +29,10 @@ use crate::{event::CaseResult, plan::Setup};
 
 /// How long a worker may take to end its case by itself once it was interrupted.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a killed worker may take to die: one that stays is held by the kernel.
+/// How long a killed worker may do nothing before it counts as held by the kernel.
 const DEATH: Duration = Duration::from_secs(5);
+/// How long a killed worker may be at work in the kernel, such as to pin or to free a page of 1 GiB on a machine that has much to do.
+const DYING: Duration = Duration::from_secs(30);
 /// How often the interrupt flag is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -181,12 +183,18 @@ impl Worker {
         self.input = None;
         let begin = Instant::now();
         let mercy = if dying { TICK } else { Duration::ZERO };
+        let (mut worked, mut last) = (begin, None);
         loop {
+            let times = Times::of(forked(self.child.id()).pop().unwrap_or(self.child.id()));
+            if times != last {
+                (worked, last) = (Instant::now(), times);
+            }
+            let may_die = worked.elapsed() < DEATH && begin.elapsed() < DYING;
             match self.child.try_wait() {
                 // Those that it forked end with it, unless the kernel holds them: then they hold the device.
                 Ok(Some(status)) if forked(self.child.id()).is_empty() => return Some(status),
-                Ok(Some(_)) if begin.elapsed() < DEATH => thread::sleep(Duration::from_millis(2)),
-                Ok(None) if begin.elapsed() < DEATH => {
+                Ok(Some(_)) if may_die => thread::sleep(Duration::from_millis(2)),
+                Ok(None) if may_die => {
                     if begin.elapsed() >= mercy {
                         let _ = self.child.kill();
                     }

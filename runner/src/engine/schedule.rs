@@ -2,8 +2,8 @@
 //! Which cases a run runs, in which order, and how often; and what a journal shows to be done already.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeSet, HashMap, HashSet},
-    hash::Hash,
     time::Duration,
 };
 
@@ -37,6 +37,16 @@ pub struct Schedule {
     pub attempts: Vec<CaseResult>,
 }
 
+/// What a case costs whoever runs it.
+pub struct Burden {
+    /// The scenario to read.
+    pub scenario: usize,
+    /// What the case prepares serves the others of its kind in this scenario.
+    pub kind: usize,
+    /// How long it takes, beside others.
+    pub weight: usize,
+}
+
 impl Schedule {
     /// Removes the cases that have a result, and keeps attempts at the others.
     pub fn go_on(&mut self, past: &Past) {
@@ -47,22 +57,55 @@ impl Schedule {
         self.order.sort_by_key(|case| !past.attempts.iter().any(|attempt| attempt.case == *case));
     }
 
-    /// Deals the cases out to `count` schedules, or fewer if there are not enough cases. Cases of one kind stay together: what the first
-    /// prepares, such as a page of 1 GiB, serves the others.
-    pub fn dealt<Kind: Hash + Eq>(&self, count: usize, kind: impl Fn(u32) -> Kind) -> Vec<Schedule> {
-        let mut kinds = HashMap::new();
-        let mut dealt = vec![
-            Schedule { order: Vec::new(), attempts: Vec::new(), ..self.clone() };
-            count.clamp(1, self.order.len().max(1))
-        ];
-        for &case in &self.order {
-            let next = kinds.len();
-            let part = *kinds.entry(kind(case)).or_insert(next) % dealt.len();
-            dealt[part].order.push(case);
-            dealt[part].attempts.extend(self.attempts.iter().filter(|attempt| attempt.case == case).cloned());
+    /// Deals the cases out to `count` schedules, or fewer if there are not enough cases.
+    ///
+    /// The cases of a scenario stay together, so that few guests read it, unless it is more than its share of the run. Cases of one kind
+    /// always do: what the first prepares, such as a page of 1 GiB, serves the others.
+    pub fn dealt(&self, count: usize, burden: impl Fn(u32) -> Burden) -> Vec<Schedule> {
+        let count = count.clamp(1, self.order.len().max(1));
+        let mut weights: HashMap<usize, usize> = HashMap::new();
+        for burden in self.order.iter().map(|case| burden(*case)) {
+            *weights.entry(burden.scenario).or_default() += burden.weight;
         }
-        dealt.retain(|part| !part.order.is_empty());
-        dealt
+        let all: usize = weights.values().sum();
+        let mut heaps: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut known = HashMap::new();
+        for (at, case) in self.order.iter().enumerate() {
+            let Burden { scenario, kind, weight } = burden(*case);
+            let too_large = weights[&scenario] * count > all;
+            let heap = *known.entry((scenario, too_large.then_some(kind))).or_insert(heaps.len());
+            if heap == heaps.len() {
+                heaps.push((0, Vec::new()));
+            }
+            heaps[heap].0 += weight;
+            heaps[heap].1.push(at);
+        }
+        // The heaviest first, each to who has the least: the shares come out even.
+        heaps.sort_by_key(|(weight, _)| Reverse(*weight));
+        let mut shares = vec![(0, Vec::new()); count];
+        for (weight, places) in heaps {
+            let share = shares.iter_mut().min_by_key(|(weight, _)| *weight).expect("there is at least one share");
+            share.0 += weight;
+            share.1.extend(places);
+        }
+        let dealt = shares.into_iter().filter(|(_, places)| !places.is_empty()).map(|(_, mut places)| {
+            places.sort_unstable();
+            let order: Vec<u32> = places.into_iter().map(|at| self.order[at]).collect();
+            let attempts = self.attempts.iter().filter(|attempt| order.contains(&attempt.case)).cloned().collect();
+            Schedule { order, attempts, ..self.clone() }
+        });
+        dealt.collect()
+    }
+
+    /// The schedule with the numbers that its cases have elsewhere.
+    pub fn renumbered(&self, number: impl Fn(u32) -> u32) -> Schedule {
+        let attempts =
+            self.attempts.iter().cloned().map(|attempt| CaseResult { case: number(attempt.case), ..attempt });
+        Schedule {
+            order: self.order.iter().map(|case| number(*case)).collect(),
+            attempts: attempts.collect(),
+            ..self.clone()
+        }
     }
 
     /// Whether a case runs again, after this number of `attempts` and one more that ended with `verdict`.
@@ -213,19 +256,41 @@ mod tests {
     }
 
     #[test]
-    fn cases_are_dealt_in_turn_by_their_kind_and_with_their_attempts() {
+    fn a_scenario_is_dealt_whole_unless_it_is_more_than_its_share() {
+        // The tens are the scenario, the ones the kind; the hundreds weigh more.
+        let burden = |case: u32| {
+            let digit = |of: u32| (case / of % 10) as usize;
+            Burden { scenario: digit(10), kind: digit(1), weight: 1 + digit(100) }
+        };
+        let orders = |order: &[u32], count| {
+            let all = Schedule { order: order.to_vec(), ..Schedule::default() };
+            all.dealt(count, burden).into_iter().map(|part| part.order).collect::<Vec<_>>()
+        };
+        let all = [31, 13, 11, 21, 12, 11, 14, 13];
+        assert_eq!(orders(&all, 1), [all]);
+        assert_eq!(orders(&all, 2), [vec![31, 13, 12, 13], vec![11, 21, 11, 14]], "12 is not kept with 11");
+        assert_eq!(orders(&all, usize::MAX), [vec![13, 13], vec![11, 11], vec![31], vec![21], vec![12], vec![14]]);
+        assert_eq!(orders(&[31, 11, 22, 12, 21, 13], 2), [vec![11, 12, 13], vec![31, 22, 21]]);
+        assert_eq!(orders(&[11, 12, 13, 21, 931], 2), [vec![931], vec![11, 12, 13, 21]]);
+        assert_eq!(orders(&[], 2), Vec::<Vec<u32>>::new());
+    }
+
+    #[test]
+    fn attempts_go_with_their_case() {
+        let attempt = CaseResult::new(1, Verdict::Failed, Duration::ZERO);
+        let all = Schedule { order: vec![0, 1], attempts: vec![attempt], retries: 2, ..Schedule::default() };
+        let dealt = all.dealt(2, |case| Burden { scenario: case as usize, kind: 0, weight: 1 });
+        let told: Vec<_> = dealt.iter().map(|part| (part.attempts.len(), part.retries)).collect();
+        assert_eq!(told, [(0, 2), (1, 2)]);
+    }
+
+    #[test]
+    fn another_plan_numbers_the_attempts_too() {
         let attempt = CaseResult::new(3, Verdict::Failed, Duration::ZERO);
-        let all = Schedule { order: vec![5, 3, 4, 15], attempts: vec![attempt], retries: 2, ..Schedule::default() };
-        let dealt = |count| all.dealt(count, |case| case % 10);
-        let orders = |count| dealt(count).into_iter().map(|part| part.order).collect::<Vec<_>>();
-        assert_eq!(orders(1), [vec![5, 3, 4, 15]]);
-        assert_eq!(orders(2), [vec![5, 4, 15], vec![3]]);
-        assert_eq!(orders(usize::MAX), [vec![5, 15], vec![3], vec![4]]);
-        assert_eq!(
-            dealt(2).iter().map(|part| (part.attempts.len(), part.retries)).collect::<Vec<_>>(),
-            [(0, 2), (1, 2)]
-        );
-        assert_eq!(Schedule::default().dealt(2, |case| case), []);
+        let here = Schedule { order: vec![5, 3], attempts: vec![attempt.clone()], retries: 2, ..Schedule::default() };
+        let there = here.renumbered(|case| case - 3);
+        assert_eq!((there.order, there.retries), (vec![2, 0], 2));
+        assert_eq!(there.attempts, [CaseResult { case: 0, ..attempt }]);
     }
 
     #[test]

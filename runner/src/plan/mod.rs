@@ -116,7 +116,7 @@ impl Plan {
         let mut order: Vec<u32> = (0..self.cases.len() as u32).collect();
         order.sort_by_key(|&case| {
             let planned = &self.cases[case as usize];
-            let slow = planned.tags.iter().any(|tag| tag == "slow");
+            let slow = planned.is_slow();
             let has_functions = planned.functions() > 0;
             let alone = planned.fixture == Fixture::None;
             (slow, planned.device, has_functions, planned.backend, !planned.further.is_empty(), alone)
@@ -126,6 +126,11 @@ impl Plan {
 }
 
 impl Planned {
+    /// Whether its author says that it takes long.
+    pub fn is_slow(&self) -> bool {
+        self.tags.iter().any(|tag| tag == "slow")
+    }
+
     /// The number of virtual functions of its device that it needs.
     pub fn functions(&self) -> usize {
         self.further.iter().filter(|further| matches!(further.which, Which::Function(_))).count()

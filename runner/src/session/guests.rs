@@ -4,16 +4,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{collections::HashSet, io, path::PathBuf, thread};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::PathBuf,
+    thread,
+};
 
 use super::{Begun, Course, Failure, Output, Reached, Resumed, print};
-use crate::event::{CaseResult, Event, PlannedCase, RunFinished, RunStarted};
+use crate::event::{CaseResult, DeviceUsed, Event, PlannedCase, RunFinished, RunStarted};
 use crate::host::pstore;
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
-use crate::model::{Exit, count};
+use crate::model::{Capability, Exit, count};
 use crate::report::terminal::Terminal;
-use crate::{engine::Schedule, engine::schedule::died, plan::Plan, sanitize};
+use crate::{engine::Schedule, engine::schedule::Burden, engine::schedule::died, plan::Plan, plan::Setup, sanitize};
 
+/// Where a guest has its scenarios.
+pub const SCENARIOS: &str = "/vfiospec/scenarios.json";
 const SCHEDULE: &str = "/vfiospec/schedule.json";
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -23,14 +30,18 @@ const MOST_DEATHS: u32 = 10;
 const MOST_IN_VAIN: u32 = 2;
 /// With fewer cases for each, the boot of another guest costs more time than it saves.
 const CASES_WORTH_A_GUEST: usize = 100;
-/// With more, guests wait for a processor rather than for their devices.
-const GUESTS_A_PROCESSOR: usize = 2;
+/// How many cases that are not slow take as long as one that is, at least.
+const SLOW_WEIGHT: usize = 10;
+/// How many guests a processor has work for while devices reset.
+const RESETTING_GUESTS_A_PROCESSOR: usize = 2;
 
 pub struct LabRun<'a> {
     pub prepared: &'a Prepared,
     /// What is the same for every guest.
     pub job: Job,
     pub plan: &'a Plan,
+    /// What the plan was made from: each guest gets the scenarios that its cases need.
+    pub setup: &'a Setup,
     pub schedule: Schedule,
     /// How many guests share the cases, if the user says it.
     pub guests: Option<usize>,
@@ -49,17 +60,18 @@ pub struct LabRun<'a> {
 impl LabRun<'_> {
     /// Runs to the end, in as many guests as it takes, and returns the exit code; `begun` is what it begins with.
     pub fn run(self, begun: Begun, course: &Course) -> Result<u8, Failure> {
-        let LabRun { prepared, mut job, plan, mut schedule, guests, host, mut resumed, output, .. } = self;
+        let LabRun { prepared, mut job, plan, setup, mut schedule, guests, host, mut resumed, output, .. } = self;
         let LabRun { coverage, silence, interrupt, .. } = self;
         let planned = begun.planned.clone();
         let blamed = match &mut resumed {
             Some(resumed) => resumed.go_on(&mut schedule, &host.boot, course.retry_died),
             None => Vec::new(),
         };
-        let guests = guests.unwrap_or_else(|| as_many_as_help(&schedule, prepared.room()));
+        let guests = guests.unwrap_or_else(|| as_many_as_help(&schedule, &setup.devices, prepared.room()));
         let lanes = schedule.dealt(guests, |case| {
             let planned = &plan.cases[case as usize];
-            (planned.scenario, planned.case)
+            let weight = if planned.is_slow() { SLOW_WEIGHT } else { 1 };
+            Burden { scenario: planned.scenario, kind: planned.case, weight }
         });
         if let Err(error) = prepared.check_room(lanes.len()) {
             output.not_begun(begun, error.reason());
@@ -79,7 +91,7 @@ impl LabRun<'_> {
             reached: Reached::default(),
         };
         let record = Mutex::new(record);
-        let all = Guests { prepared, job, plan, silence, interrupt, record, ending: AtomicBool::new(false) };
+        let all = Guests { prepared, job, plan, setup, silence, interrupt, record, ending: AtomicBool::new(false) };
         let ends: Vec<_> = thread::scope(|scope| {
             let lanes: Vec<_> =
                 lanes.into_iter().map(|schedule| scope.spawn(|| Lane::new(&all, schedule).run())).collect();
@@ -130,13 +142,16 @@ impl LabRun<'_> {
     }
 }
 
-/// How many guests end a run soonest: while one waits for its device, such as for a reset, the others work.
-fn as_many_as_help(schedule: &Schedule, room: usize) -> usize {
+/// How many guests end a run soonest. A function-level reset takes 100 ms (pcie_flr in drivers/pci/pci.c), at each opening and closing of
+/// the device: while one guest waits for it, another works. Without resets there is nothing to wait for.
+fn as_many_as_help(schedule: &Schedule, devices: &[DeviceUsed], room: usize) -> usize {
     // With several guests, calls would be shown mixed up, and cases would go on behind the first failure.
     if schedule.trace || schedule.fail_fast {
         return 1;
     }
-    (schedule.order.len() / CASES_WORTH_A_GUEST).min(GUESTS_A_PROCESSOR * processors()).min(room)
+    let resets = devices.iter().any(|device| device.capabilities.contains(&Capability::Flr));
+    let a_processor = if resets { RESETTING_GUESTS_A_PROCESSOR } else { 1 };
+    (schedule.order.len() / CASES_WORTH_A_GUEST).min(a_processor * processors()).min(room)
 }
 
 /// The processors of this machine that this process may use.
@@ -149,6 +164,7 @@ struct Guests<'a> {
     prepared: &'a Prepared,
     job: Job,
     plan: &'a Plan,
+    setup: &'a Setup,
     silence: Duration,
     interrupt: &'a AtomicBool,
     record: Mutex<Record>,
@@ -187,9 +203,9 @@ impl Record {
         if self.began.is_some() {
             return Ok(None);
         }
-        let RunStarted { boot, shuffle, lab_iommu, again, .. } = self.host.clone();
+        let RunStarted { boot, scenarios, shuffle, lab_iommu, again, .. } = self.host.clone();
         let lab = if self.lanes > 1 { format!("{lab}, {} guests", self.lanes) } else { lab.to_owned() };
-        let started = RunStarted { lab: Some(lab), lab_iommu, boot, shuffle, again, ..started };
+        let started = RunStarted { lab: Some(lab), lab_iommu, boot, scenarios, shuffle, again, ..started };
         if let Some(resumed) = &self.resumed {
             if let Err(failure) = resumed.same_machine(&started, &started.devices) {
                 return Ok(Some(failure));
@@ -292,13 +308,10 @@ impl<'a> Lane<'a> {
     fn guests(&mut self) -> Result<Ended, Broken> {
         let (mut deaths, mut in_vain) = (0, 0);
         loop {
-            let mut job = self.all.job.clone();
-            let schedule = serde_json::to_vec(&self.schedule).expect("a schedule has a JSON form");
-            job.files.push((SCHEDULE.into(), schedule));
-            job.argv.extend(["--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
+            let (job, numbers) = self.job();
             let mut guest = Guest::boot(self.all.prepared, &job, self.all.interrupt).map_err(Broken::Lab)?;
             let before = self.done.len();
-            let end = self.follow(&mut guest)?;
+            let end = self.follow(&mut guest, &numbers)?;
             match &end {
                 End::Finished(_) => self.all.record().reached.told(guest.counters()),
                 End::Died { .. } | End::Refused(_) | End::Interrupted | End::Dismissed => {
@@ -361,8 +374,24 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes in what a guest says, record by record.
-    fn follow(&mut self, guest: &mut Guest) -> io::Result<End> {
+    /// The job of a guest that runs the cases which are left, with the scenarios that they need: to read them all takes a guest under
+    /// emulation seconds. Returns the number of each case by its number in the guest's plan, too.
+    fn job(&self) -> (Job, HashMap<u32, u32>) {
+        let Guests { plan, setup, .. } = self.all;
+        let (setup, numbers) = setup.narrowed(plan, &self.schedule.order);
+        let there = |case: u32| numbers[case as usize];
+        let schedule = self.schedule.renumbered(there);
+        let mut job = self.all.job.clone();
+        let scenarios = serde_json::to_vec(&setup.scenarios).expect("texts have a JSON form");
+        let schedule = serde_json::to_vec(&schedule).expect("a schedule has a JSON form");
+        job.files.extend([(SCENARIOS.into(), scenarios), (SCHEDULE.into(), schedule)]);
+        job.argv
+            .extend(["--scenarios", SCENARIOS, "--schedule", SCHEDULE, "--events", JOURNAL_PORT].map(str::to_owned));
+        (job, self.schedule.order.iter().map(|case| (there(*case), *case)).collect())
+    }
+
+    /// Takes in what a guest says, record by record; `numbers` are its numbers of cases and ours.
+    fn follow(&mut self, guest: &mut Guest, numbers: &HashMap<u32, u32>) -> io::Result<End> {
         let mut heard = Instant::now();
         let all = self.all;
         let interrupted = || all.interrupt.load(Ordering::Relaxed);
@@ -370,7 +399,13 @@ impl<'a> Lane<'a> {
             match guest.next_line(TICK) {
                 Next::Line(line) => {
                     heard = Instant::now();
-                    match serde_json::from_str::<Event>(&line) {
+                    let told = serde_json::from_str::<Event>(&line).map_err(|error| error.to_string());
+                    let told = told.and_then(|event| {
+                        event
+                            .renumbered(|case| numbers.get(&case).copied())
+                            .ok_or_else(|| "it has no such case".to_owned())
+                    });
+                    match told {
                         Ok(Event::RunResumed(started)) => {
                             if let Some(failure) = all.record().begin(started, guest.description())? {
                                 return Ok(End::Refused(failure));

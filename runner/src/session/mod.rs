@@ -20,7 +20,7 @@ pub use coverage::{Reached, TRACEFILE};
 pub use devices::{Named, named};
 pub use error::Failure;
 pub use exec::{exec, job};
-pub use guests::LabRun;
+pub use guests::{LabRun, SCENARIOS};
 pub use here::{HereRun, run_for_host, run_here, started};
 pub use inside::inside;
 pub use lender::{lend, lender, to_lend};
