@@ -58,7 +58,7 @@ cat arguments
 
 /// Has the device tested.
 const TESTED: &str = r#"
-vfiospec lab run --host-device edu=$DEVICE --memory 1GiB --accel tcg --cache cache --silence 10m scenarios/kernel/dma_mapping.yaml --filter 'id == "kernel.dma_mapping.iommufd__edu.map_unmap[page=4KiB]"'
+vfiospec lab run --host-device edu=$DEVICE --memory 1GiB --accel tcg --cache cache --silence 10min scenarios/kernel/dma_mapping.yaml --filter 'id == "kernel.dma_mapping.iommufd__edu.map_unmap[page=4KiB]"'
 echo "code: $?"
 echo "after: $(driver)"
 "#;
