@@ -354,7 +354,7 @@ fn keys_and_values_are_offered_where_they_fit() -> Tested {
             items.iter().map(|item| item["label"].as_str().unwrap_or_default().to_owned()).collect()
         };
         let keys = offered(server, "    ", "keys.yaml");
-        for key in ["requires", "timeout", "fixture", "kernel_log", "steps"] {
+        for key in ["tags", "timeout", "fixture", "kernel_log", "steps"] {
             assert!(keys.contains(&key.to_owned()), "{key}: {keys:?}");
         }
         assert!(!keys.contains(&"cases".to_owned()), "{keys:?}");

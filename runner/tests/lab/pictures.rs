@@ -46,6 +46,7 @@ fn a_run_and_a_failure_look_as_the_readme_shows_them() -> Tested {
         let text = fs::read_to_string(top().join("scenarios/kernel").join(name)).unwrap();
         fs::write(scenarios.join(name), change(text)).unwrap();
     };
+    copy("pack.yaml", &|text| text);
     copy("dma_mapping.yaml", &|text| text);
     copy("dma_mapping_mmio.yaml", &|text| text);
     let run = |files: &[&str]| {
