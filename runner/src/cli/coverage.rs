@@ -11,7 +11,7 @@ use crate::report::terminal::Terminal;
 use crate::session::{Failure, TRACEFILE, print};
 use crate::{model::Exit, sanitize::line};
 
-/// Show what of the kernel ran, as `lab run --coverage` left it: of one run, of several beside each other, or what one adds to another
+/// Show which lines of the kernel ran with `lab run --coverage`: in one run, in several side by side, or what one adds to another
 ///
 /// Runs of the same label add up, and different ones stand beside each other in a table of Markdown.
 #[derive(Debug, ClapArgs)]

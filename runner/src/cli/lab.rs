@@ -238,7 +238,7 @@ impl Choice {
         lab::prepare(options, lab::Progress::new(false), interrupt)
     }
 
-    /// Fails if what of the kernel ran could not be written: better found before the run than after it.
+    /// Fails if the coverage could not be written: it is better to know before the run than after it.
     fn check_coverage(&self) -> Result<(), Failure> {
         let Some(folder) = &self.coverage else { return Ok(()) };
         file::probe(&folder.join(TRACEFILE)).map_err(|error| {

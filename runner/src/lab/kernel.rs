@@ -18,10 +18,10 @@ const OPTIONS: &str = include_str!("kernel.config");
 /// Options beside these for a kernel that looks for its own mistakes.
 const DEBUG: &str = include_str!("debug.config");
 
-/// The option beside these for pages of another size, which arm64 has.
+/// A further option, for larger pages, which only arm64 has.
 const PAGES_OF_64_KIB: &str = "CONFIG_ARM64_64K_PAGES=y";
 
-/// Options beside these for a kernel that counts what of it runs.
+/// Further options for a kernel that counts which of its lines run.
 const COVERAGE: &str = include_str!("coverage.config");
 
 /// What `make` is told so that it counts in these folders and what is below them, and in no others: the source stays as it is. The mock device
@@ -41,7 +41,7 @@ pub(super) struct Kernel {
     pub image: PathBuf,
     /// The modules that the guest loads, in this order; the lab's own kernels have none.
     pub modules: Vec<PathBuf>,
-    /// What it was built from, if it counts what of it runs.
+    /// What it was built from, if it counts which of its lines run.
     pub counted: Option<Counted>,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Fragment {
 pub(super) struct Checks {
     /// It looks for its own mistakes.
     pub debug: bool,
-    /// It counts what of it runs.
+    /// It counts which of its lines run.
     pub coverage: bool,
 }
 

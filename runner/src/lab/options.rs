@@ -15,7 +15,7 @@ pub struct Options {
     pub kernel_config: Vec<KernelOption>,
     /// Whether the kernel is built to look for its own mistakes.
     pub debug: bool,
-    /// Whether the kernel is built to count what of it runs.
+    /// Whether the kernel is built to count which of its lines run.
     pub coverage: bool,
     pub machine: Machine,
     /// Devices of this machine that the guest has, too.

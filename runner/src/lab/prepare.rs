@@ -22,7 +22,7 @@ pub struct Prepared {
     pub(super) qemu: Qemu,
     /// What the guest runs as its init.
     pub(super) program: PathBuf,
-    /// What reads the kernel's counters, if it counts what of it runs.
+    /// What reads the kernel's counters, if it counts which of its lines run.
     pub(super) gcov: Option<Gcov>,
     pub(super) progress: Progress,
 }

@@ -26,7 +26,7 @@ pub(super) enum Message {
     Line(String),
 }
 
-/// The counters of one object of a kernel that counts what of it runs, in the compiler's own format (`.gcda`).
+/// The counters of one object of a kernel that counts which of its lines run, in the compiler's own format (`.gcda`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Its path below the folder of the kernel's objects, without its ending, such as `drivers/vfio/vfio_main`.

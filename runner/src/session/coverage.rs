@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What of the kernel ran in the guests of a run.
+//! Which lines of the kernel ran in the guests of a run.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -57,11 +57,14 @@ impl Reached {
             // Nobody is to take an earlier run's for this one's.
             let _ = std::fs::remove_file(&tracefile);
             let why = if self.guests.is_empty() { "no guest came to its end" } else { "the kernel counted nothing" };
-            return Err(Failure::new(Exit::ReportNotWritten, format!("failed to tell what of the kernel ran: {why}")));
+            return Err(Failure::new(
+                Exit::ReportNotWritten,
+                format!("failed to say which lines of the kernel ran: {why}"),
+            ));
         }
         file::write_atomic(&tracefile, |out| coverage::write(&all, out)).map_err(not_written)?;
         prepared.pages(&tracefile, &pages, interrupt)?;
-        let mut text = format!("\nwhat of Linux {} ran\n\n", crate::sanitize::line(prepared.kernel()));
+        let mut text = format!("\nwhich lines of Linux {} ran\n\n", crate::sanitize::line(prepared.kernel()));
         text += &coverage::short(&all, terminal);
         if self.lost > 0 {
             let guests = count(self.lost, "guest");

@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 
 /// Runs the command of a [`job()`] in a guest and returns its exit code.
 ///
-/// Into `coverage` goes what of the kernel ran, if that counts it.
+/// Which lines of the kernel ran is written into the folder `coverage`, if the kernel counts them.
 pub fn exec(
     mut job: Job,
     command: &str,

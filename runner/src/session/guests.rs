@@ -50,7 +50,7 @@ pub struct LabRun<'a> {
     /// The run that this one goes on with.
     pub resumed: Option<Resumed>,
     pub output: Output,
-    /// The folder for what of the kernel ran, if the kernel counts that.
+    /// The folder for the kernel's coverage, if the kernel counts which of its lines run.
     pub coverage: Option<PathBuf>,
     /// How much longer than its case may take a guest may be silent before it counts as hung.
     pub silence: Duration,
@@ -193,7 +193,7 @@ struct Record {
     stopped: Option<String>,
     /// Why it has not begun.
     why: Option<String>,
-    /// What of the kernel ran.
+    /// Which lines of the kernel ran.
     reached: Reached,
 }
 

@@ -132,7 +132,8 @@ fn a_device_of_this_machine_is_given_back_however_the_run_ends() -> Tested {
     Ok(())
 }
 
-/// Ignored: it boots a guest in a guest, where each instruction is emulated twice, and takes minutes.
+/// Ignored: it boots a guest in a guest, where each instruction is emulated twice, and takes minutes. It has not passed yet: on two processors
+/// without KVM the guest boots, and its case times out after 60 s in `map`.
 fn a_device_of_this_machine_is_tested_in_a_guest() -> Tested {
     let said = said("host-device", TESTED, |folder| cache(&folder.join("cache")))?;
     for told in ["before: pci-stub\n", "code: 0\n", "after: pci-stub\n", ", edu 1234:11e8 at 0000:01:00.0, lab:"] {
