@@ -26,7 +26,7 @@ pub use container::{Container, Group};
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;
-pub use model::{Answer, Mapped, Mappings, Model, ToCopy, ToMap};
+pub use model::{Answer, Mapped, Mappings, Model, Pages, ToCopy, ToMap};
 pub use rules::{Rules, Unmap};
 pub use session::{Inherited, Session, Space, disguised};
 

@@ -34,6 +34,25 @@ pub struct Mapped {
     pub access: Access,
     /// Whether its pages may be written, which a copy with other access needs.
     pub writable: bool,
+    /// Where its pages are, if that is known.
+    pub pages: Option<Pages>,
+}
+
+/// The pages of a mapping: a part of a list that whoever keeps the mappings has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pages {
+    /// The number of the list.
+    pub list: usize,
+    /// Where in it the mapping begins, in bytes.
+    pub from: u64,
+}
+
+impl Mapped {
+    /// What is left of it from this many bytes on.
+    fn behind(self, bytes: u64) -> Mapped {
+        let pages = self.pages.map(|Pages { list, from }| Pages { list, from: from + bytes });
+        Mapped { pages, ..self }
+    }
 }
 
 /// The mappings of an address space by their first IOVAs.
@@ -45,6 +64,8 @@ pub struct Mappings(BTreeMap<u64, Mapped>);
 pub struct Model<'m> {
     /// The backend's.
     pub rules: &'m Rules,
+    /// Whether the kernel is older than Linux 6.18.
+    pub old: bool,
     /// What the IOMMU maps at least, and IOVAs are multiples of, in bytes.
     pub page: u64,
 }
@@ -134,8 +155,8 @@ impl Model<'_> {
     fn ends(&self, broken: &mut Broken, first: u64, size: u64) {
         if size.checked_sub(1).is_some_and(|rest| first.checked_add(rest).is_none()) {
             broken.rule(EOVERFLOW, true);
-            // TYPE1 said so before Linux 6.18.
-            broken.rule(EINVAL, self.rules.old_overflow);
+            // Its commit 6012379ede6a.
+            broken.rule(EINVAL, self.old && self.rules.old_overflow);
         }
     }
 
@@ -197,7 +218,19 @@ impl Mappings {
 
     /// Enters a mapping of at least one byte.
     pub fn insert(&mut self, iova: u64, size: u64, access: Access) {
-        self.0.insert(iova, Mapped { last: end(iova, size), access, writable: access.write });
+        self.0.insert(iova, Mapped { last: end(iova, size), access, writable: access.write, pages: None });
+    }
+
+    /// Notes where the pages of the mapping are that begins at an IOVA.
+    pub fn know(&mut self, iova: u64, pages: Pages) {
+        if let Some(mapped) = self.0.get_mut(&iova) {
+            mapped.pages = Some(pages);
+        }
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What a copy of a range of at least one byte is made of: a mapping for each that it was made of, with where it begins from the
@@ -205,7 +238,7 @@ impl Mappings {
     pub fn pieces(&self, from: u64, size: u64, access: Access) -> Vec<(u64, Mapped)> {
         let piece = |(first, mapped): (u64, Mapped)| {
             let last = mapped.last.min(end(from, size)) - from;
-            (first.max(from) - from, Mapped { last, access, writable: mapped.writable })
+            (first.max(from) - from, Mapped { last, access, ..mapped.behind(from.saturating_sub(first)) })
         };
         self.overlapping(from, end(from, size)).map(piece).collect()
     }
@@ -249,7 +282,7 @@ impl Mappings {
             return Err(EINVAL);
         }
         self.0.insert(first, Mapped { last: byte, ..mapped });
-        self.0.insert(byte + 1, mapped);
+        self.0.insert(byte + 1, mapped.behind(byte + 1 - first));
         Ok(())
     }
 
@@ -282,7 +315,7 @@ mod tests {
         [IovaRange { start: 0, last: 0xfedf_ffff }, IovaRange { start: 0xfef0_0000, last: 0xffff_ffff_ffff }];
 
     fn model(backend: BackendName) -> Model<'static> {
-        Model { rules: Rules::of(backend), page: PAGE }
+        Model { rules: Rules::of(backend), old: false, page: PAGE }
     }
 
     /// Two mappings of four pages, at the pages 0 and 8; the second is for the device to read.
@@ -353,6 +386,19 @@ mod tests {
             assert_eq!(got, expected, "{backend} {first} {pages}");
             let found: Vec<_> = mappings.iter().map(|(at, it)| (at / PAGE, (it.last - at + 1) / PAGE)).collect();
             assert_eq!(found, left, "{backend} {first} {pages}");
+        }
+    }
+
+    #[test]
+    fn only_an_old_type1_refuses_a_range_beyond_64_bits_as_any_other_wrong_one() {
+        for backend in BackendName::ALL {
+            let type1 = matches!(backend, BackendName::VfioType1 | BackendName::VfioType1v2);
+            let answer = |old| {
+                let model = Model { old, ..model(backend) };
+                model.unmap(&mut two(), 8 * PAGE, 0u64.wrapping_sub(7 * PAGE)).unwrap_err()
+            };
+            assert_eq!(answer(false), [EOVERFLOW], "{backend}");
+            assert_eq!(answer(true).contains(&EINVAL), type1, "{backend}");
         }
     }
 

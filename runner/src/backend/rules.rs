@@ -18,7 +18,7 @@ pub struct Rules {
     pub unmaps_pages: bool,
     /// Whether an unmap succeeds where nothing is mapped.
     pub unmaps_nothing: bool,
-    /// Whether a range that ends beyond 64 bits was refused as any other wrong one is, in older kernels.
+    /// Whether a range that ends beyond 64 bits was refused as any other wrong one is, before Linux 6.18.
     pub old_overflow: bool,
 }
 

@@ -2,7 +2,8 @@
 //! The observer `leaves`: compares the IOMMU's page table with the ledger.
 //!
 //! After every call that maps or unmaps, each mapping has to be there whole, with the access that was asked for, and nothing else may
-//! be: what was unmapped is gone, its neighbours are untouched, and a call that failed left nothing behind.
+//! be: what was unmapped is gone, its neighbours are untouched, and a call that failed left nothing behind. Where the pages of a mapping
+//! are known, because the process just mapped its own memory, its entries have to lead there.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,9 @@ use crate::uapi::{Call, Tracer};
 use crate::{
     backend::{IovaRange, Mapped, Mappings},
     event::Observation,
+    host::{Root, pagemap},
     model::code::Code,
+    uapi::system::page_size,
 };
 
 /// With more bytes mapped, the page table is not read: in pages of 4 KiB its dump has a line of 120 bytes for each, which the kernel
@@ -67,7 +70,7 @@ impl Leaves {
         let leaves = read(observer, 0, u64::MAX, at, tracer)?;
         self.entries += leaves.len();
         self.compared = ledger.changes();
-        compare(ledger.mappings(space), &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+        compare(ledger, ledger.mappings(space), &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
     }
 
     /// Compares the part of the IOMMU's page table around a range with the mappings there. The rest stays to be compared.
@@ -95,7 +98,16 @@ impl Leaves {
             mapping.as_ref().is_none_or(inside)
         };
         let leaves: Vec<Leaf> = leaves.iter().filter(is_of_whole).copied().collect();
-        compare(&whole, &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+        compare(ledger, &whole, &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+    }
+
+    /// Notes where the memory is that was just mapped, while it is pinned. So long as the page table is compared after each call.
+    pub fn pinned(&self, ledger: &mut Ledger, open: &Open, iova: u64, vaddr: u64, size: u64) {
+        let space = own(open);
+        let is_compared = open.observer.is_ok() && self.entries < MOST_ENTRIES && blind(ledger, space).is_none();
+        if is_compared && let Some(pages) = pagemap::pages(&Root::default(), vaddr, size, page_size()) {
+            ledger.pinned(space, iova, pages);
+        }
     }
 
     fn is_wrong(&mut self, wrong: String, at: &Path) -> End {
@@ -158,13 +170,13 @@ fn blind(ledger: &Ledger, space: Space) -> Option<String> {
     ledger.lost().map(str::to_owned).or_else(|| (bytes > MOST_BYTES).then(too_long))
 }
 
-/// Compares the entries of the page table with the mappings. Entries outside of `ranges` are the kernel's own.
-fn compare(mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
+/// Compares the entries of the page table with mappings of the ledger. Entries outside of `ranges` are the kernel's own.
+fn compare(ledger: &Ledger, mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
     let mut covered: BTreeMap<u64, u64> = BTreeMap::new();
     for leaf in leaves.iter().filter(|leaf| ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last)) {
         let within = mappings.overlapping(leaf.iova, leaf.iova).next();
         let found = within.filter(|(_, mapped)| leaf.iova + (leaf.page_size - 1) <= mapped.last);
-        let Some((first, Mapped { access, .. })) = found else {
+        let Some((first, mapped @ Mapped { access, .. })) = found else {
             return Err(format!(
                 "the IOMMU's page table has an entry of {} at iova {:#x}, where nothing is mapped",
                 Size(leaf.page_size),
@@ -180,6 +192,7 @@ fn compare(mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result
                 ways(access.read, access.write)
             ));
         }
+        leads_there(ledger, leaf, first, mapped)?;
         *covered.entry(first).or_default() += leaf.page_size;
     }
     for (first, Mapped { last, .. }) in mappings.iter() {
@@ -189,6 +202,30 @@ fn compare(mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result
                 "the IOMMU's page table has entries for {} of the {} that are mapped at iova {first:#x}",
                 Size(covered),
                 Size(size)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a leaf of a mapping, which begins at the IOVA `first`, leads to other memory than what was mapped.
+fn leads_there(ledger: &Ledger, leaf: &Leaf, first: u64, mapped: Mapped) -> Result<(), String> {
+    /// Above them, entries may have the marks of encrypted memory.
+    const ADDRESS: u64 = (1 << 47) - 1;
+    let Some(pages) = mapped.pages else { return Ok(()) };
+    let size = page_size();
+    // An entry may be smaller than a page of the process.
+    let begin = leaf.iova - first;
+    let pages = ledger.pages(pages, size).iter().skip((begin / size) as usize);
+    let parts = (0..leaf.page_size.div_ceil(size)).zip(pages).filter(|(_, page)| **page > 0);
+    for (part, page) in parts {
+        let (within, expected) = (part * size, page + begin % size);
+        let got = leaf.phys + within;
+        if (got ^ expected) & ADDRESS != 0 {
+            return Err(format!(
+                "the IOMMU's page table leads from iova {:#x} to the physical address {got:#x}, and the memory that was mapped there is at \
+                 {expected:#x}",
+                leaf.iova + within
             ));
         }
     }
@@ -228,6 +265,7 @@ mod tests {
     fn leaf(page: u64) -> Leaf {
         Leaf {
             iova: page * PAGE,
+            phys: (100 + page) * PAGE,
             page_size: PAGE,
             entry_size: Some(PAGE),
             read: true,
@@ -237,7 +275,27 @@ mod tests {
     }
 
     fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {
-        compare(ledger.mappings(OWN), leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
+        compare(ledger, ledger.mappings(OWN), leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
+    }
+
+    #[test]
+    fn an_entry_leads_to_the_memory_that_was_mapped() {
+        let mut ledger = two(BackendName::Iommufd);
+        ledger.pinned(OWN, 8 * PAGE, vec![108 * PAGE, 109 * PAGE, 0, 111 * PAGE]);
+        let mut all: Vec<Leaf> = [0, 1, 2, 3, 8, 9, 10, 11].map(leaf).to_vec();
+        all[6].phys = 7 * PAGE; // where that page is, is not known
+        all[7].phys |= 1 << 47; // it is encrypted
+        against(&ledger, &all).unwrap();
+        all[5].phys = 99 * PAGE;
+        let told = "the IOMMU's page table leads from iova 0x9000 to the physical address 0x63000, and the memory that was mapped there is at \
+                    0x6d000";
+        assert_eq!(against(&ledger, &all).unwrap_err(), told);
+        let large = [&all[..4], &[Leaf { page_size: 4 * PAGE, ..leaf(8) }]].concat();
+        against(&ledger, &large).unwrap();
+        ledger.pinned(OWN, 8 * PAGE, vec![108 * PAGE, 109 * PAGE, 110 * PAGE, 115 * PAGE]);
+        assert!(
+            against(&ledger, &large).unwrap_err().contains("leads from iova 0xb000 to the physical address 0x6f000")
+        );
     }
 
     #[test]

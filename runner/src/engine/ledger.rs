@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Access, Mappings, Model, Rules};
+use crate::backend::{Access, Mappings, Model, Pages, Rules};
+use crate::host::facts::kernel_is_before;
 use crate::language::Size;
 use crate::model::{BackendName, Errno};
 use crate::uapi::{inject, system::page_size};
@@ -21,6 +22,8 @@ pub struct Ledger {
     backend: BackendName,
     #[serde(with = "as_list")]
     spaces: BTreeMap<Space, Mappings>,
+    /// The physical addresses of pages that are mapped, of each mapping that a call made and whose pages are known.
+    pages: Vec<Vec<u64>>,
     /// Why the mappings are no longer known.
     lost: Option<String>,
     changes: u64,
@@ -44,7 +47,7 @@ mod as_list {
 impl Ledger {
     /// A ledger without mappings, by the rules of a backend.
     pub fn new(backend: BackendName) -> Ledger {
-        Ledger { backend, spaces: BTreeMap::new(), lost: None, changes: 0 }
+        Ledger { backend, spaces: BTreeMap::new(), pages: Vec::new(), lost: None, changes: 0 }
     }
 
     /// Notes that something happened to mappings, such as a call that failed and has to have changed nothing.
@@ -80,22 +83,42 @@ impl Ledger {
 
     /// What says which answer is right.
     pub fn model(&self) -> Model<'static> {
-        Model { rules: Rules::of(self.backend), page: page_size() }
+        Model { rules: Rules::of(self.backend), old: kernel_is_before((6, 18)), page: page_size() }
     }
 
     /// Enters a mapping that a call made.
     pub fn mapped(&mut self, space: Space, iova: u64, size: u64, access: Access) {
         self.changed();
+        if self.spaces.values().all(Mappings::is_empty) {
+            self.pages.clear();
+        }
         if size > 0 {
             self.of(space).insert(iova, size, access);
         }
+    }
+
+    /// Notes where the pages are of a mapping that was just entered: their physical addresses, and 0 for each that is not known.
+    pub fn pinned(&mut self, space: Space, iova: u64, pages: Vec<u64>) {
+        let list = self.pages.len();
+        self.pages.push(pages);
+        self.of(space).know(iova, Pages { list, from: 0 });
+    }
+
+    /// The physical addresses of the pages of a mapping, from its first on.
+    pub fn pages(&self, pages: Pages, page: u64) -> &[u64] {
+        let from = usize::try_from(pages.from / page).ok();
+        from.and_then(|from| self.pages.get(pages.list)?.get(from..)).unwrap_or_default()
     }
 
     /// Enters a copy that a call made: a mapping for each that it was made of.
     pub fn copied(&mut self, (from, start): (Space, u64), (to, iova): (Space, u64), size: u64, access: Access) {
         self.changed();
         if size > 0 {
-            let pieces = self.of(from).pieces(start, size, access);
+            let mut pieces = self.of(from).pieces(start, size, access);
+            if from != to {
+                // In an address space without a device nothing is pinned, and pages may move.
+                pieces.iter_mut().for_each(|(_, mapped)| mapped.pages = None);
+            }
             self.of(to).insert_pieces(iova, pieces);
         }
     }
@@ -215,6 +238,30 @@ pub mod tests {
         assert_eq!(pages(&ledger, OWN), [(0, 4), (4, 4), (8, 4), (100, 2), (102, 4), (106, 2)]);
         ledger.copied((OWN, 2 * PAGE), (Some(2), 0), 8 * PAGE, Access::READ);
         assert_eq!(pages(&ledger, Some(2)), [(0, 2), (2, 4), (6, 2)]);
+    }
+
+    #[test]
+    fn the_parts_of_a_mapping_know_their_pages() {
+        let mut ledger = two(BackendName::CompatType1);
+        ledger.pinned(OWN, 8 * PAGE, vec![0x1000, 0x5000, 0, 0x9000]);
+        ledger.unmapped(OWN, 9 * PAGE, PAGE, PAGE).unwrap();
+        ledger.copied((OWN, 10 * PAGE), (OWN, 20 * PAGE), 2 * PAGE, Access::READ);
+        ledger.copied((OWN, 11 * PAGE), (OWN, 30 * PAGE), PAGE, Access::READ);
+        ledger.copied((OWN, 8 * PAGE), (Some(2), 0), PAGE, Access::READ);
+        let known = |space: Space, page: u64| {
+            let (_, mapped) =
+                ledger.mappings(space).overlapping(page * PAGE, page * PAGE).next().expect("it is mapped");
+            mapped.pages.map(|pages| ledger.pages(pages, PAGE).to_vec())
+        };
+        assert_eq!(known(OWN, 0), None);
+        assert_eq!(known(OWN, 8), Some(vec![0x1000, 0x5000, 0, 0x9000]), "those behind its end are not asked for");
+        assert_eq!((known(OWN, 10), known(OWN, 20)), (Some(vec![0, 0x9000]), Some(vec![0, 0x9000])));
+        assert_eq!((known(OWN, 30), known(Some(2), 0)), (Some(vec![0x9000]), None));
+        ledger.unmapped_all(Some(2), PAGE).unwrap();
+        ledger.unmapped_all(OWN, 10 * PAGE).unwrap();
+        ledger.mapped(OWN, 0, PAGE, Access::READ);
+        ledger.pinned(OWN, 0, vec![0x7000]);
+        assert_eq!(ledger.pages, [[0x7000]], "it keeps no more than what is mapped");
     }
 
     #[test]

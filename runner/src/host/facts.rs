@@ -88,6 +88,19 @@ pub fn kernel() -> String {
     system::release()
 }
 
+/// Whether this kernel is older than a version of Linux.
+pub fn kernel_is_before(version: (u32, u32)) -> bool {
+    static RELEASE: LazyLock<String> = LazyLock::new(kernel);
+    release_is_before(&RELEASE, version)
+}
+
+/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is not a version counts as new.
+pub(super) fn release_is_before(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };
+    (major, minor) < version
+}
+
 pub fn arch() -> String {
     system::machine()
 }
@@ -277,6 +290,16 @@ pub fn taint() -> Option<u64> {
 mod tests {
     use super::super::use_of::tests::Tree;
     use super::*;
+
+    #[test]
+    fn a_kernel_is_older_by_its_first_two_numbers() {
+        for (release, is_before) in
+            [("6.12.117", true), ("6.18-rc7+", true), ("5.10.0-8-amd64", true), ("6.19.0", false), ("7.3.4", false)]
+        {
+            assert_eq!(release_is_before(release, (6, 19)), is_before, "{release}");
+        }
+        assert!(!release_is_before("next-20261125", (6, 19)));
+    }
 
     #[test]
     fn ticks_are_counted_where_they_are_the_only_clock() {

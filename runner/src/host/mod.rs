@@ -3,7 +3,8 @@
 //!
 //! Everything is read from sysfs, procfs, debugfs and `/dev/kmsg`, below a [`Root`] that tests replace with a folder. Nothing here knows of
 //! cases. [`pci`] and [`facts`] describe a device; [`bind`] gives it to vfio-pci and back, [`hotplug`] takes it away while it is open; [`sriov`] makes virtual functions;
-//! [`kmsg`] and [`pstore`] read what the kernel said; [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU.
+//! [`kmsg`] and [`pstore`] read what the kernel said; [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU,
+//! and [`pagemap`] where a process has its memory.
 
 pub mod bind;
 pub mod capability;
@@ -12,6 +13,7 @@ mod gauge;
 pub mod hotplug;
 pub mod kmsg;
 pub mod page_table;
+pub mod pagemap;
 pub mod pci;
 pub mod pstore;
 pub mod reset_method;

@@ -146,9 +146,20 @@ fn a_table_says_which_cases_noticed_each_patch() -> Tested {
     let runs = fs::read_to_string(program.with_extension("runs")).expect("it ran");
     let with = |run: &str| runs.lines().filter(|line| *line == run).count();
     // Once without the patch, and once with it.
-    assert_eq!(with("--iommu virtio --device edu scenarios/x --tag a b"), 2, "{runs}");
-    assert_eq!(with("--iommu virtio --device igb --device nvme scenarios/x --tag a b"), 2, "{runs}");
+    assert_eq!(with("scenarios/x --device edu --iommu virtio --tag a b"), 2, "{runs}");
+    assert_eq!(with("scenarios/x --device igb --device nvme --iommu virtio --tag a b"), 2, "{runs}");
     assert_eq!(with("--device edu scenarios/x"), 1 + 5, "once for all patches that need nothing else\n{runs}");
+    // What it explores need not be named, and takes no options of scenarios.
+    let [named, elsewhere] = [&patches[0], &patches[1]].map(|path| path.to_str().expect("UTF-8"));
+    let arguments: Vec<&str> = own.into_iter().chain([named, elsewhere, "--", "explore", "--seed", "1"]).collect();
+    let output = patched_kernel(&arguments, Some(&cache));
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    assert!(said.contains("killed      elsewhere (") && !said.contains("does not name it"), "{said}");
+    let runs = fs::read_to_string(program.with_extension("runs")).expect("it ran");
+    let explored = |of: &str| runs.lines().filter(|run| *run == of).count();
+    assert_eq!(explored("--seed 1 --device edu --iommu virtio"), 2, "{runs}");
+    assert_eq!(explored("--seed 1"), 2, "{runs}");
     assert_eq!(fs::read_to_string(source.join("tree/k.c")).expect("there"), "good\n", "the lab's source is as it was");
     assert_eq!(fs::read_dir(cache.join("patched")).expect("there").count(), 0, "and nothing is left in the cache");
     Ok(())

@@ -300,6 +300,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Closes the device, with everything unmapped.
     fn end(mut self) -> Result<(), End> {
         self.observed();
+        if self.ground.has_the_end() {
+            self.step.not_checked("maps and copies of ranges that end at 2^64 are left out for now".to_owned(), false);
+        }
         self.close()
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{prelude::*, space::access};
+use crate::engine::leaves;
 
 impl Act for Map {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -13,6 +14,12 @@ impl Act for Map {
             None => step.space(ioas)?.map_anywhere(vaddr, size, access),
         };
         step.mapped(target, size, got, [("vaddr", Value::from(vaddr))])?;
-        step.enter(ioas, got, size, access)
+        step.enter(ioas, got, size, access)?;
+        if let (Ok(iova), Some(open)) = (got, step.device)
+            && step.space_of(ioas)? == leaves::own(open)
+        {
+            step.case.leaves.pinned(&mut step.case.ledger, open, iova, vaddr, size);
+        }
+        Ok(())
     }
 }

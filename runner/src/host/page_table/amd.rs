@@ -212,6 +212,7 @@ mod tests {
     fn the_entry_of_the_device_leads_to_its_page_table() {
         let leaf = Leaf {
             iova: 0x5000,
+            phys: 0x7000,
             page_size: 4096,
             entry_size: Some(4096),
             read: true,

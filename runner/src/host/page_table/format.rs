@@ -131,6 +131,19 @@ impl Format {
         }
     }
 
+    /// Where the memory of an entry of a level is, which belongs to a page of this size, as a power of two.
+    fn phys(self, entry: u64, index: usize, level: u8, size: u32) -> u64 {
+        let own = self.shift(level);
+        match self {
+            Format::VtdSecondStage | Format::X86 | Format::AmdV1 => {
+                // The page's address is the same in all of its entries. The bits below it say other things.
+                let page = entry & ADDRESS & !((1 << size) - 1);
+                page + (((index as u64) << own) & ((1 << size) - 1))
+            }
+            Format::Lpae(lpae) => lpae.address(entry),
+        }
+    }
+
     /// How much further the memory of an entry begins than that of the one before, if both belong to one page.
     fn step(self, level: u8) -> u64 {
         match self {
@@ -231,6 +244,7 @@ impl Walk<'_> {
                 Entry::Leaf(size) => {
                     let leaf = self.leaf(&page[..], index - 1, level, size).ok_or_else(|| unknown(entry, iova))?;
                     let first = start + ((leaf.0 as u64) << shift);
+                    let phys = self.format.phys(page[leaf.0], leaf.0, level, size);
                     let (read, write) = allowed;
                     let always_readable = match self.format {
                         Format::VtdSecondStage | Format::AmdV1 | Format::Lpae(Lpae { stage: Stage::Second, .. }) => {
@@ -240,6 +254,7 @@ impl Walk<'_> {
                     };
                     self.leaves.push(Leaf {
                         iova: first,
+                        phys,
                         page_size: leaf.1,
                         entry_size: Some(1 << shift),
                         read,

@@ -26,6 +26,8 @@ use crate::model::Bdf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Leaf {
     pub iova: u64,
+    /// The physical address that it leads to.
+    pub phys: u64,
     /// How many bytes it maps.
     pub page_size: u64,
     /// How many bytes one entry of its level maps: where neighbours make up one larger page, it takes several. `None` if the IOMMU has no
@@ -148,14 +150,14 @@ fn agree(one: (&str, &[Leaf]), other: (&str, &[Leaf])) -> io::Result<()> {
     let at = one.1.iter().zip(other.1).take_while(|(one, other)| one == other).count();
     let seen = |(name, leaves): (&str, &[Leaf])| {
         let shown = |leaf: &Leaf| {
-            let Leaf { iova, page_size, read, write, .. } = leaf;
+            let Leaf { iova, phys, page_size, read, write, .. } = leaf;
             let access = match (read, write) {
                 (true, true) => "reading and writing",
                 (true, false) => "reading",
                 (false, true) => "writing",
                 (false, false) => "nothing",
             };
-            format!("{page_size} bytes at iova {iova:#x} for {access}")
+            format!("{page_size} bytes at iova {iova:#x} for {access}, at the physical address {phys:#x}")
         };
         format!("{name} shows {}", leaves.get(at).map_or("no further entry".to_owned(), shown))
     };
@@ -232,19 +234,23 @@ mod tests {
     fn readers_that_disagree_are_an_error() {
         let leaf = Leaf {
             iova: 0x1000,
+            phys: 0x7000,
             page_size: 4096,
             entry_size: Some(4096),
             read: true,
             write: true,
             always_readable: false,
         };
-        let both = [leaf, Leaf { iova: 0x2000, ..leaf }];
+        let both = [leaf, Leaf { iova: 0x2000, phys: 0x8000, ..leaf }];
         agree(("A", &both), ("B", &both)).unwrap();
         let error = |other: &[Leaf]| agree(("A", &both), ("B", other)).unwrap_err().to_string();
         assert_eq!(
             error(&both[..1]),
-            "its readers disagree: A shows 4096 bytes at iova 0x2000 for reading and writing, B shows no further entry"
+            "its readers disagree: A shows 4096 bytes at iova 0x2000 for reading and writing, at the physical address 0x8000, B shows no \
+             further entry"
         );
-        assert!(error(&[Leaf { write: false, ..leaf }]).ends_with("B shows 4096 bytes at iova 0x1000 for reading"));
+        let other = "B shows 4096 bytes at iova 0x1000 for reading, at the physical address 0x7000";
+        assert!(error(&[Leaf { write: false, ..leaf }]).ends_with(other));
+        assert!(error(&[Leaf { phys: 0x9000, ..leaf }]).ends_with("at the physical address 0x9000"));
     }
 }

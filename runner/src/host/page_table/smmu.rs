@@ -198,8 +198,15 @@ mod tests {
     use super::super::memory::tests::{kcore, memory, page};
     use super::*;
 
-    const LEAF: Leaf =
-        Leaf { iova: 0x5000, page_size: 4096, entry_size: Some(4096), read: true, write: true, always_readable: true };
+    const LEAF: Leaf = Leaf {
+        iova: 0x5000,
+        phys: 0x7000,
+        page_size: 4096,
+        entry_size: Some(4096),
+        read: true,
+        write: true,
+        always_readable: true,
+    };
 
     /// The first words of a stream's entry, of a context descriptor (48 bits, 4 KiB), and of the second stage (48 bits, 4 levels).
     const FIRST_STAGE: u64 = 5 << 1 | 1;

@@ -168,8 +168,15 @@ mod tests {
         DIRECT + 0x1000 + offset
     }
 
-    const LEAF: Leaf =
-        Leaf { iova: 0x5000, page_size: 4096, entry_size: Some(4096), read: true, write: true, always_readable: true };
+    const LEAF: Leaf = Leaf {
+        iova: 0x5000,
+        phys: 0x7000,
+        page_size: 4096,
+        entry_size: Some(4096),
+        read: true,
+        write: true,
+        always_readable: true,
+    };
 
     /// A machine with one bus below another one, on which the device is; its domain is of this type, and its page table of this format.
     fn machine(name: &str, kind: u32, format: u32) -> Tree {

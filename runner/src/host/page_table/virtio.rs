@@ -43,8 +43,15 @@ struct Heard {
 struct State {
     /// The domain of each endpoint.
     endpoints: BTreeMap<u32, u32>,
-    /// Mappings of each domain: last byte and flags, by the first byte.
-    domains: BTreeMap<u32, BTreeMap<u64, (u64, u32)>>,
+    /// Mappings of each domain, by the first byte.
+    domains: BTreeMap<u32, BTreeMap<u64, Mapping>>,
+}
+
+#[derive(Debug)]
+struct Mapping {
+    last: u64,
+    phys: u64,
+    flags: u32,
 }
 
 fn open(root: &Root, Bdf { bus, device, function, .. }: Bdf) -> Opened {
@@ -112,7 +119,7 @@ impl State {
                 self.domains.remove(&number("domain")?);
             }
             "virtio_iommu_map" => {
-                let mapping = (field("virt_end")?, number("flags")?);
+                let mapping = Mapping { last: field("virt_end")?, phys: field("phys_start")?, flags: number("flags")? };
                 self.domains.entry(number("domain")?).or_default().insert(field("virt_start")?, mapping);
             }
             "virtio_iommu_unmap_done" => {
@@ -129,10 +136,11 @@ impl State {
     fn leaves(&self, endpoint: u32, first: u64, last: u64) -> Vec<Leaf> {
         let mappings = self.endpoints.get(&endpoint).and_then(|domain| self.domains.get(domain));
         let within = mappings.into_iter().flat_map(|mappings| mappings.range(..=last));
-        let within = within.filter(|(_, (end, _))| *end >= first);
-        let leaf = |(&iova, &(end, flags)): (&u64, &(u64, u32))| Leaf {
+        let within = within.filter(|(_, mapping)| mapping.last >= first);
+        let leaf = |(&iova, &Mapping { last, phys, flags }): (&u64, &Mapping)| Leaf {
             iova,
-            page_size: (end - iova).saturating_add(1),
+            phys,
+            page_size: (last - iova).saturating_add(1),
             entry_size: None,
             read: flags & 1 != 0,
             write: flags & 2 != 0,

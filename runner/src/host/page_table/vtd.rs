@@ -175,8 +175,15 @@ mod tests {
         [page(&[(0, at + 0x1003)]), page(&[(5, 0x7003)])]
     }
 
-    const MAPS: Leaf =
-        Leaf { iova: 0x5000, page_size: 4096, entry_size: Some(4096), read: true, write: true, always_readable: false };
+    const MAPS: Leaf = Leaf {
+        iova: 0x5000,
+        phys: 0x7000,
+        page_size: 4096,
+        entry_size: Some(4096),
+        read: true,
+        write: true,
+        always_readable: false,
+    };
 
     #[test]
     fn a_context_leads_to_the_page_table() {

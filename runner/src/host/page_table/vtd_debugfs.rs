@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader};
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use super::{IommuKind, Leaf, Opened, Reader, Root, Source, Unobservable};
+use crate::host::facts::release_is_before;
 use crate::model::Bdf;
 
 pub(super) const SOURCE: Source = Source { kind: IommuKind::Intel, open };
@@ -55,13 +56,6 @@ const FORBIDS_READS_SINCE: (u32, u32) = (6, 19);
 /// Whether the driver of a kernel release, such as `6.12.117-1-amd64`, lets the device read whatever it maps.
 pub(super) fn lets_read(release: &str) -> bool {
     release_is_before(release, FORBIDS_READS_SINCE)
-}
-
-/// Whether a kernel's release, such as `6.12.117-1-amd64`, is older than a version. A text that is not a version counts as new.
-fn release_is_before(release: &str, version: (u32, u32)) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
-    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return false };
-    (major, minor) < version
 }
 
 fn parse(dump: &mut dyn BufRead, first: u64, last: u64) -> io::Result<Vec<Leaf>> {
@@ -117,6 +111,8 @@ fn parse_leaf(line: &[u8]) -> Option<Leaf> {
     let (read, write) = (first_stage || leaf & 1 != 0, leaf & 2 != 0);
     Some(Leaf {
         iova: pfn.checked_mul(4096)?,
+        // The bits below a page's address say other things.
+        phys: leaf & 0x000f_ffff_ffff_f000 & !(page_size - 1),
         page_size,
         entry_size: Some(page_size),
         read,
@@ -181,16 +177,6 @@ IOVA_PFN         \tPML5E             \tPML4E             \tPDPE              \tP
         assert_eq!(leaves(LEGACY, 4 * MIB, GIB - 4 * MIB), []);
         assert_eq!(leaves(LEGACY, 0, 64 * KIB), []);
         assert_eq!(leaves(LEGACY, 0, u64::MAX).len(), 5);
-    }
-
-    #[test]
-    fn a_kernel_is_older_by_its_first_two_numbers() {
-        for (release, is_before) in
-            [("6.12.117", true), ("6.18-rc7+", true), ("5.10.0-8-amd64", true), ("6.19.0", false), ("7.3.4", false)]
-        {
-            assert_eq!(release_is_before(release, FORBIDS_READS_SINCE), is_before, "{release}");
-        }
-        assert!(!release_is_before("next-20261125", FORBIDS_READS_SINCE));
     }
 
     #[test]
