@@ -83,7 +83,7 @@ pub struct ToMap {
     pub writable: bool,
 }
 
-/// A call that copies, within an address space.
+/// A call that copies.
 #[derive(Debug, Clone, Copy)]
 pub struct ToCopy {
     pub from: u64,
@@ -125,15 +125,15 @@ impl Model<'_> {
         broken.answer(size)
     }
 
-    /// What a copy has to answer.
-    pub fn copy(&self, mappings: &Mappings, ranges: &[IovaRange], call: &ToCopy) -> Answer {
+    /// What a copy has to answer, from mappings to others, which may be the same.
+    pub fn copy(&self, (from_those, mappings): (&Mappings, &Mappings), ranges: &[IovaRange], call: &ToCopy) -> Answer {
         let ToCopy { from, iova, size, access } = *call;
         let mut broken = Broken::default();
         broken.rule(EINVAL, size == 0 || ![from, iova, size].into_iter().all(|value| self.is_aligned(value)));
         broken.rule(EINVAL, !access.read && !access.write);
         self.ends(&mut broken, from, size);
         if size > 0 {
-            let source: Vec<(u64, Mapped)> = mappings.overlapping(from, end(from, size)).collect();
+            let source: Vec<(u64, Mapped)> = from_those.overlapping(from, end(from, size)).collect();
             let covered: u64 = source.iter().map(|(first, it)| it.last.min(end(from, size)) - first.max(&from)).sum();
             broken.rule(ENOENT, source.is_empty() || covered + source.len() as u64 != size);
             broken.rule(EPERM, access.write && !source.iter().all(|(_, mapped)| mapped.writable));
@@ -432,7 +432,7 @@ mod tests {
     fn a_copy_needs_all_of_its_source_and_may_do_no_more_than_its_pages() {
         let copy = |from: u64, iova: u64, pages: u64, access: Access| {
             let call = ToCopy { from: from * PAGE, iova: iova * PAGE, size: pages * PAGE, access };
-            model(BackendName::Iommufd).copy(&two(), &RANGES, &call)
+            model(BackendName::Iommufd).copy((&two(), &two()), &RANGES, &call)
         };
         assert_eq!(copy(1, 20, 3, Access::READ_WRITE), Ok(3 * PAGE));
         assert_eq!(copy(1, 20, 4, Access::READ), Err(vec![ENOENT]));

@@ -131,6 +131,7 @@ impl Exploring {
              regions:\n      \
              small: {{ memory: anonymous, size: 256KiB }}\n      \
              huge: {huge}\n      \
+             mixed: {{ memory: anonymous, size: 2MiB, align: 2MiB }}\n      \
              read_only: {{ memory: anonymous, size: 32KiB, protection: read }}\n    \
              steps:\n      \
              - explore: {{ seed: \"{{{{ seed }}}}\", {how_much} }}\n",

@@ -10,24 +10,28 @@ use super::prelude::*;
 use crate::{
     engine::{
         leaves::{self, Leaves},
-        ledger::Ledger,
+        ledger::{Ledger, Space},
         log,
     },
     host::{
         facts::{self, ProcessMemory},
         kmsg::Window,
     },
-    language::{Outcome, Path, Protection, Region, Step},
+    language::{self, Name, Outcome, Path, Protection, Region, Step},
     model::{Random, count},
     plan::PlannedStep,
-    uapi::system::page_size,
+    uapi::{inject, system::page_size},
 };
-use generate::{Call, Generator, Ground, Memory};
+use generate::{Call, Generator, Ground, Known, Memory, OTHER};
 
 /// How many calls are made by default.
 const STEPS: u64 = 1000;
 /// How many calls a sequence has. Everything is unmapped after it, and the next one begins.
 const SEQUENCE: u64 = 100;
+/// One in so many sequences begins with a device that is opened anew.
+const ANEW: u64 = 8;
+/// The size of a transparent huge page.
+const HUGE: u64 = 2 << 20;
 /// How long a sequence that shows something is made shorter.
 const SHORTENING: Time = Time::from_secs(30);
 
@@ -57,34 +61,81 @@ struct Explorer<'e, 's, 'f, 'a> {
     seed: u64,
     ground: Ground,
     log: Option<Window>,
-    /// What the process held before anything was mapped.
-    held: Option<ProcessMemory>,
-    /// How many pages were pinned for devices, where nobody else pins any.
+    held: Held,
+}
+
+/// What is held for devices while nothing is mapped.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    process: Option<ProcessMemory>,
+    /// How many pages are pinned, where nobody else pins any.
     pins: Option<i64>,
+    /// The bytes of the page tables of IOMMUs with the device closed, where nobody else has any.
+    tables: Option<u64>,
 }
 
 impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     fn new(step: &'e mut Running<'s, 'f, 'a>, at: Path, seed: u64) -> Result<Self, End> {
         let (case, _) = step.case.plan.case(step.case.planned);
+        let own = facts::is_lab_guest();
         let memory = step.frame.held.iter().map(|held| {
             let region = case.regions.get(&held.name);
             let writable = region.is_none_or(|region| region.protection != Some(Protection::Read));
             let (vaddr, size, page) = (held.mapping.addr(), held.mapping.len(), held.page().unwrap_or(page_size()));
-            Memory { name: held.name.clone(), vaddr, size, page, writable }
+            let is_private = |region: &Region| region.memory == language::Memory::Anonymous && region.of.is_none();
+            let is_shared = case.regions.iter().any(|(_, other)| other.of.as_ref().is_some_and(|of| of.0 == held.name));
+            // On a machine in use there may be no memory for a huge page, and others may hold pages for a while.
+            let collapses = own
+                && facts::has_transparent_huge_pages()
+                && writable
+                && region.is_some_and(is_private)
+                && !is_shared
+                && size == HUGE
+                && vaddr.is_multiple_of(HUGE);
+            Memory { name: held.name.clone(), vaddr, size, page, writable, collapses }
         });
-        let ground = Ground { backend: step.case.backend, memory: memory.collect(), ranges: Vec::new() };
-        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held: None, pins: None };
+        let memory = memory.collect();
+        // Virtio-iommu is sent a message for each mapping, and allocates each time.
+        let is_virtio = step.case.scope.get("iommu").is_some_and(|iommu| iommu.as_str() == Some("virtio"));
+        let shortens = own && !is_virtio && inject::FailNth::new().is_ok();
+        let ground = Ground { backend: step.case.backend, memory, ranges: Vec::new(), shortens };
+        let held = Held { process: None, pins: None, tables: None };
+        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held };
+        // The first time, more is made than goes away again.
         explorer.open()?;
-        explorer.held = facts::process_memory();
-        explorer.pins = pins();
+        explorer.close()?;
+        explorer.begin()?;
         Ok(explorer)
+    }
+
+    /// Begins anew: with a device that was closed, memory that nobody holds, and nothing mapped.
+    fn begin(&mut self) -> Result<(), End> {
+        self.held.tables = tables();
+        let regions: Vec<String> = self.collapsing().map(|memory| memory.name.clone()).collect();
+        for region in regions {
+            for advice in [Advice::Dontneed, Advice::Hugepage, Advice::PopulateWrite] {
+                let step = Madvise { region: Name(region.clone()), offset: None, size: None, advice };
+                self.run(step.into(), Outcome::Ok)?;
+            }
+        }
+        self.open()?;
+        self.held.process = facts::process_memory();
+        self.held.pins = pins();
+        Ok(())
+    }
+
+    fn collapsing(&self) -> impl Iterator<Item = &Memory> {
+        self.ground.memory.iter().filter(|memory| memory.collapses)
+    }
+
+    fn planned(&self, step: Step, outcome: Outcome) -> PlannedStep {
+        let at = self.at.clone();
+        PlannedStep { step, outcome, outcome_at: at.clone(), at, steps: Vec::new(), branches: Vec::new() }
     }
 
     /// Carries out a step that is expected to come to this.
     fn run(&mut self, step: Step, outcome: Outcome) -> Result<(), End> {
-        let at = self.at.clone();
-        let planned =
-            PlannedStep { step, outcome, outcome_at: at.clone(), at, steps: Vec::new(), branches: Vec::new() };
+        let planned = self.planned(step, outcome);
         self.step.run(std::slice::from_ref(&planned))
     }
 
@@ -94,6 +145,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let open = self.step.case.opened.get(self.step.case.current).ok_or_else(|| self.step.not_open())?;
         self.ground.ranges.clone_from(&open.iova_ranges);
         self.forget();
+        if self.ground.has_other() {
+            let step = Step { save: Some(Name(OTHER.to_owned())), ..Ioas(NoArguments {}).into() };
+            self.run(step, Outcome::Ok)?;
+        }
         Ok(())
     }
 
@@ -107,22 +162,42 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.step.case.leaves = Leaves::default();
     }
 
-    /// What the call has to come to, with what is mapped now.
-    fn outcome(&self, call: Call) -> Result<Outcome, End> {
+    /// The device's address space, and the one without a device, as the ledger knows them.
+    fn spaces(&self) -> Result<(Space, Space), End> {
         let open = self.step.case.opened.get(self.step.case.current).ok_or_else(|| self.step.not_open())?;
+        let other = self.ground.has_other().then(|| Object::Named(Name(OTHER.to_owned())));
+        Ok((leaves::own(&open), self.step.object("explore", &other)?))
+    }
+
+    /// What is mapped now.
+    fn known(&self) -> Result<Known<'_>, End> {
+        let (own, other) = self.spaces()?;
         let ledger = &self.step.case.ledger;
-        Ok(call.outcome(&self.ground, &ledger.model(), ledger.mappings(leaves::own(&open))))
+        Ok(Known { model: ledger.model(), own: ledger.mappings(own), other: ledger.mappings(other) })
     }
 
     /// Makes a call, and compares its answer and the page table with what is right: all of it, or what is near the call.
     fn take(&mut self, call: Call, all: bool) -> Result<(), End> {
-        let outcome = self.outcome(call)?;
-        self.run(call.step(&self.ground), outcome)?;
+        let outcome = call.outcome(&self.ground, &self.known()?);
+        let step = call.step(&self.ground);
+        match call.undo() {
+            None => self.run(step, outcome)?,
+            Some(undo) => {
+                let inner = self.planned(step, outcome);
+                let Call::Unmap { size, .. } = undo else { unreachable!("what undoes it unmaps") };
+                let undo = self.planned(undo.step(&self.ground), Outcome::Bytes(Size(size).into()));
+                let short = FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
+                let short = self.planned(short.into(), Outcome::Ok);
+                let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
+                self.step.run(std::slice::from_ref(&planned))?;
+            }
+        }
         let case = &mut *self.step.case;
         let Some(open) = case.opened.get(case.current) else { return Ok(()) };
-        match all {
-            true => case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer),
-            false => case.leaves.compare_near(&case.ledger, &open, call.range(), &self.at, case.tracer),
+        match (all, call.range()) {
+            (true, _) => case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer),
+            (false, Some(range)) => case.leaves.compare_near(&case.ledger, &open, range, &self.at, case.tracer),
+            (false, None) => Ok(()),
         }
     }
 
@@ -131,24 +206,49 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // A sequence has its own end, so that a case may have any number of them.
         self.step.case.steps_run = 0;
         let mut calls = Vec::new();
+        if random.one_in(ANEW) {
+            let anew = self.close().and_then(|()| self.leaked()).and_then(|()| self.begin());
+            anew.map_err(|end| (Vec::new(), end))?;
+        }
         let ground = self.ground.clone();
         let mut generator = Generator::new(random, &ground, self.step.case.ledger.model());
         for _ in 1..length {
-            let Some(open) = self.step.case.opened.get(self.step.case.current) else { break };
-            let call = generator.call(self.step.case.ledger.mappings(leaves::own(&open)));
+            let call = match self.known() {
+                Ok(known) => generator.call(known.own, known.other),
+                Err(end) => return Err((calls, end)),
+            };
             calls.push(call);
             if let Err(end) = self.take(call, false) {
                 return Err((calls, end));
             }
         }
-        self.clean().map_err(|end| (calls, end))
+        self.clean().map_err(|(last, end)| (calls.into_iter().chain(last).collect(), end))
     }
 
-    /// Unmaps everything, and looks at what is told only now.
-    fn clean(&mut self) -> Result<(), End> {
-        self.take(Call::UnmapAll, true)?;
-        self.logged()?;
-        self.let_go()
+    /// Unmaps everything, and looks at what is told only now. Where a call goes wrong, it comes back with those before it.
+    fn clean(&mut self) -> Result<(), (Vec<Call>, End)> {
+        let mut made = Vec::new();
+        for call in self.ground.last_calls() {
+            made.push(call);
+            if let Err(end) = self.take(call, true) {
+                return Err((made, end));
+            }
+        }
+        self.logged().and_then(|()| self.let_go()).map_err(|end| (Vec::new(), end))
+    }
+
+    /// Fails if page tables are left of a device that was closed.
+    fn leaked(&self) -> Result<(), End> {
+        let (Some(before), Some(now)) = (self.held.tables, tables()) else { return Ok(()) };
+        if now <= before {
+            return Ok(());
+        }
+        let title = format!(
+            "with the device closed, page tables of IOMMUs take {}, and took {} before it was opened",
+            Size(now),
+            Size(before)
+        );
+        Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)))
     }
 
     /// Fails if the kernel logged what it should not.
@@ -163,14 +263,14 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
 
     /// Fails if more or less is held or pinned than before anything was mapped.
     fn let_go(&self) -> Result<(), End> {
-        if let (Some(before), Some(now)) = (self.pins, pins())
+        if let (Some(before), Some(now)) = (self.held.pins, pins())
             && before != now
         {
             let title =
                 format!("with everything unmapped, {now} pages are pinned for devices, and {before} were before");
             return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
         }
-        let (Some(before), Some(now)) = (self.held, facts::process_memory()) else { return Ok(()) };
+        let (Some(before), Some(now)) = (self.held.process, facts::process_memory()) else { return Ok(()) };
         let fields = [("VmLck", before.locked, now.locked), ("VmPin", before.pinned, now.pinned)];
         fields.into_iter().find(|(_, before, now)| before != now).map_or(Ok(()), |(name, before, now)| {
             let title = format!(
@@ -182,23 +282,29 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         })
     }
 
-    /// Makes these calls on a device that is opened anew. Returns how many it took until something was wrong, and what.
-    fn again(&mut self, calls: &[Call]) -> Result<Option<(usize, End)>, End> {
+    /// Makes these calls on a device that is opened anew. Returns how many it took until something was wrong, the calls that were made after
+    /// them, and what is wrong.
+    fn again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
         self.close()?;
-        self.open()?;
+        self.begin()?;
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
+        self.step.case.steps_run = 0;
+        let wrong = |length: usize, last: Vec<Call>, end: End| match end {
+            End::Failed(_) => Ok(Some(Wrong { length, last, end })),
+            end => Err(end),
+        };
         for (index, call) in calls.iter().enumerate() {
-            match self.take(*call, true).and_then(|()| self.logged()) {
-                Ok(()) => {}
-                Err(end @ End::Failed(_)) => return Ok(Some((index + 1, end))),
-                Err(end) => return Err(end),
+            if let Err(end) = self.take(*call, true).and_then(|()| self.logged()) {
+                return wrong(index + 1, Vec::new(), end);
             }
         }
-        match self.clean() {
-            Ok(()) => Ok(None),
-            Err(end @ End::Failed(_)) => Ok(Some((calls.len(), end))),
-            Err(end) => Err(end),
+        if let Err((last, end)) = self.clean() {
+            return wrong(calls.len(), last, end);
         }
+        self.close()?;
+        let leaked = self.leaked();
+        self.open()?;
+        leaked.map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
     }
 
     /// Makes the calls that led to a failure as few and as plain as they can be, and keeps them as a scenario.
@@ -210,19 +316,27 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // Where the device cannot be opened anew, what is known is told.
         let again = self.again(&calls).ok().flatten();
         let is_sure = again.is_some();
-        let mut end = again.map_or(end, |(length, end)| {
-            calls.truncate(length);
-            end
+        let mut end = again.map_or(end, |wrong| {
+            calls.truncate(wrong.length);
+            wrong.end
         });
         if is_sure {
             let fails = |fewer: &[Call]| match Instant::now() > until {
                 true => Ok(None),
-                false => Ok(self.again(fewer)?.map(|(length, _)| length)),
+                false => Ok(self.again(fewer)?.map(|wrong| wrong.length)),
             };
             _ = shorten(&mut calls, fails);
             // Once more, so that the calls that are told are those of the scenario.
             _ = self.step.case.tracer.take();
-            end = self.again(&calls).ok().flatten().map_or(end, |(_, last)| last);
+            if let Some(wrong) = self.again(&calls).ok().flatten() {
+                end = wrong.end;
+                let needed = |call: &Call| match call {
+                    Call::UnmapAll { .. } => !call.is_on_other() || calls.iter().any(Call::is_on_other),
+                    other => other.region().is_none_or(|region| calls.iter().any(|call| call.region() == Some(region))),
+                };
+                let last: Vec<Call> = wrong.last.into_iter().filter(needed).collect();
+                calls.extend(last);
+            }
         }
         self.observed();
         let steps = count(calls.len(), "step");
@@ -240,23 +354,31 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     fn scenario(&self, calls: &[Call], end: &End) -> String {
         let case = &*self.step.case;
         // Which address space it is does not matter here.
-        let space = None;
+        let (own, other) = (None, Some(0));
         let mut ledger = Ledger::new(self.ground.backend);
         let mut steps = String::new();
-        for call in calls {
-            let outcome = call.outcome(&self.ground, &ledger.model(), ledger.mappings(space));
-            let text = call.yaml(&self.ground, &outcome);
+        let mut put = |text: &str| {
             steps += &text.lines().enumerate().fold(String::new(), |text, (index, line)| {
                 format!("{text}      {}{line}\n", if index == 0 { "- " } else { "  " })
             });
-            call.enter(&mut ledger, space, &outcome);
+        };
+        // What is there before the first call.
+        if calls.iter().any(Call::is_on_other) {
+            put(&format!("ioas:\nsave: {OTHER}"));
+        }
+        let has = |name: &str| calls.iter().any(|call| call.region().is_some_and(|of| self.ground.memory[of].name == name));
+        for memory in self.collapsing().filter(|memory| has(&memory.name)) {
+            put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
+        }
+        for call in calls {
+            let known = Known { model: ledger.model(), own: ledger.mappings(own), other: ledger.mappings(other) };
+            let outcome = call.outcome(&self.ground, &known);
+            put(&call.yaml(&self.ground, &outcome));
+            call.enter(&mut ledger, (own, other), &outcome);
         }
         let (written, _) = case.plan.case(case.planned);
         // A region without a use is a mistake in a scenario.
-        let is_mapped = |name: &str| {
-            let of = |call: &Call| matches!(call, Call::Map { region, .. } if self.ground.memory[*region].name == name);
-            calls.iter().any(of)
-        };
+        let is_mapped = has;
         let is_used = |name: &str| {
             let shared = |(other, region): (&str, &Region)| {
                 region.of.as_ref().is_some_and(|of| of.0 == name) && is_mapped(other)
@@ -307,6 +429,20 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     }
 }
 
+/// What is wrong with calls.
+struct Wrong {
+    /// How many of them it takes.
+    length: usize,
+    /// The calls after them that show it.
+    last: Vec<Call>,
+    end: End,
+}
+
+/// The bytes of the page tables of IOMMUs, where nobody else has any.
+fn tables() -> Option<u64> {
+    facts::is_lab_guest().then(facts::kernel_memory).flatten().map(|memory| memory.page_tables)
+}
+
 /// How many pages are pinned for devices, where nobody else pins any: fewer than none if some were let go of twice.
 fn pins() -> Option<i64> {
     facts::is_lab_guest().then(facts::page_pins).flatten()
@@ -353,17 +489,27 @@ fn shorten(calls: &mut Vec<Call>, mut fails: impl FnMut(&[Call]) -> Result<Optio
 
 #[cfg(test)]
 mod tests {
+    use super::generate::Place;
     use super::*;
     use crate::backend::Access;
 
     fn map(page: u64) -> Call {
-        Call::Map { region: 1, offset: 4096, iova: page << 12, size: 4096, access: Access::READ }
+        Call::Map {
+            region: 1,
+            offset: 4096,
+            iova: page << 12,
+            size: 4096,
+            access: Access::READ,
+            place: Place::Own,
+            short: true,
+        }
     }
 
     #[test]
     fn what_is_not_needed_for_a_failure_is_left_out_and_the_rest_is_plain() {
         let mut calls: Vec<Call> = (0..100).map(map).collect();
-        calls[71] = Call::UnmapAll;
+        let unmap_all = Call::UnmapAll { place: Place::Own };
+        calls[71] = unmap_all;
         let mut runs = 0;
         // It takes three calls in this order, the first of them for reading only.
         let mut fails = |calls: &[Call]| {
@@ -374,11 +520,19 @@ mod tests {
             let is_page = |page: u64, call: &Call| matches!(call, Call::Map { iova, .. } if *iova == page << 12);
             let first = at(&|call| is_page(17, call) && matches!(call, Call::Map { access: Access::READ, .. }), 0);
             let second = first.and_then(|first| at(&|call| is_page(40, call), first));
-            Ok(second.and_then(|second| at(&|call| *call == Call::UnmapAll, second)).map(|last| last + 1))
+            Ok(second.and_then(|second| at(&|call| *call == unmap_all, second)).map(|last| last + 1))
         };
         shorten(&mut calls, &mut fails).unwrap();
-        let plain = |page: u64, access| Call::Map { region: 0, offset: 0, iova: page << 12, size: 4096, access };
-        assert_eq!(calls, [plain(17, Access::READ), plain(40, Access::READ_WRITE), Call::UnmapAll]);
+        let plain = |page: u64, access| Call::Map {
+            region: 0,
+            offset: 0,
+            iova: page << 12,
+            size: 4096,
+            access,
+            place: Place::Own,
+            short: false,
+        };
+        assert_eq!(calls, [plain(17, Access::READ), plain(40, Access::READ_WRITE), unmap_all]);
         assert!(runs < 100, "{runs}");
     }
 }
