@@ -53,6 +53,14 @@ pub enum Event {
         /// The call, decoded.
         call: String,
     },
+    /// The running case is about to make calls that nobody wrote down. If the machine dies of them, this is all that is left of them. This
+    /// event goes only to whoever watches the machine, and not into the journal.
+    Exploring {
+        /// [`PlannedCase::case`]
+        case: u32,
+        /// The calls as a scenario.
+        scenario: String,
+    },
 }
 
 impl Event {
@@ -63,7 +71,8 @@ impl Event {
             | Event::CaseAttempted(CaseResult { case, .. })
             | Event::CasePlanned(PlannedCase { case, .. })
             | Event::CaseStarted { case }
-            | Event::Called { case, .. } => *case = number(*case)?,
+            | Event::Called { case, .. }
+            | Event::Exploring { case, .. } => *case = number(*case)?,
             Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) => {}
         }
         Some(self)

@@ -25,12 +25,14 @@ pub struct Doing {
     pub what: String,
     /// Where the step is written: `file:line`.
     pub place: Option<String>,
+    /// What it will do, as a scenario, if nobody wrote that down.
+    pub scenario: Option<String>,
 }
 
 impl From<String> for Doing {
     /// Something that no step says.
     fn from(what: String) -> Doing {
-        Doing { what, place: None }
+        Doing { what, place: None, scenario: None }
     }
 }
 
@@ -49,7 +51,7 @@ impl Doing {
     pub fn all<'d>(doing: impl Iterator<Item = &'d Doing>) -> Doing {
         doing
             .cloned()
-            .reduce(|all, next| Doing { what: format!("{all}, and {}", next.what), place: next.place })
+            .reduce(|all, next| Doing { what: format!("{all}, and {}", next.what), ..next })
             .unwrap_or_else(|| String::new().into())
     }
 }
@@ -95,7 +97,7 @@ impl LastStep {
         let (place, rest) = text.split_once('\n')?;
         let (what, _) = rest.split_once('\n')?;
         let place = Some(place.to_owned()).filter(|place| !place.is_empty());
-        (!what.is_empty()).then(|| Doing { what: what.to_owned(), place })
+        (!what.is_empty()).then(|| Doing { what: what.to_owned(), place, scenario: None })
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
         let runners = LastStep::new().unwrap();
         assert_eq!(runners.last(), None);
         let worker = LastStep::of_runner(runners.number()).unwrap();
-        let step = |what: &str, place: &str| Doing { what: what.into(), place: Some(place.into()) };
+        let step = |what: &str, place: &str| Doing { what: what.into(), place: Some(place.into()), scenario: None };
         worker.say(&step("unmap_all", "scenarios/a.yaml:31"));
         worker.say(&step("map at\n", "a at b.yaml:7"));
         assert_eq!(runners.last(), Some(step("map at ", "a at b.yaml:7")));

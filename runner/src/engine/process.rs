@@ -56,6 +56,14 @@ pub struct TimedOut {
     pub stuck: Option<String>,
 }
 
+/// What a worker tells while it runs a case.
+pub enum Told {
+    /// A call that it made, if it was started to tell them.
+    Called(String),
+    /// Calls that it is about to make and that nobody wrote down, as a scenario.
+    Exploring(String),
+}
+
 pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
@@ -65,6 +73,8 @@ pub struct Worker {
     busy: bool,
     /// The text and the place of its first panic.
     panicked: Option<String>,
+    /// The calls that it is making and that nobody wrote down, as a scenario.
+    pub exploring: Option<String>,
     /// It was killed, and did not die.
     stuck: bool,
 }
@@ -83,7 +93,7 @@ impl Worker {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
         let output = Lines::new(child.stdout.take().expect("it is piped"));
         let input = child.stdin.take();
-        Ok(Worker { child, input, output, last_step, busy: false, panicked: None, stuck: false })
+        Ok(Worker { child, input, output, last_step, busy: false, panicked: None, exploring: None, stuck: false })
     }
 
     fn say(&mut self, message: &ToWorker) -> io::Result<()> {
@@ -92,17 +102,17 @@ impl Worker {
         self.input.as_mut().expect("open until the worker is dropped").write_all(&line)
     }
 
-    /// Has it run a case: the one of this number, which is `at` in what it was set up with. `called` hears of its calls, if it was
-    /// started to tell them.
+    /// Has it run a case: the one of this number, which is `at` in what it was set up with. `told` hears what it tells meanwhile.
     pub fn run(
         &mut self,
         case: u32,
         at: u32,
         timeout: Duration,
         interrupt: &AtomicBool,
-        called: &mut dyn FnMut(String),
+        told: &mut dyn FnMut(Told),
     ) -> Outcome {
         self.last_step.clear();
+        self.exploring = None;
         // If this fails, the worker is dead, which the loop below finds.
         let _ = self.say(&ToWorker::Run { case, at });
         self.busy = true;
@@ -113,9 +123,12 @@ impl Worker {
         loop {
             match self.output.next(TICK) {
                 Next::Line(line) => {
-                    let told = serde_json::from_slice(&line);
-                    match told {
-                        Ok(FromWorker::Called { call }) => called(call),
+                    match serde_json::from_slice(&line) {
+                        Ok(FromWorker::Called { call }) => told(Told::Called(call)),
+                        Ok(FromWorker::Exploring { scenario }) => {
+                            self.exploring = Some(scenario.clone());
+                            told(Told::Exploring(scenario));
+                        }
                         // It ends now. A panic of one thread makes others panic.
                         Ok(FromWorker::Panicked { what }) => _ = self.panicked.get_or_insert(what),
                         Ok(FromWorker::Finished(result)) if result.case == case => {
@@ -386,7 +399,7 @@ mod tests {
         let what = "index out of bounds at runner/src/engine/a.rs:7:9".to_owned();
         let line = serde_json::to_string(&FromWorker::Panicked { what }).unwrap();
         let mut worker = Worker::spawn(Command::new("sh").args(["-c", &format!("echo '{line}'; exit 101")])).unwrap();
-        worker.last_step.say(&Doing { what: "map".into(), place: Some("a.yaml:7".into()) });
+        worker.last_step.say(&Doing { what: "map".into(), place: Some("a.yaml:7".into()), scenario: None });
         let outcome = worker.run(0, 0, Duration::from_secs(60), &AtomicBool::new(false), &mut drop);
         let Outcome::Lost(message) = outcome else { panic!("it ended without a result") };
         assert!(

@@ -13,7 +13,7 @@ use super::{
     failure::Problem,
     known_issue::{self, Judged},
     log,
-    process::{Outcome, TimedOut, Worker},
+    process::{Outcome, TimedOut, Told, Worker},
     schedule::Schedule,
 };
 use crate::{
@@ -80,8 +80,13 @@ pub fn run(
             attempts.push(attempt.clone());
         }
         let last = loop {
-            let mut called = |call| sink(Event::Called { case, call });
-            let Some(result) = runner.attempt(case, &mut called) else {
+            let mut told = |told| {
+                sink(match told {
+                    Told::Called(call) => Event::Called { case, call },
+                    Told::Exploring(scenario) => Event::Exploring { case, scenario },
+                })
+            };
+            let Some(result) = runner.attempt(case, &mut told) else {
                 // With it goes what it has open.
                 runner.worker = None;
                 runner.bring_back(case);
@@ -147,7 +152,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs a case once; `None` if the run is to stop.
-    fn attempt(&mut self, case: u32, sink: &mut dyn FnMut(String) -> io::Result<()>) -> Option<CaseResult> {
+    fn attempt(&mut self, case: u32, sink: &mut dyn FnMut(Told) -> io::Result<()>) -> Option<CaseResult> {
         let planned = &self.plan.cases[case as usize];
         let skipped = |message: String| {
             Some(CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Skipped, Duration::ZERO) })
@@ -162,11 +167,11 @@ impl Runner<'_> {
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
         let at = self.numbers[case as usize];
         // If this fails, the next event fails too, and ends the run.
-        let mut called = |call| drop(sink(call));
+        let mut told = |told| drop(sink(told));
         let outcome = match &mut self.worker {
-            Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut called),
+            Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut told),
             None => match Worker::start(&self.setup, self.trace, self.ask) {
-                Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt, &mut called),
+                Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt, &mut told),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
         };
@@ -174,8 +179,12 @@ impl Runner<'_> {
             Outcome::Finished(result) => return Some(*result),
             Outcome::Interrupted => return None,
             Outcome::Lost(message) => {
-                self.worker = None;
-                CaseResult { message: Some(message), ..CaseResult::new(case, Verdict::Error, begin.elapsed()) }
+                let scenario = self.worker.take().and_then(|mut worker| worker.exploring.take());
+                CaseResult {
+                    message: Some(message),
+                    scenario,
+                    ..CaseResult::new(case, Verdict::Error, begin.elapsed())
+                }
             }
             Outcome::TimedOut(timed_out) => {
                 if timed_out.told.is_none() {

@@ -55,6 +55,10 @@ pub enum FromWorker {
         /// Decoded, as in a trace.
         call: String,
     },
+    Exploring {
+        /// The calls that follow, as a scenario.
+        scenario: String,
+    },
     /// The worker panicked and ends; which is a bug in vfiospec.
     Panicked {
         /// The text, and where in our source it happened.
@@ -116,6 +120,9 @@ pub fn main() -> Result<(), String> {
     let mut step = |doing: Doing| {
         if trace {
             say(&FromWorker::Called { call: format!("# {doing}") });
+        }
+        if let Some(scenario) = &doing.scenario {
+            say(&FromWorker::Exploring { scenario: scenario.clone() });
         }
         last_step.say(&doing);
     };

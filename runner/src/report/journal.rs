@@ -90,6 +90,7 @@ impl Writer {
             | Event::RunResumed(_)
             | Event::CasePlanned(_)
             | Event::Called { .. }
+            | Event::Exploring { .. }
             | Event::CaseFinished(_) => Ok(()),
             // After an attempt comes the next one.
             Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::RunFinished(_) => self.sync(),

@@ -61,6 +61,7 @@ impl<W: Write> Progress<W> {
                 }
                 self.say(&format!("  {}", sanitize::line(call)));
             }
+            Event::Exploring { .. } => {}
             Event::RunFinished(_) => self.clear(),
         }
     }

@@ -255,6 +255,8 @@ struct Lane<'a> {
     schedule: Schedule,
     /// The case that has begun and not ended, and when it began.
     running: Option<(u32, Instant)>,
+    /// The calls that it is making and that nobody wrote down, as a scenario.
+    exploring: Option<String>,
     /// The attempts at it that have ended.
     attempts: Vec<CaseResult>,
     done: HashSet<u32>,
@@ -293,7 +295,15 @@ impl<'a> Lane<'a> {
     fn new(all: &'a Guests<'a>, schedule: Schedule) -> Self {
         // This side writes the beginning and the plan: a guest may die before it has sent them.
         let schedule = Schedule { resumes: true, ..schedule };
-        Lane { all, schedule, running: None, attempts: Vec::new(), done: HashSet::new(), is_finished: false }
+        Lane {
+            all,
+            schedule,
+            running: None,
+            exploring: None,
+            attempts: Vec::new(),
+            done: HashSet::new(),
+            is_finished: false,
+        }
     }
 
     /// Runs guest after guest. What breaks one lane ends the run.
@@ -441,7 +451,7 @@ impl<'a> Lane<'a> {
     /// One event of the guest.
     fn on(&mut self, event: Event) -> io::Result<()> {
         match &event {
-            Event::CaseStarted { case } => self.running = Some((*case, Instant::now())),
+            Event::CaseStarted { case } => (self.running, self.exploring) = (Some((*case, Instant::now())), None),
             Event::CaseAttempted(attempt) => self.attempts.push(attempt.clone()),
             Event::CaseFinished(result) => {
                 self.running = None;
@@ -455,6 +465,10 @@ impl<'a> Lane<'a> {
                     self.all.record().stopped = Some(stopped.clone());
                     self.all.ending.store(true, Ordering::Relaxed);
                 }
+                return Ok(());
+            }
+            Event::Exploring { scenario, .. } => {
+                self.exploring = Some(scenario.clone());
                 return Ok(());
             }
             Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => {}
@@ -480,6 +494,7 @@ impl<'a> Lane<'a> {
             detail: Some(format!("{message}\n  --> {at}\nits console ends with:\n{}", indent(console))),
             at: Some(at),
             micros: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            scenario: self.exploring.take(),
             ..died(case, message)
         };
         let attempts = std::mem::take(&mut self.attempts);

@@ -60,7 +60,7 @@ impl Output {
 
     /// One event, to the journal first; a call that was made is only shown.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
-        if !matches!(event, Event::Called { .. }) {
+        if !matches!(event, Event::Called { .. } | Event::Exploring { .. }) {
             self.journal()?.on(&event)?;
         }
         self.progress.on(&event);

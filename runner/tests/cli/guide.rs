@@ -171,6 +171,7 @@ fn the_journals_example_is_what_is_written() {
                 Event::RunResumed(_) => "run_resumed",
                 Event::CaseAttempted(_) => "case_attempted",
                 Event::Called { .. } => "called",
+                Event::Exploring { .. } => "exploring",
             });
         }
     }

@@ -26,8 +26,9 @@ cases:
       small: { memory: anonymous, size: 256KiB }
       huge: { memory: hugetlb, size: 4MiB }
       read_only: { memory: memfd, size: 16KiB, protection: read }
+      mixed: { memory: anonymous, size: 2MiB, align: 2MiB }
     steps:
-      - explore: { seed: 1, steps: 200 }
+      - explore: { seed: 1, steps: 400 }
 "#;
 
 /// Memory is taken away of which the model does not know.

@@ -9,6 +9,7 @@ use std::time::{Duration as Time, Instant};
 use super::prelude::*;
 use crate::{
     engine::{
+        last_step::Doing,
         leaves::{self, Leaves},
         ledger::{Ledger, Space},
         log,
@@ -22,7 +23,7 @@ use crate::{
     plan::PlannedStep,
     uapi::{inject, system::page_size},
 };
-use generate::{Call, Generator, Ground, Known, Memory, OTHER};
+use generate::{Call, Generator, Ground, Known, Memory, OTHER, ahead};
 
 /// How many calls are made by default.
 const STEPS: u64 = 1000;
@@ -186,7 +187,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 let inner = self.planned(step, outcome);
                 let Call::Unmap { size, .. } = undo else { unreachable!("what undoes it unmaps") };
                 let undo = self.planned(undo.step(&self.ground), Outcome::Bytes(Size(size).into()));
-                let short = FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
+                let short =
+                    FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
                 let short = self.planned(short.into(), Outcome::Ok);
                 let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
                 self.step.run(std::slice::from_ref(&planned))?;
@@ -211,7 +213,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             anew.map_err(|end| (Vec::new(), end))?;
         }
         let ground = self.ground.clone();
-        let mut generator = Generator::new(random, &ground, self.step.case.ledger.model());
+        let model = self.step.case.ledger.model();
+        let ahead: Vec<Call> = ahead(random, &ground, model, length - 1).into_iter().map(|(call, _)| call).collect();
+        // If nothing is heard of this process any more, it was one of them.
+        let title = "the machine or the worker died of one of these calls";
+        let scenario = Some(self.scenario(&ahead, title));
+        (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
+        let mut generator = Generator::new(random, &ground, model);
         for _ in 1..length {
             let call = match self.known() {
                 Ok(known) => generator.call(known.own, known.other),
@@ -346,12 +354,16 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 "it did not happen again: the scenario below has the {steps} that were made since everything was unmapped"
             ),
         };
-        self.step.case.found.scenario = Some(self.scenario(&calls, &end));
+        let title = match &end {
+            End::Failed(problem) | End::Error(problem) => problem.what.title.as_str(),
+            End::Skipped(reason) => reason,
+        };
+        self.step.case.found.scenario = Some(self.scenario(&calls, title));
         end.help(note)
     }
 
     /// The calls as a scenario: what each has to come to is what the model says, whatever the kernel does.
-    fn scenario(&self, calls: &[Call], end: &End) -> String {
+    fn scenario(&self, calls: &[Call], title: &str) -> String {
         let case = &*self.step.case;
         // Which address space it is does not matter here.
         let (own, other) = (None, Some(0));
@@ -366,7 +378,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if calls.iter().any(Call::is_on_other) {
             put(&format!("ioas:\nsave: {OTHER}"));
         }
-        let has = |name: &str| calls.iter().any(|call| call.region().is_some_and(|of| self.ground.memory[of].name == name));
+        let has =
+            |name: &str| calls.iter().any(|call| call.region().is_some_and(|of| self.ground.memory[of].name == name));
         for memory in self.collapsing().filter(|memory| has(&memory.name)) {
             put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
         }
@@ -394,10 +407,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if !regions.is_empty() {
             regions = format!("    regions:\n{regions}");
         }
-        let title = match end {
-            End::Failed(problem) | End::Error(problem) => problem.what.title.as_str(),
-            End::Skipped(reason) => reason,
-        };
         let backend = case.planned.backend;
         format!(
             "# `vfiospec explore` made this up, with the seed {} on Linux {}:\n# {title}\n\

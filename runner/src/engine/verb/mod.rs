@@ -189,7 +189,7 @@ fn one<'a>(
     say: &mut dyn FnMut(Doing),
 ) -> Result<(), End> {
     let (verb, at) = (&planned.step.verb, &planned.at);
-    say(Doing { what: verb.name().to_owned(), place: Some(frame.place(at)) });
+    say(Doing { what: verb.name().to_owned(), place: Some(frame.place(at)), scenario: None });
     if signal::interrupted().is_some() {
         // The runner knows why, and reports it.
         return Err(End::Error(Problem::new(Code::Interrupted, at.clone(), "the case was interrupted")));

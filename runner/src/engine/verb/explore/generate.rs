@@ -156,9 +156,7 @@ impl Call {
                 }
                 .into()
             }
-            Call::Unmap { iova, size, place } => {
-                Unmap { iova: is(iova), size: is(size), ioas: object(place) }.into()
-            }
+            Call::Unmap { iova, size, place } => Unmap { iova: is(iova), size: is(size), ioas: object(place) }.into(),
             Call::UnmapAll { place } => UnmapAll(verb::InIoas { ioas: object(place) }).into(),
             Call::Copy { from, source, iova, size, access, place, short: _ } => IoasCopy {
                 from_iova: is(from),
@@ -292,7 +290,8 @@ impl Call {
             Call::Map { region, offset, iova, size, access, place, short: _ } => {
                 let memory = &ground.memory[region];
                 // Where nothing is pinned, nobody looks at the memory.
-                let is_there = place == Place::Other || memory.size.checked_sub(offset).is_some_and(|rest| size <= rest);
+                let is_there =
+                    place == Place::Other || memory.size.checked_sub(offset).is_some_and(|rest| size <= rest);
                 let vaddr = memory.vaddr + offset;
                 let call = ToMap { iova, size, vaddr, access, is_there, writable: memory.writable };
                 failing(model.map(known.of(place), ground.ranges(place), &call), |_| Outcome::Ok)
@@ -333,7 +332,8 @@ impl Call {
     pub fn plainer(&self) -> Vec<Call> {
         match *self {
             Call::Map { region, offset, iova, size, access, place, short } => {
-                let map = |region, offset, access, short| Call::Map { region, offset, iova, size, access, place, short };
+                let map =
+                    |region, offset, access, short| Call::Map { region, offset, iova, size, access, place, short };
                 let mut all = Vec::new();
                 if short {
                     all.push(map(region, offset, access, false));
@@ -422,7 +422,11 @@ impl<'g> Generator<'g> {
             45..60 if has_other => {
                 let source = if self.random.one_in(8) { Place::Other } else { Place::Own };
                 let from = list(if source == Place::Own { own } else { other });
-                if from.is_empty() { self.map(place, mappings.bytes(), &all) } else { self.copy(source, &from, place, &all) }
+                if from.is_empty() {
+                    self.map(place, mappings.bytes(), &all)
+                } else {
+                    self.copy(source, &from, place, &all)
+                }
             }
             // It is not kept long.
             60..80 if mappings.bytes() > MOST_BYTES => {
@@ -646,10 +650,26 @@ impl<'g> Generator<'g> {
     }
 }
 
+/// The calls of a sequence that begins with these random numbers and nothing mapped, each with what it has to come to: those that are made
+/// if the kernel does what the model says.
+pub fn ahead(random: &Random, ground: &Ground, model: Model<'static>, length: u64) -> Vec<(Call, Outcome)> {
+    let (own, other) = (None, Some(0));
+    let mut ledger = Ledger::new(ground.backend);
+    let mut random = random.clone();
+    let mut generator = Generator::new(&mut random, ground, model);
+    let mut call = || {
+        let call = generator.call(ledger.mappings(own), ledger.mappings(other));
+        let known = Known { model, own: ledger.mappings(own), other: ledger.mappings(other) };
+        let outcome = call.outcome(ground, &known);
+        call.enter(&mut ledger, (own, other), &outcome);
+        (call, outcome)
+    };
+    (0..length).map(|_| call()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ledger::tests::OWN;
     use crate::language::{Problems, decode, parse};
 
     fn ground(backend: BackendName) -> Ground {
@@ -668,20 +688,9 @@ mod tests {
     }
 
     /// The calls of a sequence, each with what it has to come to, if the kernel does what the model says.
-    fn made_up(ground: &Ground, seed: u64, length: usize) -> Vec<(Call, Outcome)> {
-        let mut ledger = Ledger::new(ground.backend);
-        let mut random = Random::new(seed);
+    fn made_up(ground: &Ground, seed: u64, length: u64) -> Vec<(Call, Outcome)> {
         let model = Model { rules: Rules::of(ground.backend), old: false, page: 4096 };
-        let mut generator = Generator::new(&mut random, ground, model);
-        let other = Some(77);
-        let mut call = || {
-            let call = generator.call(ledger.mappings(OWN), ledger.mappings(other));
-            let known = Known { model, own: ledger.mappings(OWN), other: ledger.mappings(other) };
-            let outcome = call.outcome(ground, &known);
-            call.enter(&mut ledger, (OWN, other), &outcome);
-            (call, outcome)
-        };
-        (0..length).map(|_| call()).collect()
+        ahead(&Random::new(seed), ground, model, length)
     }
 
     #[test]
