@@ -85,15 +85,15 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             let (vaddr, size, page) = (held.mapping.addr(), held.mapping.len(), held.page().unwrap_or(page_size()));
             let is_private = |region: &Region| region.memory == language::Memory::Anonymous && region.of.is_none();
             let is_shared = case.regions.iter().any(|(_, other)| other.of.as_ref().is_some_and(|of| of.0 == held.name));
+            let renews = region.is_some_and(is_private) && !is_shared;
             // On a machine in use there may be no memory for a huge page, and others may hold pages for a while.
             let collapses = own
                 && facts::has_transparent_huge_pages()
                 && writable
-                && region.is_some_and(is_private)
-                && !is_shared
+                && renews
                 && size == HUGE
                 && vaddr.is_multiple_of(HUGE);
-            Memory { name: held.name.clone(), vaddr, size, page, writable, collapses }
+            Memory { name: held.name.clone(), vaddr, size, page, writable, renews, collapses }
         });
         let memory = memory.collect();
         // Virtio-iommu is sent a message for each mapping, and allocates each time.
@@ -112,11 +112,16 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Begins anew: with a device that was closed, memory that nobody holds, and nothing mapped.
     fn begin(&mut self) -> Result<(), End> {
         self.held.tables = tables();
-        let regions: Vec<String> = self.collapsing().map(|memory| memory.name.clone()).collect();
-        for region in regions {
-            for advice in [Advice::Dontneed, Advice::Hugepage, Advice::PopulateWrite] {
-                let step = Madvise { region: Name(region.clone()), offset: None, size: None, advice };
-                self.run(step.into(), Outcome::Ok)?;
+        for Memory { name, collapses, renews, .. } in self.ground.memory.clone() {
+            let advices =
+                [(Advice::Dontneed, renews), (Advice::Hugepage, collapses), (Advice::PopulateWrite, collapses)];
+            for (advice, _) in advices.into_iter().filter(|(_, is_given)| *is_given) {
+                let step = Madvise { region: Name(name.clone()), offset: None, size: None, advice };
+                let done = self.run(step.into(), Outcome::Ok);
+                // A region of which a step before took a part away keeps its pages.
+                if collapses {
+                    done?;
+                }
             }
         }
         self.open()?;
@@ -208,18 +213,19 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // A sequence has its own end, so that a case may have any number of them.
         self.step.case.steps_run = 0;
         let mut calls = Vec::new();
-        if random.one_in(ANEW) {
-            let anew = self.close().and_then(|()| self.leaked()).and_then(|()| self.begin());
-            anew.map_err(|end| (Vec::new(), end))?;
+        let anew = random.one_in(ANEW);
+        if anew {
+            self.close().and_then(|()| self.begin()).map_err(|end| (Vec::new(), end))?;
         }
         let ground = self.ground.clone();
         let model = self.step.case.ledger.model();
-        let ahead: Vec<Call> = ahead(random, &ground, model, length - 1).into_iter().map(|(call, _)| call).collect();
+        let ahead: Vec<Call> =
+            ahead(random, &ground, (model, anew), length - 1).into_iter().map(|(call, _)| call).collect();
         // If nothing is heard of this process any more, it was one of them.
         let title = "the machine or the worker died of one of these calls";
         let scenario = Some(self.scenario(&ahead, title));
         (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
-        let mut generator = Generator::new(random, &ground, model);
+        let mut generator = Generator::new(random, &ground, model, anew);
         for _ in 1..length {
             let call = match self.known() {
                 Ok(known) => generator.call(known.own, known.other),
@@ -230,7 +236,18 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 return Err((calls, end));
             }
         }
-        self.clean().map_err(|(last, end)| (calls.into_iter().chain(last).collect(), end))
+        if let Err((last, end)) = self.clean() {
+            return Err((calls.into_iter().chain(last).collect(), end));
+        }
+        if anew { self.closed().map_err(|end| (calls, end)) } else { Ok(()) }
+    }
+
+    /// Closes the device and opens it again, and fails if page tables are left of it meanwhile.
+    fn closed(&mut self) -> Result<(), End> {
+        self.close()?;
+        let leaked = self.leaked();
+        self.open()?;
+        leaked
     }
 
     /// Unmaps everything, and looks at what is told only now. Where a call goes wrong, it comes back with those before it.
@@ -309,10 +326,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if let Err((last, end)) = self.clean() {
             return wrong(calls.len(), last, end);
         }
-        self.close()?;
-        let leaked = self.leaked();
-        self.open()?;
-        leaked.map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
+        self.closed().map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
     }
 
     /// Makes the calls that led to a failure as few and as plain as they can be, and keeps them as a scenario.

@@ -200,7 +200,7 @@ mod tests {
 
     const LEAF: Leaf = Leaf {
         iova: 0x5000,
-        phys: 0x7000,
+        phys: 0x1_2345_6000,
         page_size: 4096,
         entry_size: Some(4096),
         read: true,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which calls are made: any, and most often those at a boundary, or next to what was mapped or unmapped before.
 
-use crate::backend::{Access, Answer, IovaRange, Mappings, Model, Rules, ToCopy, ToMap};
+use crate::backend::{Access, Answer, IovaRange, Mappings, Model, ToCopy, ToMap};
 use crate::engine::ledger::{Ledger, Space};
 use crate::language::verb::{self, Advice, IoasCopy, Madvise, Map, Object, Unmap, UnmapAll, Where};
 use crate::language::{Dynamic, Name, Outcome, Size, Step};
@@ -77,7 +77,9 @@ pub struct Memory {
     pub page: u64,
     /// Whether the process may write to it.
     pub writable: bool,
-    /// Whether it can be one huge page, and is private to the process.
+    /// Whether the process can get other pages for it, of which nobody has one.
+    pub renews: bool,
+    /// Whether it can be one huge page, too.
     pub collapses: bool,
 }
 
@@ -384,11 +386,14 @@ pub struct Generator<'g> {
     places: Vec<u64>,
     /// What was unmapped last.
     freed: Vec<(u64, u64)>,
+    /// Whether nothing was mapped yet since the device was opened, so that the page table is as small as it can be.
+    anew: bool,
 }
 
 impl<'g> Generator<'g> {
-    pub fn new(random: &'g mut Random, ground: &'g Ground, model: Model<'static>) -> Self {
-        let mut generator = Generator { random, ground, model, places: Vec::new(), freed: Vec::new() };
+    /// `anew`: the device was opened just now.
+    pub fn new(random: &'g mut Random, ground: &'g Ground, model: Model<'static>, anew: bool) -> Self {
+        let mut generator = Generator { random, ground, model, places: Vec::new(), freed: Vec::new(), anew };
         for _ in 0..3 {
             let range = generator.random.pick(&ground.ranges);
             let place = match generator.random.below(8) {
@@ -408,6 +413,22 @@ impl<'g> Generator<'g> {
         let list = |mappings: &Mappings| -> Vec<(u64, u64)> {
             mappings.iter().map(|(first, it)| (first, it.last - first + 1)).collect()
         };
+        if std::mem::take(&mut self.anew) && self.ground.shortens && self.random.one_in(2) {
+            // Mostly where it takes as many levels as there can be.
+            let (any, size) = (self.random.pick(&self.ground.ranges), self.page());
+            let range = if self.random.one_in(2) { any } else { *self.ground.ranges.last().unwrap_or(&any) };
+            let iova = if self.random.one_in(4) { range.start } else { range.last - (size - 1) };
+            let (iova, size) = self.below_the_end(Place::Own, iova, size);
+            return Call::Map {
+                region: 0,
+                offset: 0,
+                iova,
+                size,
+                access: Access::READ,
+                place: Place::Own,
+                short: true,
+            };
+        }
         let has_other = self.ground.has_other();
         let place = if has_other && self.random.one_in(12) { Place::Other } else { Place::Own };
         let (mappings, all) = match place {
@@ -451,9 +472,9 @@ impl<'g> Generator<'g> {
         Call::Renew { region, offset: first * page, size: count * page }
     }
 
-    /// Whether each allocation of a call fails once before it is made.
-    fn short(&mut self) -> bool {
-        self.ground.shortens && self.random.one_in(64)
+    /// Whether each allocation of a call on so many bytes fails once before it is made. Each page may be one.
+    fn short(&mut self, size: u64) -> bool {
+        self.random.one_in(512) && self.ground.shortens && size <= 4 * self.page()
     }
 
     fn page(&self) -> u64 {
@@ -482,7 +503,9 @@ impl<'g> Generator<'g> {
         let rarely = place == Place::Own && self.random.one_in(16) || usual.is_empty();
         let region = self.random.pick(if rarely && !others.is_empty() { &others } else { &usual });
         let (length, of_page) = (self.ground.memory[region].size, self.ground.memory[region].page);
-        let most = if mapped < MOST_BYTES { length } else { length.min(16 * page) };
+        // Pages that are not in a row take an entry each, which all have to be read again and again.
+        let is_large = mapped < MOST_BYTES && (!self.ground.memory[region].collapses || self.random.one_in(64));
+        let most = if is_large { length } else { length.min(16 * page) };
         let mut size = self.size(most);
         let room = (length - size) / page;
         let mut offset = match self.random.below(4) {
@@ -492,8 +515,12 @@ impl<'g> Generator<'g> {
             _ => self.random.below(room + 1) * page,
         };
         let mut iova = self.place(size, all);
+        if place == Place::Other {
+            // Without a device there are no pages either, and any address is right.
+            iova -= iova % page;
+        }
         let mut access = self.access();
-        let short = self.short();
+        let short = self.short(size);
         // Each rule is broken now and then, mostly alone.
         match self.random.below(48) {
             0 => size = 0,
@@ -503,7 +530,6 @@ impl<'g> Generator<'g> {
                 let size = 0u64.wrapping_sub(vaddr) + page * (1 + self.random.below(4));
                 return Call::Map { region, offset: 0, iova, size, access, place, short: false };
             }
-            // Without a device there are no pages.
             1..4 if place == Place::Other => {}
             1 => size -= page / 2,
             2 => offset += page / 2,
@@ -632,8 +658,12 @@ impl<'g> Generator<'g> {
         };
         size = size.min(MIB);
         let mut iova = self.place(size, all);
+        if place == Place::Other {
+            // Without a device there are no pages either, and any address is right.
+            iova -= iova % page;
+        }
         let mut access = self.access();
-        let short = self.short();
+        let short = self.short(size);
         match self.random.below(48) {
             0 => size = 0,
             // What has no page is cut by one, and what is cut there has none either.
@@ -652,11 +682,16 @@ impl<'g> Generator<'g> {
 
 /// The calls of a sequence that begins with these random numbers and nothing mapped, each with what it has to come to: those that are made
 /// if the kernel does what the model says.
-pub fn ahead(random: &Random, ground: &Ground, model: Model<'static>, length: u64) -> Vec<(Call, Outcome)> {
+pub fn ahead(
+    random: &Random,
+    ground: &Ground,
+    (model, anew): (Model<'static>, bool),
+    length: u64,
+) -> Vec<(Call, Outcome)> {
     let (own, other) = (None, Some(0));
     let mut ledger = Ledger::new(ground.backend);
     let mut random = random.clone();
-    let mut generator = Generator::new(&mut random, ground, model);
+    let mut generator = Generator::new(&mut random, ground, model, anew);
     let mut call = || {
         let call = generator.call(ledger.mappings(own), ledger.mappings(other));
         let known = Known { model, own: ledger.mappings(own), other: ledger.mappings(other) };
@@ -670,6 +705,7 @@ pub fn ahead(random: &Random, ground: &Ground, model: Model<'static>, length: u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Rules;
     use crate::language::{Problems, decode, parse};
 
     fn ground(backend: BackendName) -> Ground {
@@ -679,6 +715,7 @@ mod tests {
             size: pages * 4096,
             page: 4096,
             writable,
+            renews: true,
             collapses: writable,
         };
         let ranges =
@@ -690,7 +727,7 @@ mod tests {
     /// The calls of a sequence, each with what it has to come to, if the kernel does what the model says.
     fn made_up(ground: &Ground, seed: u64, length: u64) -> Vec<(Call, Outcome)> {
         let model = Model { rules: Rules::of(ground.backend), old: false, page: 4096 };
-        ahead(&Random::new(seed), ground, model, length)
+        ahead(&Random::new(seed), ground, (model, seed.is_multiple_of(8)), length)
     }
 
     #[test]
