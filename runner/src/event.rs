@@ -61,6 +61,12 @@ pub enum Event {
         /// The calls as a scenario.
         scenario: String,
     },
+    /// Between two cases the run takes its time. This event is repeated, shows whoever waits that it goes on, and does not go into the
+    /// journal.
+    Busy {
+        /// What it does.
+        with: String,
+    },
 }
 
 impl Event {
@@ -73,7 +79,7 @@ impl Event {
             | Event::CaseStarted { case }
             | Event::Called { case, .. }
             | Event::Exploring { case, .. } => *case = number(*case)?,
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) => {}
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) | Event::Busy { .. } => {}
         }
         Some(self)
     }

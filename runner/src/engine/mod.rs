@@ -38,6 +38,7 @@ mod fixture;
 mod follow;
 mod iova;
 mod judge;
+mod kmemleak;
 mod known_issue;
 mod last_step;
 mod leaves;

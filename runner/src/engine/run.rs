@@ -11,6 +11,7 @@ use super::{
     case::{bring_back, moves},
     devices::host_facts,
     failure::Problem,
+    kmemleak::Leaks,
     known_issue::{self, Judged},
     log,
     process::{Outcome, TimedOut, Told, Worker},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted},
     host::{kmsg::Window, sriov},
-    model::{Bdf, Verdict, code::Code},
+    model::{Bdf, Observed, Verdict, code::Code},
     plan::{Plan, Planned, Setup},
 };
 
@@ -68,6 +69,7 @@ pub fn run(
         log: Window::look().ok(),
         left: Left { given_up: vec![false; setup.devices.len()] },
     };
+    let mut leaks = Leaks::watch();
     let mut stopped = None;
     let mut behind = schedule.attempts.iter().peekable();
     for &case in &schedule.order {
@@ -75,6 +77,7 @@ pub fn run(
             break;
         }
         sink(Event::CaseStarted { case })?;
+        leaks.iter_mut().for_each(|leaks| leaks.begin(case));
         let mut attempts = Vec::new();
         while let Some(attempt) = behind.next_if(|attempt| attempt.case == case) {
             attempts.push(attempt.clone());
@@ -100,15 +103,24 @@ pub fn run(
         };
         let Some(last) = last else { break };
         let result = schedule.sum_up(attempts, last);
-        let bad = matches!(result.verdict, Verdict::Failed | Verdict::Error);
+        let mut bad = matches!(result.verdict, Verdict::Failed | Verdict::Error);
+        leaks.iter_mut().for_each(|leaks| leaks.ended(&result));
         sink(Event::CaseFinished(result))?;
+        if let Some(leaks) = leaks.as_mut().filter(|leaks| leaks.is_due()) {
+            bad |= runner.lost(leaks, sink)?;
+        }
         if bad && schedule.fail_fast {
             stopped = Some("a case did not pass (--fail-fast)".to_owned());
             break;
         }
     }
-    let Runner { worker, left, without_functions, .. } = runner;
-    drop(worker);
+    // What it has open goes with it, and what is lost then is lost.
+    runner.worker = None;
+    if let Some(leaks) = leaks.as_mut().filter(|_| !interrupt.load(Ordering::Relaxed)) {
+        leaks.wait();
+        runner.lost(leaks, sink)?;
+    }
+    let Runner { left, without_functions, .. } = runner;
     if !left.given_up.contains(&true) {
         // It removes them when it ends, unless that took too long. What stays is there to be seen, and no case's fault.
         remove_functions(&without_functions);
@@ -201,6 +213,19 @@ impl Runner<'_> {
         let records = self.log.as_mut().and_then(|log| log.records().ok()).unwrap_or_default();
         let lines = records.into_iter().map(|record| record.text).collect();
         Some(self.with_log(planned, result, lines))
+    }
+
+    /// Revises the results of cases that lost memory of the kernel. Returns whether there are any.
+    fn lost(&self, leaks: &mut Leaks, sink: &mut dyn FnMut(Event) -> io::Result<()>) -> io::Result<bool> {
+        let mut any = false;
+        let with = "looks for memory that the kernel has lost";
+        for (case, seen) in leaks.look(&mut || sink(Event::Busy { with: with.to_owned() }))? {
+            any |= seen.state == Observed::Broken;
+            if let Some(result) = leaks.revised(&self.plan.cases[case as usize].id, seen) {
+                sink(Event::CaseFinished(result))?;
+            }
+        }
+        Ok(any)
     }
 
     /// Has the devices back that a case took away which did not end by itself. Returns a text for what does not come.

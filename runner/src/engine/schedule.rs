@@ -202,7 +202,7 @@ impl Past {
                 }
                 // The run was stopped with the case that was running: the host did not go down.
                 Event::RunFinished(_) => past.running.clear(),
-                Event::Called { .. } | Event::Exploring { .. } => {}
+                Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. } => {}
             }
         }
         past.attempts = attempts.into_values().flatten().collect();

@@ -91,6 +91,7 @@ impl Writer {
             | Event::CasePlanned(_)
             | Event::Called { .. }
             | Event::Exploring { .. }
+            | Event::Busy { .. }
             | Event::CaseFinished(_) => Ok(()),
             // After an attempt comes the next one.
             Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::RunFinished(_) => self.sync(),

@@ -122,7 +122,11 @@ impl Merge {
                 reading.millis_before = finished.take().map_or(*micros / 1000, |finished| finished.millis);
             }
             // The result of the case sums up its attempts.
-            Event::RunStarted(_) | Event::CaseAttempted(_) | Event::Called { .. } | Event::Exploring { .. } => {}
+            Event::RunStarted(_)
+            | Event::CaseAttempted(_)
+            | Event::Called { .. }
+            | Event::Exploring { .. }
+            | Event::Busy { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! The run as it goes on: a bar on a terminal, and a line for each failure everywhere.
 
 use std::io::{self, Stderr, Write};
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, collections::HashSet, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -20,6 +20,7 @@ pub struct Progress<W = Stderr> {
     /// Whether the clock of the bar runs, in a thread of its own.
     ticks: bool,
     ids: HashMap<u32, String>,
+    done: HashSet<u32>,
     counts: Counts,
     traced: Option<u32>,
 }
@@ -41,7 +42,17 @@ impl<W: Write> Progress<W> {
         } else {
             ProgressBar::hidden()
         };
-        Self { out, terminal, verbose, bar, ticks: false, ids: HashMap::new(), counts: Counts::default(), traced: None }
+        Self {
+            out,
+            terminal,
+            verbose,
+            bar,
+            ticks: false,
+            ids: HashMap::new(),
+            done: HashSet::new(),
+            counts: Counts::default(),
+            traced: None,
+        }
     }
 
     pub fn on(&mut self, event: &Event) {
@@ -62,6 +73,7 @@ impl<W: Write> Progress<W> {
                 self.say(&format!("  {}", sanitize::line(call)));
             }
             Event::Exploring { .. } => {}
+            Event::Busy { with } => self.bar.set_message(format!("{}{}", self.tally(), sanitize::line(with))),
             Event::RunFinished(_) => self.clear(),
         }
     }
@@ -102,6 +114,9 @@ impl<W: Write> Progress<W> {
 
     fn count(&mut self, result: &CaseResult) {
         self.counts.add(result.verdict);
+        if !self.done.insert(result.case) {
+            return; // its result was revised
+        }
         self.bar.inc(1); // The message waits for the next case: of two changes at once the bar would draw only the first.
     }
 

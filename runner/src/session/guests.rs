@@ -471,7 +471,11 @@ impl<'a> Lane<'a> {
                 self.exploring = Some(scenario.clone());
                 return Ok(());
             }
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::CasePlanned(_) | Event::Called { .. } => {}
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::CasePlanned(_)
+            | Event::Called { .. }
+            | Event::Busy { .. } => {}
         }
         self.all.record().output.on(event)
     }

@@ -58,9 +58,9 @@ impl Output {
         })
     }
 
-    /// One event, to the journal first; a call that was made is only shown.
+    /// One event, to the journal first; what is not of it is only shown.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
-        if !matches!(event, Event::Called { .. } | Event::Exploring { .. }) {
+        if !matches!(event, Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. }) {
             self.journal()?.on(&event)?;
         }
         self.progress.on(&event);

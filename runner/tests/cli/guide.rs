@@ -172,6 +172,7 @@ fn the_journals_example_is_what_is_written() {
                 Event::CaseAttempted(_) => "case_attempted",
                 Event::Called { .. } => "called",
                 Event::Exploring { .. } => "exploring",
+                Event::Busy { .. } => "busy",
             });
         }
     }
