@@ -211,6 +211,18 @@ impl Space {
     }
 }
 
+/// Looks whether the kernel has a backend for a device that is bound to vfio-pci. The device is not opened.
+///
+/// # Errors
+/// Why not.
+pub fn look(name: BackendName, bdf: Bdf) -> Result<(), OpenError> {
+    let space = Space::new(name, bdf, &Tracer::new())?;
+    match space.behind {
+        Behind::Container(_) => pci::group(bdf).map(drop).ok_or_else(|| OpenError::no_group(bdf)),
+        Behind::Ioas(_) => pci::cdev(bdf).map(drop).ok_or_else(|| OpenError::no_cdev(bdf)),
+    }
+}
+
 /// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that
 /// plays `/dev/vfio/vfio`, and such a file takes the requests of `/dev/iommu` too.
 pub fn disguised(name: BackendName, tracer: &Tracer) -> Option<BackendName> {

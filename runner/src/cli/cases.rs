@@ -72,7 +72,26 @@ pub fn pattern(text: &str) -> Result<Pattern, String> {
     Err(format!("no backend has this name; {near}"))
 }
 
+/// A backend by its whole name.
+pub fn backend(text: &str) -> Result<BackendName, String> {
+    text.parse().map_err(|_| {
+        let near = did_you_mean(text, names()).unwrap_or_else(|| format!("there are {}", names().join(", ")));
+        format!("no backend has this name; {near}")
+    })
+}
+
 impl Cases {
+    /// The backends that cases are left which take any of several; empty if `--backend` names none.
+    pub fn only(&self) -> Vec<BackendName> {
+        let meant = |name: &BackendName| self.backends.iter().any(|pattern| pattern.matches(*name));
+        BackendName::ALL.into_iter().filter(meant).collect()
+    }
+
+    /// The patterns of `--backend`.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.backends.iter().map(|pattern| pattern.0.as_str())
+    }
+
     /// The cases on these backends, or on all backends if the list is empty.
     pub fn on(backends: Vec<Pattern>) -> Cases {
         Cases { backends, ..Cases::default() }

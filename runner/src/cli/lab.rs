@@ -370,6 +370,7 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let options = choice.options(&machine)?;
     let (mut job, plan, setup) = job(selection, cases.check(), &options)?;
     job.argv.extend(["--kinds".to_owned(), KINDS.to_owned()]);
+    job.argv.extend(cases.patterns().flat_map(|pattern| ["--backend".to_owned(), pattern.to_owned()]));
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
     let scenarios = setup.fingerprint();

@@ -141,7 +141,7 @@ fn plan_of(
     scenarios: Vec<Text>,
     devices: Vec<DeviceUsed>,
 ) -> Result<(Plan, Setup), Error> {
-    let setup = Setup { scenarios, vars: selection.vars.clone(), devices };
+    let setup = Setup { scenarios, vars: selection.vars.clone(), devices, only: Vec::new() };
     let plan = plan::expand(loaded, packs, &setup.devices, &setup.vars())?;
     Ok((plan, setup))
 }

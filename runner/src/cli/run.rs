@@ -8,10 +8,10 @@ use clap::Args as ClapArgs;
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, both};
-use super::{cases::Cases, load, plan_of};
+use super::{cases::Cases, cases::backend, cases::names, load, offered::Offered, plan_of};
 use crate::session::{self, Course, Failure, HereRun, Named, Output, Outputs, Resumed};
 use crate::suite::{Selection, Text};
-use crate::{event::RunStarted, model::Exit};
+use crate::{event::RunStarted, model::BackendName, model::Exit};
 
 /// Run scenarios on this machine's own devices
 ///
@@ -28,6 +28,12 @@ pub struct Args {
 
     #[command(flatten)]
     cases: Cases,
+
+    /// Run nothing unless the kernel has this backend, such as `iommufd`; may be given several times
+    ///
+    /// Without it, cases on a backend that is missing are skipped: a module that is not loaded would leave a run that looks well.
+    #[arg(long = "require-backend", value_name = "BACKEND", value_parser = Offered(backend, names), help_heading = "Which cases")]
+    required: Vec<BackendName>,
 
     #[command(flatten)]
     course: Course,
@@ -55,8 +61,8 @@ pub struct Args {
 impl Args {
     /// Scenarios that nobody named on the command line, on these devices.
     pub fn of(selection: Selection, devices: Vec<Named>, cases: Cases, course: Course, outputs: Outputs) -> Args {
-        let (events, scenarios, kinds, schedule) = Default::default();
-        Args { selection, devices, cases, course, outputs, events, scenarios, kinds, schedule }
+        let (required, events, scenarios, kinds, schedule) = Default::default();
+        Args { selection, devices, cases, required, course, outputs, events, scenarios, kinds, schedule }
     }
 }
 
@@ -66,14 +72,22 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     if let (Some(texts), Some(schedule), Some(events)) = (&from_host, &args.schedule, &args.events) {
         let schedule = self::from_host(schedule)?;
         let kinds = args.kinds.as_deref().map_or_else(|| Ok(Vec::new()), self::from_host)?;
-        session::run_for_host(devices, kinds, texts.clone(), selection.vars.clone(), &schedule, events)?;
+        session::run_for_host(
+            devices,
+            kinds,
+            texts.clone(),
+            (selection.vars.clone(), cases.only()),
+            &schedule,
+            events,
+        )?;
         return Ok(Exit::Ok);
     }
     let checked = cases.check();
     // Checked before any device is touched, and before it is said that one is missing.
     let texts = from_host.map_or_else(|| selection.read(), Ok);
     let (loaded, texts) = both(checked, load(selection, texts))?;
-    let (plan, setup) = plan_of(selection, loaded, texts, session::named(devices, "--device")?)?;
+    let (plan, mut setup) = plan_of(selection, loaded, texts, session::named(devices, "--device")?)?;
+    setup.only = cases.only();
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
     let resumed = Resumed::read(course, &plan, &selected, &setup.fingerprint())?;
@@ -85,7 +99,8 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
         return Ok(session::nothing(outputs, &journal, started, course)?);
     }
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
-    let run = HereRun { devices, plan: &plan, setup, schedule, started, resumed, output };
+    let required = &args.required;
+    let run = HereRun { devices, plan: &plan, setup, schedule, started, resumed, output, required };
     Ok(session::run_here(run, course)?)
 }
 

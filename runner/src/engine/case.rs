@@ -2,6 +2,7 @@
 //! One case after the other: its conditions, its memory, its steps, the proof that it left nothing behind, and its verdict.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use minijinja::Value;
 
 use super::{
     answers::Answers,
+    any,
     context::{Context, Frame, Mapped},
     device::{Changed, DeviceState},
     devices::{Devices, cannot_open, host_facts, no_functions, ranges},
@@ -26,12 +28,12 @@ use super::{
     verb::sequence,
 };
 use crate::{
-    backend::{self, Rules},
+    backend::{self, OpenError, Rules},
     event::{CaseResult, DeviceUsed, Observation},
     host::{bind::BindError, facts, hotplug},
     language::{self, Condition, Fixture, Path, Region, every_step, verb::Verb},
-    model::{BackendName, Observed, code::Code},
-    plan::{self, Plan, PlannedStep},
+    model::{BackendName, Bdf, Observed, Verdict, code::Code},
+    plan::{self, Plan, Planned, PlannedStep},
     uapi::{Call, LockLimit, Tracer},
 };
 
@@ -46,14 +48,17 @@ pub struct Engine {
     faults: Faults,
     /// Whether cases are only asked, and not judged.
     ask: bool,
+    /// The backends that were looked for, with the devices, and why one is missing.
+    looked: BTreeMap<(BackendName, Bdf), Option<String>>,
 }
 
 impl Engine {
     /// An engine for the plan, on devices that are bound to vfio-pci.
-    pub fn new(plan: Plan, devices: Vec<DeviceUsed>, ask: bool) -> Engine {
+    pub fn new(mut plan: Plan, devices: Vec<DeviceUsed>, only: &[BackendName], ask: bool) -> Engine {
+        any::settle(&mut plan, &devices, only);
         let tracer = Tracer::new();
         let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
-        Engine { plan, devices, fixtures, pool, faults: Faults::new(), ask, tracer }
+        Engine { plan, devices, fixtures, pool, faults: Faults::new(), ask, looked: BTreeMap::new(), tracer }
     }
 
     /// From now on `live` hears of each call at once.
@@ -64,9 +69,13 @@ impl Engine {
     /// Runs one case; `say` hears of each step before it begins.
     pub fn run(&mut self, case: u32, say: &mut dyn FnMut(Doing)) -> CaseResult {
         let begin = Instant::now();
-        let Engine { plan, devices, tracer, fixtures, pool, faults, ask } = self;
+        let Engine { plan, devices, tracer, fixtures, pool, faults, ask, looked } = self;
         let planned = &plan.cases[case as usize];
         let (written, path) = plan.case(planned);
+        // Before the kernel's log gets a line for it.
+        if let Some(why) = missing(planned, devices, looked) {
+            return CaseResult { message: Some(why), ..CaseResult::new(case, Verdict::Skipped, begin.elapsed()) };
+        }
         let watch = Watch::begin(&planned.id.id().to_string());
         tracer.take();
         fixtures.before.clear();
@@ -104,10 +113,24 @@ impl Engine {
             observers: found.observers,
             scenario: found.scenario,
             answers: found.answers.map(Answers::into_list).unwrap_or_default(),
-            true_backend: (backend != planned.backend).then(|| backend.to_string()),
+            true_backend: (backend != planned.backend || !planned.any.is_empty()).then(|| backend.to_string()),
             ..CaseResult::new(case, verdict, begin.elapsed())
         }
     }
+}
+
+/// Why the case cannot run, if this kernel lacks its backend or has not loaded it. A case that opens its device by itself knows what it needs.
+fn missing(
+    planned: &Planned,
+    devices: &[DeviceUsed],
+    looked: &mut BTreeMap<(BackendName, Bdf), Option<String>>,
+) -> Option<String> {
+    if planned.fixture == Fixture::None {
+        return None;
+    }
+    let bdf: Bdf = devices[planned.device?].bdf.parse().ok()?;
+    let look = || backend::look(planned.backend, bdf).err().filter(OpenError::is_missing);
+    looked.entry((planned.backend, bdf)).or_insert_with(|| look().map(|error| error.to_string())).clone()
 }
 
 /// How long the kernel may take to do what it was told to, once the devices are closed.
@@ -378,9 +401,8 @@ fn becomes(context: &mut Context, truth: BackendName, case: &language::Case) -> 
         return Ok(());
     }
     let scenario = &context.plan.scenarios[context.planned.scenario].scenario;
-    let options = scenario.backends.0.iter().find(|(name, _)| *name == truth).map(|(_, options)| *options);
-    let meant = case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(truth)));
-    let Some(options) = options.filter(|_| meant) else {
+    let options = scenario.backends.list.iter().find(|(name, _)| *name == truth).map(|(_, options)| *options);
+    let Some(options) = options.filter(|_| case.runs_on(truth)) else {
         return Err(End::Skipped(format!(
             "IOMMUFD plays /dev/vfio/vfio on this kernel (CONFIG_IOMMUFD_VFIO_CONTAINER): this would be {truth}, which the case is not \
              for"

@@ -19,6 +19,7 @@
 //! ledger    what is mapped where, as calls and rules say; `leaves` compares it with the page table
 //! fixture   the open device, kept from case to case; `device`, `devices`, `objects`, `regions` are what a case holds
 //! answers   what the steps came to, if a case is only asked
+//! any       which backend a case gets that takes any
 //! context   all that a case knows and holds, as data
 //! verb/     what each verb does with the context, and the sequence that runs steps
 //! judge     what the kernel's log and known issues make of a verdict
@@ -28,6 +29,7 @@
 //! To begin, read `Engine::run`.
 
 mod answers;
+mod any;
 mod case;
 mod context;
 mod device;

@@ -113,7 +113,7 @@ pub fn main() -> Result<(), String> {
     };
     let last_step = LastStep::of_runner(last_step)
         .map_err(|error| format!("failed to open what the runner left for us: {error}"))?;
-    let mut engine = Engine::new(setup.plan()?, setup.devices, ask);
+    let mut engine = Engine::new(setup.plan()?, setup.devices, &setup.only, ask);
     if trace {
         engine.trace(called);
     }

@@ -26,6 +26,9 @@ pub enum BackendName {
     Iommufd,
 }
 
+/// In the id of a case, in the place of a backend: the case runs on the first of several that the kernel has.
+pub const ANY_BACKEND: &str = "any";
+
 impl BackendName {
     /// Whether address spaces and page tables are objects that a case makes, names and hands to the calls.
     pub fn has_objects(self) -> bool {

@@ -19,7 +19,7 @@ pub use exit::{Exit, for_bisect};
 pub use fix::{Commit, Fix, Release};
 pub use verdict::{Observed, Verdict};
 
-pub(crate) use backend::BackendName;
+pub(crate) use backend::{ANY_BACKEND, BackendName};
 pub(crate) use bdf::Bdf;
 pub(crate) use case_id::{CaseId, device_in};
 pub(crate) use device::{Capability, DeviceKind};

@@ -24,8 +24,11 @@ pub use steps::{PlannedStep, assertions, planned, try_planned};
 
 use crate::{
     event::{DeviceUsed, PlannedCase},
-    language::{BackendOptions, Case, Fixture, Loaded, Packs, Path, Requirement, Scalar, Scope, Target, readable},
-    model::{BackendName, DeviceKind},
+    language::{
+        BackendOptions, Backends, Case, Fixture, Loaded, Packs, Path, Pattern, Requirement, Scalar, Scope, Target,
+        readable,
+    },
+    model::{ANY_BACKEND, BackendName, DeviceKind},
     sanitize,
 };
 
@@ -54,8 +57,10 @@ pub struct Planned {
     pub scenario: usize,
     /// The index of its case in the scenario.
     pub case: usize,
-    /// The backend.
+    /// The backend. Of several that will do, the first: which of them the kernel has is known where the case runs.
     pub backend: BackendName,
+    /// The backends of which any will do, the first choice first; none if the case is for one.
+    pub any: Vec<BackendName>,
     /// The options that the scenario sets for the backend.
     pub options: BackendOptions,
     /// The index of its device among those given to [`expand`]; `None` if none of them is the scenario's.
@@ -129,6 +134,11 @@ impl Planned {
     /// Whether its author says that it takes long.
     pub fn is_slow(&self) -> bool {
         self.tags.iter().any(|tag| tag == "slow")
+    }
+
+    /// Whether a backend that the pattern means will do.
+    pub fn may_run_on(&self, pattern: &Pattern) -> bool {
+        pattern.matches(self.backend) || self.any.iter().any(|backend| pattern.matches(*backend))
     }
 
     /// The number of virtual functions of its device that it needs.
@@ -208,6 +218,8 @@ struct Column<'a> {
     device_name: &'a str,
     backend: BackendName,
     options: BackendOptions,
+    /// Whether the backends of the scenario are alternatives, and this column is for all of them.
+    any: bool,
 }
 
 impl<'a> Expansion<'a> {
@@ -225,11 +237,14 @@ impl<'a> Expansion<'a> {
             devices.push((None, wanted));
         }
         for (device, device_name) in devices {
-            for &(backend, options) in &scenario.backends.0 {
-                let column = Column { scenario: index, loaded, roles: &roles, device, device_name, backend, options };
-                for (case, line) in
-                    lines.iter().enumerate().filter(|(case, _)| runs_on(&scenario.cases[*case], backend))
-                {
+            let Backends { list, any } = &scenario.backends;
+            let columns = if *any { &list[..list.len().min(1)] } else { &list[..] };
+            for &(backend, options) in columns {
+                let any = *any;
+                let column =
+                    Column { scenario: index, loaded, roles: &roles, device, device_name, backend, options, any };
+                let is_here = |case: usize| any || scenario.cases[case].runs_on(backend);
+                for (case, line) in lines.iter().enumerate().filter(|(case, _)| is_here(*case)) {
                     for combination in combinations(&scenario.cases[case].matrix) {
                         self.case(&column, case, *line, combination);
                     }
@@ -239,9 +254,11 @@ impl<'a> Expansion<'a> {
     }
 
     fn case(&mut self, column: &Column<'_>, index: usize, line: u32, combination: Vec<(String, Scalar)>) {
-        let Column { scenario, loaded, roles, device, device_name, backend, options } = *column;
+        let Column { scenario, loaded, roles, device, device_name, options, .. } = *column;
         let Loaded { scenario: written, pack, source, .. } = loaded;
         let case = &written.cases[index];
+        let any: Vec<BackendName> = if column.any { written.backends_of(case) } else { Vec::new() };
+        let backend = any.first().copied().unwrap_or(column.backend);
         let Ok(scope) = static_scope(written, case, self.command_line, backend, &combination) else {
             return; // the check has refused such a scenario
         };
@@ -249,7 +266,7 @@ impl<'a> Expansion<'a> {
             case: self.cases.len() as u32,
             pack: pack.clone(),
             scenario: written.name.0.clone(),
-            backend: backend.as_str().to_owned(),
+            backend: if column.any { ANY_BACKEND } else { backend.as_str() }.to_owned(),
             device: device_name.to_owned(),
             name: case_name(case, &combination),
             file: source.name.clone(),
@@ -267,6 +284,7 @@ impl<'a> Expansion<'a> {
             scenario,
             case: index,
             backend,
+            any,
             options,
             device,
             combination,
@@ -277,11 +295,6 @@ impl<'a> Expansion<'a> {
             tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
         });
     }
-}
-
-/// Whether the case is meant for the backend.
-fn runs_on(case: &Case, backend: BackendName) -> bool {
-    case.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
 }
 
 /// The number of cases of scenarios on one device. It is counted without making ids, which takes longer than the whole check.
@@ -303,8 +316,8 @@ impl Count {
             for combination in &combinations {
                 self.may_collide |= !names.insert(readable(&case_name(case, combination)));
             }
-            let backends = scenario.backends.0.iter().filter(|(backend, _)| runs_on(case, *backend));
-            self.cases += combinations.len() * backends.count();
+            let backends = scenario.backends_of(case).len();
+            self.cases += combinations.len() * if scenario.backends.any { backends.min(1) } else { backends };
         }
     }
 

@@ -184,7 +184,7 @@ impl Filter {
         let any = |asked: &[String], has: &dyn Fn(&String) -> bool| asked.is_empty() || asked.iter().any(has);
         let by_lists = any(&self.tags, &|tag| planned.tags.contains(tag))
             && any(&self.packs, &|pack| *pack == id.pack)
-            && (self.backends.is_empty() || self.backends.iter().any(|pattern| pattern.matches(planned.backend)))
+            && (self.backends.is_empty() || self.backends.iter().any(|pattern| planned.may_run_on(pattern)))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&id.id()));
         match &self.expression {
             // Evaluated for every case, so that a mistake shows whatever the other filters select.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Planned, expand};
-use crate::{event::DeviceUsed, language::Scalar, model::fingerprint, suite::Text};
+use crate::{event::DeviceUsed, language::Scalar, model::BackendName, model::fingerprint, suite::Text};
 
 /// What a worker plans from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Setup {
     pub vars: Vec<(String, String)>,
     /// The devices, bound to vfio-pci.
     pub devices: Vec<DeviceUsed>,
+    /// The only backends for cases that take any; empty if there is no such choice.
+    #[serde(default)]
+    pub only: Vec<BackendName>,
 }
 
 impl Setup {
@@ -48,7 +51,7 @@ impl Setup {
             false => files.contains(&text.name),
         };
         let scenarios = self.scenarios.iter().filter(wanted).cloned().collect();
-        (Setup { scenarios, vars: self.vars.clone(), devices: self.devices.clone() }, numbers)
+        (Setup { scenarios, ..self.clone() }, numbers)
     }
 
     /// The variables of the command line as values.
@@ -89,6 +92,7 @@ mod tests {
                 text("c.yaml", "p", None, &format!("name: c\n{cases}")),
             ],
             vars: Vec::new(),
+            only: Vec::new(),
             devices: vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }],
         };
         let plan = setup.plan().unwrap();

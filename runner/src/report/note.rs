@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a verdict says nothing about: checks that were not made, observers that could not look, backends in disguise.
 
-use crate::{event::CaseResult, model::Observed};
+use crate::{event::CaseResult, model::ANY_BACKEND, model::Observed};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
@@ -40,7 +40,12 @@ impl Note {
         let blind = result.observers.iter().filter(|seen| seen.state == Observed::Unchecked);
         let blind =
             blind.map(|seen| note(NoteKind::NotObserved, &seen.observer, seen.detail.as_deref().unwrap_or_default()));
-        let disguise = result.true_backend.iter().map(|truth| note(NoteKind::Disguised, backend, truth));
+        // Where any would do, it is no other one.
+        let disguise = result
+            .true_backend
+            .iter()
+            .filter(|_| backend != ANY_BACKEND)
+            .map(|truth| note(NoteKind::Disguised, backend, truth));
         unchecked.chain(blind).chain(disguise).collect()
     }
 

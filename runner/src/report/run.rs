@@ -141,6 +141,7 @@ pub enum State {
 /// The position of a backend among all backends, for an order that does not depend on the scenarios that ran.
 pub fn backend_rank(name: &str) -> usize {
     let all = crate::model::BackendName::ALL;
+    // `any` comes behind them.
     all.iter().position(|known| known.as_str() == name).unwrap_or(all.len())
 }
 

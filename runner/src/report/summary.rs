@@ -33,8 +33,11 @@ use crate::report::words::{self, NO_REASON, place};
 use crate::report::{answers, fixes};
 use crate::sanitize::{line, text};
 
-/// With more rows than this, the cases of a scenario that passed on every backend are folded into one row.
+/// With more rows than this, the cases of a scenario that passed or were skipped on the same backends are folded into one row.
 const ROWS: usize = 60;
+
+/// So few cases that were skipped keep their rows.
+const FEW: usize = 2;
 
 /// How many failures are shown in full; the others take one line each.
 const IN_FULL: usize = 20;
@@ -116,41 +119,51 @@ impl Page<'_> {
         let fold = matrix.rows() > ROWS;
         for group in &matrix.groups {
             let title = self.terminal.paint(BOLD, line(&group.title));
-            let (folded, shown): (Vec<_>, Vec<_>) = group.rows.iter().partition(|row| fold && self.is_good(row));
-            if shown.is_empty() {
-                text += &format!("{}  {title}: all of {}\n", self.folded_marks(&folded), folded.len());
+            let folded = if fold { self.folded(&group.rows) } else { Vec::new() };
+            let is_shown = |row: &&Row| !folded.iter().any(|(verdicts, _)| *verdicts == self.verdicts(row));
+            let shown: Vec<&Row> = group.rows.iter().filter(is_shown).collect();
+            if let ([(verdicts, number)], true) = (&folded[..], shown.is_empty()) {
+                text += &format!("{}  {title}: all of {number}\n", self.marks(verdicts.iter().copied()));
                 continue;
             }
             text += &format!("{}  {title}\n", rails(columns.len()));
             let indent = 2 * columns.len() + 1;
             for row in shown.iter().take(LISTED) {
                 let name = self.wrapped(&line(&row.name), indent).join(&format!("\n{}", " ".repeat(indent)));
-                let marks = row.cells(self.run).map(|case| case.map(|case| case.verdict));
-                text += &format!("{}  {name}\n", self.marks(marks));
+                text += &format!("{}  {name}\n", self.marks(self.verdicts(row).into_iter()));
             }
             if shown.len() > LISTED {
                 text += &format!("{}  and {} more that did not all pass\n", rails(columns.len()), shown.len() - LISTED);
             }
-            if !folded.is_empty() {
-                text += &format!("{}  and {} more\n", self.folded_marks(&folded), folded.len());
+            for (verdicts, number) in folded {
+                let number = if shown.is_empty() { count(number, "case") } else { format!("and {number} more") };
+                text += &format!("{}  {number}\n", self.marks(verdicts.into_iter()));
             }
         }
         text
     }
 
-    fn is_good(&self, row: &Row) -> bool {
-        row.cells(self.run).flatten().all(|case| case.verdict == Verdict::Passed)
+    fn verdicts(&self, row: &Row) -> Vec<Option<Verdict>> {
+        row.cells(self.run).map(|case| case.map(|case| case.verdict)).collect()
+    }
+
+    /// The verdicts that many rows have in common which nobody has to look at, each with the number of its rows.
+    fn folded(&self, rows: &[Row]) -> Vec<(Vec<Option<Verdict>>, usize)> {
+        let mut all: Vec<(Vec<Option<Verdict>>, usize)> = Vec::new();
+        let quiet = |verdict: &Option<Verdict>| matches!(verdict, None | Some(Verdict::Passed | Verdict::Skipped));
+        for verdicts in rows.iter().map(|row| self.verdicts(row)).filter(|verdicts| verdicts.iter().all(quiet)) {
+            match all.iter_mut().find(|(known, _)| *known == verdicts) {
+                Some((_, number)) => *number += 1,
+                None => all.push((verdicts, 1)),
+            }
+        }
+        all.retain(|(verdicts, number)| *number > FEW || !verdicts.contains(&Some(Verdict::Skipped)));
+        all
     }
 
     fn marks(&self, verdicts: impl Iterator<Item = Option<Verdict>>) -> String {
         let mark = |verdict: Option<Verdict>| verdict.map_or(" ".into(), |verdict| mark(self.terminal, verdict));
         verdicts.map(mark).collect::<Vec<_>>().join(" ")
-    }
-
-    /// One row for several that passed, with a mark in each column that one of them has.
-    fn folded_marks(&self, rows: &[&Row]) -> String {
-        let columns = rows.first().map_or(0, |row| row.cases.len());
-        self.marks((0..columns).map(|at| rows.iter().any(|row| row.cases[at].is_some()).then_some(Verdict::Passed)))
     }
 
     /// What the marks mean, unless all cases passed.

@@ -9,7 +9,7 @@ use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::
 use crate::engine::{self, Schedule};
 use crate::event::{DeviceUsed, FORMAT, RunStarted};
 use crate::plan::{Plan, Setup};
-use crate::{host::facts, model::Exit, report::journal, suite::Text, uapi::system};
+use crate::{backend, host::facts, model::BackendName, model::Exit, report::journal, suite::Text, uapi::system};
 
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
@@ -20,11 +20,13 @@ pub struct HereRun<'a> {
     pub started: RunStarted,
     pub resumed: Option<Resumed>,
     pub output: Output,
+    /// The backends without which nothing is to run.
+    pub required: &'a [BackendName],
 }
 
 /// Takes the devices, runs the cases, gives the devices back and writes the reports; returns the run's exit code.
 pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
-    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, mut output } = run;
+    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, mut output, required } = run;
     // Before the devices are taken: whoever stops us now gets them back, too.
     let interrupt = interrupt::flag();
     let mut devices = match devices::bind(named) {
@@ -34,6 +36,12 @@ pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
             return Err(not_bound(&error));
         }
     };
+    if let Some((name, why)) = missing(required, named) {
+        let why = format!("the required backend {name} is missing: {why}");
+        devices.give_back(&[]);
+        output.not_begun(Begun::new(started, plan, &schedule), Some(&why));
+        return Err(Failure::new(Exit::NoVerdict, why));
+    }
     devices.planned_as(&setup.devices);
     setup.devices.clone_from(&devices.used);
     if let Some(resumed) = &resumed {
@@ -62,7 +70,7 @@ pub fn run_for_host(
     named: &[Named],
     planned: Vec<DeviceUsed>,
     scenarios: Vec<Text>,
-    vars: Vec<(String, String)>,
+    (vars, only): (Vec<(String, String)>, Vec<BackendName>),
     schedule: &Schedule,
     events: &Path,
 ) -> Result<(), Failure> {
@@ -70,7 +78,7 @@ pub fn run_for_host(
     let mut devices = devices::bind(named).map_err(|error| not_bound(&error))?;
     let started = started(&devices.used);
     devices.planned_as(&planned);
-    let setup = Setup { scenarios, vars, devices: devices.used.clone() };
+    let setup = Setup { scenarios, vars, devices: devices.used.clone(), only };
     // The host has checked it.
     let plan = setup.plan().map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
     let started = RunStarted { scenarios: setup.fingerprint(), ..started };
@@ -79,6 +87,12 @@ pub fn run_for_host(
     let ran = engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
     give_back(devices, &ran);
     ran.map(drop).map_err(failed)
+}
+
+/// The first of these backends that cannot be had for one of the devices, which are bound, and why.
+fn missing(required: &[BackendName], devices: &[Named]) -> Option<(BackendName, backend::OpenError)> {
+    let all = required.iter().flat_map(|name| devices.iter().map(move |device| (*name, device.bdf())));
+    all.into_iter().find_map(|(name, bdf)| Some((name, backend::look(name, bdf).err()?)))
 }
 
 fn give_back(devices: Devices, ran: &io::Result<engine::Left>) -> bool {

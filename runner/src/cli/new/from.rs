@@ -9,7 +9,7 @@ use serde_yaml::Value;
 use super::file;
 use crate::event::{CaseResult, Event, PlannedCase};
 use crate::language::{self, Source, did_you_mean};
-use crate::model::{Exit, Verdict};
+use crate::model::{ANY_BACKEND, Exit, Verdict};
 use crate::suite::{Manifests, Selection, packs_elsewhere};
 use crate::{cli::error::Error, plan, report::journal, sanitize::line, session::Failure};
 
@@ -30,7 +30,11 @@ pub fn main(journal: &Path, packs: &[PathBuf], case: &str, to: &Path) -> Result<
         );
     })?;
     let at = found.result.at.as_deref();
-    let node = loaded.first().and_then(|one| plan::minimise(one, &packs, &found.planned, at, &file::name_of(to)));
+    // Where any backend would do, the one that it ran on.
+    let ran_on = found.result.true_backend.clone().filter(|_| found.planned.backend == ANY_BACKEND);
+    let backend = ran_on.unwrap_or_else(|| found.planned.backend.clone());
+    let planned = PlannedCase { backend, ..found.planned.clone() };
+    let node = loaded.first().and_then(|one| plan::minimise(one, &packs, &planned, at, &file::name_of(to)));
     let Some(node) = node else {
         let what = format!("{} no longer has {}", found.planned.file, line(&found.planned.id().to_string()));
         return Err(Failure::new(Exit::Usage, what).into());

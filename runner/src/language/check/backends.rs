@@ -7,7 +7,7 @@ use crate::{language::text::suggest, model::BackendName, model::code::Code};
 
 impl Checker<'_> {
     pub(super) fn scenario_backends(&mut self) {
-        self.backends(&Path::root().join("backends"), &self.scenario.backends.0);
+        self.backends(&Path::root().join("backends"), &self.scenario.backends.list);
     }
 
     /// What is said of a list of backends.
@@ -33,7 +33,7 @@ impl Checker<'_> {
     /// The backends that the case runs on.
     pub(super) fn case_backends(&mut self, path: &Path, case: &Case) -> Vec<BackendName> {
         let mut all: Vec<BackendName> = Vec::new();
-        for (name, _) in &self.scenario.backends.0 {
+        for (name, _) in &self.scenario.backends.list {
             if !all.contains(name) {
                 all.push(*name);
             }

@@ -226,7 +226,7 @@ impl<'a> Checker<'a> {
         let mut wrong = BTreeSet::new();
         let columns = inputs.of_variables(scenario, case);
         for row in Row::all(&case.matrix) {
-            for (index, (backend, _)) in scenario.backends.0.iter().enumerate() {
+            for (index, (backend, _)) in scenario.backends.list.iter().enumerate() {
                 if !columns.are_new(&row, index) {
                     continue;
                 }

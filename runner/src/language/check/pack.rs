@@ -55,7 +55,7 @@ impl Checker<'_> {
             );
         }
         if let Some(backends) = &pack.defaults.backends {
-            self.backends(&root.join("defaults").join("backends"), &backends.0);
+            self.backends(&root.join("defaults").join("backends"), &backends.list);
         }
         let conditions = root.join("conditions");
         pack.conditions.iter().filter_map(|(name, it)| it.mistake(&conditions.join(name))).for_each(|it| self.say(it));

@@ -12,12 +12,28 @@ use crate::{
         Complaint, keys,
         text::suggest::{self, shorten},
     },
-    model::{BackendName, code::Code},
+    model::{ANY_BACKEND, BackendName, code::Code},
 };
 
-/// The backends of a scenario, each with its options, in the order of the file.
+/// The backends of a scenario.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Backends(pub Vec<(BackendName, BackendOptions)>);
+pub struct Backends {
+    /// Each with its options, in the order of the file.
+    pub list: Vec<(BackendName, BackendOptions)>,
+    /// Whether a case runs on the first of them that the kernel has, and not on each.
+    pub any: bool,
+}
+
+impl Backends {
+    /// Those of `any`, the first choice first. TYPE1 comes in both versions or not at all, and IOMMUFD's containers are there without its
+    /// device files only before Linux 6.6.
+    const ANY: [BackendName; 3] = [BackendName::Iommufd, BackendName::VfioType1v2, BackendName::CompatType1v2];
+
+    /// A column for each of them.
+    pub fn each(list: Vec<(BackendName, BackendOptions)>) -> Backends {
+        Backends { list, any: false }
+    }
+}
 
 keys! {
     /// What a scenario sets for one backend.
@@ -32,7 +48,7 @@ keys! {
 
 impl Decode for Backends {
     fn decode<'d>(node: &'d Node, at: &mut At<'d>) -> Option<Self> {
-        const EXPECTED: &str = "`all`, a list of backends, or backends with their options";
+        const EXPECTED: &str = "`all`, `any`, a list of backends, or backends with their options";
         let unknown = |text: &str| {
             if BackendName::ALL.iter().any(|name| name.as_str() == text) {
                 let help = format_args!("a list of one backend is written [{text}]");
@@ -43,16 +59,17 @@ impl Decode for Backends {
             if text.contains('*') {
                 return unlisted(text);
             }
-            let names = ["all"].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
+            let names = ["all", ANY_BACKEND].into_iter().chain(BackendName::ALL.iter().map(|name| name.as_str()));
             let title = format!("unknown backend `{}`", shorten(text));
             let mut complaint = Complaint::new(Code::UnknownBackend, title).expected(EXPECTED);
             complaint.help.extend(suggest::did_you_mean(text, names));
             complaint
         };
         let plain = |name| (name, BackendOptions::default());
-        Some(Backends(match node.value() {
+        Some(Backends::each(match node.value() {
             Value::Text(text) | Value::Unquoted(text) => match text.as_str() {
                 "all" => BackendName::ALL.iter().copied().map(plain).collect(),
+                ANY_BACKEND => return Some(Backends { list: Backends::ANY.map(plain).to_vec(), any: true }),
                 _ => return at.complain(node, unknown(text)),
             },
             Value::Sequence(elements) => {
@@ -112,13 +129,13 @@ described!(Backends, |generator| {
     let properties: serde_json::Map<_, _> =
         BackendName::ALL.iter().map(|name| (name.as_str().to_owned(), options.as_value().clone())).collect();
     json_schema!({
-        "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none.",
+        "description": "The backends that the cases run on: `all`, a list of names, or a table of names with options for each; `{}` for none. With `any` a case runs once, on `iommufd` or else on the next backend that the kernel has: for cases that have nothing to do with mapping.",
         "anyOf": [
-            { "const": "all" },
+            { "enum": ["all", ANY_BACKEND] },
             { "type": "array", "items": name, "minItems": 1 },
             { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 },
         ],
-        "examples": ["all", { "vfio_type1_iommu": { "skip_pagesize": true }, "iommufd": {} }],
+        "examples": ["all", ANY_BACKEND, { "vfio_type1_iommu": { "skip_pagesize": true }, "iommufd": {} }],
     })
 });
 

@@ -78,13 +78,23 @@ impl Case {
     pub(in crate::language) fn named(name: &str) -> Case {
         Case { name: Name(name.to_owned()), ..Case::made_up() }
     }
+
+    /// Whether it is meant for the backend, of those of its scenario.
+    pub fn runs_on(&self, backend: BackendName) -> bool {
+        self.backends.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(backend)))
+    }
 }
 
 impl Scenario {
     /// A scenario that has no cases yet, on all backends.
     pub(in crate::language) fn named(name: &str) -> Scenario {
         let all = BackendName::ALL.iter().map(|&name| (name, BackendOptions::default())).collect();
-        Scenario { name: Name(name.to_owned()), backends: Backends(all), ..Scenario::made_up() }
+        Scenario { name: Name(name.to_owned()), backends: Backends::each(all), ..Scenario::made_up() }
+    }
+
+    /// The backends that a case of it runs on.
+    pub fn backends_of(&self, case: &Case) -> Vec<BackendName> {
+        self.backends.list.iter().map(|(backend, _)| *backend).filter(|backend| case.runs_on(*backend)).collect()
     }
 
     /// Whether any case calls a procedure of a pack.

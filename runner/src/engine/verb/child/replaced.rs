@@ -136,8 +136,12 @@ pub fn resume(number: RawFd) -> Result<(), String> {
     let told = serde_json::from_str(&resume.setup);
     let Ok(ToWorker::Setup { setup, last_step, trace, ask }) = told else { return Err("there is no setup".into()) };
     worker::begin(&resume.setup)?;
-    let plan = setup.plan()?;
-    let planned = plan.cases.get(resume.case).ok_or("there is no such case")?;
+    let mut plan = setup.plan()?;
+    let planned = plan.cases.get_mut(resume.case).ok_or("there is no such case")?;
+    if !planned.any.is_empty() {
+        planned.backend = resume.backend;
+    }
+    let planned = &plan.cases[resume.case];
     let (written, path) = plan.case(planned);
     let (regions, steps) = plan::planned(written, &path, resume.backend, &planned.scope);
     let step = find(&steps, &resume.step).ok_or("there is no such step")?;
