@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    host::pci,
+    host::{bind::in_the_way, pci},
     model::{Bdf, Errno},
 };
 
@@ -151,17 +151,8 @@ fn not_bound_help(bdf: Bdf) -> String {
     }
 }
 
-/// The devices of the group that keep it from being viable, with their drivers.
-///
-/// A bridge's driver (pcieport) manages no DMA of its own, and does not get in the way.
-fn in_the_way(bdf: Bdf) -> Vec<(Bdf, String)> {
-    let others = pci::group_members(bdf).into_iter().filter(|other| *other != bdf);
-    let bound = others.filter_map(|other| pci::driver(other).map(|driver| (other, driver)));
-    bound.filter(|(_, driver)| driver != "vfio-pci" && driver != "pcieport").collect()
-}
-
 fn not_viable_help(bdf: Bdf) -> String {
-    let others = in_the_way(bdf);
+    let others = in_the_way(bdf, &[]);
     if others.is_empty() {
         return "the group is not viable: a device in it is bound to a driver other than vfio-pci".into();
     }
@@ -200,7 +191,7 @@ fn help(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
         }
         (SetIommu, _, libc::EPERM) => unsafe_interrupts_help("vfio_iommu_type1"),
         // The kernel has two reasons for EPERM here.
-        (Bind, _, libc::EPERM) if !in_the_way(bdf).is_empty() => not_viable_help(bdf),
+        (Bind, _, libc::EPERM) if !in_the_way(bdf, &[]).is_empty() => not_viable_help(bdf),
         (DeviceFd | Bind | Attach, _, libc::EPERM) => unsafe_interrupts_help("iommufd"),
         (DeviceFd | Bind, _, libc::EACCES) => {
             format!("{bdf} needs the VF token that its SR-IOV device was opened with")

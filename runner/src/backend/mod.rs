@@ -28,7 +28,7 @@ pub use error::OpenError;
 pub use ioas::Ioas;
 pub use model::{Answer, Mapped, Mappings, Model, Pages, ToCopy, ToMap};
 pub use rules::{Rules, Unmap};
-pub use session::{Inherited, Session, Space, disguised, look};
+pub use session::{Inherited, Session, Space, config_space, disguised, look};
 
 use crate::model::{BackendName, Errno};
 pub use crate::uapi::{Access, IovaRange, request::Decoded};

@@ -211,6 +211,15 @@ impl Space {
     }
 }
 
+/// The configuration space of a device on vfio-pci, as VFIO shows it to whoever may open the device.
+pub fn config_space(bdf: Bdf) -> Option<Vec<u8>> {
+    let through = |name| {
+        let space = Space::new(name, bdf, &Tracer::new()).ok()?;
+        space.open(bdf, None).ok()?.device().config_space().ok()
+    };
+    [BackendName::VfioType1v2, BackendName::Iommufd].into_iter().find_map(through)
+}
+
 /// Looks whether the kernel has a backend for a device that is bound to vfio-pci. The device is not opened.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a verb ends without doing what it was asked for: printed in one place, for people or for programs.
 
-use std::io;
+use std::{collections::HashSet, io};
 
 use clap::ValueEnum;
 
-use crate::language::{Message, json_lines, render};
+use crate::language::{Diagnostic, Message, json_lines, render};
 use crate::model::{Exit, code::Code, count};
 use crate::session::{Failure, print};
 use crate::suite::{self, Problem};
@@ -70,7 +70,20 @@ fn for_people(wrong: &suite::Error) {
         help.iter().for_each(|help| eprintln!("  help: {help}"));
     }
     let color = Terminal::detect(&io::stderr()).color;
-    wrong.invalid.iter().for_each(|invalid| eprintln!("{}", render(&invalid.source, &invalid.diagnostics, color)));
+    let mut said = HashSet::new();
+    let mut left_out = 0;
+    for invalid in &wrong.invalid {
+        // Each title once: a pack that was not named is missing at each call.
+        let is_new = |found: &&Diagnostic| found.code != Code::UnknownProcedure || said.insert(found.title.clone());
+        let shown: Vec<Diagnostic> = invalid.diagnostics.iter().filter(is_new).cloned().collect();
+        left_out += invalid.diagnostics.len() - shown.len();
+        if !shown.is_empty() {
+            eprintln!("{}", render(&invalid.source, &shown, color));
+        }
+    }
+    if left_out > 0 {
+        eprintln!("{} more for procedures that were named above", count(left_out, "error"));
+    }
     let errors: usize = wrong.invalid.iter().map(|invalid| invalid.diagnostics.len()).sum();
     if errors > 0 {
         eprintln!("{} in {} of {}", count(errors, "error"), wrong.invalid.len(), count(wrong.files, "file"));

@@ -7,7 +7,9 @@ mod cases;
 mod check;
 mod completions;
 mod coverage;
+mod devices;
 mod diff;
+mod doctor;
 mod error;
 mod explain;
 mod explore;
@@ -17,6 +19,7 @@ mod machine;
 mod mistyped;
 mod new;
 mod offered;
+mod release;
 mod report;
 mod run;
 mod show;
@@ -46,6 +49,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(Box<run::Args>),
+    Release(release::Args),
+    Doctor(doctor::Args),
+    Devices(devices::Args),
     Explore(Box<explore::Args>),
     #[command(subcommand)]
     Lab(lab::Verb),
@@ -95,6 +101,9 @@ pub fn main() -> ExitCode {
     let done = |()| Exit::Ok.into();
     let ended: Result<ExitCode, Error> = match cli.verb {
         Verb::Run(args) => run::main(&args).map(Exit::into),
+        Verb::Doctor(args) => doctor::main(&args).map(Exit::into),
+        Verb::Devices(args) => devices::main(&args).map(Exit::into),
+        Verb::Release(args) => release::main(&args).map(Exit::into),
         Verb::Explore(args) => explore::main(&args).map(Exit::into),
         Verb::Lab(verb) => lab::main(&verb),
         Verb::Report(args) => report::main(&args).map(Exit::into),

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a case knows and holds while it runs: the data that verbs, checks and judges share.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    os::fd::OwnedFd,
+    sync::{Arc, LazyLock},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +28,7 @@ use crate::{
     language::{BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
     model::{BackendName, Errno},
     plan::{Plan, Planned},
-    uapi::{Trace, Tracer},
+    uapi::{Trace, Tracer, limits},
 };
 
 /// A case while it runs.
@@ -41,6 +45,9 @@ pub struct Context<'a> {
     /// plays VFIO's container.
     pub backend: BackendName,
     pub options: BackendOptions,
+    /// How many bytes this process may lock by the limits of its login, unless the case sets a limit of its own; `None` if they do not
+    /// matter.
+    pub limited: Option<u64>,
     /// What expressions know by now.
     pub scope: Scope,
     pub iovas: IovaAllocator,
@@ -115,6 +122,13 @@ impl Frame<'_, '_> {
     }
 }
 
+/// The limit of the process as it was when the first case began: a child may have lowered it.
+fn limited_by_login(plan: &Plan, planned: &Planned) -> Option<u64> {
+    static LOCKABLE: LazyLock<Option<u64>> = LazyLock::new(limits::lockable);
+    let own = &plan.case(planned).0.limits.memlock;
+    LOCKABLE.filter(|_| own.is_none())
+}
+
 impl<'a> Context<'a> {
     /// A case that is about to run on these devices.
     pub fn new(plan: &'a Plan, planned: &'a Planned, devices: Arc<Devices>, tracer: &'a Tracer) -> Context<'a> {
@@ -126,6 +140,7 @@ impl<'a> Context<'a> {
             current: 0,
             opened: Arc::default(),
             backend: planned.backend,
+            limited: limited_by_login(plan, planned),
             options: planned.options,
             scope: planned.scope.clone(),
             iovas: IovaAllocator::new(Vec::new()),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted},
-    host::{kmsg::Window, sriov},
+    host::{self, kmsg::Window, sriov},
     model::{Bdf, Observed, Verdict, code::Code},
     plan::{Plan, Planned, Setup},
 };
@@ -68,6 +68,7 @@ pub fn run(
         worker: None,
         log: Window::look().ok(),
         left: Left { given_up: vec![false; setup.devices.len()] },
+        gone: vec![false; setup.devices.len()],
     };
     let mut leaks = Leaks::watch();
     let mut stopped = None;
@@ -160,6 +161,8 @@ struct Runner<'a> {
     /// A worker that dies takes its own look at the kernel's log with it.
     log: Option<Window>,
     left: Left,
+    /// Of each device, whether it was taken out of the machine.
+    gone: Vec<bool>,
 }
 
 impl Runner<'_> {
@@ -175,6 +178,9 @@ impl Runner<'_> {
         if planned.given().any(|device| self.left.given_up[device]) {
             return skipped("not run: the device was given up when an earlier case got stuck in the kernel".to_owned());
         }
+        if let Some(gone) = planned.given().find(|device| self.gone[*device]) {
+            return skipped(format!("not run: {} is no longer in the machine", self.setup.devices[gone].bdf));
+        }
         let begin = Instant::now();
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
         let at = self.numbers[case as usize];
@@ -188,7 +194,10 @@ impl Runner<'_> {
             },
         };
         let mut result = match outcome {
-            Outcome::Finished(result) => return Some(*result),
+            Outcome::Finished(result) => {
+                self.look_for(planned, &result);
+                return Some(*result);
+            }
             Outcome::Interrupted => return None,
             Outcome::Lost(message) => {
                 let scenario = self.worker.take().and_then(|mut worker| worker.exploring.take());
@@ -226,6 +235,15 @@ impl Runner<'_> {
             }
         }
         Ok(any)
+    }
+
+    /// Notes which devices are gone after a case without a verdict: no case can run on them, and one says it.
+    fn look_for(&mut self, planned: &Planned, result: &CaseResult) {
+        if result.verdict == Verdict::Error {
+            for device in planned.given() {
+                self.gone[device] |= host::is_gone(&self.setup.devices[device].bdf);
+            }
+        }
     }
 
     /// Has the devices back that a case took away which did not end by itself. Returns a text for what does not come.

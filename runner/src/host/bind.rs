@@ -4,17 +4,23 @@
 //! By `driver_override` (`Documentation/ABI/testing/sysfs-bus-pci`), which concerns this one device only; never by
 //! `new_id`, which would take every device of the kind.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread, time::Duration};
 
 use super::Root;
 use super::hotplug;
 use super::pci::{attribute, driver_in};
 use super::reset_method::ResetMethods;
 use super::sriov::{self, SriovError};
+use super::taken::{Holder, Lock, Note};
 use super::use_of::{self, Use};
 use crate::model::{Bdf, Errno};
 
-pub(super) const VFIO: &str = "vfio-pci";
+pub const VFIO: &str = "vfio-pci";
+
+/// How often a device is taken from its driver: one that appeared just now may get its driver, or lose it, meanwhile.
+const TRIES: u32 = 5;
+/// How long to wait in between.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A device that is bound to vfio-pci; it goes back to its driver when this is dropped.
 #[derive(Debug)]
@@ -30,6 +36,9 @@ pub struct Binding {
     /// What `driver_override` was before, empty if it was unset. A case that removes the device and has it found again loses it. `None` if
     /// nothing is to be put back.
     driver_override: Option<String>,
+    /// Until it was given back. `None` where the device has no file to lock.
+    lock: Option<Lock>,
+    left_behind: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -42,13 +51,29 @@ pub enum BindError {
     #[error("failed to find the PCI device {0}; see lspci -D for those there are")]
     NoDevice(Bdf),
     /// No IOMMU is in front of it: vfio-pci would refuse it, after its driver had to let go.
-    #[error("failed to find an IOMMU in front of {0}; switch it on in the firmware and boot with intel_iommu=on")]
+    #[error("failed to find an IOMMU in front of {0}; {help}", help = no_iommu_help(&Root::default()))]
     NoIommu(Bdf),
     #[error("failed to find the driver vfio-pci; load it with: modprobe vfio-pci")]
     NoVfioPci,
     /// It does something that someone would miss.
     #[error("failed to bind {0} to vfio-pci, as it is in use: {1}")]
     InUse(Bdf, Use),
+    #[error("failed to take {0}: {1} has it")]
+    Taken(Bdf, Holder),
+    /// `vfio_pci_probe` refuses what has no header of an ordinary device.
+    #[error("failed to bind {0} to vfio-pci: it is a PCI bridge, and vfio-pci takes none; name a device behind it")]
+    Bridge(Bdf),
+    /// Other drivers have devices of its group.
+    #[error("failed to use {0}: its IOMMU group has devices that other drivers have: {others}; all of a group are tested together: {options}", others = listed(.1), options = named(.1))]
+    NotViable(Bdf, Vec<(Bdf, String)>),
+    /// An ordinary user cannot bind.
+    #[error("failed to bind {0} to vfio-pci: that takes root; as root, once: {commands}", commands = by_root(*.0, .1.as_deref()))]
+    NotRoot(Bdf, Option<String>),
+    /// The file of the device that is to be opened.
+    #[error("failed to open {file}: this user may not; as root: chown {1} {file}", file = .0.display())]
+    NoAccess(PathBuf, String),
+    #[error("failed to leave a note in /run that {0} is taken: {1}")]
+    Note(Bdf, Errno),
     #[error("failed to write {path}: {1}", path = .0.display())]
     Write(PathBuf, Errno),
     /// The writes went well, but the device ended up on another driver, or on none.
@@ -74,17 +99,31 @@ impl Binding {
         if !root.join(attribute(bdf, "vendor")).exists() {
             return Err(BindError::NoDevice(bdf));
         }
+        let lock = Lock::take(&root, bdf).map_err(|holder| BindError::Taken(bdf, holder))?;
         let driver = driver_in(&root, bdf);
         let reset_methods = ResetMethods::of_in(root.clone(), bdf);
         let driver_override = Some(override_in(&root, bdf));
         if driver.as_deref() == Some(VFIO) {
+            if let Some(found) = use_of::opened(&root, bdf) {
+                return Err(BindError::InUse(bdf, found));
+            }
             let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
-            return Ok(Binding { root, bdf, before: None, reset_methods, had_functions, driver_override });
+            // The one who left the note is gone: nobody has the lock.
+            let note = Note::about(&root, bdf);
+            let left_behind = note.is_some();
+            let (before, driver_override) = match note {
+                Some(note) => (Some(Before { driver: note.driver }), Some(note.driver_override)),
+                None => (None, driver_override),
+            };
+            return Ok(Binding { root, bdf, before, reset_methods, had_functions, driver_override, lock, left_behind });
+        }
+        if is_bridge(&root, bdf) {
+            return Err(BindError::Bridge(bdf));
         }
         // Before Linux 6.15 an IOMMU that the firmware describes by VIOT, IORT or a device tree gives a device its group only when a driver
         // is bound to it (its commit bcb81ac6ae3c).
         let no_group = |root: &Root| !root.join(attribute(bdf, "iommu_group")).exists();
-        if driver.is_some() && no_group(&root) {
+        if no_group(&root) && (driver.is_some() || root.names("sys/class/iommu").is_empty()) {
             return Err(BindError::NoIommu(bdf));
         }
         if let Some(found) = use_of::find(&root, bdf) {
@@ -93,12 +132,45 @@ impl Binding {
         if !root.join(format!("sys/bus/pci/drivers/{VFIO}")).exists() {
             return Err(BindError::NoVfioPci);
         }
+        if !may_write(&root.join(attribute(bdf, "driver_override"))) {
+            return Err(BindError::NotRoot(bdf, driver));
+        }
+        // One that was killed on the way to vfio-pci knows better what was there before.
+        let earlier = Note::about(&root, bdf);
+        let driver = driver.or_else(|| earlier.as_ref()?.driver.clone());
+        let driver_override = earlier.map(|note| note.driver_override).or(driver_override);
+        let note = Note {
+            bdf: bdf.to_string(),
+            driver: driver.clone(),
+            driver_override: driver_override.clone().unwrap_or_default(),
+            process: std::process::id(),
+        };
+        note.leave(&root, bdf).map_err(|error| BindError::Note(bdf, Errno::of(&error)))?;
         let before = Some(Before { driver });
         // From here on a failure puts everything back, by the drop.
-        let binding = Binding { root, bdf, before, reset_methods, had_functions: false, driver_override };
+        let binding = Binding {
+            root,
+            bdf,
+            before,
+            reset_methods,
+            had_functions: false,
+            driver_override,
+            lock,
+            left_behind: false,
+        };
         binding.write(attribute(bdf, "driver_override"), VFIO)?;
-        binding.unbind()?;
-        binding.probe()?;
+        let mut taken = binding.take();
+        for _ in 1..TRIES {
+            // A driver that was loading has it by now, or is gone: vfio-pci is the only one that may have it next.
+            let is_moving =
+                matches!(&taken, Err(BindError::Write(_, Errno(libc::ENOENT | libc::ENODEV | libc::EBUSY))));
+            if !is_moving {
+                break;
+            }
+            thread::sleep(PAUSE);
+            taken = binding.take();
+        }
+        taken?;
         match driver_in(&binding.root, bdf) {
             Some(driver) if driver == VFIO => Ok(binding),
             None if no_group(&binding.root) => Err(BindError::NoIommu(bdf)),
@@ -106,9 +178,59 @@ impl Binding {
         }
     }
 
+    fn take(&self) -> Result<(), BindError> {
+        self.unbind()?;
+        self.probe()
+    }
+
+    /// Has a device back where a run that was killed took it from. `None` if no note tells of it.
+    ///
+    /// # Errors
+    /// Somebody has the device, or it cannot be given back.
+    pub fn release(bdf: Bdf) -> Result<Option<Note>, BindError> {
+        Binding::release_in(Root::default(), bdf)
+    }
+
+    fn release_in(root: Root, bdf: Bdf) -> Result<Option<Note>, BindError> {
+        let lock = Lock::take(&root, bdf).map_err(|holder| BindError::Taken(bdf, holder))?;
+        let Some(note) = Note::about(&root, bdf) else { return Ok(None) };
+        let driver = driver_in(&root, bdf);
+        let is_set = override_in(&root, bdf) != note.driver_override;
+        let is_back = driver == note.driver && !is_set;
+        // It may have been killed before it had the device, too.
+        if is_back || driver.as_ref().is_some_and(|driver| driver != VFIO && note.driver.as_ref() != Some(driver)) {
+            // Somebody has done it by now.
+            Note::remove(&root, bdf);
+            return Ok(None);
+        }
+        // Its driver would wait for ever for whoever has it open.
+        if let Some(found) = use_of::opened(&root, bdf) {
+            return Err(BindError::InUse(bdf, found));
+        }
+        let reset_methods = ResetMethods::of_in(root.clone(), bdf);
+        let before = Some(Before { driver: note.driver.clone() });
+        let driver_override = Some(note.driver_override.clone());
+        let mut binding = Binding {
+            root,
+            bdf,
+            before,
+            reset_methods,
+            had_functions: false,
+            driver_override,
+            lock,
+            left_behind: false,
+        };
+        binding.restore().map(|()| Some(note))
+    }
+
     /// The driver that the device goes back to; `None` if to none, or if it stays.
     pub fn previous_driver(&self) -> Option<&str> {
         self.before.as_ref()?.driver.as_deref()
+    }
+
+    /// Whether a run that was killed took it, and this one gives it back.
+    pub fn was_left_behind(&self) -> bool {
+        self.left_behind
     }
 
     /// Notes that the device, which is on vfio-pci already, was taken from this driver by a run that could not give it back.
@@ -119,8 +241,16 @@ impl Binding {
         }
     }
 
+    /// Lets another vfiospec use the device meanwhile, which finds it as if it had always been on vfio-pci.
+    pub fn hand_over(&mut self) {
+        self.lock = None;
+        Note::remove(&self.root, self.bdf);
+    }
+
     pub fn keep(&mut self) {
         (self.before, self.driver_override) = (None, None);
+        // It is not given back by anybody.
+        Note::remove(&self.root, self.bdf);
     }
 
     /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
@@ -149,7 +279,7 @@ impl Binding {
             let Some(driver) = &before.driver else { return Ok(()) };
             self.write(format!("sys/bus/pci/drivers/{driver}/bind"), &self.bdf.to_string())
         };
-        put_back()
+        put_back().inspect(|()| Note::remove(&self.root, self.bdf))
     }
 
     fn unbind(&self) -> Result<(), BindError> {
@@ -166,6 +296,83 @@ impl Binding {
     fn write(&self, path: impl Into<PathBuf>, text: &str) -> Result<(), BindError> {
         let path = self.root.join(path.into());
         hotplug::write(&path, text).map_err(|errno| BindError::Write(path, errno))
+    }
+}
+
+/// The devices of its group that keep it from being used, with their drivers, unless they are `named`, too.
+///
+/// A driver that manages no DMA of its own does not get in the way (`driver_managed_dma`): those of VFIO, of ports and pci-stub.
+pub fn in_the_way(bdf: Bdf, named: &[Bdf]) -> Vec<(Bdf, String)> {
+    in_the_way_in(&Root::default(), bdf, named)
+}
+
+pub(super) fn in_the_way_in(root: &Root, bdf: Bdf, named: &[Bdf]) -> Vec<(Bdf, String)> {
+    let members = root.names(attribute(bdf, "iommu_group/devices"));
+    let others =
+        members.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != bdf && !named.contains(other));
+    let bound = others.filter_map(|other| driver_in(root, other).map(|driver| (other, driver)));
+    let is_harmless = |driver: &str| driver.contains("vfio") || driver == "pcieport" || driver == "pci-stub";
+    bound.filter(|(_, driver)| !is_harmless(driver)).collect()
+}
+
+/// The file of a device on vfio-pci that this user may not open, if there is one.
+pub fn no_access(bdf: Bdf) -> Option<BindError> {
+    let group = super::pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}")));
+    let files: Vec<PathBuf> =
+        [group, super::pci::cdev(bdf)].into_iter().flatten().filter(|file| file.exists()).collect();
+    let user = crate::uapi::system::user();
+    match files.iter().any(|file| may_write(file)) {
+        true => None,
+        false => files.into_iter().next().map(|file| BindError::NoAccess(file, user)),
+    }
+}
+
+pub(super) fn may_write(path: &std::path::Path) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) != Err(nix::errno::Errno::EACCES)
+}
+
+/// Whether its configuration space has the header of a bridge (`PCI_HEADER_TYPE` in `include/uapi/linux/pci_regs.h`).
+pub(super) fn is_bridge(root: &Root, bdf: Bdf) -> bool {
+    let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
+    config.get(0x0e).is_some_and(|kind| kind & 0x7f == 1)
+}
+
+pub(super) fn listed(others: &[(Bdf, String)]) -> String {
+    others.iter().map(|(other, driver)| format!("{other} ({driver})")).collect::<Vec<_>>().join(", ")
+}
+
+/// The options that name these devices, too.
+pub(super) fn named(others: &[(Bdf, String)]) -> String {
+    others.iter().map(|(other, driver)| format!("--device {driver}={other}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The commands by which an administrator hands a device over.
+pub(super) fn by_root(bdf: Bdf, driver: Option<&str>) -> String {
+    let device = format!("/sys/bus/pci/devices/{bdf}");
+    let unbind = driver.map(|_| format!("echo {bdf} > {device}/driver/unbind; ")).unwrap_or_default();
+    let user = crate::uapi::system::user();
+    format!(
+        "modprobe vfio-pci; echo vfio-pci > {device}/driver_override; {unbind}echo {bdf} > /sys/bus/pci/drivers_probe; \
+         chown {user} /dev/vfio/$(basename $(readlink {device}/iommu_group))"
+    )
+}
+
+/// What to do where no IOMMU is in front of a device.
+pub fn no_iommu_help(root: &Root) -> String {
+    let line = root.text("proc/cmdline").unwrap_or_default();
+    let off = line.split_whitespace().find(|word| ["iommu=off", "intel_iommu=off", "amd_iommu=off"].contains(word));
+    let has = |table: &str| root.join(format!("sys/firmware/acpi/tables/{table}")).exists();
+    match off {
+        Some(word) => format!("the kernel was started with {word}: take that off its command line"),
+        None if !root.names("sys/class/iommu").is_empty() => {
+            "the machine has an IOMMU, and this device is not behind it".to_owned()
+        }
+        None if has("DMAR") => "boot with intel_iommu=on".to_owned(),
+        None if has("IVRS") => "boot with amd_iommu=on, and a kernel with CONFIG_AMD_IOMMU".to_owned(),
+        None => {
+            "switch it on in the firmware (VT-d, AMD-Vi or SMMU), and on an Intel processor boot with intel_iommu=on"
+                .to_owned()
+        }
     }
 }
 
@@ -224,6 +431,7 @@ mod tests {
         let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
         let tree = tree.file("sriov_numvfs", "1\n");
         assert_eq!(binding.restore(), Ok(()));
+        drop(binding);
         assert_eq!(tree.read(&numvfs), "0");
         let tree = tree.file("sriov_numvfs", "1\n");
         drop(Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap());
@@ -267,10 +475,82 @@ mod tests {
     #[test]
     fn a_device_without_a_driver_may_get_its_group_by_being_bound() {
         let tree = Tree::new("late-iommu").without("sys/kernel/iommu_groups");
+        tree.put("sys/class/iommu/virtio0/name", "");
         let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
         // The tree's files do nothing when written: it got none.
         assert_eq!(error, BindError::NoIommu(tree.bdf()));
         assert_eq!(tree.read("sys/bus/pci/drivers_probe"), tree.bdf().to_string());
+    }
+
+    #[test]
+    fn a_run_that_is_killed_leaves_a_note_and_the_next_one_gives_back() {
+        let tree = Tree::new("killed").driver("e1000e");
+        tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        let note = Note {
+            bdf: tree.bdf().to_string(),
+            driver: Some("e1000e".into()),
+            driver_override: "x".into(),
+            process: 7,
+        };
+        note.leave(&tree.root(), tree.bdf()).unwrap();
+        // Nobody has it any more.
+        assert_eq!(
+            Binding::release_in(tree.root(), tree.bdf()),
+            Ok(Some(note.clone())),
+            "the override is not as it was"
+        );
+        assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('x'));
+        assert_eq!(Binding::release_in(tree.root(), tree.bdf()), Ok(None), "it was given back");
+        note.leave(&tree.root(), tree.bdf()).unwrap();
+        let tree = tree.driver("vfio-pci");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        assert!(binding.was_left_behind() && binding.previous_driver() == Some("e1000e"));
+        let error = Binding::release_in(tree.root(), tree.bdf()).unwrap_err();
+        assert!(matches!(error, BindError::Taken(..)), "{error}");
+        assert_eq!(binding.restore(), Ok(()));
+        drop(binding);
+        assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
+        assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('x'));
+        assert_eq!(Note::about(&tree.root(), tree.bdf()), None);
+    }
+
+    #[test]
+    fn a_run_that_is_killed_between_two_drivers_leaves_the_device_to_the_first() {
+        let tree = Tree::new("between");
+        tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        tree.put(attribute(tree.bdf(), "driver_override").to_str().unwrap(), "vfio-pci\n");
+        let (driver, driver_override) = (Some("e1000e".to_owned()), String::new());
+        let note = Note { bdf: tree.bdf().to_string(), driver, driver_override, process: 7 };
+        note.leave(&tree.root(), tree.bdf()).unwrap();
+        // The tree's files do nothing when written: it is not taken, and goes back.
+        Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
+        assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+        tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        note.leave(&tree.root(), tree.bdf()).unwrap();
+        assert_eq!(Binding::release_in(tree.root(), tree.bdf()), Ok(Some(note)));
+        assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
+    }
+
+    #[test]
+    fn a_bridge_stays_where_it_is() {
+        let tree = Tree::new("bridge").driver("pcieport");
+        let mut config = vec![0; 64];
+        config[0x0e] = 0x81;
+        tree.put_bytes(attribute(tree.bdf(), "config").to_str().unwrap(), &config);
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(error, BindError::Bridge(tree.bdf()));
+        assert_eq!(tree.read(attribute(tree.bdf(), "driver_override")), "(null)\n");
+    }
+
+    #[test]
+    fn what_is_missing_of_an_iommu_is_said_as_the_machine_is() {
+        let tree = Tree::new("iommu-help");
+        assert!(no_iommu_help(&tree.root()).contains("in the firmware"));
+        tree.put("sys/firmware/acpi/tables/IVRS", "");
+        assert!(no_iommu_help(&tree.root()).contains("amd_iommu=on"));
+        tree.put("proc/cmdline", "quiet intel_iommu=on iommu=off\n");
+        assert!(no_iommu_help(&tree.root()).contains("started with iommu=off"));
     }
 
     #[test]

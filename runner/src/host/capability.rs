@@ -13,13 +13,25 @@ pub fn kind(bdf: Bdf) -> DeviceKind {
 fn kind_in(root: &Root, bdf: Bdf) -> DeviceKind {
     let Some(device) = PciDevice::read_in(root, bdf) else { return DeviceKind::default() };
     let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
-    let resources = root.text(attribute(bdf, "resource")).unwrap_or_default();
-    DeviceKind {
-        ids: device.ids(),
-        class: device.class,
-        capabilities: capabilities(&config),
-        largest_bar: largest_bar(&resources),
+    kind_with(root, &device, &config)
+}
+
+/// The kind of a device whose configuration space is this one: sysfs shows only root more than its first 64 bytes.
+pub fn kind_of(bdf: Bdf, config: &[u8]) -> DeviceKind {
+    let root = Root::default();
+    PciDevice::read_in(&root, bdf).map(|device| kind_with(&root, &device, config)).unwrap_or_default()
+}
+
+fn kind_with(root: &Root, device: &PciDevice, config: &[u8]) -> DeviceKind {
+    let bdf = device.bdf;
+    let mut capabilities = capabilities(config);
+    // VFIO hides it from the configuration space that it shows.
+    if super::sriov::number(root, bdf, "sriov_totalvfs") > 0 && !capabilities.contains(&Capability::Sriov) {
+        capabilities.push(Capability::Sriov);
+        capabilities.sort_unstable();
     }
+    let resources = root.text(attribute(bdf, "resource")).unwrap_or_default();
+    DeviceKind { ids: device.ids(), class: device.class, capabilities, largest_bar: largest_bar(&resources) }
 }
 
 /// A structure in a configuration space, by its id (`include/uapi/linux/pci_regs.h`).

@@ -2,12 +2,13 @@
 //! This machine: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
 //!
 //! Everything is read from sysfs, procfs, debugfs and `/dev/kmsg`, below a [`Root`] that tests replace with a folder. Nothing here knows of
-//! cases. [`pci`] and [`facts`] describe a device; [`bind`] gives it to vfio-pci and back, [`hotplug`] takes it away while it is open; [`sriov`] makes virtual functions;
-//! [`kmsg`] and [`pstore`] read what the kernel said; [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU,
-//! and [`pagemap`] where a process has its memory.
+//! cases. [`pci`] and [`facts`] describe a device; [`doctor`] says what is in the way; [`bind`] gives it to vfio-pci and back; [`taken`] knows
+//! who has it; [`hotplug`] takes it away while it is open; [`sriov`] makes virtual functions; [`kmsg`] and [`pstore`] read what the kernel said;
+//! [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU, and [`pagemap`] where a process has its memory.
 
 pub mod bind;
 pub mod capability;
+pub mod doctor;
 pub mod facts;
 mod gauge;
 pub mod hotplug;
@@ -19,7 +20,14 @@ pub mod pstore;
 pub mod reset_method;
 mod root;
 pub mod sriov;
+pub mod taken;
 mod use_of;
 
-pub use capability::kind;
+pub use capability::{kind, kind_of};
 pub use root::Root;
+
+/// Whether a device was taken out of the machine. An address that is none says nothing.
+pub fn is_gone(bdf: &str) -> bool {
+    let bdf: Option<crate::model::Bdf> = bdf.parse().ok();
+    bdf.is_some_and(|bdf| !Root::default().join(pci::attribute(bdf, "vendor")).exists())
+}

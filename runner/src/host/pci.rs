@@ -16,15 +16,9 @@ pub struct PciDevice {
     pub driver: Option<String>,
     /// Its IOMMU group; `None` without an IOMMU.
     pub group: Option<u32>,
-    /// Its NUMA node, where the firmware says.
-    pub numa_node: Option<u32>,
 }
 
 impl PciDevice {
-    pub fn read(bdf: Bdf) -> Option<PciDevice> {
-        PciDevice::read_in(&Root::default(), bdf)
-    }
-
     pub(super) fn read_in(root: &Root, bdf: Bdf) -> Option<PciDevice> {
         let number = |name: &str| {
             let text = root.text(attribute(bdf, name))?;
@@ -37,28 +31,12 @@ impl PciDevice {
             class: number("class")?,
             driver: driver_in(root, bdf),
             group: root.link_name(attribute(bdf, "iommu_group")).and_then(|name| name.parse().ok()),
-            numa_node: root.text(attribute(bdf, "numa_node")).and_then(|text| text.parse().ok()),
         })
-    }
-
-    pub fn all() -> Vec<PciDevice> {
-        let names = Root::default().names("sys/bus/pci/devices");
-        let mut all: Vec<_> = names.iter().filter_map(|name| PciDevice::read(name.parse().ok()?)).collect();
-        all.sort_by_key(|device| device.bdf);
-        all
     }
 
     /// Vendor and device as `8086:10c9`.
     pub fn ids(&self) -> String {
         format!("{:04x}:{:04x}", self.vendor, self.device)
-    }
-
-    /// One line: `0000:03:00.0 8086:10c9 class 020000, driver igb, group 12, node 0`.
-    pub fn describe(&self) -> String {
-        let driver = self.driver.as_deref().unwrap_or("none");
-        let group = self.group.map_or("none".into(), |group| group.to_string());
-        let node = self.numa_node.map_or(String::new(), |node| format!(", node {node}"));
-        format!("{} {} class {:06x}, driver {driver}, group {group}{node}", self.bdf, self.ids(), self.class)
     }
 }
 
@@ -115,12 +93,6 @@ pub fn rom_size(bdf: Bdf) -> u64 {
         (Some(start), Some(last)) if last > start => last - start + 1,
         _ => 0,
     }
-}
-
-/// The PCI devices of a device's IOMMU group, itself included; none without an IOMMU.
-pub fn group_members(bdf: Bdf) -> Vec<Bdf> {
-    let names = Root::default().names(attribute(bdf, "iommu_group/devices"));
-    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci.

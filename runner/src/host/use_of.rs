@@ -150,6 +150,20 @@ fn keyboard(root: &Root, bdf: Bdf) -> Option<Use> {
 }
 
 /// The node of a character device below this one that a process has open.
+/// A process that has a device on vfio-pci open, by its group or by its own file.
+pub(super) fn opened(root: &Root, bdf: Bdf) -> Option<Use> {
+    let group = root.link_name(super::pci::attribute(bdf, "iommu_group"));
+    let group = group.map(|group| (format!("sys/class/vfio/{group}/dev"), format!("/dev/vfio/{group}")));
+    let folder = super::pci::attribute(bdf, "vfio-dev");
+    let files = root.names(&folder).into_iter().map(|name| {
+        let number = folder.join(&name).join("dev");
+        (number.to_string_lossy().into_owned(), format!("/dev/vfio/devices/{name}"))
+    });
+    let nodes: Vec<_> =
+        group.into_iter().chain(files).filter_map(|(number, node)| Some((root.text(number)?, node))).collect();
+    has_open(root, &nodes)
+}
+
 fn open_node(root: &Root, bdf: Bdf) -> Option<Use> {
     // All mice in one.
     const MICE: (&str, &str) = ("13:63", "/dev/input/mice");
@@ -165,6 +179,11 @@ fn open_node(root: &Root, bdf: Bdf) -> Option<Use> {
     if nodes.iter().any(|(_, node)| node.starts_with("/dev/input/mouse")) {
         nodes.push((MICE.0.to_owned(), MICE.1.to_owned()));
     }
+    has_open(root, &nodes)
+}
+
+/// The first process that has one of these nodes open, which are told by their numbers.
+fn has_open(root: &Root, nodes: &[(String, String)]) -> Option<Use> {
     if nodes.is_empty() {
         return None;
     }

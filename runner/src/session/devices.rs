@@ -2,13 +2,15 @@
 //! The devices that the user names, and what to say when there are none.
 
 use std::fmt::{self, Write};
-use std::str::FromStr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::{str::FromStr, thread, time::Duration};
 
 use super::Failure;
-use crate::host::bind::{BindError, Binding};
-use crate::host::{self, facts};
+use crate::backend;
+use crate::host::bind::{BindError, Binding, VFIO, in_the_way, no_access, no_iommu_help};
+use crate::host::{self, doctor, facts, taken};
 use crate::model::{Bdf, Exit};
-use crate::{event::DeviceUsed, host::pci::PciDevice, language::Name, uapi::system};
+use crate::{event::DeviceUsed, language::Name, uapi::system};
 
 /// What a device is called that was given no name.
 const UNNAMED: &str = "device";
@@ -30,6 +32,17 @@ impl Named {
     pub(super) fn used(&self) -> DeviceUsed {
         let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
         DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(host::kind(self.bdf))
+    }
+}
+
+impl Named {
+    /// The same, with the capabilities that sysfs shows only to root: VFIO shows them to whoever may open the device.
+    fn seen(&self) -> DeviceUsed {
+        let is_ours = !system::is_root() && host::pci::driver(self.bdf).as_deref() == Some(VFIO);
+        match is_ours.then(|| backend::config_space(self.bdf)).flatten() {
+            Some(config) => self.used().of_kind(host::kind_of(self.bdf, &config)),
+            None => self.used(),
+        }
     }
 }
 
@@ -83,7 +96,7 @@ pub fn named(named: &[Named], option: &str) -> Result<Vec<DeviceUsed>, Failure> 
             let help = format!("give each a name for the reports: {option} first={bdf} {option} second=…");
             return Err(Failure::usage(format!("two devices are called `{name}`"), help));
         }
-        all.push(device.used());
+        all.push(device.seen());
     }
     Ok(all)
 }
@@ -94,10 +107,26 @@ pub fn named(named: &[Named], option: &str) -> Result<Vec<DeviceUsed>, Failure> 
 /// The first that cannot be had; the others are given back.
 pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
     let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
+    let all: Vec<Bdf> = named.iter().map(Named::bdf).collect();
+    // Before any is touched.
+    let others = |bdf: &Bdf| Some(*bdf).zip(Some(in_the_way(*bdf, &all)).filter(|others| !others.is_empty()));
+    if let Some((bdf, others)) = all.iter().find_map(others) {
+        return Err(BindError::NotViable(bdf, others));
+    }
     for device in named {
-        let driver = match Binding::to_vfio(device.bdf) {
+        let had = host::pci::driver(device.bdf).filter(|driver| driver != VFIO);
+        let taking = had.map(|driver| format!("{driver} to let go of {}", device.bdf));
+        let bound = patiently(taking.as_deref(), || Binding::to_vfio(device.bdf));
+        let driver = match bound {
             Ok(binding) => {
                 let driver = binding.previous_driver().map(str::to_owned);
+                if binding.was_left_behind() {
+                    let goes = back(driver.as_deref());
+                    eprintln!(
+                        "vfiospec: {} was left on vfio-pci by a run that was killed; it is {goes} after this one",
+                        device.bdf
+                    );
+                }
                 devices.bindings.push(binding);
                 driver
             }
@@ -105,12 +134,66 @@ pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
             Err(BindError::NoIommu(_)) if facts::is_lab_guest() => None,
             Err(error) => return Err(error),
         };
+        if let Some(error) = no_access(device.bdf) {
+            return Err(error);
+        }
         devices.used.push(DeviceUsed { driver, ..device.used() });
     }
     Ok(devices)
 }
 
+/// Does what the kernel may take its time for, or never end: a driver waits until nobody uses its device. Says then what is waited for.
+fn patiently<T>(waiting_for: Option<&str>, act: impl FnOnce() -> T) -> T {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let Some(what) = waiting_for else { return act() };
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                eprintln!(
+                    "vfiospec: still waiting for {what}: something uses it, and the kernel's log may say what (dmesg)"
+                );
+            }
+        });
+        let done = done;
+        let result = act();
+        drop(done);
+        result
+    })
+}
+
+/// Gives the devices back that runs left behind which were killed: all that notes tell of, or these. Says what it did, and whether all are
+/// back.
+pub fn release(only: &[Bdf]) -> bool {
+    let mut all = true;
+    let noted = taken::all();
+    for bdf in only.iter().filter(|bdf| !noted.contains(bdf)) {
+        println!("{bdf}: no vfiospec took it");
+    }
+    for bdf in noted.into_iter().filter(|bdf| only.is_empty() || only.contains(bdf)) {
+        let what = format!("{bdf} to be given back");
+        match patiently(Some(&what), || Binding::release(bdf)) {
+            Ok(Some(note)) => println!("{bdf}: {}", back(note.driver.as_deref())),
+            Ok(None) => println!("{bdf}: it is back already"),
+            Err(error) => {
+                eprintln!("vfiospec: {error}");
+                all = false;
+            }
+        }
+    }
+    all
+}
+
+fn back(driver: Option<&str>) -> String {
+    driver.map_or_else(|| "without a driver again".to_owned(), |driver| format!("back with {driver}"))
+}
+
 impl Devices {
+    /// Lets the command that runs in a guest use them by another vfiospec.
+    pub fn hand_over(&mut self) {
+        self.bindings.iter_mut().for_each(Binding::hand_over);
+    }
+
     /// Takes them for what the cases were planned for: what a case is called by depends on it.
     pub fn planned_as(&mut self, planned: &[DeviceUsed]) {
         for (used, planned) in self.used.iter_mut().zip(planned) {
@@ -152,22 +235,23 @@ impl Devices {
 
 fn none_named() -> String {
     let mut text = String::from("no device to run on: this needs one or more `--device ADDRESS`\n");
-    let candidates: Vec<_> = PciDevice::all().into_iter().filter(|device| device.group.is_some()).collect();
-    if candidates.is_empty() {
-        text.push_str(
-            "  read: no PCI device of this machine is behind an IOMMU (/sys/kernel/iommu_groups is empty)\n  \
-             help: switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on\n",
-        );
+    let all = doctor::candidates();
+    let free: Vec<_> = all.iter().filter(|one| one.obstacles.is_empty()).collect();
+    if all.iter().all(|one| one.group.is_none()) {
+        let help = no_iommu_help(&host::Root::default());
+        let _ = writeln!(text, "  read: no PCI device of this machine is behind an IOMMU\n  help: {help}");
+    } else if free.is_empty() {
+        text.push_str("  read: something is in the way of each; `vfiospec devices` says what\n");
     } else {
-        text.push_str(
-            "  these are behind an IOMMU; choose one that nothing uses (it is taken from its driver and given back):\n",
-        );
-        for device in candidates.iter().take(20) {
-            let _ = writeln!(text, "    {}", device.describe());
+        text.push_str("  these can be had (a device is taken from its driver and given back):\n");
+        const LISTED: usize = 20;
+        for one in free.iter().take(LISTED) {
+            let _ = writeln!(text, "    {}", one.described());
         }
-        if candidates.len() > 20 {
-            let _ = writeln!(text, "    … and {} more", candidates.len() - 20);
+        if free.len() > LISTED {
+            let _ = writeln!(text, "    … and {} more", free.len() - LISTED);
         }
+        text.push_str("  help: `vfiospec devices` lists the others, too, with what is in the way\n");
     }
     if !system::is_root() {
         text.push_str("  help: opening and binding devices needs root\n");

@@ -46,6 +46,13 @@ impl Drop for LockLimit {
     }
 }
 
+/// How many bytes this process may lock; `None` if as many as it likes.
+pub fn lockable() -> Option<u64> {
+    let is_free = caps::has_cap(None, CapSet::Effective, CAP_IPC_LOCK).unwrap_or(false);
+    let (soft, _) = getrlimit(RLIMIT_MEMLOCK).ok().filter(|_| !is_free)?;
+    (soft != nix::libc::RLIM_INFINITY).then_some(soft)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ pub mod inject;
 mod ioctl;
 pub mod iommufd;
 pub mod irq;
-mod limits;
+pub mod limits;
 mod memory;
 pub mod process;
 pub mod registers;

@@ -14,6 +14,12 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
+/// The name of the user, or the number where it has none.
+pub fn user() -> String {
+    let user = nix::unistd::User::from_uid(geteuid()).ok().flatten();
+    user.map_or_else(|| geteuid().to_string(), |user| user.name)
+}
+
 /// The machine's name (`uname -n`).
 pub fn hostname() -> String {
     uname().as_ref().map(UtsName::nodename).unwrap_or_default().to_string_lossy().into_owned()

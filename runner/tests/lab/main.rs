@@ -17,6 +17,7 @@ mod devices;
 mod editor;
 mod explain;
 mod explore;
+mod field;
 mod host_device;
 mod identity;
 mod kernels;
@@ -77,7 +78,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 23] = [
+const ALL: [&[Test]; 24] = [
     devices::TESTS,
     ask::TESTS,
     kernels::TESTS,
@@ -92,6 +93,7 @@ const ALL: [&[Test]; 23] = [
     pictures::TESTS,
     survival::TESTS,
     host_device::TESTS,
+    field::TESTS,
     identity::TESTS,
     objects::TESTS,
     explain::TESTS,

@@ -307,6 +307,11 @@ impl Running<'_, '_, '_> {
         if right {
             return Ok(());
         }
+        // Before the text: an errno that the limits of the login explain says nothing about the kernel.
+        let limited = match got {
+            Err(Errno(libc::ENOMEM)) => self.case.limited,
+            _ => None,
+        };
         let got = match got {
             Ok(None) => "success".to_owned(),
             Ok(Some(reported)) => format!("success and {}", amount(reported)),
@@ -314,7 +319,11 @@ impl Running<'_, '_, '_> {
         };
         let problem =
             Problem::new(Code::Outcome, outcome_at.clone(), format!("{name} gave {got}, expected {expected}"));
-        Err(End::Failed(problem.label(format!("expected {expected} on {}", self.case.backend))))
+        let problem = problem.label(format!("expected {expected} on {}", self.case.backend));
+        let Some(bytes) = limited else { return Err(End::Failed(problem)) };
+        let title = format!("{}; this process may lock only {} KiB (RLIMIT_MEMLOCK)", problem.what.title, bytes >> 10);
+        let help = "raise the limit: ulimit -l unlimited, or LimitMEMLOCK=infinity in the unit that starts it";
+        Err(End::Error(problem.title(title).help(help)))
     }
 
     /// Compares the outcome of a call that has no result.

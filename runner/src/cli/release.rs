@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vfiospec release`
+
+use clap::Args as ClapArgs;
+
+use super::error::Error;
+use crate::model::{Bdf, Exit};
+use crate::session;
+
+/// Give devices back that a run took which was killed
+///
+/// A run notes in /run/vfiospec what it takes: each device goes back to the driver that it had, with the `driver_override` that it had. What a
+/// vfiospec that still runs has taken stays with it. The next run on such a device gives it back, too, when it ends.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only these devices, by their addresses; all that were left behind unless given
+    #[arg(value_name = "ADDRESS")]
+    devices: Vec<Bdf>,
+}
+
+pub fn main(args: &Args) -> Result<Exit, Error> {
+    Ok(if session::release(&args.devices) { Exit::Ok } else { Exit::NoVerdict })
+}

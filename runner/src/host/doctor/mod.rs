@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What decides whether devices of this machine can be tested, found before anything is touched.
+//!
+//! Each room looks at one thing and tells facts: whether it is good, will do, or blocks, and what mends it. To add one, write a file with a
+//! function that tells facts, and name it in [`of_host`] or [`of_device`].
+
+mod device;
+mod firmware;
+mod group;
+mod kernel;
+mod limits;
+mod rights;
+
+use serde::Serialize;
+
+use super::Root;
+use crate::model::Bdf;
+
+/// What a fact means for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Nothing to do.
+    Good,
+    /// Cases run, and some are skipped or prove less.
+    WillDo,
+    /// No case can run until it is mended.
+    Blocks,
+}
+
+impl Grade {
+    /// As people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Grade::Good => "good",
+            Grade::WillDo => "will do",
+            Grade::Blocks => "blocks",
+        }
+    }
+}
+
+/// A fact of this machine, or of one of its devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// What it is about, such as `iommu` or `group`.
+    pub about: &'static str,
+    /// The device that it is about, if it is about one.
+    pub device: Option<String>,
+    pub grade: Grade,
+    /// In one sentence.
+    pub says: String,
+    /// The command that mends it, or what to do; `None` where nothing has to be done, or nothing can.
+    pub mend: Option<String>,
+}
+
+impl Fact {
+    fn new(about: &'static str, grade: Grade, says: impl Into<String>) -> Fact {
+        Fact { about, device: None, grade, says: says.into(), mend: None }
+    }
+
+    fn good(about: &'static str, says: impl Into<String>) -> Fact {
+        Fact::new(about, Grade::Good, says)
+    }
+
+    fn will_do(about: &'static str, says: impl Into<String>) -> Fact {
+        Fact::new(about, Grade::WillDo, says)
+    }
+
+    fn blocks(about: &'static str, says: impl Into<String>) -> Fact {
+        Fact::new(about, Grade::Blocks, says)
+    }
+
+    fn mend(self, mend: impl Into<String>) -> Fact {
+        Fact { mend: Some(mend.into()), ..self }
+    }
+}
+
+/// The facts of the machine, and of these devices as if they were tested together.
+pub fn examine(devices: &[Bdf]) -> Vec<Fact> {
+    examine_in(&Root::default(), devices)
+}
+
+fn examine_in(root: &Root, devices: &[Bdf]) -> Vec<Fact> {
+    let mut facts = of_host(root);
+    facts.extend(devices.iter().flat_map(|bdf| of_device(root, *bdf, devices)));
+    facts
+}
+
+fn of_host(root: &Root) -> Vec<Fact> {
+    [firmware::facts, kernel::facts, limits::facts, rights::facts].into_iter().flat_map(|room| room(root)).collect()
+}
+
+fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
+    let mut facts = device::facts(root, bdf);
+    facts.extend(group::facts(root, bdf, tested));
+    facts.extend(rights::of_device(root, bdf));
+    facts.into_iter().map(|fact| Fact { device: Some(bdf.to_string()), ..fact }).collect()
+}
+
+/// A device that could be tested, or why not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// Its address, as `--device` takes it.
+    pub device: String,
+    /// Vendor and device, such as `8086:10c9`.
+    pub ids: String,
+    /// What it is by its class, such as `network`.
+    pub kind: &'static str,
+    pub driver: Option<String>,
+    pub group: Option<u32>,
+    /// How the kernel can reset it.
+    pub resets: Vec<String>,
+    /// Why it cannot be tested as it is; empty if it can.
+    pub obstacles: Vec<String>,
+}
+
+impl Candidate {
+    /// For people: the option to type, or what is in the way.
+    pub fn described(&self) -> String {
+        let Candidate { device, ids, kind, driver, group, resets, obstacles } = self;
+        let driver = driver.as_deref().unwrap_or("none");
+        let group = group.map_or("none".to_owned(), |group| group.to_string());
+        let resets = if resets.is_empty() { "no reset".to_owned() } else { format!("resets by {}", resets.join(", ")) };
+        let facts = format!("{device}  {kind} {ids}, driver {driver}, group {group}, {resets}");
+        match obstacles.is_empty() {
+            true => format!("--device {facts}"),
+            false => format!("in the way: {facts}\n    {}", obstacles.join("\n    ")),
+        }
+    }
+}
+
+/// The devices of this machine that are no bridges, those first that can be tested at once; of these, those that can be reset.
+pub fn candidates() -> Vec<Candidate> {
+    candidates_in(&Root::default())
+}
+
+fn candidates_in(root: &Root) -> Vec<Candidate> {
+    let names = root.names("sys/bus/pci/devices");
+    let all: Vec<Bdf> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let mut candidates: Vec<Candidate> = all.into_iter().filter_map(|bdf| device::candidate(root, bdf)).collect();
+    candidates.sort_by_key(|one| (!one.obstacles.is_empty(), one.group.is_none(), one.resets.is_empty()));
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::use_of::tests::Tree;
+    use super::*;
+
+    /// A machine on which a device can be tested.
+    fn machine(name: &str) -> Tree {
+        let tree = Tree::new(name).driver("e1000e");
+        tree.put("sys/class/iommu/dmar0/name", "");
+        tree.put("sys/firmware/acpi/tables/DMAR", "");
+        tree.put("proc/interrupts", "  24:  0  0  IR-PCI-MSI-0000:03:00.0  0-edge  eth0\n");
+        tree.put("sys/module/vfio_iommu_type1/parameters/dma_entry_limit", "65535\n");
+        tree.put("dev/vfio/vfio", "");
+        tree.put("dev/iommu", "");
+        tree.put("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "16\n");
+        tree.put("sys/kernel/iommu_groups/7/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi\n");
+        tree.link("sys/kernel/iommu_groups/7/devices/0000:03:00.0", "sys/bus/pci/devices/0000:03:00.0");
+        tree.file("reset_method", "flr bus\n").file("device", "0x10d3\n").file("class", "0x020000\n")
+    }
+
+    /// What blocks, each with what mends it.
+    fn blocking(tree: &Tree) -> Vec<(&'static str, String)> {
+        let all = examine_in(&tree.root(), &[tree.bdf()]);
+        // What this process may is not the tree's.
+        let blocks = all.into_iter().filter(|fact| fact.grade == Grade::Blocks && fact.about != "rights");
+        blocks.map(|fact| (fact.about, fact.mend.unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_machine_that_is_fit_has_no_obstacle() {
+        let tree = machine("fit");
+        assert_eq!(blocking(&tree), []);
+        let all = candidates_in(&tree.root());
+        assert_eq!(
+            (all.len(), &all[0].obstacles[..], &all[0].resets[..]),
+            (1, &[][..], &["flr".into(), "bus".into()][..])
+        );
+    }
+
+    #[test]
+    fn what_blocks_is_named_with_what_mends_it() {
+        let told = |tree: Tree, about: &str, mend: &str| {
+            let all = blocking(&tree);
+            assert!(all.iter().any(|(a, m)| *a == about && m.contains(mend)), "{about}, {mend}: {all:?}");
+        };
+        told(machine("no-iommu-on").without("sys/class/iommu"), "iommu", "intel_iommu=on");
+        let off = machine("iommu-off").without("sys/class/iommu");
+        off.put("proc/cmdline", "quiet iommu=off\n");
+        told(off, "iommu", "started with iommu=off");
+        told(machine("no-vfio-pci").without("sys/bus/pci/drivers/vfio-pci"), "vfio-pci", "modprobe vfio-pci");
+        told(machine("no-backend").without("dev"), "backends", "modprobe vfio_iommu_type1");
+        let unsafe_interrupts = machine("interrupts");
+        unsafe_interrupts.put("proc/interrupts", "  24:  0  0  PCI-MSI-0000:03:00.0  0-edge  eth0\n");
+        if cfg!(target_arch = "x86_64") {
+            told(unsafe_interrupts, "interrupts", "allow_unsafe_interrupts=1");
+        }
+        let up = machine("up").file("net/eth0/flags", "0x1003\n");
+        assert!(!candidates_in(&up.root())[0].obstacles.is_empty());
+        told(up, "use", "ip link set eth0 down");
+        let shared = machine("shared");
+        shared.put("sys/bus/pci/devices/0000:03:00.1/vendor", "0x8086\n");
+        shared.link("sys/bus/pci/devices/0000:03:00.1/driver", "sys/bus/pci/drivers/e1000e");
+        shared.link("sys/kernel/iommu_groups/7/devices/0000:03:00.1", "sys/bus/pci/devices/0000:03:00.1");
+        told(shared, "group", "--device e1000e=0000:03:00.1");
+        let reserved = machine("reserved");
+        reserved.put("sys/kernel/iommu_groups/7/reserved_regions", "0x0000000000000000 0x0000000000ffffff direct\n");
+        told(reserved, "reserved", "");
+        told(machine("no-group").without("sys/kernel/iommu_groups"), "group", "");
+        let mut bridge = vec![0; 64];
+        bridge[0x0e] = 1;
+        let port = machine("port");
+        port.put_bytes("sys/bus/pci/devices/0000:03:00.0/config", &bridge);
+        assert_eq!(candidates_in(&port.root()), [], "a bridge is no device to test");
+        told(port, "device", "behind it");
+    }
+}
