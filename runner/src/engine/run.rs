@@ -208,11 +208,11 @@ impl Runner<'_> {
                 }
             }
             Outcome::TimedOut(timed_out) => {
-                if timed_out.told.is_none() {
-                    self.worker = None;
-                }
+                let lost = if timed_out.told.is_none() { self.worker.take() } else { None };
+                let scenario = lost.and_then(|mut worker| worker.exploring.take());
                 planned.given().for_each(|device| self.left.given_up[device] |= timed_out.stuck.is_some());
-                late(planned, timed_out, begin.elapsed())
+                let late = late(planned, timed_out, begin.elapsed());
+                CaseResult { scenario: late.scenario.or(scenario), ..late }
             }
         };
         if self.worker.is_none() && !planned.given().any(|device| self.left.given_up[device]) {

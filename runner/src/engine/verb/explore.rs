@@ -34,7 +34,7 @@ const ANEW: u64 = 8;
 /// The size of a transparent huge page.
 const HUGE: u64 = 2 << 20;
 /// How long a sequence that shows something is made shorter.
-const SHORTENING: Time = Time::from_secs(30);
+const SHORTENING: Time = Time::from_secs(60);
 
 impl Act for Explore {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -63,6 +63,8 @@ struct Explorer<'e, 's, 'f, 'a> {
     ground: Ground,
     log: Option<Window>,
     held: Held,
+    /// The calls since the device was opened anew, up to the last time that everything was unmapped.
+    before: Vec<Call>,
 }
 
 /// What is held for devices while nothing is mapped.
@@ -101,7 +103,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let shortens = own && !is_virtio && inject::FailNth::new().is_ok();
         let ground = Ground { backend: step.case.backend, memory, ranges: Vec::new(), shortens };
         let held = Held { process: None, pins: None, tables: None };
-        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held };
+        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held, before: Vec::new() };
         // The first time, more is made than goes away again.
         explorer.open()?;
         explorer.close()?;
@@ -112,6 +114,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Begins anew: with a device that was closed, memory that nobody holds, and nothing mapped.
     fn begin(&mut self) -> Result<(), End> {
         self.held.tables = tables();
+        self.before.clear();
         for Memory { name, collapses, renews, .. } in self.ground.memory.clone() {
             let advices =
                 [(Advice::Dontneed, renews), (Advice::Hugepage, collapses), (Advice::PopulateWrite, collapses)];
@@ -222,7 +225,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let ahead: Vec<Call> =
             ahead(random, &ground, (model, anew), length - 1).into_iter().map(|(call, _)| call).collect();
         // If nothing is heard of this process any more, it was one of them.
-        let title = "the machine or the worker died of one of these calls";
+        let title = "one of these calls did not come back, or the machine or the worker died of it";
         let scenario = Some(self.scenario(&ahead, title));
         (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
         let mut generator = Generator::new(random, &ground, model, anew);
@@ -236,8 +239,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 return Err((calls, end));
             }
         }
-        if let Err((last, end)) = self.clean() {
-            return Err((calls.into_iter().chain(last).collect(), end));
+        match self.clean() {
+            Ok(last) => self.before.extend(calls.iter().copied().chain(last)),
+            Err((last, end)) => return Err((calls.into_iter().chain(last).collect(), end)),
         }
         if anew { self.closed().map_err(|end| (calls, end)) } else { Ok(()) }
     }
@@ -250,8 +254,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         leaked
     }
 
-    /// Unmaps everything, and looks at what is told only now. Where a call goes wrong, it comes back with those before it.
-    fn clean(&mut self) -> Result<(), (Vec<Call>, End)> {
+    /// Unmaps everything, and looks at what is told only now. Returns the calls; where one goes wrong, it comes back with those before it.
+    fn clean(&mut self) -> Result<Vec<Call>, (Vec<Call>, End)> {
         let mut made = Vec::new();
         for call in self.ground.last_calls() {
             made.push(call);
@@ -259,7 +263,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 return Err((made, end));
             }
         }
-        self.logged().and_then(|()| self.let_go()).map_err(|end| (Vec::new(), end))
+        self.logged().and_then(|()| self.let_go()).map_err(|end| (Vec::new(), end))?;
+        Ok(made)
     }
 
     /// Fails if page tables are left of a device that was closed.
@@ -336,7 +341,16 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         }
         let until = Instant::now() + SHORTENING;
         // Where the device cannot be opened anew, what is known is told.
-        let again = self.again(&calls).ok().flatten();
+        let before = std::mem::take(&mut self.before);
+        let mut again = self.again(&calls).ok().flatten();
+        // What is wrong with memory may come of calls before these, and show only when it is mapped again.
+        if again.is_none() && !before.is_empty() {
+            let all: Vec<Call> = before.into_iter().chain(calls.iter().copied()).collect();
+            again = self.again(&all).ok().flatten();
+            if again.is_some() {
+                calls = all;
+            }
+        }
         let is_sure = again.is_some();
         let mut end = again.map_or(end, |wrong| {
             calls.truncate(wrong.length);
