@@ -34,6 +34,7 @@ mod processes;
 mod report;
 mod report_junit;
 mod survival;
+mod table;
 mod tools;
 
 use std::process::ExitCode;
@@ -103,6 +104,7 @@ const ALL: [&[Test]; 24] = [
     editor::TESTS,
     report::TESTS,
     report_junit::TESTS,
+    table::TESTS,
 ];
 
 fn main() -> ExitCode {
