@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::{
-    NotTested, Test, Tested,
+    Test, Tested,
     guests::{Ran, events, lab_run},
     tests,
 };
