@@ -31,7 +31,7 @@ pub struct Args {
 
     /// Run nothing unless the kernel has this backend, such as `iommufd`; may be given several times
     ///
-    /// Without it, cases on a backend that is missing are skipped: a module that is not loaded would leave a run that looks well.
+    /// Without it, cases on a backend that is missing are skipped: with a module that is not loaded, the run would look good.
     #[arg(long = "require-backend", value_name = "BACKEND", value_parser = Offered(backend, names), help_heading = "Which cases")]
     required: Vec<BackendName>,
 
