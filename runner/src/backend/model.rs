@@ -36,6 +36,8 @@ pub struct Mapped {
     pub writable: bool,
     /// Where its pages are, if that is known.
     pub pages: Option<Pages>,
+    /// Whether it is a device's memory, which the device may take back at any time. Then nothing of it is left in the page table.
+    pub may_go: bool,
 }
 
 /// The pages of a mapping: a part of a list that whoever keeps the mappings has.
@@ -218,7 +220,8 @@ impl Mappings {
 
     /// Enters a mapping of at least one byte.
     pub fn insert(&mut self, iova: u64, size: u64, access: Access) {
-        self.0.insert(iova, Mapped { last: end(iova, size), access, writable: access.write, pages: None });
+        self.0
+            .insert(iova, Mapped { last: end(iova, size), access, writable: access.write, pages: None, may_go: false });
     }
 
     /// Notes where the pages of the mapping are that begins at an IOVA.
@@ -226,6 +229,30 @@ impl Mappings {
         if let Some(mapped) = self.0.get_mut(&iova) {
             mapped.pages = Some(pages);
         }
+    }
+
+    /// Notes that the mapping that begins at an IOVA is a device's memory, which may be taken back.
+    pub fn may_go(&mut self, iova: u64) {
+        if let Some(mapped) = self.0.get_mut(&iova) {
+            mapped.may_go = true;
+        }
+    }
+
+    /// Forgets where the pages of all mappings are.
+    pub fn forget_pages(&mut self) {
+        self.0.values_mut().for_each(|mapped| mapped.pages = None);
+    }
+
+    /// Takes over, for a range, what others have there. No mapping of either reaches out of it.
+    pub fn take_over(&mut self, others: &Mappings, first: u64, last: u64) {
+        self.0.retain(|&begin, _| !(first..=last).contains(&begin));
+        self.0.extend(others.0.range(first..=last).map(|(&begin, &mapped)| (begin, Mapped { pages: None, ..mapped })));
+    }
+
+    /// The range together with the mappings that reach into it.
+    pub fn widened(&self, first: u64, last: u64) -> (u64, u64) {
+        let all = self.overlapping(first, last);
+        all.fold((first, last), |(first, last), (begin, mapped)| (first.min(begin), last.max(mapped.last)))
     }
 
     /// Whether nothing is mapped.

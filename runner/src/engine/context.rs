@@ -182,9 +182,8 @@ impl<'a> Context<'a> {
 
     /// What is known of an address space that no step was on yet.
     fn untouched(&self) -> Mapped {
-        let mut ledger = Ledger::new(self.backend);
         // Where nobody follows, nobody begins to.
-        self.ledger.lost().into_iter().for_each(|why| ledger.lose(why));
+        let ledger = self.ledger.untouched();
         Mapped { ledger, leaves: Leaves::new(self.leaves.paused), objects: Objects::default() }
     }
 

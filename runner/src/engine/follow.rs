@@ -2,15 +2,18 @@
 //! What requests that a case makes by their names do to its mappings.
 
 use super::ledger::{Ledger, Space};
-use crate::uapi::request::{Effect, Request};
+use crate::uapi::{
+    request::{Effect, Request},
+    vfio,
+};
 use crate::{backend::Access, model::Errno};
 
 impl Ledger {
     /// Enters what a request did on a file of the open device, whose address space is `own`. `given` and `written` return the request's
-    /// fields before and after the call. Returns whether all that it did is known, and undone by unmapping everything.
+    /// fields before and after the call; `is_home` says whether the device whose page table is compared is meant. Returns whether all that it did is known, and undone by unmapping everything.
     pub fn request(
         &mut self,
-        own: Space,
+        (own, is_home): (Space, bool),
         request: &Request,
         got: Result<i32, Errno>,
         given: &dyn Fn(&str) -> u64,
@@ -20,6 +23,7 @@ impl Ledger {
         let (name, flags) = (request.name, given("flags"));
         let range = |size: &str| (given("iova"), given(size));
         self.changed();
+        let pasid = || u32::try_from(given("pasid")).ok().filter(|_| flags & 1 != 0);
         match (name, got) {
             ("VFIO_IOMMU_MAP_DMA" | "IOMMU_IOAS_MAP", Err(_)) => {}
             ("IOMMU_IOAS_UNMAP", Err(errno)) => {
@@ -49,6 +53,15 @@ impl Ledger {
                 self.mapped(id("ioas_id"), written("iova"), given("length"), access(flags));
                 return Ok(id("ioas_id") == own);
             }
+            ("IOMMU_IOAS_MAP_FILE", Ok(_)) => {
+                let (space, iova) = (id("ioas_id"), written("iova"));
+                self.mapped(space, iova, given("length"), access(flags));
+                if is_dma_buf(given("fd")) {
+                    self.may_go(space, iova);
+                }
+                return Ok(space == own);
+            }
+            ("IOMMU_IOAS_MAP_FILE", Err(_)) => {}
             ("IOMMU_IOAS_UNMAP", Ok(_)) => {
                 match range("length") {
                     (0, u64::MAX) => self.unmapped_all(id("ioas_id"), written("length"))?,
@@ -61,6 +74,36 @@ impl Ledger {
                 let to = (id("dst_ioas_id"), written("dst_iova"));
                 self.copied(from, to, given("length"), access(flags));
                 return Ok(to.0 == own);
+            }
+            ("IOMMU_IOAS_ALLOC", Ok(_)) => {
+                u32::try_from(written("out_ioas_id")).into_iter().for_each(|id| self.made_space(id));
+                return Ok(false);
+            }
+            ("IOMMU_HWPT_ALLOC", Ok(_)) => {
+                // One of a type has entries of the user's own.
+                let space = id("pt_id").filter(|_| given("data_type") == 0).and_then(|of| self.space_of(own, of));
+                u32::try_from(written("out_hwpt_id")).into_iter().for_each(|id| self.made_table(id, space));
+                return Ok(false);
+            }
+            ("VFIO_DEVICE_ATTACH_IOMMUFD_PT" | "VFIO_DEVICE_DETACH_IOMMUFD_PT", Ok(_)) if !is_home => return Ok(false),
+            ("VFIO_DEVICE_ATTACH_IOMMUFD_PT", Ok(_)) => {
+                let to = u32::try_from(given("pt_id")).unwrap_or_default();
+                self.attached(own, to, pasid());
+                let space = self.space_of(own, to);
+                let table = u32::try_from(written("pt_id")).ok().filter(|table| *table != to);
+                table.into_iter().for_each(|table| self.made_table(table, space));
+                return Ok(false);
+            }
+            ("VFIO_DEVICE_DETACH_IOMMUFD_PT", Ok(_)) => {
+                self.detached(pasid());
+                return Ok(false);
+            }
+            // VFIO's own container refuses a second one. IOMMUFD does not, and unmaps as this type does from then on (`iommufd_vfio_set_iommu`).
+            ("VFIO_SET_IOMMU", Ok(_)) if own.is_none() => {
+                if given("iommu_type") == u64::from(vfio::TYPE1) {
+                    self.plays_type1();
+                }
+                return Ok(false);
             }
             ("IOMMU_DESTROY", Ok(_)) => {
                 id("id").into_iter().for_each(|id| self.destroyed(id));
@@ -84,6 +127,11 @@ impl Ledger {
     }
 }
 
+/// Whether an open file of this process is a dma-buf (`dmabuffs_dname` in drivers/dma-buf/dma-buf.c).
+fn is_dma_buf(fd: u64) -> bool {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|name| name.starts_with("/dmabuf:"))
+}
+
 /// The access that the flags of IOMMUFD's requests ask for.
 fn access(flags: u64) -> Access {
     Access { read: flags & 4 != 0, write: flags & 2 != 0 }
@@ -101,7 +149,7 @@ mod tests {
     fn a_request_that_maps_nothing_loses_no_mapping() {
         let done = |name: &str| {
             let (mut ledger, request) = (two(BackendName::Iommufd), find(name).unwrap());
-            let known = ledger.request(OWN, request, Ok(0), &|_| 0, &|_| 0).unwrap();
+            let known = ledger.request((OWN, true), request, Ok(0), &|_| 0, &|_| 0).unwrap();
             (known, ledger.lost().is_none())
         };
         assert_eq!(done("VFIO_DEVICE_GET_REGION_INFO"), (true, true));
@@ -116,7 +164,7 @@ mod tests {
         let mut ledger = two(BackendName::Iommufd);
         let mut made = |name: &str, fields: &[(&str, u64)]| {
             let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map_or(0, |(_, value)| *value);
-            let known = ledger.request(OWN, find(name).unwrap(), Ok(0), &field, &field).unwrap();
+            let known = ledger.request((OWN, true), find(name).unwrap(), Ok(0), &field, &field).unwrap();
             (known, ledger.bytes(OWN) / PAGE, ledger.bytes(Some(2)) / PAGE)
         };
         assert_eq!(made("IOMMU_IOAS_MAP", &[("ioas_id", 2), ("length", PAGE), ("flags", 7)]), (false, 8, 1));

@@ -3,7 +3,7 @@
 //!
 //! `leaves.rs` compares it with the IOMMU's page table, and `follow.rs` enters what requests did that were made by their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,28 @@ use crate::uapi::{inject, system::page_size};
 /// An address space: an IOAS by its id; `None` for a container's.
 pub type Space = Option<u32>;
 
+/// Why it is no longer known what is mapped, after steps that ran at the same time.
+const AT_ONCE: &str = "what is mapped at one place by several threads is not followed";
+/// More ranges are not kept of a thread.
+const MOST_TOUCHED: usize = 4096;
+
+/// Where the device is whose page table is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// In its own address space, as it was opened.
+    #[default]
+    Own,
+    /// In another one of its IOMMUFD.
+    In(u32),
+    /// It is detached.
+    Nowhere,
+}
+
+/// What is mapped where nothing is.
+static NONE: Mappings = Mappings::new();
+
 /// The mappings of a case.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ledger {
     backend: BackendName,
     #[serde(with = "as_list")]
@@ -27,6 +47,40 @@ pub struct Ledger {
     /// Why the mappings are no longer known.
     lost: Option<String>,
     changes: u64,
+    place: Place,
+    /// Whether it is there by PASID 0, which is the device itself.
+    by_zero: bool,
+    /// The address spaces that the case made.
+    made: BTreeSet<u32>,
+    /// The page tables that are known, with their address spaces.
+    tables: BTreeMap<u32, u32>,
+    /// In a thread: the ranges that it changed or relied on. `None` elsewhere.
+    #[serde(skip)]
+    touched: Option<Touched>,
+}
+
+/// What a thread changed or relied on.
+#[derive(Debug, Clone, Default)]
+struct Touched {
+    ranges: BTreeSet<(Space, u64, u64)>,
+    /// More than ranges say.
+    all: bool,
+}
+
+impl Touched {
+    fn add(&mut self, space: Space, (first, last): (u64, u64)) {
+        self.all |= self.ranges.len() >= MOST_TOUCHED;
+        if !self.all {
+            self.ranges.insert((space, first, last));
+        }
+    }
+
+    fn meets(&self, other: &Touched) -> bool {
+        let in_other = |(space, first, last): &(Space, u64, u64)| {
+            other.ranges.iter().any(|(theirs, begin, end)| theirs == space && begin <= last && first <= end)
+        };
+        self.all || other.all || self.ranges.iter().any(in_other)
+    }
 }
 
 /// Address spaces as a list, since not every key of theirs is a text.
@@ -47,7 +101,18 @@ mod as_list {
 impl Ledger {
     /// A ledger without mappings, by the rules of a backend.
     pub fn new(backend: BackendName) -> Ledger {
-        Ledger { backend, spaces: BTreeMap::new(), pages: Vec::new(), lost: None, changes: 0 }
+        Ledger {
+            backend,
+            spaces: BTreeMap::new(),
+            pages: Vec::new(),
+            lost: None,
+            changes: 0,
+            place: Place::Own,
+            by_zero: false,
+            made: BTreeSet::new(),
+            tables: BTreeMap::new(),
+            touched: None,
+        }
     }
 
     /// Notes that something happened to mappings, such as a call that failed and has to have changed nothing.
@@ -67,12 +132,152 @@ impl Ledger {
 
     /// Why it is not known what is mapped.
     pub fn lost(&self) -> Option<&str> {
-        self.lost.as_deref()
+        let beside = || self.touched.as_ref().map(|_| "other threads map at the same time");
+        self.lost.as_deref().or_else(beside)
+    }
+
+    /// A ledger for an address space that nothing was done to yet, in the same thread.
+    pub fn untouched(&self) -> Ledger {
+        let touched = self.touched.as_ref().map(|_| Touched::default());
+        Ledger { lost: self.lost.clone(), touched, ..Ledger::new(self.backend) }
+    }
+
+    /// The ledger of a thread, which others run beside.
+    pub fn fork(&self) -> Ledger {
+        Ledger { touched: Some(Touched::default()), ..self.clone() }
+    }
+
+    /// Takes over what the threads did whose ledgers were made by [`Ledger::fork`], if they kept out of each other's way.
+    pub fn join(&mut self, threads: Vec<Ledger>) {
+        let changed: Vec<Ledger> = threads.into_iter().filter(|thread| thread.changes > self.changes).collect();
+        let others = |index: usize| changed.iter().skip(index + 1);
+        let touched = |ledger: &Ledger| ledger.touched.clone().unwrap_or_default();
+        let meet = changed
+            .iter()
+            .enumerate()
+            .any(|(index, one)| others(index).any(|other| touched(one).meets(&touched(other))));
+        if meet {
+            self.lose(AT_ONCE);
+        }
+        changed.iter().for_each(|thread| thread.lost.iter().for_each(|why| self.lose(why)));
+        if changed.is_empty() {
+            return;
+        }
+        self.changed();
+        for thread in changed {
+            for &(space, first, last) in &touched(&thread).ranges {
+                self.touch(space, first, (last - first).saturating_add(1));
+                self.of(space).take_over(thread.mappings(space), first, last);
+            }
+            if touched(&thread).all {
+                // No other thread did anything.
+                self.touch_all();
+                let Ledger { backend, spaces, place, by_zero, made, tables, .. } = thread;
+                (self.backend, self.spaces, self.place, self.by_zero) = (backend, spaces, place, by_zero);
+                (self.made, self.tables) = (made, tables);
+                self.forget_pages();
+            }
+        }
+    }
+
+    /// Notes that a thread changes a range, or relies on it.
+    fn touch(&mut self, space: Space, iova: u64, size: u64) {
+        let last = iova.saturating_add(size.saturating_sub(1));
+        let wide = self.mappings(space).widened(iova, last);
+        self.touched.iter_mut().for_each(|touched| touched.add(space, wide));
+    }
+
+    fn touch_all(&mut self) {
+        self.touched.iter_mut().for_each(|touched| touched.all = true);
+    }
+
+    /// Notes an address space that the case made.
+    pub fn made_space(&mut self, id: u32) {
+        self.destroyed(id);
+        self.changed();
+        self.made.insert(id);
+    }
+
+    /// Notes a page table of an address space, or one of something else.
+    pub fn made_table(&mut self, id: u32, space: Option<u32>) {
+        self.destroyed(id);
+        self.changed();
+        self.tables.extend(space.map(|space| (id, space)));
+    }
+
+    /// The address space of an object that a device can be attached to: an address space or a page table. `own` is the device's.
+    pub fn space_of(&self, own: Space, object: u32) -> Option<u32> {
+        let is_space = || Some(object) == own || self.made.contains(&object);
+        self.tables.get(&object).copied().or_else(|| is_space().then_some(object))
+    }
+
+    /// Enters that the device whose page table is compared was attached to an object, or a PASID of it. `own` is its own address space.
+    pub fn attached(&mut self, own: Space, object: u32, pasid: Option<u32>) {
+        if pasid.is_some_and(|pasid| pasid > 0) {
+            return;
+        }
+        let place = match self.space_of(own, object) {
+            Some(space) if Some(space) == own => Place::Own,
+            Some(space) => Place::In(space),
+            None => {
+                self.lose("what is mapped in a nested page table is not followed");
+                Place::Nowhere
+            }
+        };
+        self.moves(place);
+        self.by_zero = pasid.is_some();
+    }
+
+    /// Enters that the device whose page table is compared was detached, or a PASID of it. The kernel detaches by PASID 0 only what is
+    /// attached by it (`vfio_iommufd_physical_pasid_detach_ioas` in drivers/vfio/iommufd.c).
+    pub fn detached(&mut self, pasid: Option<u32>) {
+        match pasid {
+            Some(0) if self.by_zero => self.moves(Place::Nowhere),
+            Some(_) => {}
+            None => self.moves(Place::Nowhere),
+        }
+    }
+
+    fn moves(&mut self, place: Place) {
+        self.changed();
+        self.touch_all();
+        (self.place, self.by_zero) = (place, false);
+        // What no device can reach is not pinned, and pages may move.
+        self.forget_pages();
+    }
+
+    fn forget_pages(&mut self) {
+        self.pages.clear();
+        self.spaces.values_mut().for_each(Mappings::forget_pages);
+    }
+
+    /// Notes that IOMMUFD plays the older TYPE1 from now on, which may unmap a part of a mapping.
+    pub fn plays_type1(&mut self) {
+        self.changed();
+        self.touch_all();
+        self.backend = BackendName::CompatType1;
+    }
+
+    /// Whether the device whose page table is compared is in an address space now. `own` is its own.
+    pub fn is_in(&self, own: Space, space: Space) -> bool {
+        match self.place {
+            Place::Own => space == own,
+            Place::In(there) => space == Some(there),
+            Place::Nowhere => false,
+        }
+    }
+
+    /// What the page table of the device has to show. `own` is its own address space.
+    pub fn seen(&self, own: Space) -> &Mappings {
+        match self.place {
+            Place::Own => self.mappings(own),
+            Place::In(space) => self.mappings(Some(space)),
+            Place::Nowhere => &NONE,
+        }
     }
 
     /// The mappings of an address space.
     pub fn mappings(&self, space: Space) -> &Mappings {
-        static NONE: Mappings = Mappings::new();
         self.spaces.get(&space).unwrap_or(&NONE)
     }
 
@@ -93,8 +298,14 @@ impl Ledger {
             self.pages.clear();
         }
         if size > 0 {
+            self.touch(space, iova, size);
             self.of(space).insert(iova, size, access);
         }
+    }
+
+    /// Notes that what a call mapped at an IOVA is a device's memory, which the device may take back.
+    pub fn may_go(&mut self, space: Space, iova: u64) {
+        self.of(space).may_go(iova);
     }
 
     /// Notes where the pages are of a mapping that was just entered: their physical addresses, and 0 for each that is not known.
@@ -114,6 +325,8 @@ impl Ledger {
     pub fn copied(&mut self, (from, start): (Space, u64), (to, iova): (Space, u64), size: u64, access: Access) {
         self.changed();
         if size > 0 {
+            self.touch(from, start, size);
+            self.touch(to, iova, size);
             let mut pieces = self.of(from).pieces(start, size, access);
             if from != to {
                 // In an address space without a device nothing is pinned, and pages may move.
@@ -129,6 +342,8 @@ impl Ledger {
         if self.lost.is_some() || size == 0 {
             return Ok(());
         }
+        self.touch(space, iova, size);
+        let is_alone = self.touched.is_none();
         let (model, mappings) = (self.model(), self.of(space));
         let mut after = mappings.clone();
         let gone = match model.unmap(&mut after, iova, size) {
@@ -139,7 +354,7 @@ impl Ledger {
             // It has failed if it was given a part of a mapping, and the case has said so.
             Err(_) => mappings.take_overlapping(iova, size),
         };
-        reports(gone, reported)
+        if is_alone { reports(gone, reported) } else { Ok(()) }
     }
 
     /// Enters that a call failed to unmap a range, which may have unmapped a part of it; if it ran out of memory, nothing.
@@ -148,6 +363,7 @@ impl Ledger {
         if inject::has_failed() {
             return;
         }
+        self.touch(space, iova, size);
         let (model, mappings) = (self.model(), self.of(space));
         let mut after = mappings.clone();
         if model.unmap(&mut after, iova, size).is_err_and(|errnos| errnos.contains(&errno)) {
@@ -158,14 +374,18 @@ impl Ledger {
     /// Enters that a call unmapped everything. Fails if the call reported another number of bytes.
     pub fn unmapped_all(&mut self, space: Space, reported: u64) -> Result<(), String> {
         self.changed();
+        self.touch(space, 0, u64::MAX);
         let gone = self.bytes(space);
         self.spaces.remove(&space);
-        if self.lost.is_some() { Ok(()) } else { reports(gone, reported) }
+        if self.lost.is_some() || self.touched.is_some() { Ok(()) } else { reports(gone, reported) }
     }
 
     /// Enters that an object of IOMMUFD was destroyed, which may have been an address space. Its id may be given to another one.
     pub fn destroyed(&mut self, id: u32) {
+        self.touch_all();
         self.spaces.remove(&Some(id));
+        self.made.remove(&id);
+        self.tables.remove(&id);
     }
 
     fn of(&mut self, space: Space) -> &mut Mappings {
@@ -262,6 +482,80 @@ pub mod tests {
         ledger.mapped(OWN, 0, PAGE, Access::READ);
         ledger.pinned(OWN, 0, vec![0x7000]);
         assert_eq!(ledger.pages, [[0x7000]], "it keeps no more than what is mapped");
+    }
+
+    #[test]
+    fn a_device_has_the_mappings_of_where_it_is() {
+        let mut ledger = two(BackendName::Iommufd);
+        ledger.pinned(OWN, 0, vec![0x1000]);
+        ledger.made_space(2);
+        ledger.mapped(Some(2), 0, PAGE, Access::READ);
+        ledger.made_table(3, Some(2));
+        ledger.made_table(4, None);
+        let seen = |ledger: &Ledger| ledger.seen(OWN).bytes() / PAGE;
+        for (to, pages, is_own) in [(2, 1, false), (1, 8, true), (3, 1, false)] {
+            ledger.attached(OWN, to, None);
+            assert_eq!((seen(&ledger), ledger.is_in(OWN, OWN)), (pages, is_own), "{to}");
+        }
+        assert!(ledger.mappings(OWN).iter().all(|(_, mapped)| mapped.pages.is_none()), "they may have moved meanwhile");
+        // PASID 0 is the device itself, and others are not.
+        for (pasid, pages) in [(1, 1), (0, 1)] {
+            ledger.detached(Some(pasid));
+            assert_eq!(seen(&ledger), pages, "nothing is attached by PASID {pasid}");
+        }
+        ledger.attached(OWN, 1, Some(1));
+        assert_eq!(seen(&ledger), 1);
+        ledger.attached(OWN, 1, Some(0));
+        assert_eq!(seen(&ledger), 8);
+        ledger.detached(Some(0));
+        assert_eq!(seen(&ledger), 0);
+        ledger.attached(OWN, 3, None);
+        ledger.detached(None);
+        assert_eq!((seen(&ledger), ledger.is_in(OWN, Some(2)), ledger.lost()), (0, false, None));
+        // The kernel gives the id of the page table to an address space.
+        ledger.destroyed(3);
+        ledger.made_space(3);
+        ledger.attached(OWN, 3, None);
+        assert_eq!((seen(&ledger), ledger.lost()), (0, None));
+        ledger.attached(OWN, 4, None);
+        assert_eq!(ledger.lost(), Some("what is mapped in a nested page table is not followed"));
+    }
+
+    #[test]
+    fn threads_that_keep_out_of_each_others_way_are_followed() {
+        let mut ledger = two(BackendName::VfioType1);
+        let mut threads = [ledger.fork(), ledger.fork(), ledger.fork()];
+        threads[0].mapped(OWN, 20 * PAGE, 2 * PAGE, Access::READ);
+        // It takes all of the mapping, of which it names a part.
+        threads[1].unmapped(OWN, 8 * PAGE, PAGE, 77).unwrap();
+        threads[1].mapped(OWN, 30 * PAGE, PAGE, Access::READ);
+        threads[1].unmapped(OWN, 30 * PAGE, PAGE, PAGE).unwrap();
+        assert_eq!(threads[0].lost(), Some("other threads map at the same time"));
+        ledger.join(threads.to_vec());
+        assert_eq!((pages(&ledger, OWN), ledger.lost()), (vec![(0, 4), (20, 2)], None));
+        let mut threads = [ledger.fork(), ledger.fork()];
+        threads[0].unmapped_all(OWN, 0).unwrap();
+        threads[1].mapped(OWN, 40 * PAGE, PAGE, Access::READ);
+        let mut alone = ledger.clone();
+        alone.join(vec![threads[0].clone(), alone.fork()]);
+        assert_eq!((pages(&alone, OWN), alone.lost()), (vec![], None));
+        ledger.join(threads.to_vec());
+        assert_eq!(ledger.lost(), Some(AT_ONCE));
+    }
+
+    #[test]
+    fn a_thread_that_moves_the_device_is_followed_alone() {
+        let mut ledger = two(BackendName::Iommufd);
+        let mut thread = ledger.fork();
+        thread.made_space(2);
+        thread.mapped(Some(2), 0, PAGE, Access::READ);
+        thread.attached(OWN, 2, None);
+        let (mut both, mut other) = (ledger.clone(), ledger.fork());
+        ledger.join(vec![thread.clone(), ledger.fork()]);
+        assert_eq!((ledger.seen(OWN).bytes(), ledger.lost()), (PAGE, None));
+        other.mapped(OWN, 4 * PAGE, PAGE, Access::READ);
+        both.join(vec![thread, other]);
+        assert_eq!(both.lost(), Some(AT_ONCE));
     }
 
     #[test]

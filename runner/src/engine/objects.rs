@@ -17,8 +17,6 @@ pub struct Objects {
     pub made: Vec<u32>,
     /// The devices that it attached elsewhere, or detached, by their numbers; with the address space where each is now, if that is known.
     pub moved: BTreeMap<usize, Option<u32>>,
-    /// The address spaces of the page tables that it knows.
-    pub tables: BTreeMap<u32, u32>,
     /// The PASIDs that it attached: the device's number and the PASID.
     pub pasids: BTreeSet<(usize, u32)>,
     /// Whether it destroyed the device's own address space.
@@ -30,7 +28,6 @@ impl Objects {
     pub fn take_over(&mut self, other: Objects) {
         self.made.extend(other.made);
         self.moved.extend(other.moved);
-        self.tables.extend(other.tables);
         self.pasids.extend(other.pasids);
         self.homeless |= other.homeless;
     }
@@ -45,7 +42,7 @@ impl Objects {
     /// Takes back what the case made and moved in the address space of this number, so that only this is left. Returns whether even that is
     /// gone.
     pub fn take_back(self, open: &Open, home: usize, tracer: &Tracer) -> Result<bool, Unclean> {
-        let Objects { mut made, moved, tables: _, pasids, homeless } = self;
+        let Objects { mut made, moved, pasids, homeless } = self;
         let Some(own) = open.device(home).session.ioas() else { return Ok(false) };
         let failed = |what: String, errno| Unclean::Left("leaves", format!("failed to {what}: {errno}"));
         // Devices of one group can only be attached to the same.

@@ -7,10 +7,18 @@ impl Act for Attach {
         let (own, to) = step.ioas("to", to)?;
         let pasid = pasid.as_ref().map(|pasid| step.small("pasid", pasid)).transpose()?;
         let got = step.vfio()?.attach(to, pasid);
-        let (current, objects) = (step.case.current, &mut step.case.objects);
-        // What is no page table is an address space, which gets one.
-        let ioas = objects.tables.get(&to).copied().unwrap_or(to);
-        objects.tables.extend(got.ok().map(|table| (table, ioas)));
+        let (current, home) = (step.case.current, step.case.home);
+        let (ledger, objects) = (&mut step.case.ledger, &mut step.case.objects);
+        let ioas = ledger.space_of(Some(own.id()), to).unwrap_or(to);
+        if let Ok(table) = got {
+            if current == home {
+                ledger.attached(Some(own.id()), to, pasid);
+            }
+            // What is no page table is an address space, which gets one.
+            if table != to {
+                ledger.made_table(table, Some(ioas));
+            }
+        }
         match (pasid, got) {
             (Some(pasid), Ok(_)) => _ = objects.pasids.insert((current, pasid)),
             (Some(_), Err(_)) => {}

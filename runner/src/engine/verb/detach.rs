@@ -9,6 +9,10 @@ impl Act for Detach {
         if pasid.is_none() {
             step.case.objects.moved.insert(step.case.current, None);
         }
-        step.done(step.vfio()?.detach(pasid))
+        let got = step.vfio()?.detach(pasid);
+        if got.is_ok() && step.case.current == step.case.home {
+            step.case.ledger.detached(pasid);
+        }
+        step.done(got)
     }
 }

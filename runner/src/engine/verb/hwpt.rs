@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::prelude::*;
-use crate::uapi::hwpt;
+use crate::{engine::leaves, uapi::hwpt};
 
 impl Act for Hwpt {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -13,7 +13,10 @@ impl Act for Hwpt {
         };
         let flags = flags.iter().map(flag).fold(0, |all, flag| all | flag);
         let got = hwpt::hwpt_alloc(own.fd(), step.iommufd_id()?, ioas, flags, step.case.tracer);
-        step.case.objects.tables.extend(got.ok().map(|table| (table, ioas)));
+        if let Ok(table) = got {
+            let space = step.case.ledger.space_of(leaves::own(step.open()?), ioas);
+            step.case.ledger.made_table(table, space);
+        }
         step.made(got)
     }
 }

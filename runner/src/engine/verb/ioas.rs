@@ -5,6 +5,7 @@ impl Act for Ioas {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Ioas(NoArguments {}) = self;
         let got = iommufd::ioas_alloc(step.own()?.fd(), step.case.tracer);
+        got.iter().for_each(|id| step.case.ledger.made_space(*id));
         step.made(got)
     }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{prelude::*, space::access};
-use crate::engine::leaves;
 
 impl Act for Map {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -15,10 +14,9 @@ impl Act for Map {
         };
         step.mapped(target, size, got, [("vaddr", Value::from(vaddr))])?;
         step.enter(ioas, got, size, access)?;
-        if let (Ok(iova), Some(open)) = (got, step.device)
-            && step.space_of(ioas)? == leaves::own(open)
-        {
-            step.case.leaves.pinned(&mut step.case.ledger, open, iova, vaddr, size);
+        if let (Ok(iova), Some(open)) = (got, step.device) {
+            let space = step.space_of(ioas)?;
+            step.case.leaves.pinned(&mut step.case.ledger, open, space, (iova, vaddr, size));
         }
         Ok(())
     }

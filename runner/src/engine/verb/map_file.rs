@@ -18,10 +18,12 @@ impl Act for MapFile {
         let (access, tracer) = (access(*allowed), step.case.tracer);
         let got = iommufd::ioas_map_file(own.fd(), id, file.as_fd(), offset, target, size, access, tracer);
         step.mapped(target, size, got, [])?;
-        if memory.mapping.is_device() {
-            // The device may take it back at any time, as when its memory is switched off.
-            step.case.ledger.lose("a dma-buf may be taken back");
+        step.enter(ioas, got, size, access)?;
+        if let (Ok(iova), true) = (got, memory.mapping.is_device()) {
+            // As when its memory is switched off.
+            let space = step.space_of(ioas)?;
+            step.case.ledger.may_go(space, iova);
         }
-        step.enter(ioas, got, size, access)
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! Steps that run at the same time, and how long they took.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     sync::{Barrier, mpsc},
     thread,
@@ -16,6 +17,9 @@ use crate::{
         devices::cannot_open,
         fixture::CannotOpen,
         last_step::Doing,
+        leaves::Leaves,
+        ledger::Ledger,
+        objects::Objects,
     },
     event::Measured,
     language::Name,
@@ -24,8 +28,6 @@ use crate::{
 
 /// A case that measures in many rounds keeps the first of them in its result.
 pub(super) const MOST_MEASURED: usize = 100;
-/// Why it is no longer known what is mapped.
-const UNFOLLOWED: &str = "what `parallel` maps is not followed";
 
 /// Steps for a thread, and what it knows beside.
 struct Branch<'s> {
@@ -54,9 +56,17 @@ impl Act for Parallel {
         let finished = run(step, &branches, threads);
         measure(step, &finished);
         let mut end = Ok(());
+        let mut ledgers: BTreeMap<usize, Vec<Ledger>> = BTreeMap::new();
         for ((thread, ended, _), branch) in finished.into_iter().zip(&branches) {
-            join(step.case, thread, branch);
+            for (home, ledger) in join(step.case, thread, branch) {
+                ledgers.entry(home).or_default().push(ledger);
+            }
             end = end.and(ended.map_err(|ended| ended.help(format!("in {}", branch.title))));
+        }
+        for (home, threads) in ledgers {
+            let before = step.case.turn_to(home);
+            step.case.ledger.join(threads);
+            step.case.turn_to(before);
         }
         end
     }
@@ -128,7 +138,14 @@ fn fork<'a>(case: &Context<'a>, branch: &Branch) -> Result<Context<'a>, End> {
     (fork.backend, fork.options) = (case.backend, case.options);
     fork.found.answers = case.found.answers.is_some().then(Answers::default);
     // Other threads map meanwhile, so that no thread knows what the page table has to show.
-    fork.ledger.lose(UNFOLLOWED);
+    fork.ledger = case.ledger.fork();
+    let space = |space: &Mapped| Mapped {
+        ledger: space.ledger.fork(),
+        leaves: Leaves::new(space.leaves.paused),
+        objects: Objects::default(),
+    };
+    fork.spaces = case.spaces.iter().map(|(home, mapped)| (*home, space(mapped))).collect();
+    fork.home = case.home;
     fork.scope = case.scope.clone();
     fork.iovas = case.iovas.clone();
     fork.opened = case.opened.clone();
@@ -155,8 +172,8 @@ fn fork<'a>(case: &Context<'a>, branch: &Branch) -> Result<Context<'a>, End> {
     Ok(fork)
 }
 
-/// Takes over what a thread did.
-fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
+/// Takes over what a thread did, but for what it mapped: that is returned for each address space.
+fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) -> Vec<(usize, Ledger)> {
     thread.turn_to(case.current);
     case.found.checks += thread.found.checks;
     case.found.unchecked.append(&mut thread.found.unchecked);
@@ -165,17 +182,11 @@ fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
     }
     case.steps_run = case.steps_run.max(thread.steps_run);
     case.orders.append(&mut thread.orders);
-    if thread.ledger.changes() > 0 {
-        case.ledger.changed();
-        case.ledger.lose(UNFOLLOWED);
-    }
+    let mut ledgers = vec![(thread.home, thread.ledger)];
     case.objects.take_over(thread.objects);
     for (home, Mapped { ledger, objects, .. }) in thread.spaces {
         let before = case.turn_to(home);
-        if ledger.changes() > 0 {
-            case.ledger.changed();
-            case.ledger.lose(UNFOLLOWED);
-        }
+        ledgers.push((home, ledger));
         case.objects.take_over(objects);
         case.turn_to(before);
     }
@@ -192,6 +203,7 @@ fn join<'a>(case: &mut Context<'a>, mut thread: Context<'a>, branch: &Branch) {
     for (name, file) in thread.files {
         case.files.entry(name).or_insert(file);
     }
+    ledgers
 }
 
 /// Keeps the times, for later steps and in the case's result.

@@ -26,7 +26,6 @@ impl Known for Attach {
         makes_object: true,
         device: true,
         iommufd: true,
-        is_followed: false,
         ..About::CALL
     };
 }

@@ -20,7 +20,6 @@ impl Known for Detach {
         examples: &["null"],
         device: true,
         iommufd: true,
-        is_followed: false,
         ..About::CALL
     };
 }
