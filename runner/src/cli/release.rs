@@ -7,10 +7,10 @@ use super::error::Error;
 use crate::model::{Bdf, Exit};
 use crate::session;
 
-/// Give devices back that a run took which was killed
+/// Give back the devices of a run that was killed
 ///
-/// A run notes in /run/vfiospec what it takes: each device goes back to the driver that it had, with the `driver_override` that it had. What a
-/// vfiospec that still runs has taken stays with it. The next run on such a device gives it back, too, when it ends.
+/// A run notes in /run/vfiospec what it takes: each device goes back to its driver, with the `driver_override` that it had. What a
+/// vfiospec that still runs has taken, it keeps. The next run on such a device gives it back, too, when it ends.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// Only these devices, by their addresses; all that were left behind unless given
