@@ -11,6 +11,7 @@ use minijinja::Value;
 use super::{
     failure::{End, Problem},
     fixture::{CannotOpen, Fixtures, Member, Open},
+    ledger::Part,
 };
 use crate::{
     backend::{IovaRange, OpenError, Space},
@@ -101,6 +102,18 @@ impl Devices {
     /// The number of the device whose address space this one is in.
     pub fn home(&self, number: usize) -> usize {
         self.all.get(number).map_or(0, |device| device.home)
+    }
+
+    /// Whether what this device is attached to is what the page table of `home` shows.
+    pub fn part(&self, number: usize, home: usize) -> Part {
+        let group = pci::group(self.bdf(home));
+        let in_group = |other: usize| group.is_some() && pci::group(self.bdf(other)) == group;
+        match number == home {
+            true if (0..self.all.len()).any(|other| other != home && in_group(other)) => Part::OneOfGroup,
+            true => Part::Alone,
+            false if in_group(number) => Part::Beside,
+            false => Part::Elsewhere,
+        }
     }
 
     pub fn bdf(&self, number: usize) -> Bdf {

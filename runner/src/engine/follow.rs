@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What requests that a case makes by their names do to its mappings.
 
-use super::ledger::{Ledger, Space};
+use super::ledger::{Ledger, Part, Space};
 use crate::uapi::{
     request::{Effect, Request},
     vfio,
@@ -10,10 +10,11 @@ use crate::{backend::Access, model::Errno};
 
 impl Ledger {
     /// Enters what a request did on a file of the open device, whose address space is `own`. `given` and `written` return the request's
-    /// fields before and after the call; `is_home` says whether the device whose page table is compared is meant. Returns whether all that it did is known, and undone by unmapping everything.
+    /// fields before and after the call; `part` is what the device of the file is to the one whose page table is compared. Returns whether
+    /// all that it did is known, and undone by unmapping everything.
     pub fn request(
         &mut self,
-        (own, is_home): (Space, bool),
+        (own, part): (Space, Part),
         request: &Request,
         got: Result<i32, Errno>,
         given: &dyn Fn(&str) -> u64,
@@ -85,17 +86,16 @@ impl Ledger {
                 u32::try_from(written("out_hwpt_id")).into_iter().for_each(|id| self.made_table(id, space));
                 return Ok(false);
             }
-            ("VFIO_DEVICE_ATTACH_IOMMUFD_PT" | "VFIO_DEVICE_DETACH_IOMMUFD_PT", Ok(_)) if !is_home => return Ok(false),
             ("VFIO_DEVICE_ATTACH_IOMMUFD_PT", Ok(_)) => {
                 let to = u32::try_from(given("pt_id")).unwrap_or_default();
-                self.attached(own, to, pasid());
+                self.attached(part, own, to, pasid());
                 let space = self.space_of(own, to);
                 let table = u32::try_from(written("pt_id")).ok().filter(|table| *table != to);
                 table.into_iter().for_each(|table| self.made_table(table, space));
                 return Ok(false);
             }
             ("VFIO_DEVICE_DETACH_IOMMUFD_PT", Ok(_)) => {
-                self.detached(pasid());
+                self.detached(part, pasid());
                 return Ok(false);
             }
             // VFIO's own container refuses a second one. IOMMUFD does not, and unmaps as this type does from then on (`iommufd_vfio_set_iommu`).
@@ -140,7 +140,10 @@ fn access(flags: u64) -> Access {
 #[cfg(test)]
 mod tests {
     use crate::{
-        engine::ledger::tests::{OWN, PAGE, two},
+        engine::ledger::{
+            Part,
+            tests::{OWN, PAGE, two},
+        },
         model::BackendName,
         uapi::request::find,
     };
@@ -149,7 +152,7 @@ mod tests {
     fn a_request_that_maps_nothing_loses_no_mapping() {
         let done = |name: &str| {
             let (mut ledger, request) = (two(BackendName::Iommufd), find(name).unwrap());
-            let known = ledger.request((OWN, true), request, Ok(0), &|_| 0, &|_| 0).unwrap();
+            let known = ledger.request((OWN, Part::Alone), request, Ok(0), &|_| 0, &|_| 0).unwrap();
             (known, ledger.lost().is_none())
         };
         assert_eq!(done("VFIO_DEVICE_GET_REGION_INFO"), (true, true));
@@ -164,7 +167,7 @@ mod tests {
         let mut ledger = two(BackendName::Iommufd);
         let mut made = |name: &str, fields: &[(&str, u64)]| {
             let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map_or(0, |(_, value)| *value);
-            let known = ledger.request((OWN, true), find(name).unwrap(), Ok(0), &field, &field).unwrap();
+            let known = ledger.request((OWN, Part::Alone), find(name).unwrap(), Ok(0), &field, &field).unwrap();
             (known, ledger.bytes(OWN) / PAGE, ledger.bytes(Some(2)) / PAGE)
         };
         assert_eq!(made("IOMMU_IOAS_MAP", &[("ioas_id", 2), ("length", PAGE), ("flags", 7)]), (false, 8, 1));

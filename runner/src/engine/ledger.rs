@@ -36,6 +36,19 @@ enum Place {
 /// What is mapped where nothing is.
 static NONE: Mappings = Mappings::new();
 
+/// What a device is to the one whose page table is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The same, and no other device of the case is in its group.
+    Alone,
+    /// The same, with others in its group.
+    OneOfGroup,
+    /// Another one of its group.
+    Beside,
+    /// One of another group.
+    Elsewhere,
+}
+
 /// The mappings of a case.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ledger {
@@ -211,9 +224,16 @@ impl Ledger {
         self.tables.get(&object).copied().or_else(|| is_space().then_some(object))
     }
 
-    /// Enters that the device whose page table is compared was attached to an object, or a PASID of it. `own` is its own address space.
-    pub fn attached(&mut self, own: Space, object: u32, pasid: Option<u32>) {
-        if pasid.is_some_and(|pasid| pasid > 0) {
+    /// Enters that a device was attached to an object, or a PASID of it. `own` is its own address space.
+    ///
+    /// A device that is attached elsewhere takes its group along (`iommufd_device_do_replace` in drivers/iommu/iommufd/device.c).
+    pub fn attached(&mut self, part: Part, own: Space, object: u32, pasid: Option<u32>) {
+        let is_seen = match part {
+            Part::Alone | Part::OneOfGroup => pasid.is_none_or(|pasid| pasid == 0),
+            Part::Beside => pasid.is_none(),
+            Part::Elsewhere => false,
+        };
+        if !is_seen {
             return;
         }
         let place = match self.space_of(own, object) {
@@ -228,13 +248,18 @@ impl Ledger {
         self.by_zero = pasid.is_some();
     }
 
-    /// Enters that the device whose page table is compared was detached, or a PASID of it. The kernel detaches by PASID 0 only what is
-    /// attached by it (`vfio_iommufd_physical_pasid_detach_ioas` in drivers/vfio/iommufd.c).
-    pub fn detached(&mut self, pasid: Option<u32>) {
-        match pasid {
-            Some(0) if self.by_zero => self.moves(Place::Nowhere),
-            Some(_) => {}
-            None => self.moves(Place::Nowhere),
+    /// Enters that a device was detached, or a PASID of it. The kernel detaches by PASID 0 only what is attached by it
+    /// (`vfio_iommufd_physical_pasid_detach_ioas` in drivers/vfio/iommufd.c).
+    pub fn detached(&mut self, part: Part, pasid: Option<u32>) {
+        match (part, pasid) {
+            (Part::Beside | Part::Elsewhere, _) => {}
+            (_, Some(0)) if self.by_zero => self.moves(Place::Nowhere),
+            (_, Some(_)) => {}
+            (Part::Alone, None) => self.moves(Place::Nowhere),
+            // The group stays where it is until its last device is detached (`iommufd_hw_pagetable_detach`).
+            (Part::OneOfGroup, None) => {
+                self.lose("whether the other devices of the group are attached is not followed")
+            }
         }
     }
 
@@ -494,31 +519,47 @@ pub mod tests {
         ledger.made_table(4, None);
         let seen = |ledger: &Ledger| ledger.seen(OWN).bytes() / PAGE;
         for (to, pages, is_own) in [(2, 1, false), (1, 8, true), (3, 1, false)] {
-            ledger.attached(OWN, to, None);
+            ledger.attached(Part::Alone, OWN, to, None);
             assert_eq!((seen(&ledger), ledger.is_in(OWN, OWN)), (pages, is_own), "{to}");
         }
         assert!(ledger.mappings(OWN).iter().all(|(_, mapped)| mapped.pages.is_none()), "they may have moved meanwhile");
         // PASID 0 is the device itself, and others are not.
         for (pasid, pages) in [(1, 1), (0, 1)] {
-            ledger.detached(Some(pasid));
+            ledger.detached(Part::Alone, Some(pasid));
             assert_eq!(seen(&ledger), pages, "nothing is attached by PASID {pasid}");
         }
-        ledger.attached(OWN, 1, Some(1));
+        ledger.attached(Part::Alone, OWN, 1, Some(1));
         assert_eq!(seen(&ledger), 1);
-        ledger.attached(OWN, 1, Some(0));
+        ledger.attached(Part::Alone, OWN, 1, Some(0));
         assert_eq!(seen(&ledger), 8);
-        ledger.detached(Some(0));
+        ledger.detached(Part::Alone, Some(0));
         assert_eq!(seen(&ledger), 0);
-        ledger.attached(OWN, 3, None);
-        ledger.detached(None);
+        ledger.attached(Part::Alone, OWN, 3, None);
+        ledger.detached(Part::Alone, None);
         assert_eq!((seen(&ledger), ledger.is_in(OWN, Some(2)), ledger.lost()), (0, false, None));
         // The kernel gives the id of the page table to an address space.
         ledger.destroyed(3);
         ledger.made_space(3);
-        ledger.attached(OWN, 3, None);
+        ledger.attached(Part::Alone, OWN, 3, None);
         assert_eq!((seen(&ledger), ledger.lost()), (0, None));
-        ledger.attached(OWN, 4, None);
+        ledger.attached(Part::Alone, OWN, 4, None);
         assert_eq!(ledger.lost(), Some("what is mapped in a nested page table is not followed"));
+    }
+
+    #[test]
+    fn a_group_is_where_one_of_its_devices_was_attached() {
+        let mut ledger = two(BackendName::Iommufd);
+        ledger.made_space(2);
+        let seen = |ledger: &Ledger| ledger.seen(OWN).bytes() / PAGE;
+        for (part, pasid, pages) in [(Part::Elsewhere, None, 8), (Part::Beside, Some(1), 8), (Part::Beside, None, 0)] {
+            ledger.attached(part, OWN, 2, pasid);
+            assert_eq!(seen(&ledger), pages, "{part:?}, {pasid:?}");
+        }
+        ledger.attached(Part::OneOfGroup, OWN, 1, None);
+        ledger.detached(Part::Beside, None);
+        assert_eq!((seen(&ledger), ledger.lost()), (8, None), "the group stays until its last device is detached");
+        ledger.detached(Part::OneOfGroup, None);
+        assert_eq!(ledger.lost(), Some("whether the other devices of the group are attached is not followed"));
     }
 
     #[test]
@@ -549,7 +590,7 @@ pub mod tests {
         let mut thread = ledger.fork();
         thread.made_space(2);
         thread.mapped(Some(2), 0, PAGE, Access::READ);
-        thread.attached(OWN, 2, None);
+        thread.attached(Part::Alone, OWN, 2, None);
         let (mut both, mut other) = (ledger.clone(), ledger.fork());
         ledger.join(vec![thread.clone(), ledger.fork()]);
         assert_eq!((ledger.seen(OWN).bytes(), ledger.lost()), (PAGE, None));

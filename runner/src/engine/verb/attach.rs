@@ -8,12 +8,11 @@ impl Act for Attach {
         let pasid = pasid.as_ref().map(|pasid| step.small("pasid", pasid)).transpose()?;
         let got = step.vfio()?.attach(to, pasid);
         let (current, home) = (step.case.current, step.case.home);
+        let part = step.case.devices.part(current, home);
         let (ledger, objects) = (&mut step.case.ledger, &mut step.case.objects);
         let ioas = ledger.space_of(Some(own.id()), to).unwrap_or(to);
         if let Ok(table) = got {
-            if current == home {
-                ledger.attached(Some(own.id()), to, pasid);
-            }
+            ledger.attached(part, Some(own.id()), to, pasid);
             // What is no page table is an address space, which gets one.
             if table != to {
                 ledger.made_table(table, Some(ioas));

@@ -10,8 +10,9 @@ impl Act for Detach {
             step.case.objects.moved.insert(step.case.current, None);
         }
         let got = step.vfio()?.detach(pasid);
-        if got.is_ok() && step.case.current == step.case.home {
-            step.case.ledger.detached(pasid);
+        if got.is_ok() {
+            let part = step.case.devices.part(step.case.current, step.case.home);
+            step.case.ledger.detached(part, pasid);
         }
         step.done(got)
     }

@@ -51,7 +51,7 @@ impl Act for Ioctl {
         if *read_only && answer.value == Err(Errno(libc::EFAULT)) && request.effect() == Effect::Mappings {
             step.case.ledger.lose("a request that could not answer may have done its work");
         }
-        let own = (leaves::own(open), step.case.current == step.case.home);
+        let own = (leaves::own(open), step.case.devices.part(step.case.current, step.case.home));
         let followed = step.case.ledger.request(own, request, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
         if followed != Ok(true) {
