@@ -6,10 +6,12 @@
 
 use std::fs;
 use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
 use std::panic;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -98,6 +100,10 @@ pub fn main() -> Result<(), String> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     // A runner that is killed leaves no worker at work on its device.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    // One that was killed before that is not told of, and its end of the pipe is closed.
+    if is_alone() {
+        return Ok(());
+    }
     let mut lines = io::stdin().lock().lines();
     let mut next = || -> Result<Option<ToWorker>, String> {
         let Some(line) = lines.next() else { return Ok(None) };
@@ -137,6 +143,14 @@ pub fn main() -> Result<(), String> {
         });
     }
     Ok(())
+}
+
+/// Whether nobody writes to our input any more, though there may be something left to read.
+fn is_alone() -> bool {
+    let input = io::stdin();
+    let mut polled = [PollFd::new(input.as_fd(), PollFlags::empty())];
+    poll(&mut polled, PollTimeout::ZERO).is_ok()
+        && polled[0].revents().is_some_and(|seen| seen.contains(PollFlags::POLLHUP))
 }
 
 /// Sends one line to the runner. If the runner is gone, nobody needs it.
