@@ -100,7 +100,7 @@ pub fn main() -> Result<(), String> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     // A runner that is killed leaves no worker at work on its device.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
-    // One that was killed before that is not told of, and its end of the pipe is closed.
+    // No signal comes for a runner that was killed before that call, but its end of the pipe is closed.
     if is_alone() {
         return Ok(());
     }

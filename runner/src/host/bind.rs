@@ -183,7 +183,7 @@ impl Binding {
         self.probe()
     }
 
-    /// Has a device back where a run that was killed took it from. `None` if no note tells of it.
+    /// Gives a device back that a killed run left on vfio-pci. Returns `None` if there is no note about the device.
     ///
     /// # Errors
     /// Somebody has the device, or it cannot be given back.

@@ -26,7 +26,7 @@ mod use_of;
 pub use capability::{kind, kind_of};
 pub use root::Root;
 
-/// Whether a device was taken out of the machine. An address that is none says nothing.
+/// Whether a device was taken out of the machine. Returns false for a text that is not an address.
 pub fn is_gone(bdf: &str) -> bool {
     let bdf: Option<crate::model::Bdf> = bdf.parse().ok();
     bdf.is_some_and(|bdf| !Root::default().join(pci::attribute(bdf, "vendor")).exists())

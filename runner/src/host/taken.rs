@@ -2,7 +2,7 @@
 //! Which devices are taken: by a vfiospec that runs, which holds a lock, or by one that was killed, which left a note.
 //!
 //! The lock is on a file of sysfs that everybody can read, so that all users have the same, and it ends with its process. The note is in
-//! `/run`, which a reboot clears as it clears what the note tells of.
+//! `/run`: a reboot clears it, and also undoes what the note describes.
 
 use std::fs::{self, File};
 use std::io;
@@ -97,7 +97,7 @@ impl Note {
         fs::rename(new, path)
     }
 
-    /// The note about a device that was taken and not given back. One that cannot be understood is none.
+    /// The note about a device that was taken and not given back. Returns `None` if the note cannot be parsed.
     pub(super) fn about(root: &Root, bdf: Bdf) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(path(root, bdf)).ok()?).ok()?;
         (note.bdf == bdf.to_string()).then_some(note)

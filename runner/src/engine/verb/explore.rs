@@ -29,7 +29,7 @@ use generate::{Call, Generator, Ground, Known, Memory, OTHER, ahead};
 const STEPS: u64 = 1000;
 /// How many calls a sequence has. Everything is unmapped after it, and the next one begins.
 const SEQUENCE: u64 = 100;
-/// One in so many sequences begins with a device that is opened anew.
+/// The device is opened anew before one sequence in this number.
 const ANEW: u64 = 8;
 /// The size of a transparent huge page.
 const HUGE: u64 = 2 << 20;

@@ -27,7 +27,7 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
     // The kernel attaches such a device to no domain but its own (`require_direct` in drivers/iommu/iommu.c).
     match (is("direct"), is("direct-relaxable")) {
         (0, 0) => {}
-        (0, relaxable) => facts.push(Fact::good("reserved", format!("the firmware reserves {relaxable} ranges for it, which it needs no more once it is tested"))),
+        (0, relaxable) => facts.push(Fact::good("reserved", format!("the firmware reserves {relaxable} ranges for it, which it no longer needs while it is tested"))),
         (direct, _) => facts.push(Fact::blocks("reserved", format!("the firmware reserves {direct} ranges for it (RMRR), and the kernel lets no program map for such a device"))
             .mend("switch off in the firmware what uses them, such as USB legacy support or the graphics of the processor")),
     }

@@ -77,7 +77,7 @@ pub struct Memory {
     pub page: u64,
     /// Whether the process may write to it.
     pub writable: bool,
-    /// Whether the process can get other pages for it, of which nobody has one.
+    /// Whether the process can get fresh pages for it that nobody else holds.
     pub renews: bool,
     /// Whether it can be one huge page, too.
     pub collapses: bool,
@@ -472,7 +472,7 @@ impl<'g> Generator<'g> {
         Call::Renew { region, offset: first * page, size: count * page }
     }
 
-    /// Whether each allocation of a call on so many bytes fails once before it is made. Each page may be one.
+    /// Whether each allocation of a call on `size` bytes is made to fail once first. Each page may take an allocation, so only short calls do.
     fn short(&mut self, size: u64) -> bool {
         self.random.one_in(512) && self.ground.shortens && size <= 4 * self.page()
     }
