@@ -121,6 +121,26 @@ impl Ledger {
         Ok(true)
     }
 
+    /// Enters what a request did that failed because the kernel could not write its answer. An unmap has done its work by then
+    /// (`vfio_iommu_type1_unmap_dma`, `iommufd_ioas_unmap`); every other request has to take back what it did.
+    pub fn unanswered(&mut self, own: Space, request: &Request, given: &dyn Fn(&str) -> u64) {
+        const UNREPORTED: u64 = 0;
+        let (space, size, is_all) = match request.name {
+            "VFIO_IOMMU_UNMAP_DMA" if own.is_none() => (None, given("size"), given("flags") & 2 != 0),
+            "IOMMU_IOAS_UNMAP" => {
+                let (iova, length) = (given("iova"), given("length"));
+                (u32::try_from(given("ioas_id")).ok(), length, (iova, length) == (0, u64::MAX))
+            }
+            _ => return,
+        };
+        // Both compare what the kernel has reported, which here is nothing.
+        _ = if is_all {
+            self.unmapped_all(space, UNREPORTED)
+        } else {
+            self.unmapped(space, given("iova"), size, UNREPORTED)
+        };
+    }
+
     fn unknown(&mut self, request: &str) -> bool {
         self.lose(format!("what {request} did is not followed"));
         false
@@ -175,5 +195,20 @@ mod tests {
         assert_eq!(made("IOMMU_IOAS_COPY", &copy), (false, 8, 3));
         assert_eq!(made("IOMMU_IOAS_UNMAP", &[("ioas_id", 1), ("length", 4 * PAGE)]), (true, 4, 3));
         assert_eq!(made("IOMMU_DESTROY", &[("id", 2)]), (false, 4, 0));
+    }
+
+    #[test]
+    fn an_unmap_without_an_answer_has_unmapped_and_a_map_has_not_mapped() {
+        let mut ledger = two(BackendName::Iommufd);
+        let mut left = |name: &str, fields: &[(&str, u64)]| {
+            let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map_or(0, |(_, value)| *value);
+            ledger.unanswered(OWN, find(name).unwrap(), &field);
+            ledger.bytes(OWN) / PAGE
+        };
+        let id = ("ioas_id", 1);
+        assert_eq!(left("IOMMU_IOAS_MAP", &[id, ("length", PAGE), ("flags", 7), ("iova", 64 * PAGE)]), 8);
+        assert_eq!(left("IOMMU_IOAS_UNMAP", &[id, ("length", 4 * PAGE)]), 4);
+        assert_eq!(left("IOMMU_IOAS_UNMAP", &[id, ("length", u64::MAX)]), 0);
+        assert!(ledger.lost().is_none());
     }
 }

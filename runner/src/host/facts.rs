@@ -105,15 +105,25 @@ pub fn arch() -> String {
     system::machine()
 }
 
-/// The modules of VFIO and IOMMUFD that have parameters.
-pub const MODULES: [&str; 4] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd"];
+/// The modules of VFIO and IOMMUFD that have parameters, and the IOMMU core, whose parameters the kernel shows nowhere.
+pub const MODULES: [&str; 5] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu"];
 
-/// The parameters of a module, by name.
+/// The parameters of a module, by name: what the kernel's command line says, and what the module says that it has.
 pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {
-    let root = Root::default();
+    parameters_below(&Root::default(), module)
+}
+
+fn parameters_below(root: &Root, module: &str) -> BTreeMap<String, Parameter> {
+    let command_line = root.text("proc/cmdline").unwrap_or_default();
+    let told = |word: &str| {
+        let (name, value) = word.strip_prefix(module)?.strip_prefix('.')?.split_once('=')?;
+        Some((name.to_owned(), Parameter::new(value.to_owned())))
+    };
     let folder = format!("sys/module/{module}/parameters");
     let read = |name: String| Some((root.text(format!("{folder}/{name}"))?, name));
-    root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text))).collect()
+    let shown = root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text)));
+    // The later of two counts.
+    command_line.split_whitespace().filter_map(told).chain(shown).collect()
 }
 
 /// The value of a module's parameter.
@@ -299,6 +309,16 @@ mod tests {
             assert_eq!(release_is_before(release, (6, 19)), is_before, "{release}");
         }
         assert!(!release_is_before("next-20261125", (6, 19)));
+    }
+
+    #[test]
+    fn parameters_are_what_the_module_shows_and_what_the_command_line_says() {
+        let tree = Tree::new("parameters");
+        tree.put("proc/cmdline", "console=ttyS0 iommu.debug_pagealloc=1 iommu=pt vfio.mode=N iommufd.x=2\n");
+        tree.put("sys/module/vfio/parameters/mode", "Y\n");
+        let of = |module| parameters_below(&tree.root(), module).into_iter().collect::<Vec<_>>();
+        assert_eq!(of("iommu"), [("debug_pagealloc".to_owned(), Parameter::Number(1))]);
+        assert_eq!(of("vfio"), [("mode".to_owned(), Parameter::Switch(true))]);
     }
 
     #[test]

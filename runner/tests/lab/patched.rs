@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = tests![
     a_table_says_which_cases_noticed_each_patch;
     ignored:
     a_case_notices_a_bug_that_is_put_back,
+    an_unmap_that_leaves_the_entries_is_seen_in_every_page_table,
 ];
 
 /// The "kernel" is one file, whose text decides how its cases end. Its Makefile finds out whether objects know where they are.
@@ -180,6 +181,43 @@ fn a_case_notices_a_bug_that_is_put_back() -> Tested {
     assert!(said.contains("killed      unknown-flags (") && said.contains("expected EOPNOTSUPP"), "{said}");
     Ok(())
 }
+
+/// With a real kernel: IOMMUFD's unmap answers as it should and leaves the entries. The device does no DMA.
+fn an_unmap_that_leaves_the_entries_is_seen_in_every_page_table() -> Tested {
+    needs(&["python3", "make", "patch"])?;
+    let _place = place();
+    let folder = folder("patched-unmap");
+    let iommus = ["intel", "intel-first-stage", "amd", "virtio"];
+    let patches = iommus.map(|iommu| {
+        let patch = folder.join(format!("unmap-{iommu}.patch"));
+        write(&patch, &format!("IOMMU: {iommu}\n{LEFT_ENTRIES}"));
+        patch.display().to_string()
+    });
+    let out = folder.join("out").display().to_string();
+    let own = ["--vfiospec", env!("CARGO_BIN_EXE_vfiospec"), "--out", &out];
+    let case = "kernel.dma_mapping.iommufd__edu.map_unmap[page=4KiB]";
+    let rest = ["--", "--case", case, "scenarios/kernel"];
+    let arguments: Vec<&str> = own.into_iter().chain(patches.iter().map(String::as_str)).chain(rest).collect();
+    let output = patched_kernel(&arguments, None);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    let seen = "the IOMMU's page table has an entry of 4KiB at iova";
+    assert_eq!(said.matches(seen).count(), iommus.len(), "{said}");
+    Ok(())
+}
+
+const LEFT_ENTRIES: &str = "\
+Device: edu
+--- a/drivers/iommu/iommufd/pages.c
++++ b/drivers/iommu/iommufd/pages.c
+@@ -227,5 +227,5 @@
+ {
+ \tsize_t ret;
+ 
+-\tret = iommu_unmap(domain, iova, size);
++\tret = size;
+ \t/*
+";
 
 const UNKNOWN_FLAGS: &str = "\
 Device: edu

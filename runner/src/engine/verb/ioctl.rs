@@ -3,10 +3,7 @@ use super::{given, prelude::*};
 use crate::{
     engine::leaves,
     model::{Bdf, Errno},
-    uapi::{
-        Mapping,
-        request::{Effect, Lies},
-    },
+    uapi::{Mapping, request::Lies},
 };
 
 impl Act for Ioctl {
@@ -48,10 +45,10 @@ impl Act for Ioctl {
         if let (Ok(_), Some((iova, size))) = (answer.value, mapped(request.name)) {
             step.case.iovas.reserve(written(iova), given(size));
         }
-        if *read_only && answer.value == Err(Errno(libc::EFAULT)) && request.effect() == Effect::Mappings {
-            step.case.ledger.lose("a request that could not answer may have done its work");
-        }
         let own = (leaves::own(open), step.case.devices.part(step.case.current, step.case.home));
+        if *read_only && answer.value == Err(Errno(libc::EFAULT)) {
+            step.case.ledger.unanswered(own.0, request, &given);
+        }
         let followed = step.case.ledger.request(own, request, answer.value, &given, &written);
         // Whatever else was done to the open device, the next case is not to find it so.
         if followed != Ok(true) {
