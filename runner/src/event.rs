@@ -96,6 +96,9 @@ pub struct RunStarted {
     pub started_ms: u64,
     /// The name of the host that issues the ioctls (the guest's, in the lab).
     pub hostname: String,
+    /// The name of the host in the inventory (`--inventory`); missing without one. Runs on different hosts do not add up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// `uname -r` of that host.
     pub kernel: String,
     /// `uname -m` of that host, such as `x86_64`.

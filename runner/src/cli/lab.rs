@@ -13,12 +13,13 @@ use crate::plan::{Plan, Setup};
 use crate::session::{
     self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, SCENARIOS, TRACEFILE, interrupt,
 };
-use crate::{file, host::facts, language, language::Machine, language::Size, suite::Selection};
+use crate::{file, host::facts, language, language::Machine, language::Site, language::Size, suite::Selection};
 
 /// How much longer than its case may take a guest may say nothing.
 const SILENCE: Duration = Duration::from_secs(120);
 const MEMORY: Size = Size(4 << 30);
 const KINDS: &str = "/vfiospec/kinds.json";
+const SITE: &str = "/vfiospec/site.json";
 
 /// Run scenarios in a guest with an emulated IOMMU: needs no hardware
 ///
@@ -308,7 +309,9 @@ impl Choice {
 pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
     match verb {
         Verb::Run(args) if args.watch => {
-            watch::on_change(&args.selection.paths, &interrupt::flag(), || {
+            let selection = &args.selection;
+            let paths: Vec<_> = selection.paths.iter().chain(&selection.inventory).cloned().collect();
+            watch::on_change(&paths, &interrupt::flag(), || {
                 if let Err(error) = run(args) {
                     error.print(Default::default());
                 }
@@ -343,10 +346,25 @@ pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
     Ok(session::inside(&args.devices, &args.command)?.into())
 }
 
+/// A guest has no hostname of its own that an inventory could know it by.
+fn host_is_named(selection: &Selection) -> Result<(), Failure> {
+    match (&selection.inventory, &selection.host) {
+        (Some(_), None) => {
+            let what = "an inventory has several hosts, and a guest is none of them by itself";
+            Err(Failure::usage(what, "name the host that the guest stands for with --host"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What every guest gets, and the plan of the scenarios, known to be right.
 fn job(selection: &Selection, checked: Result<(), Failure>, options: &Options) -> Result<(Job, Plan, Setup), Error> {
     let devices = lab::devices(&options.machine, &options.host_devices);
     let kinds: Vec<DeviceUsed> = devices.iter().map(GuestDevice::used).collect();
+    let site = selection.site()?;
+    if let Some(site) = &site {
+        all_there(site, &devices)?;
+    }
     let (plan, setup) = super::plan(selection, checked, kinds.clone())?;
     if plan.cases.is_empty() {
         let what = "the scenarios have no case for the lab's devices; choose others with --device";
@@ -359,17 +377,36 @@ fn job(selection: &Selection, checked: Result<(), Failure>, options: &Options) -
     for device in devices {
         argv.extend(["--device".to_owned(), format!("{}={}", device.name, device.bdf())]);
     }
+    for backend in site.iter().flat_map(|site| &site.own().backends) {
+        argv.extend(["--require-backend".to_owned(), backend.to_string()]);
+    }
     let kinds = serde_json::to_vec(&kinds).expect("devices have a JSON form");
     Ok((Job { files: vec![(KINDS.into(), kinds)], argv, ..Job::default() }, plan, setup))
+}
+
+/// Whether a guest has the devices of the host that it stands for, by their names. Where they are is for the host's own machine.
+fn all_there(site: &Site, devices: &[GuestDevice]) -> Result<(), Failure> {
+    let is_there = |name: &str| devices.iter().any(|device| device.name == name);
+    let mut missing = site.own().devices.iter().filter(|(name, device)| !device.optional && !is_there(name));
+    let Some((name, _)) = missing.next() else { return Ok(()) };
+    let there: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let place = site.place(&site.at().join("devices").join(name));
+    let what = format!("{} has a device `{name}` ({place}), and the guest has {}", site.host, there.join(" and "));
+    Err(Failure::usage(what, format!("give it one of this name: --device {name}=MODEL")))
 }
 
 /// Returns the exit code.
 fn run(args: &RunArgs) -> Result<u8, Error> {
     let RunArgs { selection, choice, cases, course, outputs, .. } = args;
+    host_is_named(selection)?;
     let machine = choice.machine()?;
     let options = choice.options(&machine)?;
     let (mut job, plan, setup) = job(selection, cases.check(), &options)?;
     job.argv.extend(["--kinds".to_owned(), KINDS.to_owned()]);
+    if let Some(site) = &setup.site {
+        job.files.push((SITE.into(), serde_json::to_vec(site).expect("texts have a JSON form")));
+        job.argv.extend(["--site".to_owned(), SITE.to_owned()]);
+    }
     job.argv.extend(cases.patterns().flat_map(|pattern| ["--backend".to_owned(), pattern.to_owned()]));
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
@@ -379,12 +416,14 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
     let lab_iommu = Some(machine.iommu().as_str().to_owned());
     let again = selection.again("lab run", choice.words(), &setup.scenarios);
     let boot = facts::boot();
-    let host = RunStarted { boot, scenarios: scenarios.clone(), shuffle, lab_iommu, again, ..RunStarted::default() };
+    let host = selection.host.clone();
+    let host =
+        RunStarted { boot, scenarios: scenarios.clone(), shuffle, lab_iommu, again, host, ..RunStarted::default() };
     // What only the guest can tell is left out.
     let here = session::started(&setup.devices);
-    let RunStarted { shuffle, lab_iommu, again, .. } = host.clone();
     let (kernel, arch, iommu) = Default::default();
-    let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, arch, iommu, ..here };
+    let RunStarted { shuffle, lab_iommu, again, host: of_inventory, .. } = host.clone();
+    let started = RunStarted { scenarios, shuffle, lab_iommu, again, kernel, arch, iommu, host: of_inventory, ..here };
     if schedule.order.is_empty() {
         return Ok(session::nothing(outputs, &journal, started, course)? as u8);
     }
@@ -448,6 +487,7 @@ fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {
 }
 
 fn shell(args: &ShellArgs) -> Result<ExitCode, Error> {
+    host_is_named(&args.selection)?;
     let options = args.choice.options(&args.choice.machine()?)?;
     let (mut job, _, setup) = job(&args.selection, Ok(()), &options)?;
     job.argv.extend(["--scenarios", SCENARIOS].map(str::to_owned));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 
-use super::{cases::Cases, error::Error};
+use super::{cases::Cases, check::devices_at, error::Error};
 use crate::session::{JOURNAL, print};
 use crate::{event::DeviceUsed, model::Exit, plan, sanitize::line, suite::Selection};
 
@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(short, long)]
     long: bool,
 
-    /// Plan for devices of these names rather than for one called `any`
+    /// Plan for devices of these names rather than for those of the inventory's host, or for one called `any`
     #[arg(long = "device", value_name = "NAME")]
     devices: Vec<String>,
 }
@@ -30,10 +30,13 @@ pub struct Args {
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let journal = Path::new(JOURNAL);
     let mut names = if args.devices.is_empty() { args.cases.devices(journal) } else { args.devices.clone() };
+    let at_site = args.selection.site()?.filter(|_| names.is_empty()).map(|site| devices_at(&site));
+    let at_site = at_site.filter(|devices| !devices.is_empty());
     if names.is_empty() {
         names.push("any".to_owned());
     }
-    let devices = names.into_iter().map(|name| DeviceUsed { name, ..DeviceUsed::default() }).collect();
+    let by_name = || names.into_iter().map(|name| DeviceUsed { name, ..DeviceUsed::default() }).collect();
+    let devices = at_site.unwrap_or_else(by_name);
     let (plan, _) = super::plan(&args.selection, args.cases.check(), devices)?;
     let mut selected = args.cases.select(&plan, journal)?;
     if selected.is_empty() {

@@ -30,9 +30,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use error::{Error, MessageFormat, both};
 
+use crate::language::Site;
 use crate::model::{Exit, for_bisect};
 use crate::plan::{self, Plan, Setup};
-use crate::suite::{self, Checked, Selection, Text};
+use crate::suite::{self, Checked, Selection, SiteText, Text};
 use crate::{engine, event::DeviceUsed, host, session::Failure};
 
 /// Runs YAML scenarios against the real ioctls of VFIO and IOMMUFD, and writes JUnit XML.
@@ -135,24 +136,30 @@ pub fn main() -> ExitCode {
 
 /// Reads, checks and plans the scenarios for these devices; `checked` is what is wrong besides.
 fn plan(selection: &Selection, checked: Result<(), Failure>, devices: Vec<DeviceUsed>) -> Result<(Plan, Setup), Error> {
-    let (loaded, texts) = both(checked, load(selection, selection.read()))?;
-    plan_of(selection, loaded, texts, devices)
+    let (loaded, texts, site) = both(checked, load(selection, selection.read()))?;
+    plan_of(selection, loaded, texts, site, devices)
 }
 
-fn load(selection: &Selection, texts: Result<Vec<Text>, suite::Error>) -> Result<(Checked, Vec<Text>), suite::Error> {
+/// Scenarios that are right with their texts, and what the inventory says of the host.
+type Read = (Checked, Vec<Text>, Option<Site>);
+
+fn load(selection: &Selection, texts: Result<Vec<Text>, suite::Error>) -> Result<Read, suite::Error> {
+    let site = selection.site()?;
     let texts = texts?;
-    Ok((selection.load(&texts)?, texts))
+    Ok((selection.load(&texts, site.as_ref())?, texts, site))
 }
 
 fn plan_of(
     selection: &Selection,
     (loaded, packs): Checked,
     scenarios: Vec<Text>,
+    site: Option<Site>,
     devices: Vec<DeviceUsed>,
 ) -> Result<(Plan, Setup), Error> {
-    let setup = Setup { scenarios, vars: selection.vars.clone(), devices, only: Vec::new() };
+    let (vars, of_site) = (selection.vars_on(site.as_ref()), site.as_ref().map(SiteText::of));
+    let setup = Setup { scenarios, vars, devices, only: Vec::new(), site: of_site };
     let plan = plan::expand(loaded, packs, &setup.devices, &setup.vars())?;
-    Ok((plan, setup))
+    Ok((site.into_iter().fold(plan, Plan::at), setup))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::error::{Error, both};
 use super::{cases::Cases, cases::backend, cases::names, load, offered::Offered, plan_of};
-use crate::session::{self, Course, Failure, HereRun, Named, Output, Outputs, Resumed};
+use crate::plan::Setup;
+use crate::session::{self, Begun, Course, Failure, HereRun, Named, Output, Outputs, Resumed};
 use crate::suite::{Selection, Text};
 use crate::{event::RunStarted, model::BackendName, model::Exit};
 
@@ -22,7 +23,7 @@ pub struct Args {
     #[command(flatten)]
     selection: Selection,
 
-    /// A device to run on: its PCI address, with a name for scenarios and reports if there are several
+    /// A device to run on, in place of those of the inventory: its PCI address, with a name for scenarios and reports if there are several
     #[arg(long = "device", value_name = "[NAME=]ADDRESS")]
     devices: Vec<Named>,
 
@@ -53,6 +54,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "events", hide = true)]
     kinds: Option<PathBuf>,
 
+    /// What an inventory says of the host, in this JSON file, likewise
+    #[arg(long, value_name = "FILE", requires = "events", hide = true)]
+    site: Option<PathBuf>,
+
     /// Run what this JSON file says of their cases, likewise
     #[arg(long, value_name = "FILE", requires = "events", hide = true)]
     schedule: Option<PathBuf>,
@@ -61,8 +66,20 @@ pub struct Args {
 impl Args {
     /// Scenarios that nobody named on the command line, on these devices.
     pub fn of(selection: Selection, devices: Vec<Named>, cases: Cases, course: Course, outputs: Outputs) -> Args {
-        let (required, events, scenarios, kinds, schedule) = Default::default();
-        Args { selection, devices, cases, required, course, outputs, events, scenarios, kinds, schedule }
+        let (required, events, scenarios, kinds, site, schedule) = Default::default();
+        Args {
+            selection,
+            devices,
+            cases,
+            required,
+            course,
+            outputs,
+            events,
+            scenarios,
+            kinds,
+            site,
+            schedule,
+        }
     }
 }
 
@@ -72,21 +89,24 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     if let (Some(texts), Some(schedule), Some(events)) = (&from_host, &args.schedule, &args.events) {
         let schedule = self::from_host(schedule)?;
         let kinds = args.kinds.as_deref().map_or_else(|| Ok(Vec::new()), self::from_host)?;
-        session::run_for_host(
-            devices,
-            kinds,
-            texts.clone(),
-            (selection.vars.clone(), cases.only()),
-            &schedule,
-            events,
-        )?;
+        let site = args.site.as_deref().map(self::from_host).transpose()?;
+        let (scenarios, vars) = (texts.clone(), selection.vars.clone());
+        let setup = Setup { scenarios, vars, devices: kinds, only: cases.only(), site };
+        session::run_for_host(devices, setup, &args.required, &schedule, events)?;
         return Ok(Exit::Ok);
     }
     let checked = cases.check();
     // Checked before any device is touched, and before it is said that one is missing.
     let texts = from_host.map_or_else(|| selection.read(), Ok);
-    let (loaded, texts) = both(checked, load(selection, texts))?;
-    let (plan, mut setup) = plan_of(selection, loaded, texts, session::named(devices, "--device")?)?;
+    let (loaded, texts, site) = both(checked, load(selection, texts))?;
+    let of_site = site.as_ref().filter(|_| devices.is_empty()).map(session::at_site);
+    let (of_site, missing) = of_site.unwrap_or_default();
+    let named = if devices.is_empty() { &of_site } else { devices };
+    let required = site.iter().flat_map(|site| site.own().backends.iter().copied());
+    let required: Vec<_> = args.required.iter().copied().chain(required).collect();
+    let host = site.as_ref().map(|site| site.host.clone());
+    let used = if missing.is_some() && named.is_empty() { Vec::new() } else { session::named(named, "--device")? };
+    let (plan, mut setup) = plan_of(selection, loaded, texts, site, used)?;
     setup.only = cases.only();
     let journal = outputs.journal(course.resume.as_deref())?;
     let selected = cases.select(&plan, &journal)?;
@@ -94,13 +114,27 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     let (schedule, shuffle) = course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
     let words = devices.iter().flat_map(|device| ["--device".into(), device.to_string()]);
     let again = selection.again("run", words, &setup.scenarios);
-    let started = RunStarted { scenarios: setup.fingerprint(), shuffle, again, ..session::started(&setup.devices) };
+    let here = session::started(&setup.devices);
+    let started = RunStarted { scenarios: setup.fingerprint(), shuffle, again, host, ..here };
     if schedule.order.is_empty() {
         return Ok(session::nothing(outputs, &journal, started, course)?);
     }
     let output = Output::create(outputs, &journal, resumed.as_ref())?;
-    let required = &args.required;
-    let run = HereRun { devices, plan: &plan, setup, schedule, started, resumed, output, required };
+    if let Some(missing) = missing {
+        output.not_begun(Begun::new(started, &plan, &schedule), Some(&missing));
+        return Err(Failure::new(Exit::NoVerdict, missing).into());
+    }
+    let (required, devices) = (&required[..], &named[..]);
+    let run = HereRun {
+        devices,
+        plan: &plan,
+        setup,
+        schedule,
+        started,
+        resumed,
+        output,
+        required,
+    };
     Ok(session::run_here(run, course)?)
 }
 

@@ -20,6 +20,7 @@ use super::{
     fixture::{Fixtures, Open, Unclean},
     iova::IovaAllocator,
     judge::{Judgement, Watch},
+    known_issue::Issue,
     last_step::Doing,
     ledger::Ledger,
     observers::{Baseline, broken, unchecked},
@@ -86,7 +87,8 @@ impl Engine {
             Bench { given: devices, fixtures, pool, faults, say, baseline: None }.run(&mut context, written, &path);
         let Context { backend, scope, found, .. } = context;
         let source = &plan.scenarios[planned.scenario].source;
-        let judgement = Judgement::judge((written, path, source), end, (&scope, found), watch, faults, tracer);
+        let known = Issue::of(plan, planned);
+        let judgement = Judgement::judge((written, path, source), known, end, (&scope, found), watch, faults, tracer);
         let Judgement { verdict, reason, problem, found, kernel_log, overruled, .. } = judgement;
         if overruled {
             fixtures.close();

@@ -2,7 +2,7 @@
 //! The judges of a case that has run: what the kernel logged, and what is known of the case, may change its verdict.
 
 use super::failure::{End, Problem};
-use super::known_issue::{self, Judged};
+use super::known_issue::{self, Issue, Judged};
 use super::{context::Findings, faults::Faults, log, observers::taint};
 use crate::event::{ASKED, Observation, Unchecked};
 use crate::language::{Case, Logged, Path, Scope, Source};
@@ -32,6 +32,8 @@ pub struct Judgement<'e> {
     /// The path of the case.
     pub path: Path,
     source: &'e Source,
+    /// What is known of it.
+    known: Vec<Issue<'e>>,
     pub scope: &'e Scope,
     pub found: Findings,
     pub verdict: Verdict,
@@ -50,6 +52,7 @@ impl<'e> Judgement<'e> {
     /// Judges a case that ended.
     pub fn judge(
         (case, path, source): (&'e Case, Path, &'e Source),
+        known: Vec<Issue<'e>>,
         end: Result<(), End>,
         (scope, found): (&'e Scope, Findings),
         mut watch: Watch,
@@ -69,6 +72,7 @@ impl<'e> Judgement<'e> {
             case,
             path,
             source,
+            known,
             scope,
             found,
             verdict,
@@ -168,7 +172,9 @@ fn nothing_asserted(judgement: &mut Judgement) {
 }
 
 fn known(judgement: &mut Judgement) {
-    let Some(known) = &judgement.case.known_issue else { return };
+    if judgement.known.is_empty() {
+        return;
+    }
     if judgement.found.answers.is_some() && judgement.verdict == Verdict::Passed {
         return; // nothing was judged, so that this is no unexpected pass
     }
@@ -176,7 +182,7 @@ fn known(judgement: &mut Judgement) {
     let left_out = left_out.map(|Unchecked { what, reason, .. }| format!("{what}: {reason}"));
     let no_log = judgement.watch.window.is_none().then(|| "the kernel's log was not read".to_owned());
     let outcome = (judgement.verdict, judgement.problem.take());
-    match known_issue::judge(known, &judgement.path, judgement.scope, outcome, left_out.or(no_log)) {
+    match known_issue::judge(&judgement.known, judgement.scope, outcome, left_out.or(no_log).as_deref()) {
         Judged::As(verdict, problem) => (judgement.verdict, judgement.problem) = (verdict, problem),
         Judged::Unseen(reason) => (judgement.verdict, judgement.reason) = (Verdict::Skipped, Some(reason)),
         Judged::Known(reason, problem) => {

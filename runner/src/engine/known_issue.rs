@@ -3,9 +3,31 @@
 
 use super::failure::Problem;
 use crate::{
-    language::{Date, KnownIssue, Path, Scope},
+    language::{Date, KnownIssue, Path, Scope, Source},
     model::{Verdict, code::Code},
+    plan::{Plan, Planned},
 };
+
+/// A known issue of a case, and where it is written.
+pub struct Issue<'p> {
+    issue: &'p KnownIssue,
+    at: Path,
+    /// The inventory, if it is written there, and not in the scenario.
+    source: Option<&'p Source>,
+}
+
+impl<'p> Issue<'p> {
+    /// What is known of a case: first what the inventory says of it, then what its scenario says.
+    pub fn of(plan: &'p Plan, planned: &'p Planned) -> Vec<Issue<'p>> {
+        let source = plan.site.as_ref().map(|site| &site.source);
+        let of_site = planned.marks.issues.iter();
+        let of_site = of_site.map(|marked| Issue { issue: &marked.1, at: marked.0.clone(), source });
+        let (case, path) = plan.case(planned);
+        let own = case.known_issue.iter();
+        let own = own.map(|issue| Issue { issue, at: path.join("known_issue"), source: None });
+        of_site.chain(own).collect()
+    }
+}
 
 /// What a known issue makes of a verdict.
 pub enum Judged {
@@ -17,30 +39,39 @@ pub enum Judged {
     Unseen(String),
 }
 
-/// Judges a case at `path` that has this known issue. `blind` says what could not be seen of it.
-pub fn judge(
-    known: &KnownIssue,
-    path: &Path,
-    scope: &Scope,
-    (verdict, problem): (Verdict, Option<Box<Problem>>),
-    blind: Option<String>,
-) -> Judged {
-    judge_on(Date::today(), known, path, scope, (verdict, problem), blind)
+/// Judges a case of which this is known. The first issue that changes its verdict decides. `blind` says what could not be seen of it.
+pub fn judge(all: &[Issue], scope: &Scope, outcome: (Verdict, Option<Box<Problem>>), blind: Option<&str>) -> Judged {
+    judge_on(Date::today(), all, scope, outcome, blind)
 }
 
 fn judge_on(
     today: Date,
-    known: &KnownIssue,
-    path: &Path,
+    all: &[Issue],
+    scope: &Scope,
+    (verdict, mut problem): (Verdict, Option<Box<Problem>>),
+    blind: Option<&str>,
+) -> Judged {
+    for known in all {
+        match judge_by(today, known, scope, (verdict, problem), blind) {
+            Judged::As(same, told) if same == verdict => problem = told,
+            changed => return changed,
+        }
+    }
+    Judged::As(verdict, problem)
+}
+
+fn judge_by(
+    today: Date,
+    Issue { issue: known, at, source }: &Issue,
     scope: &Scope,
     (verdict, problem): (Verdict, Option<Box<Problem>>),
-    blind: Option<String>,
+    blind: Option<&str>,
 ) -> Judged {
-    let at = path.join("known_issue");
     if !matches!(verdict, Verdict::Passed | Verdict::Failed) {
         return Judged::As(verdict, problem);
     }
-    let wrong = |at: Path, error| Judged::As(Verdict::Error, Some(Problem::expression(at, &error)));
+    let within = |problem: Box<Problem>| Box::new(Problem { source: source.cloned(), ..*problem });
+    let wrong = |at: Path, error| Judged::As(Verdict::Error, Some(within(Problem::expression(at, &error))));
     match known.when.as_ref().map_or(Ok(true), |when| when.resolve(scope)) {
         Ok(true) => {}
         Ok(false) => return Judged::As(verdict, problem),
@@ -58,10 +89,10 @@ fn judge_on(
             return Judged::Unseen(format!("it cannot be seen here whether this is still so: {reason} ({blind})"));
         }
         let problem = Problem::new(Code::KnownIssue, at.join("reason"), "the case passed, and is known to fail");
-        let problem = problem.label("expected to fail for this reason");
+        let problem = within(problem.label("expected to fail for this reason"));
         return Judged::As(
             Verdict::Failed,
-            Some(problem.help("where this is mended, remove `known_issue`, or narrow its `when`")),
+            Some(problem.help("where this is mended, remove the known issue, or narrow its `when`")),
         );
     };
     if let Some(message) = known.message.as_ref().filter(|message| !problem.what.title.contains(message.as_str())) {
@@ -99,14 +130,12 @@ mod tests {
         scope.set("iommu", "intel");
         let verdict = if failed.is_some() { Verdict::Failed } else { Verdict::Passed };
         let problem = failed.map(|title| Problem::new(Code::Outcome, Path::root(), title));
-        match judge_on(
-            today.parse().unwrap(),
-            known,
-            &Path::root(),
-            &scope,
-            (verdict, problem),
-            blind.map(str::to_owned),
-        ) {
+        let all = [Issue { issue: known, at: Path::root().join("known_issue"), source: None }];
+        told(judge_on(today.parse().unwrap(), &all, &scope, (verdict, problem), blind))
+    }
+
+    fn told(judged: Judged) -> (Verdict, String) {
+        match judged {
             Judged::Known(reason, _) => (Verdict::KnownIssue, reason),
             Judged::Unseen(reason) => (Verdict::Skipped, reason),
             Judged::As(verdict, problem) => {
@@ -137,6 +166,26 @@ mod tests {
         let (verdict, told) = judged("2027-06-30", &known(None, None), None);
         assert_eq!(verdict, Verdict::Failed);
         assert!(told.starts_with("the case passed, and is known to fail; where this is mended"), "{told}");
+    }
+
+    #[test]
+    fn of_several_issues_the_first_decides_that_changes_the_verdict() {
+        let (own, site) = (known(None, Some("timed out")), known(None, Some("the kernel logged")));
+        let source = Source::new("lab.yaml", "known_issues: [{ reason: x }]\n");
+        let of_site = || Issue { issue: &site, at: Path::root(), source: Some(&source) };
+        let all = [of_site(), Issue { issue: &own, at: Path::root(), source: None }];
+        let judged = |failed: Option<&str>| {
+            let verdict = if failed.is_some() { Verdict::Failed } else { Verdict::Passed };
+            let problem = failed.map(|title| Problem::new(Code::Outcome, Path::root(), title));
+            let scope = Scope::new().with("iommu", "intel");
+            judge_on("2027-06-30".parse().unwrap(), &all, &scope, (verdict, problem), None)
+        };
+        assert_eq!(told(judged(Some("the kernel logged: x"))).0, Verdict::KnownIssue);
+        assert_eq!(told(judged(Some("timed out"))).0, Verdict::KnownIssue);
+        let (verdict, both) = told(judged(Some("map gave EINVAL")));
+        assert!(verdict == Verdict::Failed && both.contains("`the kernel logged`") && both.contains("`timed out`"));
+        let Judged::As(Verdict::Failed, Some(problem)) = judged(None) else { panic!("it passed") };
+        assert_eq!(problem.source.map(|source| source.name).as_deref(), Some("lab.yaml"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     devices::host_facts,
     failure::Problem,
     kmemleak::Leaks,
-    known_issue::{self, Judged},
+    known_issue::{self, Issue, Judged},
     log,
     process::{Outcome, TimedOut, Told, Worker},
     schedule::Schedule,
@@ -103,7 +103,7 @@ pub fn run(
             attempts.push(result);
         };
         let Some(last) = last else { break };
-        let result = schedule.sum_up(attempts, last);
+        let result = must_run(plan, &plan.cases[case as usize], schedule.sum_up(attempts, last));
         let mut bad = matches!(result.verdict, Verdict::Failed | Verdict::Error);
         leaks.iter_mut().for_each(|leaks| leaks.ended(&result));
         sink(Event::CaseFinished(result))?;
@@ -133,6 +133,26 @@ pub fn run(
         stopped,
     }))?;
     Ok(left)
+}
+
+/// A case that the inventory says must run, and that was skipped, has no verdict.
+fn must_run(plan: &Plan, planned: &Planned, result: CaseResult) -> CaseResult {
+    let (Some(site), Some(at)) = (&plan.site, &planned.marks.must_run) else { return result };
+    if result.verdict != Verdict::Skipped || !result.answers.is_empty() {
+        return result;
+    }
+    let reason = result.message.unwrap_or_default();
+    let problem =
+        Problem::new(Code::MustRun, at.clone(), format!("must run on {}, and was skipped: {reason}", site.host));
+    let problem = problem.label("cases that must run").help("mend what it lacks, or take it out of `must_run`");
+    CaseResult {
+        verdict: Verdict::Error,
+        message: Some(problem.what.title.clone()),
+        detail: Some(problem.render(&site.source)),
+        carets: problem.carets(&site.source),
+        at: Some(problem.place(&site.source)),
+        ..result
+    }
 }
 
 /// The devices without virtual functions: those that they get now are made by cases.
@@ -279,8 +299,11 @@ impl Runner<'_> {
 
     /// The result, after the known issue of the case is considered.
     fn known(&self, planned: &Planned, mut result: CaseResult) -> CaseResult {
-        let (case, path) = self.plan.case(planned);
-        let Some(known) = &case.known_issue else { return result };
+        let all = Issue::of(self.plan, planned);
+        if all.is_empty() {
+            return result;
+        }
+        let (_, path) = self.plan.case(planned);
         let mut scope = planned.scope.clone();
         let device = planned.device.and_then(|device| self.setup.devices[device].bdf.parse().ok());
         if let Some(bdf) = device {
@@ -288,7 +311,7 @@ impl Runner<'_> {
         }
         let title = result.message.take().unwrap_or_default();
         let told = Problem::new(Code::KnownIssue, path.join("name"), title);
-        match known_issue::judge(known, &path, &scope, (result.verdict, Some(told)), None) {
+        match known_issue::judge(&all, &scope, (result.verdict, Some(told)), None) {
             Judged::Unseen(reason) => (result.verdict, result.message) = (Verdict::Skipped, Some(reason)),
             Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
             Judged::As(verdict, told) => {

@@ -99,6 +99,13 @@ pub fn offset(config: &[u8], wanted: Capability) -> Option<u64> {
     structures(config).into_iter().find(|(structure, _)| structure == wanted).map(|(_, at)| at as u64)
 }
 
+/// The serial number of a device of PCI Express (`PCI_EXT_CAP_ID_DSN`), as lspci shows it: `00-1b-21-ff-ff-aa-bb-cc`.
+pub(super) fn serial_number(config: &[u8]) -> Option<String> {
+    let (_, at) = structures(config).into_iter().find(|(structure, _)| *structure == Extended(0x03))?;
+    let bytes = (0..8).rev().map(|next| format!("{:02x}", byte(config, at + 4 + next)));
+    Some(bytes.collect::<Vec<_>>().join("-"))
+}
+
 fn capabilities(config: &[u8]) -> Vec<Capability> {
     let mut found = Vec::new();
     found.extend((byte(config, 0x3d) != 0).then_some(Capability::Intx));

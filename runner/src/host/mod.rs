@@ -2,7 +2,7 @@
 //! This machine: PCI devices and their drivers, the kernel's log, what the IOMMU's page tables hold.
 //!
 //! Everything is read from sysfs, procfs, debugfs and `/dev/kmsg`, below a [`Root`] that tests replace with a folder. Nothing here knows of
-//! cases. [`pci`] and [`facts`] describe a device; [`doctor`] says what is in the way; [`bind`] gives it to vfio-pci and back; [`taken`] knows
+//! cases. [`pci`] and [`facts`] describe a device, and [`find()`] finds one; [`doctor`] says what is in the way; [`bind`] gives it to vfio-pci and back; [`taken`] knows
 //! who has it; [`hotplug`] takes it away while it is open; [`sriov`] makes virtual functions; [`kmsg`] and [`pstore`] read what the kernel said;
 //! [`page_table`] reads what the IOMMU maps, with a reader for each kind of IOMMU, and [`pagemap`] where a process has its memory.
 
@@ -10,6 +10,7 @@ pub mod bind;
 pub mod capability;
 pub mod doctor;
 pub mod facts;
+mod find;
 mod gauge;
 pub mod hotplug;
 pub mod kmsg;
@@ -24,6 +25,7 @@ pub mod taken;
 mod use_of;
 
 pub use capability::{kind, kind_of};
+pub use find::find;
 pub use root::Root;
 
 /// Whether a device was taken out of the machine. Returns false for a text that is not an address.

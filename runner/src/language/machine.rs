@@ -171,7 +171,7 @@ const ROOM: [(Place, usize); 5] =
     [(Place::Root, 4), (Place::Port, 8), (Place::Bridge, 8), (Place::Function, 8), (Place::SecondIommu, 8)];
 
 /// What scenarios call no single device.
-const NOT_ONE: [&str; 3] = ["any", "all", "virtual_function"];
+pub(super) const NOT_ONE: [&str; 3] = ["any", "all", "virtual_function"];
 
 impl DeviceModel {
     /// As scenarios can write it.

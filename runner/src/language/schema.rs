@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use schemars::{JsonSchema, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::{Machine, Pack, Scenario};
+use super::{Inventory, Machine, Pack, Scenario};
 
 /// Describes a type to editors: its name in the schema, if that is not the type's own, and what its values look like.
 macro_rules! described {
@@ -45,6 +45,11 @@ pub fn machine_schema() -> Value {
     of::<Machine>("A machine of vfiospec's lab")
 }
 
+/// The schema of an inventory's file, generated from [`Inventory`]; `schemas/inventory.schema.json` is a copy of it.
+pub fn inventory_schema() -> Value {
+    of::<Inventory>("An inventory for vfiospec")
+}
+
 /// The schema of a file, in draft-07, because that is what yaml-language-server, behind the YAML support of nearly every editor,
 /// understands in full.
 fn of<T: JsonSchema>(title: &str) -> Value {
@@ -70,6 +75,12 @@ pub(in crate::language) fn known_pack_schema() -> &'static Value {
 pub(in crate::language) fn known_machine_schema() -> &'static Value {
     static KNOWN: OnceLock<Value> = OnceLock::new();
     KNOWN.get_or_init(machine_schema)
+}
+
+/// [`inventory_schema()`], made once.
+pub(in crate::language) fn known_inventory_schema() -> &'static Value {
+    static KNOWN: OnceLock<Value> = OnceLock::new();
+    KNOWN.get_or_init(inventory_schema)
 }
 
 /// Gives every key an example, which editors show beside its description: a key whose value is made of keys gets theirs.

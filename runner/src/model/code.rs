@@ -65,6 +65,7 @@ codes! {
     EmptyMatrix "empty-matrix" Check
     EngineTooNew "engine-too-new" Check
     Eventfd "eventfd" Run
+    Expired "expired" Check
     Expression "expression" Check
     Fault "fault" Run
     Files "files" Run
@@ -74,6 +75,7 @@ codes! {
     InvalidCommit "invalid-commit" Check
     InvalidField "invalid-field" Check
     InvalidIds "invalid-ids" Check
+    InvalidInventory "invalid-inventory" Check
     InvalidMachine "invalid-machine" Check
     InvalidName "invalid-name" Check
     InvalidQuantity "invalid-quantity" Check
@@ -96,6 +98,7 @@ codes! {
     MissingRegion "missing-region" Check
     MissingValue "missing-value" Check
     MixedOutcome "mixed-outcome" Check
+    MustRun "must-run" Run
     NameTaken "name-taken" Check
     NoBackend "no-backend" Check
     NoDevice "no-device" Check
@@ -147,6 +150,7 @@ codes! {
     UnknownDevice "unknown-device" Check
     UnknownField "unknown-field" Check
     UnknownFile "unknown-file" Check
+    UnknownHost "unknown-host" Run
     UnknownKey "unknown-key" Check
     UnknownName "unknown-name" Check
     UnknownObject "unknown-object" Check
@@ -158,6 +162,7 @@ codes! {
     UnknownValue "unknown-value" Check
     UnknownVariable "unknown-variable" Run
     UnmatchedBackend "unmatched-backend" Check
+    UnmatchedCases "unmatched-cases" Check
     UnquotedExpression "unquoted-expression" Check
     Unreachable "unreachable" Check
     Unreadable "unreadable" Run

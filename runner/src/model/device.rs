@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What kind of device it is, and what it is capable of.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Bdf;
 
 /// A capability of a PCI device, as its configuration space says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -74,4 +78,30 @@ pub struct DeviceKind {
     pub capabilities: Vec<Capability>,
     /// The size of its largest BAR of memory, in bytes; 0 without one.
     pub largest_bar: u64,
+}
+
+/// By what a device is found in a machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// Its PCI address.
+    Address(Bdf),
+    /// Its serial number, of PCI Express or of NVMe, and which function of the card if several have it.
+    Serial(String, Option<u8>),
+    /// The address of its network interface, in lower case.
+    Mac(String),
+    /// The slot that its card is in, and which function of the card.
+    Slot(String, u8),
+}
+
+impl fmt::Display for Identity {
+    /// For a sentence: `the slot 3, function 0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Address(bdf) => write!(f, "the address {bdf}"),
+            Identity::Serial(serial, None) => write!(f, "the serial number {serial}"),
+            Identity::Serial(serial, Some(function)) => write!(f, "the serial number {serial}, function {function}"),
+            Identity::Mac(mac) => write!(f, "the network address {mac}"),
+            Identity::Slot(slot, function) => write!(f, "the slot {slot}, function {function}"),
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub use verdict::{Observed, Verdict};
 pub(crate) use backend::{ANY_BACKEND, BackendName};
 pub(crate) use bdf::Bdf;
 pub(crate) use case_id::{CaseId, device_in};
-pub(crate) use device::{Capability, DeviceKind};
+pub(crate) use device::{Capability, DeviceKind, Identity};
 pub(crate) use errno::Errno;
 pub(crate) use random::Random;
 pub(crate) use text::{count, fingerprint};

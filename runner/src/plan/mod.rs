@@ -9,6 +9,7 @@ mod minimise;
 mod scope;
 mod select;
 mod setup;
+mod site;
 mod steps;
 
 use std::collections::{HashMap, HashSet};
@@ -20,13 +21,14 @@ pub use minimise::minimise;
 pub(crate) use scope::{combinations, late_variables, static_scope};
 pub use select::{Filter, Partition, shuffle};
 pub use setup::Setup;
+pub use site::{Marks, unmatched};
 pub use steps::{PlannedStep, assertions, planned, try_planned};
 
 use crate::{
     event::{DeviceUsed, PlannedCase},
     language::{
-        BackendOptions, Backends, Case, Fixture, Loaded, Packs, Path, Pattern, Requirement, Scalar, Scope, Target,
-        readable,
+        BackendOptions, Backends, Case, Fixture, Loaded, Packs, Path, Pattern, Requirement, Scalar, Scope, Site,
+        Target, readable,
     },
     model::{ANY_BACKEND, BackendName, DeviceKind},
     sanitize,
@@ -45,6 +47,8 @@ pub struct Plan {
     pub cases: Vec<Planned>,
     /// The variables from the command line.
     pub command_line: Vec<(String, Scalar)>,
+    /// What the inventory says of the host, if there is one.
+    pub site: Option<Site>,
     /// The given devices by name.
     given: Vec<(String, DeviceKind)>,
 }
@@ -77,6 +81,8 @@ pub struct Planned {
     pub fixture: Fixture,
     /// The tags of its scenario, and its own.
     pub tags: Vec<String>,
+    /// What the inventory says of it.
+    pub marks: Marks,
 }
 
 impl Plan {
@@ -195,7 +201,7 @@ pub fn expand(
     if !collisions.is_empty() {
         return Err(collisions);
     }
-    Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), given })
+    Ok(Plan { scenarios, packs, cases, command_line: command_line.to_vec(), site: None, given })
 }
 
 /// A plan while it is made.
@@ -293,6 +299,7 @@ impl<'a> Expansion<'a> {
             timeout: case.timeout.or(written.timeout).map_or(TIMEOUT, |timeout| timeout.0),
             fixture: case.fixture.or(written.fixture).unwrap_or(Fixture::Shared),
             tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
+            marks: Marks::default(),
         });
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Planned, expand};
-use crate::{event::DeviceUsed, language::Scalar, model::BackendName, model::fingerprint, suite::Text};
+use crate::{
+    event::DeviceUsed, language::Scalar, model::BackendName, model::fingerprint, suite::SiteText, suite::Text,
+};
 
 /// What a worker plans from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,12 +22,19 @@ pub struct Setup {
     /// The only backends for cases that take any; empty if there is no such choice.
     #[serde(default)]
     pub only: Vec<BackendName>,
+    /// What the inventory says of the host.
+    #[serde(default)]
+    pub site: Option<SiteText>,
 }
 
 impl Setup {
-    /// A number for scenarios and variables: it is another one when they are changed.
+    /// A number for scenarios, variables and the inventory: it is another one when they are changed.
     pub fn fingerprint(&self) -> String {
-        let bytes = serde_json::to_vec(&(&self.scenarios, &self.vars)).expect("these types always have a JSON form");
+        let bytes = match &self.site {
+            None => serde_json::to_vec(&(&self.scenarios, &self.vars)),
+            Some(site) => serde_json::to_vec(&(&self.scenarios, &self.vars, site)),
+        };
+        let bytes = bytes.expect("these types always have a JSON form");
         format!("{:016x}", fingerprint(&bytes))
     }
 
@@ -62,8 +71,12 @@ impl Setup {
     /// Plans what was checked before: in the runner, and the same in its workers and in the lab's guest.
     pub fn plan(&self) -> Result<Plan, String> {
         let (loaded, packs) = Text::read_all(&self.scenarios).map_err(|invalid| invalid.render(false))?;
-        expand(loaded, packs, &self.devices, &self.vars())
-            .map_err(|collisions| format!("cases collide: {collisions:?}"))
+        let plan = expand(loaded, packs, &self.devices, &self.vars())
+            .map_err(|collisions| format!("cases collide: {collisions:?}"))?;
+        Ok(match self.site.clone() {
+            Some(site) => plan.at(site.read()?),
+            None => plan,
+        })
     }
 }
 
@@ -93,6 +106,7 @@ mod tests {
             ],
             vars: Vec::new(),
             only: Vec::new(),
+            site: None,
             devices: vec![DeviceUsed { name: "any".into(), ..DeviceUsed::default() }],
         };
         let plan = setup.plan().unwrap();

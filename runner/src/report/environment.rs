@@ -12,7 +12,7 @@ pub(super) fn is_same(a: &RunStarted, b: &RunStarted) -> bool {
         a.devices.iter().all(|of_a| b.devices.iter().all(|of_b| of_a.name != of_b.name || of_a.ids == of_b.ids))
     };
     let of = |run: &RunStarted| [words::kernel(run), run.iommu.clone(), run.lab_iommu.clone().unwrap_or_default()];
-    of(a) == of(b) && devices(a, b)
+    a.host == b.host && of(a) == of(b) && devices(a, b)
 }
 
 /// Labels each environment as the user did, or else by what differs between them. A single one that the user has not labelled
@@ -22,7 +22,7 @@ pub(super) fn label(environments: &mut [Environment], chosen: Vec<Option<String>
         return;
     }
     let all: Vec<_> = environments.iter().map(|environment| traits(&environment.parts[0].started)).collect();
-    let differing: Vec<usize> = (0..3).filter(|&at| all.iter().any(|traits| traits[at] != all[0][at])).collect();
+    let differing: Vec<usize> = (0..4).filter(|&at| all.iter().any(|traits| traits[at] != all[0][at])).collect();
     let mut taken = HashSet::new();
     for ((environment, traits), label) in environments.iter_mut().zip(&all).zip(chosen) {
         environment.named = label.is_some();
@@ -38,8 +38,8 @@ pub(super) fn label(environments: &mut [Environment], chosen: Vec<Option<String>
     }
 }
 
-fn traits(started: &RunStarted) -> [String; 3] {
+fn traits(started: &RunStarted) -> [String; 4] {
     let devices: Vec<_> = started.devices.iter().map(|device| format!("{} {}", device.name, device.ids)).collect();
     let iommu = started.lab_iommu.as_ref().unwrap_or(&started.iommu).clone();
-    [format!("Linux {}", words::kernel(started)), iommu, devices.join(" ")]
+    [started.host.clone().unwrap_or_default(), format!("Linux {}", words::kernel(started)), iommu, devices.join(" ")]
 }

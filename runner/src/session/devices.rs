@@ -10,7 +10,7 @@ use crate::backend;
 use crate::host::bind::{BindError, Binding, VFIO, in_the_way, no_access, no_iommu_help};
 use crate::host::{self, doctor, facts, taken};
 use crate::model::{Bdf, Exit};
-use crate::{event::DeviceUsed, language::Name, uapi::system};
+use crate::{event::DeviceUsed, language::Name, language::Site, uapi::system};
 
 /// What a device is called that was given no name.
 const UNNAMED: &str = "device";
@@ -29,6 +29,11 @@ impl Named {
 }
 
 impl Named {
+    /// A device that the inventory names.
+    fn of(name: &str, bdf: Bdf) -> Named {
+        Named { name: Some(name.to_owned()), bdf }
+    }
+
     pub(super) fn used(&self) -> DeviceUsed {
         let name = self.name.clone().unwrap_or_else(|| UNNAMED.to_owned());
         DeviceUsed { name, bdf: self.bdf.to_string(), ..DeviceUsed::default() }.of_kind(host::kind(self.bdf))
@@ -72,6 +77,31 @@ impl FromStr for Named {
         let bdf = address.parse::<Bdf>().map_err(|error| error.to_string())?;
         Ok(Named { name: name.map(|name| name.replace('-', "_")), bdf })
     }
+}
+
+/// The devices that an inventory gives this machine, and what is wrong with the first that is not there or is another one.
+pub fn at_site(site: &Site) -> (Vec<Named>, Option<String>) {
+    let (mut all, mut wrong) = (Vec::new(), None);
+    for (name, device) in site.own().devices.iter() {
+        let Some(identity) = device.identity() else { continue };
+        let place = site.place(&site.at().join("devices").join(name));
+        let why = match host::find(&identity) {
+            Ok(bdf) => {
+                let named = Named::of(name, bdf);
+                let kind = named.seen().kind();
+                let is_other = device.is.as_ref().filter(|role| !role.matches(&kind));
+                all.push(named);
+                is_other.map(|role| format!("{bdf} has {}, expected {}", role.had(&kind), role.wanted()))
+            }
+            Err(why) if device.optional => {
+                eprintln!("vfiospec: `{name}` is not there ({identity}: {why}), and is optional ({place})");
+                None
+            }
+            Err(why) => Some(format!("{identity}: {why}")),
+        };
+        wrong = wrong.or(why.map(|why| format!("the device `{name}` of {} is missing ({place}): {why}", site.host)));
+    }
+    (all, wrong)
 }
 
 /// The devices, bound to vfio-pci; what was bound is given back when dropped.

@@ -203,9 +203,9 @@ impl Record {
         if self.began.is_some() {
             return Ok(None);
         }
-        let RunStarted { boot, scenarios, shuffle, lab_iommu, again, .. } = self.host.clone();
+        let RunStarted { boot, scenarios, shuffle, lab_iommu, again, host, .. } = self.host.clone();
         let lab = if self.lanes > 1 { format!("{lab}, {} guests", self.lanes) } else { lab.to_owned() };
-        let started = RunStarted { lab: Some(lab), lab_iommu, boot, scenarios, shuffle, again, ..started };
+        let started = RunStarted { lab: Some(lab), lab_iommu, boot, scenarios, shuffle, again, host, ..started };
         if let Some(resumed) = &self.resumed {
             if let Err(failure) = resumed.same_machine(&started, &started.devices) {
                 return Ok(Some(failure));

@@ -9,7 +9,7 @@ use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::
 use crate::engine::{self, Schedule};
 use crate::event::{DeviceUsed, FORMAT, RunStarted};
 use crate::plan::{Plan, Setup};
-use crate::{backend, host::facts, model::BackendName, model::Exit, report::journal, suite::Text, uapi::system};
+use crate::{backend, host::facts, model::BackendName, model::Exit, report::journal, uapi::system};
 
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
@@ -65,26 +65,30 @@ pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
 }
 
 /// Runs what the lab's host says, and writes events to it alone: it judges. Cases have the numbers that they have there, so what the
-/// devices are is what the host takes them for.
+/// devices are is what the host takes them for, in `setup`.
 pub fn run_for_host(
     named: &[Named],
-    planned: Vec<DeviceUsed>,
-    scenarios: Vec<Text>,
-    (vars, only): (Vec<(String, String)>, Vec<BackendName>),
+    setup: Setup,
+    required: &[BackendName],
     schedule: &Schedule,
     events: &Path,
 ) -> Result<(), Failure> {
     let interrupt = interrupt::flag();
     let mut devices = devices::bind(named).map_err(|error| not_bound(&error))?;
+    if let Some((name, why)) = missing(required, named) {
+        devices.give_back(&[]);
+        return Err(Failure::new(Exit::NoVerdict, format!("the required backend {name} is missing: {why}")));
+    }
     let started = started(&devices.used);
-    devices.planned_as(&planned);
-    let setup = Setup { scenarios, vars, devices: devices.used.clone(), only };
+    devices.planned_as(&setup.devices);
+    let setup = Setup { devices: devices.used.clone(), ..setup };
     // The host has checked it.
     let plan = setup.plan().map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
     let started = RunStarted { scenarios: setup.fingerprint(), ..started };
     let failed = |error: io::Error| not_written(format!("failed to write {}: {error}", events.display()));
     let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(events).map_err(failed)?);
-    let ran = engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
+    let ran =
+        engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
     give_back(devices, &ran);
     ran.map(drop).map_err(failed)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{collections::HashMap, fs, io};
 
 use super::{Error, Problem};
-use crate::language::{Diagnostic, Invalid, MACHINE, Machine, Name, Source, Value, parse};
+use crate::language::{Diagnostic, Invalid, Inventory, MACHINE, Machine, Name, Source, Value, parse};
 use crate::{model::code::Code, sanitize};
 
 /// Whether a file is that of a machine of the lab, which is no scenario.
@@ -23,9 +23,18 @@ pub fn machines(paths: &[PathBuf]) -> usize {
 
 /// Reads and checks the file of a machine of the lab.
 pub fn machine(file: &Path) -> Result<Machine, Error> {
+    read_as(file, Machine::read)
+}
+
+/// Reads and checks an inventory, its scenarios apart.
+pub fn inventory(file: &Path) -> Result<(Source, Inventory), Error> {
+    read_as(file, Inventory::read)
+}
+
+fn read_as<T>(file: &Path, parse: fn(Source) -> Result<T, Invalid>) -> Result<T, Error> {
     let wrong = |invalid| Error { invalid: vec![invalid], files: 1, ..Error::default() };
     match read(file) {
-        Ok(text) => Machine::read(Source::new(file.display().to_string(), text)).map_err(wrong),
+        Ok(text) => parse(Source::new(file.display().to_string(), text)).map_err(wrong),
         Err(Unread::Text(invalid)) => Err(wrong(invalid)),
         Err(Unread::File(message)) => {
             let file = file.to_string_lossy().into_owned();

@@ -4,9 +4,11 @@
 mod error;
 mod find;
 mod selection;
+mod site;
 mod text;
 
 pub use error::{Error, Problem};
-pub use find::{Manifests, collect, machine, machines};
+pub use find::{Manifests, collect, inventory, machine, machines};
 pub use selection::{Checked, Selection, packs_elsewhere};
+pub use site::SiteText;
 pub use text::Text;

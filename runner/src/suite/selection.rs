@@ -9,8 +9,8 @@ use clap::Args;
 use super::find::{self, MANIFEST, Unread, name_in};
 use super::{Error, Manifests, Problem, Text, collect};
 use crate::language::{
-    self, Condition, Diagnostic, Invalid, Loaded, LoadedPack, Packs, Path, Scalar, Size, Source, Target, did_you_mean,
-    join,
+    self, Condition, Diagnostic, Invalid, Loaded, LoadedPack, Packs, Path, Scalar, Site, Size, Source, Target,
+    did_you_mean, join,
 };
 use crate::{model::code::Code, sanitize};
 
@@ -34,6 +34,14 @@ pub struct Selection {
     /// Set a variable of the scenarios, in place of the value in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
     pub vars: Vec<(String, String)>,
+
+    /// The hosts of a lab: their devices, variables, known issues, and what must run there
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+
+    /// Which host of the inventory [default: the one with this machine's hostname]
+    #[arg(long, value_name = "NAME", requires = "inventory")]
+    pub host: Option<String>,
 }
 
 fn parse_var(text: &str) -> Result<(String, String), String> {
@@ -46,7 +54,8 @@ fn parse_var(text: &str) -> Result<(String, String), String> {
 impl Selection {
     /// One file, and packs besides its own.
     pub fn of(file: &FilePath, packs: &[PathBuf]) -> Selection {
-        Selection { paths: vec![file.to_owned()], pack_folders: packs.to_vec(), vars: Vec::new() }
+        let (vars, inventory, host) = Default::default();
+        Selection { paths: vec![file.to_owned()], pack_folders: packs.to_vec(), vars, inventory, host }
     }
 
     /// Reads the files. Of files that cannot be read, the error also says what is wrong with the others.
@@ -118,7 +127,7 @@ impl Selection {
             return Ok(texts);
         }
         wrong.files = texts.len() + wrong.problems.len() + wrong.invalid.len();
-        if let Err(others) = self.load(&texts) {
+        if let Err(others) = self.load(&texts, None) {
             wrong.problems.extend(others.problems);
             wrong.invalid.extend(others.invalid);
         }
@@ -135,23 +144,28 @@ impl Selection {
             scenarios.flat_map(|text| packs_elsewhere(texts, text.manifest.as_deref())).collect();
         let others = folders.into_iter().flat_map(|folder| ["--pack".to_owned(), folder]);
         let vars = self.vars.iter().flat_map(|(name, value)| ["--var".to_owned(), format!("{name}={value}")]);
-        for word in words.into_iter().chain(others).chain(vars) {
+        let inventory = self.inventory.iter().flat_map(|file| ["--inventory".to_owned(), file.display().to_string()]);
+        let host = self.host.iter().flat_map(|host| ["--host".to_owned(), host.clone()]);
+        for word in words.into_iter().chain(others).chain(vars).chain(inventory).chain(host) {
             again.push(' ');
             again.push_str(&sanitize::word(&word));
         }
         again
     }
 
-    /// Reads and checks all texts, and finds everything that is wrong in one go.
-    pub fn load(&self, texts: &[Text]) -> Result<Checked, Error> {
+    /// Reads and checks all texts as the site has them, and finds everything that is wrong in one go.
+    pub fn load(&self, texts: &[Text], site: Option<&Site>) -> Result<Checked, Error> {
         let mut scenarios = Vec::new();
-        let packs = self.load_each(texts, |loaded| scenarios.push(loaded))?;
+        let packs = self.load_each(texts, site, |loaded| scenarios.push(loaded))?;
         Ok((scenarios, packs))
     }
 
     /// [`load()`](Self::load) that keeps no scenario but hands out one after the other.
-    pub fn load_each(&self, texts: &[Text], mut take: impl FnMut(Loaded)) -> Result<Packs, Error> {
-        let vars: Vec<_> = self.vars.iter().map(|(name, value)| (name.clone(), Scalar::Text(value.clone()))).collect();
+    pub fn load_each(&self, texts: &[Text], site: Option<&Site>, mut take: impl FnMut(Loaded)) -> Result<Packs, Error> {
+        let vars = self.vars_on(site);
+        let vars: Vec<_> = vars.into_iter().map(|(name, value)| (name, Scalar::Text(value))).collect();
+        let of_site = self.vars_of(site);
+        let mut wrong_at_site: Vec<Diagnostic> = Vec::new();
         let (mut of_files, mut of_cases, mut of_other_kinds) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
         let mut no_machine = Vec::new();
         let mut required = BTreeSet::new();
@@ -162,6 +176,7 @@ impl Selection {
                 of_files.extend(loaded.scenario.vars.keys().map(str::to_owned));
                 of_other_kinds.extend(self.vars.iter().filter_map(|(name, text)| mistyped(&loaded, name, text)));
                 of_cases.extend(loaded.scenario.cases.iter().flat_map(|case| case.vars.keys()).map(str::to_owned));
+                wrong_at_site.extend(of_site.iter().filter_map(|var| mistyped_at_site(&loaded, var)));
             }
             take(loaded);
         });
@@ -175,8 +190,12 @@ impl Selection {
             };
             invalid.extend(packs.list.iter().filter(is_whole).filter_map(|pack| unused(pack, &required)));
         }
+        if let Some(site) = site.filter(|_| !wrong_at_site.is_empty()) {
+            wrong_at_site.dedup_by(|other, first| other.path == first.path);
+            invalid.push(Invalid { source: site.source.clone(), diagnostics: wrong_at_site });
+        }
         if !invalid.is_empty() {
-            return Err(Error { invalid, files: texts.len(), ..Error::default() });
+            return Err(Error { invalid, files: texts.len() + usize::from(site.is_some()), ..Error::default() });
         }
         match self.vars.iter().find_map(|(name, _)| unknown(name, &of_files, &of_cases)) {
             Some(problem) => Err(problem.into()),
@@ -184,6 +203,21 @@ impl Selection {
             None => Err(Error { problems: of_other_kinds, ..Error::default() }),
         }
     }
+}
+
+/// What is wrong with a variable of an inventory that is not of the kind of the value whose place it takes.
+fn mistyped_at_site(loaded: &Loaded, (name, value, at): &(&str, &Scalar, Path)) -> Option<Diagnostic> {
+    let (_, default) = loaded.scenario.vars.iter().find(|(known, _)| known == name)?;
+    if Scalar::in_place_of(default, &value.to_string()).is_some() {
+        return None;
+    }
+    let title = format!("`{name}` is {value} here, and {default} in {}", loaded.source.name);
+    Some(Diagnostic::error(Code::WrongType, at.clone(), title).label(format!("expected {}", of_kind(default))))
+}
+
+/// What may take the place of a value that is no text.
+fn of_kind(default: &Scalar) -> &'static str {
+    if matches!(default, Scalar::Bool(_)) { "true or false" } else { "a number or a size, such as 2MiB" }
 }
 
 /// The conditions of its pack that a scenario requires, each with the name of the pack.
@@ -250,8 +284,7 @@ fn mistyped(loaded: &Loaded, name: &str, text: &str) -> Option<Problem> {
     }
     let file = loaded.source.name.clone();
     let message = format!("failed to read --var {name}={text}: {file} has {default} there");
-    let expected =
-        if matches!(default, Scalar::Bool(_)) { "true or false" } else { "a number or a size, such as 2MiB" };
+    let expected = of_kind(default);
     let written = text.parse::<Size>().err().filter(|_| !matches!(default, Scalar::Bool(_)));
     let written = written.and_then(|complaint| complaint.help.into_iter().find(|help| help.starts_with("write ")));
     let help = Some(written.unwrap_or_else(|| format!("give `{name}` {expected}")));

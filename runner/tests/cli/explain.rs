@@ -5,14 +5,16 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use vfiospec::{
     explain::Page,
-    language::{self, Machine, Packs, Source},
+    language::{self, Inventory, Machine, Packs, Source},
     model::code::{Code, Found},
 };
 
 use crate::common;
 
 /// Codes whose page cannot show a wrong file, and why.
-const WITHOUT_WRONG: [(Code, &str); 4] = [
+const WITHOUT_WRONG: [(Code, &str); 6] = [
+    (Code::Expired, "which day it is, no file says"),
+    (Code::UnmatchedCases, "an inventory is wrong so only with its scenarios"),
     (Code::NotUtf8, "a page is UTF-8"),
     (Code::TooLarge, "the file would have 16 MiB"),
     (Code::UnusedCondition, "a pack is wrong so only with its scenarios"),
@@ -50,6 +52,7 @@ fn wrong(page: &Page, text: &str, kind: &str) -> (Vec<Code>, String) {
     let read = match kind.rsplit(' ').next() {
         Some("pack") => packs.add(source),
         Some("lab") => Machine::read(source).map(drop),
+        Some("inventory") => Inventory::read(source).map(drop),
         _ => language::load(source, name, &packs, &[]).map(drop),
     };
     let told = |invalid: language::Invalid| {
@@ -72,10 +75,12 @@ fn what_a_page_shows_as_wrong_is_told_with_its_code_and_what_it_shows_as_right_i
                 "pack" => {
                     assert!(blocks.iter().any(|(_, info, _)| info == "yaml wrong" || info == "yaml wrong pack"), "{at}")
                 }
-                "right" | "right pack" | "right lab" => assert_eq!(told, "", "{at}"),
+                "right" | "right pack" | "right lab" | "right inventory" => assert_eq!(told, "", "{at}"),
                 // The case looks at nothing, which only a run finds.
                 "wrong" if page.code.found() == Found::Run => assert_eq!(told, "", "{at}"),
-                "wrong" | "wrong pack" | "wrong lab" => assert_eq!(codes, [page.code], "{at}: {told}"),
+                "wrong" | "wrong pack" | "wrong lab" | "wrong inventory" => {
+                    assert_eq!(codes, [page.code], "{at}: {told}")
+                }
                 _ => panic!("{at}: a block of {info:?}"),
             }
         }

@@ -63,6 +63,18 @@ fn a_block_of_yaml_is_an_example_or_says_that_it_is_a_fragment() {
 }
 
 #[test]
+fn the_inventory_is_right_with_our_scenarios() {
+    let guide = read("scenarios/README.md");
+    let (_, after) = guide.split_once("<!-- an inventory -->").expect("the marker");
+    let file = folder("guide-inventory").join("lab.yaml");
+    fs::write(&file, &common::blocks(after)[0].2).expect("written");
+    let output = vfiospec(&["check", "--inventory", file.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(text(&output.stdout).contains(" and the inventory: no mistakes"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn the_exit_codes_are_those_of_help() {
     let help = text(&vfiospec(&["--help"]).stdout);
     let codes = &help[help.find("Exit codes:").expect("help tells the exit codes")..];

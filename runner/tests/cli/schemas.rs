@@ -45,23 +45,37 @@ fn the_schema_is_what_the_types_say() {
     let schema =
         serde_json::to_string_pretty(&language::for_editors(language::machine_schema())).expect("a schema is JSON");
     assert_current("schemas/lab.schema.json", schema + "\n");
+    let schema =
+        serde_json::to_string_pretty(&language::for_editors(language::inventory_schema())).expect("a schema is JSON");
+    assert_current("schemas/inventory.schema.json", schema + "\n");
 }
 
 #[test]
 fn the_reference_is_what_the_schema_says() {
     assert_current(
         "schemas/README.md",
-        reference(&language::schema(), &language::pack_schema(), &language::machine_schema()),
+        reference(
+            &language::schema(),
+            [
+                ("Pack", &language::pack_schema()),
+                ("Machine", &language::machine_schema()),
+                ("Inventory", &language::inventory_schema()),
+            ],
+        ),
     );
 }
 
 #[test]
 fn every_key_is_described_and_has_an_example_that_fits() {
-    let (schema, pack, machine) = (language::schema(), language::pack_schema(), language::machine_schema());
-    let all = types("Scenario", &schema).into_iter().map(|named| (named, &schema));
-    let all = all.chain(types("Pack", &pack).into_iter().map(|named| (named, &pack)));
-    for ((name, definition), schema) in all.chain(types("Machine", &machine).into_iter().map(|named| (named, &machine)))
-    {
+    let schemas = [
+        ("Scenario", language::schema()),
+        ("Pack", language::pack_schema()),
+        ("Machine", language::machine_schema()),
+        ("Inventory", language::inventory_schema()),
+    ];
+    let all =
+        schemas.iter().flat_map(|(root, schema)| types(root, schema).into_iter().map(move |named| (named, schema)));
+    for ((name, definition), schema) in all {
         assert!(definition["description"].is_string(), "{name} has no description");
         for (key, value) in definition["properties"].as_object().into_iter().flatten() {
             assert!(value["description"].is_string(), "{name}.{key} has no description: write a comment at the field");
@@ -198,16 +212,16 @@ fn types<'s>(root: &'s str, schema: &'s Value) -> Vec<(&'s str, &'s Value)> {
 }
 
 /// The reference of all keys, in Markdown.
-fn reference(schema: &Value, pack: &Value, machine: &Value) -> String {
+fn reference<'s>(schema: &'s Value, others: [(&'s str, &'s Value); 3]) -> String {
     let mut text = "\
 # Reference
 
 <!-- Generated from the types in runner/src/language: change their comments, then SNAPSHOTS=overwrite cargo test --test cli schemas -->
 
-Every key that a scenario may have, from [Pack](#pack) on those of a pack, and from [Machine](#machine) on those of a machine of the lab.
-[scenarios/README.md](../scenarios/README.md) is the guide, with examples; [scenario.schema.json](scenario.schema.json),
-[pack.schema.json](pack.schema.json) and [lab.schema.json](lab.schema.json) say the same as this page to your editor, if the first line of
-a file names its schema:
+Every key that a scenario may have, from [Pack](#pack) on those of a pack, from [Machine](#machine) on those of a machine of the lab, and
+from [Inventory](#inventory) on those of a lab's hosts. [scenarios/README.md](../scenarios/README.md) is the guide, with examples;
+[scenario.schema.json](scenario.schema.json), [pack.schema.json](pack.schema.json), [lab.schema.json](lab.schema.json) and
+[inventory.schema.json](inventory.schema.json) say the same as this page to your editor, if the first line of a file names its schema:
 
 ```yaml fragment
 # yaml-language-server: $schema=../../schemas/scenario.schema.json
@@ -216,11 +230,13 @@ a file names its schema:
 Keys in **bold** have to be there.
 "
     .to_owned();
-    let known = types("Scenario", schema);
-    let mut all = known.clone();
-    // A pack's types that no scenario has.
-    all.extend(types("Pack", pack).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
-    all.extend(types("Machine", machine).into_iter().filter(|(name, _)| known.iter().all(|(other, _)| other != name)));
+    let mut all = types("Scenario", schema);
+    // The types that those before do not have.
+    for (root, schema) in others {
+        let new: Vec<_> =
+            types(root, schema).into_iter().filter(|(name, _)| all.iter().all(|(known, _)| known != name)).collect();
+        all.extend(new);
+    }
     let mut types: Vec<_> = all.iter().copied().filter(|(name, _)| !is_either(name)).collect();
     // Tables of keys first, in the order in which one meets them; what stands in their values after them.
     let has_keys = |definition: &Value| definition["properties"].is_object();
@@ -242,6 +258,10 @@ Keys in **bold** have to be there.
         "Parameter",
         "Machine",
         "LabDevice",
+        "Inventory",
+        "Host",
+        "HostDevice",
+        "SiteIssue",
     ];
     let rank = |name: &str| order.iter().position(|known| *known == name).unwrap_or(order.len());
     types.sort_by_key(|(name, definition)| (!has_keys(definition), rank(name), name.to_owned()));

@@ -57,6 +57,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
         tool: s(),
         started_ms: u64::MAX,
         hostname: s(),
+        host: Some(s()),
         kernel: s(),
         arch: s(),
         iommu: s(),

@@ -6,13 +6,14 @@ use std::fs;
 use crate::{
     NotTested, Test, Tested,
     common::{command, expect, folder},
-    guests::{lab, place},
+    guests::{lab, lab_run, place},
     tests,
 };
 
 pub const TESTS: &[Test] = tests![
     a_device_is_found_taken_by_one_and_given_back_after_each_kill,
     what_keeps_a_run_from_its_device_is_said_once_and_before_it_begins,
+    a_pack_runs_unedited_on_three_hosts_of_an_inventory,
 ];
 
 /// Gives the device to another driver than vfio-pci, and waits for ends of runs.
@@ -140,6 +141,83 @@ qa "ulimit -l 64; /init doctor --device $DEVICE"
         "memlock: this process may lock 64 KiB",
     ] {
         assert!(said.contains(told), "{told}: {said}");
+    }
+    Ok(())
+}
+
+/// A pack that no site has edited.
+const PACK: &str = r#"name: cases
+device: any
+backends: [iommufd]
+vars: { size: 4KiB }
+cases:
+  - name: of_the_site
+    steps: [{ check: "{{ size == 8 * KiB or size == 16 * KiB }}" }]
+  - name: wrong
+    region: { memory: anonymous, size: 4KiB }
+    expect: { map: EINVAL }
+  - name: lacks
+    requires: [{ that: "{{ device.hot_reset > 0 }}", because: there is no hot reset }]
+    steps: [{ device_info: }]
+"#;
+
+const INVENTORY: &str = r#"vars: { size: 8KiB }
+must_run: [of_the_site]
+hosts:
+  left:
+    devices: { edu: { address: "0000:03:00.0" } }
+  middle:
+    vars: { size: 16KiB }
+    known_issues:
+      - cases: ["site.*.wrong"]
+        owner: qa@example.org
+        reason: it maps all the same
+        link: https://bugs.example.org/4711
+        until: 2099-12-31
+  right:
+    backends: [iommufd]
+    must_run: [lacks]
+"#;
+
+fn a_pack_runs_unedited_on_three_hosts_of_an_inventory() -> Tested {
+    lab()?;
+    let folder = folder("inventory");
+    let (inventory, pack) = (folder.join("lab.yaml"), folder.join("site"));
+    fs::create_dir(&pack).expect("writable");
+    fs::write(&inventory, INVENTORY).expect("writable");
+    fs::write(pack.join("cases.yaml"), PACK).expect("writable");
+    let [inventory, pack] = [&inventory, &pack].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let checked = command().args(["check", "--inventory", &inventory, &pack]).output().expect("the binary starts");
+    expect(&checked, 0);
+    let mut journals = Vec::new();
+    for (host, code) in [("left", 1), ("middle", 0), ("right", 1)] {
+        let ran = lab_run(&format!("inventory-{host}"), &["--inventory", &inventory, "--host", host, &pack])?;
+        ran.expect(code);
+        journals.push(ran.journal);
+    }
+    let json = folder.join("report.json");
+    let mut report = command();
+    report.arg("report").args(&journals).arg("--json").arg(&json).arg("--junit").arg(folder.join("junit.xml"));
+    let (stdout, _) = expect(&report.output().expect("the binary starts"), 1);
+    let middle = "middle: site.cases.iommufd__edu.wrong known issue: it maps all the same (owner: qa@example.org), see \
+                  https://bugs.example.org/4711 (";
+    let spaced = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "✗ left: site.cases.iommufd__edu.wrong",
+        middle,
+        "✗ right: site.cases.iommufd__edu.wrong",
+        "! right: site.cases.iommufd__edu.lacks",
+        "must run on right, and was skipped: there is no hot reset",
+        "lab.yaml:16:16",
+        "2 skipped: there is no hot reset",
+        "--inventory ",
+        "9 cases: 3 passed, 2 failed, 1 without verdict, 2 skipped, 1 as a known issue in 3 runs of ",
+    ] {
+        assert!(spaced.contains(told), "{told}: {stdout}");
+    }
+    let junit = fs::read_to_string(folder.join("junit.xml")).expect("written");
+    for host in ["left", "middle", "right"] {
+        assert!(junit.contains(&format!("name=\"{host}.site.cases.iommufd__edu\"")), "{host}: {junit}");
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn add(path: &Path, packs: &[PathBuf], name: &str) -> Result<(), Error> {
         return Err(Failure::usage(format!("failed to read {}: there is no such file", path.display()), help).into());
     }
     let selection = Selection::of(path, packs);
-    let (scenarios, packs) = selection.load(&selection.read()?)?;
+    let (scenarios, packs) = selection.load(&selection.read()?, None)?;
     let [loaded] = scenarios.as_slice() else {
         return wrong(format!("{} is no scenario", path.display()));
     };

@@ -22,7 +22,7 @@ pub fn main(journal: &Path, packs: &[PathBuf], case: &str, to: &Path) -> Result<
     let cases = cases(events);
     let found = find(&cases, case)?;
     let selection = Selection::of(Path::new(&found.planned.file), packs);
-    let read = selection.read().and_then(|texts| Ok((selection.load(&texts)?, texts)));
+    let read = selection.read().and_then(|texts| Ok((selection.load(&texts, None)?, texts)));
     let ((loaded, packs), texts) = read.inspect_err(|_| {
         eprintln!(
             "vfiospec: the case was read from {}; run this from the same folder as the run, with the file as it was then",

@@ -21,7 +21,8 @@ mod written;
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Case, Diagnostic, Name, Pack, Packs, Path, Placed, Procedure, Requirement, Scalar, Scenario, Target, steps_on,
+    Case, Diagnostic, KnownIssue, Name, Pack, Packs, Path, Placed, Procedure, Requirement, Scalar, Scenario, Target,
+    steps_on,
 };
 use crate::{language::text::suggest, language::verb::unknown_device, model::BackendName, model::code::Code};
 use calls::Callable;
@@ -39,6 +40,19 @@ pub fn check(scenario: &Scenario, home: &str, packs: &Packs, command_line: &[(St
     let mut checker = Checker { scenario, command_line, callable, procedure: None, here: Vec::new(), problems, seen };
     checker.scenario();
     checker.problems
+}
+
+/// What is wrong with the expressions of a known issue that stands at a path and belongs to no scenario.
+pub fn known_issue(issue: &KnownIssue, at: &Path) -> Vec<Diagnostic> {
+    let case = Case { known_issue: Some(Box::new(issue.clone())), ..Case::named("any") };
+    let scenario = Scenario::named("any");
+    let (packs, problems, seen) = (Packs::default(), Vec::new(), BTreeSet::new());
+    let callable = Callable { packs: &[], complete: packs.complete, own: false, home: "any" };
+    let mut checker =
+        Checker { scenario: &scenario, command_line: &[], callable, procedure: None, here: Vec::new(), problems, seen };
+    checker.expressions(&Path::root(), &case, &[], &[], &BackendName::ALL);
+    let within = |path: &Path| path.segments().iter().skip(1).fold(at.clone(), |at, segment| at.join(segment.clone()));
+    checker.problems.into_iter().map(|problem| Diagnostic { path: within(&problem.path), ..problem }).collect()
 }
 
 struct Checker<'a> {

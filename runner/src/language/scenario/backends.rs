@@ -168,7 +168,7 @@ impl Pattern {
 }
 
 /// `*` stands for any number of characters. Linear in the product of the lengths, whatever the pattern.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(in crate::language) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     // Names without a glob and globs that only end in one are nearly all there are.
     match pattern.iter().position(|&c| c == b'*') {
         None => return pattern == text,

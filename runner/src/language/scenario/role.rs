@@ -151,6 +151,14 @@ pub enum Class {
 }
 
 impl Class {
+    /// As sysfs shows it; of any programming interface, that of 0.
+    pub fn number(self) -> u32 {
+        match self {
+            Class::OfAnyInterface(class) => class << 8,
+            Class::Whole(class) => class,
+        }
+    }
+
     /// Whether a device has it; `class` is what sysfs shows.
     fn has(self, class: u32) -> bool {
         match self {
