@@ -40,6 +40,11 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     try_it().map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
+/// The same for two names of one file.
+pub fn place(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).ok()
+}
+
 /// The name of a file until it is whole. Creates its folder.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;

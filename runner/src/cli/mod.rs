@@ -23,6 +23,7 @@ mod release;
 mod report;
 mod run;
 mod show;
+mod trend;
 mod watch;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ enum Verb {
     Lab(lab::Verb),
     Report(report::Args),
     Diff(diff::Args),
+    Trend(trend::Args),
     Coverage(coverage::Args),
     Check(check::Args),
     List(list::Args),
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Verb::Lab(verb) => lab::main(&verb),
         Verb::Report(args) => report::main(&args).map(Exit::into),
         Verb::Diff(args) => diff::main(&args).map(Exit::into),
+        Verb::Trend(args) => trend::main(&args).map(Exit::into),
         Verb::Coverage(args) => coverage::main(&args).map(done),
         Verb::Check(args) => check::main(&args).map(Exit::into),
         Verb::List(args) => list::main(&args).map(Exit::into),

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec report`
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use std::path::{Path, PathBuf};
+use std::{fs, str::FromStr, sync::Arc};
 
 use clap::Args as ClapArgs;
 
 use super::error::Error;
 use crate::report::journal::{ReadError, Reason, Text};
+use crate::report::requirements::{self, Wanted};
 use crate::report::{fix_table, summary};
 use crate::session::{Failure, Reports};
 use crate::{model::Exit, report::merge::Journal, report::run::Run, sanitize};
@@ -25,6 +27,13 @@ pub struct Args {
     /// Show which fixes of the kernel are there and which are missing, as the cases say that name them in `fixes`, and not the summary
     #[arg(long)]
     fixes: bool,
+
+    /// Show how each requirement stands that the cases cover (`covers`), and not the summary; LIST names those that have to be covered
+    ///
+    /// Each line of LIST is a requirement, and behind a space what it says. Lines that begin with `#` are comments. Those that no case covers are
+    /// shown as such.
+    #[arg(long, value_name = "LIST", num_args = 0..=1, require_equals = true, conflicts_with = "fixes")]
+    requirements: Option<Option<PathBuf>>,
 
     #[command(flatten)]
     reports: Reports,
@@ -87,8 +96,28 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     args.reports.check(&paths)?;
     let journals = args.journals.iter().map(Named::open).collect::<Result<Vec<_>, _>>();
     let run = journals.and_then(Run::read).map_err(|error| unreadable(&error))?;
+    let run = Arc::new(run);
+    if let Some(list) = &args.requirements {
+        let wanted = list.as_deref().map(wanted).transpose()?.unwrap_or_default();
+        let (reports, exit) = (&args.reports, Run::exit);
+        return Ok(reports.finish_with(
+            |run, terminal, files| requirements::render(run, &wanted, terminal, files),
+            run,
+            &paths,
+            exit,
+        )?);
+    }
     let text = if args.fixes { fix_table::render } else { summary::render };
-    Ok(args.reports.finish_with(text, Arc::new(run), &paths, Run::exit)?)
+    Ok(args.reports.finish_with(text, run, &paths, Run::exit)?)
+}
+
+/// The requirements of a list.
+fn wanted(list: &Path) -> Result<Vec<Wanted>, Failure> {
+    let text = fs::read_to_string(list).map_err(|error| {
+        let what = format!("failed to read {}: {error}", list.display());
+        Failure::usage(what, "--requirements=LIST names a file with a requirement in each line")
+    })?;
+    Ok(Wanted::read(&text))
 }
 
 #[cfg(test)]

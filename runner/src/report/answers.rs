@@ -24,6 +24,9 @@ use crate::report::run::{Case, Full, Run, backend_rank};
 use crate::report::terminal::{BOLD, DIM, Terminal, YELLOW, wrapped};
 use crate::sanitize::line;
 
+/// A cell that is longer than this moves those beside it.
+const WIDEST: usize = 200;
+
 /// How many tables are shown; the JSON report has all answers.
 const TABLES: usize = 50;
 
@@ -162,7 +165,7 @@ impl Table {
         let all = columns.len() == 1 && self.backends.len() > 1;
         let cells: Vec<Vec<String>> =
             self.rows.iter().map(|row| columns.iter().map(|column| row.cell(column[0])).collect()).collect();
-        let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(1) + 2;
+        let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).clamp(1, WIDEST) + 2;
         let widths: Vec<usize> = (0..columns.len()).map(width).collect();
         let (rail, corner) = if terminal.unicode { ("│", "┌") } else { ("|", ",") };
         let lines: Vec<String> = self.rows.iter().map(|row| line_of(&row.at).to_string()).collect();
@@ -178,7 +181,7 @@ impl Table {
             text += &format!("{number:>width$}  ", width = first - 2);
             for (cell, width) in cells.iter().zip(&widths) {
                 let painted = if cell.ends_with('*') { terminal.paint(YELLOW, cell) } else { cell.clone() };
-                text += &format!("{painted}{:gap$}", "", gap = width - cell.chars().count());
+                text += &format!("{painted}{:gap$}", "", gap = width.saturating_sub(cell.chars().count()));
             }
             let used = first + widths.iter().sum::<usize>();
             text += &format!("{}\n", shortened(&line(&row.step), terminal.width.saturating_sub(used).max(24)));

@@ -2,6 +2,7 @@
 //! A report that is a file. Each format is one file of this module and one row of [`FORMATS`](super::FORMATS).
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::report::run::Run;
@@ -16,5 +17,14 @@ pub struct Format {
     /// The help of that option.
     pub help: &'static str,
     /// Writes the report of a run. Fails if the report cannot be written, or if a journal was changed since it was read.
-    pub write: fn(&Arc<Run>, &mut dyn Write) -> io::Result<()>,
+    pub write: fn(&Arc<Run>, &Style, &mut dyn Write) -> io::Result<()>,
+}
+
+/// What the user chooses beside the format.
+#[derive(Debug, Clone, Default)]
+pub struct Style {
+    /// The folder for the long texts of the cases that failed or have no verdict: JUnit names these files, and keeps less of their texts.
+    pub attachments: Option<PathBuf>,
+    /// Whether a flaky case passes in JUnit, with its failures beside that (`flakyFailure`), and is not skipped.
+    pub flaky_passes: bool,
 }

@@ -13,13 +13,18 @@ use crate::model::{Exit, Verdict, count};
 use crate::report::fixes::{self, Kernel, Row, Seen};
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::measured::{self, Chart};
+use crate::report::requirements::{self, Standing};
 use crate::report::run::{Case, Counts, Full, Part, Run, State};
 use crate::report::words::{self, NO_REASON, Shared, attempt_line, begin, counted};
 use crate::sanitize::{line, text};
 use crate::{event::RunStarted, report::format::Format, report::note::Note};
 
-pub(super) const FORMAT: Format =
-    Format { name: "HTML", option: "html", help: "Write a page for the browser, in one file", write };
+pub(super) const FORMAT: Format = Format {
+    name: "HTML",
+    option: "html",
+    help: "Write a page for the browser, in one file",
+    write: |run, _, out| write(run, out),
+};
 
 const TEMPLATE: &str = include_str!("../../../reports/report.html");
 
@@ -30,13 +35,18 @@ const ROWS: usize = 300;
 const LISTED: usize = 200;
 
 fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
+    render(TEMPLATE, page(run), out)
+}
+
+/// Writes a page made of a template.
+pub(super) fn render(template: &str, page: Value, out: &mut dyn Write) -> io::Result<()> {
     let mut templates = Templates::new();
     templates.set_syntax(
         SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("no delimiter is changed"),
     );
-    let rendered = templates.add_template("report.html", TEMPLATE).and_then(|()| {
-        let template = templates.get_template("report.html")?;
-        template.render_captured_to(page(run), out).map(drop)
+    let rendered = templates.add_template("page.html", template).and_then(|()| {
+        let template = templates.get_template("page.html")?;
+        template.render_captured_to(page, out).map(drop)
     });
     // The innermost error is the cause: the journal cannot be read, or the file cannot be written.
     rendered.map_err(|error| {
@@ -48,7 +58,7 @@ fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-fn class(verdict: Verdict) -> &'static str {
+pub(super) fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Failed => "f",
         Verdict::Error => "e",
@@ -102,6 +112,7 @@ fn page(run: &Arc<Run>) -> Value {
         }).collect::<Vec<_>>(),
         fixes => fixed(run),
         kernels => fixes::kernels(run).iter().map(|kernel| line(&kernel.label)).collect::<Vec<_>>(),
+        requirements => required(run),
         charts => charts(run),
         lists => lists(run, &counts),
     }
@@ -141,7 +152,7 @@ fn subline(run: &Run, counts: &Counts) -> String {
 }
 
 fn part(part: &Part) -> Value {
-    let RunStarted { started_ms, hostname, iommu, devices, lab, lab_iommu, .. } = &part.started;
+    let RunStarted { started_ms, hostname, host, iommu, devices, lab, lab_iommu, .. } = &part.started;
     let iommu = match lab_iommu {
         Some(model) if model != iommu => format!("{iommu} ({model})"),
         _ => iommu.clone(),
@@ -155,7 +166,8 @@ fn part(part: &Part) -> Value {
     };
     let devices = devices.iter().map(|device| line(&format!("{} {} at {}", device.name, device.ids, device.bdf)));
     context! {
-        kernel => line(&words::kernel(&part.started)), iommu => line(&iommu), hostname => line(hostname), took,
+        kernel => line(&words::kernel(&part.started)), iommu => line(&iommu), took,
+        hostname => line(&host.as_ref().map_or_else(|| hostname.clone(), |host| format!("{host} ({hostname})"))),
         lab => lab.as_deref().map(line),
         started => begin(*started_ms).replace('T', " ").replace('Z', " UTC"),
         devices => devices.collect::<Vec<_>>(),
@@ -239,7 +251,7 @@ fn cell(case: &Case, number: u32, first: bool) -> Value {
     }
 }
 
-fn took(micros: u64) -> String {
+pub(super) fn took(micros: u64) -> String {
     match micros {
         0..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
         10_000..1_000_000 => format!("{} ms", micros / 1_000),
@@ -333,6 +345,33 @@ fn presence(kernel: &Kernel, seen: &Seen) -> Value {
     }
 }
 
+/// How the requirements stand, made when the template reaches it.
+fn required(run: &Arc<Run>) -> Option<Value> {
+    let any = run.cases.iter().any(|case| case.covers);
+    any.then(|| lazy(run.clone(), required_of))
+}
+
+fn required_of(run: &Arc<Run>) -> Box<dyn Iterator<Item = Value> + Send + Sync + '_> {
+    match requirements::seen(run, &[]) {
+        Ok(seen) => Box::new(seen.into_iter().map(move |seen| {
+            let cell = |standing: &Option<Standing>| {
+                standing.as_ref().map(|standing| {
+                    let verdict = standing.verdict();
+                    context! { class => class(verdict), symbol => verdict.symbol(), meaning => standing.meaning() }
+                })
+            };
+            let cases = seen.cases.iter().map(|number| line(&run.id(&run.cases[*number as usize])));
+            context! {
+                name => line(&seen.name),
+                cells => seen.standing.iter().map(cell).collect::<Vec<_>>(),
+                tally => seen.standing.iter().flatten().map(Standing::tally).collect::<Vec<_>>().join("; "),
+                cases => cases.collect::<Vec<_>>(),
+            }
+        })),
+        Err(error) => Box::new(std::iter::once(unreadable(error))),
+    }
+}
+
 /// What stands in a page for a list that could not be read from the journal: an error of the template.
 fn unreadable(error: io::Error) -> Value {
     minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no journal").with_source(error).into()
@@ -380,7 +419,7 @@ fn item(run: &Arc<Run>, text: String, cases: &[u32]) -> Value {
 }
 
 /// A list whose items are made when the template reaches them.
-fn lazy<T: Send + Sync + 'static>(
+pub(super) fn lazy<T: Send + Sync + 'static>(
     of: T,
     items: impl for<'a> Fn(&'a T) -> Box<dyn Iterator<Item = Value> + Send + Sync + 'a> + Send + Sync + 'static,
 ) -> Value {

@@ -60,7 +60,7 @@ pub(super) const FORMAT: Format = Format {
     name: "JSON",
     option: "json",
     help: "Write JSON, as schemas/report.schema.json describes it",
-    write: |run, out| write(run, out),
+    write: |run, _, out| write(run, out),
 };
 
 fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {

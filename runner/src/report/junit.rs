@@ -8,30 +8,35 @@
 //! large one, and only a few cases are in memory at a time. quick-xml also writes what junit-report cannot: the count of skipped
 //! cases, and times with at most 3 decimals.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
-use junit_report::{Report, TestCase, TestResult, TestSuite};
+use junit_report::{TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesCData, BytesDecl, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 use time::Duration;
 
+use crate::event::{Attempt, RunStarted};
+use crate::report::attachments::Attachments;
 use crate::report::fixes;
+use crate::report::format::{Format, Style};
 use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
 use crate::report::words::{NO_REASON, attempt_line, begin};
 use crate::sanitize::{cap, cdata, identifier, line};
-use crate::{event::RunStarted, model::Verdict, report::format::Format, report::note::Note};
+use crate::{model::Verdict, report::note::Note};
 
 pub(super) const FORMAT: Format = Format {
     name: "JUnit",
     option: "junit",
     help: "Write JUnit XML; `-` is the standard output",
-    write: |run, out| write(run, out),
+    write: |run, style, out| write(run, style, out),
 };
 
 /// Bytes kept of each part of a failure's text (detail, calls, kernel log). Three parts stay below the 100,000 characters that
 /// Jenkins keeps of a failure.
 const PART_LIMIT: usize = 32 * 1024;
+
+/// The same where the whole texts are in files beside the report.
+const BESIDE_FILES: usize = 4 * 1024;
 
 /// Bytes kept of the output of a case that passed, of which Jenkins keeps 1,000 characters.
 const OUTPUT_LIMIT: usize = 900;
@@ -42,28 +47,29 @@ const CASES_AT_A_TIME: usize = 32;
 type Xml<'a> = Writer<&'a mut dyn Write>;
 
 /// Writes one `testsuite` for each scenario, backend and device. Suites and cases are in the order of the plan.
-fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let mut suites: Vec<Vec<&Case>> = Vec::new();
-    let mut place = HashMap::new();
-    for case in &run.cases {
-        let at = *place.entry(case.suite).or_insert_with(|| {
-            suites.push(Vec::new());
-            suites.len() - 1
-        });
-        suites[at].push(case);
-    }
+fn write(run: &Run, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let files = style.attachments.as_deref().map(Attachments::begin).transpose()?;
+    let report = Report { run, files, flaky_passes: style.flaky_passes };
     let mut xml = Writer::new(out);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
     xml.create_element("testsuites").write_inner_content(|xml| {
-        for (id, cases) in suites.iter().enumerate() {
-            write_suite(run, id, cases, xml)?;
+        for (id, cases) in run.by_suite().iter().enumerate() {
+            write_suite(&report, id, cases, xml)?;
         }
         Ok(())
     })?;
     xml.get_mut().write_all(b"\n")
 }
 
-fn write_suite(run: &Run, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Result<()> {
+/// A run, and how it is written.
+struct Report<'r> {
+    run: &'r Run,
+    files: Option<Attachments<'r>>,
+    flaky_passes: bool,
+}
+
+fn write_suite(report: &Report, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Result<()> {
+    let Report { run, flaky_passes, .. } = report;
     let suite = run.suite(cases[0]);
     let environment = run.environment(cases[0]);
     let started = &environment.parts[cases[0].part].started;
@@ -80,14 +86,18 @@ fn write_suite(run: &Run, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Resu
             ("tests", &counts.cases.to_string()),
             ("errors", &counts.errors.to_string()),
             ("failures", &counts.failed.to_string()),
-            ("skipped", &(counts.skipped + counts.known_issues + counts.flaky).to_string()),
+            (
+                "skipped",
+                &(counts.skipped + counts.known_issues + if *flaky_passes { 0 } else { counts.flaky }).to_string(),
+            ),
             ("hostname", &line(if started.hostname.is_empty() { "unknown" } else { &started.hostname })),
             ("timestamp", &begin(started.started_ms)),
             ("time", &format!("{}.{:03}", millis / 1000, millis % 1000)),
         ])
         .write_inner_content(|xml| {
+            write_properties(started, xml)?;
             for some in cases.chunks(CASES_AT_A_TIME) {
-                let some = some.iter().map(|case| test_case(run, &name, case)).collect::<io::Result<Vec<_>>>()?;
+                let some = some.iter().map(|case| test_case(report, &name, case)).collect::<io::Result<Vec<_>>>()?;
                 write_cases(some, xml)?;
             }
             line_break(xml)?;
@@ -97,11 +107,30 @@ fn write_suite(run: &Run, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Resu
         .map(drop)
 }
 
-/// Has junit-report write a document of these cases, and passes on what the document has inside of its suite.
-fn write_cases(cases: Vec<TestCase>, xml: &mut Xml) -> io::Result<()> {
+/// Where the suite ran, for readers that do not look into its output.
+fn write_properties(started: &RunStarted, xml: &mut Xml) -> io::Result<()> {
+    line_break(xml)?;
+    xml.create_element("properties").write_inner_content(|xml| {
+        for (name, value) in facts(started) {
+            let property = [("name", line(&name)), ("value", line(&value))];
+            let property = property.iter().map(|(key, value)| (*key, value.as_str()));
+            xml.create_element("property").with_attributes(property).write_empty()?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// A case, and the attempts that it made good.
+type Written = (TestCase, Vec<Attempt>);
+
+/// Has junit-report write a document of these cases, and passes on what the document has inside of its suite, with the attempts.
+fn write_cases(cases: Vec<Written>, xml: &mut Xml) -> io::Result<()> {
+    let (cases, attempts): (Vec<TestCase>, Vec<Vec<Attempt>>) = cases.into_iter().unzip();
+    let mut attempts = attempts.into_iter();
     let mut suite = TestSuite::new("");
     suite.add_testcases(cases);
-    let mut report = Report::new();
+    let mut report = junit_report::Report::new();
     report.add_testsuite(suite);
     let mut document = Vec::new();
     report.write_xml(&mut document).map_err(io::Error::other)?;
@@ -121,10 +150,28 @@ fn write_cases(cases: Vec<TestCase>, xml: &mut Xml) -> io::Result<()> {
             event => event,
         };
         if depth >= IN_SUITE {
+            let begins_case = depth == IN_SUITE && matches!(event, Event::Start(_) | Event::Empty(_));
             xml.write_event(event)?;
+            if begins_case {
+                // A case with attempts has output, and so is not empty.
+                attempts.next().unwrap_or_default().iter().try_for_each(|attempt| write_attempt(attempt, xml))?;
+            }
         }
         depth += usize::from(is_start);
     }
+}
+
+/// An attempt that a later one made good, as Maven's Surefire has it.
+fn write_attempt(attempt: &Attempt, xml: &mut Xml) -> io::Result<()> {
+    let (tag, kind) = match attempt.verdict {
+        Verdict::Error => ("flakyError", "no_verdict"),
+        _ => ("flakyFailure", "failed"),
+    };
+    let message = line(attempt.message.as_deref().unwrap_or(NO_REASON));
+    xml.create_element(tag).with_attributes([("message", message.as_str()), ("type", kind)]).write_inner_content(
+        |xml| xml.create_element("stackTrace").write_cdata_content(BytesCData::new(cdata(&message))).map(drop),
+    )?;
+    Ok(())
 }
 
 /// The tag of a case on a line of its own. junit-report writes its time as a float, which may have 16 decimals.
@@ -159,34 +206,56 @@ fn suite_name(suite: &Suite, environment: &Environment) -> String {
     }
 }
 
-fn place(started: &RunStarted) -> String {
-    let RunStarted { tool, hostname, kernel, arch, iommu, .. } = started;
-    let known = [("vfiospec", tool), ("host", hostname), ("kernel", kernel), ("arch", arch), ("iommu", iommu)];
+/// What is known of where a run was, by name.
+fn facts(started: &RunStarted) -> Vec<(String, String)> {
+    let RunStarted { tool, hostname, host, kernel, arch, iommu, .. } = started;
+    let host = host.clone().unwrap_or_default();
+    let known = [
+        ("vfiospec", tool),
+        ("host", hostname),
+        ("inventory host", &host),
+        ("kernel", kernel),
+        ("arch", arch),
+        ("iommu", iommu),
+    ];
     let known = known.into_iter().filter(|(_, value)| !value.is_empty());
-    let mut text: String = known.map(|(what, value)| format!("{what} {value}\n")).collect();
-    for device in started.devices.iter().filter(|device| !device.bdf.is_empty()) {
-        text += &format!("device {} is {} at {}\n", device.name, device.ids, device.bdf);
-    }
-    if let Some(lab) = &started.lab {
-        text += &format!("lab {lab}\n");
-    }
-    text
+    let known = known.map(|(name, value)| (name.to_owned(), value.clone()));
+    let devices = started.devices.iter().filter(|device| !device.bdf.is_empty());
+    let devices =
+        devices.map(|device| (format!("device {}", device.name), format!("is {} at {}", device.ids, device.bdf)));
+    let lab = started.lab.iter().map(|lab| ("lab".to_owned(), lab.clone()));
+    known.chain(devices).chain(lab).collect()
+}
+
+fn place(started: &RunStarted) -> String {
+    facts(started).into_iter().map(|(name, value)| format!("{name} {value}\n")).collect()
 }
 
 fn millis(case: &Case) -> u64 {
     case.micros.saturating_add(500) / 1000
 }
 
-fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
+fn test_case(Report { run, files, flaky_passes }: &Report, suite: &str, case: &Case) -> io::Result<Written> {
     let full = run.full(case)?;
     let message = line(full.result.message.as_deref().unwrap_or(NO_REASON));
-    let cause = || Some(text(run, case, &full));
+    let has_files = matches!(case.verdict, Verdict::Failed | Verdict::Error);
+    let attached = match files.as_ref().filter(|_| has_files) {
+        Some(files) => files.write(&run.id(case), &full.result)?,
+        None => Vec::new(),
+    };
+    let limit = if attached.is_empty() { PART_LIMIT } else { BESIDE_FILES };
+    let cause = || Some(text(run, case, &full, limit));
     let skipped = |type_: &str, message| TestResult::SkippedWithCause { type_: type_.into(), message, cause: None };
-    Ok(TestCase {
+    let is_good = case.verdict == Verdict::Flaky && *flaky_passes;
+    let failed = |attempt: &&Attempt| matches!(attempt.verdict, Verdict::Failed | Verdict::Error);
+    let attempts = full.result.attempts.iter().filter(|_| is_good).filter(failed).cloned().collect();
+    let output = [output(case, &full)].into_iter().flatten().chain(attached).collect::<String>();
+    let written = TestCase {
         name: line(&case.name),
         time: Duration::milliseconds(i64::try_from(millis(case)).unwrap_or(i64::MAX)),
         result: match case.verdict {
             Verdict::Passed => TestResult::Success,
+            Verdict::Flaky if is_good => TestResult::Success,
             Verdict::Failed => {
                 let lacks = fixes::lacks(run, case).map(|lacks| format!("; {}", line(&lacks)));
                 let message = message + &lacks.unwrap_or_default();
@@ -200,15 +269,16 @@ fn test_case(run: &Run, suite: &str, case: &Case) -> io::Result<TestCase> {
         },
         classname: Some(suite.into()),
         filepath: None, // The schema of the xunit plugin has no `file` on a case.
-        system_out: output(case, &full),
+        system_out: (!output.is_empty()).then_some(output),
         system_err: None,
-    })
+    };
+    Ok((written, attempts))
 }
 
 /// The text of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.
-fn text(run: &Run, case: &Case, Full { planned, result }: &Full) -> String {
+fn text(run: &Run, case: &Case, Full { planned, result }: &Full, limit: usize) -> String {
     let detail = result.detail.as_deref().or(result.message.as_deref()).unwrap_or_default();
-    let mut text = cap(detail, PART_LIMIT).into_owned();
+    let mut text = cap(detail, limit).into_owned();
     match &result.at {
         Some(at) if detail.contains(at) => {}
         Some(at) => text += &format!("\n\nexpected at {at}"),
@@ -229,7 +299,7 @@ fn text(run: &Run, case: &Case, Full { planned, result }: &Full) -> String {
     let log = result.kernel_log.iter().map(String::as_str).collect();
     for (title, lines) in [("calls", result.calls()), ("kernel log", log)] {
         if !lines.is_empty() {
-            text += &format!("\n\n{title}:\n{}", cap(&lines.join("\n"), PART_LIMIT));
+            text += &format!("\n\n{title}:\n{}", cap(&lines.join("\n"), limit));
         }
     }
     cdata(&text)

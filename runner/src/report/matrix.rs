@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use crate::model::Verdict;
 use crate::report::run::{Case, Run, Suite, backend_rank};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +50,10 @@ impl Matrix {
             device: (devices == Devices::InColumns).then(|| suite.device.clone()),
             backend: suite.backend.clone(),
         };
+        let drawn = drawn(run);
+        let is_here = |at: usize| drawn[at] && environment.is_none_or(|only| only == run.suites[at].environment);
         let mut columns: Vec<Column> = Vec::new();
-        for suite in run.suites.iter().filter(|suite| environment.is_none_or(|only| only == suite.environment)) {
+        for suite in run.suites.iter().enumerate().filter_map(|(at, suite)| is_here(at).then_some(suite)) {
             let column = column_of(suite);
             if !columns.contains(&column) {
                 columns.push(column);
@@ -61,7 +64,8 @@ impl Matrix {
             (*environment, seen.iter().position(|known| known == device), backend_rank(backend))
         });
         let place = |suite| columns.iter().position(|column| *column == column_of(suite));
-        let places: Vec<Option<usize>> = run.suites.iter().map(place).collect();
+        let places = run.suites.iter().enumerate().map(|(at, suite)| is_here(at).then(|| place(suite)).flatten());
+        let places: Vec<Option<usize>> = places.collect();
 
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of = HashMap::new();
@@ -94,6 +98,20 @@ impl Matrix {
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|group| group.rows.len()).sum()
     }
+}
+
+/// Which suites are drawn: not those for a device that was not there, of which nothing ran. The lists of skips have their cases. Where
+/// nothing else is left, they are drawn.
+fn drawn(run: &Run) -> Vec<bool> {
+    let mut drawn: Vec<bool> = run.suites.iter().map(|suite| !is_absent(run, suite)).collect();
+    run.cases.iter().filter(|case| case.verdict != Verdict::Skipped).for_each(|case| drawn[case.suite] = true);
+    if drawn.contains(&true) { drawn } else { vec![true; drawn.len()] }
+}
+
+/// Whether no run in the environment of a suite had its device.
+fn is_absent(run: &Run, suite: &Suite) -> bool {
+    let devices = || run.environments[suite.environment].parts.iter().flat_map(|part| &part.started.devices);
+    devices().next().is_some() && devices().all(|device| *device.name != *suite.device)
 }
 
 impl Row {

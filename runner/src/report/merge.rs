@@ -108,6 +108,7 @@ impl Merge {
                 let case = self.case(reading, &planned);
                 self.run.cases[case].planned = Some(at);
                 self.run.cases[case].fixes = self.fixes.get(&planned.fixes);
+                self.run.cases[case].covers = !planned.covers.is_empty();
                 reading.progress.entry(planned.case).or_default().case = Some(case);
             }
             Event::CaseStarted { case } => reading.progress.entry(case).or_default().begun = true,
@@ -218,6 +219,7 @@ impl Merge {
                 reason: None,
                 notes: self.notes.get(&[]),
                 fixes: self.fixes.get(&[]),
+                covers: false,
                 earlier: Vec::new(),
                 part: reading.index,
                 number: planned.case,

@@ -4,7 +4,7 @@
 //! ```text
 //! while a run goes on            afterwards
 //!
-//! events ──▶ journal ──────────▶ merge ──▶ run ──▶ format: junit, html, tap, json
+//! events ──▶ journal ──────────▶ merge ──▶ run ──▶ format: junit, html, tap, ktap, json
 //!    │       lines of JSON                  │
 //!    └─────▶ progress                       └────▶ summary, diff
 //!            a bar on the terminal                 on the terminal
@@ -17,6 +17,7 @@
 //! colours and its width from [`terminal`]. Whatever a kernel, a device or a user wrote passes [`crate::sanitize`].
 
 mod answers;
+mod attachments;
 pub(crate) mod coverage;
 pub(crate) mod diff;
 mod environment;
@@ -31,17 +32,21 @@ mod html;
 pub(crate) mod journal;
 pub(crate) mod json;
 mod junit;
+mod ktap;
 mod matrix;
 mod measured;
 pub(crate) mod merge;
 mod note;
 pub(crate) mod progress;
+pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod summary;
 mod tap;
 pub(crate) mod terminal;
+pub(crate) mod trend;
 mod words;
 
+pub use format::Style;
 pub use journal::{Text, read_file};
 pub use json::schema;
 pub use merge::Journal;
@@ -50,4 +55,4 @@ pub use summary::render;
 pub use terminal::Terminal;
 
 /// All reports that are files, in the order of `--help`.
-pub static FORMATS: [format::Format; 4] = [junit::FORMAT, html::FORMAT, tap::FORMAT, json::FORMAT];
+pub static FORMATS: [format::Format; 5] = [junit::FORMAT, html::FORMAT, tap::FORMAT, ktap::FORMAT, json::FORMAT];

@@ -4,7 +4,12 @@
 //! [`Run`] is only an index. The texts of a case (its detail, its calls, the kernel log) stay in the journal until a report reads
 //! them with [`Run::full`], one case at a time. So memory grows with the number of cases, and not with the size of their texts.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +29,8 @@ pub struct Run {
     pub suites: Vec<Suite>,
     /// Every planned case, in the order of the plan.
     pub cases: Vec<Case>,
+    /// The ids of the cases that ran the last time: what of them is skipped now is news.
+    pub ran_last_time: HashSet<String>,
     pub(super) journals: Vec<Text>,
 }
 
@@ -94,6 +101,8 @@ pub struct Case {
     pub notes: Arc<[Note]>,
     /// [`PlannedCase::fixes`]
     pub fixes: Arc<[Fix]>,
+    /// Whether it covers something.
+    pub covers: bool,
     /// Its results in earlier runs, in their order.
     pub(super) earlier: Vec<Earlier>,
     /// The index of its run in [`Environment::parts`].
@@ -232,6 +241,20 @@ impl Run {
         self.environments.iter().flat_map(|environment| &environment.parts)
     }
 
+    /// The cases of each suite that has some, in the order of the plan.
+    pub fn by_suite(&self) -> Vec<Vec<&Case>> {
+        let mut suites: Vec<Vec<&Case>> = Vec::new();
+        let mut place = HashMap::new();
+        for case in &self.cases {
+            let at = *place.entry(case.suite).or_insert_with(|| {
+                suites.push(Vec::new());
+                suites.len() - 1
+            });
+            suites[at].push(case);
+        }
+        suites
+    }
+
     /// The suite of a case.
     pub fn suite(&self, case: &Case) -> &Suite {
         &self.suites[case.suite]
@@ -276,11 +299,7 @@ impl Run {
     /// # Errors
     /// If a journal was changed since [`Run::read`].
     pub fn full(&self, case: &Case) -> io::Result<Full> {
-        let planned = match case.planned.map(|at| self.event(at)).transpose()? {
-            Some(Event::CasePlanned(planned)) => planned,
-            None => PlannedCase { case: case.number, name: case.name.to_string(), ..PlannedCase::default() },
-            Some(_) => return Err(changed()),
-        };
+        let planned = self.planned(case)?;
         let mut result = match case.result {
             Some(at) => self.result(at)?,
             None => CaseResult {
@@ -304,6 +323,18 @@ impl Run {
             result.verdict = case.verdict;
         }
         Ok(Full { planned, result })
+    }
+
+    /// What the journals say that was planned of a case.
+    ///
+    /// # Errors
+    /// If a journal was changed since [`Run::read`].
+    pub fn planned(&self, case: &Case) -> io::Result<PlannedCase> {
+        match case.planned.map(|at| self.event(at)).transpose()? {
+            Some(Event::CasePlanned(planned)) => Ok(planned),
+            None => Ok(PlannedCase { case: case.number, name: case.name.to_string(), ..PlannedCase::default() }),
+            Some(_) => Err(changed()),
+        }
     }
 
     fn result(&self, at: At) -> io::Result<CaseResult> {

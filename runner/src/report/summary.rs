@@ -241,11 +241,22 @@ impl Page<'_> {
         self.list(of.map(|case| self.terminal.dimmed(&reason(case), 0)), self.counts.known_issues)
     }
 
+    /// The skips by reason, those first of which some ran the last time.
     fn skips(&self) -> String {
-        let skips = words::skips(self.run);
-        let skip =
-            |(reason, cases): &words::Shared<_>| self.terminal.dimmed(&format!("{} skipped: {reason}", cases.len()), 0);
-        self.list(skips.iter().map(skip), skips.len())
+        let is_news = |case: &&u32| self.run.ran_last_time.contains(&self.run.id(&self.run.cases[**case as usize]));
+        let skips = words::skips(self.run).into_iter();
+        let mut skips: Vec<_> =
+            skips.map(|(reason, cases)| (cases.iter().filter(is_news).count(), reason, cases)).collect();
+        skips.sort_by_key(|(news, ..)| *news == 0);
+        let skip = skips.iter().map(|(news, reason, cases)| match (*news, cases.len()) {
+            (0, all) => self.terminal.dimmed(&format!("{all} skipped: {reason}"), 0),
+            (news, all) => {
+                let which = if news == all { "all ran".to_owned() } else { format!("{news} of them ran") };
+                let text = format!("{all} skipped, and {which} the last time: {}", line(reason));
+                self.wrapped(&text, 0).iter().map(|l| format!("{}\n", self.terminal.paint(YELLOW, l))).collect()
+            }
+        });
+        self.list(skip, skips.len())
     }
 
     fn notes(&self) -> String {

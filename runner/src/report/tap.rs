@@ -13,7 +13,7 @@ use crate::sanitize::{line, text};
 use crate::{model::Verdict, report::format::Format};
 
 pub(super) const FORMAT: Format =
-    Format { name: "TAP", option: "tap", help: "Write TAP, as `prove` reads it", write: |run, out| write(run, out) };
+    Format { name: "TAP", option: "tap", help: "Write TAP, as `prove` reads it", write: |run, _, out| write(run, out) };
 
 /// Writes one test point for each case, in the order of the plan.
 fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {

@@ -2,11 +2,12 @@
 //! Where the events of a run go: journal, progress, and at the end the reports.
 
 use std::path::{Path, PathBuf};
-use std::{io, iter, sync::Arc};
+use std::{collections::HashSet, io, iter, sync::Arc};
 
 use super::{Course, Failure, Outputs, Reports, Resumed, reports::not_written};
 use crate::event::{Event, PlannedCase, RunFinished, RunStarted};
-use crate::{engine::Schedule, model::Exit, plan::Plan, report::journal, report::progress::Progress, report::run::Run};
+use crate::report::run::{Run, State};
+use crate::{engine::Schedule, model::Exit, model::Verdict, plan::Plan, report::journal, report::progress::Progress};
 
 /// The reports of a run for which no case is selected: empty ones, rather than those of an earlier run. The journal of an earlier run
 /// stays, since a mistake in a filter is no reason to lose what is known.
@@ -24,6 +25,13 @@ pub fn nothing(outputs: &Outputs, journal: &Path, started: RunStarted, course: &
     reports.finish(Arc::new(Run::from_events(events.to_vec())), &journals, |_| course.exit(Exit::NothingRan, 0))
 }
 
+/// The ids of the cases that ran, by a journal; none if there is no such journal.
+fn ran(journal: &Path) -> HashSet<String> {
+    let run = journal::Text::open(journal).and_then(Run::of).unwrap_or_default();
+    let ran = run.cases.iter().filter(|case| case.state == State::Finished && case.verdict != Verdict::Skipped);
+    ran.map(|case| run.id(case)).collect()
+}
+
 /// What becomes of an earlier run's journal where this one has nothing to write into it.
 fn stays(journal: &Path) -> String {
     format!(
@@ -38,6 +46,8 @@ pub struct Output {
     /// Opened with the first event: until then what an earlier run left stays.
     journal: Option<journal::Writer>,
     progress: Progress,
+    /// The ids of the cases that ran in the run before, by the journal that this one replaces.
+    ran_last_time: HashSet<String>,
     /// Whether the journal holds an earlier part of the run.
     goes_on: bool,
 }
@@ -54,6 +64,7 @@ impl Output {
             reports: reports.clone(),
             journal: None,
             progress,
+            ran_last_time: if past.is_empty() { ran(journal) } else { HashSet::new() },
             goes_on: !past.is_empty(),
         })
     }
@@ -103,7 +114,8 @@ impl Output {
             Some(journal) => Ok(journal.into_text()),
             None => journal::Text::open(&self.journal_path),
         };
-        let run = text.and_then(Run::of).map_err(not_written)?;
+        let mut run = text.and_then(Run::of).map_err(not_written)?;
+        run.ran_last_time = self.ran_last_time;
         let judge = |run: &Run| course.exit(run.exit(), run.counts().flaky);
         self.reports.finish(Arc::new(run), &[&self.journal_path], judge)
     }

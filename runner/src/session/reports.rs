@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::Failure;
-use crate::report::{FORMATS, format::Format, journal, run::Run, summary, terminal::Terminal};
-use crate::{file, model::Exit};
+use crate::report::{FORMATS, Style, format::Format, journal, run::Run, summary, terminal::Terminal};
+use crate::{file, file::place, model::Exit};
 
 /// Where the journal is unless the user says otherwise.
 pub const JOURNAL: &str = "reports/out/journal.jsonl";
@@ -66,7 +66,14 @@ impl Outputs {
 
 /// Which reports to write, and where: an option for each of [`FORMATS`]. `-` is the standard output.
 #[derive(Debug, Clone)]
-pub struct Reports(Vec<(&'static Format, PathBuf)>);
+pub struct Reports {
+    files: Vec<(&'static Format, PathBuf)>,
+    style: Style,
+}
+
+/// The options of [`Style`].
+const ATTACHMENTS: &str = "attachments";
+const FLAKY: &str = "flaky-failures";
 
 impl Args for Reports {
     fn augment_args(command: Command) -> Command {
@@ -74,7 +81,16 @@ impl Args for Reports {
             let option = Arg::new(format.option).long(format.option).value_name("FILE").help(format.help);
             option.value_parser(value_parser!(PathBuf))
         };
-        command.args(FORMATS.iter().map(option))
+        let attachments =
+            Arg::new(ATTACHMENTS).long(ATTACHMENTS).value_name("FOLDER").value_parser(value_parser!(PathBuf));
+        let attachments = attachments.help(
+            "Write the whole detail, calls and kernel log of each case that failed or has no verdict to files here, which JUnit names",
+        );
+        let flaky = Arg::new(FLAKY).long(FLAKY).action(ArgAction::SetTrue);
+        let flaky = flaky.help(
+            "Let a flaky case pass in JUnit, with its failures as Surefire's `flakyFailure`; without it, it is skipped",
+        );
+        command.args(FORMATS.iter().map(option)).args([attachments, flaky])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -85,7 +101,9 @@ impl Args for Reports {
 impl FromArgMatches for Reports {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Reports, clap::Error> {
         let asked = |format: &'static Format| Some((format, matches.get_one::<PathBuf>(format.option)?.clone()));
-        Ok(Reports(FORMATS.iter().filter_map(asked).collect()))
+        let attachments = matches.get_one::<PathBuf>(ATTACHMENTS).cloned();
+        let style = Style { attachments, flaky_passes: matches.get_flag(FLAKY) };
+        Ok(Reports { files: FORMATS.iter().filter_map(asked).collect(), style })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -100,14 +118,14 @@ impl Reports {
         // `-` is the standard input among journals.
         let files = journals.iter().filter(|path| path.as_os_str() != "-");
         let mut named: Vec<(&str, &Path)> = files.map(|path| ("journal", *path)).collect();
-        for (format, path) in &self.0 {
+        for (format, path) in &self.files {
             if let Some((other, _)) = named.iter().find(|(_, known)| place(known) == place(path)) {
                 let what = format!("--{} and --{other} both name {}", format.option, path.display());
                 return Err(Failure::usage(what, "give each a file of its own"));
             }
             named.push((format.option, path));
         }
-        self.0.iter().try_for_each(|(_, path)| no_scenario(path))
+        self.files.iter().try_for_each(|(_, path)| no_scenario(path))
     }
 
     /// Removes what an earlier run left, so that nobody takes it for the new run's if that is killed.
@@ -119,24 +137,25 @@ impl Reports {
 
     /// Those that do not go to the standard output.
     fn files(&self) -> impl Iterator<Item = (&'static Format, &Path)> {
-        let all = self.0.iter().map(|(format, path)| (*format, path.as_path()));
+        let all = self.files.iter().map(|(format, path)| (*format, path.as_path()));
         all.filter(|(_, path)| path.as_os_str() != "-")
     }
 
     /// Whether none of them goes to the standard output.
     pub(super) fn stdout_is_free(&self) -> bool {
-        self.files().count() == self.0.len()
+        self.files().count() == self.files.len()
     }
 
     /// Writes them. Says on standard error which cannot be written, and returns those that were, and whether all were.
     pub(super) fn write(&self, run: &Arc<Run>) -> (Vec<(&'static str, &Path)>, Exit) {
         let mut files: Vec<(&str, &Path)> = Vec::new();
         let mut exit = Exit::Ok;
-        for (format, path) in &self.0 {
+        for (format, path) in &self.files {
             let written = if path.as_os_str() == "-" {
-                to_stdout(|out| (format.write)(run, out))
+                to_stdout(|out| (format.write)(run, &self.style, out))
             } else {
-                let written = file::write_atomic(path, |out| (format.write)(run, out)).map_err(not_written);
+                let written =
+                    file::write_atomic(path, |out| (format.write)(run, &self.style, out)).map_err(not_written);
                 written.map(|()| files.push((format.name, path)))
             };
             if let Err(failure) = written {
@@ -191,11 +210,6 @@ fn to_stdout(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(
 
 pub(super) fn not_written(what: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::ReportNotWritten, what)
-}
-
-/// The same for two names of one file.
-fn place(path: &Path) -> Option<PathBuf> {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).ok()
 }
 
 fn no_scenario(file: &Path) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod lab;
 mod packs;
 mod report;
 mod report_junit;
+mod report_lab;
 mod report_merge;
 mod report_summary;
 mod scale;

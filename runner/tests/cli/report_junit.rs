@@ -8,7 +8,7 @@ use roxmltree::{Document, Node};
 use vfiospec::{
     event::{CaseResult, Event, PlannedCase},
     model::Verdict,
-    report::{FORMATS, Run},
+    report::{FORMATS, Run, Style},
 };
 
 use crate::{
@@ -24,7 +24,7 @@ fn xml(events: impl IntoIterator<Item = Event>) -> String {
 fn report(option: &str, events: impl IntoIterator<Item = Event>) -> String {
     let mut text = Vec::new();
     let format = FORMATS.iter().find(|format| format.option == option).expect("a format");
-    (format.write)(&Arc::new(Run::from_events(events)), &mut text).expect("memory takes all");
+    (format.write)(&Arc::new(Run::from_events(events)), &Style::default(), &mut text).expect("memory takes all");
     String::from_utf8(text).expect("UTF-8")
 }
 
@@ -45,6 +45,8 @@ fn hold_against_schema(node: Node<'_, '_>) {
             &["name", "tests", "failures", "errors"],
             &["group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url", "version"],
         ),
+        "properties" => (&["testsuite"], &[], &[]),
+        "property" => (&["properties"], &["name", "value"], &[]),
         "testcase" => (&["testsuite"], &["name"], &["time", "classname", "group"]),
         "failure" | "error" | "skipped" => (&["testcase"], &[], &["type", "message"]),
         "system-out" | "system-err" => (&["testcase", "testsuite"], &[], &[]),
@@ -103,6 +105,10 @@ fn jenkins_finds_package_class_and_case() {
         child(suite, "system-out").text(),
         Some("vfiospec 0.1.0\nhost lab\nkernel 7.3.4\niommu intel\ndevice edu is 1234:11e8 at 0000:00:03.0\n")
     );
+    let properties = child(suite, "properties").children().filter(Node::is_element);
+    let properties: Vec<_> = properties.map(|it| (it.attribute("name"), it.attribute("value"))).collect();
+    assert_eq!(properties[2..4], [(Some("kernel"), Some("7.3.4")), (Some("iommu"), Some("intel"))]);
+    assert_eq!(properties[4], (Some("device edu"), Some("is 1234:11e8 at 0000:00:03.0")));
     let case = cases(&document)[0];
     assert_eq!(case.attribute("classname"), suite.attribute("name"));
     assert_eq!(case.attribute("name"), Some("map_unmap[page=4KiB]"));

@@ -9,7 +9,7 @@ use std::{
 
 use vfiospec::{
     file::write_atomic,
-    report::{FORMATS, Run},
+    report::{FORMATS, Run, Style},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ fn with_tool(name: &str, command: impl Fn(&Path) -> Command) -> Tested {
     for (n, events) in runs.enumerate() {
         let path = folder.join(format!("{n}.xml"));
         let run = Arc::new(Run::from_events(events));
-        write_atomic(&path, |out| (junit.write)(&run, out)).expect("written");
+        write_atomic(&path, |out| (junit.write)(&run, &Style::default(), out)).expect("written");
         match command(&path).output() {
             Ok(output) => assert!(output.status.success(), "{name} {n}: {}", String::from_utf8_lossy(&output.stderr)),
             Err(error) => return Err(NotTested::because(format!("{name} does not start: {error}"))),
