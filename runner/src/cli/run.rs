@@ -39,6 +39,10 @@ pub struct Args {
     #[command(flatten)]
     course: Course,
 
+    /// Stop at the first case that does not pass, and open a shell while its device is as it left it; `exit` gives the device back
+    #[arg(long, help_heading = "How they run")]
+    keep_on_failure: bool,
+
     #[command(flatten)]
     outputs: Outputs,
 
@@ -66,13 +70,14 @@ pub struct Args {
 impl Args {
     /// Scenarios that nobody named on the command line, on these devices.
     pub fn of(selection: Selection, devices: Vec<Named>, cases: Cases, course: Course, outputs: Outputs) -> Args {
-        let (required, events, scenarios, kinds, site, schedule) = Default::default();
+        let (required, keep_on_failure, events, scenarios, kinds, site, schedule) = Default::default();
         Args {
             selection,
             devices,
             cases,
             required,
             course,
+            keep_on_failure,
             outputs,
             events,
             scenarios,
@@ -134,6 +139,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
         resumed,
         output,
         required,
+        keep: args.keep_on_failure,
     };
     Ok(session::run_here(run, course)?)
 }

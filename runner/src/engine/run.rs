@@ -31,7 +31,7 @@ pub struct Left {
 }
 
 /// Runs the scheduled cases of the plan and sends `sink` the events, first the results that are `known` without running
-/// anything. Stops early when `interrupt` is set.
+/// anything. Stops early when `interrupt` is set. Where a case that did not pass ends the run, it calls `look` while everything is as that left it.
 pub fn run(
     plan: &Plan,
     setup: &Setup,
@@ -39,7 +39,7 @@ pub fn run(
     started: RunStarted,
     known: &[CaseResult],
     interrupt: &AtomicBool,
-    sink: &mut dyn FnMut(Event) -> io::Result<()>,
+    (sink, look): (&mut dyn FnMut(Event) -> io::Result<()>, &mut dyn FnMut()),
 ) -> io::Result<Left> {
     let begin = Instant::now();
     if schedule.resumes {
@@ -112,6 +112,7 @@ pub fn run(
         }
         if bad && schedule.fail_fast {
             stopped = Some("a case did not pass (--fail-fast)".to_owned());
+            look();
             break;
         }
     }

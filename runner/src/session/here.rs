@@ -2,7 +2,7 @@
 //! A run on this machine's own devices; and the part of a run in the lab that happens in its guest.
 
 use std::time::{SystemTime, UNIX_EPOCH};
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, fs, io, path::Path, process::Command};
 
 use super::devices::{self, Devices};
 use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::not_written};
@@ -22,11 +22,14 @@ pub struct HereRun<'a> {
     pub output: Output,
     /// The backends without which nothing is to run.
     pub required: &'a [BackendName],
+    /// Whether a case that does not pass ends the run with a shell, before anything is given back.
+    pub keep: bool,
 }
 
 /// Takes the devices, runs the cases, gives the devices back and writes the reports; returns the run's exit code.
 pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
-    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, mut output, required } = run;
+    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, output, required, keep } = run;
+    schedule.fail_fast |= keep;
     // Before the devices are taken: whoever stops us now gets them back, too.
     let interrupt = interrupt::flag();
     let mut devices = match devices::bind(named) {
@@ -52,7 +55,16 @@ pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
     // From here on a failure gives the devices back by dropping them.
     let boot = facts::boot();
     let blamed = resumed.map(|mut resumed| resumed.go_on(&mut schedule, &boot, course.retry_died)).unwrap_or_default();
-    let ran = engine::run(plan, &setup, &schedule, started, &blamed, &interrupt, &mut |event| output.on(event));
+    let output = RefCell::new(output);
+    let mut sink = |event| output.borrow_mut().on(event);
+    let mut look = || {
+        if keep {
+            output.borrow_mut().pause();
+            shell(&setup.devices);
+        }
+    };
+    let ran = engine::run(plan, &setup, &schedule, started, &blamed, &interrupt, (&mut sink, &mut look));
+    let output = output.into_inner();
     let given_back = give_back(devices, &ran);
     ran.map_err(|error| {
         not_written(format!("failed to write the journal {}: {error}", output.journal_path.display()))
@@ -88,9 +100,24 @@ pub fn run_for_host(
     let failed = |error: io::Error| not_written(format!("failed to write {}: {error}", events.display()));
     let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(events).map_err(failed)?);
     let ran =
-        engine::run(&plan, &setup, schedule, started, &[], &interrupt, &mut |event| writer.on(&event));
+        engine::run(&plan, &setup, schedule, started, &[], &interrupt, (&mut |event| writer.on(&event), &mut || {}));
     give_back(devices, &ran);
     ran.map(drop).map_err(failed)
+}
+
+/// A person's shell beside devices that are as a case left them.
+fn shell(devices: &[DeviceUsed]) {
+    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    let addresses: Vec<&str> = devices.iter().map(|device| device.bdf.as_str()).collect();
+    eprintln!(
+        "vfiospec: the case did not pass, and {} is as it left it: open by a process of this run, on vfio-pci; `exit` gives it back",
+        addresses.join(" and ")
+    );
+    let mut command = Command::new(&shell);
+    command.env("DEVICE", addresses.first().unwrap_or(&"")).env("DEVICES", addresses.join(" "));
+    if let Err(error) = command.status() {
+        eprintln!("vfiospec: failed to start {}: {error}", Path::new(&shell).display());
+    }
 }
 
 /// The first of these backends that cannot be had for one of the devices, which are bound, and why.

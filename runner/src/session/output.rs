@@ -92,6 +92,11 @@ impl Output {
         Ok(self.journal.as_mut().expect("opened just now"))
     }
 
+    /// Leaves the terminal to something else, until the next event.
+    pub fn pause(&mut self) {
+        self.progress.clear();
+    }
+
     /// A line for the person who watches.
     pub fn say(&mut self, line: &str) {
         self.progress.say(line);
