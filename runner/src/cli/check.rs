@@ -39,8 +39,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     if !args.watch {
         return Ok(ended(check(args)));
     }
-    let paths: Vec<_> = args.selection.paths.iter().chain(&args.selection.inventory).cloned().collect();
-    watch::on_change(&paths, &interrupt::flag(), || {
+    watch::on_change(&args.selection.watched(), &interrupt::flag(), || {
         ended(check(args));
     });
     Ok(Exit::Interrupted)
@@ -65,7 +64,7 @@ fn check(args: &Args) -> Result<(), Error> {
     }
     if args.message_format == MessageFormat::Human {
         let packs = if packs == 0 { String::new() } else { format!(" and {}", count(packs, "pack")) };
-        let machines = match suite::machines(&args.selection.paths) {
+        let machines = match suite::machines(&args.selection.paths()) {
             0 => String::new(),
             number => format!(" and {}", count(number, "machine")),
         };

@@ -27,7 +27,11 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     };
     let text = match args.json {
         true => serde_json::to_string_pretty(&all).expect("devices have a JSON form") + "\n",
-        false => all.iter().map(|one| one.described() + "\n").collect(),
+        false => {
+            let best = all.first().filter(|one| one.obstacles.is_empty());
+            let next = best.map(|one| format!("next, for the first: vfiospec doctor --device {}\n", one.device));
+            all.iter().map(|one| one.described() + "\n").chain(next).collect()
+        }
     };
     print(&text)?;
     Ok(exit)

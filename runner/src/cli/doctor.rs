@@ -52,14 +52,13 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
         let says = wrapped(&line(&format!("{}: {}", fact.about, fact.says)), terminal.width, 11);
         text += &format!("  {grade}  {}\n", says.join("\n           "));
         // One line, however long, so that it can be copied.
-        fact.mend.iter().for_each(|mend| text += &format!("           -> {}\n", line(mend)));
+        fact.mend.iter().for_each(|mend| text += &format!("           -> {}\n", line(&mend.to_string())));
     }
+    let load = if doctor::can_load(&facts) { " --load-modules" } else { "" };
+    let named: String = args.devices.iter().map(|device| format!(" --device {device}")).collect();
     text += &match (blocks, devices.is_empty()) {
-        (0, true) => "nothing blocks; `vfiospec devices` lists what can be tested\n".to_owned(),
-        (0, false) => {
-            let named: String = args.devices.iter().map(|device| format!(" --device {device}")).collect();
-            format!("nothing blocks: vfiospec run{named}\n")
-        }
+        (0, true) => "nothing blocks; next: vfiospec devices\n".to_owned(),
+        (0, false) => format!("nothing blocks; next: vfiospec run{load}{named}\n"),
         (blocks, _) => format!("{} to mend before a case can run\n", count(blocks, "thing")),
     };
     print(&text)?;

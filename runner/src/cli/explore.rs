@@ -15,7 +15,7 @@ use crate::file::write_atomic;
 use crate::language::{self, Pattern};
 use crate::model::{BackendName, Exit};
 use crate::report::journal;
-use crate::session::{Course, Failure, Named, Outputs};
+use crate::session::{Course, Failure, Named, Outputs, Taking};
 use crate::suite::Selection;
 
 /// Make calls that nobody wrote down on this machine's own devices, and check what each does
@@ -31,6 +31,9 @@ pub struct Args {
     /// A device to run on: its PCI address, with a name for scenarios and reports if there are several
     #[arg(long = "device", value_name = "[NAME=]ADDRESS")]
     devices: Vec<Named>,
+
+    #[command(flatten)]
+    taking: Taking,
 
     #[command(flatten)]
     outputs: Outputs,
@@ -69,11 +72,11 @@ pub struct Exploring {
 }
 
 pub fn main(args: &Args) -> Result<Exit, Error> {
-    let Args { exploring, devices, outputs } = args;
+    let Args { exploring, devices, taking, outputs } = args;
     // On a machine that has set no huge pages aside, the kernel may still use some for this.
     let huge = "{ memory: anonymous, size: 8MiB, align: 2MiB }";
     exploring.run(outputs, huge, |selection, cases, course| {
-        run::main(&run::Args::of(selection, devices.clone(), cases, course, outputs.clone()))
+        run::main(&run::Args::of(selection, (devices.clone(), *taking), cases, course, outputs.clone()))
     })
 }
 

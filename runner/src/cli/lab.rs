@@ -110,8 +110,18 @@ pub struct ShellArgs {
 }
 
 /// Get everything that the lab needs, and run nothing
+///
+/// A machine without network or compiler takes it from a file that another machine wrote with --export.
 #[derive(Debug, ClapArgs)]
 pub struct PrepareArgs {
+    /// Write the kernel and the programs to a file, such as lab.tar.gz, with checksums
+    #[arg(long, value_name = "FILE", conflicts_with = "import")]
+    export: Option<PathBuf>,
+
+    /// Take the kernel and the programs from such a file first
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
+
     #[command(flatten)]
     choice: Choice,
 }
@@ -309,9 +319,7 @@ impl Choice {
 pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
     match verb {
         Verb::Run(args) if args.watch => {
-            let selection = &args.selection;
-            let paths: Vec<_> = selection.paths.iter().chain(&selection.inventory).cloned().collect();
-            watch::on_change(&paths, &interrupt::flag(), || {
+            watch::on_change(&args.selection.watched(), &interrupt::flag(), || {
                 if let Err(error) = run(args) {
                     error.print(Default::default());
                 }
@@ -331,7 +339,16 @@ pub fn main(verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Shell(args) => shell(args),
         Verb::Prepare(args) => {
             let options = args.choice.options(&args.choice.machine()?)?;
-            let prepared = args.choice.prepare(&options, &interrupt::flag())?;
+            let interrupt = interrupt::flag();
+            if let Some(file) = &args.import {
+                for folder in lab::import(&options.cache, file, lab::Progress::new(false), &interrupt)? {
+                    println!("took {folder}");
+                }
+            }
+            let prepared = args.choice.prepare(&options, &interrupt)?;
+            if let Some(file) = &args.export {
+                print!("{}", lab::export(&prepared, file, &interrupt)?);
+            }
             println!("the lab is ready: Linux {}, QEMU {}", prepared.kernel(), prepared.qemu());
             Ok(Exit::Ok.into())
         }

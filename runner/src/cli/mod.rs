@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 mod explain;
 mod explore;
+mod grant;
 mod lab;
 mod list;
 mod machine;
@@ -52,6 +53,7 @@ struct Cli {
 enum Verb {
     Run(Box<run::Args>),
     Release(release::Args),
+    Grant(grant::Args),
     Doctor(doctor::Args),
     Devices(devices::Args),
     Explore(Box<explore::Args>),
@@ -106,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args).map(Exit::into),
         Verb::Doctor(args) => doctor::main(&args).map(Exit::into),
         Verb::Devices(args) => devices::main(&args).map(Exit::into),
+        Verb::Grant(args) => grant::main(&args).map(Exit::into),
         Verb::Release(args) => release::main(&args).map(Exit::into),
         Verb::Explore(args) => explore::main(&args).map(Exit::into),
         Verb::Lab(verb) => lab::main(&verb),

@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 use super::error::{Error, both};
 use super::{cases::Cases, cases::backend, cases::names, load, offered::Offered, plan_of};
 use crate::plan::Setup;
-use crate::session::{self, Begun, Course, Failure, HereRun, Named, Output, Outputs, Resumed};
+use crate::session::{self, Begun, Course, Failure, HereRun, Named, Output, Outputs, Resumed, Taking};
 use crate::suite::{Selection, Text};
 use crate::{event::RunStarted, model::BackendName, model::Exit};
 
 /// Run scenarios on this machine's own devices
 ///
 /// A device is taken from its driver for the run and given back afterwards. A device with a mounted filesystem or a network link in
-/// use is refused.
+/// use is refused. A network interface that is up without anybody using it is up again afterwards.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
@@ -26,6 +26,9 @@ pub struct Args {
     /// A device to run on, in place of those of the inventory: its PCI address, with a name for scenarios and reports if there are several
     #[arg(long = "device", value_name = "[NAME=]ADDRESS")]
     devices: Vec<Named>,
+
+    #[command(flatten)]
+    taking: Taking,
 
     #[command(flatten)]
     cases: Cases,
@@ -69,11 +72,18 @@ pub struct Args {
 
 impl Args {
     /// Scenarios that nobody named on the command line, on these devices.
-    pub fn of(selection: Selection, devices: Vec<Named>, cases: Cases, course: Course, outputs: Outputs) -> Args {
+    pub fn of(
+        selection: Selection,
+        (devices, taking): (Vec<Named>, Taking),
+        cases: Cases,
+        course: Course,
+        outputs: Outputs,
+    ) -> Args {
         let (required, keep_on_failure, events, scenarios, kinds, site, schedule) = Default::default();
         Args {
             selection,
             devices,
+            taking,
             cases,
             required,
             course,
@@ -118,6 +128,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     let resumed = Resumed::read(course, &plan, &selected, &setup.fingerprint())?;
     let (schedule, shuffle) = course.schedule(selected, resumed.as_ref().map(|resumed| &resumed.past.started));
     let words = devices.iter().flat_map(|device| ["--device".into(), device.to_string()]);
+    let words = words.chain(args.taking.words().map(str::to_owned));
     let again = selection.again("run", words, &setup.scenarios);
     let here = session::started(&setup.devices);
     let started = RunStarted { scenarios: setup.fingerprint(), shuffle, again, host, ..here };
@@ -132,6 +143,7 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     let (required, devices) = (&required[..], &named[..]);
     let run = HereRun {
         devices,
+        taking: args.taking,
         plan: &plan,
         setup,
         schedule,

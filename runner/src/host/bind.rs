@@ -7,11 +7,13 @@
 use std::{path::PathBuf, thread, time::Duration};
 
 use super::Root;
+use super::facts::{self, Interrupts};
 use super::hotplug;
+use super::link;
 use super::pci::{attribute, driver_in};
 use super::reset_method::ResetMethods;
 use super::sriov::{self, SriovError};
-use super::taken::{Holder, Lock, Note};
+use super::taken::{Holder, Left, Lock, Note};
 use super::use_of::{self, Use};
 use crate::model::{Bdf, Errno};
 
@@ -21,6 +23,8 @@ pub const VFIO: &str = "vfio-pci";
 const TRIES: u32 = 5;
 /// How long to wait in between.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked whether the processes of a killed run still have a device open.
+const GOING: u32 = 50;
 
 /// A device that is bound to vfio-pci; it goes back to its driver when this is dropped.
 #[derive(Debug)]
@@ -39,11 +43,15 @@ pub struct Binding {
     /// Until it was given back. `None` where the device has no file to lock.
     lock: Option<Lock>,
     left_behind: bool,
+    /// Whether there was a note about it that cannot be read.
+    unreadable: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Before {
     driver: Option<String>,
+    /// The network interfaces of the device that were up.
+    up: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,27 +61,37 @@ pub enum BindError {
     /// No IOMMU is in front of it: vfio-pci would refuse it, after its driver had to let go.
     #[error("failed to find an IOMMU in front of {0}; {help}", help = no_iommu_help(&Root::default()))]
     NoIommu(Bdf),
-    #[error("failed to find the driver vfio-pci; load it with: modprobe vfio-pci")]
+    #[error("failed to find the driver vfio-pci; load it with: modprobe vfio-pci, or run with --load-modules")]
     NoVfioPci,
+    #[error("failed to load the module {0}: {1}")]
+    Module(&'static str, String),
     /// It does something that someone would miss.
-    #[error("failed to bind {0} to vfio-pci, as it is in use: {1}")]
+    #[error("failed to bind {0} to vfio-pci, as it is in use: {1}; if you can do without it: {mend}", mend = .1.mend())]
     InUse(Bdf, Use),
     #[error("failed to take {0}: {1} has it")]
     Taken(Bdf, Holder),
-    /// `vfio_pci_probe` refuses what has no header of an ordinary device.
-    #[error("failed to bind {0} to vfio-pci: it is a PCI bridge, and vfio-pci takes none; name a device behind it")]
-    Bridge(Bdf),
+    #[error("failed to bind {0} to vfio-pci: it is {1}; name another device")]
+    Bridge(Bdf, Bridge),
     /// Other drivers have devices of its group.
-    #[error("failed to use {0}: its IOMMU group has devices that other drivers have: {others}; all of a group are tested together: {options}", others = listed(.1), options = named(.1))]
+    #[error("failed to use {0}: its IOMMU group has devices that other drivers have: {others}; test them, too: {options}; or take them without testing them: --whole-group", others = listed(.1), options = named(.1))]
     NotViable(Bdf, Vec<(Bdf, String)>),
+    /// VFIO would refuse the device in each case.
+    #[error("failed to use {0}: interrupts are not remapped, and VFIO refuses such devices; switch on interrupt remapping in the firmware, or on a test machine: {commands}", commands = facts::ALLOW_UNSAFE_INTERRUPTS)]
+    UnsafeInterrupts(Bdf),
     /// An ordinary user cannot bind.
-    #[error("failed to bind {0} to vfio-pci: that takes root; as root, once: {commands}", commands = by_root(*.0, .1.as_deref()))]
-    NotRoot(Bdf, Option<String>),
+    #[error("failed to bind {0} to vfio-pci: that takes root; as root, once: {command}", command = grant_command(*.0))]
+    NotRoot(Bdf),
     /// The file of the device that is to be opened.
-    #[error("failed to open {file}: this user may not; as root: chown {1} {file}", file = .0.display())]
-    NoAccess(PathBuf, String),
+    #[error("failed to open {file}: this user may not; as root: {command}", file = .1.display(), command = grant_command(*.0))]
+    NoAccess(Bdf, PathBuf),
     #[error("failed to leave a note in /run that {0} is taken: {1}")]
     Note(Bdf, Errno),
+    /// A run that was killed took it, and nothing says where it belongs.
+    #[error("failed to give {0} back: its note {path} cannot be read ({2}), so its driver is not known; give it to the driver that the kernel finds: {commands}", path = .1.display(), commands = by_kernel(*.0, .1))]
+    Unreadable(Bdf, PathBuf, String),
+    /// It was up before.
+    #[error("failed to set the network interface {1} of {0} up again: {2}")]
+    Interface(Bdf, String, Errno),
     #[error("failed to write {path}: {1}", path = .0.display())]
     Write(PathBuf, Errno),
     /// The writes went well, but the device ended up on another driver, or on none.
@@ -101,24 +119,27 @@ impl Binding {
         }
         let lock = Lock::take(&root, bdf).map_err(|holder| BindError::Taken(bdf, holder))?;
         let driver = driver_in(&root, bdf);
-        let reset_methods = ResetMethods::of_in(root.clone(), bdf);
-        let driver_override = Some(override_in(&root, bdf));
+        let driver_override = override_in(&root, bdf);
         if driver.as_deref() == Some(VFIO) {
-            if let Some(found) = use_of::opened(&root, bdf) {
+            // The one who left the note is gone: nobody has the lock.
+            let left = Note::about(&root, bdf);
+            let found = if left == Left::Nothing { use_of::opened(&root, bdf) } else { still_open(&root, bdf) };
+            if let Some(found) = found {
                 return Err(BindError::InUse(bdf, found));
             }
             let had_functions = sriov::number(&root, bdf, "sriov_numvfs") > 0;
-            // The one who left the note is gone: nobody has the lock.
-            let note = Note::about(&root, bdf);
-            let left_behind = note.is_some();
-            let (before, driver_override) = match note {
-                Some(note) => (Some(Before { driver: note.driver }), Some(note.driver_override)),
-                None => (None, driver_override),
-            };
-            return Ok(Binding { root, bdf, before, reset_methods, had_functions, driver_override, lock, left_behind });
+            let mut binding = Binding::new(root, bdf, lock);
+            binding.had_functions = had_functions;
+            binding.left_behind = matches!(left, Left::Note(_));
+            binding.unreadable = matches!(left, Left::Unreadable(..));
+            match left {
+                Left::Note(note) => binding.was(note),
+                Left::Nothing | Left::Unreadable(..) => binding.driver_override = Some(driver_override),
+            }
+            return Ok(binding);
         }
-        if is_bridge(&root, bdf) {
-            return Err(BindError::Bridge(bdf));
+        if let Some(bridge) = bridge(&root, bdf) {
+            return Err(BindError::Bridge(bdf, bridge));
         }
         // Before Linux 6.15 an IOMMU that the firmware describes by VIOT, IORT or a device tree gives a device its group only when a driver
         // is bound to it (its commit bcb81ac6ae3c).
@@ -133,31 +154,23 @@ impl Binding {
             return Err(BindError::NoVfioPci);
         }
         if !may_write(&root.join(attribute(bdf, "driver_override"))) {
-            return Err(BindError::NotRoot(bdf, driver));
+            return Err(BindError::NotRoot(bdf));
         }
+        let now = Note { up: link::up(&root, bdf), ..Note::new(bdf, driver, driver_override) };
         // One that was killed on the way to vfio-pci knows better what was there before.
-        let earlier = Note::about(&root, bdf);
-        let driver = driver.or_else(|| earlier.as_ref()?.driver.clone());
-        let driver_override = earlier.map(|note| note.driver_override).or(driver_override);
-        let note = Note {
-            bdf: bdf.to_string(),
-            driver: driver.clone(),
-            driver_override: driver_override.clone().unwrap_or_default(),
-            process: std::process::id(),
+        let note = match Note::about(&root, bdf) {
+            Left::Note(note) => Note {
+                driver: now.driver.or(note.driver),
+                up: if now.up.is_empty() { note.up } else { now.up },
+                driver_override: note.driver_override,
+                ..Note::new(bdf, None, String::new())
+            },
+            Left::Nothing | Left::Unreadable(..) => now,
         };
         note.leave(&root, bdf).map_err(|error| BindError::Note(bdf, Errno::of(&error)))?;
-        let before = Some(Before { driver });
         // From here on a failure puts everything back, by the drop.
-        let binding = Binding {
-            root,
-            bdf,
-            before,
-            reset_methods,
-            had_functions: false,
-            driver_override,
-            lock,
-            left_behind: false,
-        };
+        let mut binding = Binding::new(root, bdf, lock);
+        binding.was(note);
         binding.write(attribute(bdf, "driver_override"), VFIO)?;
         let mut taken = binding.take();
         for _ in 1..TRIES {
@@ -178,6 +191,27 @@ impl Binding {
         }
     }
 
+    /// One that has nothing to put back yet.
+    fn new(root: Root, bdf: Bdf, lock: Option<Lock>) -> Binding {
+        Binding {
+            reset_methods: ResetMethods::of_in(root.clone(), bdf),
+            root,
+            bdf,
+            before: None,
+            had_functions: false,
+            driver_override: None,
+            lock,
+            left_behind: false,
+            unreadable: false,
+        }
+    }
+
+    /// What the note says is put back.
+    fn was(&mut self, note: Note) {
+        self.before = Some(Before { driver: note.driver, up: note.up });
+        self.driver_override = Some(note.driver_override);
+    }
+
     fn take(&self) -> Result<(), BindError> {
         self.unbind()?;
         self.probe()
@@ -193,10 +227,18 @@ impl Binding {
 
     fn release_in(root: Root, bdf: Bdf) -> Result<Option<Note>, BindError> {
         let lock = Lock::take(&root, bdf).map_err(|holder| BindError::Taken(bdf, holder))?;
-        let Some(note) = Note::about(&root, bdf) else { return Ok(None) };
         let driver = driver_in(&root, bdf);
+        let note = match Note::about(&root, bdf) {
+            Left::Note(note) => note,
+            Left::Nothing => return Ok(None),
+            Left::Unreadable(_, _) if driver.as_deref() != Some(VFIO) => {
+                Note::remove(&root, bdf);
+                return Ok(None);
+            }
+            Left::Unreadable(path, why) => return Err(BindError::Unreadable(bdf, path, why)),
+        };
         let is_set = override_in(&root, bdf) != note.driver_override;
-        let is_back = driver == note.driver && !is_set;
+        let is_back = driver == note.driver && !is_set && link::down(&root, bdf, &note.up).is_empty();
         // It may have been killed before it had the device, too.
         if is_back || driver.as_ref().is_some_and(|driver| driver != VFIO && note.driver.as_ref() != Some(driver)) {
             // Somebody has done it by now.
@@ -204,22 +246,11 @@ impl Binding {
             return Ok(None);
         }
         // Its driver would wait for ever for whoever has it open.
-        if let Some(found) = use_of::opened(&root, bdf) {
+        if let Some(found) = still_open(&root, bdf) {
             return Err(BindError::InUse(bdf, found));
         }
-        let reset_methods = ResetMethods::of_in(root.clone(), bdf);
-        let before = Some(Before { driver: note.driver.clone() });
-        let driver_override = Some(note.driver_override.clone());
-        let mut binding = Binding {
-            root,
-            bdf,
-            before,
-            reset_methods,
-            had_functions: false,
-            driver_override,
-            lock,
-            left_behind: false,
-        };
+        let mut binding = Binding::new(root, bdf, lock);
+        binding.was(note.clone());
         binding.restore().map(|()| Some(note))
     }
 
@@ -233,10 +264,15 @@ impl Binding {
         self.left_behind
     }
 
+    /// Whether a run left a note about it that cannot be read: it stays on vfio-pci.
+    pub fn has_unreadable_note(&self) -> bool {
+        self.unreadable
+    }
+
     /// Notes that the device, which is on vfio-pci already, was taken from this driver by a run that could not give it back.
     pub fn taken_from(&mut self, driver: &str) {
         if self.before.is_none() {
-            self.before = Some(Before { driver: Some(driver.to_owned()) });
+            self.before = Some(Before { driver: Some(driver.to_owned()), up: Vec::new() });
             self.driver_override = Some(String::new());
         }
     }
@@ -279,6 +315,11 @@ impl Binding {
             let Some(driver) = &before.driver else { return Ok(()) };
             self.write(format!("sys/bus/pci/drivers/{driver}/bind"), &self.bdf.to_string())
         };
+        let put_back = || {
+            put_back()?;
+            link::set_up(&self.root, self.bdf, &before.up)
+                .map_err(|(name, errno)| BindError::Interface(self.bdf, name, errno))
+        };
         put_back().inspect(|()| Note::remove(&self.root, self.bdf))
     }
 
@@ -296,6 +337,32 @@ impl Binding {
     fn write(&self, path: impl Into<PathBuf>, text: &str) -> Result<(), BindError> {
         let path = self.root.join(path.into());
         hotplug::write(&path, text).map_err(|errno| BindError::Write(path, errno))
+    }
+}
+
+/// Who has a device open, once those that belonged to a killed run had time to end: the kernel closes what they had open, and that may take a
+/// reset of the device.
+fn still_open(root: &Root, bdf: Bdf) -> Option<Use> {
+    for _ in 0..GOING {
+        use_of::opened(root, bdf)?;
+        thread::sleep(PAUSE);
+    }
+    use_of::opened(root, bdf)
+}
+
+/// What would keep every case from one of these devices, whoever has it.
+///
+/// # Errors
+/// It is in the way of the first.
+pub fn check(devices: &[Bdf]) -> Result<(), BindError> {
+    check_in(&Root::default(), devices)
+}
+
+fn check_in(root: &Root, devices: &[Bdf]) -> Result<(), BindError> {
+    let has_iommu = |bdf: &&Bdf| root.join(attribute(**bdf, "iommu_group")).exists();
+    match devices.iter().find(has_iommu) {
+        Some(bdf) if facts::interrupts(root) == Interrupts::Refused => Err(BindError::UnsafeInterrupts(*bdf)),
+        _ => Ok(()),
     }
 }
 
@@ -320,10 +387,9 @@ pub fn no_access(bdf: Bdf) -> Option<BindError> {
     let group = super::pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}")));
     let files: Vec<PathBuf> =
         [group, super::pci::cdev(bdf)].into_iter().flatten().filter(|file| file.exists()).collect();
-    let user = crate::uapi::system::user();
     match files.iter().any(|file| may_write(file)) {
         true => None,
-        false => files.into_iter().next().map(|file| BindError::NoAccess(file, user)),
+        false => files.into_iter().next().map(|file| BindError::NoAccess(bdf, file)),
     }
 }
 
@@ -331,10 +397,38 @@ pub(super) fn may_write(path: &std::path::Path) -> bool {
     nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) != Err(nix::errno::Errno::EACCES)
 }
 
-/// Whether its configuration space has the header of a bridge (`PCI_HEADER_TYPE` in `include/uapi/linux/pci_regs.h`).
-pub(super) fn is_bridge(root: &Root, bdf: Bdf) -> bool {
+/// What no case can run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bridge {
+    /// `vfio_pci_probe` refuses what has no header of an ordinary device.
+    Pci,
+    /// The root of a PCI tree: the processor's way to all other devices.
+    Host,
+    /// What the firmware's and the board's old devices are behind.
+    Isa,
+}
+
+impl std::fmt::Display for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Bridge::Pci => "a PCI bridge, and vfio-pci takes none",
+            Bridge::Host => "the host bridge, which all others are behind",
+            Bridge::Isa => "the ISA bridge of this machine",
+        })
+    }
+}
+
+/// What kind of bridge it is, by the header of its configuration space (`PCI_HEADER_TYPE` in `include/uapi/linux/pci_regs.h`) and its class
+/// (`include/linux/pci_ids.h`).
+pub(super) fn bridge(root: &Root, bdf: Bdf) -> Option<Bridge> {
     let config = std::fs::read(root.join(attribute(bdf, "config"))).unwrap_or_default();
-    config.get(0x0e).is_some_and(|kind| kind & 0x7f == 1)
+    let class = root.text(attribute(bdf, "class")).unwrap_or_default();
+    match class.get(..6) {
+        _ if config.get(0x0e).is_some_and(|kind| kind & 0x7f == 1) => Some(Bridge::Pci),
+        Some("0x0600") => Some(Bridge::Host),
+        Some("0x0601") => Some(Bridge::Isa),
+        _ => None,
+    }
 }
 
 pub(super) fn listed(others: &[(Bdf, String)]) -> String {
@@ -346,14 +440,17 @@ pub(super) fn named(others: &[(Bdf, String)]) -> String {
     others.iter().map(|(other, driver)| format!("--device {driver}={other}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The commands by which an administrator hands a device over.
-pub(super) fn by_root(bdf: Bdf, driver: Option<&str>) -> String {
+/// The command by which an administrator hands a device over to this user.
+pub(super) fn grant_command(bdf: Bdf) -> String {
+    format!("vfiospec grant {} --device {bdf}", crate::uapi::system::user())
+}
+
+/// The commands by which the kernel gives a device to a driver that takes its kind.
+fn by_kernel(bdf: Bdf, note: &std::path::Path) -> String {
     let device = format!("/sys/bus/pci/devices/{bdf}");
-    let unbind = driver.map(|_| format!("echo {bdf} > {device}/driver/unbind; ")).unwrap_or_default();
-    let user = crate::uapi::system::user();
     format!(
-        "modprobe vfio-pci; echo vfio-pci > {device}/driver_override; {unbind}echo {bdf} > /sys/bus/pci/drivers_probe; \
-         chown {user} /dev/vfio/$(basename $(readlink {device}/iommu_group))"
+        "rm {note}; echo > {device}/driver_override; echo {bdf} > {device}/driver/unbind; echo {bdf} > /sys/bus/pci/drivers_probe",
+        note = note.display()
     )
 }
 
@@ -363,7 +460,7 @@ pub fn no_iommu_help(root: &Root) -> String {
     let off = line.split_whitespace().find(|word| ["iommu=off", "intel_iommu=off", "amd_iommu=off"].contains(word));
     let has = |table: &str| root.join(format!("sys/firmware/acpi/tables/{table}")).exists();
     match off {
-        Some(word) => format!("the kernel was started with {word}: take that off its command line"),
+        Some(word) => format!("boot without {word}, which is on the kernel's command line"),
         None if !root.names("sys/class/iommu").is_empty() => {
             "the machine has an IOMMU, and this device is not behind it".to_owned()
         }
@@ -440,7 +537,7 @@ mod tests {
 
     #[test]
     fn a_device_in_use_is_refused_before_anything_is_written() {
-        let tree = Tree::new("in-use").driver("e1000e").file("net/eth0/flags", "0x1003");
+        let tree = Tree::new("in-use").driver("e1000e").file("net/eth0/carrier", "1");
         let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
         assert!(matches!(error, BindError::InUse(..)), "{error}");
         assert_eq!(tree.read(attribute(tree.bdf(), "driver_override")), "(null)\n");
@@ -450,7 +547,8 @@ mod tests {
     fn without_the_driver_it_says_how_to_load_it() {
         let tree = Tree::new("no-vfio").driver("e1000e").without("sys/bus/pci/drivers/vfio-pci");
         let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
-        assert_eq!(error.to_string(), "failed to find the driver vfio-pci; load it with: modprobe vfio-pci");
+        let text = "failed to find the driver vfio-pci; load it with: modprobe vfio-pci, or run with --load-modules";
+        assert_eq!(error.to_string(), text);
     }
 
     #[test]
@@ -486,12 +584,7 @@ mod tests {
     fn a_run_that_is_killed_leaves_a_note_and_the_next_one_gives_back() {
         let tree = Tree::new("killed").driver("e1000e");
         tree.put("sys/bus/pci/drivers/e1000e/bind", "");
-        let note = Note {
-            bdf: tree.bdf().to_string(),
-            driver: Some("e1000e".into()),
-            driver_override: "x".into(),
-            process: 7,
-        };
+        let note = Note::new(tree.bdf(), Some("e1000e".into()), "x".into());
         note.leave(&tree.root(), tree.bdf()).unwrap();
         // Nobody has it any more.
         assert_eq!(
@@ -511,7 +604,7 @@ mod tests {
         drop(binding);
         assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
         assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('x'));
-        assert_eq!(Note::about(&tree.root(), tree.bdf()), None);
+        assert_eq!(Note::about(&tree.root(), tree.bdf()), Left::Nothing);
     }
 
     #[test]
@@ -519,8 +612,7 @@ mod tests {
         let tree = Tree::new("between");
         tree.put("sys/bus/pci/drivers/e1000e/bind", "");
         tree.put(attribute(tree.bdf(), "driver_override").to_str().unwrap(), "vfio-pci\n");
-        let (driver, driver_override) = (Some("e1000e".to_owned()), String::new());
-        let note = Note { bdf: tree.bdf().to_string(), driver, driver_override, process: 7 };
+        let note = Note::new(tree.bdf(), Some("e1000e".to_owned()), String::new());
         note.leave(&tree.root(), tree.bdf()).unwrap();
         // The tree's files do nothing when written: it is not taken, and goes back.
         Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
@@ -539,8 +631,55 @@ mod tests {
         config[0x0e] = 0x81;
         tree.put_bytes(attribute(tree.bdf(), "config").to_str().unwrap(), &config);
         let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
-        assert_eq!(error, BindError::Bridge(tree.bdf()));
+        assert_eq!(error, BindError::Bridge(tree.bdf(), Bridge::Pci));
         assert_eq!(tree.read(attribute(tree.bdf(), "driver_override")), "(null)\n");
+        let tree = Tree::new("host-bridge").file("class", "0x060000\n");
+        let error = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(error, BindError::Bridge(tree.bdf(), Bridge::Host));
+    }
+
+    #[test]
+    fn an_interface_that_was_up_is_up_again_whether_the_run_ends_or_is_killed() {
+        let tree = Tree::new("was-up").driver("e1000e").file("net/eth0/flags", "0x1003\n");
+        tree.put("sys/bus/pci/drivers/e1000e/bind", "");
+        let flags = "sys/class/net/eth0/flags";
+        // The tree's files do nothing when written: it is not taken, and goes back.
+        Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap_err();
+        assert_eq!(Note::about(&tree.root(), tree.bdf()), Left::Nothing);
+        let note = Note { up: vec!["eth0".into()], ..Note::new(tree.bdf(), Some("e1000e".into()), String::new()) };
+        note.leave(&tree.root(), tree.bdf()).unwrap();
+        tree.put(flags, "0x1002\n");
+        assert_eq!(Binding::release_in(tree.root(), tree.bdf()), Ok(Some(note)));
+        assert!(tree.read(flags).starts_with("0x1003"));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_is_said() {
+        let tree = Tree::new("torn").driver("vfio-pci");
+        let note = format!("run/vfiospec/{}.json", tree.bdf());
+        tree.put(&note, "{");
+        assert!(Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap().has_unreadable_note());
+        tree.put(&note, "{");
+        let error = Binding::release_in(tree.root(), tree.bdf()).unwrap_err().to_string();
+        assert!(
+            error.contains("cannot be read (EOF") && error.contains(&note) && error.contains("drivers_probe"),
+            "{error}"
+        );
+        let tree = tree.driver("e1000e");
+        assert_eq!(Binding::release_in(tree.root(), tree.bdf()), Ok(None), "it is somewhere else by now");
+        assert_eq!(Note::about(&tree.root(), tree.bdf()), Left::Nothing);
+    }
+
+    #[test]
+    fn what_vfio_refuses_in_each_case_is_said_before_the_first() {
+        let tree = Tree::new("unsafe");
+        tree.put("proc/interrupts", "  24:  0  0  PCI-MSI-0000:03:00.0  0-edge  eth0\n");
+        let refused = Err(BindError::UnsafeInterrupts(tree.bdf()));
+        assert_eq!(check_in(&tree.root(), &[tree.bdf()]), if cfg!(target_arch = "x86_64") { refused } else { Ok(()) });
+        tree.put("sys/module/iommufd/parameters/allow_unsafe_interrupts", "Y\n");
+        assert_eq!(check_in(&tree.root(), &[tree.bdf()]), Ok(()));
+        let tree = tree.without("sys/module/iommufd").without("sys/kernel/iommu_groups");
+        assert_eq!(check_in(&tree.root(), &[tree.bdf()]), Ok(()), "there is no IOMMU, which is said then");
     }
 
     #[test]
@@ -550,7 +689,7 @@ mod tests {
         tree.put("sys/firmware/acpi/tables/IVRS", "");
         assert!(no_iommu_help(&tree.root()).contains("amd_iommu=on"));
         tree.put("proc/cmdline", "quiet intel_iommu=on iommu=off\n");
-        assert!(no_iommu_help(&tree.root()).contains("started with iommu=off"));
+        assert!(no_iommu_help(&tree.root()).contains("boot without iommu=off"));
     }
 
     #[test]

@@ -37,6 +37,36 @@ pub(super) fn lockdown_of(root: &Root) -> Option<String> {
     (mode != "none").then(|| mode.to_owned())
 }
 
+/// Whether devices behind the IOMMU may raise any interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interrupts {
+    Remapped,
+    /// They may, and VFIO was told that this is no matter.
+    Allowed,
+    /// They may, and VFIO refuses such devices.
+    Refused,
+}
+
+/// What mends that on a machine for tests, if the firmware cannot.
+pub(super) const ALLOW_UNSAFE_INTERRUPTS: &str = "echo Y | tee /sys/module/*/parameters/allow_unsafe_interrupts";
+
+/// VFIO opens no device behind an IOMMU that does not isolate interrupts, unless it is told to (`vfio_iommu_type1_attach_group`,
+/// `iommufd_device_bind`).
+pub(super) fn interrupts(root: &Root) -> Interrupts {
+    // The chips of remapped interrupts are called so. On other architectures the IOMMU always isolates them.
+    let remapped =
+        !cfg!(target_arch = "x86_64") || root.text("proc/interrupts").is_none_or(|text| text.contains("IR-"));
+    let allowed = |module: &str| {
+        let parameter = root.text(format!("sys/module/{module}/parameters/allow_unsafe_interrupts"));
+        parameter.as_deref() == Some("Y")
+    };
+    match (remapped, allowed("vfio_iommu_type1") || allowed("iommufd")) {
+        (true, _) => Interrupts::Remapped,
+        (false, true) => Interrupts::Allowed,
+        (false, false) => Interrupts::Refused,
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IommuKind {
     Intel,

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_somebody_uses_by_now_is_not_taken_again() {
-        let tree = Tree::new("used-again").driver("e1000e").file("net/eth0/flags", "0x1003\n");
+        let tree = Tree::new("used-again").driver("e1000e").file("net/eth0/operstate", "up\n");
         let error = bring_back_in(&tree.root(), tree.bdf()).unwrap_err();
         assert!(matches!(error, BindError::InUse(..)), "{error}");
         assert_eq!(tree.read(attribute(tree.bdf(), "driver_override")), "(null)\n");

@@ -12,8 +12,11 @@ pub mod doctor;
 pub mod facts;
 mod find;
 mod gauge;
+pub mod grant;
 pub mod hotplug;
 pub mod kmsg;
+mod link;
+pub mod modules;
 pub mod page_table;
 pub mod pagemap;
 pub mod pci;
@@ -27,6 +30,28 @@ mod use_of;
 pub use capability::{kind, kind_of};
 pub use find::find;
 pub use root::Root;
+
+/// What ends an obstacle.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mend {
+    /// A command for a shell of this user.
+    Run(String),
+    /// The same for root's.
+    AsRoot(String),
+    /// What no command does.
+    Do(String),
+}
+
+/// In one line, so that it can be copied.
+impl std::fmt::Display for Mend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mend::Run(text) | Mend::Do(text) => f.write_str(text),
+            Mend::AsRoot(text) => write!(f, "as root: {text}"),
+        }
+    }
+}
 
 /// Whether a device was taken out of the machine. Returns false for a text that is not an address.
 pub fn is_gone(bdf: &str) -> bool {

@@ -81,6 +81,18 @@ pub struct Note {
     pub driver_override: String,
     /// The process that took it.
     pub process: u32,
+    /// The network interfaces that were up, without anybody using them.
+    #[serde(default)]
+    pub up: Vec<String>,
+}
+
+/// What a run that took a device has left about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    Note(Note),
+    /// The file, and what is wrong with it.
+    Unreadable(PathBuf, String),
 }
 
 fn path(root: &Root, bdf: Bdf) -> PathBuf {
@@ -97,10 +109,24 @@ impl Note {
         fs::rename(new, path)
     }
 
-    /// The note about a device that was taken and not given back. Returns `None` if the note cannot be parsed.
-    pub(super) fn about(root: &Root, bdf: Bdf) -> Option<Note> {
-        let note: Note = serde_json::from_slice(&fs::read(path(root, bdf)).ok()?).ok()?;
-        (note.bdf == bdf.to_string()).then_some(note)
+    /// Of this process.
+    pub(super) fn new(bdf: Bdf, driver: Option<String>, driver_override: String) -> Note {
+        Note { bdf: bdf.to_string(), driver, driver_override, process: std::process::id(), up: Vec::new() }
+    }
+
+    /// What is known about a device that was taken and not given back.
+    pub(super) fn about(root: &Root, bdf: Bdf) -> Left {
+        let path = path(root, bdf);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Left::Nothing,
+            Err(error) => return Left::Unreadable(path, error.to_string()),
+        };
+        match serde_json::from_slice::<Note>(&text) {
+            Ok(note) if note.bdf == bdf.to_string() => Left::Note(note),
+            Ok(note) => Left::Unreadable(path, format!("it is about {}", note.bdf)),
+            Err(error) => Left::Unreadable(path, error.to_string()),
+        }
     }
 
     /// The device was given back.
@@ -144,15 +170,22 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_read_back_and_a_broken_one_is_none() {
+    fn a_note_is_read_back_and_a_broken_one_is_told_apart_from_none() {
         let tree = Tree::new("note");
         let (root, bdf) = (tree.root(), tree.bdf());
-        let note =
-            Note { bdf: bdf.to_string(), driver: Some("igb".into()), driver_override: String::new(), process: 7 };
+        assert_eq!(Note::about(&root, bdf), Left::Nothing);
+        let note = Note { up: vec!["eth0".into()], ..Note::new(bdf, Some("igb".into()), String::new()) };
         note.leave(&root, bdf).unwrap();
-        assert_eq!((Note::about(&root, bdf), all_in(&root)), (Some(note), vec![bdf]));
-        tree.put(&format!("{FOLDER}/{bdf}.json"), "{");
-        assert_eq!(Note::about(&root, bdf), None);
+        assert_eq!((Note::about(&root, bdf), all_in(&root)), (Left::Note(note), vec![bdf]));
+        for (text, wrong) in [
+            ("{", "EOF while parsing"),
+            (r#"{"bdf":"0000:04:00.0","driver":null,"driver_override":"","process":7}"#, "it is about 0000:04:00.0"),
+        ] {
+            tree.put(&format!("{FOLDER}/{bdf}.json"), text);
+            assert!(
+                matches!(Note::about(&root, bdf), Left::Unreadable(file, why) if file.ends_with("0000:03:00.0.json") && why.contains(wrong))
+            );
+        }
         Note::remove(&root, bdf);
         assert!(all_in(&root).is_empty());
     }

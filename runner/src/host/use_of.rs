@@ -5,35 +5,55 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Root;
+use super::{Mend, Root, link};
 use crate::model::Bdf;
 
-/// What a device is used for; its text says what to do.
+/// What a device is used for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Use {
-    #[error("{0} is mounted at {1}; unmount it first, if you can do without it")]
+    #[error("{0} is mounted at {1}")]
     Mounted(String, String),
-    #[error("{0} is swap space; swapoff it first")]
+    #[error("{0} is swap space")]
     Swap(String),
     /// A block device below it is part of another one, such as a RAID or a volume group.
-    #[error("{0} is part of {1}; take it out of that first")]
+    #[error("{0} is part of {1}")]
     Held(String, String),
-    #[error("{0} is opened exclusively by a program or a file system; close that first")]
+    #[error("{0} is opened exclusively by a program or a file system")]
     Opened(String),
-    #[error("the network interface {0} is up; check that you do not reach this host by it, then: ip link set {0} down")]
+    #[error("the network interface {0} is in use")]
     Up(String),
-    #[error("it has {0} virtual functions; write 0 to its sriov_numvfs first")]
-    VirtualFunctions(u32),
+    #[error("it has {1} virtual functions")]
+    VirtualFunctions(Bdf, u32),
     /// By the console that draws on it, such as `vtcon1`.
-    #[error("it shows the console of this machine; take it away first: echo 0 > /sys/class/vtconsole/{0}/bind")]
+    #[error("it shows the console of this machine")]
     Screen(String),
-    #[error("the kernel has its console on {0}; boot without console={0} first")]
+    #[error("the kernel has its console on {0}")]
     Console(String),
-    #[error("the keyboard {0:?} on it types at the console of this machine; unplug that first")]
+    #[error("the keyboard {0:?} on it types at the console of this machine")]
     Keyboard(String),
     /// A process has the node of something below it open: a display, an input device, a serial line, a sound card.
-    #[error("{program} (process {process}) has {node} open; end it first")]
+    #[error("{program} (process {process}) has {node} open")]
     OpenNode { node: String, program: String, process: u32 },
+}
+
+impl Use {
+    /// What ends it, if you can do without it.
+    pub fn mend(&self) -> Mend {
+        match self {
+            Use::Mounted(_, at) => Mend::Run(format!("umount {at}")),
+            Use::Swap(node) => Mend::Run(format!("swapoff {node}")),
+            Use::Held(_, by) => Mend::Do(format!("take it out of {by}")),
+            Use::Opened(node) => Mend::Do(format!("close {node}: fuser -v {node} lists the programs")),
+            Use::Up(name) => {
+                Mend::Run(format!("ip link set {name} down # check first that you do not reach this host by it"))
+            }
+            Use::VirtualFunctions(bdf, _) => Mend::Run(format!("echo 0 > /sys/bus/pci/devices/{bdf}/sriov_numvfs")),
+            Use::Screen(console) => Mend::Run(format!("echo 0 > /sys/class/vtconsole/{console}/bind")),
+            Use::Console(name) => Mend::Do(format!("boot without console={name}")),
+            Use::Keyboard(_) => Mend::Do("unplug that".to_owned()),
+            Use::OpenNode { process, .. } => Mend::Run(format!("kill {process}")),
+        }
+    }
 }
 
 /// The first use that is found, of the device itself or of anything below it.
@@ -44,18 +64,11 @@ pub(super) fn find(root: &Root, bdf: Bdf) -> Option<Use> {
 
 fn virtual_functions(root: &Root, bdf: Bdf) -> Option<Use> {
     let count = root.text(super::pci::attribute(bdf, "sriov_numvfs"))?.parse().ok()?;
-    (count > 0).then_some(Use::VirtualFunctions(count))
+    (count > 0).then_some(Use::VirtualFunctions(bdf, count))
 }
 
 fn network(root: &Root, bdf: Bdf) -> Option<Use> {
-    const IFF_UP: u32 = 1;
-    let up = |name: &String| {
-        let class = PathBuf::from("sys/class/net").join(name);
-        let flags = root.text(class.join("flags"));
-        let flags = flags.and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()).unwrap_or(0);
-        below(root, &class, bdf) && (flags & IFF_UP != 0 || root.text(class.join("operstate")).as_deref() == Some("up"))
-    };
-    root.names("sys/class/net").into_iter().find(up).map(Use::Up)
+    link::of(root, bdf).into_iter().find(|name| link::is_used(root, name)).map(Use::Up)
 }
 
 fn disk(root: &Root, bdf: Bdf) -> Option<Use> {
@@ -232,7 +245,7 @@ fn below_class(root: &Root, class: &str, bdf: Bdf) -> bool {
     root.names(class).into_iter().any(|name| below(root, &Path::new(class).join(name), bdf))
 }
 
-fn below(root: &Root, class: &Path, bdf: Bdf) -> bool {
+pub(super) fn below(root: &Root, class: &Path, bdf: Bdf) -> bool {
     let name = bdf.to_string();
     let goes_through = |path: PathBuf| path.iter().any(|part| part == name.as_str());
     let Ok(path) = root.join(class).canonicalize() else { return false };
@@ -351,8 +364,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_network_interface_that_is_up_is_not_taken_away() {
+    fn a_network_interface_in_use_is_not_taken_away() {
         let up = Tree::new("net-up").file("net/eth0/flags", "0x1003\n").file("net/eth0/operstate", "down\n");
+        assert_eq!(up.found(), None, "nobody uses it, and it is set up again");
+        up.put("proc/net/route", "Iface\tDestination\neth0\t0002000A\n");
         assert_eq!(up.found(), Some(Use::Up("eth0".into())));
         let link = Tree::new("net-link").file("virtio0/net/eth1/operstate", "up\n");
         assert_eq!(link.found(), Some(Use::Up("eth1".into())));
@@ -485,27 +500,27 @@ pub(super) mod tests {
 
     #[test]
     fn each_use_says_what_to_do() {
-        let told = |found: Use| found.to_string();
+        let told = |found: Use| format!("{found}; {}", found.mend());
         assert_eq!(
             told(Use::Screen("vtcon1".into())),
-            "it shows the console of this machine; take it away first: echo 0 > /sys/class/vtconsole/vtcon1/bind"
+            "it shows the console of this machine; echo 0 > /sys/class/vtconsole/vtcon1/bind"
         );
         assert_eq!(
             told(Use::Console("ttyS4".into())),
-            "the kernel has its console on ttyS4; boot without console=ttyS4 first"
+            "the kernel has its console on ttyS4; boot without console=ttyS4"
         );
         assert_eq!(
             told(Use::Keyboard("USB Keyboard".into())),
-            "the keyboard \"USB Keyboard\" on it types at the console of this machine; unplug that first"
+            "the keyboard \"USB Keyboard\" on it types at the console of this machine; unplug that"
         );
         let open = Use::OpenNode { node: "/dev/dri/card0".into(), program: "Xorg".into(), process: 77 };
-        assert_eq!(told(open), "Xorg (process 77) has /dev/dri/card0 open; end it first");
+        assert_eq!(told(open), "Xorg (process 77) has /dev/dri/card0 open; kill 77");
     }
 
     #[test]
     fn virtual_functions_would_vanish() {
         let tree = Tree::new("vfs").file("sriov_numvfs", "4\n");
-        assert_eq!(tree.found(), Some(Use::VirtualFunctions(4)));
-        assert!(tree.found().unwrap().to_string().contains("sriov_numvfs"));
+        assert_eq!(tree.found(), Some(Use::VirtualFunctions(tree.bdf(), 4)));
+        assert!(tree.found().unwrap().mend().to_string().contains("sriov_numvfs"));
     }
 }

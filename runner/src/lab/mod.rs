@@ -25,6 +25,7 @@ mod child;
 mod debian;
 mod device_tree;
 mod error;
+mod export;
 mod gcov;
 mod guest;
 mod initramfs;
@@ -50,6 +51,7 @@ pub use layout::{GuestDevice, HOST_DEVICES, HostDevice, devices};
 pub(crate) use {
     boot::{Guest, Next, is_dynamic},
     error::LabError,
+    export::{export, import},
     guest::{guest_main, is_guest_init},
     initramfs::Job,
     options::{Accel, KernelChoice, KernelOption, Options},

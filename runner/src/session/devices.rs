@@ -7,8 +7,10 @@ use std::{str::FromStr, thread, time::Duration};
 
 use super::Failure;
 use crate::backend;
-use crate::host::bind::{BindError, Binding, VFIO, in_the_way, no_access, no_iommu_help};
-use crate::host::{self, doctor, facts, taken};
+use clap::Args;
+
+use crate::host::bind::{self, BindError, Binding, VFIO, in_the_way, no_access, no_iommu_help};
+use crate::host::{self, doctor, facts, grant as handed, modules, taken};
 use crate::model::{Bdf, Exit};
 use crate::{event::DeviceUsed, language::Name, language::Site, uapi::system};
 
@@ -104,10 +106,35 @@ pub fn at_site(site: &Site) -> (Vec<Named>, Option<String>) {
     (all, wrong)
 }
 
+/// How devices are taken.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Taking devices")]
+pub struct Taking {
+    /// Load vfio-pci and the modules of the backends if they are not, and say so
+    #[arg(long)]
+    load_modules: bool,
+
+    /// Take the other devices of an IOMMU group, too, without testing them; all are given back
+    ///
+    /// A device can be used only while no other driver has a device of its group. One that is in use is refused.
+    #[arg(long)]
+    whole_group: bool,
+}
+
+impl Taking {
+    /// What an explicit `--load-modules` and `--whole-group` would be.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let words = [(self.load_modules, "--load-modules"), (self.whole_group, "--whole-group")];
+        words.into_iter().filter_map(|(given, word)| given.then_some(word))
+    }
+}
+
 /// The devices, bound to vfio-pci; what was bound is given back when dropped.
 pub struct Devices {
     pub used: Vec<DeviceUsed>,
     bindings: Vec<Binding>,
+    /// The others of their groups, which no case uses.
+    others: Vec<Binding>,
 }
 
 /// The devices of an option by what sysfs says of them, before anything is touched. Fails if none is named, or one twice.
@@ -135,28 +162,32 @@ pub fn named(named: &[Named], option: &str) -> Result<Vec<DeviceUsed>, Failure> 
 ///
 /// # Errors
 /// The first that cannot be had; the others are given back.
-pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
-    let mut devices = Devices { used: Vec::new(), bindings: Vec::new() };
+pub fn bind(named: &[Named], taking: Taking) -> Result<Devices, BindError> {
+    let mut devices = Devices { used: Vec::new(), bindings: Vec::new(), others: Vec::new() };
     let all: Vec<Bdf> = named.iter().map(Named::bdf).collect();
+    if taking.load_modules {
+        modules::load()?.iter().for_each(|module| eprintln!("vfiospec: loaded the module {module}"));
+    }
     // Before any is touched.
-    let others = |bdf: &Bdf| Some(*bdf).zip(Some(in_the_way(*bdf, &all)).filter(|others| !others.is_empty()));
-    if let Some((bdf, others)) = all.iter().find_map(others) {
-        return Err(BindError::NotViable(bdf, others));
+    bind::check(&all)?;
+    let mut others: Vec<Bdf> = Vec::new();
+    for bdf in &all {
+        let in_the_way = in_the_way(*bdf, &all);
+        if !in_the_way.is_empty() && !taking.whole_group {
+            return Err(BindError::NotViable(*bdf, in_the_way));
+        }
+        for (other, driver) in in_the_way.into_iter().filter(|(other, _)| !others.contains(other)).collect::<Vec<_>>() {
+            eprintln!("vfiospec: taking {other} from {driver}, too: it is in the group of {bdf}");
+            others.push(other);
+        }
+    }
+    for bdf in others {
+        devices.others.push(take(bdf)?);
     }
     for device in named {
-        let had = host::pci::driver(device.bdf).filter(|driver| driver != VFIO);
-        let taking = had.map(|driver| format!("{driver} to let go of {}", device.bdf));
-        let bound = patiently(taking.as_deref(), || Binding::to_vfio(device.bdf));
-        let driver = match bound {
+        let driver = match take(device.bdf) {
             Ok(binding) => {
                 let driver = binding.previous_driver().map(str::to_owned);
-                if binding.was_left_behind() {
-                    let goes = back(driver.as_deref());
-                    eprintln!(
-                        "vfiospec: {} was left on vfio-pci by a run that was killed; it is {goes} after this one",
-                        device.bdf
-                    );
-                }
                 devices.bindings.push(binding);
                 driver
             }
@@ -170,6 +201,24 @@ pub fn bind(named: &[Named]) -> Result<Devices, BindError> {
         devices.used.push(DeviceUsed { driver, ..device.used() });
     }
     Ok(devices)
+}
+
+/// Binds one, and says what may surprise.
+fn take(bdf: Bdf) -> Result<Binding, BindError> {
+    let had = host::pci::driver(bdf).filter(|driver| driver != VFIO);
+    let taking = had.map(|driver| format!("{driver} to let go of {bdf}"));
+    let binding = patiently(taking.as_deref(), || Binding::to_vfio(bdf))?;
+    if binding.was_left_behind() {
+        let goes = back(binding.previous_driver());
+        eprintln!("vfiospec: {bdf} was left on vfio-pci by a run that was killed; it is {goes} after this one");
+    }
+    if binding.has_unreadable_note() {
+        eprintln!(
+            "vfiospec: {bdf} was left on vfio-pci by a run that was killed, and its note cannot be read: it stays there; \
+             `vfiospec release {bdf}` says what to do"
+        );
+    }
+    Ok(binding)
 }
 
 /// Does what the kernel may take its time for, or never end: a driver waits until nobody uses its device. Says then what is waited for.
@@ -192,26 +241,72 @@ fn patiently<T>(waiting_for: Option<&str>, act: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Gives the devices back that runs left behind which were killed: all that notes tell of, or these. Says what it did, and whether all are
-/// back.
+/// Gives the devices back that runs left behind which were killed: all that there are notes about, or these, which may be a user's, too. Says
+/// what it did, and whether all are back.
 pub fn release(only: &[Bdf]) -> bool {
     let mut all = true;
-    let noted = taken::all();
-    for bdf in only.iter().filter(|bdf| !noted.contains(bdf)) {
+    let (noted, granted) = (taken::all(), handed::all());
+    for bdf in only.iter().filter(|bdf| !noted.contains(bdf) && !granted.contains(bdf)) {
         println!("{bdf}: no vfiospec took it");
     }
-    for bdf in noted.into_iter().filter(|bdf| only.is_empty() || only.contains(bdf)) {
+    let named = |bdf: &Bdf| only.is_empty() || only.contains(bdf);
+    let mut said = |bdf: Bdf, done: Result<String, BindError>| match done {
+        Ok(what) => println!("{bdf}: {what}"),
+        Err(error) => {
+            eprintln!("vfiospec: {error}");
+            all = false;
+        }
+    };
+    for bdf in noted.into_iter().filter(named) {
         let what = format!("{bdf} to be given back");
-        match patiently(Some(&what), || Binding::release(bdf)) {
-            Ok(Some(note)) => println!("{bdf}: {}", back(note.driver.as_deref())),
-            Ok(None) => println!("{bdf}: it is back already"),
-            Err(error) => {
-                eprintln!("vfiospec: {error}");
-                all = false;
-            }
+        let done = patiently(Some(&what), || Binding::release(bdf));
+        said(bdf, done.map(|note| note.map_or("it is back already".to_owned(), |note| back(note.driver.as_deref()))));
+    }
+    for bdf in granted.into_iter().filter(named) {
+        let user = handed::user(bdf).unwrap_or_default();
+        if only.is_empty() {
+            println!("{bdf}: stays with {user}, to whom it was handed over; vfiospec release {bdf} takes it back");
+        } else {
+            said(bdf, handed::revoke(bdf).map(|driver| format!("taken from {user}, {}", back(driver.as_deref()))));
         }
     }
     all
+}
+
+/// Hands devices over to a user, and says what was done.
+///
+/// # Errors
+/// There is no such user, or one of the devices cannot be had.
+pub fn grant(user: &str, devices: &[Named]) -> Result<(), Failure> {
+    let failed = |error: BindError| Failure::new(Exit::NoVerdict, error);
+    if !system::is_root() {
+        return Err(Failure::new(Exit::NoVerdict, "failed to hand devices over: that takes root"));
+    }
+    let id = system::user_id(user).ok_or_else(|| {
+        Failure::usage(format!("failed to find the user {user}"), "getent passwd lists those there are")
+    })?;
+    let program = std::env::current_exe().unwrap_or_else(|_| "/usr/bin/vfiospec".into());
+    let bound = bind(devices, Taking { load_modules: true, whole_group: false }).map_err(failed)?;
+    for mut binding in bound.bindings {
+        binding.keep();
+    }
+    let mut written = Vec::new();
+    for bdf in devices.iter().map(Named::bdf) {
+        let granted = handed::grant(bdf, user, id, &program).map_err(failed)?;
+        let files = granted.given.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        println!("{bdf}: it is on vfio-pci, and {user} may open {files}");
+        written.extend(granted.written.into_iter().filter(|file| !written.contains(file)).collect::<Vec<_>>());
+    }
+    for file in written {
+        println!("wrote {}", file.display());
+    }
+    let named: String = devices.iter().map(|device| format!(" --device {device}")).collect();
+    println!("{user} may lock any memory from the next login on; a service needs LimitMEMLOCK=infinity in its unit");
+    for device in devices {
+        println!("to take it back: vfiospec release {}", device.bdf());
+    }
+    println!("as {user}: vfiospec run{named}");
+    Ok(())
 }
 
 fn back(driver: Option<&str>) -> String {
@@ -221,7 +316,7 @@ fn back(driver: Option<&str>) -> String {
 impl Devices {
     /// Lets the command that runs in a guest use them by another vfiospec.
     pub fn hand_over(&mut self) {
-        self.bindings.iter_mut().for_each(Binding::hand_over);
+        self.bindings.iter_mut().chain(&mut self.others).for_each(Binding::hand_over);
     }
 
     /// Takes them for what the cases were planned for: what a case is called by depends on it.
@@ -255,6 +350,12 @@ impl Devices {
                 binding.keep();
                 all = false;
             } else if let Err(error) = binding.restore() {
+                eprintln!("vfiospec: failed to give a device back: {error}");
+                all = false;
+            }
+        }
+        for mut binding in self.others {
+            if let Err(error) = binding.restore() {
                 eprintln!("vfiospec: failed to give a device back: {error}");
                 all = false;
             }

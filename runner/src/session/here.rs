@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{cell::RefCell, collections::BTreeSet, fs, io, path::Path, process::Command};
 
-use super::devices::{self, Devices};
+use super::devices::{self, Devices, Taking};
 use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::not_written};
 use crate::engine::{self, Schedule};
 use crate::event::{DeviceUsed, FORMAT, RunStarted};
@@ -13,6 +13,7 @@ use crate::{backend, host::facts, model::BackendName, model::Exit, report::journ
 
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
+    pub taking: Taking,
     pub plan: &'a Plan,
     pub setup: Setup,
     pub schedule: Schedule,
@@ -28,11 +29,12 @@ pub struct HereRun<'a> {
 
 /// Takes the devices, runs the cases, gives the devices back and writes the reports; returns the run's exit code.
 pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
-    let HereRun { devices: named, plan, mut setup, mut schedule, started, resumed, output, required, keep } = run;
+    let HereRun { devices: named, taking, plan, mut setup, mut schedule, started, resumed, output, required, keep } =
+        run;
     schedule.fail_fast |= keep;
     // Before the devices are taken: whoever stops us now gets them back, too.
     let interrupt = interrupt::flag();
-    let mut devices = match devices::bind(named) {
+    let mut devices = match devices::bind(named, taking) {
         Ok(devices) => devices,
         Err(error) => {
             output.not_begun(Begun::new(started, plan, &schedule), Some(&error.to_string()));
@@ -86,7 +88,7 @@ pub fn run_for_host(
     events: &Path,
 ) -> Result<(), Failure> {
     let interrupt = interrupt::flag();
-    let mut devices = devices::bind(named).map_err(|error| not_bound(&error))?;
+    let mut devices = devices::bind(named, Taking::default()).map_err(|error| not_bound(&error))?;
     if let Some((name, why)) = missing(required, named) {
         devices.give_back(&[]);
         return Err(Failure::new(Exit::NoVerdict, format!("the required backend {name} is missing: {why}")));

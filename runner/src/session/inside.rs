@@ -50,7 +50,8 @@ impl Said {
 
 /// Runs the command in the guest: binds the devices, passes on what it says, and returns its exit code.
 pub fn inside(devices: &[Named], command: &[String]) -> Result<u8, Failure> {
-    let mut bound = devices::bind(devices).map_err(|error| Failure::new(Exit::NoVerdict, error))?;
+    let mut bound =
+        devices::bind(devices, devices::Taking::default()).map_err(|error| Failure::new(Exit::NoVerdict, error))?;
     bound.hand_over();
     let addresses: Vec<String> = devices.iter().map(|device| device.bdf().to_string()).collect();
     run(&addresses, command)

@@ -94,7 +94,7 @@ impl Drop for Lent {
 
 /// The process that [`lend`] starts: returns when its standard input ends and all are given back.
 pub fn lender(all: &[Named]) -> Exit {
-    let bound = devices::bind(all).map_err(|error| error.to_string()).and_then(|bound| {
+    let bound = devices::bind(all, devices::Taking::default()).map_err(|error| error.to_string()).and_then(|bound| {
         // A guest of the lab, which may be this machine, binds what has no IOMMU in front of it.
         match all.iter().find(|device| pci::group(device.bdf()).is_none()) {
             Some(device) => Err(BindError::NoIommu(device.bdf()).to_string()),

@@ -17,7 +17,7 @@ mod resume;
 
 pub use course::Course;
 pub use coverage::{Reached, TRACEFILE};
-pub use devices::{Named, at_site, named, release};
+pub use devices::{Named, Taking, at_site, grant, named, release};
 pub use error::Failure;
 pub use exec::{exec, job};
 pub use guests::{LabRun, SCENARIOS};

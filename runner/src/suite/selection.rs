@@ -17,15 +17,29 @@ use crate::{model::code::Code, sanitize};
 /// Where scenarios are unless the user says otherwise.
 const PATH: &str = "scenarios";
 
+/// Where a package puts them, seen from the program's folder.
+const INSTALLED: &str = "../share/vfiospec/scenarios";
+
+/// `scenarios` in this folder; where there is none, those that were installed with this program.
+fn home() -> PathBuf {
+    let here = PathBuf::from(PATH);
+    let installed = || {
+        let program = std::env::current_exe().ok()?;
+        let folder = program.parent()?.join(INSTALLED).canonicalize().ok()?;
+        folder.is_dir().then_some(folder)
+    };
+    if here.exists() { here } else { installed().unwrap_or(here) }
+}
+
 /// Scenarios that are right, and the packs that they may call.
 pub type Checked = (Vec<Loaded>, Packs);
 
 /// Which scenarios, as every verb takes it.
 #[derive(Debug, Clone, Args)]
 pub struct Selection {
-    /// Scenario files, or folders of them
+    /// Scenario files, or folders of them; without a folder `scenarios` here, those that were installed with vfiospec
     #[arg(value_name = "PATH", default_value = PATH)]
-    pub paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
 
     /// A pack besides those among the paths and in `scenarios`: its folder
     #[arg(long = "pack", value_name = "FOLDER")]
@@ -58,10 +72,20 @@ impl Selection {
         Selection { paths: vec![file.to_owned()], pack_folders: packs.to_vec(), vars, inventory, host }
     }
 
+    /// The files and folders.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.paths.iter().map(|path| if *path == FilePath::new(PATH) { home() } else { path.clone() }).collect()
+    }
+
+    /// The files and folders that a change of what is planned may come from.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        self.paths().into_iter().chain(self.inventory.clone()).collect()
+    }
+
     /// Reads the files. Of files that cannot be read, the error also says what is wrong with the others.
     pub fn read(&self) -> Result<Vec<Text>, Error> {
         let mut files = Vec::new();
-        for path in &self.paths {
+        for path in &self.paths() {
             let other = if *path == FilePath::new(PATH) { "`.` is this folder" } else { "such as `scenarios/`" };
             let separator = if *path == FilePath::new(PATH) { ":" } else { "," };
             let help = format!("name a scenario file or a folder with some{separator} {other}");
@@ -89,7 +113,7 @@ impl Selection {
         let scenarios: Vec<_> = scenarios.into_iter().map(|file| (find::read(&file), file)).collect();
         // The packs in `scenarios/` are there to be called, and take longer to read than most scenarios.
         if scenarios.iter().any(|(text, _)| text.as_ref().is_ok_and(|text| find::may_call(text))) {
-            packs_below(FilePath::new(PATH), false, &mut found)?;
+            packs_below(&home(), false, &mut found)?;
         }
         let mut texts = Vec::new();
         let mut wrong = Error::default();
@@ -183,10 +207,11 @@ impl Selection {
         no_machine.extend(packs.list.iter().filter_map(of_pack));
         invalid.extend(no_machine);
         if invalid.is_empty() {
+            let paths = self.paths();
             // All that may require a condition of a pack was read where its whole folder was.
             let is_whole = |pack: &&LoadedPack| {
                 let file = FilePath::new(&pack.source.name);
-                self.paths.iter().any(|path| path.is_dir() && file.starts_with(path))
+                paths.iter().any(|path| path.is_dir() && file.starts_with(path))
             };
             invalid.extend(packs.list.iter().filter(is_whole).filter_map(|pack| unused(pack, &required)));
         }
@@ -294,7 +319,8 @@ fn mistyped(loaded: &Loaded, name: &str, text: &str) -> Option<Problem> {
 /// The folders of the packs that are found neither in `scenarios` nor from a scenario of the pack `own`.
 pub fn packs_elsewhere(texts: &[Text], own: Option<&str>) -> Vec<String> {
     let manifests = texts.iter().filter(|text| text.is_manifest()).map(|text| text.name.as_str());
-    let others = manifests.filter(|name| Some(*name) != own && !FilePath::new(name).starts_with(PATH));
+    let home = home();
+    let others = manifests.filter(|name| Some(*name) != own && !FilePath::new(name).starts_with(&home));
     others.filter_map(|name| Some(FilePath::new(name).parent()?.display().to_string())).collect()
 }
 

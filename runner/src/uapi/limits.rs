@@ -53,6 +53,12 @@ pub fn lockable() -> Option<u64> {
     (soft != nix::libc::RLIM_INFINITY).then_some(soft)
 }
 
+/// How many bytes this process may allow itself to lock; `None` if as many as it likes.
+pub fn lockable_at_most() -> Option<u64> {
+    let (_, hard) = getrlimit(RLIMIT_MEMLOCK).ok()?;
+    (hard != nix::libc::RLIM_INFINITY).then_some(hard)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,11 @@ pub fn user() -> String {
     user.map_or_else(|| geteuid().to_string(), |user| user.name)
 }
 
+/// The number of a user; `None` if there is no such user.
+pub fn user_id(name: &str) -> Option<u32> {
+    nix::unistd::User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+}
+
 /// The machine's name (`uname -n`).
 pub fn hostname() -> String {
     uname().as_ref().map(UtsName::nodename).unwrap_or_default().to_string_lossy().into_owned()

@@ -125,11 +125,11 @@ qa "ulimit -l 64; /init doctor --device $DEVICE"
 "#,
     )?;
     for told in [
-        "that takes root; as root, once: modprobe vfio-pci; echo vfio-pci > ",
+        "that takes root; as root, once: vfiospec grant qa --device 0000:",
         "not root: 3\n",
         "there is no such PCI device\n",
         "no device: 3\n",
-        "this user may not; as root: chown qa /dev/vfio/",
+        "this user may not; as root: ",
         "no file: 3\n",
         "required: 0\n",
         "the required backend iommufd is missing: failed to open /dev/iommu: ENOENT",

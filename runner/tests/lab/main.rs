@@ -33,6 +33,7 @@ mod pictures;
 mod processes;
 mod report;
 mod report_junit;
+mod stock;
 mod survival;
 mod table;
 mod tools;
@@ -40,6 +41,7 @@ mod tools;
 use std::process::ExitCode;
 
 use common::fixture;
+use guests::Place;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Whether the test could be made; it panics if it fails.
@@ -79,7 +81,7 @@ macro_rules! tests {
 use tests;
 
 /// What takes longest first, so that no single test is left over at the end.
-const ALL: [&[Test]; 25] = [
+const ALL: [&[Test]; 26] = [
     devices::TESTS,
     ask::TESTS,
     kernels::TESTS,
@@ -104,6 +106,7 @@ const ALL: [&[Test]; 25] = [
     editor::TESTS,
     report::TESTS,
     report_junit::TESTS,
+    stock::TESTS,
     table::TESTS,
 ];
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A device: what has it, who uses it, and whether it can be reset.
 
-use super::{Candidate, Fact, Root};
-use crate::host::bind::{VFIO, in_the_way_in, is_bridge, listed};
+use super::{Candidate, Fact, Mend, Root};
+use crate::host::bind::{VFIO, bridge, in_the_way_in, listed};
 use crate::host::pci::{PciDevice, attribute, driver_in};
-use crate::host::{taken::Lock, use_of};
+use crate::host::taken::{Holder, Left, Lock, Note};
+use crate::host::use_of::{self, Use};
+use crate::host::{grant, link};
 use crate::model::Bdf;
 
 /// What devices of a class are (`include/linux/pci_ids.h`).
@@ -22,20 +24,40 @@ const KINDS: [(u8, &str); 9] = [
 
 pub fn facts(root: &Root, bdf: Bdf) -> Vec<Fact> {
     if !root.join(attribute(bdf, "vendor")).exists() {
-        return vec![Fact::blocks("device", "there is no such PCI device").mend("vfiospec devices")];
+        return vec![Fact::blocks("device", "there is no such PCI device").mend(Mend::Run("vfiospec devices".into()))];
     }
-    if is_bridge(root, bdf) {
-        return vec![
-            Fact::blocks("device", "it is a PCI bridge, and vfio-pci takes none").mend("name a device behind it"),
-        ];
+    if let Some(bridge) = bridge(root, bdf) {
+        return vec![Fact::blocks("device", format!("it is {bridge}")).mend(Mend::Run("vfiospec devices".into()))];
     }
-    let driver = match driver_in(root, bdf) {
-        Some(driver) if driver == VFIO => Fact::good("device", "it is on vfio-pci"),
-        Some(driver) => Fact::good("device", format!("{driver} has it, and gets it back after a run")),
-        None => Fact::good("device", "no driver has it"),
+    let driver = match (driver_in(root, bdf), Note::about(root, bdf)) {
+        (Some(driver), Left::Note(_) | Left::Unreadable(..)) if driver == VFIO && Lock::take(root, bdf).is_ok() => {
+            Fact::will_do("device", "a run that was killed left it on vfio-pci")
+                .by_root(format!("vfiospec release {bdf}"))
+        }
+        (Some(driver), _) if driver == VFIO => match grant::user_in(root, bdf) {
+            Some(user) => Fact::good("device", format!("it is on vfio-pci, and was handed over to {user}")),
+            None => Fact::good("device", "it is on vfio-pci"),
+        },
+        (Some(driver), _) => match link::up(root, bdf) {
+            up if up.is_empty() => Fact::good("device", format!("{driver} has it, and gets it back after a run")),
+            up => Fact::good(
+                "device",
+                format!("{driver} has it, and gets it back after a run, with {} up as now", up.join(", ")),
+            ),
+        },
+        (None, _) => Fact::good("device", "no driver has it"),
     };
     let used = match used_by(root, bdf) {
-        Some(by) => Fact::blocks("use", format!("it is in use: {}", by.0)).mend(by.1),
+        Some(User::Vfiospec(holder)) => {
+            Fact::blocks("use", format!("it is in use: {holder} has it")).by_hand("wait until that has ended")
+        }
+        Some(User::Other(found)) => {
+            let fact = Fact::blocks("use", format!("it is in use: {found}"));
+            match found.mend() {
+                Mend::Run(command) | Mend::AsRoot(command) => fact.by_root(command),
+                Mend::Do(what) => fact.by_hand(what),
+            }
+        }
         None => Fact::good("use", "nothing uses it"),
     };
     let resets = resets(root, bdf);
@@ -46,18 +68,29 @@ pub fn facts(root: &Root, bdf: Bdf) -> Vec<Fact> {
     vec![driver, used, reset]
 }
 
-/// What uses it, and what to do about that.
-fn used_by(root: &Root, bdf: Bdf) -> Option<(String, String)> {
+enum User {
+    Vfiospec(Holder),
+    Other(Use),
+}
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            User::Vfiospec(holder) => write!(f, "{holder} has it"),
+            User::Other(found) => found.fmt(f),
+        }
+    }
+}
+
+fn used_by(root: &Root, bdf: Bdf) -> Option<User> {
     if let Err(holder) = Lock::take(root, bdf) {
-        return Some((format!("{holder} has it"), "wait until that has ended".to_owned()));
+        return Some(User::Vfiospec(holder));
     }
     let found = match driver_in(root, bdf).as_deref() {
         Some(VFIO) => use_of::opened(root, bdf),
         _ => use_of::find(root, bdf),
     };
-    let text = found?.to_string();
-    let (what, mend) = text.split_once("; ").or_else(|| text.split_once(", then: ")).unwrap_or((&text, ""));
-    Some((what.to_owned(), mend.to_owned()))
+    found.map(User::Other)
 }
 
 fn resets(root: &Root, bdf: Bdf) -> Vec<String> {
@@ -69,7 +102,7 @@ fn resets(root: &Root, bdf: Bdf) -> Vec<String> {
 pub fn candidate(root: &Root, bdf: Bdf) -> Option<Candidate> {
     const BRIDGES: u32 = 0x06;
     let device = PciDevice::read_in(root, bdf).filter(|device| device.class >> 16 != BRIDGES)?;
-    if is_bridge(root, bdf) {
+    if bridge(root, bdf).is_some() {
         return None;
     }
     let class = (device.class >> 16) as u8;
@@ -78,7 +111,7 @@ pub fn candidate(root: &Root, bdf: Bdf) -> Option<Candidate> {
     if device.group.is_none() {
         obstacles.push("no IOMMU is in front of it".to_owned());
     }
-    obstacles.extend(used_by(root, bdf).map(|(what, _)| what));
+    obstacles.extend(used_by(root, bdf).map(|user| user.to_string()));
     let others = in_the_way_in(root, bdf, &[]);
     if !others.is_empty() {
         obstacles.push(format!("its group has devices that other drivers have: {}", listed(&others)));

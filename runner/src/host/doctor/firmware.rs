@@ -3,7 +3,7 @@
 
 use super::{Fact, Root};
 use crate::host::bind::no_iommu_help;
-use crate::host::facts;
+use crate::host::facts::{self, Interrupts};
 
 /// The tables in which firmware describes an IOMMU.
 const TABLES: [(&str, &str); 4] = [("DMAR", "VT-d"), ("IVRS", "AMD-Vi"), ("IORT", "SMMU"), ("VIOT", "virtio-iommu")];
@@ -14,31 +14,29 @@ pub fn facts(root: &Root) -> Vec<Fact> {
     let iommus = root.names("sys/class/iommu");
     let described = if described.is_empty() { String::new() } else { format!(" ({})", described.join(", ")) };
     let iommu = match iommus.len() {
-        0 => Fact::blocks("iommu", format!("the kernel uses no IOMMU{described}")).mend(no_iommu_help(root)),
+        0 => Fact::blocks("iommu", format!("the kernel uses no IOMMU{described}")).by_hand(no_iommu_help(root)),
         _ => Fact::good("iommu", format!("the kernel uses {}{described}", iommus.join(", "))),
     };
     let hypervisor = root.text("sys/hypervisor/type").filter(|kind| kind == "xen");
     let xen = hypervisor.map(|_| {
-        Fact::blocks("xen", "this is a domain of Xen, which keeps the IOMMU for itself").mend("boot Linux without Xen")
+        Fact::blocks("xen", "this is a domain of Xen, which keeps the IOMMU for itself")
+            .by_hand("boot Linux without Xen")
     });
     let isolated = (!iommus.is_empty() && cfg!(target_arch = "x86_64")).then(|| interrupts(root));
     [Some(iommu), xen, isolated].into_iter().flatten().collect()
 }
 
-/// VFIO opens no device behind an IOMMU that does not isolate interrupts, unless it is told that this is no matter
-/// (`vfio_iommu_type1_attach_group`, `iommufd_device_bind`).
 fn interrupts(root: &Root) -> Fact {
-    // The chips of remapped interrupts are called so.
-    let remapped = root.text("proc/interrupts").is_some_and(|text| text.contains("IR-"));
-    let allowed = |module: &str| {
-        let parameter = root.text(format!("sys/module/{module}/parameters/allow_unsafe_interrupts"));
-        parameter.as_deref() == Some("Y")
-    };
-    match (remapped, allowed("vfio_iommu_type1"), allowed("iommufd")) {
-        (true, ..) => Fact::good("interrupts", "interrupts are remapped"),
-        (false, false, false) => Fact::blocks("interrupts", "interrupts are not remapped, and VFIO refuses such devices")
-            .mend("switch on interrupt remapping in the firmware, or on a test machine: modprobe vfio_iommu_type1 allow_unsafe_interrupts=1"),
-        (false, ..) => Fact::will_do("interrupts", "interrupts are not remapped, and VFIO was told that this is no matter"),
+    match facts::interrupts(root) {
+        Interrupts::Remapped => Fact::good("interrupts", "interrupts are remapped"),
+        Interrupts::Refused => Fact::blocks("interrupts", "interrupts are not remapped, and VFIO refuses such devices")
+            .by_root(format!(
+                "{} # on a machine for tests, if the firmware has no interrupt remapping",
+                facts::ALLOW_UNSAFE_INTERRUPTS
+            )),
+        Interrupts::Allowed => {
+            Fact::will_do("interrupts", "interrupts are not remapped, and VFIO was told that this is no matter")
+        }
     }
 }
 

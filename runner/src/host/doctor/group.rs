@@ -2,14 +2,16 @@
 //! The IOMMU group of a device, whose devices are tested together, and what the group may not map.
 
 use super::{Fact, Root};
-use crate::host::bind::{in_the_way_in, listed, named};
+use crate::host::bind::{in_the_way_in, listed, named, no_iommu_help};
 use crate::host::pci::attribute;
 use crate::model::Bdf;
 
 pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
     let group = root.link_name(attribute(bdf, "iommu_group"));
     let Some(group) = group.filter(|_| root.join(attribute(bdf, "iommu_group")).exists()) else {
-        return vec![Fact::blocks("group", "it is in no IOMMU group: no IOMMU is in front of it")];
+        return vec![
+            Fact::blocks("group", "it is in no IOMMU group: no IOMMU is in front of it").by_hand(no_iommu_help(root)),
+        ];
     };
     let members = root.names(attribute(bdf, "iommu_group/devices")).len();
     let others = in_the_way_in(root, bdf, tested);
@@ -18,7 +20,10 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         (true, _) => Fact::good("group", format!("no other driver has one of the {members} devices of group {group}")),
         (false, _) => {
             Fact::blocks("group", format!("group {group} has devices that other drivers have: {}", listed(&others)))
-                .mend(format!("name them, too: {}", named(&others)))
+                .by_hand(format!(
+                    "test them, too: {}; or take them without testing them: --whole-group",
+                    named(&others)
+                ))
         }
     };
     let mut facts = vec![viable];
@@ -29,7 +34,16 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         (0, 0) => {}
         (0, relaxable) => facts.push(Fact::good("reserved", format!("the firmware reserves {relaxable} ranges for it, which it no longer needs while it is tested"))),
         (direct, _) => facts.push(Fact::blocks("reserved", format!("the firmware reserves {direct} ranges for it (RMRR), and the kernel lets no program map for such a device"))
-            .mend("switch off in the firmware what uses them, such as USB legacy support or the graphics of the processor")),
+            .by_hand("switch off in the firmware what uses them, such as USB legacy support or the graphics of the processor")),
+    }
+    // VFIO has domains of its own: this is what the device reaches while another driver has it.
+    match root.text(attribute(bdf, "iommu_group/type")).as_deref() {
+        Some("identity") => facts.push(Fact::good(
+            "default-domain",
+            "identity: the driver of the kernel's own reaches all memory; VFIO does not use it",
+        )),
+        Some(kind) => facts.push(Fact::good("default-domain", kind.to_owned())),
+        None => {}
     }
     facts
 }

@@ -13,8 +13,8 @@ mod rights;
 
 use serde::Serialize;
 
-use super::Root;
-use crate::model::Bdf;
+use super::{Mend, Root};
+use crate::{model::Bdf, uapi::system};
 
 /// What a fact means for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -49,13 +49,15 @@ pub struct Fact {
     pub grade: Grade,
     /// In one sentence.
     pub says: String,
-    /// The command that mends it, or what to do; `None` where nothing has to be done, or nothing can.
-    pub mend: Option<String>,
+    /// What mends it; `None` where nothing has to be done, or nothing can.
+    pub mend: Option<Mend>,
+    /// Whether `run --load-modules` mends it, too.
+    pub loadable: bool,
 }
 
 impl Fact {
     fn new(about: &'static str, grade: Grade, says: impl Into<String>) -> Fact {
-        Fact { about, device: None, grade, says: says.into(), mend: None }
+        Fact { about, device: None, grade, says: says.into(), mend: None, loadable: false }
     }
 
     fn good(about: &'static str, says: impl Into<String>) -> Fact {
@@ -70,8 +72,24 @@ impl Fact {
         Fact::new(about, Grade::Blocks, says)
     }
 
-    fn mend(self, mend: impl Into<String>) -> Fact {
-        Fact { mend: Some(mend.into()), ..self }
+    fn mend(self, mend: Mend) -> Fact {
+        Fact { mend: Some(mend), ..self }
+    }
+
+    /// By a command that takes root.
+    fn by_root(self, command: impl Into<String>) -> Fact {
+        let command = command.into();
+        self.mend(if system::is_root() { Mend::Run(command) } else { Mend::AsRoot(command) })
+    }
+
+    /// Also by `run --load-modules`.
+    fn loadable(self) -> Fact {
+        Fact { loadable: true, ..self }
+    }
+
+    /// By something that no command does.
+    fn by_hand(self, what: impl Into<String>) -> Fact {
+        self.mend(Mend::Do(what.into()))
     }
 }
 
@@ -95,6 +113,11 @@ fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
     facts.extend(group::facts(root, bdf, tested));
     facts.extend(rights::of_device(root, bdf));
     facts.into_iter().map(|fact| Fact { device: Some(bdf.to_string()), ..fact }).collect()
+}
+
+/// Whether something is not loaded that a run can load.
+pub fn can_load(facts: &[Fact]) -> bool {
+    facts.iter().any(|fact| fact.loadable)
 }
 
 /// A device that could be tested, or why not.
@@ -167,7 +190,7 @@ mod tests {
         let all = examine_in(&tree.root(), &[tree.bdf()]);
         // What this process may is not the tree's.
         let blocks = all.into_iter().filter(|fact| fact.grade == Grade::Blocks && fact.about != "rights");
-        blocks.map(|fact| (fact.about, fact.mend.unwrap_or_default())).collect()
+        blocks.map(|fact| (fact.about, fact.mend.map(|mend| mend.to_string()).unwrap_or_default())).collect()
     }
 
     #[test]
@@ -190,15 +213,19 @@ mod tests {
         told(machine("no-iommu-on").without("sys/class/iommu"), "iommu", "intel_iommu=on");
         let off = machine("iommu-off").without("sys/class/iommu");
         off.put("proc/cmdline", "quiet iommu=off\n");
-        told(off, "iommu", "started with iommu=off");
-        told(machine("no-vfio-pci").without("sys/bus/pci/drivers/vfio-pci"), "vfio-pci", "modprobe vfio-pci");
-        told(machine("no-backend").without("dev"), "backends", "modprobe vfio_iommu_type1");
+        told(off, "iommu", "boot without iommu=off");
+        told(machine("no-vfio-pci").without("sys/bus/pci/drivers/vfio-pci"), "vfio-pci", "CONFIG_VFIO_PCI");
+        told(machine("no-backend").without("dev").without("sys/module"), "backends", "CONFIG_IOMMUFD");
+        let unloaded = machine("unloaded").without("dev").without("sys/module");
+        let list = format!("lib/modules/{}/modules.dep", system::release());
+        unloaded.put(&list, "kernel/drivers/vfio/vfio_iommu_type1.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
+        told(unloaded, "backends", "modprobe vfio_iommu_type1");
         let unsafe_interrupts = machine("interrupts");
         unsafe_interrupts.put("proc/interrupts", "  24:  0  0  PCI-MSI-0000:03:00.0  0-edge  eth0\n");
         if cfg!(target_arch = "x86_64") {
-            told(unsafe_interrupts, "interrupts", "allow_unsafe_interrupts=1");
+            told(unsafe_interrupts, "interrupts", "allow_unsafe_interrupts");
         }
-        let up = machine("up").file("net/eth0/flags", "0x1003\n");
+        let up = machine("up").file("net/eth0/operstate", "up\n");
         assert!(!candidates_in(&up.root())[0].obstacles.is_empty());
         told(up, "use", "ip link set eth0 down");
         let shared = machine("shared");
@@ -215,6 +242,6 @@ mod tests {
         let port = machine("port");
         port.put_bytes("sys/bus/pci/devices/0000:03:00.0/config", &bridge);
         assert_eq!(candidates_in(&port.root()), [], "a bridge is no device to test");
-        told(port, "device", "behind it");
+        told(port, "device", "vfiospec devices");
     }
 }

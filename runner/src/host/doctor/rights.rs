@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this user may do.
 
+use std::path::PathBuf;
+
 use super::{Fact, Root};
-use crate::host::bind::{VFIO, by_root, may_write};
+use crate::host::bind::{VFIO, grant_command, may_write};
+use crate::host::grant;
 use crate::host::pci::{attribute, driver_in};
 use crate::{model::Bdf, uapi::system};
 
@@ -10,15 +13,16 @@ pub fn facts(root: &Root) -> Vec<Fact> {
     if system::is_root() {
         return vec![Fact::good("rights", "this is root")];
     }
-    let closed: Vec<&str> =
-        ["dev/vfio/vfio", "dev/iommu"].into_iter().filter(|file| !may_write(&root.join(file))).collect();
+    let closed: Vec<&str> = ["dev/vfio/vfio", "dev/iommu"]
+        .into_iter()
+        .filter(|file| root.join(file).exists() && !may_write(&root.join(file)))
+        .collect();
     let user = system::user();
     let files = match closed.is_empty() {
-        true => Fact::good("rights", format!("{user} may open the files of VFIO")),
+        true => Fact::good("rights", format!("{user} may open the files that all devices share")),
         false => {
             let files = closed.iter().map(|file| format!("/{file}")).collect::<Vec<_>>().join(" ");
-            Fact::will_do("rights", format!("{user} may not open {files}"))
-                .mend(format!("as root: chown {user} {files}"))
+            Fact::will_do("rights", format!("{user} may not open {files}")).by_root(format!("chmod 666 {files}"))
         }
     };
     vec![files, Fact::will_do("kernel-log", "only root reads the kernel's log and page tables: cases prove less")]
@@ -26,11 +30,26 @@ pub fn facts(root: &Root) -> Vec<Fact> {
 
 /// Whether this user can have the device.
 pub fn of_device(root: &Root, bdf: Bdf) -> Vec<Fact> {
-    let driver = driver_in(root, bdf);
-    let is_bound = driver.as_deref() == Some(VFIO);
-    if is_bound || may_write(&root.join(attribute(bdf, "driver_override"))) {
-        return Vec::new();
+    let is_bound = driver_in(root, bdf).as_deref() == Some(VFIO);
+    let nodes = grant::expected(root, bdf);
+    if !is_bound {
+        let says = format!("{} may not bind it to vfio-pci", system::user());
+        let may = may_write(&root.join(attribute(bdf, "driver_override")));
+        return if may { Vec::new() } else { vec![Fact::blocks("rights", says).by_root(grant_command(bdf))] };
     }
-    let says = format!("{} may not bind it to vfio-pci", system::user());
-    vec![Fact::blocks("rights", says).mend(format!("as root: {}", by_root(bdf, driver.as_deref())))]
+    let there: Vec<&PathBuf> = nodes.iter().filter(|node| root.join(node).exists()).collect();
+    let listed =
+        |nodes: &[&PathBuf]| nodes.iter().map(|node| format!("/{}", node.display())).collect::<Vec<_>>().join(" and ");
+    if there.is_empty() {
+        let says = format!(
+            "{} is not there: this may be a container without the files of VFIO",
+            listed(&nodes.iter().collect::<Vec<_>>())
+        );
+        return vec![Fact::blocks("container", says).by_hand("start the container with --device /dev/vfio")];
+    }
+    if !there.iter().any(|node| may_write(&root.join(node))) {
+        let says = format!("{} may not open {}", system::user(), listed(&there));
+        return vec![Fact::blocks("rights", says).by_root(grant_command(bdf))];
+    }
+    Vec::new()
 }

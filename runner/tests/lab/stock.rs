@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A server that runs Debian 13 with its own kernel, systemd and udev, in an emulated machine. The test types into a shell there.
+//!
+//! These take minutes, and need root, mmdebstrap and mkfs.ext4: `cargo test --test lab stock -- --ignored`. The disk is made once
+//! (`tests/stock-image`) and kept in the lab's cache.
+
+use std::{
+    fs,
+    hash::{Hash as _, Hasher as _},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+
+use crate::{
+    NotTested, Place, Test, Tested,
+    common::{folder, text, top},
+    guests::{lab, place},
+    tests,
+};
+
+pub const TESTS: &[Test] = tests![
+    ; ignored:
+    each_fact_that_blocks_is_named_with_what_mends_it,
+    what_blocks_from_the_boot_on_is_named_with_what_mends_it,
+    with_only_the_package_it_takes_five_commands_from_doctor_to_junit,
+    a_device_is_back_after_each_of_a_hundred_kills,
+];
+
+/// Where devices are (`tests/stock-server`).
+const NVME: &str = "0000:00:05.0";
+const UPLINK: &str = "0000:00:06.0";
+const SPARE: &str = "0000:00:07.0";
+const EDU: &str = "0000:00:08.0";
+const IN_A_GROUP: &str = "0000:02:02.0";
+const ITS_NEIGHBOUR: &str = "0000:02:01.0";
+
+/// How long a command may take under emulation.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+struct Server {
+    qemu: Child,
+    line: UnixStream,
+    read: String,
+    folder: PathBuf,
+    _place: Place,
+}
+
+/// The disk, made the first time.
+fn image() -> Result<PathBuf, NotTested> {
+    let script = top().join("runner/tests/stock-image");
+    let cache = vfiospec::lab::default_cache().expect("a cache");
+    let made_by = fs::read(&script).expect("it is there");
+    let mut sum = std::hash::DefaultHasher::new();
+    made_by.hash(&mut sum);
+    let image = cache.join(format!("stock/debian13-{:016x}", sum.finish()));
+    if image.exists() {
+        return Ok(image);
+    }
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !nix::unistd::geteuid().is_root() || !is_there("mmdebstrap") {
+        return Err(NotTested::because("a server's disk is made by root and mmdebstrap"));
+    }
+    fs::create_dir_all(image.parent().expect("the cache")).expect("writable");
+    let output = Command::new(script).arg(&image).output().expect("it starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Ok(image)
+}
+
+fn qemu() -> Result<PathBuf, NotTested> {
+    lab()?;
+    let tools = vfiospec::lab::default_cache().expect("a cache").join("tools");
+    let folders = fs::read_dir(tools).into_iter().flatten().flatten();
+    let programs = folders.map(|folder| folder.path().join("usr/bin/qemu-system-x86_64"));
+    programs.into_iter().find(|program| program.exists()).ok_or_else(|| NotTested::because("the lab has no QEMU"))
+}
+
+/// A tar archive of this program and its scenarios, as a package has them.
+fn program(name: &str) -> PathBuf {
+    let root = folder(&format!("stock-{name}"));
+    let share = root.join("usr/share/vfiospec");
+    for part in [root.join("usr/bin"), share.clone()] {
+        fs::create_dir_all(part).expect("writable");
+    }
+    fs::copy(env!("CARGO_BIN_EXE_vfiospec"), root.join("usr/bin/vfiospec")).expect("writable");
+    let copied = Command::new("cp").arg("-r").arg(top().join("scenarios")).arg(&share).status();
+    assert!(copied.expect("cp starts").success());
+    fs::create_dir_all(root.join("root")).expect("writable");
+    for (file, text) in [("waits.yaml", WAITS), ("fast.yaml", FAST)] {
+        fs::write(root.join("root").join(file), text).expect("writable");
+    }
+    archive(&root, &["usr", "root"])
+}
+
+/// Of what is in a folder.
+fn archive(root: &Path, what: &[&str]) -> PathBuf {
+    let archive = root.with_extension("tar");
+    // A disk is a whole number of sectors, as an archive is.
+    let packed = Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&archive).args(what).status();
+    assert!(packed.expect("tar starts").success());
+    archive
+}
+
+impl Server {
+    fn boot(name: &str, payload: &Path, words: &[&str]) -> Result<Server, NotTested> {
+        let (image, qemu) = (image()?, qemu()?);
+        let place = place();
+        // The path of a socket is short.
+        let folder = std::env::temp_dir().join(format!("vfiospec-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("writable");
+        let mut command = Command::new(top().join("runner/tests/stock-server"));
+        command.arg(qemu).arg(image).arg(payload).arg(&folder).args(words).stdin(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        let begin = Instant::now();
+        let connected = |name: &str| loop {
+            match UnixStream::connect(folder.join(name)) {
+                Ok(line) => break line,
+                Err(error) => assert!(begin.elapsed() < Duration::from_secs(20), "QEMU: {error}"),
+            }
+            thread::sleep(Duration::from_millis(50));
+        };
+        let (line, mut monitor) = (connected("typed"), connected("monitor"));
+        assert_eq!(child.try_wait().expect("it can be waited for"), None);
+        monitor.write_all(b"set_link spare off\n").expect("QEMU listens");
+        thread::sleep(Duration::from_millis(500));
+        line.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut server = Server { qemu: child, line, read: String::new(), folder, _place: place };
+        server.until("ready");
+        server.expect("tar -xf /dev/vdb -C /; udevadm settle", 0);
+        eprintln!("{name}: the server is up after {:.0} s", begin.elapsed().as_secs_f64());
+        Ok(server)
+    }
+
+    /// Reads up to a text, and returns what was before it.
+    fn until(&mut self, end: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(at) = self.read.find(end) {
+                let before = self.read[..at].to_owned();
+                self.read.drain(..at + end.len());
+                return before;
+            }
+            match self.line.read(&mut bytes) {
+                Ok(0) => panic!("the server ended; it said:\n{}\n{}", self.read, self.console()),
+                Ok(number) => self.read += &String::from_utf8_lossy(&bytes[..number]).replace('\r', ""),
+                Err(error) => panic!(
+                    "nothing of {end:?} after {PATIENCE:?} ({error}); it said:\n{}\n{}",
+                    self.read,
+                    self.console()
+                ),
+            }
+        }
+    }
+
+    fn console(&self) -> String {
+        let text = String::from_utf8_lossy(&fs::read(self.folder.join("console")).unwrap_or_default()).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Types a command as root; what it said and its exit code.
+    fn types(&mut self, command: &str) -> (i32, String) {
+        assert!(!command.contains('\n'), "one line: {command}");
+        // To a file, so that nothing takes the line for a person's terminal.
+        let line = format!("{{ {command}; }} > /tmp/said 2>&1; code=$?; cat /tmp/said; echo \"@@$code@@\"\n");
+        self.line.write_all(line.as_bytes()).expect("the server reads");
+        let said = self.until("@@");
+        let code = self.until("@@\n").parse().expect("an exit code");
+        (code, said)
+    }
+
+    /// The same as another user, with a login's limits. The command has no quotes of its own.
+    fn types_as_qa(&mut self, command: &str) -> (i32, String) {
+        self.types(&format!("su -l qa -c '{command}'"))
+    }
+
+    #[track_caller]
+    fn expect(&mut self, command: &str, code: i32) -> String {
+        let (got, said) = self.types(command);
+        assert_eq!(got, code, "{command}:\n{said}");
+        said
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A case that takes its time.
+const WAITS: &str = "name: waits\nbackends: any\ncases:\n  - name: waits\n    timeout: 600s\n    steps:\n      - mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 500s }\n        expect: ETIMEDOUT\n";
+
+const FAST: &str = "name: fast\nbackends: any\ncases:\n  - { name: info, steps: [{ device_info: }] }\n";
+
+/// What `doctor --json` says, by whoever runs it.
+fn facts(said: &str) -> Vec<Value> {
+    let at = said.find('[').unwrap_or_else(|| panic!("no facts: {said}"));
+    serde_json::from_str(&said[at..=said.rfind(']').expect("the end")])
+        .unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+fn blocking(said: &str, about: &str) -> Option<Value> {
+    facts(said).into_iter().find(|fact| fact["about"] == about && fact["grade"] == "blocks")
+}
+
+/// What a person reads, with the numbers of processes left out.
+fn written(fact: &Value) -> String {
+    let mend = fact["mend"].as_object().and_then(|mend| mend.iter().next());
+    let (how, mend) = mend.map_or(("none", ""), |(how, mend)| (how, mend.as_str().unwrap_or_default()));
+    let line = format!("{}: {}\n  {how}: {mend}\n", fact["about"].as_str().unwrap(), fact["says"].as_str().unwrap());
+    let mut text = String::new();
+    let mut rest = line.as_str();
+    for word in ["process ", "kill ", "--pid "] {
+        if let Some((before, after)) = rest.split_once(word) {
+            text += &format!("{before}{word}N");
+            rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+    }
+    text + rest
+}
+
+/// What was said of each obstacle.
+struct Told<'a> {
+    server: &'a mut Server,
+    text: String,
+}
+
+impl Told<'_> {
+    /// Makes an obstacle, and looks that it is named and that it is gone when what mends it was done: the command that is named, or `by_hand`.
+    #[track_caller]
+    fn obstacle(&mut self, make: &str, doctor: &str, about: &str, by_hand: Option<&str>) {
+        self.server.types(make);
+        let (code, said) = self.server.types(doctor);
+        let fact = blocking(&said, about).unwrap_or_else(|| panic!("after {make:?}, {about} does not block: {said}"));
+        assert_eq!(code, 3, "{said}");
+        self.text += &written(&fact);
+        let mend = &fact["mend"];
+        let command = [&mend["run"], &mend["as_root"]].into_iter().find_map(Value::as_str);
+        let mends = match (command, by_hand) {
+            (_, Some(by_hand)) => by_hand.to_owned(),
+            (Some(command), None) => command.to_owned(),
+            (None, None) => panic!("no command mends {fact}"),
+        };
+        if mends != "vfiospec devices" {
+            let (code, output) = self.server.types(&mends);
+            assert_eq!(code, 0, "{mends}: {output}");
+        }
+    }
+
+    /// The same with a look that it is gone.
+    #[track_caller]
+    fn mended(&mut self, make: &str, doctor: &str, about: &str, by_hand: Option<&str>) {
+        self.obstacle(make, doctor, about, by_hand);
+        let (_, said) = self.server.types(doctor);
+        assert_eq!(blocking(&said, about), None, "it was mended");
+    }
+}
+
+fn doctor(device: &str) -> String {
+    format!("vfiospec doctor --json --device {device}")
+}
+
+fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
+    let mut server = Server::boot("facts", &program("facts"), &[])?;
+    let mut told = Told { server: &mut server, text: String::new() };
+    // Another device is what mends these.
+    for device in ["0000:00:1e.7", "0000:00:09.0", "0000:00:00.0", "0000:00:1f.0"] {
+        told.obstacle("true", &doctor(device), "device", None);
+    }
+    let listed = told.server.expect("vfiospec devices", 0);
+    assert!(listed.ends_with(&format!("next, for the first: vfiospec doctor --device {SPARE}\n")), "{listed}");
+    let said = told.server.expect(&doctor(SPARE), 0);
+    assert!(facts(&said).iter().all(|fact| fact["grade"] != "blocks"), "{said}");
+
+    told.mended("true", &doctor(NVME), "use", None);
+    told.mended("mkswap /dev/nvme0n1; swapon /dev/nvme0n1", &doctor(NVME), "use", None);
+    let exclusively = "perl -e 'sysopen(F, \"/dev/nvme0n1\", 0200) or die; sleep 900' & holder=$!; sleep 3";
+    told.mended(exclusively, &doctor(NVME), "use", Some("kill $holder; ! wait $holder 2> /dev/null"));
+    told.mended("sleep 900 < /dev/nvme0 & sleep 1", &doctor(NVME), "use", None);
+    told.mended("true", &doctor(UPLINK), "use", None);
+    told.mended(&format!("echo 2 > /sys/bus/pci/devices/{SPARE}/sriov_numvfs"), &doctor(SPARE), "use", None);
+    let neighbour = format!("vfiospec doctor --json --device {IN_A_GROUP} --device e1000={ITS_NEIGHBOUR}");
+    told.obstacle("true", &doctor(IN_A_GROUP), "group", Some("true"));
+    assert_eq!(blocking(&told.server.expect(&neighbour, 0), "group"), None);
+
+    let away = "cd /lib/modules/$(uname -r); mv modules.dep away; cd";
+    told.mended(away, &doctor(EDU), "vfio-pci", Some("cd /lib/modules/$(uname -r); mv away modules.dep; cd"));
+    told.mended("modprobe vfio-pci; modprobe -r vfio_iommu_type1", &doctor(EDU), "backends", None);
+    let limit = "echo 0 > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit";
+    told.mended(limit, &doctor(EDU), "dma_entry_limit", None);
+
+    let run = format!(
+        "vfiospec run --device {EDU} waits.yaml > /dev/null 2>&1 & holder=$!; until [ -e /run/vfiospec/{EDU}.json ]; do sleep 1; done; sleep 2"
+    );
+    told.mended(&run, &doctor(EDU), "use", Some("kill -TERM $holder; ! wait $holder"));
+
+    // An ordinary user.
+    let as_qa = |command: &str| format!("su -l qa -c '{command}'");
+    told.mended("true", &as_qa(&doctor(EDU)), "rights", None);
+    told.mended("chown root /dev/vfio/*", &as_qa(&doctor(EDU)), "rights", None);
+    let opens = "perl -e 'open(F, \"+<\", glob(\"/dev/vfio/[0-9]*\")) or die; sleep 900' & sleep 3";
+    told.mended(opens, &doctor(EDU), "use", None);
+    let limited = |command: &str| as_qa(&format!("ulimit -S -l 64; {command}"));
+    let (_, said) = told.server.types(&limited(&doctor(EDU)));
+    let fact = blocking(&said, "memlock").unwrap_or_else(|| panic!("{said}"));
+    told.text += &written(&fact);
+    let mend = fact["mend"]["run"].as_str().expect("a command");
+    let (code, said) = told.server.types(&limited(&format!("{mend}; {}", doctor(EDU))));
+    assert_eq!((code, blocking(&said, "memlock")), (0, None), "{said}");
+    let in_container = format!("unshare -m sh -c 'mount -t tmpfs none /dev/vfio; {}'", doctor(EDU));
+    told.obstacle("true", &in_container, "container", Some("true"));
+    assert_eq!(blocking(&told.server.expect(&doctor(EDU), 0), "container"), None);
+    told.server.expect(&format!("vfiospec release {EDU}; vfiospec release {EDU}"), 0);
+
+    let golden = top().join("runner/tests/lab/stock-facts.txt");
+    snapbox::assert_data_eq!(
+        told.text.as_str(),
+        snapbox::Data::read_from(&golden, Some(snapbox::data::DataFormat::Text)).raw()
+    );
+
+    // What these facts promise of a run.
+    let said = server.expect(&format!("vfiospec run --load-modules --device {IN_A_GROUP} fast.yaml"), 3);
+    assert_eq!(said.matches("its IOMMU group has devices that other drivers have").count(), 1, "{said}");
+    let said = server.expect(&format!("vfiospec run --whole-group --device {IN_A_GROUP} fast.yaml; basename $(readlink /sys/bus/pci/devices/{ITS_NEIGHBOUR}/driver)"), 0);
+    assert!(said.contains(&format!("taking {ITS_NEIGHBOUR} from e1000, too")) && said.ends_with("\ne1000\n"), "{said}");
+    // A virtual function is named at once after it came to be: its driver may be loading.
+    let functions = format!(
+        "for n in 1 2 3 4 5 6 7 8; do echo 1 > /sys/bus/pci/devices/{SPARE}/sriov_numvfs; \
+         vfiospec run --device nic=$(basename $(readlink /sys/bus/pci/devices/{SPARE}/virtfn0)) fast.yaml > said 2>&1 || cat said; \
+         echo \"at once: $?\"; echo 0 > /sys/bus/pci/devices/{SPARE}/sriov_numvfs; done"
+    );
+    let said = server.expect(&functions, 0);
+    assert_eq!(said, "at once: 0\n".repeat(8));
+    Ok(())
+}
+
+fn what_blocks_from_the_boot_on_is_named_with_what_mends_it() -> Tested {
+    let payload = program("boots");
+    let mut server = Server::boot("no-remapping", &payload, &["intremap=off"])?;
+    let mut told = Told { server: &mut server, text: String::new() };
+    let said = told.server.expect(&format!("vfiospec run --load-modules --device {EDU} fast.yaml"), 3);
+    assert_eq!(said.matches("interrupts are not remapped").count(), 1, "{said}");
+    told.mended("true", &doctor(EDU), "interrupts", None);
+    told.server.expect(&format!("vfiospec run --device {EDU} fast.yaml"), 0);
+    let mut text = told.text;
+    drop(server);
+    // What mends it is to boot without the word: the other tests do.
+    let mut server = Server::boot("no-iommu", &payload, &["iommu=off"])?;
+    let (code, said) = server.types(&doctor(EDU));
+    assert_eq!(code, 3);
+    for about in ["iommu", "group"] {
+        text += &written(&blocking(&said, about).unwrap_or_else(|| panic!("{about}: {said}")));
+    }
+    let golden = top().join("runner/tests/lab/stock-boots.txt");
+    snapbox::assert_data_eq!(
+        text.as_str(),
+        snapbox::Data::read_from(&golden, Some(snapbox::data::DataFormat::Text)).raw()
+    );
+    Ok(())
+}
+
+/// The package that `runner/package` has built.
+fn package() -> Result<PathBuf, NotTested> {
+    let built = fs::read_dir(top().join("target/package")).into_iter().flatten().flatten().map(|file| file.path());
+    let is_it = |file: &PathBuf| file.to_string_lossy().ends_with("_amd64.deb");
+    built.into_iter().find(is_it).ok_or_else(|| NotTested::because("there is no package: runner/package builds it"))
+}
+
+/// The command that was printed last, behind these words.
+#[track_caller]
+fn printed(said: &str, before: &str) -> String {
+    let (_, after) = said.rsplit_once(before).unwrap_or_else(|| panic!("it prints no {before:?}: {said}"));
+    after.lines().next().expect("a command").to_owned()
+}
+
+fn with_only_the_package_it_takes_five_commands_from_doctor_to_junit() -> Tested {
+    let root = folder("stock-package");
+    fs::copy(package()?, root.join("vfiospec.deb")).expect("writable");
+    let mut server = Server::boot("journey", &archive(&root, &["vfiospec.deb"]), &[])?;
+    server.expect("dpkg -i /vfiospec.deb", 0);
+    server.expect("! lsmod | grep -q vfio; cat /proc/sys/vm/nr_hugepages | grep -qx 0; findmnt /srv; ip -br link show up | grep enp0s6", 0);
+
+    // As an ordinary user; the administrator types one of the five.
+    let (_, said) = server.types_as_qa("vfiospec doctor");
+    let (_, said) = server.types_as_qa(&printed(&said, "next: "));
+    let (_, said) = server.types_as_qa(&printed(&said, "next, for the first: "));
+    let granted = printed(&said, "as root: ");
+    let said = server.expect(&granted, 0);
+    let run = printed(&said, "as qa: ");
+    let (code, said) = server.types_as_qa(&run);
+    assert_eq!(code, 0, "{run}: {said}");
+    let user = server.expect("cat /home/qa/reports/out/junit.xml", 0);
+    let said = server.expect(&granted, 0);
+    let back = server.expect(&printed(&said, "to take it back: "), 0);
+    assert!(back.contains("taken from qa, back with igb"), "{back}");
+
+    // As root.
+    let said = server.expect("vfiospec doctor", 0);
+    let said = server.expect(&printed(&said, "next: "), 0);
+    let said = server.expect(&printed(&said, "next, for the first: "), 0);
+    let run = printed(&said, "next: ");
+    let said = server.expect(&run, 0);
+    assert!(said.contains("JUnit: reports/out/junit.xml"), "{said}");
+    let root = server.expect("cat /root/reports/out/junit.xml", 0);
+    for (who, xml) in [("qa", user), ("root", root)] {
+        let document = roxmltree::Document::parse(xml.trim()).expect("valid XML");
+        let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+        let has = |tag: &str| cases.iter().filter(|case| case.children().any(|child| child.has_tag_name(tag))).count();
+        let passed = cases.len() - has("skipped") - has("failure") - has("error");
+        eprintln!("as {who}: {passed} of {} cases passed", cases.len());
+        assert!(passed > 100 && has("failure") + has("error") == 0, "as {who}: {passed} passed");
+    }
+    assert_eq!(server.expect(&format!("basename $(readlink /sys/bus/pci/devices/{SPARE}/driver)"), 0), "igb\n");
+    Ok(())
+}
+
+/// How many runs are killed.
+fn kills() -> u64 {
+    std::env::var("VFIOSPEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+}
+
+fn a_device_is_back_after_each_of_a_hundred_kills() -> Tested {
+    let mut server = Server::boot("kills", &program("kills"), &[])?;
+    let given = std::env::var("VFIOSPEC_KILL_SEED").ok().map(|text| text.parse().expect("a number"));
+    let mut seed: u64 = given
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64));
+    eprintln!("to kill at the same moments again: VFIOSPEC_KILL_SEED={seed}");
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    server.expect("modprobe vfio-pci", 0);
+    let name = server.expect(&format!("ls /sys/bus/pci/devices/{SPARE}/net"), 0).trim().to_owned();
+    server.expect(&format!("ip link set {name} up"), 0);
+    let state = format!(
+        "echo $(basename $(readlink /sys/bus/pci/devices/{SPARE}/driver)) $(cat /sys/bus/pci/devices/{SPARE}/driver_override) \
+         $(ip -br link show dev {name} | grep -c '[<,]UP') $(ls /run/vfiospec | wc -l)"
+    );
+    assert_eq!(server.expect(&state, 0), "igb (null) 1 0\n");
+    let (mut taken, mut wrong) = (0, Vec::new());
+    let begin = Instant::now();
+    for number in 0..kills() {
+        // From before the device is taken to within the case.
+        let after = random(4_000);
+        let next = match number % 2 {
+            0 => "vfiospec release".to_owned(),
+            _ => format!("vfiospec run --device {SPARE} fast.yaml"),
+        };
+        let kill = format!(
+            "vfiospec run --device {SPARE} waits.yaml > ran 2>&1 & sleep {}.{:03}; kill -KILL $!; wait $! 2> /dev/null; \
+             ls /run/vfiospec | wc -l; {next} > next 2>&1; echo $?",
+            after / 1000,
+            after % 1000
+        );
+        let (_, said) = server.types(&kill);
+        taken += u32::from(said.starts_with("1\n"));
+        let now = server.expect(&state, 0);
+        eprintln!("kill {number} after {after} ms: {}, then {}", said.trim().replace('\n', " "), now.trim());
+        if now != "igb (null) 1 0\n" {
+            let what = server.expect(&format!("cat ran next; dmesg | tail -n 5; ls /run/vfiospec; {state}"), 0);
+            wrong.push(format!("kill {number} after {after} ms, {next}: {now}{what}"));
+            server.types(&format!("vfiospec release; modprobe igb; ip link set {name} up"));
+        }
+    }
+    eprintln!(
+        "{} kills in {:.0} s, {taken} of them while the device was taken, {} not back",
+        kills(),
+        begin.elapsed().as_secs_f64(),
+        wrong.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
