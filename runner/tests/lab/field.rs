@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests![
     a_device_is_found_taken_by_one_and_given_back_after_each_kill,
     what_keeps_a_run_from_its_device_is_said_once_and_before_it_begins,
     a_pack_runs_unedited_on_three_hosts_of_an_inventory,
+    a_host_without_its_devices_runs_nothing_and_a_failure_can_be_looked_at,
 ];
 
 /// Gives the device to another driver than vfio-pci, and waits for ends of runs.
@@ -218,6 +219,62 @@ fn a_pack_runs_unedited_on_three_hosts_of_an_inventory() -> Tested {
     let junit = fs::read_to_string(folder.join("junit.xml")).expect("written");
     for host in ["left", "middle", "right"] {
         assert!(junit.contains(&format!("name=\"{host}.site.cases.iommufd__edu\"")), "{host}: {junit}");
+    }
+    Ok(())
+}
+
+fn a_host_without_its_devices_runs_nothing_and_a_failure_can_be_looked_at() -> Tested {
+    let said = said(
+        "field-inventory",
+        r#"
+cat > lab.yaml <<END
+hosts:
+  lacking:
+    devices:
+      card: { address: "$DEVICE" }
+      disk: { serial: S4EVNX0 }
+      spare: { mac: "00:00:00:00:00:01", optional: true }
+  other:
+    devices: { card: { address: "$DEVICE", is: { ids: ["8086:10c9"] } } }
+END
+vfiospec list --inventory lab.yaml --host lacking fast.yaml
+vfiospec run --inventory lab.yaml --host lacking fast.yaml; echo "lacking: $?"
+grep -o 'message="not run: [^"]*"' reports/out/junit.xml
+vfiospec run --inventory lab.yaml --host other fast.yaml; echo "other: $?"
+vfiospec run --inventory lab.yaml --host other --device card=$DEVICE fast.yaml; echo "named: $?"
+vfiospec run --inventory lab.yaml fast.yaml; echo "nowhere: $?"
+cat > wrong.yaml <<END
+name: wrong
+backends: any
+cases:
+  - { name: first, region: { memory: anonymous, size: 4KiB }, expect: { map: EINVAL } }
+  - { name: second, steps: [{ device_info: }] }
+END
+cat > look <<'END'
+#!/bin/sh
+echo "look: $DEVICE has $(basename $(readlink /sys/bus/pci/devices/$DEVICE/driver))"
+END
+chmod +x look
+SHELL=/work/look vfiospec run --keep-on-failure --device $DEVICE wrong.yaml; echo "kept: $?"
+echo "after: $(driver)"
+"#,
+    )?;
+    for told in [
+        "work.fast.any__card.info\n",
+        "`spare` is not there (the network address 00:00:00:00:00:01: ",
+        "the device `disk` of lacking is missing (lab.yaml:5): the serial number S4EVNX0: no PCI device has it\n",
+        "lacking: 3\n",
+        "message=\"not run: the run did not begin: the device `disk` of lacking is missing",
+        " has 1234:11e8, expected the ids 8086:10c9\n",
+        "other: 3\n",
+        "named: 0\n",
+        "no host of lab.yaml has this machine's hostname, vfiospec-lab\n",
+        "nowhere: 2\n",
+        " has vfio-pci\n",
+        "2 cases: 1 failed, 1 skipped in ",
+        "kept: 1\nafter: pci-stub\n",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
     }
     Ok(())
 }
