@@ -75,7 +75,7 @@ vfiospec release; echo "nothing left: $?, $(ls /run/vfiospec)"
     )?;
     for told in [
         "before: pci-stub\n",
-        "nothing blocks: vfiospec run --device 0000:",
+        "nothing blocks; next: vfiospec run --device 0000:",
         "doctor: 0\n",
         ", driver pci-stub, group ",
         "another vfiospec (process ",
@@ -122,7 +122,7 @@ cases:
 END
 chown -R qa /work
 qa "ulimit -l 64; /init run --device $DEVICE map.yaml"; echo "limited: $?"
-qa "ulimit -l 64; /init doctor --device $DEVICE"
+qa "ulimit -l 64; /init doctor --device $DEVICE"; echo "doctor: $?"
 "#,
     )?;
     for told in [
@@ -140,6 +140,7 @@ qa "ulimit -l 64; /init doctor --device $DEVICE"
         "this process may lock only 64 KiB (RLIMIT_MEMLOCK)",
         "limited: 3\n",
         "memlock: this process may lock 64 KiB",
+        "doctor: 3\n",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }
