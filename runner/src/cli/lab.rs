@@ -367,7 +367,7 @@ pub fn inside(args: &InsideArgs) -> Result<ExitCode, Error> {
 fn host_is_named(selection: &Selection) -> Result<(), Failure> {
     match (&selection.inventory, &selection.host) {
         (Some(_), None) => {
-            let what = "an inventory has several hosts, and a guest is none of them by itself";
+            let what = "the inventory lists hosts, and the guest has no hostname to choose one by";
             Err(Failure::usage(what, "name the host that the guest stands for with --host"))
         }
         _ => Ok(()),

@@ -12,7 +12,7 @@ const SHOWN_TO_ALL: usize = 64;
 /// The device of this identity.
 ///
 /// # Errors
-/// Says why there is none, or that there are several.
+/// No device matches, or several do: the text says which and why.
 pub fn find(identity: &Identity) -> Result<Bdf, String> {
     find_in(&Root::default(), identity)
 }

@@ -17,8 +17,10 @@ use crate::model::{Bdf, Errno};
 const RULES: &str = "etc/udev/rules.d";
 const LIMITS: &str = "etc/security/limits.d";
 
-/// What a device's files are given by: its group's, its own, and those that all devices share.
+/// The file that all devices share.
 const SHARED: &str = "dev/iommu";
+/// Its mode before, as the kernel makes it (`iommu_misc_dev` in drivers/iommu/iommufd/main.c).
+const SHARED_MODE: u32 = 0o660;
 
 /// What was done to hand a device over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +139,7 @@ fn revoke_in(root: &Root, bdf: Bdf) -> Result<Option<String>, BindError> {
         let _ = fs::remove_file(limit(root, &name));
     }
     if others.is_empty() {
-        let _ = fs::set_permissions(root.join(SHARED), Permissions::from_mode(0o600));
+        let _ = fs::set_permissions(root.join(SHARED), Permissions::from_mode(SHARED_MODE));
     }
     let wrote = |path: PathBuf, text: &str| {
         let path = root.join(path);
@@ -175,6 +177,7 @@ mod tests {
         assert_eq!(tree.read("sys/bus/pci/drivers_probe"), bdf.to_string());
         assert!(tree.read(attribute(bdf, "driver_override")).starts_with('\n'));
         assert!(granted.written.iter().all(|file| !file.exists()));
+        assert_eq!(fs::metadata(root.join("dev/iommu")).unwrap().permissions().mode() & 0o777, SHARED_MODE);
         assert_eq!((user_in(&root, bdf), all_in(&root)), (None, vec![]));
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an inventory says of the cases of a plan, and what of it means none of them.
+//! What an inventory says about the cases of a plan, and which of its entries match nothing.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -58,7 +58,7 @@ impl Plan {
     }
 }
 
-/// What of an inventory means nothing: cases that there are on none of its hosts, variables that no scenario has, and issues whose day is
+/// The entries of an inventory that match nothing: cases that no host of it has, variables that no scenario has, and issues whose day is
 /// over. `plans` are the plans of all its hosts, marked, or of some: then only what is said of these is looked at.
 pub fn unmatched(inventory: &Inventory, plans: &[Plan], today: Date) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();

@@ -20,7 +20,7 @@ const PATH: &str = "scenarios";
 /// Where a package puts them, seen from the program's folder.
 const INSTALLED: &str = "../share/vfiospec/scenarios";
 
-/// `scenarios` in this folder; where there is none, those that were installed with this program.
+/// The folder `scenarios` here if it exists, and otherwise the one that was installed with this program.
 fn home() -> PathBuf {
     let here = PathBuf::from(PATH);
     let installed = || {

@@ -22,13 +22,16 @@ const KINDS: [(u8, &str); 9] = [
     (0x12, "accelerator"),
 ];
 
+/// Why it is no device that can be tested: it is not there, or it is a bridge.
+pub fn unfit(root: &Root, bdf: Bdf) -> Option<Fact> {
+    let why = match root.join(attribute(bdf, "vendor")).exists() {
+        false => "there is no such PCI device".to_owned(),
+        true => format!("it is {}", bridge(root, bdf)?),
+    };
+    Some(Fact::blocks("device", why).mend(Mend::Run("vfiospec devices".into())))
+}
+
 pub fn facts(root: &Root, bdf: Bdf) -> Vec<Fact> {
-    if !root.join(attribute(bdf, "vendor")).exists() {
-        return vec![Fact::blocks("device", "there is no such PCI device").mend(Mend::Run("vfiospec devices".into()))];
-    }
-    if let Some(bridge) = bridge(root, bdf) {
-        return vec![Fact::blocks("device", format!("it is {bridge}")).mend(Mend::Run("vfiospec devices".into()))];
-    }
     let driver = match (driver_in(root, bdf), Note::about(root, bdf)) {
         (Some(driver), Left::Note(_) | Left::Unreadable(..)) if driver == VFIO && Lock::take(root, bdf).is_ok() => {
             Fact::will_do("device", "a run that was killed left it on vfio-pci")

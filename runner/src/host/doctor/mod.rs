@@ -109,9 +109,11 @@ fn of_host(root: &Root) -> Vec<Fact> {
 }
 
 fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
-    let mut facts = device::facts(root, bdf);
-    facts.extend(group::facts(root, bdf, tested));
-    facts.extend(rights::of_device(root, bdf));
+    let facts = match device::unfit(root, bdf) {
+        // Its group and its files say nothing then.
+        Some(fact) => vec![fact],
+        None => [device::facts(root, bdf), group::facts(root, bdf, tested), rights::of_device(root, bdf)].concat(),
+    };
     facts.into_iter().map(|fact| Fact { device: Some(bdf.to_string()), ..fact }).collect()
 }
 
@@ -243,5 +245,9 @@ mod tests {
         port.put_bytes("sys/bus/pci/devices/0000:03:00.0/config", &bridge);
         assert_eq!(candidates_in(&port.root()), [], "a bridge is no device to test");
         told(port, "device", "vfiospec devices");
+        assert_eq!(
+            blocking(&machine("gone").without("sys/bus/pci/devices")),
+            [("device", "vfiospec devices".to_owned())]
+        );
     }
 }
