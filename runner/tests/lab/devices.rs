@@ -278,13 +278,13 @@ cases:
   - name: after_a_death_without_the_device
     steps: [{ config_read: { offset: 0x0 } }]
   - name: hangs
-    timeout: 1s
+    timeout: 3s
     steps:
       - sysfs: { write: remove, timeout: 1h }
   - name: after_a_hang
     steps: [{ config_read: { offset: 0x0 } }]
   - name: is_killed
-    timeout: 1s
+    timeout: 3s
     steps:
       - sysfs: { write: remove, timeout: 50ms }
         expect: ETIMEDOUT
@@ -304,8 +304,8 @@ fn a_device_that_a_case_took_away_is_back_for_the_next_one_however_the_case_ende
             ("fails_without_the_device", "failed", "device_open gave ENOENT"),
             ("dies", "error", "the worker died in lab_fault at"),
             ("dies_without_the_device", "error", "the worker died in lab_fault at"),
-            ("hangs", "failed", "timed out after 1s in sysfs at"),
-            ("is_killed", "failed", "timed out after 1s in lab_fault at"),
+            ("hangs", "failed", "timed out after 3s in sysfs at"),
+            ("is_killed", "failed", "timed out after 3s in lab_fault at"),
         ] {
             assert_eq!(results[name]["verdict"], verdict, "{}", results[name]);
             assert!(message(&results[name]).contains(text), "{}", results[name]);
