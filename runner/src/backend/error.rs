@@ -72,7 +72,7 @@ impl fmt::Display for OpenError {
         match self.obstacle {
             Obstacle::Call(OpenCall::Open, errno) => write!(f, "failed to open {path}: {errno}")?,
             Obstacle::Call(call, errno) => write!(f, "failed to call {} on {path}: {errno}", call.name())?,
-            Obstacle::NoIommu => f.write_str("no IOMMU is in front of the device, and VFIO opens none without")?,
+            Obstacle::NoIommu => f.write_str("no IOMMU is in front of the device")?,
             Obstacle::NoDevice => write!(f, "failed to find the IOMMU group at {path}")?,
             Obstacle::NoCdevs => write!(f, "failed to find the VFIO device at {path}")?,
             Obstacle::NotBound => write!(f, "failed to find the device on vfio-pci at {path}")?,
@@ -111,6 +111,11 @@ impl OpenError {
     }
 
     pub(super) fn call(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> OpenError {
+        if (call, errno) == (OpenCall::Open, Errno(libc::ENOENT))
+            && let Some(error) = OpenError::no_iommu(bdf)
+        {
+            return error;
+        }
         let help = help(call, path, errno, bdf);
         OpenError { obstacle: Obstacle::Call(call, errno), path: path.into(), help }
     }
@@ -118,14 +123,23 @@ impl OpenError {
     pub(super) fn no_group(bdf: Bdf) -> OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/iommu_group"));
         if path.parent().is_some_and(Path::exists) {
-            return OpenError { obstacle: Obstacle::NoIommu, path, help: None };
+            let help = Some("VFIO opens no device without one".into());
+            return OpenError { obstacle: Obstacle::NoIommu, path, help };
         }
         OpenError { obstacle: Obstacle::NoDevice, path, help: Some(format!("there is no PCI device {bdf}")) }
     }
 
+    /// The group of a device that VFIO opens without an IOMMU has a file of another name, and no backend.
+    fn no_iommu(bdf: Bdf) -> Option<OpenError> {
+        let path = pci::file_without_iommu(pci::group(bdf)?)?;
+        let help = Some(format!("VFIO opens it as {}, where nothing can be mapped", path.display()));
+        Some(OpenError { obstacle: Obstacle::NoIommu, path, help })
+    }
+
     pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
-        if pci::group(bdf).is_none() {
-            return OpenError::no_group(bdf);
+        let Some(_) = pci::group(bdf) else { return OpenError::no_group(bdf) };
+        if let Some(error) = OpenError::no_iommu(bdf) {
+            return error;
         }
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
         // The kernel has no such files only if the device is on vfio-pci. Otherwise the device was taken away.

@@ -72,6 +72,11 @@ pub fn group(bdf: Bdf) -> Option<u32> {
     Root::default().link_name(attribute(bdf, "iommu_group"))?.parse().ok()
 }
 
+/// The file of a group that VFIO itself made for a device without an IOMMU, if this is one.
+pub fn file_without_iommu(group: u32) -> Option<PathBuf> {
+    Some(PathBuf::from(format!("/dev/vfio/noiommu-{group}"))).filter(|file| file.exists())
+}
+
 /// The IOMMU in front of a device by the kernel's name, such as `dmar0`, `ivhd0` or `smmu3.0x000000000c000000`.
 pub fn iommu(bdf: Bdf) -> Option<String> {
     Root::default().link_name(attribute(bdf, "iommu"))

@@ -533,8 +533,16 @@ fn without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped() -> Teste
     ran.expect(0);
     assert!(ran.stdout().contains("iommu none"), "{}", ran.stdout());
     assert!(ran.stdout().contains("3 cases: 1 passed, 2 skipped"), "{}", ran.stdout());
-    let why = "2 skipped: no IOMMU is in front of the device, and VFIO opens none without\n";
+    let why = "2 skipped: no IOMMU is in front of the device; VFIO opens no device without one\n";
     assert!(ran.stdout().contains(why), "{}", ran.stdout());
+
+    let all_the_same = "vfio.enable_unsafe_noiommu_mode=1";
+    let file = file.to_str().unwrap();
+    let ran = lab_run("none-opened", &["--iommu", "none", "--parameter", all_the_same, file])?;
+    ran.expect(0);
+    assert!(ran.stdout().contains("3 cases: 1 passed, 2 skipped"), "{}", ran.stdout());
+    let why = "no IOMMU is in front of the device; VFIO opens it as /dev/vfio/noiommu-0, where nothing can be mapped";
+    assert!(ran.junit().contains(why), "{}", ran.junit());
     Ok(())
 }
 

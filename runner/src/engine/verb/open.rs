@@ -48,6 +48,5 @@ fn since(file: File) -> &'static str {
 
 /// The file of a group, which says so in its name if VFIO itself made the group of a device without an IOMMU.
 fn group_file(group: u32) -> PathBuf {
-    let without_iommu = PathBuf::from(format!("/dev/vfio/noiommu-{group}"));
-    if without_iommu.exists() { without_iommu } else { PathBuf::from(format!("/dev/vfio/{group}")) }
+    pci::file_without_iommu(group).unwrap_or_else(|| PathBuf::from(format!("/dev/vfio/{group}")))
 }
