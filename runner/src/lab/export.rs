@@ -55,7 +55,12 @@ pub fn export(prepared: &Prepared, file: &Path, interrupt: &AtomicBool) -> Resul
         "tar -czf {target} --exclude='kernels/*/build' --exclude='kernels/*/log' --owner=0 --group=0 --sort=name -C {staging} {SUMS} -C \"$PWD\" \"$@\""
     );
     archive.args(["-euc", &script, "sh"]).args(&folders).current_dir(cache.path(""));
-    runner.succeed(archive, |_| {})?;
+    let written = runner.succeed(archive, |_| {});
+    cache::remove(&cache.path("exporting"))?;
+    if written.is_err() {
+        cache::remove(&new)?;
+    }
+    written?;
     fs::rename(&new, file).map_err(|error| LabError::io("write", file, &error))?;
     let mut sum = child::command("sha256sum", Ending::Killed);
     sum.arg(file);
