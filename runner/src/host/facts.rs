@@ -135,8 +135,9 @@ pub fn arch() -> String {
     system::machine()
 }
 
-/// The modules of VFIO and IOMMUFD that have parameters, and the IOMMU core, whose parameters the kernel shows nowhere.
-pub const MODULES: [&str; 5] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu"];
+/// The modules of VFIO and IOMMUFD that have parameters, the IOMMU core, whose parameters the kernel shows nowhere, and lockdep, which has
+/// some where the kernel looks for deadlocks.
+pub const MODULES: [&str; 6] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu", "lockdep"];
 
 /// The parameters of a module, by name: what the kernel's command line says, and what the module says that it has.
 pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {
