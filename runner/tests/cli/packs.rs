@@ -126,8 +126,10 @@ fn the_table_of_fixes_and_the_cases_name_each_other() {
         let loaded = language::load(Source::new(name, text), "fixes".into(), &packs, &[]).expect("a scenario");
         for case in &loaded.scenario.cases {
             let fixes = loaded.scenario.fixes_of(case);
+            // What nobody has fixed yet is a known issue.
+            let known = case.known_issue.is_some();
             let case = format!("{}.{}", loaded.scenario.name, case.name);
-            assert!(!fixes.is_empty(), "{case} names no fix");
+            assert!(known || !fixes.is_empty(), "{case} names no fix, and no known issue");
             for fix in fixes {
                 let releases: Vec<String> = fix.releases.iter().map(ToString::to_string).collect();
                 let fixed = (fix.key().to_owned(), fix.title.clone(), releases.join(", "));
