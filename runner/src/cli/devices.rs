@@ -10,8 +10,8 @@ use crate::session::print;
 
 /// List the devices of this machine that can be tested, the best first, each with the option to type
 ///
-/// Devices that can be tested at once come first, and of these those that can be reset; behind them the others, with what is in the way. Bridges
-/// are left out. The exit code is 4 if there is no device to test.
+/// Devices that can be tested at once come first, and of these those that are no disks and can be reset; behind them the others, with what is in
+/// the way. Bridges are left out. The exit code is 4 if there is no device to test.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// Print the list as JSON, for programs

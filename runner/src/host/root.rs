@@ -31,7 +31,8 @@ impl Root {
         let mut text = String::with_capacity(16 << 10);
         // Nor does their size say anything: `take` spares the system calls that ask for it.
         File::open(self.join(path)).ok()?.take(u64::MAX).read_to_string(&mut text).ok()?;
-        text.truncate(text.trim_end().len());
+        // The tag of a 9p share ends with a zero byte (`p9_mount_tag_show` in net/9p/trans_virtio.c).
+        text.truncate(text.trim_end_matches(|c: char| c.is_whitespace() || c == '\0').len());
         Some(text)
     }
 

@@ -2,6 +2,7 @@
 //! Whether a device does something that someone would miss: a disk that is mounted, a network link that is up, the screen or the keyboard
 //! of this machine.
 
+use std::fs::FileType;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub enum Use {
     Console(String),
     #[error("the keyboard {0:?} on it types at the console of this machine")]
     Keyboard(String),
-    /// A process has the node of something below it open: a display, an input device, a serial line, a sound card.
+    /// A process has the node of something below it open: a display, an input device, a serial line, a sound card, a disk of its own.
     #[error("{program} (process {process}) has {node} open")]
     OpenNode { node: String, program: String, process: u32 },
 }
@@ -91,7 +92,7 @@ fn disk(root: &Root, bdf: Bdf) -> Option<Use> {
         // What leaves no other trace, such as ZFS, still holds its disks exclusively.
         let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(root.join(&node[1..]));
         let busy = opened.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
-        busy.then_some(Use::Opened(node))
+        busy.then(|| has_open(root, &[(number, node.clone())], FileType::is_block_device).unwrap_or(Use::Opened(node)))
     })
 }
 
@@ -162,7 +163,6 @@ fn keyboard(root: &Root, bdf: Bdf) -> Option<Use> {
     })
 }
 
-/// The node of a character device below this one that a process has open.
 /// A process that has a device on vfio-pci open, by its group or by its own file.
 pub(super) fn opened(root: &Root, bdf: Bdf) -> Option<Use> {
     let group = root.link_name(super::pci::attribute(bdf, "iommu_group"));
@@ -174,9 +174,10 @@ pub(super) fn opened(root: &Root, bdf: Bdf) -> Option<Use> {
     });
     let nodes: Vec<_> =
         group.into_iter().chain(files).filter_map(|(number, node)| Some((root.text(number)?, node))).collect();
-    has_open(root, &nodes)
+    has_open(root, &nodes, FileType::is_char_device)
 }
 
+/// The node of a character device below this one that a process has open.
 fn open_node(root: &Root, bdf: Bdf) -> Option<Use> {
     // All mice in one.
     const MICE: (&str, &str) = ("13:63", "/dev/input/mice");
@@ -192,11 +193,11 @@ fn open_node(root: &Root, bdf: Bdf) -> Option<Use> {
     if nodes.iter().any(|(_, node)| node.starts_with("/dev/input/mouse")) {
         nodes.push((MICE.0.to_owned(), MICE.1.to_owned()));
     }
-    has_open(root, &nodes)
+    has_open(root, &nodes, FileType::is_char_device)
 }
 
-/// The first process that has one of these nodes open, which are told by their numbers.
-fn has_open(root: &Root, nodes: &[(String, String)]) -> Option<Use> {
+/// The first process that has one of these nodes of a kind open, which are told by their numbers.
+fn has_open(root: &Root, nodes: &[(String, String)], is_kind: fn(&FileType) -> bool) -> Option<Use> {
     if nodes.is_empty() {
         return None;
     }
@@ -207,7 +208,7 @@ fn has_open(root: &Root, nodes: &[(String, String)]) -> Option<Use> {
             let link = root.join(&files).join(file);
             // A file on a server that does not answer is not asked what it is.
             std::fs::read_link(&link).ok().filter(|to| to.to_string_lossy().contains("/dev/"))?;
-            let file = std::fs::metadata(&link).ok().filter(|file| file.file_type().is_char_device())?;
+            let file = std::fs::metadata(&link).ok().filter(|file| is_kind(&file.file_type()))?;
             let number = format!("{}:{}", libc::major(file.rdev()), libc::minor(file.rdev()));
             nodes.iter().find(|(known, _)| *known == number).map(|(_, node)| node.clone())
         })?;
@@ -413,7 +414,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_share_that_is_mounted_is_not_taken_away() {
-        let tree = Tree::new("9p").file("virtio3/mount_tag", "source\n");
+        let tree = Tree::new("9p").file("virtio3/mount_tag", "source\0");
         tree.link("sys/bus/virtio/devices/virtio3", &format!("{DEVICE}/virtio3"));
         tree.link(&format!("{DEVICE}/virtio3/driver"), "sys/bus/virtio/drivers/9pnet_virtio");
         assert_eq!(tree.found(), None);

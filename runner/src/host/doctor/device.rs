@@ -9,9 +9,11 @@ use crate::host::use_of::{self, Use};
 use crate::host::{grant, link};
 use crate::model::Bdf;
 
+pub const STORAGE: &str = "storage";
+
 /// What devices of a class are (`include/linux/pci_ids.h`).
 const KINDS: [(u8, &str); 9] = [
-    (0x01, "storage"),
+    (0x01, STORAGE),
     (0x02, "network"),
     (0x03, "display"),
     (0x04, "sound"),

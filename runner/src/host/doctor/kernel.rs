@@ -14,7 +14,7 @@ pub fn facts(root: &Root) -> Vec<Fact> {
                 .loadable()
         }
         State::Missing => Fact::blocks("vfio-pci", "this kernel has no driver vfio-pci (CONFIG_VFIO_PCI)")
-            .by_hand("install the kernel's modules, or boot one that has CONFIG_VFIO_PCI"),
+            .by_hand("install the modules of this kernel, or boot a kernel that has CONFIG_VFIO_PCI"),
     };
     let backends = match (modules::state(root, "vfio_iommu_type1"), modules::state(root, "iommufd")) {
         (State::Loaded, State::Loaded) => Fact::good("backends", "the kernel has TYPE1 and IOMMUFD"),

@@ -154,7 +154,8 @@ impl Candidate {
     }
 }
 
-/// The devices of this machine that are no bridges, those first that can be tested at once; of these, those that can be reset.
+/// The devices of this machine that are no bridges, those first that can be tested at once; of these, those that are no disks, and can be
+/// reset.
 pub fn candidates() -> Vec<Candidate> {
     candidates_in(&Root::default())
 }
@@ -163,7 +164,10 @@ fn candidates_in(root: &Root) -> Vec<Candidate> {
     let names = root.names("sys/bus/pci/devices");
     let all: Vec<Bdf> = names.iter().filter_map(|name| name.parse().ok()).collect();
     let mut candidates: Vec<Candidate> = all.into_iter().filter_map(|bdf| device::candidate(root, bdf)).collect();
-    candidates.sort_by_key(|one| (!one.obstacles.is_empty(), one.group.is_none(), one.resets.is_empty()));
+    // A disk that nobody has mounted now may have what somebody keeps.
+    candidates.sort_by_key(|one| {
+        (!one.obstacles.is_empty(), one.group.is_none(), one.kind == device::STORAGE, one.resets.is_empty())
+    });
     candidates
 }
 
@@ -204,6 +208,22 @@ mod tests {
             (all.len(), &all[0].obstacles[..], &all[0].resets[..]),
             (1, &[][..], &["flr".into(), "bus".into()][..])
         );
+    }
+
+    #[test]
+    fn a_disk_that_nothing_uses_is_no_first_choice() {
+        let tree = machine("disk");
+        for (file, text) in
+            [("vendor", "0x1b36\n"), ("device", "0x0010\n"), ("class", "0x010802\n"), ("reset_method", "flr\n")]
+        {
+            tree.put(&format!("sys/bus/pci/devices/0000:02:00.0/{file}"), text);
+        }
+        tree.link("sys/bus/pci/devices/0000:02:00.0/iommu_group", "sys/kernel/iommu_groups/8");
+        tree.put("sys/kernel/iommu_groups/8/type", "DMA\n");
+        let tree = tree.file("reset_method", "");
+        let all = candidates_in(&tree.root());
+        assert_eq!(all.iter().map(|one| one.kind).collect::<Vec<_>>(), ["network", "storage"]);
+        assert!(all.iter().all(|one| one.obstacles.is_empty() && one.group.is_some()), "{all:?}");
     }
 
     #[test]
