@@ -2,7 +2,7 @@
 //! `iommufd_compat_type1`: a container that `/dev/iommu` plays, the first version (`drivers/iommu/iommufd/vfio_compat.c`).
 
 use super::rules::{Rules, Unmap};
-use crate::uapi::vfio;
+use crate::{model::Errno, uapi::vfio};
 
 pub(super) const RULES: Rules = Rules {
     file: "/dev/iommu",
@@ -12,4 +12,6 @@ pub(super) const RULES: Rules = Rules {
     unmaps_pages: false,
     unmaps_nothing: true,
     old_overflow: false,
+    dirty_pages: Some(Errno(libc::ENOTTY)),
+    small_pages: true,
 };

@@ -24,6 +24,8 @@ pub(super) const RULES: Rules = Rules {
     unmaps_pages: false,
     unmaps_nothing: false,
     old_overflow: false,
+    dirty_pages: Some(Errno(libc::ENOTTY)),
+    small_pages: false,
 };
 
 /// An address space by its id on a `/dev/iommu`, whether there is one or not. The file takes all its objects with it when the last of its

@@ -26,7 +26,7 @@ pub use container::{Container, Group};
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;
-pub use model::{Answer, Mapped, Mappings, Model, Pages, ToCopy, ToMap};
+pub use model::{Answer, Mapped, Mappings, Model, Pages, ToCopy, ToMap, Whole};
 pub use rules::{Rules, Unmap};
 pub use session::{Inherited, Session, Space, config_space, disguised, look};
 

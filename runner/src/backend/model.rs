@@ -4,8 +4,8 @@
 //! The engine's ledger enters in it the calls that a case makes, and compares it with the page table. `explore` asks it before each call.
 //!
 //! Sources: `vfio_dma_do_map`, `vfio_dma_do_unmap` (`drivers/vfio/vfio_iommu_type1.c`); `iommufd_vfio_map_dma`, `iommufd_vfio_unmap_dma`
-//! (`drivers/iommu/iommufd/vfio_compat.c`); `iommufd_ioas_map`, `iommufd_ioas_copy`, `iommufd_ioas_unmap` (`ioas.c`), and what they call in
-//! `io_pagetable.c`.
+//! (`drivers/iommu/iommufd/vfio_compat.c`); `iommufd_ioas_map`, `iommufd_ioas_copy`, `iommufd_ioas_unmap`, `iommufd_ioas_allow_iovas` (`ioas.c`),
+//! `iommufd_device_do_replace` (`device.c`), and what they call in `io_pagetable.c`; `vfio_iommu_type1_dirty_pages` (`vfio_iommu_type1.c`).
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use super::{Access, IovaRange, Rules, Unmap};
 use crate::model::Errno;
 
 const EPERM: Errno = Errno(libc::EPERM);
+const EADDRINUSE: Errno = Errno(libc::EADDRINUSE);
+const EBUSY: Errno = Errno(libc::EBUSY);
+const ENOSPC: Errno = Errno(libc::ENOSPC);
 const ENOENT: Errno = Errno(libc::ENOENT);
 const EFAULT: Errno = Errno(libc::EFAULT);
 const EEXIST: Errno = Errno(libc::EEXIST);
@@ -38,6 +41,8 @@ pub struct Mapped {
     pub pages: Option<Pages>,
     /// Whether it is a device's memory, which the device may take back at any time. Then nothing of it is left in the page table.
     pub may_go: bool,
+    /// Whether its memory can be pinned: all of it is there, and the process may do with it what the device was to do.
+    pub sound: bool,
 }
 
 /// The pages of a mapping: a part of a list that whoever keeps the mappings has.
@@ -92,6 +97,16 @@ pub struct ToCopy {
     pub iova: u64,
     pub size: u64,
     pub access: Access,
+    /// Whether the pages are pinned for it: a device can reach the address space that it copies to.
+    pub pins: bool,
+}
+
+/// An address space, as calls see it that are about all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'m> {
+    pub mappings: &'m Mappings,
+    /// Where the kernel may choose IOVAs, if it may not choose any.
+    pub allowed: &'m [IovaRange],
 }
 
 /// The rules that a call breaks.
@@ -129,7 +144,7 @@ impl Model<'_> {
 
     /// What a copy has to answer, from mappings to others, which may be the same.
     pub fn copy(&self, (from_those, mappings): (&Mappings, &Mappings), ranges: &[IovaRange], call: &ToCopy) -> Answer {
-        let ToCopy { from, iova, size, access } = *call;
+        let ToCopy { from, iova, size, access, pins } = *call;
         let mut broken = Broken::default();
         broken.rule(EINVAL, size == 0 || ![from, iova, size].into_iter().all(|value| self.is_aligned(value)));
         broken.rule(EINVAL, !access.read && !access.write);
@@ -139,16 +154,137 @@ impl Model<'_> {
             let covered: u64 = source.iter().map(|(first, it)| it.last.min(end(from, size)) - first.max(&from)).sum();
             broken.rule(ENOENT, source.is_empty() || covered + source.len() as u64 != size);
             broken.rule(EPERM, access.write && !source.iter().all(|(_, mapped)| mapped.writable));
+            broken.rule(EFAULT, pins && !source.iter().all(|(_, mapped)| mapped.sound));
         }
         self.place(&mut broken, mappings, ranges, iova, size);
         broken.answer(size)
+    }
+
+    /// What it has to answer when a device is attached to an address space that it was not in, or a page table is made in one. `ranges` are what
+    /// can be mapped there from then on.
+    pub fn join(&self, space: Whole, ranges: &[IovaRange]) -> Answer {
+        let mut broken = Broken::default();
+        let mut all = space.mappings.iter().map(|(first, mapped)| IovaRange { start: first, last: mapped.last });
+        broken.rule(EADDRINUSE, !all.all(|mapping| is_within(mapping, ranges)));
+        broken.rule(EADDRINUSE, !space.allowed.iter().all(|allowed| is_within(*allowed, ranges)));
+        broken.rule(EADDRINUSE, !self.are_aligned(space.mappings));
+        broken.rule(EFAULT, !space.mappings.iter().all(|(_, mapped)| mapped.sound));
+        broken.answer(0)
+    }
+
+    /// What it has to answer when a page table is destroyed.
+    pub fn destroy(&self, is_in_use: bool) -> Answer {
+        let mut broken = Broken::default();
+        broken.rule(EBUSY, is_in_use);
+        broken.answer(0)
+    }
+
+    /// What it has to answer when the kernel is told where it may choose IOVAs. `ranges` are what can be mapped.
+    pub fn allow(&self, ranges: &[IovaRange], allowed: &[IovaRange]) -> Answer {
+        let mut broken = Broken::default();
+        let meets = |one: &IovaRange, other: &IovaRange| one.start <= other.last && other.start <= one.last;
+        let is_met = |(index, one)| allowed.iter().skip(index + 1).any(|other| meets(one, other));
+        broken.rule(EINVAL, allowed.iter().any(|range| range.start >= range.last));
+        broken.rule(EINVAL, allowed.iter().enumerate().any(is_met));
+        broken.rule(EADDRINUSE, !allowed.iter().all(|range| is_within(*range, ranges)));
+        broken.answer(0)
+    }
+
+    /// Where the kernel may choose the IOVA of a mapping. Ranges next to each other are one (`interval_tree_for_each_span`).
+    pub fn choices(&self, ranges: &[IovaRange], allowed: &[IovaRange]) -> Vec<IovaRange> {
+        let both = |allowed: &IovaRange| {
+            let common = |range: &IovaRange| {
+                let (start, last) = (range.start.max(allowed.start), range.last.min(allowed.last));
+                (start <= last).then_some(IovaRange { start, last })
+            };
+            ranges.iter().filter_map(common).collect::<Vec<_>>()
+        };
+        let mut all = if allowed.is_empty() { ranges.to_vec() } else { allowed.iter().flat_map(both).collect() };
+        all.sort_by_key(|range| range.start);
+        all.dedup_by(|next, range| {
+            let is_next = range.last.checked_add(1) == Some(next.start);
+            if is_next {
+                range.last = next.last;
+            }
+            is_next
+        });
+        all
+    }
+
+    /// What a map has to answer whose IOVA the kernel chooses; `None` where it depends on how it looks for one.
+    pub fn map_anywhere(&self, space: Whole, ranges: &[IovaRange], call: &ToMap) -> Option<Answer> {
+        /// It takes an IOVA that the memory can have a huge page at.
+        const ALIGNED: u64 = 2 << 20;
+        let mut holes = Vec::new();
+        for IovaRange { start, last } in self.choices(ranges, space.allowed) {
+            let mut from = Some(start);
+            for (first, mapped) in space.mappings.overlapping(start, last) {
+                holes.extend(from.filter(|from| *from < first).map(|from| first - from));
+                from = mapped.last.checked_add(1);
+            }
+            holes.extend(from.filter(|from| *from <= last).map(|from| last - from));
+        }
+        // Each hole is short of a byte, so that the largest fits in 64 bits.
+        let largest = holes.into_iter().max();
+        let has_room = largest.is_some_and(|hole| hole >= call.size.saturating_add(2 * ALIGNED));
+        let has_none = largest.is_none_or(|hole| hole < call.size.saturating_sub(1));
+        let anywhere = [IovaRange { start: 0, last: u64::MAX }];
+        match self.map(&Mappings::new(), &anywhere, &ToMap { iova: 0, ..*call }) {
+            Ok(_) if !has_room && !has_none => None,
+            Ok(_) if has_none => Some(Err(vec![ENOSPC])),
+            Err(mut errnos) if !has_room => {
+                errnos.push(ENOSPC);
+                Some(Err(errnos))
+            }
+            answer => Some(answer),
+        }
+    }
+
+    /// What it has to answer when an address space is told to do with the smallest pages, or not to; and what it may map larger ones in is not
+    /// told so any more. `is_reached`: a device can reach it.
+    pub fn small_pages(&self, mappings: &Mappings, is_reached: bool, value: u64, is_small: bool) -> Answer {
+        let mut broken = Broken::default();
+        broken.rule(EINVAL, value > 1);
+        broken.rule(EINVAL, value == 0 && !is_small && is_reached && !mappings.is_empty());
+        broken.rule(EADDRINUSE, value == 0 && !is_small && !self.are_aligned(mappings));
+        broken.answer(value)
+    }
+
+    /// Whether mappings begin and end with a page, and so does their memory. They need not where no device can reach them.
+    fn are_aligned(&self, mappings: &Mappings) -> bool {
+        let aligned = |(first, mapped): (u64, Mapped)| {
+            let from = mapped.pages.map_or(0, |pages| pages.from);
+            [first, mapped.last.wrapping_add(1), from].into_iter().all(|value| self.is_aligned(value))
+        };
+        mappings.iter().all(aligned)
+    }
+
+    /// What it has to answer when recording begins or ends which pages devices wrote, on a container.
+    pub fn track(&self) -> Answer {
+        self.rules.dirty_pages.map_or(Ok(0), |errno| Err(vec![errno]))
+    }
+
+    /// What a request has to answer for the pages that devices wrote in a range, on a container, and how many they are: all that are mapped.
+    pub fn dirty(&self, mappings: &Mappings, iova: u64, size: u64, is_tracked: bool) -> Answer {
+        self.track()?;
+        let mut broken = Broken::default();
+        broken.rule(EINVAL, !is_tracked || size == 0 || !(self.is_aligned(iova) && self.is_aligned(size)));
+        self.ends(&mut broken, iova, size);
+        let mut pages = 0;
+        if size > 0 {
+            let last = end(iova, size);
+            let cut = |(first, mapped): (u64, Mapped)| first < iova || mapped.last > last;
+            broken.rule(EINVAL, mappings.overlapping(iova, last).any(cut));
+            pages = mappings.overlapping(iova, last).map(|(first, mapped)| (mapped.last - first + 1) / self.page).sum();
+        }
+        broken.answer(pages)
     }
 
     /// The rules of a range that is to be mapped.
     fn place(&self, broken: &mut Broken, mappings: &Mappings, ranges: &[IovaRange], iova: u64, size: u64) {
         self.ends(broken, iova, size);
         if let Some(last) = size.checked_sub(1).and_then(|rest| iova.checked_add(rest)) {
-            broken.rule(EINVAL, !ranges.iter().any(|range| range.start <= iova && last <= range.last));
+            broken.rule(EINVAL, !is_within(IovaRange { start: iova, last }, ranges));
             broken.rule(EEXIST, mappings.overlapping(iova, last).next().is_some());
         }
     }
@@ -197,6 +333,11 @@ impl Model<'_> {
     }
 }
 
+/// Whether a range lies within one of others.
+fn is_within(range: IovaRange, others: &[IovaRange]) -> bool {
+    others.iter().any(|other| other.start <= range.start && range.last <= other.last)
+}
+
 /// The last byte of a range of at least one byte.
 fn end(iova: u64, size: u64) -> u64 {
     iova.saturating_add(size - 1)
@@ -218,10 +359,23 @@ impl Mappings {
         self.iter().fold(0, |sum, (first, mapped)| sum.saturating_add((mapped.last - first).saturating_add(1)))
     }
 
+    /// The number of bytes of a range that are mapped, from its first byte to its last.
+    pub fn bytes_within(&self, first: u64, last: u64) -> u64 {
+        let within = |(begin, mapped): (u64, Mapped)| (mapped.last.min(last) - begin.max(first)).saturating_add(1);
+        self.overlapping(first, last).fold(0, |sum, mapping| sum.saturating_add(within(mapping)))
+    }
+
     /// Enters a mapping of at least one byte.
     pub fn insert(&mut self, iova: u64, size: u64, access: Access) {
-        self.0
-            .insert(iova, Mapped { last: end(iova, size), access, writable: access.write, pages: None, may_go: false });
+        let (last, writable) = (end(iova, size), access.write);
+        self.0.insert(iova, Mapped { last, access, writable, pages: None, may_go: false, sound: true });
+    }
+
+    /// Notes that the memory of the mapping that begins at an IOVA cannot be pinned.
+    pub fn unsound(&mut self, iova: u64) {
+        if let Some(mapped) = self.0.get_mut(&iova) {
+            mapped.sound = false;
+        }
     }
 
     /// Notes where the pages of the mapping are that begins at an IOVA.
@@ -458,7 +612,7 @@ mod tests {
     #[test]
     fn a_copy_needs_all_of_its_source_and_may_do_no_more_than_its_pages() {
         let copy = |from: u64, iova: u64, pages: u64, access: Access| {
-            let call = ToCopy { from: from * PAGE, iova: iova * PAGE, size: pages * PAGE, access };
+            let call = ToCopy { from: from * PAGE, iova: iova * PAGE, size: pages * PAGE, access, pins: true };
             model(BackendName::Iommufd).copy((&two(), &two()), &RANGES, &call)
         };
         assert_eq!(copy(1, 20, 3, Access::READ_WRITE), Ok(3 * PAGE));
@@ -475,5 +629,114 @@ mod tests {
             mappings.overlapping(20 * PAGE, 30 * PAGE).map(|(at, it)| (at / PAGE, it.last / PAGE)).collect();
         assert_eq!(made, [(20, 21), (22, 22)]);
         assert!(mappings.overlapping(20 * PAGE, 30 * PAGE).all(|(_, it)| it.writable && it.access == Access::READ));
+    }
+
+    #[test]
+    fn what_cannot_be_pinned_is_noticed_where_a_device_comes() {
+        let model = model(BackendName::Iommufd);
+        let mut mappings = two();
+        mappings.unsound(8 * PAGE);
+        let copy = |page: u64, pins| {
+            let call = ToCopy { from: page * PAGE, iova: 40 * PAGE, size: PAGE, access: Access::READ, pins };
+            model.copy((&mappings, &two()), &RANGES, &call)
+        };
+        assert_eq!((copy(0, true), copy(9, false)), (Ok(PAGE), Ok(PAGE)));
+        assert_eq!(copy(9, true), Err(vec![EFAULT]));
+        fn whole(mappings: &Mappings) -> Whole<'_> {
+            Whole { mappings, allowed: &[] }
+        }
+        assert_eq!(model.join(whole(&mappings), &RANGES), Err(vec![EFAULT]));
+        assert_eq!(model.join(whole(&two()), &RANGES), Ok(0));
+        mappings.insert_pieces(40 * PAGE, mappings.pieces(9 * PAGE, PAGE, Access::READ));
+        mappings.take_overlapping(8 * PAGE, PAGE);
+        assert_eq!(model.join(whole(&mappings), &RANGES), Err(vec![EFAULT]), "nor can its copy");
+    }
+
+    #[test]
+    fn a_device_comes_only_where_nothing_is_mapped_that_it_cannot_have() {
+        let model = model(BackendName::Iommufd);
+        let join = |page: u64, allowed: &[IovaRange]| {
+            let mut mappings = two();
+            mappings.insert(page * PAGE, 2 * PAGE, Access::READ);
+            model.join(Whole { mappings: &mappings, allowed }, &RANGES)
+        };
+        assert_eq!((join(20, &[]), join(20, &RANGES)), (Ok(0), Ok(0)));
+        for page in [0xfedff, 0xfee00, 0xfeeff, 0x1_0000_0000_0000 / PAGE - 1] {
+            assert_eq!(join(page, &[]), Err(vec![EADDRINUSE]), "{page:#x}");
+        }
+        let wide = [IovaRange { start: 0, last: 0xffff_ffff }];
+        assert_eq!(join(20, &wide), Err(vec![EADDRINUSE]));
+        let mut half = Mappings::new();
+        half.insert(PAGE / 2, PAGE, Access::READ);
+        assert_eq!(model.join(Whole { mappings: &half, allowed: &[] }, &RANGES), Err(vec![EADDRINUSE]));
+        assert_eq!(model.small_pages(&half, false, 0, false), Err(vec![EADDRINUSE]));
+        assert_eq!((model.destroy(false), model.destroy(true)), (Ok(0), Err(vec![EBUSY])));
+    }
+
+    #[test]
+    fn the_kernel_chooses_where_it_is_allowed_to() {
+        let model = model(BackendName::Iommufd);
+        let range = |start: u64, last: u64| IovaRange { start, last };
+        for (allowed, answer) in [
+            (vec![], Ok(0)),
+            (vec![range(0x1000, 0x1fff), range(0x2000, 0x2fff)], Ok(0)),
+            (vec![range(0x2000, 0x2000)], Err(EINVAL)),
+            (vec![range(0x2000, 0x1000)], Err(EINVAL)),
+            (vec![range(0x1000, 0x2000), range(0x2000, 0x2fff)], Err(EINVAL)),
+            (vec![range(0xfedf_0000, 0xfee0_0000)], Err(EADDRINUSE)),
+        ] {
+            assert_eq!(model.allow(&RANGES, &allowed), answer.map_err(|errno| vec![errno]), "{allowed:x?}");
+        }
+        let far = 16 << 20;
+        let allowed = [range(0, far), range(0xfed0_0000, 0xffff_ffff)];
+        let ends = [range(0, far), range(0xfed0_0000, 0xfedf_ffff), range(0xfef0_0000, 0xffff_ffff)];
+        assert_eq!(model.choices(&RANGES, &allowed), ends);
+        assert_eq!(model.choices(&RANGES, &[]), RANGES);
+        let beside = [range(2 * PAGE, 3 * PAGE - 1), range(PAGE, 2 * PAGE - 1), range(0xfedf_f000, 0xfedf_ffff)];
+        assert_eq!(model.choices(&RANGES, &beside), [range(PAGE, 3 * PAGE - 1), range(0xfedf_f000, 0xfedf_ffff)]);
+        let anywhere = |allowed: &[IovaRange], call: ToMap| {
+            model.map_anywhere(Whole { mappings: &two(), allowed }, &RANGES, &call)
+        };
+        assert_eq!(anywhere(&allowed, to_map(0, 4)), Some(Ok(4 * PAGE)));
+        assert_eq!(anywhere(&[], to_map(0, 4)), Some(Ok(4 * PAGE)));
+        assert_eq!(anywhere(&[range(0, 12 * PAGE - 1)], to_map(0, 5)), Some(Err(vec![ENOSPC])), "four pages are free");
+        assert_eq!(anywhere(&[range(0, 12 * PAGE - 1)], to_map(0, 4)), None, "they may be in a wrong place");
+        assert_eq!(anywhere(&allowed, ToMap { vaddr: 1, ..to_map(0, 4) }), Some(Err(vec![EINVAL])));
+        assert_eq!(anywhere(&[range(0, PAGE)], ToMap { vaddr: 1, ..to_map(0, 1) }), Some(Err(vec![EINVAL, ENOSPC])));
+    }
+
+    #[test]
+    fn small_pages_can_be_asked_for_while_nothing_is_pinned() {
+        let model = model(BackendName::Iommufd);
+        let (some, none) = (two(), Mappings::new());
+        for (mappings, is_reached, value, is_small, answer) in [
+            (&some, true, 0, false, Err(EINVAL)),
+            (&some, true, 0, true, Ok(0)),
+            (&some, false, 0, false, Ok(0)),
+            (&none, true, 0, false, Ok(0)),
+            (&some, true, 1, true, Ok(1)),
+            (&none, false, 2, false, Err(EINVAL)),
+        ] {
+            let got = model.small_pages(mappings, is_reached, value, is_small);
+            assert_eq!(got, answer.map_err(|errno| vec![errno]), "{is_reached} {value} {is_small}");
+        }
+    }
+
+    #[test]
+    fn type1_takes_all_that_is_mapped_for_dirty() {
+        let dirty = |backend, page: u64, pages: u64, is_tracked| {
+            model(backend).dirty(&two(), page * PAGE, pages * PAGE, is_tracked)
+        };
+        let v2 = BackendName::VfioType1v2;
+        assert_eq!((dirty(v2, 0, 12, true), dirty(v2, 4, 20, true), dirty(v2, 4, 4, true)), (Ok(8), Ok(4), Ok(0)));
+        for (page, pages, is_tracked) in [(0, 12, false), (0, 9, true), (1, 3, true), (0, 0, true)] {
+            assert_eq!(dirty(v2, page, pages, is_tracked), Err(vec![EINVAL]), "{page} {pages}");
+        }
+        let beyond = model(v2).dirty(&two(), 2 * PAGE, 0u64.wrapping_sub(PAGE), true);
+        assert_eq!(beyond, Err(vec![EOVERFLOW, EINVAL]), "it begins within a mapping, too");
+        assert_eq!(dirty(BackendName::VfioType1, 0, 12, true), Err(vec![Errno(libc::EACCES)]));
+        for backend in [BackendName::CompatType1, BackendName::CompatType1v2] {
+            assert_eq!(model(backend).track(), Err(vec![Errno(libc::ENOTTY)]), "{backend}");
+        }
     }
 }

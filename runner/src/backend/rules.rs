@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What sets the backends apart, as data: the one file each holds its [`Rules`].
 
-use crate::model::BackendName;
+use crate::model::{BackendName, Errno};
 
 /// What sets a backend apart. Each has a file with its rules, and a row of [`Rules::of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct Rules {
     pub unmaps_nothing: bool,
     /// Whether a range that ends beyond 64 bits was refused as any other wrong one is, before Linux 6.18.
     pub old_overflow: bool,
+    /// What requests about the pages that devices wrote fail with on its container.
+    pub dirty_pages: Option<Errno>,
+    /// Whether an entry of the page table is never larger than a page, so that any part of a mapping can be unmapped.
+    pub small_pages: bool,
 }
 
 /// What an unmap does to a range that cuts mappings.

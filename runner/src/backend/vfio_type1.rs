@@ -2,7 +2,10 @@
 //! `vfio_type1_iommu`: a container on `/dev/vfio/vfio`, the first version (`drivers/vfio/vfio_iommu_type1.c`).
 
 use super::rules::{Rules, Unmap};
-use crate::{model::BackendName, uapi::vfio};
+use crate::{
+    model::{BackendName, Errno},
+    uapi::vfio,
+};
 
 pub(super) const RULES: Rules = Rules {
     file: "/dev/vfio/vfio",
@@ -12,4 +15,6 @@ pub(super) const RULES: Rules = Rules {
     unmaps_pages: true,
     unmaps_nothing: true,
     old_overflow: true,
+    dirty_pages: Some(Errno(libc::EACCES)),
+    small_pages: false,
 };

@@ -12,4 +12,6 @@ pub(super) const RULES: Rules = Rules {
     unmaps_pages: true,
     unmaps_nothing: true,
     old_overflow: true,
+    dirty_pages: None,
+    small_pages: false,
 };

@@ -74,18 +74,19 @@ pub struct Exploring {
 pub fn main(args: &Args) -> Result<Exit, Error> {
     let Args { exploring, devices, taking, outputs } = args;
     // On a machine that has set no huge pages aside, the kernel may still use some for this.
-    let huge = "{ memory: anonymous, size: 8MiB, align: 2MiB }";
-    exploring.run(outputs, huge, |selection, cases, course| {
+    let huge = [("huge", "{ memory: anonymous, size: 8MiB, align: 2MiB }")];
+    exploring.run(outputs, &huge, |selection, cases, course| {
         run::main(&run::Args::of(selection, (devices.clone(), *taking), cases, course, outputs.clone()))
     })
 }
 
 impl Exploring {
-    /// Writes the scenario, has it run, and writes what it found. `huge` is memory in huge pages, where there are some.
+    /// Writes the scenario, has it run, and writes what it found. `huge` are regions in huge pages, where there are some: their names, and
+    /// what they are.
     pub fn run<T>(
         &self,
         outputs: &Outputs,
-        huge: &str,
+        huge: &[(&str, &str)],
         run: impl FnOnce(Selection, Cases, Course) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let seed = self.seed.unwrap_or_else(|| {
@@ -102,7 +103,7 @@ impl Exploring {
         Ok(ran)
     }
 
-    fn scenario(&self, seed: u64, huge: &str) -> String {
+    fn scenario(&self, seed: u64, huge: &[(&str, &str)]) -> String {
         let cases = self.cases.get();
         let seeds: Vec<String> = (seed..seed + cases).map(|seed| seed.to_string()).collect();
         let meant = |name: &&BackendName| {
@@ -119,6 +120,7 @@ impl Exploring {
                 (format!("steps: {each}"), each / 20)
             }
         };
+        let huge: String = huge.iter().map(|(name, region)| format!("{name}: {region}\n      ")).collect();
         // Enough to make what it finds shorter, too.
         let timeout = 120 + seconds;
         format!(
@@ -133,8 +135,9 @@ impl Exploring {
              matrix: {{ seed: [{}] }}\n    \
              regions:\n      \
              small: {{ memory: anonymous, size: 256KiB }}\n      \
-             huge: {huge}\n      \
+             {huge}\
              mixed: {{ memory: anonymous, size: 2MiB, align: 2MiB }}\n      \
+             file: {{ memory: memfd, size: 256KiB }}\n      \
              read_only: {{ memory: anonymous, size: 32KiB, protection: read }}\n    \
              steps:\n      \
              - explore: {{ seed: \"{{{{ seed }}}}\", {how_much} }}\n",

@@ -477,7 +477,12 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
 
 fn explore(args: &ExploreArgs) -> Result<u8, Error> {
     let ExploreArgs { exploring, choice, outputs, guests } = args;
-    exploring.run(outputs, "{ memory: hugetlb, size: 8MiB }", |selection, cases, course| {
+    let mut huge = vec![("huge", "{ memory: hugetlb, size: 8MiB }")];
+    // The lab's guest sets a page of this size aside where it has memory for it.
+    if choice.memory.0 >= 3 << 30 {
+        huge.push(("giant", "{ memory: hugetlb, page: 1GiB, size: 1GiB }"));
+    }
+    exploring.run(outputs, &huge, |selection, cases, course| {
         run(&RunArgs {
             selection,
             choice: choice.clone(),

@@ -63,14 +63,15 @@ impl Leaves {
     ) -> Result<(), End> {
         let Ok(observer) = &open.observer else { return Ok(()) };
         let mappings = ledger.seen(own(open));
-        if self.paused || !self.is_due(ledger, at_end) || blind(ledger, mappings).is_some() {
+        if self.paused || !self.is_due(ledger, at_end) || blind(ledger, mappings.bytes()).is_some() {
             return Ok(());
         }
         // From 0 to the top: what was not asked for counts too.
         let leaves = read(observer, 0, u64::MAX, at, tracer)?;
         self.entries += leaves.len();
         self.compared = ledger.changes();
-        compare(ledger, mappings, &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+        compare((ledger, own(open)), mappings, &leaves, &open.iova_ranges, (0, u64::MAX))
+            .map_err(|wrong| self.is_wrong(wrong, at))
     }
 
     /// Compares the part of the IOMMU's page table around a range with the mappings there. The rest stays to be compared.
@@ -83,22 +84,14 @@ impl Leaves {
         tracer: &Tracer,
     ) -> Result<(), End> {
         let Ok(observer) = &open.observer else { return Ok(()) };
-        let mappings = ledger.seen(own(open));
-        if blind(ledger, mappings).is_some() {
+        let (first, last) = (iova.saturating_sub(NEAR), iova.saturating_add(size).saturating_add(NEAR));
+        let near: Mappings = ledger.seen(own(open)).overlapping(first, last).collect();
+        if blind(ledger, near.bytes_within(first, last)).is_some() {
             return Ok(());
         }
-        let (first, last) = (iova.saturating_sub(NEAR), iova.saturating_add(size).saturating_add(NEAR));
         let leaves = read(&observer.quickest(), first, (last - first).saturating_add(1), at, tracer)?;
-        let near: Mappings = mappings.overlapping(first, last).collect();
-        // A mapping that reaches out of it has leaves there that were not read.
-        let inside = |(begin, mapped): &(u64, Mapped)| *begin >= first && mapped.last <= last;
-        let whole: Mappings = near.iter().filter(inside).collect();
-        let is_of_whole = |leaf: &&Leaf| {
-            let mapping = near.overlapping(leaf.iova, leaf.iova).next();
-            mapping.as_ref().is_none_or(inside)
-        };
-        let leaves: Vec<Leaf> = leaves.iter().filter(is_of_whole).copied().collect();
-        compare(ledger, &whole, &leaves, &open.iova_ranges).map_err(|wrong| self.is_wrong(wrong, at))
+        compare((ledger, own(open)), &near, &leaves, &open.iova_ranges, (first, last))
+            .map_err(|wrong| self.is_wrong(wrong, at))
     }
 
     /// Notes where the memory is that was just mapped, while it is pinned. So long as the page table is compared after each call.
@@ -107,7 +100,7 @@ impl Leaves {
         let is_compared = ledger.is_in(own, space)
             && open.observer.is_ok()
             && self.entries < MOST_ENTRIES
-            && blind(ledger, ledger.seen(own)).is_none();
+            && blind(ledger, size).is_none();
         if is_compared && let Some(pages) = pagemap::pages(&Root::default(), vaddr, size, page_size()) {
             ledger.pinned(space, iova, pages);
         }
@@ -136,7 +129,7 @@ impl Leaves {
     /// What the observer saw.
     pub fn observation(self, ledger: &Ledger, open: &Open) -> Observation {
         let by = open.observer.as_ref().map(Observer::names);
-        match (self.wrong, by, blind(ledger, ledger.seen(own(open)))) {
+        match (self.wrong, by, blind(ledger, ledger.seen(own(open)).bytes())) {
             (Some(wrong), by, _) => Observation { by: by.unwrap_or_default(), ..broken("leaves", wrong) },
             (None, Err(reason), _) => unchecked("leaves", reason.clone()),
             (None, Ok(_), Some(reason)) if ledger.changes() > 0 => unchecked("leaves", reason),
@@ -166,15 +159,23 @@ pub fn own(open: &Open) -> Space {
     open.session.ioas().map(|ioas| ioas.id())
 }
 
-/// Why the page table is not compared now.
-fn blind(ledger: &Ledger, mappings: &Mappings) -> Option<String> {
-    let bytes = mappings.bytes();
+/// Why the page table is not compared now where so much is mapped, in bytes.
+fn blind(ledger: &Ledger, bytes: u64) -> Option<String> {
     let too_long = || format!("with {} mapped the dump of the page table may be too long", Size(bytes));
     ledger.lost().map(str::to_owned).or_else(|| (bytes > MOST_BYTES).then(too_long))
 }
 
-/// Compares the entries of the page table with mappings of the ledger. Entries outside of `ranges` are the kernel's own.
-fn compare(ledger: &Ledger, mappings: &Mappings, leaves: &[Leaf], ranges: &[IovaRange]) -> Result<(), String> {
+/// Compares the entries of the page table with mappings of the ledger, as far as both lie within a window, of which the first and the last
+/// byte are given. Entries outside of `ranges` are the kernel's own; `own` is the address space that the device was opened on.
+fn compare(
+    (ledger, own): (&Ledger, Space),
+    mappings: &Mappings,
+    leaves: &[Leaf],
+    ranges: &[IovaRange],
+    (from, to): (u64, u64),
+) -> Result<(), String> {
+    let in_window = |first: u64, last: u64| last.min(to) - first.max(from) + 1;
+    let is_small = ledger.has_small_pages(own);
     let mut covered: BTreeMap<u64, u64> = BTreeMap::new();
     for leaf in leaves.iter().filter(|leaf| ranges.iter().any(|r| r.start <= leaf.iova && leaf.iova <= r.last)) {
         let within = mappings.overlapping(leaf.iova, leaf.iova).next();
@@ -195,17 +196,26 @@ fn compare(ledger: &Ledger, mappings: &Mappings, leaves: &[Leaf], ranges: &[Iova
                 ways(access.read, access.write)
             ));
         }
+        // An IOMMU that is told ranges has no entries.
+        if is_small && leaf.page_size > page_size() && leaf.entry_size.is_some() {
+            return Err(format!(
+                "the IOMMU's page table has an entry of {} at iova {:#x}, and the address space has to do with the smallest pages",
+                Size(leaf.page_size),
+                leaf.iova
+            ));
+        }
         leads_there(ledger, leaf, first, mapped)?;
-        *covered.entry(first).or_default() += leaf.page_size;
+        *covered.entry(first).or_default() += in_window(leaf.iova, leaf.iova + (leaf.page_size - 1));
     }
     for (first, Mapped { last, may_go, .. }) in mappings.iter() {
-        let (covered, size) = (covered.get(&first).copied().unwrap_or(0), last - first + 1);
+        let (covered, size) = (covered.get(&first).copied().unwrap_or(0), in_window(first, last));
         let is_taken_back = may_go && covered == 0;
         if covered != size && !is_taken_back {
             return Err(format!(
-                "the IOMMU's page table has entries for {} of the {} that are mapped at iova {first:#x}",
+                "the IOMMU's page table has entries for {} of the {} that are mapped at iova {:#x}",
                 Size(covered),
-                Size(size)
+                Size(size),
+                first.max(from)
             ));
         }
     }
@@ -279,7 +289,13 @@ mod tests {
     }
 
     fn against(ledger: &Ledger, leaves: &[Leaf]) -> Result<(), String> {
-        compare(ledger, ledger.mappings(OWN), leaves, &[IovaRange { start: 0, last: 0xffff_ffff }])
+        compare(
+            (ledger, OWN),
+            ledger.mappings(OWN),
+            leaves,
+            &[IovaRange { start: 0, last: 0xffff_ffff }],
+            (0, u64::MAX),
+        )
     }
 
     #[test]
@@ -327,6 +343,35 @@ mod tests {
     }
 
     #[test]
+    fn where_the_smallest_pages_have_to_do_no_entry_is_larger() {
+        let large = [Leaf { page_size: 4 * PAGE, ..leaf(0) }, Leaf { page_size: 4 * PAGE, ..leaf(8) }];
+        let mut ledger = two(BackendName::Iommufd);
+        against(&ledger, &large).unwrap();
+        ledger.told_small(1, true);
+        let wrong = "has an entry of 16KiB at iova 0x0, and the address space has to do with the smallest pages";
+        assert!(against(&ledger, &large).unwrap_err().ends_with(wrong));
+        ledger.told_small(1, false);
+        against(&ledger, &large).unwrap();
+        assert!(against(&two(BackendName::CompatType1), &large).is_err(), "it may unmap any part of them");
+        against(&two(BackendName::CompatType1v2), &large).unwrap();
+        let ranges = large.map(|leaf| Leaf { entry_size: None, ..leaf });
+        against(&two(BackendName::CompatType1), &ranges).unwrap();
+    }
+
+    #[test]
+    fn of_a_mapping_that_reaches_out_of_a_window_what_lies_within_is_compared() {
+        let mut ledger = Ledger::new(BackendName::Iommufd);
+        ledger.mapped(OWN, 0, 1 << 30, Access::READ_WRITE);
+        let ranges = [IovaRange { start: 0, last: 0xffff_ffff }];
+        let window = (4 * PAGE, 8 * PAGE - 1);
+        let near = |leaves: &[Leaf]| compare((&ledger, OWN), ledger.mappings(OWN), leaves, &ranges, window);
+        near(&[4, 5, 6, 7].map(leaf)).unwrap();
+        near(&[Leaf { page_size: 1 << 30, ..leaf(0) }]).unwrap();
+        let hole = near(&[4, 5, 7].map(leaf)).unwrap_err();
+        assert_eq!(hole, "the IOMMU's page table has entries for 12KiB of the 16KiB that are mapped at iova 0x4000");
+    }
+
+    #[test]
     fn a_first_stage_table_lets_read_whoever_may_write() {
         let mut ledger = Ledger::new(BackendName::Iommufd);
         ledger.mapped(OWN, 0, PAGE, Access::WRITE);
@@ -337,7 +382,7 @@ mod tests {
     #[test]
     fn a_page_table_is_compared_after_a_change_unless_it_is_too_long() {
         let (mut ledger, leaves) = (two(BackendName::Iommufd), Leaves::default());
-        assert!(leaves.is_due(&ledger, false) && blind(&ledger, ledger.mappings(OWN)).is_none());
+        assert!(leaves.is_due(&ledger, false) && blind(&ledger, ledger.mappings(OWN).bytes()).is_none());
         let compared = Leaves { entries: MOST_ENTRIES, compared: ledger.changes(), ..Leaves::default() };
         assert!(!compared.is_due(&ledger, true));
         ledger.mapped(OWN, 1 << 30, 1 << 30, Access::READ);
@@ -345,7 +390,7 @@ mod tests {
         let mut large = Ledger::new(BackendName::Iommufd);
         large.mapped(OWN, 0, 1 << 30, Access::READ);
         assert_eq!(
-            blind(&large, large.mappings(OWN)).unwrap(),
+            blind(&large, large.mappings(OWN).bytes()).unwrap(),
             "with 1GiB mapped the dump of the page table may be too long"
         );
     }

@@ -67,6 +67,8 @@ pub struct Ledger {
     made: BTreeSet<u32>,
     /// The page tables that are known, with their address spaces.
     tables: BTreeMap<u32, u32>,
+    /// The address spaces that were told to do with the smallest pages.
+    small: BTreeSet<u32>,
     /// In a thread: the ranges that it changed or relied on. `None` elsewhere.
     #[serde(skip)]
     touched: Option<Touched>,
@@ -124,6 +126,7 @@ impl Ledger {
             by_zero: false,
             made: BTreeSet::new(),
             tables: BTreeMap::new(),
+            small: BTreeSet::new(),
             touched: None,
         }
     }
@@ -185,9 +188,9 @@ impl Ledger {
             if touched(&thread).all {
                 // No other thread did anything.
                 self.touch_all();
-                let Ledger { backend, spaces, place, by_zero, made, tables, .. } = thread;
+                let Ledger { backend, spaces, place, by_zero, made, tables, small, .. } = thread;
                 (self.backend, self.spaces, self.place, self.by_zero) = (backend, spaces, place, by_zero);
-                (self.made, self.tables) = (made, tables);
+                (self.made, self.tables, self.small) = (made, tables, small);
                 self.forget_pages();
             }
         }
@@ -216,6 +219,27 @@ impl Ledger {
         self.destroyed(id);
         self.changed();
         self.tables.extend(space.map(|space| (id, space)));
+    }
+
+    /// Notes that an address space was told to do with the smallest pages, or that it need not. The kernel refuses the first where anything
+    /// larger could be mapped (`iopt_disable_large_pages` in drivers/iommu/iommufd/io_pagetable.c).
+    pub fn told_small(&mut self, space: u32, is_small: bool) {
+        self.touch_all();
+        if is_small {
+            self.small.insert(space);
+        } else {
+            self.small.remove(&space);
+        }
+    }
+
+    /// Whether no entry of the page table of the device is larger than a page. `own` is its own address space.
+    pub fn has_small_pages(&self, own: Space) -> bool {
+        let space = match self.place {
+            Place::Own => own,
+            Place::In(space) => Some(space),
+            Place::Nowhere => None,
+        };
+        Rules::of(self.backend).small_pages || space.is_some_and(|space| self.small.contains(&space))
     }
 
     /// The address space of an object that a device can be attached to: an address space or a page table. `own` is the device's.
@@ -410,6 +434,7 @@ impl Ledger {
         self.touch_all();
         self.spaces.remove(&Some(id));
         self.made.remove(&id);
+        self.small.remove(&id);
         self.tables.remove(&id);
     }
 

@@ -178,8 +178,11 @@ pub static IGB: Shared = Shared::new(
         ("resets/resets.yaml", || devices::RESETS.to_owned()),
     ],
 );
-pub static VIRTIO: Shared =
-    Shared::new("virtio", objects::ON_VIRTIO, &[("told/told.yaml", || observers::TOLD.to_owned())]);
+pub static VIRTIO: Shared = Shared::new(
+    "virtio",
+    objects::ON_VIRTIO,
+    &[("told/told.yaml", || observers::TOLD.to_owned()), ("explore/explore.yaml", || explore::EXPLORE.to_owned())],
+);
 
 impl Shared {
     const fn new(name: &'static str, arguments: &'static [&'static str], scenarios: &'static [Scenario]) -> Shared {

@@ -2,28 +2,35 @@
 //! Calls that nobody wrote down: made up one after the other, each answered as the model says, until something is wrong. Then the same
 //! calls are made again and again on a device that is opened anew, fewer each time, for as long as it stays wrong.
 
+mod call;
 mod generate;
+mod ground;
 
 use std::time::{Duration as Time, Instant};
 
-use super::prelude::*;
+use super::{fail_nth::injection, prelude::*};
 use crate::{
+    backend::{Iommu, IovaRange, Pages},
     engine::{
+        fixture,
         last_step::Doing,
         leaves::{self, Leaves},
         ledger::{Ledger, Space},
         log,
+        objects::Objects,
     },
     host::{
         facts::{self, ProcessMemory},
         kmsg::Window,
     },
     language::{self, Name, Outcome, Path, Protection, Region, Step},
-    model::{Random, count},
+    model::{BackendName, Random, count},
     plan::PlannedStep,
-    uapi::{inject, system::page_size},
+    uapi::system::page_size,
 };
-use generate::{Call, Generator, Ground, Known, Memory, OTHER, ahead};
+use call::{Call, written};
+use generate::{Generator, ahead, last_calls};
+use ground::{Ground, Memory, OTHER, Place, State};
 
 /// How many calls are made by default.
 const STEPS: u64 = 1000;
@@ -33,6 +40,8 @@ const SEQUENCE: u64 = 100;
 const ANEW: u64 = 8;
 /// The size of a transparent huge page.
 const HUGE: u64 = 2 << 20;
+/// The size of the largest huge page.
+const GIANT: u64 = 1 << 30;
 /// How long a sequence that shows something is made shorter.
 const SHORTENING: Time = Time::from_secs(60);
 
@@ -61,6 +70,8 @@ struct Explorer<'e, 's, 'f, 'a> {
     at: Path,
     seed: u64,
     ground: Ground,
+    /// What is there now, if the kernel did what it has to.
+    state: State,
     log: Option<Window>,
     held: Held,
     /// The calls since the device was opened anew, up to the last time that everything was unmapped.
@@ -75,6 +86,8 @@ struct Held {
     pins: Option<i64>,
     /// The bytes of the page tables of IOMMUs with the device closed, where nobody else has any.
     tables: Option<u64>,
+    /// How many more mappings a container takes.
+    mappings: Option<u64>,
 }
 
 impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
@@ -85,6 +98,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             let region = case.regions.get(&held.name);
             let writable = region.is_none_or(|region| region.protection != Some(Protection::Read));
             let (vaddr, size, page) = (held.mapping.addr(), held.mapping.len(), held.page().unwrap_or(page_size()));
+            let is_shared_file = |region: &Region| !region.private && !region.read_only && region.of.is_none();
+            let file =
+                held.file.is_some() && step.case.backend == BackendName::Iommufd && region.is_some_and(is_shared_file);
             let is_private = |region: &Region| region.memory == language::Memory::Anonymous && region.of.is_none();
             let is_shared = case.regions.iter().any(|(_, other)| other.of.as_ref().is_some_and(|of| of.0 == held.name));
             let renews = region.is_some_and(is_private) && !is_shared;
@@ -95,15 +111,24 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 && renews
                 && size == HUGE
                 && vaddr.is_multiple_of(HUGE);
-            Memory { name: held.name.clone(), vaddr, size, page, writable, renews, collapses }
+            Memory { name: held.name.clone(), vaddr, size, page, writable, renews, collapses, file }
         });
-        let memory = memory.collect();
-        // Virtio-iommu is sent a message for each mapping, and allocates each time.
+        let memory: Vec<Memory> = memory.collect();
         let is_virtio = step.case.scope.get("iommu").is_some_and(|iommu| iommu.as_str() == Some("virtio"));
-        let shortens = own && !is_virtio && inject::FailNth::new().is_ok();
-        let ground = Ground { backend: step.case.backend, memory, ranges: Vec::new(), shortens };
-        let held = Held { process: None, pins: None, tables: None };
-        let mut explorer = Explorer { step, at, seed, ground, log: Window::look().ok(), held, before: Vec::new() };
+        let whole = match is_virtio {
+            true => Some("virtio-iommu allocates for the message that it sends of each mapping".to_owned()),
+            false => injection().err(),
+        };
+        let (backend, model) = (step.case.backend, step.case.ledger.model());
+        // Virtio-iommu is sent a message for each entry of the smallest size.
+        let takes_long = is_virtio && model.rules.small_pages;
+        let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !takes_long;
+        let giant = memory.iter().position(is_giant);
+        let ground = Ground { backend, model, memory, ranges: Vec::new(), aperture: Vec::new(), giant, whole };
+        let held = Held { process: None, pins: None, tables: None, mappings: None };
+        let state = State::new();
+        let mut explorer =
+            Explorer { step, at, seed, ground, state, log: Window::look().ok(), held, before: Vec::new() };
         // The first time, more is made than goes away again.
         explorer.open()?;
         explorer.close()?;
@@ -115,9 +140,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     fn begin(&mut self) -> Result<(), End> {
         self.held.tables = tables();
         self.before.clear();
-        for Memory { name, collapses, renews, .. } in self.ground.memory.clone() {
-            let advices =
-                [(Advice::Dontneed, renews), (Advice::Hugepage, collapses), (Advice::PopulateWrite, collapses)];
+        for Memory { name, collapses, renews, file, .. } in self.ground.memory.clone() {
+            let advices = [
+                (Advice::Dontneed, renews),
+                (Advice::Hugepage, collapses),
+                // Where the pages of a file are, the process knows only of those that it has used.
+                (Advice::PopulateWrite, collapses || file),
+            ];
             for (advice, _) in advices.into_iter().filter(|(_, is_given)| *is_given) {
                 let step = Madvise { region: Name(name.clone()), offset: None, size: None, advice };
                 let done = self.run(step.into(), Outcome::Ok);
@@ -130,7 +159,14 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.open()?;
         self.held.process = facts::process_memory();
         self.held.pins = pins();
+        self.held.mappings = self.mappings();
         Ok(())
+    }
+
+    /// How many more mappings a container takes.
+    fn mappings(&self) -> Option<u64> {
+        let open = self.step.case.opened.get(self.step.case.current)?;
+        open.session.iommu().info().ok()?.dma_avail
     }
 
     fn collapsing(&self) -> impl Iterator<Item = &Memory> {
@@ -155,10 +191,41 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.ground.ranges.clone_from(&open.iova_ranges);
         self.forget();
         if self.ground.has_other() {
-            let step = Step { save: Some(Name(OTHER.to_owned())), ..Ioas(NoArguments {}).into() };
-            self.run(step, Outcome::Ok)?;
+            self.run(other(), Outcome::Ok)?;
+        }
+        if self.ground.has_other() && self.ground.aperture.is_empty() {
+            self.ground.aperture = self.aperture()?;
         }
         Ok(())
+    }
+
+    /// What can be mapped where the device has a page table and is not.
+    fn aperture(&mut self) -> Result<Vec<IovaRange>, End> {
+        let (mut state, mut ranges) = (State::new(), Vec::new());
+        for call in [Call::MakeTable { place: Place::Other, short: false }, Call::DropTable] {
+            for (step, outcome) in call.steps(&self.ground, &state) {
+                self.run(step, outcome.clone())?;
+                call.enter(&self.ground, &mut state, &outcome);
+            }
+            if state.table.is_some() {
+                let open = self.step.case.opened.get(self.step.case.current).ok_or_else(|| self.step.not_open())?;
+                let other = open.session.ioas().zip(self.space(&open, Place::Other)?);
+                let found = other.map(|(own, id)| own.space(id).iova_ranges()).unwrap_or(Ok(Vec::new()));
+                ranges = found.map_err(|errno| {
+                    let title = format!("failed to ask what can be mapped: {errno}");
+                    End::Error(Problem::new(Code::Open, self.at.clone(), title))
+                })?;
+            }
+        }
+        Ok(ranges)
+    }
+
+    /// An address space, as the ledger knows it.
+    fn space(&self, open: &fixture::Open, place: Place) -> Result<Space, End> {
+        match place {
+            Place::Own => Ok(leaves::own(open)),
+            Place::Other => self.step.object("explore", &Some(Object::Named(Name(OTHER.to_owned())))),
+        }
     }
 
     fn close(&mut self) -> Result<(), End> {
@@ -167,48 +234,75 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
 
     /// Takes it that nothing is mapped.
     fn forget(&mut self) {
-        self.step.case.ledger = Ledger::new(self.ground.backend);
-        self.step.case.leaves = Leaves::default();
+        self.state = State::new();
+        let case = &mut *self.step.case;
+        (case.ledger, case.leaves) = (Ledger::new(self.ground.backend), Leaves::default());
+        case.objects = Objects::default();
     }
 
-    /// The device's address space, and the one without a device, as the ledger knows them.
-    fn spaces(&self) -> Result<(Space, Space), End> {
-        let open = self.step.case.opened.get(self.step.case.current).ok_or_else(|| self.step.not_open())?;
-        let other = self.ground.has_other().then(|| Object::Named(Name(OTHER.to_owned())));
-        Ok((leaves::own(&open), self.step.object("explore", &other)?))
-    }
-
-    /// What is mapped now.
-    fn known(&self) -> Result<Known<'_>, End> {
-        let (own, other) = self.spaces()?;
-        let ledger = &self.step.case.ledger;
-        Ok(Known { model: ledger.model(), own: ledger.mappings(own), other: ledger.mappings(other) })
-    }
-
-    /// Makes a call, and compares its answer and the page table with what is right: all of it, or what is near the call.
+    /// Makes a call, and compares its answer and the page table with what is right: all of it, or what is near the call. A call that is
+    /// about an object that is not there is left out.
     fn take(&mut self, call: Call, all: bool) -> Result<(), End> {
-        let outcome = call.outcome(&self.ground, &self.known()?);
-        let step = call.step(&self.ground);
-        match call.undo() {
-            None => self.run(step, outcome)?,
-            Some(undo) => {
-                let inner = self.planned(step, outcome);
-                let Call::Unmap { size, .. } = undo else { unreachable!("what undoes it unmaps") };
-                let undo = self.planned(undo.step(&self.ground), Outcome::Bytes(Size(size).into()));
-                let short =
-                    FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
-                let short = self.planned(short.into(), Outcome::Ok);
-                let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
-                self.step.run(std::slice::from_ref(&planned))?;
-            }
+        if !call.is_possible(&self.ground, &self.state) {
+            return Ok(());
         }
+        let (mut steps, outcome) = (call.steps(&self.ground, &self.state), call.outcome(&self.ground, &self.state));
+        let undo = call.undoing(&self.ground, &self.state);
+        let before = self.state.clone();
+        call.enter(&self.ground, &mut self.state, &outcome);
+        let near = call.range(self.state.device);
+        if let (Some((undo, undone)), Some((step, outcome))) = (undo, steps.first().cloned()) {
+            steps.clear();
+            let (inner, undo) = (self.planned(step, outcome), self.planned(undo, undone));
+            let short = FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
+            let short = self.planned(short.into(), Outcome::Ok);
+            let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
+            self.step.run(std::slice::from_ref(&planned))?;
+            self.compare(near, all)?;
+        }
+        for (step, outcome) in steps {
+            self.run(step, outcome)?;
+            self.compare(near, all)?;
+        }
+        // Pages that were pinned just now; those of a copy may have been before, and may no longer be the process'.
+        let was_reached =
+            |place: Place| before.is_reached(place) || before.renewed && before.is_reached(place.opposite());
+        let pinned = match (call, self.state.device) {
+            (Call::Attach { .. }, Some(place)) if !was_reached(place) => Some((place, 0, u64::MAX)),
+            (Call::Map { iova, size, place, file: true, .. }, _) if outcome == Outcome::Ok => {
+                Some((place, iova, iova.saturating_add(size - 1)))
+            }
+            _ => None,
+        };
+        if let Some((place, first, last)) = pinned {
+            self.pinned(place, (first, last))?;
+            self.compare(near, all)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the page table with what is mapped: all of it, or what is near a range.
+    fn compare(&mut self, near: Option<(u64, u64)>, all: bool) -> Result<(), End> {
         let case = &mut *self.step.case;
         let Some(open) = case.opened.get(case.current) else { return Ok(()) };
-        match (all, call.range()) {
+        match (all, near) {
             (true, _) => case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer),
             (false, Some(range)) => case.leaves.compare_near(&case.ledger, &open, range, &self.at, case.tracer),
             (false, None) => Ok(()),
         }
+    }
+
+    /// Notes where the memory is that is mapped in a part of an address space, if its pages were pinned just now.
+    fn pinned(&mut self, place: Place, (first, last): (u64, u64)) -> Result<(), End> {
+        let Some(open) = self.step.case.opened.get(self.step.case.current) else { return Ok(()) };
+        let space = self.space(&open, place)?;
+        let case = &mut *self.step.case;
+        for (first, mapped) in self.state.mappings(place).overlapping(first, last) {
+            let Some(Pages { list, from }) = mapped.pages else { continue };
+            let vaddr = self.ground.memory[list].vaddr + from;
+            case.leaves.pinned(&mut case.ledger, &open, space, (first, vaddr, mapped.last - first + 1));
+        }
+        Ok(())
     }
 
     /// Makes calls up, and makes them. Where something is wrong, those that led there come back with what it is.
@@ -221,19 +315,14 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             self.close().and_then(|()| self.begin()).map_err(|end| (Vec::new(), end))?;
         }
         let ground = self.ground.clone();
-        let model = self.step.case.ledger.model();
-        let ahead: Vec<Call> =
-            ahead(random, &ground, (model, anew), length - 1).into_iter().map(|(call, _)| call).collect();
+        let ahead = ahead(random, &ground, anew, length - 1);
         // If nothing is heard of this process any more, it was one of them.
         let title = "one of these calls did not come back, or the machine or the worker died of it";
         let scenario = Some(self.scenario(&ahead, title));
         (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
-        let mut generator = Generator::new(random, &ground, model, anew);
+        let mut generator = Generator::new(random, &ground, anew);
         for _ in 1..length {
-            let call = match self.known() {
-                Ok(known) => generator.call(known.own, known.other),
-                Err(end) => return Err((calls, end)),
-            };
+            let call = generator.call(&self.state);
             calls.push(call);
             if let Err(end) = self.take(call, false) {
                 return Err((calls, end));
@@ -257,7 +346,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Unmaps everything, and looks at what is told only now. Returns the calls; where one goes wrong, it comes back with those before it.
     fn clean(&mut self) -> Result<Vec<Call>, (Vec<Call>, End)> {
         let mut made = Vec::new();
-        for call in self.ground.last_calls() {
+        for call in last_calls(&self.ground, &self.state) {
             made.push(call);
             if let Err(end) = self.take(call, true) {
                 return Err((made, end));
@@ -298,6 +387,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         {
             let title =
                 format!("with everything unmapped, {now} pages are pinned for devices, and {before} were before");
+            return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
+        }
+        if let (Some(before), Some(now)) = (self.held.mappings, self.mappings())
+            && before != now
+        {
+            let title =
+                format!("with everything unmapped, the container takes {now} mappings, and took {before} before");
             return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
         }
         let (Some(before), Some(now)) = (self.held.process, facts::process_memory()) else { return Ok(()) };
@@ -393,9 +489,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// The calls as a scenario: what each has to come to is what the model says, whatever the kernel does.
     fn scenario(&self, calls: &[Call], title: &str) -> String {
         let case = &*self.step.case;
-        // Which address space it is does not matter here.
-        let (own, other) = (None, Some(0));
-        let mut ledger = Ledger::new(self.ground.backend);
+        let mut state = State::new();
         let mut steps = String::new();
         let mut put = |text: &str| {
             steps += &text.lines().enumerate().fold(String::new(), |text, (index, line)| {
@@ -404,7 +498,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         };
         // What is there before the first call.
         if calls.iter().any(Call::is_on_other) {
-            put(&format!("ioas:\nsave: {OTHER}"));
+            put(&written(&other(), &Outcome::Ok));
         }
         let has =
             |name: &str| calls.iter().any(|call| call.region().is_some_and(|of| self.ground.memory[of].name == name));
@@ -412,10 +506,11 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
         }
         for call in calls {
-            let known = Known { model: ledger.model(), own: ledger.mappings(own), other: ledger.mappings(other) };
-            let outcome = call.outcome(&self.ground, &known);
-            put(&call.yaml(&self.ground, &outcome));
-            call.enter(&mut ledger, (own, other), &outcome);
+            if call.is_possible(&self.ground, &state) {
+                call.yaml(&self.ground, &state).iter().for_each(|step| put(step));
+                let outcome = call.outcome(&self.ground, &state);
+                call.enter(&self.ground, &mut state, &outcome);
+            }
         }
         let (written, _) = case.plan.case(case.planned);
         // A region without a use is a mistake in a scenario.
@@ -459,11 +554,19 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Closes the device, with everything unmapped.
     fn end(mut self) -> Result<(), End> {
         self.observed();
+        if let Some(why) = &self.ground.whole {
+            self.step.not_checked(format!("no allocation was made to fail: {why}"), false);
+        }
         if self.ground.has_the_end() {
             self.step.not_checked("maps and copies of ranges that end at 2^64 are left out for now".to_owned(), false);
         }
         self.close()
     }
+}
+
+/// The step that makes the other address space.
+fn other() -> Step {
+    Step { save: Some(Name(OTHER.to_owned())), ..Ioas(NoArguments {}).into() }
 }
 
 /// What is wrong with calls.
@@ -494,39 +597,56 @@ fn shorten(calls: &mut Vec<Call>, mut fails: impl FnMut(&[Call]) -> Result<Optio
             *calls = fewer;
         }))
     };
-    let mut part = calls.len().div_ceil(2);
-    while part > 0 {
-        let (mut at, mut is_shorter) = (0, false);
-        while at < calls.len() && calls.len() > 1 {
-            let fewer = calls[..at].iter().chain(calls.iter().skip(at + part)).copied().collect();
-            match attempt(calls, fewer)? {
-                Some(()) => is_shorter = true,
-                None => at += part,
+    // Most failures need no more than the last few calls, and those are quickly made.
+    let mut last = 1;
+    while last < calls.len() {
+        let few = calls[calls.len() - last..].to_vec();
+        let own = few.iter().map(|call| call.on_own()).collect();
+        if attempt(calls, few)?.is_some() || attempt(calls, own)?.is_some() {
+            break;
+        }
+        last *= 2;
+    }
+    loop {
+        let mut part = calls.len().div_ceil(2);
+        while part > 0 {
+            let (mut at, mut is_shorter) = (0, false);
+            while at < calls.len() && calls.len() > 1 {
+                let fewer = calls[..at].iter().chain(calls.iter().skip(at + part)).copied().collect();
+                match attempt(calls, fewer)? {
+                    Some(()) => is_shorter = true,
+                    None => at += part,
+                }
+            }
+            if part > 1 || !is_shorter {
+                part /= 2;
             }
         }
-        if part > 1 || !is_shorter {
-            part /= 2;
-        }
-    }
-    let mut index = 0;
-    while let Some(call) = calls.get(index) {
-        let mut is_plain = true;
-        for plainer in call.plainer() {
-            let mut others = calls.clone();
-            others[index] = plainer;
-            if attempt(calls, others)?.is_some() {
-                is_plain = false;
-                break;
+        // Where one address space does, neither the other one nor what leads there is needed.
+        let own: Vec<Call> = calls.iter().map(|call| call.on_own()).collect();
+        let mut is_plainer = own != *calls && attempt(calls, own)?.is_some();
+        let mut index = 0;
+        while let Some(call) = calls.get(index) {
+            let mut is_plain = true;
+            for plainer in call.plainer() {
+                let mut others = calls.clone();
+                others[index] = plainer;
+                if attempt(calls, others)?.is_some() {
+                    (is_plain, is_plainer) = (false, true);
+                    break;
+                }
             }
+            index += usize::from(is_plain);
         }
-        index += usize::from(is_plain);
+        // A plainer call may do without another one.
+        if !is_plainer {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::generate::Place;
     use super::*;
     use crate::backend::Access;
 
@@ -538,6 +658,7 @@ mod tests {
             size: 4096,
             access: Access::READ,
             place: Place::Own,
+            file: false,
             short: true,
         }
     }
@@ -567,9 +688,28 @@ mod tests {
             size: 4096,
             access,
             place: Place::Own,
+            file: false,
             short: false,
         };
         assert_eq!(calls, [plain(17, Access::READ), plain(40, Access::READ_WRITE), unmap_all]);
         assert!(runs < 100, "{runs}");
+    }
+
+    #[test]
+    fn what_fails_in_the_devices_own_address_space_needs_no_other_one() {
+        let Call::Map { region, offset, iova, size, access, file, short, .. } = map(17) else { unreachable!() };
+        let elsewhere = Call::Map { region, offset, iova, size, access, place: Place::Other, file, short };
+        let attach = Call::Attach { to: call::Target::Space(Place::Other), short: false };
+        let mut calls = vec![Call::Detach, elsewhere, Call::UnmapAll { place: Place::Own }, attach];
+        // Where a device is the map fails by itself; elsewhere, the device that comes does.
+        let fails = |calls: &[Call]| {
+            let is_in = |place: Place, call: &Call| matches!(call, Call::Map { place: at, .. } if *at == place);
+            let waits = calls.iter().position(|call| is_in(Place::Other, call));
+            let comes = calls.iter().position(|call| *call == attach);
+            let by_itself = calls.iter().position(|call| is_in(Place::Own, call));
+            Ok(by_itself.or(comes.filter(|comes| waits.is_some_and(|waits| waits < *comes))).map(|last| last + 1))
+        };
+        shorten(&mut calls, fails).unwrap();
+        assert!(matches!(calls.as_slice(), [Call::Map { place: Place::Own, .. }]), "{calls:?}");
     }
 }

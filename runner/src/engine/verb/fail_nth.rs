@@ -9,13 +9,7 @@ const MOST_INJECTED: usize = 100;
 
 impl Act for FailNth {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        if !facts::is_lab_guest() {
-            // Other parts of the kernel may not survive it: ACPI's interpreter does not.
-            return Err(End::Skipped(
-                "`fail_nth` takes memory from the kernel, and is for the lab's guest only".to_owned(),
-            ));
-        }
-        let faults = inject::FailNth::new().map_err(End::Skipped)?;
+        let faults = injection().map_err(End::Skipped)?;
         let planned = step.planned;
         let [undo, still] = planned.branches.as_slice() else { unreachable!("the plan has both lists") };
         let (mut points, mut failed) = (0, 0);
@@ -57,5 +51,18 @@ impl Act for FailNth {
             step.case.found.injected.push(Injected { what, points, failed });
         }
         Ok(())
+    }
+}
+
+/// The kernel's fault injection.
+///
+/// # Errors
+/// Why there is none here.
+pub fn injection() -> Result<inject::FailNth, String> {
+    if facts::is_lab_guest() {
+        inject::FailNth::new()
+    } else {
+        // Other parts of the kernel may not survive it: ACPI's interpreter does not.
+        Err("`fail_nth` takes memory from the kernel, and is for the lab's guest only".to_owned())
     }
 }

@@ -16,7 +16,11 @@ impl Act for IommuOption {
                 if object == own.id() || object == 0 {
                     step.changes(Changed::More)?;
                 }
-                iommufd::set_option(own.fd(), option, object, value, tracer).map(|()| value)
+                let got = iommufd::set_option(own.fd(), option, object, value, tracer);
+                if got.is_ok() && *name == OptionName::HugePages {
+                    step.case.ledger.told_small(object, value == 0);
+                }
+                got.map(|()| value)
             }
         };
         step.gave_value(got)

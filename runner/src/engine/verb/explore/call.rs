@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a call is: the steps that make it, what it has to answer, and what it changes.
+
+use serde_yaml::Value;
+
+use super::ground::{Ground, OTHER, Place, State, TABLE};
+use crate::backend::{Access, Answer, IovaRange, Mappings, Pages, ToCopy, ToMap};
+use crate::language::verb::{
+    self, Advice, AllowIovas, AllowedRange, Attach, Check, Destroy, Detach, DirtyBitmap, DirtyTracking, Hwpt, InIoas,
+    IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Unmap, UnmapAll, Where,
+};
+use crate::language::{Dynamic, Name, Outcome, Size, Step};
+
+/// What a mapping is saved as whose IOVA the kernel chose.
+const CHOSEN: &str = "chosen";
+/// What the answer is saved as to a call that asks.
+const FOUND: &str = "found";
+
+/// A call by itself: its values need nothing that another one saved, but the objects of IOMMUFD.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Call {
+    /// Of the region of this number, from `offset` on.
+    Map {
+        region: usize,
+        offset: u64,
+        iova: u64,
+        size: u64,
+        access: Access,
+        place: Place,
+        /// Whether it is the region's file that is mapped.
+        file: bool,
+        /// Whether each of its allocations fails once before it is made.
+        short: bool,
+    },
+    /// A map at an IOVA that the kernel chooses, which is unmapped again.
+    Choose {
+        region: usize,
+        offset: u64,
+        size: u64,
+        access: Access,
+        place: Place,
+    },
+    Unmap {
+        iova: u64,
+        size: u64,
+        place: Place,
+    },
+    UnmapAll {
+        place: Place,
+    },
+    Copy {
+        from: u64,
+        source: Place,
+        iova: u64,
+        size: u64,
+        access: Access,
+        place: Place,
+        short: bool,
+    },
+    /// The process gets other pages for a part of a region, which devices may have mapped.
+    Renew {
+        region: usize,
+        offset: u64,
+        size: u64,
+    },
+    /// All pages of a region become one huge page, which takes that nobody holds any of them.
+    Collapse {
+        region: usize,
+    },
+    /// The device goes to an address space, or to the page table.
+    Attach {
+        to: Target,
+        short: bool,
+    },
+    Detach,
+    /// A page table is made in an address space.
+    MakeTable {
+        place: Place,
+        short: bool,
+    },
+    DropTable,
+    /// The kernel is told where it may choose IOVAs; anywhere if there is no range.
+    Allow {
+        place: Place,
+        ranges: [Option<IovaRange>; 2],
+    },
+    /// The option of an address space for pages above the smallest is set.
+    HugePages {
+        place: Place,
+        value: u64,
+    },
+    /// What can be mapped is asked for.
+    Ranges {
+        place: Place,
+    },
+    /// A container begins or ends to record which pages are written.
+    Track {
+        enable: bool,
+    },
+    /// A container is asked which pages were written.
+    Dirty {
+        iova: u64,
+        size: u64,
+    },
+}
+
+/// What the device can be attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Space(Place),
+    /// The page table that a call made, if there is one.
+    Table,
+}
+
+impl Target {
+    /// The address space that the device is in there.
+    fn place(self, state: &State) -> Option<Place> {
+        match self {
+            Target::Space(place) => Some(place),
+            Target::Table => state.table,
+        }
+    }
+}
+
+impl Call {
+    /// Whether it can be made: what it names is there.
+    pub fn is_possible(&self, ground: &Ground, state: &State) -> bool {
+        match self {
+            Call::Attach { to: Target::Table, .. } | Call::DropTable => state.table.is_some(),
+            Call::MakeTable { .. } => state.table.is_none(),
+            Call::Choose { .. } => self.chosen(ground, state).is_some(),
+            _ => true,
+        }
+    }
+
+    /// The steps that make it, each with what it has to come to.
+    pub fn steps(&self, ground: &Ground, state: &State) -> Vec<(Step, Outcome)> {
+        let is = |number: u64| Dynamic::Is(Size(number));
+        let region = |region: usize| Name(ground.memory[region].name.clone());
+        let saved = |step: Step, name: &str| Step { save: Some(Name(name.to_owned())), ..step };
+        let outcome = self.outcome(ground, state);
+        let check = |text: String| (Step::from(Check(Dynamic::Expression(text))), Outcome::Ok);
+        let step = match *self {
+            Call::Map { region: of, offset, iova, size, access, place, file, short: _ } => {
+                let part = ground.memory[of].size.checked_sub(offset) != Some(size);
+                let (iova, size) = (Some(Where::At(is(iova))), part.then(|| is(size)));
+                let (region, offset, ioas) = (region(of), (offset > 0).then(|| is(offset)), object(place));
+                match file {
+                    false => Map { region, iova, size, offset, access: word(access), ioas }.into(),
+                    true => MapFile { region, iova, size, offset, access: word(access), ioas }.into(),
+                }
+            }
+            Call::Choose { region: of, offset, size, access, place } => {
+                let (region, offset, access) = (region(of), (offset > 0).then(|| is(offset)), word(access));
+                let (iova, size_of) = (Some(Where::Kernel), Some(is(size)));
+                let map: Step = Map { region, iova, size: size_of, offset, access, ioas: object(place) }.into();
+                if outcome != Outcome::Ok {
+                    return vec![(map, outcome)];
+                }
+                let within = |range: &IovaRange| {
+                    // Not more than its last byte, which may be the last of all.
+                    let last = range.last - (size - 1);
+                    format!("({} <= {CHOSEN}.iova and {CHOSEN}.iova <= {last})", range.start)
+                };
+                let choices = ground.model.choices(state.ranges(ground, place), &state.of(place).allowed);
+                let fitting = choices.iter().filter(|range| range.last - range.start >= size - 1);
+                let within = fitting.map(within).collect::<Vec<_>>().join(" or ");
+                let iova = Dynamic::Expression(format!("{{{{ {CHOSEN}.iova }}}}"));
+                let unmap = Unmap { iova, size: is(size), ioas: object(place) };
+                return vec![
+                    (saved(map, CHOSEN), outcome),
+                    check(format!("{{{{ {within} }}}}")),
+                    (unmap.into(), Outcome::Bytes(is(size))),
+                ];
+            }
+            Call::Unmap { iova, size, place } => Unmap { iova: is(iova), size: is(size), ioas: object(place) }.into(),
+            Call::UnmapAll { place } => UnmapAll(InIoas { ioas: object(place) }).into(),
+            Call::Copy { from, source, iova, size, access, place, short: _ } => IoasCopy {
+                from_iova: is(from),
+                from_ioas: object(source),
+                size: is(size),
+                iova: Some(Where::At(is(iova))),
+                access: word(access),
+                ioas: object(place),
+            }
+            .into(),
+            Call::Renew { region: of, offset, size } => {
+                let (offset, size) = (Some(is(offset)), Some(is(size)));
+                Madvise { region: region(of), offset, size, advice: Advice::Dontneed }.into()
+            }
+            Call::Collapse { region: of } => {
+                Madvise { region: region(of), offset: None, size: None, advice: Advice::Collapse }.into()
+            }
+            Call::Attach { to, short: _ } => {
+                let to = match to {
+                    Target::Space(place) => object(place),
+                    Target::Table => Some(named(TABLE)),
+                };
+                Attach { to, pasid: None }.into()
+            }
+            Call::Detach => Detach { pasid: None }.into(),
+            Call::MakeTable { place, short: _ } => saved(Hwpt { ioas: object(place), flags: Vec::new() }.into(), TABLE),
+            Call::DropTable => Destroy { object: named(TABLE) }.into(),
+            Call::Allow { place, ranges } => {
+                let allowed = |range: IovaRange| AllowedRange { start: is(range.start), last: is(range.last) };
+                let ranges = ranges.into_iter().flatten().map(allowed).collect();
+                AllowIovas { ioas: object(place), ranges }.into()
+            }
+            Call::HugePages { place, value } => {
+                IommuOption { name: OptionName::HugePages, ioas: object(place), set: Some(is(value)) }.into()
+            }
+            Call::Ranges { place } => {
+                let one = |range: &IovaRange| format!("{{'start': {}, 'last': {}}}", range.start, range.last);
+                let all = state.ranges(ground, place).iter().map(one).collect::<Vec<_>>().join(", ");
+                let ask: Step = IovaRanges(InIoas { ioas: object(place) }).into();
+                return vec![(saved(ask, FOUND), outcome), check(format!("{{{{ {FOUND} == [{all}] }}}}"))];
+            }
+            Call::Track { enable } => DirtyTracking { enable, hwpt: None }.into(),
+            Call::Dirty { iova, size } => {
+                let (iova_of, size_of) = (is(iova), is(size));
+                let ask: Step =
+                    DirtyBitmap { iova: iova_of, size: size_of, page: None, hwpt: None, keep: false }.into();
+                let Ok(pages) = ground.model.dirty(state.mappings(Place::Own), iova, size, state.tracked) else {
+                    return vec![(ask, outcome)];
+                };
+                let check = check(format!("{{{{ {FOUND}.dirty | length == {pages} }}}}"));
+                return vec![(saved(ask, FOUND), outcome), check];
+            }
+        };
+        vec![(step, outcome)]
+    }
+
+    /// What takes it back, if each of its allocations fails once before it is made.
+    pub fn undo(&self, state: &State) -> Option<Call> {
+        match *self {
+            Call::Map { iova, size, place, short: true, .. } | Call::Copy { iova, size, place, short: true, .. } => {
+                Some(Call::Unmap { iova, size, place })
+            }
+            Call::MakeTable { short: true, .. } => Some(Call::DropTable),
+            Call::Attach { short: true, .. } => Some(match state.device {
+                Some(_) if state.by_table => Call::Attach { to: Target::Table, short: false },
+                Some(place) => Call::Attach { to: Target::Space(place), short: false },
+                None => Call::Detach,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The step that takes it back, with what that has to come to.
+    pub fn undoing(&self, ground: &Ground, state: &State) -> Option<(Step, Outcome)> {
+        let undo = self.undo(state)?;
+        // An attach that fails, or that stays in its address space, is made whole for now.
+        if let Call::Attach { to, .. } = self
+            && (self.outcome(ground, state) != Outcome::Ok
+                || state.device.is_some_and(|at| to.place(state) == Some(at)))
+        {
+            return None;
+        }
+        let (step, _) = undo.steps(ground, state).pop()?;
+        let outcome = match undo {
+            Call::Unmap { size, .. } => Outcome::Bytes(Size(size).into()),
+            _ => Outcome::Ok,
+        };
+        Some((step, outcome))
+    }
+
+    /// Whether it is about the address space that the device was not opened with.
+    pub fn is_on_other(&self) -> bool {
+        match *self {
+            Call::Map { place, .. }
+            | Call::Choose { place, .. }
+            | Call::Unmap { place, .. }
+            | Call::UnmapAll { place }
+            | Call::MakeTable { place, .. }
+            | Call::Allow { place, .. }
+            | Call::HugePages { place, .. }
+            | Call::Ranges { place }
+            | Call::Attach { to: Target::Space(place), .. } => place == Place::Other,
+            Call::Copy { source, place, .. } => source == Place::Other || place == Place::Other,
+            Call::Renew { .. }
+            | Call::Collapse { .. }
+            | Call::Attach { to: Target::Table, .. }
+            | Call::Detach
+            | Call::DropTable
+            | Call::Track { .. }
+            | Call::Dirty { .. } => false,
+        }
+    }
+
+    /// The region that it is about.
+    pub fn region(&self) -> Option<usize> {
+        match *self {
+            Call::Map { region, .. }
+            | Call::Choose { region, .. }
+            | Call::Renew { region, .. }
+            | Call::Collapse { region } => Some(region),
+            _ => None,
+        }
+    }
+
+    /// The IOVAs of the device that it is about: the first, and how many. `device` is where the device is afterwards.
+    pub fn range(&self, device: Option<Place>) -> Option<(u64, u64)> {
+        match *self {
+            Call::Map { iova, size, place, .. }
+            | Call::Unmap { iova, size, place }
+            | Call::Copy { iova, size, place, .. }
+                if device == Some(place) =>
+            {
+                Some((iova, size))
+            }
+            Call::UnmapAll { place } | Call::Choose { place, .. } if device == Some(place) => Some((0, u64::MAX)),
+            Call::Attach { .. } | Call::Detach => Some((0, u64::MAX)),
+            _ => None,
+        }
+    }
+
+    /// Its steps as YAML, with what is expected of each.
+    pub fn yaml(&self, ground: &Ground, state: &State) -> Vec<String> {
+        let steps = self.steps(ground, state);
+        let mut texts: Vec<String> = steps.iter().map(|(step, outcome)| written(step, outcome)).collect();
+        if let Some((undo, outcome)) = self.undoing(ground, state) {
+            let nested = |text: &str| text.replace('\n', "\n      ");
+            let (call, undo) = (nested(&texts.concat()), nested(&written(&undo, &outcome)));
+            texts = vec![format!("fail_nth:\n  steps:\n    - {call}\n  undo:\n    - {undo}")];
+        }
+        texts
+    }
+
+    /// What a map has to answer whose IOVA the kernel chooses, if that is known.
+    fn chosen(&self, ground: &Ground, state: &State) -> Option<Answer> {
+        let Call::Choose { region, offset, size, access, place } = *self else { return None };
+        let call = to_map(ground, state, (region, offset), (0, size), access, place);
+        state.model(ground, place).map_anywhere(state.whole(place), state.ranges(ground, place), &call)
+    }
+
+    /// What it has to answer; the first of its steps, if it has several.
+    pub fn outcome(&self, ground: &Ground, state: &State) -> Outcome {
+        let bytes = |gone: u64| Outcome::Bytes(Size(gone).into());
+        let done = |answer: Answer| answer.map_or_else(Outcome::Errno, |_| Outcome::Ok);
+        let model = ground.model;
+        match *self {
+            Call::Map { region, offset, iova, size, access, place, file, .. } => {
+                let mut call = to_map(ground, state, (region, offset), (iova, size), access, place);
+                if file {
+                    // It begins at the offset, and nobody asks how the process maps it (`iopt_map_file_pages` in drivers/iommu/iommufd/io_pagetable.c).
+                    call = ToMap { vaddr: offset, writable: true, ..call };
+                }
+                done(state.model(ground, place).map(state.mappings(place), state.ranges(ground, place), &call))
+            }
+            Call::Choose { .. } => self.chosen(ground, state).map_or(Outcome::Either, done),
+            Call::Unmap { iova, size, place } => {
+                let answer = model.unmap(&mut state.mappings(place).clone(), iova, size);
+                answer.map_or_else(Outcome::Errno, bytes)
+            }
+            Call::UnmapAll { place } => bytes(state.mappings(place).bytes()),
+            Call::Copy { from, source, iova, size, access, place, .. } => {
+                let call = ToCopy { from, iova, size, access, pins: state.is_reached(place) };
+                let mappings = (state.mappings(source), state.mappings(place));
+                done(state.model(ground, place).copy(mappings, state.ranges(ground, place), &call))
+            }
+            Call::Attach { to, .. } => {
+                // It stays in an address space that it is in.
+                let new = to.place(state).filter(|goes| state.device != Some(*goes));
+                new.map_or(Outcome::Ok, |place| done(model.join(state.whole(place), &ground.ranges)))
+            }
+            Call::MakeTable { place, .. } => {
+                let ranges = if state.device == Some(place) { &ground.ranges } else { &ground.aperture };
+                done(model.join(state.whole(place), ranges))
+            }
+            Call::DropTable => done(model.destroy(state.by_table)),
+            Call::Allow { place, ranges } => {
+                let ranges: Vec<IovaRange> = ranges.into_iter().flatten().collect();
+                done(model.allow(state.ranges(ground, place), &ranges))
+            }
+            Call::HugePages { place, value } => {
+                let small = state.of(place).small;
+                done(model.small_pages(state.mappings(place), state.is_reached(place), value, small))
+            }
+            Call::Track { .. } => done(model.track()),
+            Call::Dirty { iova, size } => done(model.dirty(state.mappings(Place::Own), iova, size, state.tracked)),
+            Call::Renew { .. } | Call::Collapse { .. } | Call::Detach | Call::Ranges { .. } => Outcome::Ok,
+        }
+    }
+
+    /// Enters what it does where it comes to this, which it has to.
+    pub fn enter(&self, ground: &Ground, state: &mut State, outcome: &Outcome) {
+        let is_done = *outcome == Outcome::Ok;
+        match *self {
+            Call::Map { region, offset, iova, size, access, place, file, .. } if is_done => {
+                let memory = &ground.memory[region];
+                let mappings = &mut state.of_mut(place).mappings;
+                mappings.insert(iova, size, access);
+                mappings.know(iova, Pages { list: region, from: offset });
+                if !is_there(memory.size, offset, size) || access.write && !memory.writable && !file {
+                    mappings.unsound(iova);
+                }
+            }
+            Call::Copy { from, source, iova, size, access, place, .. } if is_done => {
+                let pieces = state.mappings(source).pieces(from, size, access);
+                state.of_mut(place).mappings.insert_pieces(iova, pieces);
+            }
+            // What it leaves, also where it fails.
+            Call::Unmap { iova, size, place } => {
+                _ = ground.model.unmap(&mut state.of_mut(place).mappings, iova, size);
+            }
+            Call::UnmapAll { place } => {
+                state.of_mut(place).mappings = Mappings::new();
+                let is_empty = Place::ALL.into_iter().all(|place| state.mappings(place).is_empty());
+                state.renewed &= !is_empty;
+            }
+            Call::Renew { .. } => state.renewed = true,
+            Call::Attach { to, .. } if is_done => {
+                (state.device, state.by_table) = match to {
+                    Target::Space(place) => (Some(place), false),
+                    Target::Table => (state.table, true),
+                };
+            }
+            Call::Detach => (state.device, state.by_table) = (None, false),
+            Call::MakeTable { place, .. } if is_done => state.table = Some(place),
+            Call::DropTable if is_done => state.table = None,
+            Call::Allow { place, ranges } if is_done => {
+                state.of_mut(place).allowed = ranges.into_iter().flatten().collect();
+            }
+            Call::HugePages { place, value } if is_done => state.of_mut(place).small = value == 0,
+            Call::Track { enable } if is_done => state.tracked = enable,
+            _ => {}
+        }
+    }
+
+    /// The same call in the address space that the device was opened with.
+    pub fn on_own(mut self) -> Call {
+        match &mut self {
+            Call::Map { place, .. }
+            | Call::Choose { place, .. }
+            | Call::Unmap { place, .. }
+            | Call::UnmapAll { place }
+            | Call::MakeTable { place, .. }
+            | Call::Allow { place, .. }
+            | Call::HugePages { place, .. }
+            | Call::Ranges { place }
+            | Call::Attach { to: Target::Space(place), .. } => *place = Place::Own,
+            Call::Copy { source, place, .. } => (*source, *place) = (Place::Own, Place::Own),
+            Call::Renew { .. }
+            | Call::Collapse { .. }
+            | Call::Attach { to: Target::Table, .. }
+            | Call::Detach
+            | Call::DropTable
+            | Call::Track { .. }
+            | Call::Dirty { .. } => {}
+        }
+        self
+    }
+
+    /// The same call with plainer values, those first that say most.
+    pub fn plainer(&self) -> Vec<Call> {
+        let mut all = Vec::new();
+        all.extend(self.is_on_other().then(|| self.on_own()));
+        match *self {
+            Call::Map { region, offset, iova, size, access, place, file, short } => {
+                let map = |region, offset, access, file, short| Call::Map {
+                    region,
+                    offset,
+                    iova,
+                    size,
+                    access,
+                    place,
+                    file,
+                    short,
+                };
+                if short {
+                    all.push(map(region, offset, access, file, false));
+                }
+                if file {
+                    all.push(map(region, offset, access, false, short));
+                }
+                if offset > 0 {
+                    all.push(map(region, 0, access, file, short));
+                }
+                if access != Access::READ_WRITE {
+                    all.push(map(region, offset, Access::READ_WRITE, file, short));
+                }
+                if region > 0 && !file {
+                    all.push(map(0, 0, access, false, short));
+                }
+            }
+            Call::Copy { from, source, iova, size, access, place, short } => {
+                let copy = |access, short| Call::Copy { from, source, iova, size, access, place, short };
+                if short {
+                    all.push(copy(access, false));
+                }
+                if access != Access::READ_WRITE {
+                    all.push(copy(Access::READ_WRITE, short));
+                }
+            }
+            Call::Attach { to, short: true } => all.push(Call::Attach { to, short: false }),
+            Call::MakeTable { place, short: true } => all.push(Call::MakeTable { place, short: false }),
+            _ => {}
+        }
+        all
+    }
+}
+
+/// A map of a region, from an offset on.
+fn to_map(
+    ground: &Ground,
+    state: &State,
+    (region, offset): (usize, u64),
+    (iova, size): (u64, u64),
+    access: Access,
+    place: Place,
+) -> ToMap {
+    let memory = &ground.memory[region];
+    // Where nothing is pinned, nobody looks at the memory.
+    let looks = state.is_reached(place);
+    let is_there = !looks || is_there(memory.size, offset, size);
+    ToMap { iova, size, vaddr: memory.vaddr + offset, access, is_there, writable: !looks || memory.writable }
+}
+
+fn is_there(all: u64, offset: u64, size: u64) -> bool {
+    all.checked_sub(offset).is_some_and(|rest| size <= rest)
+}
+
+fn named(name: &str) -> Object {
+    Object::Named(Name(name.to_owned()))
+}
+
+fn object(place: Place) -> Option<Object> {
+    (place == Place::Other).then(|| named(OTHER))
+}
+
+/// The access as a step says it; nothing for the one that is usual.
+fn word(access: Access) -> Option<verb::Access> {
+    match (access.read, access.write) {
+        (true, true) => None,
+        (true, false) => Some(verb::Access::Read),
+        (false, true) => Some(verb::Access::Write),
+        (false, false) => Some(verb::Access::None),
+    }
+}
+
+/// A step as YAML, with what is expected of it.
+pub fn written(step: &Step, outcome: &Outcome) -> String {
+    let name = step.verb.name();
+    let mut text = match serde_yaml::to_value(&step.verb).expect("a verb has a YAML form") {
+        Value::Mapping(keys) => match fields(&keys) {
+            fields if fields.is_empty() => format!("{name}:"),
+            fields => format!("{name}: {{ {fields} }}"),
+        },
+        other => format!("{name}: {}", value(name, &other)),
+    };
+    if let Some(Name(save)) = &step.save {
+        text += &format!("\nsave: {save}");
+    }
+    match outcome {
+        Outcome::Ok => {}
+        Outcome::Bytes(Dynamic::Is(size)) => text += &format!("\nexpect: {{ bytes: {size} }}"),
+        other => {
+            let other = serde_json::to_string(other).expect("an outcome has a JSON form").replace('"', "");
+            text += &format!("\nexpect: {other}");
+        }
+    }
+    text
+}
+
+/// Keys with their values on one line; those that are not given are left out.
+fn fields(keys: &serde_yaml::Mapping) -> String {
+    let one = |(key, of): (&Value, &Value)| {
+        let key = key.as_str()?;
+        let is_given = !matches!((key, of), (_, Value::Null) | ("keep", Value::Bool(false)));
+        let is_empty = key == "flags" && of.as_sequence().is_some_and(Vec::is_empty);
+        (is_given && !is_empty).then(|| format!("{key}: {}", value(key, of)))
+    };
+    keys.iter().filter_map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn value(key: &str, of: &Value) -> String {
+    const ADDRESSES: [&str; 5] = ["iova", "from_iova", "offset", "start", "last"];
+    match of {
+        Value::String(text) if text.contains("{{") => serde_json::to_string(text).expect("a text has a JSON form"),
+        Value::String(text) => match text.parse::<Size>() {
+            Ok(Size(number)) if ADDRESSES.contains(&key) => format!("{number:#x}"),
+            _ => text.clone(),
+        },
+        Value::Sequence(all) => {
+            let all: Vec<String> = all.iter().map(|one| value(key, one)).collect();
+            format!("[{}]", all.join(", "))
+        }
+        Value::Mapping(keys) => format!("{{ {} }}", fields(keys)),
+        Value::Bool(is) => is.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Tagged(_) => String::new(),
+    }
+}
