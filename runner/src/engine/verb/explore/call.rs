@@ -11,9 +11,9 @@ use crate::language::verb::{
 };
 use crate::language::{Dynamic, Name, Outcome, Size, Step};
 
-/// What a mapping is saved as whose IOVA the kernel chose.
+/// The name that a mapping is saved as if the kernel chose its IOVA.
 const CHOSEN: &str = "chosen";
-/// What the answer is saved as to a call that asks.
+/// The name that the answer to a question is saved as.
 const FOUND: &str = "found";
 
 /// A call by itself: its values need nothing that another one saved, but the objects of IOMMUFD.
@@ -63,7 +63,7 @@ pub enum Call {
         offset: u64,
         size: u64,
     },
-    /// All pages of a region become one huge page, which takes that nobody holds any of them.
+    /// All pages of a region become one huge page, which the kernel does only if nobody holds one of them.
     Collapse {
         region: usize,
     },
@@ -249,7 +249,7 @@ impl Call {
     /// The step that takes it back, with what that has to come to.
     pub fn undoing(&self, ground: &Ground, state: &State) -> Option<(Step, Outcome)> {
         let undo = self.undo(state)?;
-        // An attach that fails, or that stays in its address space, is made whole for now.
+        // No allocation fails in an attach that fails anyway, nor in one within an address space, for now.
         if let Call::Attach { to, .. } = self
             && (self.outcome(ground, state) != Outcome::Ok
                 || state.device.is_some_and(|at| to.place(state) == Some(at)))
