@@ -12,6 +12,7 @@ use crate::{
 use serde_json::Value;
 
 pub const TESTS: &[Test] = tests![
+    what_virtio_iommu_was_told_is_read_without_a_file_that_stays_open,
     every_observer_is_named_in_every_result,
     files_that_a_request_makes_are_the_cases_own_and_go_with_it,
     what_another_address_space_still_holds_is_seen_once_the_device_is_on_it,
@@ -255,5 +256,12 @@ cases:
 fn a_limit_on_locked_memory_holds_even_for_root_and_ends_with_the_case() -> Tested {
     let ran = together("limit")?;
     ran.expect(0);
+    Ok(())
+}
+
+/// The first case of a process opens its device by itself, and so everything that looks at it.
+fn what_virtio_iommu_was_told_is_read_without_a_file_that_stays_open() -> Tested {
+    let scenario = "scenarios/vendor/qemu-edu/as_vfio_shows_it.yaml";
+    lab_run("told-files", &["--iommu", "virtio", "--case", "opened_again", scenario])?.expect(0);
     Ok(())
 }

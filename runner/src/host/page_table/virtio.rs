@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,18 +26,20 @@ pub const EVENTS: [&str; 7] = [
 pub(super) const SOURCE: Source = Source { kind: IommuKind::Virtio, open };
 
 /// What this process has heard, and from which file. The file has tens of megabytes at the end of a long run, so that reading it from its
-/// beginning for each device that is opened took most of the run's time.
+/// beginning for each device that is opened took most of the run's time. It is not kept open: a case must leave no file behind.
 static HEARD: Mutex<Option<(PathBuf, Arc<Mutex<Heard>>)>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Told {
     endpoint: u32,
+    file: File,
     heard: Arc<Mutex<Heard>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Heard {
-    file: File,
+    /// How many bytes of the file it has taken in.
+    bytes: u64,
     /// The beginning of a line whose end is not there yet.
     rest: Vec<u8>,
     state: State,
@@ -63,19 +65,18 @@ fn open(root: &Root, Bdf { bus, device, function, .. }: Bdf) -> Opened {
     let path = root.join(Path::new(TOLD.trim_start_matches('/')).join("log"));
     // QEMU numbers endpoints as PCI numbers functions.
     let endpoint = u32::from(bus) << 8 | u32::from(device) << 3 | u32::from(function);
-    let mut known = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, heard)) = known.as_ref().filter(|(of, _)| *of == path) {
-        return Ok(Arc::new(Told { endpoint, heard: heard.clone() }));
-    }
     let file = File::open(&path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Unobservable("virtio-iommu has no page table in the guest, and nothing shows what it was told".into())
         }
         _ => Unobservable(format!("failed to read what virtio-iommu was told: {error}")),
     })?;
-    let heard = Arc::new(Mutex::new(Heard { file, rest: Vec::new(), state: State::default() }));
-    *known = Some((path, heard.clone()));
-    Ok(Arc::new(Told { endpoint, heard }))
+    let mut known = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    let heard = match &*known {
+        Some((of, heard)) if *of == path => heard.clone(),
+        _ => known.insert((path, Arc::default())).1.clone(),
+    };
+    Ok(Arc::new(Told { endpoint, file, heard }))
 }
 
 impl Reader for Told {
@@ -85,16 +86,19 @@ impl Reader for Told {
 
     fn leaves(&self, first: u64, last: u64) -> io::Result<Vec<Leaf>> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.listen()?;
+        heard.listen(&self.file)?;
         Ok(heard.state.leaves(self.endpoint, first, last))
     }
 }
 
 impl Heard {
     /// Takes in what was written since the last time.
-    fn listen(&mut self) -> io::Result<()> {
-        let Heard { file, rest, state } = self;
-        file.read_to_end(rest)?;
+    fn listen(&mut self, mut file: &File) -> io::Result<()> {
+        let Heard { bytes, rest, state } = self;
+        let mut new = Vec::new();
+        file.seek(SeekFrom::Start(*bytes))?;
+        *bytes += file.read_to_end(&mut new)? as u64;
+        rest.append(&mut new);
         let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line = String::from_utf8_lossy(line);
@@ -181,6 +185,20 @@ virtio_iommu_map domain=3 virt_start=0x700000 virt_end=0x700fff phys_start=0x17b
         use std::io::Write;
         let path = tree.root().join("vfiospec/told/log");
         std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_one_reader_heard_the_next_one_knows_and_no_file_stays_open() {
+        let tree = Tree::new("told-again");
+        tree.put("vfiospec/told/log", LOG);
+        let path = tree.root().join("vfiospec/told/log");
+        let seen = || open(&tree.root(), tree.bdf()).unwrap().leaves(0, u64::MAX).unwrap().len();
+        assert_eq!(seen(), 3);
+        add(&tree, "virtio_iommu_unmap_done domain=3 virt_start=0x200000 virt_end=0x203fff\n");
+        assert_eq!(seen(), 2);
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let left = files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == path)).count();
+        assert_eq!(left, 0, "a case that opens a device would leave it");
     }
 
     #[test]
