@@ -16,6 +16,7 @@ mod device;
 mod error;
 mod file;
 mod ioas;
+mod mappings;
 mod model;
 mod rules;
 mod session;
@@ -26,7 +27,8 @@ pub use container::{Container, Group};
 pub use device::{Device, Region};
 pub use error::OpenError;
 pub use ioas::Ioas;
-pub use model::{Answer, Mapped, Mappings, Model, Pages, ToCopy, ToMap, Whole};
+pub use mappings::{Mapped, Mappings, Pages};
+pub use model::{Answer, Model, ToCopy, ToMap, Whole};
 pub use rules::{Rules, Unmap};
 pub use session::{Inherited, Session, Space, config_space, disguised, look};
 

@@ -38,13 +38,13 @@ pub fn export(prepared: &Prepared, file: &Path, interrupt: &AtomicBool) -> Resul
     }
     let runner = Runner { doing: "writing the lab to a file", interrupt, ending: Ending::Killed, log: None };
     progress.say(&format!("writing {}", file.display()));
-    let staging = cache.folder("exporting")?;
     let shell = |script: String| {
         let mut command = child::command("sh", Ending::Killed);
         command.args(["-euc", &script, "sh"]).args(&folders).current_dir(cache.path(""));
         command
     };
     let sums = runner.read(shell(format!("{FILES} | xargs -0 sha256sum")))?;
+    let staging = cache.folder("exporting")?;
     cache::write(&staging.join(SUMS), sums.as_bytes())?;
     let new = file.with_extension("new");
     let absolute = std::path::absolute(&new).map_err(|error| LabError::io("write", file, &error))?;

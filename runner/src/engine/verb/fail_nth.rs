@@ -57,7 +57,7 @@ impl Act for FailNth {
 /// The kernel's fault injection.
 ///
 /// # Errors
-/// Why there is none here.
+/// This kernel or this machine has none; the text says why.
 pub fn injection() -> Result<inject::FailNth, String> {
     if facts::is_lab_guest() {
         inject::FailNth::new()

@@ -24,7 +24,7 @@ const KINDS: [(u8, &str); 9] = [
     (0x12, "accelerator"),
 ];
 
-/// Why it is no device that can be tested: it is not there, or it is a bridge.
+/// Why the device cannot be tested: it is not there, or it is a bridge.
 pub fn unfit(root: &Root, bdf: Bdf) -> Option<Fact> {
     let why = match root.join(attribute(bdf, "vendor")).exists() {
         false => "there is no such PCI device".to_owned(),

@@ -266,25 +266,7 @@ impl Call {
 
     /// Whether it is about the address space that the device was not opened with.
     pub fn is_on_other(&self) -> bool {
-        match *self {
-            Call::Map { place, .. }
-            | Call::Choose { place, .. }
-            | Call::Unmap { place, .. }
-            | Call::UnmapAll { place }
-            | Call::MakeTable { place, .. }
-            | Call::Allow { place, .. }
-            | Call::HugePages { place, .. }
-            | Call::Ranges { place }
-            | Call::Attach { to: Target::Space(place), .. } => place == Place::Other,
-            Call::Copy { source, place, .. } => source == Place::Other || place == Place::Other,
-            Call::Renew { .. }
-            | Call::Collapse { .. }
-            | Call::Attach { to: Target::Table, .. }
-            | Call::Detach
-            | Call::DropTable
-            | Call::Track { .. }
-            | Call::Dirty { .. } => false,
-        }
+        self.on_own() != *self
     }
 
     /// The region that it is about.
