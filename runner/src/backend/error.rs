@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    host::{bind::in_the_way, pci},
+    host::{in_the_way::in_the_way, pci},
     model::{Bdf, Errno},
 };
 

@@ -14,6 +14,7 @@ mod find;
 mod gauge;
 pub mod grant;
 pub mod hotplug;
+pub mod in_the_way;
 pub mod kmsg;
 mod link;
 pub mod modules;

@@ -9,7 +9,8 @@ use super::Failure;
 use crate::backend;
 use clap::Args;
 
-use crate::host::bind::{self, BindError, Binding, VFIO, in_the_way, no_access, no_iommu_help};
+use crate::host::bind::{BindError, Binding, VFIO};
+use crate::host::in_the_way::{self, in_the_way, no_access, no_iommu_help};
 use crate::host::{self, doctor, facts, grant as handed, modules, taken};
 use crate::model::{Bdf, Exit};
 use crate::{event::DeviceUsed, language::Name, language::Site, uapi::system};
@@ -169,7 +170,7 @@ pub fn bind(named: &[Named], taking: Taking) -> Result<Devices, BindError> {
         modules::load()?.iter().for_each(|module| eprintln!("vfiospec: loaded the module {module}"));
     }
     // Before any is touched.
-    bind::check(&all)?;
+    in_the_way::check(&all)?;
     let mut others: Vec<Bdf> = Vec::new();
     for bdf in &all {
         let in_the_way = in_the_way(*bdf, &all);

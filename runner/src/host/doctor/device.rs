@@ -2,7 +2,8 @@
 //! A device: what has it, who uses it, and whether it can be reset.
 
 use super::{Candidate, Fact, Mend, Root};
-use crate::host::bind::{VFIO, bridge, in_the_way_in, listed};
+use crate::host::bind::VFIO;
+use crate::host::in_the_way::{bridge, in_the_way_in, listed};
 use crate::host::pci::{PciDevice, attribute, driver_in};
 use crate::host::taken::{Holder, Left, Lock, Note};
 use crate::host::use_of::{self, Use};

@@ -2,8 +2,8 @@
 //! The IOMMU: whether the machine has one and the kernel uses it, and whether interrupts are isolated.
 
 use super::{Fact, Root};
-use crate::host::bind::no_iommu_help;
 use crate::host::facts::{self, Interrupts};
+use crate::host::in_the_way::no_iommu_help;
 
 /// The tables in which firmware describes an IOMMU.
 const TABLES: [(&str, &str); 4] = [("DMAR", "VT-d"), ("IVRS", "AMD-Vi"), ("IORT", "SMMU"), ("VIOT", "virtio-iommu")];

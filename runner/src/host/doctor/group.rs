@@ -2,7 +2,7 @@
 //! The IOMMU group of a device, whose devices are tested together, and what the group may not map.
 
 use super::{Fact, Root};
-use crate::host::bind::{in_the_way_in, listed, named, no_iommu_help};
+use crate::host::in_the_way::{in_the_way_in, listed, named, no_iommu_help};
 use crate::host::pci::attribute;
 use crate::model::Bdf;
 

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::{Fact, Root};
-use crate::host::bind::{VFIO, grant_command, may_write};
+use crate::host::bind::VFIO;
 use crate::host::grant;
+use crate::host::in_the_way::{grant_command, may_write};
 use crate::host::pci::{attribute, driver_in};
 use crate::{model::Bdf, uapi::system};
 
