@@ -29,7 +29,7 @@ const ALL: [&dyn Observer; 5] = [
 ];
 
 /// What goes back with a delay (a batch of pages that another processor still holds) gets this long.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The bytes of huge pages that the engine keeps for later cases, by page size.
 pub type Kept = BTreeMap<u64, u64>;
