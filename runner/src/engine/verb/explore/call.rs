@@ -10,6 +10,7 @@ use crate::language::verb::{
     IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Unmap, UnmapAll, Where,
 };
 use crate::language::{Dynamic, Name, Outcome, Size, Step};
+use crate::uapi::system::page_size;
 
 /// The name that a mapping is saved as if the kernel chose its IOVA.
 const CHOSEN: &str = "chosen";
@@ -223,7 +224,8 @@ impl Call {
                 let Ok(pages) = ground.model.dirty(state.mappings(Place::Own), iova, size, state.tracked) else {
                     return vec![(ask, outcome)];
                 };
-                let check = check(format!("{{{{ {FOUND}.dirty | length == {pages} }}}}"));
+                let compares = if state.stale { ">=" } else { "==" };
+                let check = check(format!("{{{{ {FOUND}.dirty | length {compares} {pages} }}}}"));
                 return vec![(saved(ask, FOUND), outcome), check];
             }
         };
@@ -389,6 +391,7 @@ impl Call {
                 state.of_mut(place).mappings = Mappings::new();
                 let is_empty = Place::ALL.into_iter().all(|place| state.mappings(place).is_empty());
                 state.renewed &= !is_empty;
+                state.stale &= !is_empty;
             }
             Call::Renew { .. } => state.renewed = true,
             Call::Attach { to, .. } if is_done => {
@@ -405,6 +408,14 @@ impl Call {
             }
             Call::HugePages { place, value } if is_done => state.of_mut(place).small = value == 0,
             Call::Track { enable } if is_done => state.tracked = enable,
+            Call::Dirty { iova, size } if is_done => {
+                // Where a mapping begins within a word of the caller's bitmap, its own one keeps bits behind its end.
+                let word = u64::from(u64::BITS) * page_size();
+                let last = iova + (size - 1);
+                let within = |(first, _): (u64, _)| (first - iova) % word != 0;
+                let is_shifted = state.mappings(Place::Own).overlapping(iova, last).any(within);
+                state.stale |= is_shifted;
+            }
             _ => {}
         }
     }

@@ -99,6 +99,8 @@ pub struct State {
     pub table: Option<Place>,
     /// Whether the container records which pages are written.
     pub tracked: bool,
+    /// Whether pages that nothing maps may be told as written, which is a bug of TYPE1 (`dirty_pages.read_at_two_offsets`).
+    pub stale: bool,
     /// Whether the process got other pages for memory that is mapped, perhaps.
     pub renewed: bool,
 }
@@ -113,6 +115,7 @@ impl State {
             by_table: false,
             table: None,
             tracked: false,
+            stale: false,
             renewed: false,
         }
     }
