@@ -5,6 +5,8 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,10 @@ use crate::{
     model::{BackendName, Bdf, Errno},
     uapi::{self, Tracer, VfToken, iommufd, process, vfio},
 };
+
+/// How long to try to open a device that somebody else has locked, and how long to pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(10);
 
 /// An open device with the address space that it is attached to.
 #[derive(Debug)]
@@ -190,7 +196,8 @@ impl Space {
             Some(token) => format!("{bdf} vf_token={token}"),
             None => bdf.to_string(),
         };
-        let fd = vfio::group_device_fd(group.fd(), &name, &self.tracer).map_err(step(OpenCall::DeviceFd))?;
+        let open = || vfio::group_device_fd(group.fd(), &name, &self.tracer);
+        let fd = while_locked(open).map_err(step(OpenCall::DeviceFd))?;
         let device = Device::new(fd, bdf, &self.tracer);
         let real = container.is_real_type1().map_err(step(OpenCall::CheckExtension))?;
         let true_name = Rules::of(self.name).played_by.filter(|_| !real).unwrap_or(self.name);
@@ -205,9 +212,21 @@ impl Space {
             let path = path.clone();
             move |errno| OpenError::call(what, &path, errno, bdf)
         };
-        device.bind(ioas.fd(), token).map_err(step(OpenCall::Bind))?;
+        while_locked(|| device.bind(ioas.fd(), token)).map_err(step(OpenCall::Bind))?;
         device.attach(ioas.id(), None).map_err(step(OpenCall::Attach))?;
         Ok(Session { device, group: None, space: self.clone(), true_name: self.name })
+    }
+}
+
+/// Opens a device again while somebody else has its lock for a moment, as udev does while it looks at a device that has just come. The kernel
+/// resets a device that is opened, and fails with `EAGAIN` rather than wait (`vfio_pci_core_enable` in drivers/vfio/pci/vfio_pci_core.c).
+fn while_locked<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Err(Errno(libc::EAGAIN)) if Instant::now() < until => thread::sleep(TICK),
+            opened => return opened,
+        }
     }
 }
 
