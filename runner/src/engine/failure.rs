@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     language::{Diagnostic, ExpressionError, Path, Source, Target, carets, render},
-    model::code::Code,
+    model::{Errno, code::Code},
+    uapi::system,
 };
 
 /// The end of a case that did not pass.
@@ -20,6 +21,12 @@ pub enum End {
 }
 
 impl End {
+    /// A skip, if the kernel refused something because this process is not root's: what it did not let the step do.
+    pub fn only_root_may(act: &str, refused: Errno) -> Option<End> {
+        let is_refused = matches!(refused, Errno(libc::EACCES | libc::EPERM)) && !system::is_root();
+        is_refused.then(|| End::Skipped(format!("only root may {act}")))
+    }
+
     /// Replaces the title of a failure.
     #[must_use]
     pub fn title(self, title: String) -> End {

@@ -248,6 +248,12 @@ mod by_name {
 }
 
 impl GivesUp {
+    /// A capability that is to be given up, and that this process does not have.
+    pub fn lacks(&self) -> Option<Capability> {
+        let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+        self.without.iter().copied().find(|&capability| !has(capability))
+    }
+
     /// Gives it up, in a process that was [forked](fork) for it, and has the process end with the one that forked it. Where a call fails, its
     /// name comes with the errno.
     pub fn apply(&self, parent: Pid, tracer: &Tracer) -> Result<(), (&'static str, Errno)> {

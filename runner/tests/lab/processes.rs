@@ -66,6 +66,15 @@ cases:
             - parallel: { times: 2, steps: [{ map: { region: buffer } }] }
             - child: { steps: [info: ] }
       - gone: { iova: "{{ m.iova }}", size: 16KiB }
+  - name: unbinds_as_a_user
+    steps:
+      - child: { user: 7, steps: [sysfs: { write: unbind }] }
+  - name: another_user
+    steps:
+      - child: { user: 7, steps: [child: { user: 8, steps: [info: ] }] }
+  - name: has_no_capability
+    steps:
+      - child: { user: 7, steps: [child: { without: [CAP_IPC_LOCK], steps: [info: ] }] }
 "#;
 
 fn what_goes_wrong_in_a_child_is_said_with_its_line() -> Tested {
@@ -91,6 +100,14 @@ fn what_goes_wrong_in_a_child_is_said_with_its_line() -> Tested {
         assert_eq!(result["verdict"], verdict, "{result}");
         assert!(result["message"].as_str().unwrap().starts_with(message), "{result}");
         assert!(result["at"].as_str().unwrap().contains(place), "{result}");
+    }
+    for (case, why) in [
+        ("unbinds_as_a_user", "only root may unbind the device"),
+        ("another_user", "only root may become another user"),
+        ("has_no_capability", "the child process is to give up CAP_IPC_LOCK, which this process does not have"),
+    ] {
+        let result = &results[case];
+        assert_eq!((&result["verdict"], &result["message"]), (&"skipped".into(), &why.into()), "{result}");
     }
     let calls = results["fails"]["trace"].as_array().unwrap();
     assert!(calls.last().unwrap().as_str().unwrap().starts_with("child: IOMMU_IOAS_UNMAP("), "{calls:?}");

@@ -62,6 +62,11 @@ struct Report {
 impl Act for Child {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let gives_up = self.gives_up(step)?;
+        if let Some(lacks) = gives_up.lacks() {
+            return Err(End::Skipped(format!(
+                "the child process is to give up {lacks}, which this process does not have"
+            )));
+        }
         let failed = |what: String| step.error(Code::Child, "", what, "");
         let last = LastStep::new().map_err(|error| failed(format!("failed to make a file: {error}")))?;
         let passage = Passage::new().map_err(|errno| failed(format!("failed to make a socket: {errno}")))?;
@@ -242,6 +247,11 @@ impl Report {
 fn cannot_give_up(step: &Running, call: &'static str, errno: Errno) -> End {
     if call == "unshare" && matches!(errno, Errno(libc::EINVAL | libc::ENOSPC | libc::EPERM)) {
         return End::Skipped(format!("needs user namespaces (CONFIG_USER_NS), and unshare gave {errno}"));
+    }
+    if matches!(call, "setgroups" | "setresgid" | "setresuid")
+        && let Some(end) = End::only_root_may("become another user", errno)
+    {
+        return end;
     }
     let key = match call {
         "setgroups" | "setresgid" | "setresuid" => "user",

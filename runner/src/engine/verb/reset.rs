@@ -18,7 +18,9 @@ impl Act for Reset {
         }
         let cannot = |errno: Errno| {
             let title = format!("failed to write {method} to the device's reset_method: {errno}");
-            step.error(Code::Refused, "method", title, "expected a kernel that lets root choose it")
+            End::only_root_may("choose how the device is reset", errno).unwrap_or_else(|| {
+                step.error(Code::Refused, "method", title, "expected a kernel that lets root choose it")
+            })
         };
         let chosen = methods.choose(method).map_err(cannot)?;
         let got = open.session.device().reset();

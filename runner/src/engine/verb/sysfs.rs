@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{poll::PATIENCE, prelude::*};
+use super::prelude::*;
 use crate::{
     host::{
         hotplug::{Order, Ordered},
@@ -13,6 +13,9 @@ use crate::{
     language::Template,
     uapi::signal,
 };
+
+/// How long a step waits if it does not say.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a text is read until it is the wanted one.
 const TICK: Duration = Duration::from_micros(500);
@@ -80,6 +83,10 @@ fn wait_for(step: &mut Running, mut given: Given, patience: Duration) -> Result<
     let run = || given.ordered.wait(patience, || signal::interrupted().is_some()).transpose();
     let shown = |done: &Option<()>| if done.is_some() { "0" } else { "(goes on)" }.to_owned();
     let got = step.case.tracer.call("write", text, run, shown);
+    let act = format!("{} the device", given.order.as_str());
+    if let Some(end) = got.as_ref().err().and_then(|errno| End::only_root_may(&act, *errno)) {
+        return Err(end);
+    }
     if let Ok(None) = got {
         step.case.orders.push(given);
     }

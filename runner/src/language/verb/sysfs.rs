@@ -19,8 +19,8 @@ verb! {
         /// An order that was given before and was not done in time. The step waits until it is, and fails as the order does.
         #[example("unbind")]
         pub wait: Option<SysfsOrder>,
-        /// How long to wait.
-        #[example("100ms")] #[default("1s")]
+        /// How long to wait. A driver may take seconds with a device that it is given.
+        #[example("100ms")] #[default("10s")]
         pub timeout: Option<Duration>,
     }
 }
