@@ -16,8 +16,11 @@ use super::{
 use crate::{
     backend::{IovaRange, OpenError, Space},
     event::DeviceUsed,
-    host::{self, facts, facts::Parameter, pci, reset_method::ResetMethods, sriov::SriovError},
-    language::{self, Fields, Path, Scope},
+    host::{
+        self, doctor, doctor::Fact, doctor::Grade, facts, facts::Parameter, pci, reset_method::ResetMethods,
+        sriov::SriovError,
+    },
+    language::{self, Fields, GROUP_FACTS, HOST, Path, Scope},
     model::{BackendName, Bdf, DeviceKind, code::Code},
     plan::{Further, Planned, Which},
     uapi::{Tracer, VfToken, hwpt::HwInfo, system},
@@ -265,7 +268,24 @@ pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     let mut parameters = Fields::default();
     facts::MODULES.iter().for_each(|module| parameters.read(*module, || parameters_of(module)));
     scope.set("parameters", parameters);
+    let mut of_host = Fields::default();
+    HOST.iter().for_each(|name| of_host.read(*name, || found(&doctor::examine(&[]), &name.replace('_', "-"))));
+    scope.set("host", of_host);
+    let mut of_group = Fields::default();
+    of_group.read("number", move || pci::group(bdf));
+    of_group.read("members", move || pci::members(bdf).iter().map(Bdf::to_string).collect::<Value>());
+    GROUP_FACTS.into_iter().for_each(|(name, about)| {
+        of_group.read(name, move || found(&doctor::examine(&[bdf]), about));
+    });
+    scope.set("iommu_group", of_group);
     scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));
+}
+
+/// What `doctor` found, as expressions know it. What it has nothing to say of is good.
+fn found(facts: &[Fact], about: &str) -> Value {
+    let fact = facts.iter().find(|fact| fact.about.replace('_', "-") == about);
+    let (grade, says) = fact.map_or((Grade::Good, ""), |fact| (fact.grade, &fact.says));
+    Value::from_pairs([("grade", grade.as_str()), ("says", says)])
 }
 
 /// The parameters of a module, as expressions know them.

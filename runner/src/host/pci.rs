@@ -72,6 +72,12 @@ pub fn group(bdf: Bdf) -> Option<u32> {
     Root::default().link_name(attribute(bdf, "iommu_group"))?.parse().ok()
 }
 
+/// The devices of the IOMMU group of a device, itself among them; none if it is in no group.
+pub fn members(bdf: Bdf) -> Vec<Bdf> {
+    let names = Root::default().names(attribute(bdf, "iommu_group/devices"));
+    names.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The file of a group that VFIO itself made for a device without an IOMMU, if this is one.
 pub fn file_without_iommu(group: u32) -> Option<PathBuf> {
     Some(PathBuf::from(format!("/dev/vfio/noiommu-{group}"))).filter(|file| file.exists())

@@ -48,7 +48,7 @@ pub(crate) use expression::functions::BUILTINS;
 pub(crate) use expression::tree::{Compared, compared};
 pub(crate) use load::{Loaded, read};
 pub(crate) use machine::{Arch, DefaultDomain, IommuModel, LARGE_PAGES, Lockdown};
-pub(crate) use names::{RUN_TIME, readable};
+pub(crate) use names::{GROUP_FACTS, HOST, RUN_TIME, readable};
 pub(crate) use packs::LoadedPack;
 pub(crate) use scenario::backends::{BackendOptions, Backends, ByBackend, Pattern, TableValue};
 pub(crate) use scenario::case::{Case, Expect, Fixture, KernelLog, Logged, Scenario};

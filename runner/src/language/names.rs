@@ -16,6 +16,8 @@ pub const RUN_TIME: &[&str] = &[
     "iommu",
     "iommufd_mock",
     "parameters",
+    "host",
+    "iommu_group",
 ];
 
 /// What is known of a device.
@@ -46,11 +48,35 @@ pub const DEVICE: &[&str] = &[
 /// What is known of the largest BAR.
 const BAR: &[&str] = &["index", "size"];
 
+/// What `doctor` finds of the machine: each has `.says` and `.grade`.
+pub const HOST: &[&str] = &[
+    "iommu",
+    "xen",
+    "interrupts",
+    "vfio_pci",
+    "backends",
+    "lockdown",
+    "memlock",
+    "huge_pages",
+    "dma_entry_limit",
+    "rights",
+    "kernel_log",
+];
+
+/// What is known of the IOMMU group of a device. `doctor` finds those of [`GROUP_FACTS`].
+const GROUP: &[&str] = &["number", "members", "others", "reserved", "default_domain"];
+
+/// What `doctor` finds of the group: each has `.says` and `.grade`. The first is its own `group`.
+pub const GROUP_FACTS: [(&str, &str); 3] =
+    [("others", "group"), ("reserved", "reserved"), ("default_domain", "default-domain")];
+
 /// What is known of one of the names that every expression knows, where that is the same for all.
 pub fn fields(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "device" => Some(DEVICE),
         "bar" => Some(BAR),
+        "host" => Some(HOST),
+        "iommu_group" => Some(GROUP),
         _ => None,
     }
 }
@@ -84,7 +110,7 @@ mod tests {
             let told = [format!("`{name}`"), format!("`{name}("), format!("`{name}."), format!("`{name}[")];
             assert!(told.iter().any(|told| guide.contains(told)), "scenarios/README.md does not mention `{name}`");
         }
-        for name in [DEVICE, BAR].concat() {
+        for name in [DEVICE, BAR, HOST, GROUP].concat() {
             assert!(guide.contains(&format!("`.{name}`")), "scenarios/README.md does not tell of `.{name}`");
         }
     }
