@@ -4,7 +4,7 @@
 //! ```text
 //! while a run goes on            afterwards
 //!
-//! events ──▶ journal ──────────▶ merge ──▶ run ──▶ format: junit, html, tap, ktap, json
+//! events ──▶ journal ──────────▶ merge ──▶ run ──▶ format: junit, html, tap, ktap, lava, json
 //!    │       lines of JSON                  │
 //!    └─────▶ progress                       └────▶ summary, diff
 //!            a bar on the terminal                 on the terminal
@@ -33,6 +33,7 @@ pub(crate) mod journal;
 pub(crate) mod json;
 mod junit;
 mod ktap;
+mod lava;
 mod matrix;
 mod measured;
 pub(crate) mod merge;
@@ -55,4 +56,5 @@ pub use summary::render;
 pub use terminal::Terminal;
 
 /// All reports that are files, in the order of `--help`.
-pub static FORMATS: [format::Format; 5] = [junit::FORMAT, html::FORMAT, tap::FORMAT, ktap::FORMAT, json::FORMAT];
+pub static FORMATS: [format::Format; 6] =
+    [junit::FORMAT, html::FORMAT, tap::FORMAT, ktap::FORMAT, lava::FORMAT, json::FORMAT];

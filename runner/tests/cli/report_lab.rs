@@ -99,6 +99,40 @@ fn ktap_says_what_the_run_says() {
 }
 
 #[test]
+fn lava_gets_a_signal_for_each_case() {
+    let folder = folder("lava");
+    let run = journal(&folder.join("run.jsonl"), &everything());
+    let (signals, _) = expect(&vfiospec(&["report", "--lava", "-", &run]), 1);
+    for told in [
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=kernel.dma_mapping.vfio_type1_iommu__edu.map_unmap_page_4KiB_ RESULT=pass UNITS=seconds MEASUREMENT=0.",
+        ".one_page_in_the_middle RESULT=fail UNITS=",
+        " RESULT=skip UNITS=",
+        " RESULT=unknown UNITS=",
+    ] {
+        assert!(signals.contains(told), "{told}\n{signals}");
+    }
+    // As LAVA reads them, whatever was captured: names that differ in their signs only are two.
+    let twins = ["a[b=1]", "a[b 1]"];
+    let plan = (0..).zip(twins).map(|(number, name)| Event::CasePlanned(planned(number, "s", "iommufd", name)));
+    let results = [0, 1].map(|number| Event::CaseFinished(passed(number)));
+    let twins = [started()].into_iter().chain(plan).chain(results).chain([finished(false)]).collect();
+    let hostile = hostile().iter().map(|text| (run_full_of(text), 1)).collect::<Vec<_>>();
+    for (events, code) in hostile.into_iter().chain([(twins, 0)]) {
+        let run = journal(&folder.join("hostile.jsonl"), &events);
+        let (signals, _) = expect(&vfiospec(&["report", "--lava", "-", &run]), code);
+        let mut names = Vec::new();
+        for signal in signals.lines() {
+            let inner = signal.strip_prefix("<LAVA_SIGNAL_TESTCASE ").and_then(|rest| rest.strip_suffix('>'));
+            let parts: Vec<&str> = inner.unwrap_or_else(|| panic!("{signal}")).split(' ').collect();
+            assert!(parts.iter().all(|part| part.split('=').count() == 2 && !part.contains('>')), "{signal}");
+            assert!(!names.contains(&parts[0].to_owned()), "twice: {signal}");
+            names.push(parts[0].to_owned());
+        }
+        assert_eq!(names.len(), events.iter().filter(|event| matches!(event, Event::CasePlanned(_))).count());
+    }
+}
+
+#[test]
 fn the_whole_texts_of_failures_are_files_that_junit_names() {
     let folder = folder("attachments");
     let long = CaseResult {
