@@ -67,6 +67,9 @@ pub enum Event {
         /// What it does.
         with: String,
     },
+    /// With `--keep-on-failure`, in the lab: a case did not pass, and the guest opens a shell on its console while all is as the case left it.
+    /// This event goes only to whoever watches the guest, and not into the journal.
+    Kept,
 }
 
 impl Event {
@@ -79,7 +82,7 @@ impl Event {
             | Event::CaseStarted { case }
             | Event::Called { case, .. }
             | Event::Exploring { case, .. } => *case = number(*case)?,
-            Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) | Event::Busy { .. } => {}
+            Event::RunStarted(_) | Event::RunResumed(_) | Event::RunFinished(_) | Event::Busy { .. } | Event::Kept => {}
         }
         Some(self)
     }
@@ -247,6 +250,12 @@ pub struct CaseResult {
     pub before: Vec<String>,
     /// The lines that the kernel logged while the case ran.
     pub kernel_log: Vec<String>,
+    /// What the IOMMU's page table of the device held when the case failed, an entry per line; empty where nothing shows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_table: Vec<String>,
+    /// In the lab: what the guest wrote to its console while the case ran, if it did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub console: Vec<String>,
     /// The checks that were planned and not made.
     pub unchecked: Vec<Unchecked>,
     /// The number of checks that were made: outcomes, page sizes and expressions.

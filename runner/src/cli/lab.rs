@@ -61,9 +61,9 @@ pub struct RunArgs {
     /// How many guests share the cases, each with devices of its own
     ///
     /// By default one for each processor, or two if a device has function-level resets, which guests wait for; fewer if there are less than
-    /// 100 cases or not enough memory for each; one with --trace and --fail-fast. Where they have more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which `parallel` steps
+    /// 100 cases or not enough memory for each; one with --trace, --fail-fast and --keep-on-failure. Where they have more processors than this machine, under emulation those of each take turns: with `--guests 1` they run at once, which `parallel` steps
     /// need to race.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "keep_on_failure")]
     guests: Option<NonZeroUsize>,
 
     /// Stay, and run again whenever a scenario changes; Ctrl-C ends
@@ -74,7 +74,7 @@ pub struct RunArgs {
     ///
     /// 0: every case that ran is as expected. 1: one is not. 125, which leaves the commit out: its kernel was not built or did not boot, a case
     /// has no verdict, or none ran. 128, which ends the search: the command line or a scenario is wrong.
-    #[arg(long, conflicts_with = "watch")]
+    #[arg(long, conflicts_with_all = ["watch", "keep_on_failure"])]
     bisect: bool,
 }
 
@@ -466,6 +466,16 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
             return Err(failure.into());
         }
     };
+    if course.keep_on_failure {
+        job.attachable = true;
+        match lab::busybox(&prepared, &interrupt) {
+            Ok(busybox) => job.programs.push(("/bin/busybox".into(), busybox)),
+            Err(error) => {
+                output.not_begun(begun, error.reason());
+                return Err(error.into());
+            }
+        }
+    }
     let (prepared, plan, setup, interrupt) = (&prepared, &plan, &setup, &*interrupt);
     let one = (!choice.host_devices.is_empty()).then_some(1); // A device is in one guest only.
     let (silence, guests) = (args.silence.0, one.or(args.guests.map(NonZeroUsize::get)));

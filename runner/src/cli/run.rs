@@ -42,10 +42,6 @@ pub struct Args {
     #[command(flatten)]
     course: Course,
 
-    /// Stop at the first case that does not pass, and open a shell while its device is as it left it; `exit` gives the device back
-    #[arg(long, help_heading = "How they run")]
-    keep_on_failure: bool,
-
     #[command(flatten)]
     outputs: Outputs,
 
@@ -79,22 +75,8 @@ impl Args {
         course: Course,
         outputs: Outputs,
     ) -> Args {
-        let (required, keep_on_failure, events, scenarios, kinds, site, schedule) = Default::default();
-        Args {
-            selection,
-            devices,
-            taking,
-            cases,
-            required,
-            course,
-            keep_on_failure,
-            outputs,
-            events,
-            scenarios,
-            kinds,
-            site,
-            schedule,
-        }
+        let (required, events, scenarios, kinds, site, schedule) = Default::default();
+        Args { selection, devices, taking, cases, required, course, outputs, events, scenarios, kinds, site, schedule }
     }
 }
 
@@ -141,18 +123,8 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
         return Err(Failure::new(Exit::NoVerdict, missing).into());
     }
     let (required, devices) = (&required[..], &named[..]);
-    let run = HereRun {
-        devices,
-        taking: args.taking,
-        plan: &plan,
-        setup,
-        schedule,
-        started,
-        resumed,
-        output,
-        required,
-        keep: args.keep_on_failure,
-    };
+    let run =
+        HereRun { devices, taking: args.taking, plan: &plan, setup, schedule, started, resumed, output, required };
     Ok(session::run_here(run, course)?)
 }
 

@@ -22,6 +22,7 @@ use super::{
     judge::{Judgement, Watch},
     known_issue::Issue,
     last_step::Doing,
+    leaves,
     ledger::Ledger,
     observers::{Baseline, broken, unchecked},
     procedure,
@@ -49,6 +50,8 @@ pub struct Engine {
     faults: Faults,
     /// Whether cases are only asked, and not judged.
     ask: bool,
+    /// Is called when a case did not pass, before anything of it is taken back.
+    keep: Option<fn()>,
     /// The backends that were looked for, with the devices, and why one is missing.
     looked: BTreeMap<(BackendName, Bdf), Option<String>>,
 }
@@ -59,7 +62,13 @@ impl Engine {
         any::settle(&mut plan, &devices, only);
         let tracer = Tracer::new();
         let (fixtures, pool) = (Fixtures::new(&tracer), Pool::new(&tracer));
-        Engine { plan, devices, fixtures, pool, faults: Faults::new(), ask, looked: BTreeMap::new(), tracer }
+        let (faults, looked) = (Faults::new(), BTreeMap::new());
+        Engine { plan, devices, fixtures, pool, faults, ask, keep: None, looked, tracer }
+    }
+
+    /// From now on `look` is called when a case without a known issue did not pass: its device is open, and what it mapped is mapped.
+    pub fn keep(&mut self, look: fn()) {
+        self.keep = Some(look);
     }
 
     /// From now on `live` hears of each call at once.
@@ -70,7 +79,7 @@ impl Engine {
     /// Runs one case; `say` hears of each step before it begins.
     pub fn run(&mut self, case: u32, say: &mut dyn FnMut(Doing)) -> CaseResult {
         let begin = Instant::now();
-        let Engine { plan, devices, tracer, fixtures, pool, faults, ask, looked } = self;
+        let Engine { plan, devices, tracer, fixtures, pool, faults, ask, keep, looked } = self;
         let planned = &plan.cases[case as usize];
         let (written, path) = plan.case(planned);
         // Before the kernel's log gets a line for it.
@@ -83,8 +92,9 @@ impl Engine {
         pool.before.clear();
         let mut context = Context::new(plan, planned, Arc::default(), tracer);
         context.found.answers = ask.then(Answers::default);
-        let end =
-            Bench { given: devices, fixtures, pool, faults, say, baseline: None }.run(&mut context, written, &path);
+        let keep = keep.filter(|_| Issue::of(plan, planned).is_empty());
+        let bench = Bench { given: devices, fixtures, pool, faults, say, keep, baseline: None };
+        let end = bench.run(&mut context, written, &path);
         let Context { backend, scope, found, .. } = context;
         let source = &plan.scenarios[planned.scenario].source;
         let known = Issue::of(plan, planned);
@@ -108,6 +118,7 @@ impl Engine {
             trace: found.trace.lines,
             failed_calls: found.trace.failed,
             kernel_log,
+            page_table: found.page_table,
             unchecked: found.unchecked,
             measured: found.measured,
             injected: found.injected,
@@ -156,6 +167,7 @@ struct Bench<'e> {
     pool: &'e mut Pool,
     faults: &'e mut Faults,
     say: &'e mut dyn FnMut(Doing),
+    keep: Option<fn()>,
     /// How the process and the host were before the case, once that is known.
     baseline: Option<Baseline>,
 }
@@ -239,7 +251,7 @@ impl Bench<'_> {
     }
 
     fn in_fixture(&mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
-        let Bench { fixtures, pool, faults, say, baseline, .. } = self;
+        let Bench { fixtures, pool, faults, say, keep, baseline, .. } = self;
         let (planned, name) = (context.planned, path.join("name"));
         // A condition on the kernel is checked first: opening may be what that kernel cannot do. If another backend may
         // answer, only opening shows which.
@@ -281,18 +293,22 @@ impl Bench<'_> {
         if end.is_err() {
             context.found.trace = context.tracer.take();
         }
+        if let Err(End::Failed(_) | End::Error(_)) = end {
+            context.found.page_table = leaves::shown(&context.ledger, open);
+            keep.iter().for_each(|look| look());
+        }
         if end.is_ok() && context.device.restore(open) {
             context.device.changed = Changed::No;
         }
         // Every case that ran is checked, also one that failed. The first failure is reported.
         say(format!("unmapping what is left of {}", planned.id.name).into());
         let own = std::mem::take(&mut context.objects).take_back(open, 0, context.tracer);
-        let mut leaves = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
+        let mut observed = std::mem::take(&mut context.leaves).observation(&context.ledger, open);
         let gone = std::mem::take(&mut context.spaces).into_iter().try_fold(own, |gone, (home, space)| {
             let seen = space.leaves.observation(&space.ledger, open.device(home));
             // The worst is told.
-            if leaves.state == Observed::Held || seen.state == Observed::Broken {
-                leaves = seen;
+            if observed.state == Observed::Held || seen.state == Observed::Broken {
+                observed = seen;
             }
             Ok(gone.and_then(|gone| Ok(space.objects.take_back(open, home, context.tracer)? || gone)))
         });
@@ -301,13 +317,13 @@ impl Bench<'_> {
         let observers = &mut context.found.observers;
         match &clean {
             Ok(seen) => {
-                observers.extend(seen.iter().cloned().chain([leaves]));
+                observers.extend(seen.iter().cloned().chain([observed]));
                 pool.put_back(held);
             }
             // Not even a skip may leave it to the next case, or memory that a device may still reach.
             Err(unclean) => {
                 context.device.changed = Changed::More;
-                observers.push(leaves);
+                observers.push(observed);
                 let (Unclean::Left(name, what) | Unclean::Unknown(name, what)) = unclean;
                 observers.retain(|seen| seen.observer != *name);
                 let seen = if matches!(unclean, Unclean::Left(..)) { broken } else { unchecked };
@@ -342,6 +358,9 @@ impl Bench<'_> {
         let end = run_steps(context, case, path, (&regions, &steps), None, self.pool, &mut held, self.say);
         if end.is_err() {
             context.found.trace = context.tracer.take();
+        }
+        if let Err(End::Failed(_) | End::Error(_)) = end {
+            self.keep.iter().for_each(|look| look());
         }
         held.extend(std::mem::take(&mut context.procedures.memory).into_values());
         // Before the memory is kept for later cases: closing takes it from the device.

@@ -97,6 +97,8 @@ pub struct Findings {
     pub answers: Option<Answers>,
     /// The calls that led to the problem, if there is one.
     pub trace: Trace,
+    /// What the page table held at the problem.
+    pub page_table: Vec<String>,
     /// The scenario that shows the problem, if `explore` found it.
     pub scenario: Option<String>,
 }

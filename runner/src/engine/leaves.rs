@@ -154,6 +154,26 @@ pub fn read(observer: &Observer, iova: u64, size: u64, at: &Path, tracer: &Trace
     Ok(leaves)
 }
 
+/// The entries of the page table of the address space that a device was opened on, one per line, for people. Nothing where nothing shows it.
+pub fn shown(ledger: &Ledger, open: &Open) -> Vec<String> {
+    let Ok(observer) = &open.observer else { return Vec::new() };
+    if let Some(reason) = blind(ledger, ledger.seen(own(open)).bytes()) {
+        return vec![reason];
+    }
+    let leaves = match observer.leaves(0, u64::MAX) {
+        Ok(leaves) => leaves,
+        Err(error) => return vec![format!("failed to read the page table: {error}")],
+    };
+    let line = |leaf: &Leaf| {
+        let Leaf { iova, phys, page_size, read, write, .. } = *leaf;
+        let access = [(read, 'r'), (write, 'w')].map(|(may, letter)| if may { letter } else { '-' });
+        format!("iova {iova:#x}: {} at {phys:#x} {}{}", Size(page_size), access[0], access[1])
+    };
+    let left = leaves.len().saturating_sub(MOST_ENTRIES);
+    let more = (left > 0).then(|| format!("and {left} more"));
+    leaves.iter().take(MOST_ENTRIES).map(line).chain(more).collect()
+}
+
 /// The address space that a device was opened on.
 pub fn own(open: &Open) -> Space {
     open.session.ioas().map(|ioas| ioas.id())

@@ -23,6 +23,7 @@ use nix::{
 
 use super::{
     last_step::{Doing, LastStep},
+    schedule::Schedule,
     worker::{FromWorker, ToWorker},
 };
 use crate::{event::CaseResult, plan::Setup};
@@ -62,6 +63,8 @@ pub enum Told {
     Called(String),
     /// Calls that it is about to make and that nobody wrote down, as a scenario.
     Exploring(String),
+    /// The case did not pass. The worker waits until this has been heard, and has taken nothing back by then.
+    Kept,
 }
 
 pub struct Worker {
@@ -80,10 +83,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(setup: &Setup, trace: bool, ask: bool) -> io::Result<Worker> {
+    pub fn start(setup: &Setup, Schedule { trace, ask, keep, .. }: &Schedule) -> io::Result<Worker> {
         let mut worker = Worker::spawn(Command::new("/proc/self/exe").arg0("vfiospec").arg("worker"))?;
         let (setup, last_step) = (setup.clone(), worker.last_step.number());
-        worker.say(&ToWorker::Setup { setup, last_step, trace, ask })?;
+        worker.say(&ToWorker::Setup { setup, last_step, trace: *trace, ask: *ask, keep: *keep })?;
         Ok(worker)
     }
 
@@ -116,7 +119,7 @@ impl Worker {
         // If this fails, the worker is dead, which the loop below finds.
         let _ = self.say(&ToWorker::Run { case, at });
         self.busy = true;
-        let deadline = Instant::now() + timeout;
+        let mut deadline = Instant::now() + timeout;
         // Set once the worker was interrupted: when to kill it, its processor time, and what it was doing. After the
         // interrupt come steps that clean up.
         let mut late: Option<(Instant, Times, Option<Doing>)> = None;
@@ -128,6 +131,13 @@ impl Worker {
                         Ok(FromWorker::Exploring { scenario }) => {
                             self.exploring = Some(scenario.clone());
                             told(Told::Exploring(scenario));
+                        }
+                        Ok(FromWorker::Kept) => {
+                            let since = Instant::now();
+                            told(Told::Kept);
+                            deadline += since.elapsed();
+                            late.iter_mut().for_each(|(until, ..)| *until += since.elapsed());
+                            let _ = self.say(&ToWorker::GoOn);
                         }
                         // It ends now. A panic of one thread makes others panic.
                         Ok(FromWorker::Panicked { what }) => _ = self.panicked.get_or_insert(what),
@@ -226,7 +236,7 @@ impl Drop for Worker {
     /// Closing its input lets it close its devices and exit; one that does not is killed.
     fn drop(&mut self) {
         if self.stuck {
-            return;
+            return false;
         }
         self.input = None;
         if self.busy {
@@ -236,11 +246,18 @@ impl Drop for Worker {
         while Instant::now() < deadline {
             match self.child.try_wait() {
                 Ok(None) => thread::sleep(Duration::from_millis(2)),
-                _ => return,
+                _ => return true,
             }
         }
         self.kill(false);
     }
+        !self.stuck
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
 }
 
 /// What a worker says, line by line.

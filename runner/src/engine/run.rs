@@ -31,7 +31,8 @@ pub struct Left {
 }
 
 /// Runs the scheduled cases of the plan and sends `sink` the events, first the results that are `known` without running
-/// anything. Stops early when `interrupt` is set. Where a case that did not pass ends the run, it calls `look` while everything is as that left it.
+/// anything. Stops early when `interrupt` is set. With
+/// [`Schedule::keep`] it calls `look` where a case that did not pass ends the run, while everything is as that left it.
 pub fn run(
     plan: &Plan,
     setup: &Setup,
@@ -63,8 +64,7 @@ pub fn run(
         setup: for_worker,
         numbers,
         interrupt,
-        trace: schedule.trace,
-        ask: schedule.ask,
+        schedule,
         worker: None,
         log: Window::look().ok(),
         left: Left { given_up: vec![false; setup.devices.len()] },
@@ -80,15 +80,19 @@ pub fn run(
         sink(Event::CaseStarted { case })?;
         leaks.iter_mut().for_each(|leaks| leaks.begin(case));
         let mut attempts = Vec::new();
+        let mut looked = false;
         while let Some(attempt) = behind.next_if(|attempt| attempt.case == case) {
             attempts.push(attempt.clone());
         }
         let last = loop {
-            let mut told = |told| {
-                sink(match told {
-                    Told::Called(call) => Event::Called { case, call },
-                    Told::Exploring(scenario) => Event::Exploring { case, scenario },
-                })
+            let mut told = |told| match told {
+                Told::Called(call) => sink(Event::Called { case, call }),
+                Told::Exploring(scenario) => sink(Event::Exploring { case, scenario }),
+                Told::Kept => {
+                    looked = true;
+                    look();
+                    Ok(())
+                }
             };
             let Some(result) = runner.attempt(case, &mut told) else {
                 // With it goes what it has open.
@@ -111,8 +115,12 @@ pub fn run(
             bad |= runner.lost(leaks, sink)?;
         }
         if bad && schedule.fail_fast {
-            stopped = Some("a case did not pass (--fail-fast)".to_owned());
-            look();
+            let option = if schedule.keep { "--keep-on-failure" } else { "--fail-fast" };
+            stopped = Some(format!("a case did not pass ({option})"));
+            // What a known issue or an observer overruled is told only now.
+            if schedule.keep && !looked {
+                look();
+            }
             break;
         }
     }
@@ -174,10 +182,7 @@ struct Runner<'a> {
     /// The number of each case in the worker's plan.
     numbers: Vec<u32>,
     interrupt: &'a AtomicBool,
-    /// Whether workers report each call.
-    trace: bool,
-    /// Whether workers only ask.
-    ask: bool,
+    schedule: &'a Schedule,
     worker: Option<Worker>,
     /// A worker that dies takes its own look at the kernel's log with it.
     log: Option<Window>,
@@ -209,7 +214,7 @@ impl Runner<'_> {
         let mut told = |told| drop(sink(told));
         let outcome = match &mut self.worker {
             Some(worker) => worker.run(case, at, planned.timeout, self.interrupt, &mut told),
-            None => match Worker::start(&self.setup, self.trace, self.ask) {
+            None => match Worker::start(&self.setup, self.schedule) {
                 Ok(worker) => self.worker.insert(worker).run(case, at, planned.timeout, self.interrupt, &mut told),
                 Err(error) => Outcome::Lost(format!("failed to start a worker: {error}")),
             },
@@ -258,7 +263,7 @@ impl Runner<'_> {
         Ok(any)
     }
 
-    /// Notes which devices are gone after a case without a verdict: no case can run on them, and one says it.
+    /// Notes after a case without a verdict which devices cannot be had any more: no case can run on them, and one says it.
     fn look_for(&mut self, planned: &Planned, result: &CaseResult) {
         if result.verdict == Verdict::Error {
             for device in planned.given() {

@@ -25,6 +25,9 @@ pub struct Schedule {
     pub retries: u32,
     /// Whether the run ends at the first case that fails or has no verdict.
     pub fail_fast: bool,
+    /// Whether a person looks at that case before anything of it is taken back.
+    #[serde(default)]
+    pub keep: bool,
     /// Whether each call is reported at once.
     #[serde(default)]
     pub trace: bool,
@@ -202,7 +205,7 @@ impl Past {
                 }
                 // The run was stopped with the case that was running: the host did not go down.
                 Event::RunFinished(_) => past.running.clear(),
-                Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. } => {}
+                Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. } | Event::Kept => {}
             }
         }
         past.attempts = attempts.into_values().flatten().collect();

@@ -5,7 +5,7 @@
 //! its standard output. It ends when its input does.
 
 use std::fs;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic;
 use std::sync::OnceLock;
@@ -34,7 +34,10 @@ pub enum ToWorker {
         last_step: i32,
         trace: bool,
         ask: bool,
+        keep: bool,
     },
+    /// After [`FromWorker::Kept`].
+    GoOn,
     Run {
         /// The case's number in the run.
         case: u32,
@@ -61,6 +64,8 @@ pub enum FromWorker {
         /// The calls that follow, as a scenario.
         scenario: String,
     },
+    /// The case did not pass. Nothing of it is taken back before the runner says to go on.
+    Kept,
     /// The worker panicked and ends; which is a bug in vfiospec.
     Panicked {
         /// The text, and where in our source it happened.
@@ -94,6 +99,13 @@ pub fn called(call: &Call) {
     say(&FromWorker::Called { call: call.to_string() });
 }
 
+/// Waits while somebody looks at what a case left.
+fn kept() {
+    say(&FromWorker::Kept);
+    // A runner that is gone looks at nothing any more.
+    let _ = io::stdin().read_line(&mut String::new());
+}
+
 /// Speaks with the runner until it closes our input. Fails only if the two cannot speak, or plan differently.
 pub fn main() -> Result<(), String> {
     // A scenario that asks for all the memory there is costs its case and nobody else.
@@ -104,17 +116,19 @@ pub fn main() -> Result<(), String> {
     if is_alone() {
         return Ok(());
     }
-    let mut lines = io::stdin().lock().lines();
-    let mut next = || -> Result<Option<ToWorker>, String> {
-        let Some(line) = lines.next() else { return Ok(None) };
-        let line = line.map_err(|error| format!("failed to read from the runner: {error}"))?;
+    let next = || -> Result<Option<ToWorker>, String> {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        if read.map_err(|error| format!("failed to read from the runner: {error}"))? == 0 {
+            return Ok(None);
+        }
         serde_json::from_str(&line)
             .map(Some)
             .map_err(|error| format!("failed to understand the runner: {error}: {line}"))
     };
     let first = next()?;
     begin(&serde_json::to_string(&first).expect("these types always have a JSON form"))?;
-    let Some(ToWorker::Setup { setup, last_step, trace, ask }) = first else {
+    let Some(ToWorker::Setup { setup, last_step, trace, ask, keep }) = first else {
         return Err("the runner did not begin with a setup; `worker` is not for people".into());
     };
     let last_step = LastStep::of_runner(last_step)
@@ -122,6 +136,9 @@ pub fn main() -> Result<(), String> {
     let mut engine = Engine::new(setup.plan()?, setup.devices, &setup.only, ask);
     if trace {
         engine.trace(called);
+    }
+    if keep {
+        engine.keep(kept);
     }
     let mut step = |doing: Doing| {
         if trace {
@@ -133,7 +150,9 @@ pub fn main() -> Result<(), String> {
         last_step.say(&doing);
     };
     while let Some(message) = next()? {
-        let ToWorker::Run { case, at } = message else { return Err("the runner sent a second setup".into()) };
+        let ToWorker::Run { case, at } = message else {
+            return Err(format!("the runner sent this out of turn: {message:?}"));
+        };
         signal::forget();
         let begin = Instant::now();
         let result = Box::new(CaseResult { case, ..engine.run(at, &mut step) });

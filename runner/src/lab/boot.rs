@@ -2,7 +2,7 @@
 //! A running guest, seen from the host.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::accel::{Attempt, Experience};
+use super::attached::Attached;
 use super::cache::{self, Cache, Lock};
 use super::child::{self, Ending, Group};
 use super::initramfs::{Archive, Job, Order};
@@ -24,6 +25,9 @@ use crate::host::facts::LAB_JOB;
 /// Lines of the console that come with a guest's death: a panic with its registers and trace, twice over.
 const TAIL: usize = 120;
 
+/// How many bytes of the console are kept of one case.
+const MOST_OF_CONSOLE: u64 = 256 << 10;
+
 /// How many guests may die while they boot before that is an error.
 const MOST_DEATHS_BOOTING: u32 = 2;
 
@@ -33,6 +37,8 @@ enum NotAlive {
 }
 
 const IN_USE: &str = "in-use";
+/// The socket of an attachable guest's console.
+const SOCKET: &str = "console";
 
 /// A booted guest that has spoken; killed when dropped, and by the kernel if this process or the thread that booted it ends.
 #[derive(Debug)]
@@ -78,6 +84,7 @@ impl Guest {
         let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
         let mut kvm_failed = false;
         let mut died_booting = 0;
+        let socket = folder.path(SOCKET);
         let mut at = 0;
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
             let files = Files {
@@ -87,6 +94,7 @@ impl Guest {
                 console: Some(&console),
                 crowded: job.crowded,
             };
+                socket: job.attachable.then_some(socket.as_path()),
             write_parts(options, qemu, engine, files.folder)?;
             let arguments = qemu::arguments(options, engine, &qemu.version, &files);
             write(&folder.path("command"), qemu::as_line(&qemu.program, &arguments).as_bytes())?;
@@ -146,6 +154,15 @@ impl Guest {
 
     /// The lab in one line, for [`RunStarted::lab`](crate::event::RunStarted::lab).
     pub fn description(&self) -> &str {
+    /// Gives the console of an attachable guest ([`Job::attachable`]) to this process's standard input and output, until the value is dropped.
+    /// Ctrl-A X sets `leave`.
+    ///
+    /// # Errors
+    /// The console cannot be had.
+    pub fn attach(&self, leave: Arc<AtomicBool>) -> io::Result<Attached> {
+        Attached::to(&self.folder.path(SOCKET), leave)
+    }
+
         &self.description
     }
 
@@ -161,6 +178,23 @@ impl Guest {
 
     fn died(&mut self, what: &str) -> Next {
         self.qemu.kill();
+    /// How many bytes the guest has written to its console.
+    pub fn console_length(&self) -> u64 {
+        fs::metadata(self.console()).map_or(0, |file| file.len())
+    }
+
+    /// The lines of the console behind this many bytes, the last ones if they are many.
+    pub fn console_since(&self, length: u64) -> Vec<String> {
+        let mut bytes = Vec::new();
+        let read = fs::File::open(self.console()).and_then(|mut file| {
+            file.seek(SeekFrom::Start(length.max(self.console_length().saturating_sub(MOST_OF_CONSOLE))))?;
+            file.read_to_end(&mut bytes)
+        });
+        // What is not there is not shown.
+        let _ = read;
+        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+    }
+
         let words = self.last_words();
         Next::Died { console_tail: if what.is_empty() { words } else { format!("{what}\n{words}") } }
     }

@@ -97,14 +97,30 @@ fn exit_code(status: ExitStatus) -> u8 {
 
 /// A person's shell on the console, with the job's command line as a suggestion.
 fn shell(order: &Order) -> Result<(), String> {
-    let busybox = "/bin/busybox";
-    let install = Command::new(busybox).args(["--install", "-s", "/bin"]).status();
-    install.map_err(|error| format!("failed to start {busybox}: {error}"))?;
-    let _ = std::os::unix::fs::symlink("/init", "/bin/vfiospec");
+    let mut command = shell_at_console()?;
     println!(
         "\nThis is the lab's guest. `vfiospec {}` runs what `lab run` would; `exit` or Ctrl-A X ends it.",
         order.argv.join(" ")
     );
+    run(command.envs(order.env.iter().cloned())).map(drop)
+}
+
+/// A person's shell on the guest's console, from within a command that goes on when it ends. The guest has busybox for it.
+///
+/// # Errors
+/// The shell does not start.
+pub fn shell_of_guest(environment: impl IntoIterator<Item = (&'static str, String)>) -> Result<(), String> {
+    let mut command = shell_at_console()?;
+    let ended = command.envs(environment).status();
+    ended.map(drop).map_err(|error| format!("failed to start {command:?}: {error}"))
+}
+
+/// A login shell, whose programs are busybox and this one.
+fn shell_at_console() -> Result<Command, String> {
+    let busybox = "/bin/busybox";
+    let install = Command::new(busybox).args(["--install", "-s", "/bin"]).status();
+    install.map_err(|error| format!("failed to start {busybox}: {error}"))?;
+    let _ = std::os::unix::fs::symlink("/init", "/bin/vfiospec");
     // The console itself cannot be a controlling terminal; the serial line behind it can, and then Ctrl-C works.
     let terminal = || -> Result<Stdio, String> {
         let path = format!("/dev/{}", arch::OWN.row().console);
@@ -114,8 +130,8 @@ fn shell(order: &Order) -> Result<(), String> {
     let mut command = Command::new(busybox);
     command.args(["setsid", "-c", "/bin/sh", "-l"]);
     command.stdin(terminal()?).stdout(terminal()?).stderr(terminal()?);
-    command.envs(order.env.iter().cloned()).env("PATH", "/bin").env("HOME", "/root").env("TERM", "linux");
-    run(&mut command).map(drop)
+    command.env("PATH", "/bin").env("HOME", "/root").env("TERM", "linux");
+    Ok(command)
 }
 
 /// Runs a command to its end, reaping what its descendants leave: nobody else does in the guest.

@@ -20,6 +20,8 @@ pub struct Job {
     /// Whether guests that run at the same time have more processors than this machine. Under emulation those of each then take turns:
     /// processors that run at once spend much of their time on waking each other.
     pub crowded: bool,
+    /// Whether a person may get the console ([`Guest::attach`](super::Guest::attach)).
+    pub attachable: bool,
 }
 
 /// The part of the job that the guest's init reads.

@@ -19,6 +19,7 @@
 mod accel;
 mod apt;
 mod arch;
+mod attached;
 mod boot;
 mod cache;
 mod child;
@@ -52,7 +53,7 @@ pub(crate) use {
     boot::{Guest, Next, is_dynamic},
     error::LabError,
     export::{export, import},
-    guest::{guest_main, is_guest_init},
+    guest::{guest_main, is_guest_init, shell_of_guest},
     initramfs::Job,
     options::{Accel, KernelChoice, KernelOption, Options},
     prepare::{Prepared, prepare},

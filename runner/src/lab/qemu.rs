@@ -109,6 +109,8 @@ pub(super) struct Files<'a> {
     pub folder: &'a Path,
     /// Where the console goes; `None` puts it on the terminal.
     pub console: Option<&'a Path>,
+    /// The socket at which the console can be had, too.
+    pub socket: Option<&'a Path>,
     /// See [`Job`](super::Job).
     pub crowded: bool,
 }
@@ -159,8 +161,16 @@ pub(super) fn arguments(options: &Options, engine: Engine, version: &Version, fi
         arguments.extend(told(files.folder));
     }
     arguments.extend(layout::arguments(&options.machine, &options.host_devices, files.folder));
-    if let Some(console) = files.console {
-        arguments.extend(["-serial".into(), format!("file:{}", console.display())]);
+    match (files.console, files.socket) {
+        (Some(console), Some(socket)) => {
+            // While nobody is connected, what the guest writes goes into the file only.
+            let socket = format!("socket,id=console,path={},server=on,wait=off", socket.display());
+            let file = format!("logfile={}", console.display());
+            arguments.extend(["-chardev".into(), format!("{socket},{file}")]);
+            arguments.extend(["-serial", "chardev:console"].map(str::to_owned));
+        }
+        (Some(console), None) => arguments.extend(["-serial".into(), format!("file:{}", console.display())]),
+        (None, _) => {}
     }
     arguments.extend(["-kernel".into(), files.image.display().to_string()]);
     arguments.extend(["-initrd".into(), files.initramfs.display().to_string()]);
@@ -270,7 +280,8 @@ mod tests {
         let mut options = Options::new("/c".into());
         change(&mut options);
         let path = Path::new("/c/x");
-        let files = Files { image: path, initramfs: path, folder: path, console: Some(path), crowded: false };
+        let files =
+            Files { image: path, initramfs: path, folder: path, console: Some(path), socket: None, crowded: false };
         as_line(Path::new("qemu"), &arguments(&options, Engine::Tcg, &since("8.2.2"), &files))
     }
 
@@ -286,7 +297,7 @@ mod tests {
                     &options,
                     engine,
                     &since(version),
-                    &Files { image: path, initramfs: path, folder: path, console: Some(path), crowded },
+                    &Files { image: path, initramfs: path, folder: path, console: Some(path), socket: None, crowded },
                 ),
             )
         };

@@ -27,7 +27,14 @@ pub fn shell(prepared: &Prepared, job: &Job, interrupt: &AtomicBool) -> Result<(
     Experience::new(&qemu.version).attempts(accel, options.machine.arch(), cache)?;
     let parts = folder.path("");
     boot::write_parts(options, qemu, engine, &parts)?;
-    let files = Files { image: &kernel.image, initramfs: &initramfs, folder: &parts, console: None, crowded: false };
+    let files = Files {
+        image: &kernel.image,
+        initramfs: &initramfs,
+        folder: &parts,
+        console: None,
+        socket: None,
+        crowded: false,
+    };
     let arguments = qemu::arguments(options, engine, &qemu.version, &files);
     // In our own process group: it reads the terminal.
     let status = child::killed_with_us(&qemu.program.to_string_lossy()).args(&arguments).status();

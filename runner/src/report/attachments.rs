@@ -9,11 +9,14 @@ use crate::model::fingerprint;
 use crate::sanitize::{cdata, text};
 
 /// The ends of the files' names.
-const ENDS: [&str; 3] = [".detail.txt", ".calls.txt", ".kernel-log.txt"];
+const ENDS: [&str; 5] = [".detail.txt", ".calls.txt", ".kernel-log.txt", ".page-table.txt", ".console.txt"];
 
 /// What is in each file, in the order of [`ENDS`].
-fn texts(result: &CaseResult) -> [String; 3] {
-    [result.detail.clone().unwrap_or_default(), result.calls().join("\n"), result.kernel_log.join("\n")]
+fn texts(result: &CaseResult) -> [String; 5] {
+    let CaseResult { detail, kernel_log, page_table, console, .. } = result;
+    let lines = [kernel_log, page_table, console].map(|lines| lines.join("\n"));
+    let [kernel_log, page_table, console] = lines;
+    [detail.clone().unwrap_or_default(), result.calls().join("\n"), kernel_log, page_table, console]
 }
 
 /// The longest id that is the name of a file as it is; file systems take 255 bytes.

@@ -297,10 +297,17 @@ fn article(run: &Run, case: &Case, number: usize, Full { planned, result }: &Ful
         covers => line(&planned.covers.join(", ")),
         detail => detail.collect::<Vec<_>>(),
         calls => calls.collect::<Vec<_>>(),
-        log => result.kernel_log.iter().map(|l| text(l.trim_end())).collect::<Vec<_>>(),
+        log => clean(&result.kernel_log),
+        page_table => clean(&result.page_table),
+        console => clean(&result.console),
         notes => case.notes.iter().map(|note| line(&note.line())).collect::<Vec<_>>(),
         attempts => (1..).zip(&result.attempts).map(|(at, attempt)| line(&attempt_line(at, attempt))).collect::<Vec<_>>(),
     }
+}
+
+/// Lines that somebody else wrote.
+fn clean(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|l| text(l.trim_end())).collect()
 }
 
 /// What was measured, made when the template reaches it.

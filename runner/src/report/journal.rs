@@ -92,6 +92,7 @@ impl Writer {
             | Event::Called { .. }
             | Event::Exploring { .. }
             | Event::Busy { .. }
+            | Event::Kept
             | Event::CaseFinished(_) => Ok(()),
             // After an attempt comes the next one.
             Event::CaseStarted { .. } | Event::CaseAttempted(_) | Event::RunFinished(_) => self.sync(),

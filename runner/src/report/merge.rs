@@ -127,7 +127,8 @@ impl Merge {
             | Event::CaseAttempted(_)
             | Event::Called { .. }
             | Event::Exploring { .. }
-            | Event::Busy { .. } => {}
+            | Event::Busy { .. }
+            | Event::Kept => {}
         }
     }
 

@@ -72,7 +72,7 @@ impl<W: Write> Progress<W> {
                 }
                 self.say(&format!("  {}", sanitize::line(call)));
             }
-            Event::Exploring { .. } => {}
+            Event::Exploring { .. } | Event::Kept => {}
             Event::Busy { with } => self.bar.set_message(format!("{}{}", self.tally(), sanitize::line(with))),
             Event::RunFinished(_) => self.clear(),
         }

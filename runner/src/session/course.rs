@@ -40,6 +40,12 @@ pub struct Course {
     #[arg(long, help_heading = "How they run")]
     fail_fast: bool,
 
+    /// Stop at the first case that does not pass, and open a shell while its device is as it left it; `exit` ends the run
+    ///
+    /// In the lab the shell is the guest's, on this terminal.
+    #[arg(long, help_heading = "How they run")]
+    pub keep_on_failure: bool,
+
     /// What it means if nothing ran: a failure (exit code 4), or a success
     #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "How they run")]
     no_tests: NoTests,
@@ -84,7 +90,8 @@ impl Course {
             order,
             repeat: self.repeat.map_or(1, NonZeroU32::get),
             retries: self.retries.unwrap_or(0),
-            fail_fast: self.fail_fast,
+            fail_fast: self.fail_fast || self.keep_on_failure,
+            keep: self.keep_on_failure,
             trace: self.trace,
             ask: self.ask,
             ..Schedule::default()

@@ -11,11 +11,11 @@ use std::{
     thread,
 };
 
-use super::{Begun, Course, Failure, Output, Reached, Resumed, print};
+use super::{Begun, Course, Failure, Output, Reached, Resumed, interrupt, print};
 use crate::event::{CaseResult, DeviceUsed, Event, PlannedCase, RunFinished, RunStarted};
 use crate::host::pstore;
 use crate::lab::{Guest, JOURNAL_PORT, Job, LabError, Next, Prepared};
-use crate::model::{Capability, Exit, count};
+use crate::model::{Capability, Exit, Verdict, count};
 use crate::report::terminal::Terminal;
 use crate::{engine::Schedule, engine::schedule::Burden, engine::schedule::died, plan::Plan, plan::Setup, sanitize};
 
@@ -257,6 +257,8 @@ struct Lane<'a> {
     running: Option<(u32, Instant)>,
     /// The calls that it is making and that nobody wrote down, as a scenario.
     exploring: Option<String>,
+    /// How long the guest's console was then, in bytes.
+    console: u64,
     /// The attempts at it that have ended.
     attempts: Vec<CaseResult>,
     done: HashSet<u32>,
@@ -301,6 +303,7 @@ impl<'a> Lane<'a> {
             running: None,
             exploring: None,
             attempts: Vec::new(),
+            console: 0,
             done: HashSet::new(),
             is_finished: false,
         }
@@ -406,11 +409,14 @@ impl<'a> Lane<'a> {
         let all = self.all;
         let interrupted = || all.interrupt.load(Ordering::Relaxed);
         loop {
+        // While a person has the guest's console.
+        let mut attached = None;
             match guest.next_line(TICK) {
                 Next::Line(line) => {
                     heard = Instant::now();
                     let told = serde_json::from_str::<Event>(&line).map_err(|error| error.to_string());
                     let told = told.and_then(|event| {
+                    attached = None;
                         event
                             .renumbered(|case| numbers.get(&case).copied())
                             .ok_or_else(|| "it has no such case".to_owned())
@@ -421,7 +427,32 @@ impl<'a> Lane<'a> {
                                 return Ok(End::Refused(failure));
                             }
                         }
-                        Ok(event) => self.on(event)?,
+                        Ok(Event::Kept) => {
+                            all.record().output.pause();
+                            eprintln!(
+                                "vfiospec: the case did not pass, and this is the guest as it left it: its device is open by a process of \
+                                 this run, on vfio-pci; `exit` or Ctrl-A X ends it"
+                            );
+                            match guest.attach(interrupt::flag()) {
+                                Ok(console) => attached = Some(console),
+                                Err(error) => {
+                                    let why = format!("failed to have its console: {error}");
+                                    return Ok(End::Died { why: Some(why), console: guest.last_words() });
+                                }
+                            }
+                        }
+                        Ok(mut event) => {
+                            match &mut event {
+                                Event::CaseStarted { .. } => self.console = guest.console_length(),
+                                Event::CaseFinished(result) | Event::CaseAttempted(result)
+                                    if matches!(result.verdict, Verdict::Failed | Verdict::Error) =>
+                                {
+                                    result.console = guest.console_since(self.console);
+                                }
+                                _ => {}
+                            }
+                            self.on(event)?;
+                        }
                         Err(error) => {
                             let why = format!("failed to understand the guest: {error}: {line}");
                             return Ok(End::Died { why: Some(why), console: guest.last_words() });
@@ -439,7 +470,7 @@ impl<'a> Lane<'a> {
                 Next::Died { console_tail } => return Ok(End::Died { why: None, console: console_tail }),
                 Next::TimedOut if interrupted() => return Ok(End::Interrupted),
                 Next::TimedOut if all.ending.load(Ordering::Relaxed) => return Ok(End::Dismissed),
-                Next::TimedOut if heard.elapsed() > self.patience() => {
+                Next::TimedOut if attached.is_none() && heard.elapsed() > self.patience() => {
                     let why = format!("nothing was heard of it for {} s", heard.elapsed().as_secs());
                     return Ok(End::Died { why: Some(why), console: guest.last_words() });
                 }
@@ -475,7 +506,8 @@ impl<'a> Lane<'a> {
             | Event::RunResumed(_)
             | Event::CasePlanned(_)
             | Event::Called { .. }
-            | Event::Busy { .. } => {}
+            | Event::Busy { .. }
+            | Event::Kept => {}
         }
         self.all.record().output.on(event)
     }
@@ -503,6 +535,7 @@ impl<'a> Lane<'a> {
         };
         let attempts = std::mem::take(&mut self.attempts);
         self.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;
+            console: console.lines().map(str::to_owned).collect(),
         Ok(true)
     }
 }

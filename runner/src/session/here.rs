@@ -7,9 +7,9 @@ use std::{cell::RefCell, collections::BTreeSet, fs, io, path::Path, process::Com
 use super::devices::{self, Devices, Taking};
 use super::{Begun, Course, Failure, Named, Output, Resumed, interrupt, reports::not_written};
 use crate::engine::{self, Schedule};
-use crate::event::{DeviceUsed, FORMAT, RunStarted};
+use crate::event::{DeviceUsed, Event, FORMAT, RunStarted};
 use crate::plan::{Plan, Setup};
-use crate::{backend, host::facts, model::BackendName, model::Exit, report::journal, uapi::system};
+use crate::{backend, host::facts, lab, model::BackendName, model::Exit, report::journal, uapi::system};
 
 pub struct HereRun<'a> {
     pub devices: &'a [Named],
@@ -23,15 +23,11 @@ pub struct HereRun<'a> {
     pub output: Output,
     /// The backends without which nothing is to run.
     pub required: &'a [BackendName],
-    /// Whether a case that does not pass ends the run with a shell, before anything is given back.
-    pub keep: bool,
 }
 
 /// Takes the devices, runs the cases, gives the devices back and writes the reports; returns the run's exit code.
 pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
-    let HereRun { devices: named, taking, plan, mut setup, mut schedule, started, resumed, output, required, keep } =
-        run;
-    schedule.fail_fast |= keep;
+    let HereRun { devices: named, taking, plan, mut setup, mut schedule, started, resumed, output, required } = run;
     // Before the devices are taken: whoever stops us now gets them back, too.
     let interrupt = interrupt::flag();
     let mut devices = match devices::bind(named, taking) {
@@ -60,10 +56,8 @@ pub fn run_here(run: HereRun<'_>, course: &Course) -> Result<Exit, Failure> {
     let output = RefCell::new(output);
     let mut sink = |event| output.borrow_mut().on(event);
     let mut look = || {
-        if keep {
-            output.borrow_mut().pause();
-            shell(&setup.devices);
-        }
+        output.borrow_mut().pause();
+        shell(&setup.devices);
     };
     let ran = engine::run(plan, &setup, &schedule, started, &blamed, &interrupt, (&mut sink, &mut look));
     let output = output.into_inner();
@@ -100,9 +94,17 @@ pub fn run_for_host(
     let plan = setup.plan().map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
     let started = RunStarted { scenarios: setup.fingerprint(), ..started };
     let failed = |error: io::Error| not_written(format!("failed to write {}: {error}", events.display()));
-    let mut writer = journal::Writer::to(fs::OpenOptions::new().write(true).open(events).map_err(failed)?);
-    let ran =
-        engine::run(&plan, &setup, schedule, started, &[], &interrupt, (&mut |event| writer.on(&event), &mut || {}));
+    let port = fs::OpenOptions::new().write(true).open(events).map_err(failed)?;
+    let writer = RefCell::new(journal::Writer::to(port));
+    let mut sink = |event| writer.borrow_mut().on(&event);
+    let mut look = || {
+        // If this fails, the next event fails too, and ends the run.
+        let _ = writer.borrow_mut().on(&Event::Kept);
+        if let Err(error) = lab::shell_of_guest(environment(&setup.devices)) {
+            eprintln!("vfiospec: {error}");
+        }
+    };
+    let ran = engine::run(&plan, &setup, schedule, started, &[], &interrupt, (&mut sink, &mut look));
     give_back(devices, &ran);
     ran.map(drop).map_err(failed)
 }
@@ -116,10 +118,19 @@ fn shell(devices: &[DeviceUsed]) {
         addresses.join(" and ")
     );
     let mut command = Command::new(&shell);
-    command.env("DEVICE", addresses.first().unwrap_or(&"")).env("DEVICES", addresses.join(" "));
+    command.envs(environment(devices));
     if let Err(error) = command.status() {
         eprintln!("vfiospec: failed to start {}: {error}", Path::new(&shell).display());
     }
+}
+
+/// What a shell beside these devices finds in its environment.
+fn environment(devices: &[DeviceUsed]) -> [(&'static str, String); 2] {
+    let addresses: Vec<&str> = devices.iter().map(|device| device.bdf.as_str()).collect();
+    [
+        ("DEVICE", addresses.first().map_or_else(String::new, |first| (*first).to_owned())),
+        ("DEVICES", addresses.join(" ")),
+    ]
 }
 
 /// The first of these backends that cannot be had for one of the devices, which are bound, and why.

@@ -71,7 +71,7 @@ impl Output {
 
     /// One event, to the journal first; what is not of it is only shown.
     pub fn on(&mut self, event: Event) -> io::Result<()> {
-        if !matches!(event, Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. }) {
+        if !matches!(event, Event::Called { .. } | Event::Exploring { .. } | Event::Busy { .. } | Event::Kept) {
             self.journal()?.on(&event)?;
         }
         self.progress.on(&event);

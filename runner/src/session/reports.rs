@@ -84,7 +84,7 @@ impl Args for Reports {
         let attachments =
             Arg::new(ATTACHMENTS).long(ATTACHMENTS).value_name("FOLDER").value_parser(value_parser!(PathBuf));
         let attachments = attachments.help(
-            "Write the whole detail, calls and kernel log of each case that failed or has no verdict to files here, which JUnit names",
+            "Write the whole detail, calls, kernel log, page table and console of each case that failed or has no verdict to files here, which JUnit names",
         );
         let flaky = Arg::new(FLAKY).long(FLAKY).action(ArgAction::SetTrue);
         let flaky = flaky.help(

@@ -185,6 +185,7 @@ fn the_journals_example_is_what_is_written() {
                 Event::Called { .. } => "called",
                 Event::Exploring { .. } => "exploring",
                 Event::Busy { .. } => "busy",
+                Event::Kept => "kept",
             });
         }
     }

@@ -139,6 +139,8 @@ fn the_whole_texts_of_failures_are_files_that_junit_names() {
         detail: Some("the detail".into()),
         trace: (0..20_000).map(|n| format!("call {n}")).collect(),
         kernel_log: vec!["[[ATTACHMENT|/etc/passwd]]".into(); 1000],
+        page_table: vec!["iova 0x0: 4KiB at 0x1000 rw".into()],
+        console: vec!["DMAR: a fault".into()],
         ..with_reason(0, Verdict::Failed, "the reason")
     };
     let run = journal(&folder.join("run.jsonl"), &covering(&[(&[], long), (&[], passed(1))]));
@@ -151,8 +153,8 @@ fn the_whole_texts_of_failures_are_files_that_junit_names() {
     let xml = fs::read_to_string(&junit).expect("written");
     let document = roxmltree::Document::parse(&xml).expect("valid XML");
     let output = document.descendants().find(|node| node.has_tag_name("system-out")).and_then(|node| node.text());
-    let names =
-        ["detail", "calls", "kernel-log"].map(|what| files.join(format!("kernel.s.iommufd__edu.c0.{what}.txt")));
+    let names = ["detail", "calls", "kernel-log", "page-table", "console"]
+        .map(|what| files.join(format!("kernel.s.iommufd__edu.c0.{what}.txt")));
     let named = names.iter().map(|file| format!("[[ATTACHMENT|{}]]\n", file.display())).collect::<String>();
     assert_eq!(output, Some(named.as_str()));
     let calls = fs::read_to_string(&names[1]).expect("a file");
@@ -164,8 +166,8 @@ fn the_whole_texts_of_failures_are_files_that_junit_names() {
     let mut left: Vec<_> =
         fs::read_dir(&files).expect("a folder").map(|entry| entry.expect("a file").file_name()).collect();
     left.sort();
-    assert_eq!(left.len(), 4, "{left:?}");
-    assert_eq!(left[3], "notes.txt");
+    assert_eq!(left.len(), 6, "{left:?}");
+    assert_eq!(left[5], "notes.txt");
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             failed_calls: vec![0, 7],
             before: vec![s()],
             kernel_log: vec![s()],
+            page_table: vec![s()],
+            console: vec![s()],
             unchecked: vec![Unchecked { what: s(), reason: s(), by_choice: false }],
             checks: 1,
             injected: vec![Injected { what: s(), points: 3, failed: 2 }],

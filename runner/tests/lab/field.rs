@@ -256,6 +256,7 @@ cat > look <<'END'
 echo "look: $DEVICE has $(basename $(readlink /sys/bus/pci/devices/$DEVICE/driver))"
 END
 chmod +x look
+ls -l /proc/[0-9]*/fd | grep -q '/dev/vfio/' && echo "look: it is open"
 SHELL=/work/look vfiospec run --keep-on-failure --device $DEVICE wrong.yaml; echo "kept: $?"
 echo "after: $(driver)"
 "#,
@@ -274,6 +275,7 @@ echo "after: $(driver)"
         " has vfio-pci\n",
         "2 cases: 1 failed, 1 skipped in ",
         "kept: 1\nafter: pci-stub\n",
+        "look: it is open\n",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     NotTested, Test, Tested,
-    common::{command, folder},
+    common::{command, expect, folder},
     guests::{Ran, events, lab, lab_run, place, results},
     tests,
 };
@@ -33,6 +33,7 @@ pub const TESTS: &[Test] = tests![
     a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other,
     a_flake_is_shown_as_a_flake_and_a_repeated_case_fails_if_it_fails_once,
     the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone,
+    a_failure_can_be_looked_at_in_the_guest_as_the_case_left_it,
     a_run_that_is_killed_at_any_moment_loses_nothing_and_goes_on_to_the_same_result,
     an_interrupted_run_ends_in_good_order_and_goes_on,
     a_run_that_is_interrupted_while_its_guest_boots_leaves_the_results_of_the_run_before,
@@ -70,6 +71,12 @@ fn verdict(results: &BTreeMap<String, serde_json::Value>, case: &str, verdict: &
     }
 }
 
+/// What the guest wrote to its console while a case ran.
+fn console(result: &serde_json::Value) -> String {
+    let lines = result["console"].as_array().into_iter().flatten().filter_map(|line| line.as_str());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// How many failures, errors and skips the JUnit file has.
 fn junit(ran: &Ran) -> [usize; 3] {
     let xml = ran.junit();
@@ -96,6 +103,7 @@ fn a_guest_that_dies_from_within_a_case_loses_no_result_and_blames_that_case() -
     }
     verdict(&results, "panics", "error", &["the guest died while this case ran: Kernel panic - not syncing: sysrq"]);
     assert!(results["panics"]["detail"].as_str().unwrap().contains("Call Trace"), "{:#}", results["panics"]);
+    assert!(console(&results["panics"]).contains("Call Trace"), "{:#}", results["panics"]);
     verdict(&results, "vanishes", "error", &["the guest died while this case ran"]);
     assert_eq!(junit(&ran), [0, 2, 0], "{}", ran.junit());
     assert_eq!(ran.stderr().matches("lab: the guest died; a fresh one runs").count(), 2, "{}", ran.stderr());
@@ -224,6 +232,8 @@ fn a_worker_that_crashes_starves_spins_or_hangs_costs_its_case_and_no_other() ->
         "error",
         &[&at("lab_fault", "lab_fault: exhaust_memory"), "SIGKILL", "the machine ran out of memory"],
     );
+    assert!(console(&results["starves"]).contains("Out of memory: Killed process"), "{:#}", results["starves"]);
+    assert!(!console(&results["spins"]).contains("Out of memory"), "only what it said during that case");
     verdict(
         &results,
         "spins",
@@ -286,6 +296,52 @@ fn the_first_failure_can_be_the_last_and_what_failed_can_run_again_alone() -> Te
     assert_eq!(names, ["fails", "last"], "what failed, and what was not run");
     assert_eq!(events(&ran, "run_started")[0]["shuffle"], 7);
     assert!(ran.stderr().contains("--shuffle=7"), "{}", ran.stderr());
+    Ok(())
+}
+
+fn a_failure_can_be_looked_at_in_the_guest_as_the_case_left_it() -> Tested {
+    lab()?;
+    let text = format!(
+        "name: kept\nbackends: [iommufd]\ncases:\n{}{}{}",
+        fine("first", ""),
+        "  - name: fails\n    requires: [{ that: \"{{ iommu_group.others.grade == 'good' and host.iommu.grade == 'good' }}\", because: \"{{ host.iommu.says }}\" }]\n    regions: { buffer: { memory: anonymous, size: 16KiB } }\n    steps:\n      - map: { region: buffer, iova: 0x7000000 }\n      - unmap: { iova: 0x7000000, size: 4KiB }\n        expect: EINVAL\n",
+        fine("last", "")
+    );
+    let told = "    requires: [{ that: \"{{ host.backends.grade == 'blocks' or iommu_group.number < 0 }}\", because: \"{{ host.backends.says }}, {{ iommu_group.others.says }}, {{ iommu_group.members[0] }}{{ host.xen.says }}\" }]\n";
+    let text = text.replacen("  - name: fails", &(fine("told", told) + "  - name: fails"), 1);
+    let file = scenario("kept", &text);
+    let folder = folder("kept-run");
+    let (journal, junit, files) = (folder.join("journal.jsonl"), folder.join("junit.xml"), folder.join("files"));
+    let typed = folder.join("typed");
+    // The entry of the page table shows that nothing has been unmapped, and the file that the device is open.
+    let look = "echo $DEVICE is on $(basename $(readlink /sys/bus/pci/devices/$DEVICE/driver))\n\
+                grep -c 0x0000000007000 /sys/kernel/debug/iommu/intel/$DEVICE/domain_translation_struct\n\
+                ls -l /proc/[0-9]*/fd | grep -o '/dev/vfio/devices/.*'\nexit\n";
+    fs::write(&typed, look).unwrap();
+    let place = place();
+    let mut command = command();
+    command.args(["lab", "run", "--keep-on-failure", "--journal"]).arg(&journal).arg("--junit").arg(&junit);
+    command.arg("--attachments").arg(&files).arg(&file).stdin(fs::File::open(&typed).unwrap());
+    let output = command.output().expect("the binary starts");
+    drop(place);
+    let (stdout, stderr) = expect(&output, 1);
+    let stdout = stdout.replace('\r', "");
+    for told in
+        [" is on vfio-pci\n", "\n1\n", "\n/dev/vfio/devices/vfio0\n", "4 cases: 1 passed, 1 failed, 2 skipped in "]
+    {
+        assert!(stdout.contains(told), "{told}: {stdout}");
+    }
+    assert!(stderr.contains("vfiospec: the case did not pass, and this is the guest as it left it"), "{stderr}");
+    let xml = fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("not run: a case did not pass (--keep-on-failure)"), "{xml}");
+    // As doctor says it.
+    assert!(xml.contains("\"the kernel has TYPE1 and IOMMUFD, it is alone in group "), "{xml}");
+    assert!(xml.contains(", 0000:00:03.0\""), "{xml}");
+    let table = files.join("kept.kept.iommufd__edu.fails.page-table.txt");
+    assert!(xml.contains(&format!("[[ATTACHMENT|{}]]\n", table.display())), "{xml}");
+    let table = fs::read_to_string(table).expect("a file");
+    assert!(table.starts_with("iova 0x7000000: 4KiB at 0x") && table.ends_with(" rw\n"), "{table}");
+    assert_eq!(table.lines().count(), 4, "{table}");
     Ok(())
 }
 

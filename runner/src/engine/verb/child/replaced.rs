@@ -75,13 +75,14 @@ pub(super) fn replace(step: &Running, gives_up: &GivesUp, passage: &Passage, to:
     let case = &*step.case;
     let index = case.plan.cases.iter().position(|planned| std::ptr::eq(planned, case.planned));
     let told = serde_json::from_str(setup);
-    let (Ok(ToWorker::Setup { setup, last_step, trace, ask }), Some(index)) = (told, index) else {
+    let (Ok(ToWorker::Setup { setup, last_step, trace, ask, .. }), Some(index)) = (told, index) else {
         return failed("what the worker was told cannot be understood".into());
     };
     // No more of it than the new process needs, which plans once more.
     let number_of_case = u32::try_from(index).expect("cases are numbered so");
     let (setup, numbers) = setup.narrowed(case.plan, &[number_of_case]);
-    let setup = serde_json::to_string(&ToWorker::Setup { setup, last_step, trace, ask });
+    // The process that waits for it lets people look.
+    let setup = serde_json::to_string(&ToWorker::Setup { setup, last_step, trace, ask, keep: false });
     let session = step.frame.open.map(|open| &open.session);
     let number = |(name, file): (&String, BorrowedFd)| (name.clone(), file.as_raw_fd());
     let files = || case.files.iter().map(|(name, file)| (name, file.as_fd()));
@@ -134,7 +135,7 @@ pub fn resume(number: RawFd) -> Result<(), String> {
     let resume: Resume =
         serde_json::from_reader(file).map_err(|error| format!("failed to understand what to go on with: {error}"))?;
     let told = serde_json::from_str(&resume.setup);
-    let Ok(ToWorker::Setup { setup, last_step, trace, ask }) = told else { return Err("there is no setup".into()) };
+    let Ok(ToWorker::Setup { setup, last_step, trace, ask, .. }) = told else { return Err("there is no setup".into()) };
     worker::begin(&resume.setup)?;
     let mut plan = setup.plan()?;
     let planned = plan.cases.get_mut(resume.case).ok_or("there is no such case")?;
