@@ -232,9 +232,10 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
-    /// Closing its input lets it close its devices and exit; one that does not is killed.
-    fn drop(&mut self) {
+impl Worker {
+    /// Lets it close its devices and exit, by closing its input; one that does not is killed. Returns false if it cannot be killed, and so
+    /// holds its devices.
+    pub fn end(&mut self) -> bool {
         if self.stuck {
             return false;
         }
@@ -250,7 +251,6 @@ impl Drop for Worker {
             }
         }
         self.kill(false);
-    }
         !self.stuck
     }
 }
@@ -258,6 +258,7 @@ impl Drop for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
+    }
 }
 
 /// What a worker says, line by line.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{CaseResult, DeviceUsed, Event, RunFinished, RunStarted},
-    host::{self, kmsg::Window, sriov},
+    host::{self, bind::VFIO, in_the_way, kmsg::Window, sriov},
     model::{Bdf, Observed, Verdict, code::Code},
     plan::{Plan, Planned, Setup},
 };
@@ -68,7 +68,7 @@ pub fn run(
         worker: None,
         log: Window::look().ok(),
         left: Left { given_up: vec![false; setup.devices.len()] },
-        gone: vec![false; setup.devices.len()],
+        lost: vec![None; setup.devices.len()],
     };
     let mut leaks = Leaks::watch();
     let mut stopped = None;
@@ -95,9 +95,9 @@ pub fn run(
                 }
             };
             let Some(result) = runner.attempt(case, &mut told) else {
-                // With it goes what it has open.
-                runner.worker = None;
-                runner.bring_back(case);
+                if runner.end_worker() {
+                    runner.bring_back(case);
+                }
                 break None;
             };
             if !schedule.again(attempts.len(), result.verdict) || interrupt.load(Ordering::Relaxed) {
@@ -125,7 +125,7 @@ pub fn run(
         }
     }
     // What it has open goes with it, and what is lost then is lost.
-    runner.worker = None;
+    runner.end_worker();
     if let Some(leaks) = leaks.as_mut().filter(|_| !interrupt.load(Ordering::Relaxed)) {
         leaks.wait();
         runner.lost(leaks, sink)?;
@@ -164,6 +164,19 @@ fn must_run(plan: &Plan, planned: &Planned, result: CaseResult) -> CaseResult {
     }
 }
 
+/// Why a device that was bound to vfio-pci cannot be opened any more; `None` if it can.
+fn lost(device: &DeviceUsed) -> Option<String> {
+    let bdf: Bdf = device.bdf.parse().ok()?;
+    if host::is_gone(bdf) {
+        return Some(format!("{bdf} is no longer in the machine"));
+    }
+    match host::pci::driver(bdf).as_deref() {
+        Some(VFIO) => in_the_way::no_access(bdf).map(|error| error.to_string()),
+        Some(other) => Some(format!("{bdf} is no longer on vfio-pci: {other} has it")),
+        None => Some(format!("{bdf} is no longer on vfio-pci: no driver has it")),
+    }
+}
+
 /// The devices without virtual functions: those that they get now are made by cases.
 fn without_functions(devices: &[DeviceUsed]) -> Vec<Bdf> {
     devices.iter().filter_map(|device| device.bdf.parse().ok()).filter(|bdf| sriov::count(*bdf) == 0).collect()
@@ -187,8 +200,8 @@ struct Runner<'a> {
     /// A worker that dies takes its own look at the kernel's log with it.
     log: Option<Window>,
     left: Left,
-    /// Of each device, whether it was taken out of the machine.
-    gone: Vec<bool>,
+    /// Of each device, why no case can have it any more.
+    lost: Vec<Option<String>>,
 }
 
 impl Runner<'_> {
@@ -204,8 +217,8 @@ impl Runner<'_> {
         if planned.given().any(|device| self.left.given_up[device]) {
             return skipped("not run: the device was given up when an earlier case got stuck in the kernel".to_owned());
         }
-        if let Some(gone) = planned.given().find(|device| self.gone[*device]) {
-            return skipped(format!("not run: {} is no longer in the machine", self.setup.devices[gone].bdf));
+        if let Some(why) = planned.given().find_map(|device| self.lost[device].as_ref()) {
+            return skipped(format!("not run: {why}"));
         }
         let begin = Instant::now();
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
@@ -225,8 +238,11 @@ impl Runner<'_> {
                 return Some(*result);
             }
             Outcome::Interrupted => return None,
-            Outcome::Lost(message) => {
-                let scenario = self.worker.take().and_then(|mut worker| worker.exploring.take());
+            Outcome::Lost(mut message) => {
+                let scenario = self.worker.as_mut().and_then(|worker| worker.exploring.take());
+                if !self.end_worker() {
+                    message += "; it cannot be killed: it is stuck in the kernel, and the device is given up";
+                }
                 CaseResult {
                     message: Some(message),
                     scenario,
@@ -250,6 +266,15 @@ impl Runner<'_> {
         Some(self.with_log(planned, result, lines))
     }
 
+    /// Ends the worker, and with it what it has open. Returns false if it cannot be killed: it may hold any device, and each is given up.
+    fn end_worker(&mut self) -> bool {
+        let ended = self.worker.take().is_none_or(|mut worker| worker.end());
+        if !ended {
+            self.left.given_up.fill(true);
+        }
+        ended
+    }
+
     /// Revises the results of cases that lost memory of the kernel. Returns whether there are any.
     fn lost(&self, leaks: &mut Leaks, sink: &mut dyn FnMut(Event) -> io::Result<()>) -> io::Result<bool> {
         let mut any = false;
@@ -267,7 +292,7 @@ impl Runner<'_> {
     fn look_for(&mut self, planned: &Planned, result: &CaseResult) {
         if result.verdict == Verdict::Error {
             for device in planned.given() {
-                self.gone[device] |= host::is_gone(&self.setup.devices[device].bdf);
+                self.lost[device] = lost(&self.setup.devices[device]);
             }
         }
     }

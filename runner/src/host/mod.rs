@@ -54,8 +54,7 @@ impl std::fmt::Display for Mend {
     }
 }
 
-/// Whether a device was taken out of the machine. Returns false for a text that is not an address.
-pub fn is_gone(bdf: &str) -> bool {
-    let bdf: Option<crate::model::Bdf> = bdf.parse().ok();
-    bdf.is_some_and(|bdf| !Root::default().join(pci::attribute(bdf, "vendor")).exists())
+/// Whether a device was taken out of the machine.
+pub fn is_gone(bdf: crate::model::Bdf) -> bool {
+    !Root::default().join(pci::attribute(bdf, "vendor")).exists()
 }

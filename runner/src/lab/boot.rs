@@ -64,6 +64,8 @@ pub enum Next {
         /// The end of its console, with the panic's text if it was one.
         console_tail: String,
     },
+    /// The kernel's counters are coming.
+    Counted,
     TimedOut,
 }
 
@@ -82,9 +84,9 @@ impl Guest {
         let attempts = experience.attempts(options.accel, options.machine.arch(), cache)?;
         cache::create(&qemu::told_folder(&folder.path("")))?;
         let (console, errors) = (folder.path("console.log"), folder.path("qemu.log"));
+        let socket = folder.path(SOCKET);
         let mut kvm_failed = false;
         let mut died_booting = 0;
-        let socket = folder.path(SOCKET);
         let mut at = 0;
         while let Some(Attempt { engine, patience }) = attempts.get(at).copied() {
             let files = Files {
@@ -92,9 +94,9 @@ impl Guest {
                 initramfs: &initramfs,
                 folder: &folder.path(""),
                 console: Some(&console),
+                socket: job.attachable.then_some(socket.as_path()),
                 crowded: job.crowded,
             };
-                socket: job.attachable.then_some(socket.as_path()),
             write_parts(options, qemu, engine, files.folder)?;
             let arguments = qemu::arguments(options, engine, &qemu.version, &files);
             write(&folder.path("command"), qemu::as_line(&qemu.program, &arguments).as_bytes())?;
@@ -141,7 +143,7 @@ impl Guest {
             Message::Alive => Next::TimedOut,
             Message::Counted(counters) => {
                 self.counters.push(counters);
-                Next::TimedOut
+                Next::Counted
             }
             Message::Exit(code) => {
                 // Nobody waits for the guest to power off.
@@ -152,8 +154,6 @@ impl Guest {
         }
     }
 
-    /// The lab in one line, for [`RunStarted::lab`](crate::event::RunStarted::lab).
-    pub fn description(&self) -> &str {
     /// Gives the console of an attachable guest ([`Job::attachable`]) to this process's standard input and output, until the value is dropped.
     /// Ctrl-A X sets `leave`.
     ///
@@ -163,6 +163,8 @@ impl Guest {
         Attached::to(&self.folder.path(SOCKET), leave)
     }
 
+    /// The lab in one line, for [`RunStarted::lab`](crate::event::RunStarted::lab).
+    pub fn description(&self) -> &str {
         &self.description
     }
 
@@ -176,8 +178,6 @@ impl Guest {
         self.folder.path("console.log")
     }
 
-    fn died(&mut self, what: &str) -> Next {
-        self.qemu.kill();
     /// How many bytes the guest has written to its console.
     pub fn console_length(&self) -> u64 {
         fs::metadata(self.console()).map_or(0, |file| file.len())
@@ -195,6 +195,8 @@ impl Guest {
         String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
     }
 
+    fn died(&mut self, what: &str) -> Next {
+        self.qemu.kill();
         let words = self.last_words();
         Next::Died { console_tail: if what.is_empty() { words } else { format!("{what}\n{words}") } }
     }

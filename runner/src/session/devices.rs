@@ -350,7 +350,8 @@ impl Devices {
                 );
                 binding.keep();
                 all = false;
-            } else if let Err(error) = binding.restore() {
+            } else if let Err(error) = patiently(Some(&format!("{} to be given back", used.bdf)), || binding.restore())
+            {
                 eprintln!("vfiospec: failed to give a device back: {error}");
                 all = false;
             }

@@ -63,6 +63,7 @@ pub fn exec(
                 eprintln!("vfiospec: the guest died; its console says:\n{}", indent(&console_tail));
                 return Ok(Exit::NoVerdict as u8);
             }
+            Next::Counted => heard = Instant::now(),
             Next::TimedOut if heard.elapsed() > SILENCE => {
                 let seconds = heard.elapsed().as_secs();
                 eprintln!(

@@ -22,6 +22,8 @@ use crate::{engine::Schedule, engine::schedule::Burden, engine::schedule::died, 
 /// Where a guest has its scenarios.
 pub const SCENARIOS: &str = "/vfiospec/scenarios.json";
 const SCHEDULE: &str = "/vfiospec/schedule.json";
+/// How long a guest may be silent once all its cases have their results: it gives its devices back, which a kernel that took harm may never end.
+const GIVING_BACK: Duration = Duration::from_secs(20);
 /// How often Ctrl-C is looked for.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// How many guests in a row may die of a case, without one case that ends by itself.
@@ -255,10 +257,10 @@ struct Lane<'a> {
     schedule: Schedule,
     /// The case that has begun and not ended, and when it began.
     running: Option<(u32, Instant)>,
-    /// The calls that it is making and that nobody wrote down, as a scenario.
-    exploring: Option<String>,
     /// How long the guest's console was then, in bytes.
     console: u64,
+    /// The calls that it is making and that nobody wrote down, as a scenario.
+    exploring: Option<String>,
     /// The attempts at it that have ended.
     attempts: Vec<CaseResult>,
     done: HashSet<u32>,
@@ -301,9 +303,9 @@ impl<'a> Lane<'a> {
             all,
             schedule,
             running: None,
+            console: 0,
             exploring: None,
             attempts: Vec::new(),
-            console: 0,
             done: HashSet::new(),
             is_finished: false,
         }
@@ -407,16 +409,16 @@ impl<'a> Lane<'a> {
     fn follow(&mut self, guest: &mut Guest, numbers: &HashMap<u32, u32>) -> io::Result<End> {
         let mut heard = Instant::now();
         let all = self.all;
-        let interrupted = || all.interrupt.load(Ordering::Relaxed);
-        loop {
         // While a person has the guest's console.
         let mut attached = None;
+        let interrupted = || all.interrupt.load(Ordering::Relaxed);
+        loop {
             match guest.next_line(TICK) {
                 Next::Line(line) => {
                     heard = Instant::now();
+                    attached = None;
                     let told = serde_json::from_str::<Event>(&line).map_err(|error| error.to_string());
                     let told = told.and_then(|event| {
-                    attached = None;
                         event
                             .renumbered(|case| numbers.get(&case).copied())
                             .ok_or_else(|| "it has no such case".to_owned())
@@ -466,6 +468,7 @@ impl<'a> Lane<'a> {
                         return Ok(End::Dismissed);
                     }
                 }
+                Next::Counted => heard = Instant::now(),
                 Next::Finished { code } => return Ok(End::Finished(code)),
                 Next::Died { console_tail } => return Ok(End::Died { why: None, console: console_tail }),
                 Next::TimedOut if interrupted() => return Ok(End::Interrupted),
@@ -514,6 +517,9 @@ impl<'a> Lane<'a> {
 
     /// How long a guest may be silent now.
     fn patience(&self) -> Duration {
+        if self.is_finished {
+            return GIVING_BACK.min(self.all.silence);
+        }
         let running = self.running.and_then(|(case, _)| self.all.plan.cases.get(case as usize));
         running.map_or(Duration::ZERO, |case| case.timeout) + self.all.silence
     }
@@ -529,13 +535,13 @@ impl<'a> Lane<'a> {
         let result = CaseResult {
             detail: Some(format!("{message}\n  --> {at}\nits console ends with:\n{}", indent(console))),
             at: Some(at),
+            console: console.lines().map(str::to_owned).collect(),
             micros: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
             scenario: self.exploring.take(),
             ..died(case, message)
         };
         let attempts = std::mem::take(&mut self.attempts);
         self.on(Event::CaseFinished(self.schedule.sum_up(attempts, result)))?;
-            console: console.lines().map(str::to_owned).collect(),
         Ok(true)
     }
 }

@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = tests![
     what_keeps_a_run_from_its_device_is_said_once_and_before_it_begins,
     a_pack_runs_unedited_on_three_hosts_of_an_inventory,
     a_host_without_its_devices_runs_nothing_and_a_failure_can_be_looked_at,
+    a_run_ends_well_whatever_is_taken_from_it,
+    a_device_is_found_by_what_it_is,
 ];
 
 /// Gives the device to another driver than vfio-pci, and waits for ends of runs.
@@ -254,9 +256,9 @@ END
 cat > look <<'END'
 #!/bin/sh
 echo "look: $DEVICE has $(basename $(readlink /sys/bus/pci/devices/$DEVICE/driver))"
+ls -l /proc/[0-9]*/fd | grep -q '/dev/vfio/' && echo "look: it is open"
 END
 chmod +x look
-ls -l /proc/[0-9]*/fd | grep -q '/dev/vfio/' && echo "look: it is open"
 SHELL=/work/look vfiospec run --keep-on-failure --device $DEVICE wrong.yaml; echo "kept: $?"
 echo "after: $(driver)"
 "#,
@@ -273,9 +275,143 @@ echo "after: $(driver)"
         "no host of lab.yaml has this machine's hostname, vfiospec-lab\n",
         "nowhere: 2\n",
         " has vfio-pci\n",
+        "look: it is open\n",
         "2 cases: 1 failed, 1 skipped in ",
         "kept: 1\nafter: pci-stub\n",
-        "look: it is open\n",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    Ok(())
+}
+
+/// Five cases that take a second each.
+const SLOW: &str = "name: slow\nbackends: any\ncases:\n  - name: slow\n    matrix: { number: [1, 2, 3, 4, 5] }\n    covers: [\"{{ number }}\"]\n    fixture: fresh\n    steps:\n      - mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 1s }\n        expect: ETIMEDOUT\n";
+
+/// A case that gets stuck in the kernel.
+const STUCK: &str =
+    "name: stuck\nbackends: any\ncases:\n  - { name: stuck, timeout: 50s, steps: [{ lab_fault: stuck }] }\n";
+
+fn a_run_ends_well_whatever_is_taken_from_it() -> Tested {
+    let script = r#"
+cat > slow.yaml <<END
+SLOW
+END
+cat > stuck.yaml <<END
+STUCK
+END
+seconds() { cut -d. -f1 /proc/uptime; }
+until_begun() { tries=0; until grep -q case_started $1 2> /dev/null || [ $tries = 300 ]; do sleep 0.1; tries=$((tries + 1)); done; }
+mkdir -p /full; mount -t tmpfs -o size=64k none /full
+dd if=/dev/zero of=/full/fill bs=1k 2> /dev/null
+vfiospec run --device $DEVICE --journal /full/j.jsonl fast.yaml; echo "no room for the journal: $?, $(driver)"
+vfiospec run --device $DEVICE --junit /full/junit.xml fast.yaml; echo "no room for JUnit: $?, $(driver)"
+umount /full
+vfiospec report --json - reports/out/journal.jsonl | grep -c '"verdict":"passed"'
+
+vfiospec run --device $DEVICE --journal jump.jsonl slow.yaml &
+until_begun jump.jsonl
+date -s 2031-01-01 > /dev/null; sleep 2; date -s 2021-01-01 > /dev/null
+wait $!; echo "the clock jumped: $?"
+sed -n 's/.*"micros":\([0-9]*\).*/\1/p' jump.jsonl | while read micros; do [ $micros -gt 900000 ] && [ $micros -lt 60000000 ] && echo "its time is right"; done
+
+mkdir -p /etc; echo "root:x:0:0::/:/bin/sh
+qa:x:1000:1000::/:/bin/sh" > /etc/passwd
+chmod 755 /init; chmod 1777 /tmp /work; chown -R qa /work
+vfiospec grant qa --device $DEVICE > /dev/null
+su qa -c "cd /work; /init run --device $DEVICE --journal revoked.jsonl slow.yaml" &
+until_begun revoked.jsonl
+chown root /dev/vfio/* /dev/vfio/devices/*; chmod 600 /dev/vfio/[0-9]* /dev/vfio/devices/*
+wait $!; echo "revoked: $?"
+vfiospec release $DEVICE; echo "taken back: $?, $(driver)"
+
+vfiospec run --device $DEVICE --journal gone.jsonl slow.yaml &
+until_begun gone.jsonl
+echo 1 > /sys/bus/pci/devices/$DEVICE/remove
+wait $!; echo "removed: $?"
+echo 1 > /sys/bus/pci/rescan
+vfiospec release; echo "there again: $(ls -d /sys/bus/pci/devices/$DEVICE), $(ls /run/vfiospec)."
+
+before=$(seconds)
+vfiospec run --device $DEVICE --journal stuck.jsonl stuck.yaml &
+until_begun stuck.jsonl
+sleep 3; kill -INT $!
+wait $!; echo "stuck: $?"
+[ $(($(seconds) - before)) -lt 40 ] && echo "soon enough"
+"#;
+    let said = said("field-calm", &script.replace("SLOW", SLOW.trim_end()).replace("STUCK", STUCK.trim_end()))?;
+    for told in [
+        "failed to write the journal /full/j.jsonl: No space left on device",
+        "no room for the journal: 5, pci-stub\n",
+        "failed to write /full/junit.xml: No space left on device",
+        "no room for JUnit: 5, pci-stub\n",
+        "\n1\n",
+        "5 cases: 5 passed in ",
+        "the clock jumped: 0\n",
+        ": this user may not; as root:",
+        "revoked: 3\n",
+        "taken back: 0, ",
+        " is no longer in the machine",
+        "removed: 3\n",
+        "there again: /sys/bus/pci/devices/0000:",
+        " stays with vfio-pci: a process that cannot be killed holds it",
+        "stuck: 130\nsoon enough\n",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert_eq!(said.matches("its time is right\n").count(), 5, "{said}");
+    // Of the five cases one is told, and those that are left are one line.
+    for once in ["skipped: not run: failed to open /dev/vfio/", "skipped: not run: 0000:"] {
+        assert_eq!(said.matches(once).count(), 1, "{once}: {said}");
+    }
+    Ok(())
+}
+
+/// What a kernel needs to name slots, and to have a network interface.
+const SLOTS_AND_NETWORK: [&str; 7] = [
+    "PCIEPORTBUS=y",
+    "HOTPLUG_PCI=y",
+    "HOTPLUG_PCI_PCIE=y",
+    "NETDEVICES=y",
+    "ETHERNET=y",
+    "NET_VENDOR_INTEL=y",
+    "E1000E=y",
+];
+
+fn a_device_is_found_by_what_it_is() -> Tested {
+    lab()?;
+    let folder = folder("field-identity");
+    let script = r#"exec 2>&1
+back() { echo > /sys/bus/pci/devices/$1/driver_override; echo $1 > /sys/bus/pci/devices/$1/driver/unbind; echo $1 > /sys/bus/pci/drivers_probe; }
+device=$(echo $DEVICES | cut -d' ' -f2)
+back $device
+slot=$(grep -l "^${device%.*}" /sys/bus/pci/slots/*/address | cut -d/ -f6)
+mac=$(cat /sys/bus/pci/devices/$device/net/*/address)
+serial=$(echo $mac | awk -F: '{ print $1 "-" $2 "-" $3 "-ff-ff-" $4 "-" $5 "-" $6 }')
+echo "slot $slot, mac $mac, serial $serial"
+for identity in "slot: \"$slot\"" "mac: \"$mac\"" "serial: $serial" "slot: \"${slot}9\"" 'mac: "02:00:00:00:00:01"' "serial: 01-02-03-04-05-06-07-08"; do
+    printf 'hosts:\n  here:\n    devices:\n      nic: { %s }\n' "$identity" > lab.yaml
+    vfiospec run --inventory lab.yaml --host here fast.yaml
+    echo "$identity: $?, $(basename $(readlink /sys/bus/pci/devices/$device/driver))"
+    grep -o "\"bdf\":\"$device\"" reports/out/journal.jsonl | head -n 1
+    rm -f reports/out/journal.jsonl
+done
+"#;
+    fs::write(folder.join("script"), script).expect("writable");
+    fs::write(folder.join("fast.yaml"), FAST).expect("writable");
+    let mut command = command();
+    command.args(["lab", "exec", "--device", "edu", "--device", "e1000e,place=port"]);
+    SLOTS_AND_NETWORK.iter().for_each(|option| _ = command.args(["--kernel-config", option]));
+    command.arg("--add").arg(folder.join("script")).arg("--add").arg(folder.join("fast.yaml"));
+    let place = place();
+    let output = command.args(["--", "sh", "script"]).output().expect("the binary starts");
+    drop(place);
+    let said = expect(&output, 0).0;
+    assert_eq!(said.matches(": 0, e1000e\n\"bdf\":\"0000:").count(), 3, "each finds it: {said}");
+    assert_eq!(said.matches(": 3, e1000e\n").count(), 3, "{said}");
+    for told in [
+        "there is no such slot; there is ",
+        "no network interface of a PCI device has it",
+        "the serial number 01-02-03-04-05-06-07-08: no PCI device has it",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }
