@@ -23,19 +23,13 @@ const SPACE_MIB: u64 = 1024;
 pub(super) fn get(arch: Arch, cache: &Cache, progress: Progress, interrupt: &AtomicBool) -> Result<PathBuf, LabError> {
     let own = env::current_exe().map_err(|error| LabError::new(format!("failed to find this program: {error}")))?;
     let Some(cross) = arch.row().cross else { return Ok(own) };
-    let beside = own.with_file_name(cross.program);
-    if beside.exists() {
-        return Ok(beside);
+    let places = of_release(&own, cross.program);
+    if let Some(there) = places.iter().find(|place| place.exists()) {
+        return Ok(there.clone());
     }
     let manifest = Path::new(SOURCE).join("Cargo.toml");
     if !manifest.exists() {
-        let what = format!("failed to find this program for {}: there is no {}", arch.as_str(), beside.display());
-        return Err(LabError::new(what)
-            .detail(format!("it cannot be built either: its source is not in {SOURCE} any more"))
-            .help(format!(
-                "put the file {} of the release beside this program, or build this program again",
-                cross.program
-            )));
+        return Err(not_there(arch, cross.program, &places));
     }
     let target = cache.path(format!("programs/{:08x}", fingerprint(SOURCE.as_bytes()) & 0xffff_ffff));
     let first = !target.exists();
@@ -80,6 +74,21 @@ pub(super) fn get(arch: Arch, cache: &Cache, progress: Progress, interrupt: &Ato
     Ok(target.join(cross.target).join(folder).join("vfiospec"))
 }
 
+/// Where the program for another architecture may be: beside this one, as in a release's folder, or where its package puts it.
+fn of_release(own: &Path, name: &str) -> [PathBuf; 2] {
+    let packaged = own.parent().and_then(Path::parent).unwrap_or(Path::new("/usr")).join("lib/vfiospec");
+    [own.with_file_name(name), packaged.join(name)]
+}
+
+fn not_there(arch: Arch, name: &str, places: &[PathBuf; 2]) -> LabError {
+    let [beside, packaged] = places.each_ref().map(|place| place.display());
+    LabError::new(format!("failed to find this program for {}: there is neither {beside} nor {packaged}", arch.as_str()))
+        .detail(format!("it cannot be built either: its source is not in {SOURCE}"))
+        .help(format!(
+            "the file {name} lies beside the packages of a release, and the package for x86-64 has it; copy it as root: install {name} {packaged}"
+        ))
+}
+
 /// Whether the machine's own cargo has what a program of the target is made of.
 fn builds_for(cross: &Cross) -> bool {
     if child::find("cargo").is_none() {
@@ -93,4 +102,22 @@ fn builds_for(cross: &Cross) -> bool {
     asked.is_ok_and(|output| {
         output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_of_another_architecture_is_looked_for_where_a_package_puts_it_and_its_lack_says_what_to_do() {
+        let places = of_release(Path::new("/usr/bin/vfiospec"), "vfiospec-arm64");
+        assert_eq!(places, ["/usr/bin/vfiospec-arm64", "/usr/lib/vfiospec/vfiospec-arm64"].map(PathBuf::from));
+        let told = not_there(Arch::Arm64, "vfiospec-arm64", &places).to_string();
+        for told_of in [
+            "for arm64: there is neither /usr/bin/vfiospec-arm64 nor /usr/lib/vfiospec/vfiospec-arm64",
+            "install vfiospec-arm64 /usr/lib/vfiospec/vfiospec-arm64",
+        ] {
+            assert!(told.contains(told_of), "{told}");
+        }
+    }
 }
