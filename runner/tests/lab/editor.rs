@@ -26,7 +26,56 @@ pub const TESTS: &[Test] = tests![
     keys_and_values_are_offered_where_they_fit,
     every_key_is_offered_with_its_text_where_it_stands,
     a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not,
+    an_inventory_is_explained_completed_and_checked_as_scenarios_are,
 ];
+
+/// An inventory with every key of its own.
+const INVENTORY: &str = r#"# yaml-language-server: $schema=../schemas/inventory.schema.json
+summary: The machines in the basement.
+vars:
+  size: 2MiB
+must_run:
+  - kernel.dma_mapping.*
+known_issues:
+  - cases:
+      - kernel.dma_mapping.iommufd__*
+    owner: lab@example.org
+    when: "{{ backend == 'iommufd' }}"
+    message: timed out
+    reason: the card's firmware answers resets late
+    link: https://bugs.example.org/4711
+    until: 2099-12-31
+hosts:
+  rack1:
+    summary: The one with AMD's IOMMU.
+    hostname: rack1.lab.example.org
+    backends:
+      - iommufd
+    vars:
+      size: 4MiB
+    must_run:
+      - kernel.dma_mapping.*
+    known_issues:
+      - cases:
+          - map_all
+        owner: lab@example.org
+        reason: it is slow
+        until: 2099-12-31
+    devices:
+      nic:
+        summary: The card that DMA goes through most.
+        address: "0000:03:00.0"
+        optional: true
+      disk:
+        serial: 00-1b-21-ff-ff-aa-bb-cc
+        function: 1
+        is:
+          ids: ["8086:10c9"]
+      second:
+        mac: "00:1b:21:aa:bb:cc"
+      third:
+        slot: "3"
+"#;
 
 /// The version that is tried; a newer one should do as well.
 const SERVER: &str = "yaml-language-server@1.25.0";
@@ -399,6 +448,65 @@ fn every_key_is_offered_with_its_text_where_it_stands() -> Tested {
     })
 }
 
+fn an_inventory_is_explained_completed_and_checked_as_scenarios_are() -> Tested {
+    let schema = vfiospec::language::inventory_schema();
+    let uri = |name: &str| format!("file://{}", top().join("scenarios").join(name).display());
+    with_scenario(|server, _| {
+        let lines: Vec<&str> = INVENTORY.lines().collect();
+        server.open(&uri("lab.yaml"), INVENTORY);
+        let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+        for (path, (line, column)) in server.keys(&uri("lab.yaml")) {
+            let Some(told) = told(&schema, &path) else { continue };
+            let (name, described) = (path.last().expect("a name"), told["description"].as_str().unwrap_or_default());
+            seen.insert(name.clone());
+            let hover = server.at("textDocument/hover", &uri("lab.yaml"), (line, column + 1));
+            let shown = hover["contents"]["value"].as_str().unwrap_or_default();
+            if !shown.replace('\\', "").starts_with(described) || !shown.contains("Example:") {
+                wrong.push(format!("{} is not explained: {shown}", path.join(".")));
+            }
+            // As it is while the key's first letter is typed.
+            let typed = format!("{}{}", &lines[line][..column], &name[..1]);
+            let here = uri(&format!("lab{line}.yaml"));
+            server.open(&here, &format!("{}\n{typed}\n", lines[..line].join("\n")));
+            let list = server.at("textDocument/completion", &here, (line, typed.len()));
+            let items = list["items"].as_array().or(list.as_array()).cloned().unwrap_or_default();
+            if !items.iter().any(|item| item["label"] == **name) {
+                wrong.push(format!("{} is not offered", path.join(".")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        for name in [
+            "must_run",
+            "known_issues",
+            "hosts",
+            "hostname",
+            "devices",
+            "serial",
+            "mac",
+            "slot",
+            "function",
+            "owner",
+            "until",
+        ] {
+            assert!(seen.contains(name), "{name}: {seen:?}");
+        }
+        server.open(&uri("wrong-lab.yaml"), &INVENTORY.replacen("must_run:", "must_rnu:", 1));
+        assert!(said(server, &uri("wrong-lab.yaml")).to_string().contains("must_rnu"));
+        assert_eq!(said(server, &uri("lab.yaml")), json!([]));
+    })
+}
+
+/// What the server has underlined in a document.
+fn said(server: &mut Server, uri: &str) -> Value {
+    loop {
+        let found = server.diagnostics.iter().rev().find(|found| found["uri"] == uri);
+        if let Some(found) = found {
+            return found["diagnostics"].clone();
+        }
+        server.hear();
+    }
+}
+
 fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() -> Tested {
     with_scenario(|server, _| {
         let wrong = format!("file://{}", scenario().with_file_name("wrong.yaml").display());
@@ -407,15 +515,6 @@ fn a_mistake_is_underlined_while_one_types_and_our_own_scenario_is_not() -> Test
         server.open(&value, &scenario_text().replacen("backends:", "fixture: frash\nbackends:", 1));
         let right = format!("file://{}", scenario().with_file_name("right.yaml").display());
         server.open(&right, &scenario_text());
-        let said = |server: &mut Server, uri: &str| {
-            loop {
-                let found = server.diagnostics.iter().rev().find(|found| found["uri"] == uri);
-                if let Some(found) = found {
-                    return found["diagnostics"].clone();
-                }
-                server.hear();
-            }
-        };
         let told = said(server, &wrong).to_string();
         assert!(told.contains("matirx"), "{told}");
         let told = said(server, &value).to_string();
