@@ -21,7 +21,7 @@ use crate::suite::Selection;
 /// Make calls that nobody wrote down on this machine's own devices, and check what each does
 ///
 /// Maps and unmaps memory in ways that are made up, most often at boundaries. A model of each backend says what every call has to answer; the page
-/// table, the accounting and the kernel's log have to fit, too. What does not is made as short as it can be, and written as a scenario that
+/// table, the accounting, what the device reaches by DMA and the kernel's log have to fit, too. What does not is made as short as it can be, and written as a scenario that
 /// `vfiospec run` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Args {

@@ -81,7 +81,7 @@ pub struct RunArgs {
 /// Make calls that nobody wrote down in the lab, and check what each does
 ///
 /// Maps and unmaps memory in ways that are made up, most often at boundaries. A model of each backend says what every call has to answer; the page
-/// table, the accounting and the kernel's log have to fit, too. What does not is made as short as it can be, and written as a scenario that
+/// table, the accounting, what the device reaches by DMA and the kernel's log have to fit, too. What does not is made as short as it can be, and written as a scenario that
 /// `vfiospec lab run` takes.
 #[derive(Debug, ClapArgs)]
 pub struct ExploreArgs {

@@ -99,6 +99,8 @@ pub struct Findings {
     pub trace: Trace,
     /// What the page table held at the problem.
     pub page_table: Vec<String>,
+    /// Whether the device was made to do what the IOMMU has to refuse, so that the kernel logs faults.
+    pub refused: bool,
     /// The scenario that shows the problem, if `explore` found it.
     pub scenario: Option<String>,
 }

@@ -143,7 +143,7 @@ fn expected_fault(judgement: &mut Judgement) {
 }
 
 fn kernel_log(judgement: &mut Judgement) {
-    let expects_fault = judgement.expects_fault();
+    let expects_fault = judgement.expects_fault() || judgement.found.refused;
     let lines = judgement.kernel_log.iter();
     let alarming: Vec<String> = lines.filter(|line| !(expects_fault && log::is_fault(line))).cloned().collect();
     let lost = judgement.watch.window.as_ref().map(Window::lost);

@@ -139,12 +139,15 @@ fn leaves_its_folder(link: &Path) -> bool {
     target.is_some_and(|target| folder.is_none_or(|folder| !target.starts_with(folder)))
 }
 
-/// Whether a key `call` may be in a scenario's text. A false alarm only takes time.
+/// Whether a key may be in a scenario's text whose verb calls procedures. A false alarm only takes time.
 pub(super) fn may_call(text: &str) -> bool {
-    text.match_indices("call").any(|(at, call)| {
-        let behind = text[at + call.len()..].trim_start_matches(['"', '\'', ' ', '\t', '\r', '\n']);
-        behind.starts_with(':')
-    })
+    let has = |key: &str| {
+        text.match_indices(key).any(|(at, _)| {
+            let behind = text[at + key.len()..].trim_start_matches(['"', '\'', ' ', '\t', '\r', '\n']);
+            behind.starts_with(':')
+        })
+    };
+    has("call") || has("explore")
 }
 
 pub(super) enum Unread {

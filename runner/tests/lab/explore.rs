@@ -3,10 +3,12 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::{
     Test, Tested,
     common::{command, folder, text, vfiospec},
-    guests::{Ran, VIRTIO, events, lab, place, results, together},
+    guests::{Ran, VIRTIO, events, lab, lab_run, place, results, together},
     tests,
 };
 
@@ -14,6 +16,9 @@ pub const TESTS: &[Test] = tests![
     the_kernel_answers_as_the_model_says,
     where_no_allocation_fails_the_result_says_so,
     what_is_wrong_is_found_and_becomes_a_short_scenario,
+    the_device_reaches_what_is_mapped_and_nothing_else,
+    a_device_that_does_not_copy_is_noticed,
+    a_device_whose_dma_no_pack_knows_is_told,
     the_command_writes_what_it_runs,
 ];
 
@@ -44,6 +49,30 @@ cases:
     steps:
       - munmap: { region: small, offset: 32KiB, size: 4KiB }
       - explore: { seed: 1, for: 20s }
+"#;
+
+/// A pack for a device that says that it copies, and does not.
+pub const IDLE_PACK: &str = r#"
+name: idle
+devices: { edu: { ids: ["1234:11e8"] } }
+procedures:
+  dma_limits: { gives: { least: 1, most: 4096, rounds: 1 } }
+  dma_start: { steps: [{ config_write: { offset: command, set: [bus_master] } }] }
+  dma_copy:
+    parameters: { source: { type: iova }, destination: { type: iova }, size: { type: size } }
+    steps: [{ config_write: { offset: command, set: [bus_master] } }]
+  dma_stop: { steps: [{ config_write: { offset: command, clear: [bus_master] } }] }
+"#;
+
+pub const IDLE: &str = r#"
+name: idle
+backends: [vfio_type1v2_iommu, iommufd]
+fixture: none
+cases:
+  - name: nothing_is_copied
+    regions: { small: { memory: anonymous, size: 64KiB } }
+    steps:
+      - explore: { seed: 1, steps: 300 }
 "#;
 
 fn the_kernel_answers_as_the_model_says() -> Tested {
@@ -95,6 +124,54 @@ fn what_is_wrong_is_found_and_becomes_a_short_scenario() -> Tested {
         let checked = vfiospec(&["check", file.to_str().unwrap()]);
         assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
     }
+    Ok(())
+}
+
+fn the_device_reaches_what_is_mapped_and_nothing_else() -> Tested {
+    let ran = together("explore")?;
+    let results = events(&ran, "case_finished");
+    let has_fault = |result: &Value| {
+        let lines = result["kernel_log"].as_array().unwrap().iter();
+        lines.filter_map(Value::as_str).any(|line| line.contains("DMAR: [DMA Write"))
+    };
+    assert!(results.iter().filter(|result| has_fault(result)).count() >= 3, "{results:#?}");
+    for result in &results {
+        assert_eq!(result["verdict"], "passed", "{result}");
+        assert!(!result["unchecked"].to_string().contains("DMA"), "{result}");
+    }
+    Ok(())
+}
+
+fn a_device_that_does_not_copy_is_noticed() -> Tested {
+    let ran = together("idle")?;
+    let results = events(&ran, "case_finished");
+    assert_eq!(results.len(), 2);
+    for (number, result) in results.into_iter().enumerate() {
+        assert_eq!(result["verdict"], "failed", "{result}");
+        let message = result["message"].as_str().unwrap();
+        assert!(message.starts_with("region `small` differs at offset 0x"), "{message}");
+        let scenario = result["scenario"].as_str().unwrap();
+        // Two mappings, or one of two pages, and the copy.
+        let maps = scenario.matches("\n      - map: ").count();
+        assert!((1..=2).contains(&maps), "{scenario}");
+        assert_eq!(scenario.matches("\n      - ").count(), maps + 6, "{scenario}");
+        assert!(!scenario.contains("iommu_fault"), "{scenario}");
+        let file = folder(&format!("explore-idle-{number}")).join("found.yaml");
+        fs::write(&file, scenario).expect("written");
+        let checked = vfiospec(&["check", file.to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(0), "{}{scenario}", text(&checked.stderr));
+    }
+    Ok(())
+}
+
+fn a_device_whose_dma_no_pack_knows_is_told() -> Tested {
+    let file = folder("explore-no-dma").join("explore.yaml");
+    fs::write(&file, EXPLORE).expect("written");
+    let ran = lab_run("explore-no-dma-run", &["--device", "nvme", "--backend", "iommufd", file.to_str().unwrap()])?;
+    ran.expect(0);
+    let why = "what the device reaches by DMA was not looked at: the pack `nvme`, for this device, 1b36:0010, has no procedure `dma_limits`";
+    let said = ran.stdout().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("1 explore check not made: {why}")), "{}", ran.stdout());
     Ok(())
 }
 

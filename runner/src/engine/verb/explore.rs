@@ -14,7 +14,7 @@ use std::{
 
 use super::{fail_nth::injection, prelude::*};
 use crate::{
-    backend::{Iommu, IovaRange, Pages},
+    backend::{Iommu, IovaRange, Mapped, Pages},
     engine::{
         fixture,
         last_step::Doing,
@@ -23,18 +23,19 @@ use crate::{
         log,
         objects::Objects,
         observers::PATIENCE,
+        procedure,
     },
     host::{
         facts::{self, ProcessMemory},
         kmsg::Window,
     },
-    language::{self, Name, Outcome, Path, Protection, Region, Step},
+    language::{self, Name, Ordered, Outcome, Path, Protection, Region, Step, verb},
     model::{BackendName, Random, count},
     plan::PlannedStep,
     uapi::system::page_size,
 };
 use call::{Call, written};
-use generate::{Generator, ahead, last_calls};
+use generate::{Generator, ahead, last_calls, reaches};
 use ground::{Ground, Memory, OTHER, Place, State};
 use shorten::shorten;
 
@@ -42,6 +43,14 @@ use shorten::shorten;
 const STEPS: u64 = 1000;
 /// How many calls a sequence has. Everything is unmapped after it, and the next one begins.
 const SEQUENCE: u64 = 100;
+/// After this many calls the device copies memory: under emulation each copy takes as long as hundreds of calls.
+const COPIES: u64 = 4000;
+/// How many of the last sequences may be the one in which it does so for the last time.
+const LAST: u64 = 3;
+/// How long that many take, about.
+const LASTING: Time = Time::from_millis(500);
+/// What was reached is remembered of this many mappings.
+const GONE: usize = 16;
 /// The device is opened anew before one sequence in this number.
 const ANEW: u64 = 8;
 /// The size of a transparent huge page.
@@ -63,7 +72,11 @@ impl Act for Explore {
         while !is_done(made) {
             let length = if r#for.is_some() { SEQUENCE } else { SEQUENCE.min(steps - made) };
             made += length;
-            if let Err((calls, end)) = explorer.sequence(&mut random, length) {
+            let is_last = match r#for {
+                Some(time) => begin.elapsed() + LASTING >= time.0,
+                None => steps - made < LAST * SEQUENCE,
+            };
+            if let Err((calls, end)) = explorer.sequence(&mut random, length, is_last) {
                 return Err(explorer.found(calls, end));
             }
         }
@@ -82,6 +95,20 @@ struct Explorer<'e, 's, 'f, 'a> {
     held: Held,
     /// The calls since the device was opened anew, up to the last time that everything was unmapped.
     before: Vec<Call>,
+    /// What the device reached since everything was unmapped, and does not any more.
+    gone: Vec<(u64, Mapped)>,
+    copies: Copies,
+}
+
+/// When the device copies memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Copies {
+    /// How often it did.
+    made: u64,
+    /// How many calls were made since.
+    calls: u64,
+    /// Whether it did so for the last time.
+    at_end: bool,
 }
 
 /// What is held for devices while nothing is mapped.
@@ -117,7 +144,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 && renews
                 && size == HUGE
                 && vaddr.is_multiple_of(HUGE);
-            Memory { name: held.name.clone(), vaddr, size, page, writable, renews, collapses, file }
+            let alone = region.is_some_and(|region| region.of.is_none()) && !is_shared;
+            Memory { name: held.name.clone(), vaddr, size, page, writable, renews, collapses, file, alone }
         });
         let memory: Vec<Memory> = memory.collect();
         let is_virtio = step.case.scope.get("iommu").is_some_and(|iommu| iommu.as_str() == Some("virtio"));
@@ -130,13 +158,17 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let takes_long = is_virtio && model.rules.small_pages;
         let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !takes_long;
         let giant = memory.iter().position(is_giant);
-        let ground = Ground { backend, model, memory, ranges: Vec::new(), aperture: Vec::new(), giant, whole };
+        let dma = can_copy(step);
+        let ground = Ground { backend, model, memory, ranges: Vec::new(), aperture: Vec::new(), giant, whole, dma };
         let held = Held { process: None, pins: None, tables: None, mappings: None };
         let state = State::new();
-        let mut explorer =
-            Explorer { step, at, seed, ground, state, log: Window::look().ok(), held, before: Vec::new() };
+        let (log, before, gone, copies) = (Window::look().ok(), Vec::new(), Vec::new(), Copies::default());
+        let mut explorer = Explorer { step, at, seed, ground, state, log, held, before, gone, copies };
         // The first time, more is made than goes away again.
         explorer.open()?;
+        if explorer.ground.dma.is_ok() {
+            explorer.ground.dma = explorer.most_copied()?;
+        }
         explorer.close()?;
         explorer.begin()?;
         Ok(explorer)
@@ -167,6 +199,16 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.held.pins = pins();
         self.held.mappings = self.mappings();
         Ok(())
+    }
+
+    /// How many bytes the device copies at once, within a page.
+    fn most_copied(&mut self) -> Result<Result<u64, String>, End> {
+        const LIMITS: &str = "limits";
+        let call = verb::Call { procedure: Name("dma_limits".to_owned()), with: Ordered::default() };
+        self.run(Step { save: Some(Name(LIMITS.to_owned())), ..call.into() }, Outcome::Ok)?;
+        let limits = self.step.case.scope.get(LIMITS);
+        let most = limits.and_then(|limits| u64::try_from(limits.get_attr("most").ok()?).ok()).filter(|most| *most > 0);
+        Ok(most.map(|most| most.min(page_size())).ok_or_else(|| "`dma_limits` of its pack gives no `most`".to_owned()))
     }
 
     /// How many more mappings a container takes.
@@ -255,7 +297,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let (mut steps, outcome) = (call.steps(&self.ground, &self.state), call.outcome(&self.ground, &self.state));
         let undo = call.undoing(&self.ground, &self.state);
         let before = self.state.clone();
+        let refuses = call.reached(&self.ground, &self.state).is_some_and(|reached| !reached.is_let);
+        if refuses && !self.step.case.found.refused {
+            self.logged()?;
+            self.step.case.found.refused = true;
+        }
         call.enter(&self.ground, &mut self.state, &outcome);
+        self.goes(&before);
         let near = call.range(self.state.device);
         if let (Some((undo, undone)), Some((step, outcome))) = (undo, steps.first().cloned()) {
             steps.clear();
@@ -287,6 +335,16 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         Ok(())
     }
 
+    /// Remembers what the device reached before a call and does not any more.
+    fn goes(&mut self, before: &State) {
+        if self.ground.dma.is_err() {
+            return;
+        }
+        let still = |first: u64, mapped: Mapped| self.state.seen().any(|now| now == (first, mapped));
+        self.gone.extend(before.seen().filter(|(first, mapped)| !still(*first, *mapped)));
+        self.gone.drain(..self.gone.len().saturating_sub(GONE));
+    }
+
     /// Compares the page table with what is mapped: all of it, or what is near a range.
     fn compare(&mut self, near: Option<(u64, u64)>, all: bool) -> Result<(), End> {
         let case = &mut *self.step.case;
@@ -312,7 +370,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     }
 
     /// Makes calls up, and makes them. Where something is wrong, those that led there come back with what it is.
-    fn sequence(&mut self, random: &mut Random, length: u64) -> Result<(), (Vec<Call>, End)> {
+    fn sequence(&mut self, random: &mut Random, length: u64, is_last: bool) -> Result<(), (Vec<Call>, End)> {
         // A sequence has its own end, so that a case may have any number of them.
         self.step.case.steps_run = 0;
         let mut calls = Vec::new();
@@ -326,12 +384,28 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let title = "one of these calls did not come back, or the machine or the worker died of it";
         let scenario = Some(self.scenario(&ahead, title));
         (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
+        // The device copies without changing what follows, so that the calls are the same on any other.
+        let mut of_copies = Random::new(random.clone().number());
+        self.gone.clear();
         let mut generator = Generator::new(random, &ground, anew);
         for _ in 1..length {
             let call = generator.call(&self.state);
             calls.push(call);
             if let Err(end) = self.take(call, false) {
                 return Err((calls, end));
+            }
+        }
+        self.copies.calls += length;
+        if self.copies.calls >= COPIES || is_last && !self.copies.at_end {
+            let copies = reaches(&mut of_copies, &ground, &self.state, &self.gone);
+            if !copies.is_empty() {
+                self.copies = Copies { made: self.copies.made + copies.len() as u64, calls: 0, at_end: is_last };
+            }
+            for call in copies {
+                calls.push(call);
+                if let Err(end) = self.take(call, false) {
+                    return Err((calls, end));
+                }
             }
         }
         match self.clean() {
@@ -379,7 +453,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
     /// Fails if the kernel logged what it should not.
     fn logged(&mut self) -> Result<(), End> {
         let records = self.log.as_mut().and_then(|log| log.records().ok()).unwrap_or_default();
-        let lines: Vec<String> = records.into_iter().map(|record| record.text).collect();
+        let refused = self.step.case.found.refused;
+        let lines = records.into_iter().map(|record| record.text).filter(|line| !(refused && log::is_fault(line)));
+        let lines: Vec<String> = lines.collect();
         let (case, _) = self.step.case.plan.case(self.step.case.planned);
         log::first_alarm(&lines, &case.kernel_log).map_or(Ok(()), |line| {
             Err(End::Failed(Problem::new(Code::KernelLog, self.at.clone(), format!("the kernel logged: {line}"))))
@@ -511,8 +587,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         for memory in self.collapsing().filter(|memory| has(&memory.name)) {
             put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
         }
+        let mut refuses = false;
         for call in calls {
             if call.is_possible(&self.ground, &state) {
+                refuses |= call.reached(&self.ground, &state).is_some_and(|reached| !reached.is_let);
                 call.yaml(&self.ground, &state).iter().for_each(|step| put(step));
                 let outcome = call.outcome(&self.ground, &state);
                 call.enter(&self.ground, &mut state, &outcome);
@@ -536,11 +614,12 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if !regions.is_empty() {
             regions = format!("    regions:\n{regions}");
         }
+        let expects = if refuses { "    kernel_log: { expect: iommu_fault }\n" } else { "" };
         let backend = case.planned.backend;
         format!(
             "# `vfiospec explore` made this up, with the seed {} on Linux {}:\n# {title}\n\
              name: found_{}_{}\nsummary: Steps that `explore` found, as few as show it.\nbackends: [{backend}]\ncases:\n  \
-             - name: sequence\n{regions}    steps:\n{steps}",
+             - name: sequence\n{expects}{regions}    steps:\n{steps}",
             self.seed,
             facts::kernel(),
             backend,
@@ -563,6 +642,14 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if let Some(why) = &self.ground.whole {
             self.step.not_checked(format!("no allocation was made to fail: {why}"), false);
         }
+        match &self.ground.dma {
+            Err(why) => self.step.not_checked(format!("what the device reaches by DMA was not looked at: {why}"), false),
+            Ok(_) if self.copies.made == 0 => {
+                let why = "what the device reaches by DMA was not looked at: there was no memory to copy in time";
+                self.step.not_checked(why.to_owned(), false);
+            }
+            Ok(_) => {}
+        }
         if self.ground.has_the_end() {
             self.step.not_checked("maps and copies of ranges that end at 2^64 are left out for now".to_owned(), false);
         }
@@ -582,6 +669,20 @@ struct Wrong {
     /// The calls after them that show it.
     last: Vec<Call>,
     end: End,
+}
+
+/// Whether a pack has procedures with which the device copies memory. Of how many bytes, the first of them says.
+fn can_copy(step: &Running) -> Result<u64, String> {
+    let case = &*step.case;
+    let kind = case.devices.kind(case.current);
+    for name in ["dma_limits", "dma_start", "dma_copy", "dma_stop"] {
+        let found = procedure::find(case.plan, case.planned, &Name(name.to_owned()), None, kind, &step.planned.at);
+        found.map_err(|end| match end {
+            End::Skipped(why) => why,
+            End::Failed(problem) | End::Error(problem) => problem.what.title,
+        })?;
+    }
+    Ok(0)
 }
 
 /// The bytes of the page tables of IOMMUs, where nobody else has any.

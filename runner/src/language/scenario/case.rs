@@ -97,12 +97,12 @@ impl Scenario {
         self.backends.list.iter().map(|(backend, _)| *backend).filter(|backend| case.runs_on(*backend)).collect()
     }
 
-    /// Whether any case calls a procedure of a pack.
+    /// Whether any case calls a procedure of a pack, or may do so.
     pub fn calls(&self) -> bool {
         let steps = |case: &'_ Case| {
             every_step(case.steps.as_deref().unwrap_or_default(), &Path::root())
                 .iter()
-                .any(|placed| matches!(placed.step.verb, Verb::Call(_)))
+                .any(|placed| matches!(placed.step.verb, Verb::Call(_) | Verb::Explore(_)))
         };
         self.cases.iter().any(steps)
     }

@@ -22,7 +22,7 @@ verb! {
 impl Known for Explore {
     const ABOUT: About = About {
         does: "Make calls that nobody wrote down: map and unmap the case's regions in many ways, and hold each answer, the page table, the \
-               accounting and the kernel's log against what is right. What goes wrong is made as short as it can be, and given as a scenario.",
+               accounting, what the device reaches by DMA and the kernel's log against what is right. What goes wrong is made as short as it can be, and given as a scenario.",
         examples: &["{ seed: 1, steps: 10000 }"],
         fixture: Stands::Alone,
         ..About::CHECK

@@ -6,10 +6,11 @@ use serde_yaml::Value;
 use super::ground::{Ground, OTHER, Place, State, TABLE};
 use crate::backend::{Access, Answer, IovaRange, Mappings, Pages, ToCopy, ToMap};
 use crate::language::verb::{
-    self, Advice, AllowIovas, AllowedRange, Attach, Check, Destroy, Detach, DirtyBitmap, DirtyTracking, Hwpt, InIoas,
-    IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Unmap, UnmapAll, Where,
+    self, Advice, AllowIovas, AllowedRange, Attach, Check, Compare, Destroy, Detach, DirtyBitmap, DirtyTracking, Fill,
+    Hwpt, InIoas, IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Unmap, UnmapAll, Verb,
+    Where,
 };
-use crate::language::{Dynamic, Name, Outcome, Size, Step};
+use crate::language::{Dynamic, Name, Outcome, Scalar, Size, Step, Template};
 use crate::uapi::system::page_size;
 
 /// The name that a mapping is saved as if the kernel chose its IOVA.
@@ -103,6 +104,25 @@ pub enum Call {
         iova: u64,
         size: u64,
     },
+    /// The device copies from one IOVA to another.
+    Reach {
+        from: u64,
+        to: u64,
+        /// The memory that is mapped at the second IOVA, or was before.
+        before: Pages,
+    },
+}
+
+/// What a copy by the device has to come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reached {
+    size: u64,
+    /// The memory that it reads.
+    source: Pages,
+    /// The memory that it writes to, or has to leave alone.
+    target: Pages,
+    /// Whether the IOMMU lets it.
+    pub is_let: bool,
 }
 
 /// What the device can be attached to.
@@ -130,6 +150,7 @@ impl Call {
             Call::Attach { to: Target::Table, .. } | Call::DropTable => state.table.is_some(),
             Call::MakeTable { .. } => state.table.is_none(),
             Call::Choose { .. } => self.chosen(ground, state).is_some(),
+            Call::Reach { .. } => self.reached(ground, state).is_some(),
             _ => true,
         }
     }
@@ -216,6 +237,39 @@ impl Call {
                 let ask: Step = IovaRanges(InIoas { ioas: object(place) }).into();
                 return vec![(saved(ask, FOUND), outcome), check(format!("{{{{ {FOUND} == [{all}] }}}}"))];
             }
+            Call::Reach { from, to, .. } => {
+                let Some(Reached { size, source, target, is_let }) = self.reached(ground, state) else {
+                    return Vec::new();
+                };
+                let pattern = || Template::new("sent").ok();
+                let (offset, size_of) = (|pages: Pages| Some(is(pages.from)), || Some(is(size)));
+                let fill = |pages: Pages, pattern: Option<Template>| {
+                    let value = pattern.is_none().then(|| is(0));
+                    Fill { region: region(pages.list), offset: offset(pages), size: size_of(), pattern, value }
+                };
+                let call = |procedure: &str, with: &[(&str, u64)]| {
+                    let with = with.iter().map(|(name, value)| ((*name).to_owned(), Scalar::Integer((*value).into())));
+                    verb::Call { procedure: Name(procedure.to_owned()), with: with.collect() }
+                };
+                let compare = Compare {
+                    region: region(target.list),
+                    offset: offset(target),
+                    size: size_of(),
+                    with: None,
+                    with_offset: None,
+                    pattern: pattern().filter(|_| is_let),
+                    value: (!is_let).then(|| is(0)),
+                };
+                let steps: [Step; 6] = [
+                    fill(source, pattern()).into(),
+                    fill(target, None).into(),
+                    call("dma_start", &[]).into(),
+                    call("dma_copy", &[("source", from), ("destination", to), ("size", size)]).into(),
+                    call("dma_stop", &[]).into(),
+                    compare.into(),
+                ];
+                return steps.map(|step| (step, Outcome::Ok)).into();
+            }
             Call::Track { enable } => DirtyTracking { enable, hwpt: None }.into(),
             Call::Dirty { iova, size } => {
                 let (iova_of, size_of) = (is(iova), is(size));
@@ -230,6 +284,32 @@ impl Call {
             }
         };
         vec![(step, outcome)]
+    }
+
+    /// What a copy by the device has to come to in this state; `None` where nobody can tell, or for another call.
+    pub fn reached(&self, ground: &Ground, state: &State) -> Option<Reached> {
+        let Call::Reach { from, to, before } = *self else { return None };
+        let size = *ground.dma.as_ref().ok()?;
+        let (mappings, last) = (state.mappings(state.device?), |iova: u64| iova.checked_add(size - 1));
+        let whole = |iova: u64| {
+            let (first, mapped) = mappings.overlapping(iova, last(iova)?).next()?;
+            let Pages { list, from } = mapped.pages?;
+            let pages = || Pages { list, from: from + (iova - first) };
+            (first <= iova && mapped.last >= last(iova)?).then(|| (mapped, pages()))
+        };
+        let (of_source, source) = whole(from)?;
+        let (target, is_let) = match whole(to) {
+            Some((mapped, pages)) => (pages, mapped.access.write),
+            None if mappings.overlapping(to, last(to)?).next().is_none() => (before, false),
+            None => return None,
+        };
+        let meet = source.list == target.list && source.from.abs_diff(target.from) < size;
+        // What was pinned to be read may be a page that the process left when it wrote to it.
+        let is_read = of_source.access.read && of_source.writable;
+        // Some devices take 0 for no address.
+        let fits = from > 0 && to > 0 && is_read && !meet;
+        let are_shared = [source, target].into_iter().all(|pages| state.is_shared(ground, pages));
+        (fits && are_shared).then_some(Reached { size, source, target, is_let })
     }
 
     /// What takes it back, if each of its allocations fails once before it is made.
@@ -278,6 +358,7 @@ impl Call {
             | Call::Choose { region, .. }
             | Call::Renew { region, .. }
             | Call::Collapse { region } => Some(region),
+            Call::Reach { before, .. } => Some(before.list),
             _ => None,
         }
     }
@@ -362,7 +443,9 @@ impl Call {
             }
             Call::Track { .. } => done(model.track()),
             Call::Dirty { iova, size } => done(model.dirty(state.mappings(Place::Own), iova, size, state.tracked)),
-            Call::Renew { .. } | Call::Collapse { .. } | Call::Detach | Call::Ranges { .. } => Outcome::Ok,
+            Call::Renew { .. } | Call::Collapse { .. } | Call::Detach | Call::Ranges { .. } | Call::Reach { .. } => {
+                Outcome::Ok
+            }
         }
     }
 
@@ -439,7 +522,8 @@ impl Call {
             | Call::Detach
             | Call::DropTable
             | Call::Track { .. }
-            | Call::Dirty { .. } => {}
+            | Call::Dirty { .. }
+            | Call::Reach { .. } => {}
         }
         self
     }
@@ -534,6 +618,15 @@ fn word(access: Access) -> Option<verb::Access> {
 /// A step as YAML, with what is expected of it.
 pub fn written(step: &Step, outcome: &Outcome) -> String {
     let name = step.verb.name();
+    if let Verb::Call(call) = &step.verb {
+        let argument = |(name, value): (&str, &Scalar)| match (name, value) {
+            ("source" | "destination", Scalar::Integer(iova)) => format!("{name}: {iova:#x}"),
+            _ => format!("{name}: {value}"),
+        };
+        let with = call.with.iter().map(argument).collect::<Vec<_>>().join(", ");
+        let with = if with.is_empty() { with } else { format!("\nwith: {{ {with} }}") };
+        return format!("call: {}{with}", call.procedure);
+    }
     let mut text = match serde_yaml::to_value(&step.verb).expect("a verb has a YAML form") {
         Value::Mapping(keys) => match fields(&keys) {
             fields if fields.is_empty() => format!("{name}:"),

@@ -452,6 +452,32 @@ pub fn last_calls(ground: &Ground, state: &State) -> Vec<Call> {
     calls
 }
 
+/// Copies by the device: one that reaches its memory, and one that the IOMMU has to refuse. `gone` is what the device reached before.
+pub fn reaches(random: &mut Random, ground: &Ground, state: &State, gone: &[(u64, Mapped)]) -> Vec<Call> {
+    /// How often a copy is made up until it fits.
+    const TRIES: usize = 64;
+    let Ok(size) = ground.dma else { return Vec::new() };
+    let (there, unit) = (state.seen().collect::<Vec<_>>(), ground.model.page);
+    // Any of its pages, and the last bytes of that.
+    let place = |random: &mut Random, (first, mapped): (u64, Mapped)| {
+        let pages = ((mapped.last - first) / unit).saturating_add(1);
+        (first + unit * random.below(pages)).saturating_add(unit.saturating_sub(size))
+    };
+    let mut find = |is_let: bool| {
+        let before = if is_let { &[] } else { gone };
+        let targets: Vec<(u64, Mapped)> = there.iter().chain(before).copied().collect();
+        (0..TRIES).filter(|_| !there.is_empty()).find_map(|_| {
+            let target = random.pick(&targets);
+            let (from, to) = (random.pick(&there), place(random, target));
+            let Pages { list, from: offset } = target.1.pages?;
+            let before = Pages { list, from: offset + (to - target.0) };
+            let call = Call::Reach { from: place(random, from), to, before };
+            call.reached(ground, state).filter(|reached| reached.is_let == is_let).map(|_| call)
+        })
+    };
+    [find(true), find(false)].into_iter().flatten().collect()
+}
+
 /// The calls of a sequence that begins with these random numbers and nothing mapped: those that are made if the kernel does what the model
 /// says.
 pub fn ahead(random: &Random, ground: &Ground, anew: bool, length: u64) -> Vec<Call> {
@@ -487,11 +513,12 @@ mod tests {
             renews: true,
             collapses: writable,
             file: writable && backend == BackendName::Iommufd,
+            alone: true,
         };
         let aperture = vec![IovaRange { start: 0, last: 0xffff_ffff_ffff }];
         let model = Model { rules: Rules::of(backend), old: false, page: 4096 };
         let memory = vec![memory("small", 64, true), memory("read_only", 4, false)];
-        Ground { backend, model, memory, ranges: RANGES.to_vec(), aperture, giant: None, whole: None }
+        Ground { backend, model, memory, ranges: RANGES.to_vec(), aperture, giant: None, whole: None, dma: Ok(1024) }
     }
 
     /// The calls of a sequence, each with the state before it and what it has to come to, if the kernel does what the model says.
@@ -580,6 +607,40 @@ mod tests {
         assert!(made(&|call, state| matches!(call, Call::Unmap { .. }) && state.by_table, false) > 100);
     }
 
+    /// After a sequence of these calls, the copies by the device that are made up, each with the state.
+    fn copied(ground: &Ground, seed: u64) -> (Vec<Call>, State) {
+        let (mut random, mut state, mut gone) = (Random::new(seed), State::new(), Vec::new());
+        for call in ahead(&random, ground, false, 99) {
+            let (before, outcome) = (state.clone(), call.outcome(ground, &state));
+            call.enter(ground, &mut state, &outcome);
+            gone.extend(before.seen().filter(|(first, _)| state.seen().all(|(still, _)| still != *first)));
+        }
+        (reaches(&mut random, ground, &state, &gone), state)
+    }
+
+    #[test]
+    fn a_device_copies_to_what_it_reaches_and_to_what_it_reached_before() {
+        for backend in BackendName::ALL {
+            let ground = ground(backend);
+            let (mut let_through, mut refused) = (0, 0);
+            for (calls, state) in (0..100).map(|seed| copied(&ground, seed)) {
+                for call in calls {
+                    let reached = call.reached(&ground, &state).expect("it is known what it comes to");
+                    let Call::Reach { from, to, .. } = call else { panic!("{call:?}") };
+                    let at = |iova: u64| state.seen().find(|(first, it)| (*first..=it.last).contains(&iova));
+                    assert!(at(from).is_some_and(|(_, it)| it.access.read), "{call:?}");
+                    assert_eq!(at(to).is_some_and(|(_, it)| it.access.write), reached.is_let, "{call:?}");
+                    if reached.is_let { let_through += 1 } else { refused += 1 };
+                    // Not without the mappings that it is about.
+                    assert!(!call.is_possible(&ground, &State::new()));
+                    let unknown = Ground { dma: Err("no pack has it".into()), ..ground.clone() };
+                    assert!(!call.is_possible(&unknown, &state));
+                }
+            }
+            assert!(let_through > 30 && refused > 30, "{backend}: {let_through} and {refused}");
+        }
+    }
+
     #[test]
     fn ranges_that_end_at_2_64_are_left_out() {
         for backend in BackendName::ALL {
@@ -601,9 +662,15 @@ mod tests {
     fn the_yaml_of_a_call_is_its_step() {
         for backend in BackendName::ALL {
             let ground = ground(backend);
-            for (call, state, _) in (0..100).flat_map(|seed| made_up(&ground, seed, 100)) {
+            let by_device = |seed: u64| {
+                let (calls, state) = copied(&ground, seed);
+                calls.into_iter().map(move |call| (call, state.clone(), Outcome::Ok))
+            };
+            for (call, state, _) in (0..100).flat_map(|seed| made_up(&ground, seed, 100).into_iter().chain(by_device(seed)))
+            {
                 let expected: Vec<Step> = call.steps(&ground, &state).into_iter().map(expecting).collect();
                 let text = call.yaml(&ground, &state);
+                assert!(!text.is_empty());
                 let read = |text: &String| -> Step {
                     let mut problems = Problems::new();
                     decode(&parse(text).expect("YAML"), &mut problems).unwrap_or_else(|| panic!("{text}: {problems:?}"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What calls are made on: the memory and the address spaces, and the state that they are in.
 
-use crate::backend::{IovaRange, Mappings, Model, Whole};
+use crate::backend::{IovaRange, Mapped, Mappings, Model, Pages, Whole};
 use crate::model::BackendName;
 
 /// An address space.
@@ -46,6 +46,8 @@ pub struct Memory {
     pub collapses: bool,
     /// Whether it has a file that can be mapped in its place, for writing too.
     pub file: bool,
+    /// Whether no other region has the same memory.
+    pub alone: bool,
 }
 
 /// What calls are made on.
@@ -62,6 +64,8 @@ pub struct Ground {
     pub giant: Option<usize>,
     /// Why allocations cannot be made to fail; `None` where they can.
     pub whole: Option<String>,
+    /// How many bytes the device copies at once, or why nobody knows how it copies.
+    pub dma: Result<u64, String>,
 }
 
 impl Ground {
@@ -136,6 +140,17 @@ impl State {
 
     pub fn mappings(&self, place: Place) -> &Mappings {
         &self.of(place).mappings
+    }
+
+    /// What the device reaches.
+    pub fn seen(&self) -> impl Iterator<Item = (u64, Mapped)> {
+        self.device.into_iter().flat_map(|place| self.mappings(place).iter())
+    }
+
+    /// Whether the pages of a region that were mapped are still those that the process writes to and reads from.
+    pub fn is_shared(&self, ground: &Ground, pages: Pages) -> bool {
+        let memory = &ground.memory[pages.list];
+        memory.alone && memory.writable && !(self.renewed && memory.collapses)
     }
 
     /// An address space, for calls that are about all of it.
