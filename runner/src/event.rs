@@ -272,6 +272,9 @@ pub struct CaseResult {
     /// With `--ask`: what each step came to, in their order. Nothing of it was judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
+    /// What the calls that `explore` made up came to, where several things are right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explored: Option<Explored>,
     /// The scenario that shows what `explore` found, as the text of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
@@ -360,6 +363,31 @@ pub enum Answered {
     Unchecked(String),
     /// The step was not run, for this reason: often an earlier step has not made what it needs.
     NotRun(String),
+}
+
+/// What calls of `explore` came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Explored {
+    /// A fingerprint of all calls, which others have in common only if they are the same.
+    pub calls: String,
+    /// The calls that may fail with any of several errnos, of the first 100 sequences.
+    pub free: Vec<Free>,
+}
+
+/// A call of `explore` that may fail with any of several errnos: it breaks several rules at once, and the kernel promises no order of its
+/// checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Free {
+    /// The number of its sequence in the case, from 0.
+    pub sequence: u64,
+    /// Its number in the sequence, from 0.
+    pub call: u32,
+    /// The step that makes it, in one line.
+    pub step: String,
+    /// The errnos that are right, by their names.
+    pub may: Vec<String>,
+    /// The one that it gave.
+    pub gave: String,
 }
 
 /// What one observer saw of a case.

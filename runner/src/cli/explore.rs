@@ -75,17 +75,25 @@ pub fn main(args: &Args) -> Result<Exit, Error> {
     let Args { exploring, devices, taking, outputs } = args;
     // On a machine that has set no huge pages aside, the kernel may still use some for this.
     let huge = [("huge", "{ memory: anonymous, size: 8MiB, align: 2MiB }")];
-    exploring.run(outputs, &huge, |selection, cases, course| {
+    let journal = exploring.journal(outputs)?;
+    exploring.run(&[&journal], &huge, |selection, cases, course| {
         run::main(&run::Args::of(selection, (devices.clone(), *taking), cases, course, outputs.clone()))
     })
 }
 
 impl Exploring {
+    /// Where the journal of the run is.
+    pub fn journal(&self, outputs: &Outputs) -> Result<PathBuf, Failure> {
+        outputs.journal(self.resume.as_deref())
+    }
+
     /// Writes the scenario, has it run, and writes what it found. `huge` are regions in huge pages, where there are some: their names, and
     /// what they are.
+    ///
+    /// `journals` are those that the runs leave.
     pub fn run<T>(
         &self,
-        outputs: &Outputs,
+        journals: &[&Path],
         huge: &[(&str, &str)],
         run: impl FnOnce(Selection, Cases, Course) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -96,10 +104,9 @@ impl Exploring {
         });
         let file = self.to.join("explore.yaml");
         write(&file, &self.scenario(seed.into(), huge))?;
-        let journal = outputs.journal(self.resume.as_deref())?;
         let ran =
             run(Selection::of(&file, &[]), Cases::on(self.backends.clone()), Course::resuming(self.resume.clone()))?;
-        self.found(&journal)?;
+        journals.iter().try_for_each(|journal| self.found(journal))?;
         Ok(ran)
     }
 

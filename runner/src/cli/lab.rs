@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vfiospec lab`
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc, sync::atomic::AtomicBool, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
@@ -10,6 +10,7 @@ use crate::event::{DeviceUsed, RunStarted};
 use crate::lab::{self, Accel, GuestDevice, HostDevice, Job, KernelChoice, KernelOption, LabError, Options, Prepared};
 use crate::model::{Exit, for_bisect};
 use crate::plan::{Plan, Setup};
+use crate::report::{journal::Text, merge::Journal, run::Run};
 use crate::session::{
     self, Begun, Course, Failure, LabRun, Named, Output, Outputs, Resumed, SCENARIOS, TRACEFILE, interrupt,
 };
@@ -90,6 +91,13 @@ pub struct ExploreArgs {
 
     #[command(flatten)]
     choice: Choice,
+
+    /// Make the same calls on this kernel, too, and tell what it answers otherwise where the model allows both
+    ///
+    /// Takes what --kernel takes. Its journal is beside the other one, with `-against` in its name; the reports are of both. Where the two kernels
+    /// let other IOVAs be mapped, or only one lets allocations fail, the calls are not the same, which is told, too.
+    #[arg(long, value_name = "KERNEL", conflicts_with_all = ["resume", "coverage"])]
+    against: Option<KernelChoice>,
 
     #[command(flatten)]
     outputs: Outputs,
@@ -486,25 +494,46 @@ fn run(args: &RunArgs) -> Result<u8, Error> {
 }
 
 fn explore(args: &ExploreArgs) -> Result<u8, Error> {
-    let ExploreArgs { exploring, choice, outputs, guests } = args;
+    let ExploreArgs { exploring, choice, against, outputs, guests } = args;
     let mut huge = vec![("huge", "{ memory: hugetlb, size: 8MiB }")];
     // The lab's guest sets a page of this size aside where it has memory for it.
     if choice.memory.0 >= 3 << 30 {
         huge.push(("giant", "{ memory: hugetlb, page: 1GiB, size: 1GiB }"));
     }
-    exploring.run(outputs, &huge, |selection, cases, course| {
-        run(&RunArgs {
-            selection,
-            choice: choice.clone(),
-            cases,
-            course,
-            outputs: outputs.clone(),
-            silence: language::Duration(SILENCE),
-            guests: Some(*guests),
-            watch: false,
-            bisect: false,
-        })
-    })
+    let once = |choice: Choice, outputs: Outputs, selection, cases, course| {
+        let silence = language::Duration(SILENCE);
+        let (guests, watch, bisect) = (Some(*guests), false, false);
+        run(&RunArgs { selection, choice, cases, course, outputs, silence, guests, watch, bisect })
+    };
+    let journal = exploring.journal(outputs)?;
+    let Some(against) = against else {
+        return exploring.run(&[&journal], &huge, |selection, cases, course| {
+            once(choice.clone(), outputs.clone(), selection, cases, course)
+        });
+    };
+    let other = journal.with_file_name(format!("{}-against.jsonl", journal.file_stem().unwrap_or_default().display()));
+    let exit = exploring.run(&[&journal, &other], &huge, |selection, cases, course| {
+        let exit = once(choice.clone(), outputs.clone(), selection.clone(), cases.clone(), course.clone())?;
+        if exit == Exit::Interrupted as u8 {
+            return Ok(exit);
+        }
+        let choice = Choice { kernel: against.clone(), ..choice.clone() };
+        once(choice, outputs.with_journal(other.clone()), selection, cases, course)
+    })?;
+    if exit == Exit::Interrupted as u8 {
+        return Ok(exit);
+    }
+    let journals =
+        [(&choice.kernel, &journal), (against, &other)].into_iter().enumerate().map(|(number, (kernel, file))| {
+            // The same kernel twice is two all the same.
+            let label = format!("{kernel}{}", if number == 1 && *kernel == choice.kernel { ", again" } else { "" });
+            Ok(Journal { label: Some(label), text: Text::open(file)? })
+        });
+    let both = journals
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(Run::read)
+        .map_err(|error| super::report::unreadable(&error))?;
+    Ok(outputs.finish(Arc::new(both), &[&journal, &other])? as u8)
 }
 
 fn exec(args: &ExecArgs) -> Result<ExitCode, Error> {

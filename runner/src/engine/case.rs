@@ -124,6 +124,7 @@ impl Engine {
             injected: found.injected,
             checks: found.checks,
             observers: found.observers,
+            explored: found.explored,
             scenario: found.scenario,
             answers: found.answers.map(Answers::into_list).unwrap_or_default(),
             true_backend: (backend != planned.backend || !planned.any.is_empty()).then(|| backend.to_string()),

@@ -24,7 +24,7 @@ use super::{
     verb::Given,
 };
 use crate::{
-    event::{Injected, Measured, Observation, Unchecked},
+    event::{Explored, Injected, Measured, Observation, Unchecked},
     language::{BackendOptions, Dynamic, LoadedPack, Path, Scope, Size, Source, Target},
     model::{BackendName, Errno},
     plan::{Plan, Planned},
@@ -101,6 +101,8 @@ pub struct Findings {
     pub page_table: Vec<String>,
     /// Whether the device was made to do what the IOMMU has to refuse, so that the kernel logs faults.
     pub refused: bool,
+    /// What the calls that `explore` made up came to.
+    pub explored: Option<Explored>,
     /// The scenario that shows the problem, if `explore` found it.
     pub scenario: Option<String>,
 }

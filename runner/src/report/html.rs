@@ -10,6 +10,7 @@ use std::sync::Arc;
 use minijinja::{Environment as Templates, Value, context, syntax::SyntaxConfig};
 
 use crate::model::{Exit, Verdict, count};
+use crate::report::explored;
 use crate::report::fixes::{self, Kernel, Row, Seen};
 use crate::report::matrix::{Column, Devices, Matrix};
 use crate::report::measured::{self, Chart};
@@ -35,7 +36,7 @@ const ROWS: usize = 300;
 const LISTED: usize = 200;
 
 fn write(run: &Arc<Run>, out: &mut dyn Write) -> io::Result<()> {
-    render(TEMPLATE, page(run), out)
+    render(TEMPLATE, page(run)?, out)
 }
 
 /// Writes a page made of a template.
@@ -77,7 +78,7 @@ const TOLD: [(Verdict, &str); 4] = [
     (Verdict::KnownIssue, "Known issues"),
 ];
 
-fn page(run: &Arc<Run>) -> Value {
+fn page(run: &Arc<Run>) -> io::Result<Value> {
     let counts = run.counts();
     let matrix = Arc::new(Matrix::of(run, Devices::InColumns, None));
     let verdicts: Vec<_> = present(&counts)
@@ -91,7 +92,7 @@ fn page(run: &Arc<Run>) -> Value {
     let (headline, class) = headline(run, &counts);
     let tool = run.parts().next().map(|part| line(&part.started.tool)).unwrap_or_default();
     let label = |column: &Column| Some(line(&run.environments[column.environment].label)).filter(|l| !l.is_empty());
-    context! {
+    Ok(context! {
         title => format!("vfiospec: {headline}"),
         headline, class, verdicts, filters, tool,
         subline => subline(run, &counts),
@@ -114,8 +115,8 @@ fn page(run: &Arc<Run>) -> Value {
         kernels => fixes::kernels(run).iter().map(|kernel| line(&kernel.label)).collect::<Vec<_>>(),
         requirements => required(run),
         charts => charts(run),
-        lists => lists(run, &counts),
-    }
+        lists => lists(run, &counts)?,
+    })
 }
 
 fn present(counts: &Counts) -> impl Iterator<Item = Verdict> {
@@ -403,17 +404,24 @@ fn styled(class: &str, text: &str) -> Value {
 }
 
 /// What was left out and why: skips, and checks that were not made.
-fn lists(run: &Arc<Run>, counts: &Counts) -> Vec<Value> {
+fn lists(run: &Arc<Run>, counts: &Counts) -> io::Result<Vec<Value>> {
+    let differences = explored::differences(run)?;
+    let count_of_differences = differences.len();
+    let differences = differences.iter().map(|(text, cases)| item(run, line(text), cases));
+    let differences = differences.take(LISTED).collect::<Vec<_>>();
     let skips = words::skips(run);
     let skips = skips.iter().map(|(reason, cases)| item(run, line(reason), cases));
     let notes = words::notes(run);
     let notes = notes.iter().map(|(note, cases): &Shared<&Note>| item(run, line(&note.beside(cases.len())), cases));
     let (skips, notes) = (skips.take(LISTED).collect::<Vec<_>>(), notes.take(LISTED).collect::<Vec<_>>());
     let unchecked = counts.unchecked + counts.by_choice;
-    vec![
+    Ok(vec![
         context! { anchor => "skipped", heading => "Skipped", count => counts.skipped, items => skips },
         context! { anchor => "unchecked", heading => "Not checked", count => unchecked, items => notes },
-    ]
+        context! {
+            anchor => "differences", heading => "Differences where any is right", count => count_of_differences, items => differences,
+        },
+    ])
 }
 
 fn item(run: &Arc<Run>, text: String, cases: &[u32]) -> Value {

@@ -165,6 +165,7 @@ impl Merge {
         case.notes = self.notes.get(&notes);
         (case.state, case.micros, case.part) = (State::Finished, result.micros, reading.index);
         case.asked = !result.answers.is_empty();
+        case.explored = result.explored.is_some();
         case.measured = result.measured.iter().any(|measured| measured.rounds);
     }
 
@@ -216,6 +217,7 @@ impl Merge {
                 state: State::NotRun,
                 micros: 0,
                 asked: false,
+                explored: false,
                 measured: false,
                 reason: None,
                 notes: self.notes.get(&[]),

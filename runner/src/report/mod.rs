@@ -22,6 +22,7 @@ pub(crate) mod coverage;
 pub(crate) mod diff;
 mod environment;
 mod exit;
+mod explored;
 pub(crate) mod fix_table;
 mod fixes;
 #[cfg(test)]

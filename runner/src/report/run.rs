@@ -93,6 +93,8 @@ pub struct Case {
     pub micros: u64,
     /// Whether it was asked (`--ask`), and has [answers](CaseResult::answers).
     pub asked: bool,
+    /// Whether it made calls up (`explore`), and has [what they came to](CaseResult::explored).
+    pub explored: bool,
     /// Whether it measured something (`measure`).
     pub measured: bool,
     /// The message of a skip or a known issue. Many cases share the same one.

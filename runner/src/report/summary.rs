@@ -30,7 +30,7 @@ use crate::report::matrix::{Devices, Matrix, Row};
 use crate::report::run::{Case, Counts, Full, Run};
 use crate::report::terminal::{BOLD, DIM, GREEN, RED, Terminal, YELLOW, mark, wrapped};
 use crate::report::words::{self, NO_REASON, place};
-use crate::report::{answers, fixes};
+use crate::report::{answers, explored, fixes};
 use crate::sanitize::{line, text};
 
 /// With more rows than this, the cases of a scenario that passed or were skipped on the same backends are folded into one row.
@@ -64,6 +64,7 @@ pub fn render(run: &Run, terminal: &Terminal, files: &[(&str, &Path)]) -> io::Re
         page.known(),
         page.skips(),
         page.notes(),
+        page.explored()?,
     ];
     blocks.extend(asked.then(|| answers::render(run, terminal)).transpose()?);
     blocks.push(page.closing(files));
@@ -266,6 +267,17 @@ impl Page<'_> {
             self.terminal.dimmed(&note.counted(cases.len()), 0) + &names
         });
         self.list(note, notes.len())
+    }
+
+    /// Where backends or kernels answered a call of `explore` otherwise, which all of them may.
+    fn explored(&self) -> io::Result<String> {
+        let differences = explored::differences(self.run)?;
+        if differences.is_empty() {
+            return Ok(String::new());
+        }
+        let heading = format!("{} where any is right:\n", count(differences.len(), "difference"));
+        let each = differences.iter().map(|(text, _)| self.terminal.dimmed(&line(text), 2));
+        Ok(heading + &self.list(each, differences.len()))
     }
 
     /// The first of these cases by scenario, such as `kernel.dma_mapping: mmap, unmap; kernel.limits: size_zero; and 3 more`. A case

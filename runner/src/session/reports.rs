@@ -44,6 +44,16 @@ impl Outputs {
         }
     }
 
+    /// The same reports of another run, whose journal is this.
+    pub fn with_journal(&self, journal: PathBuf) -> Outputs {
+        Outputs { journal: Some(journal), ..self.clone() }
+    }
+
+    /// Writes the reports of several runs as one, and prints its summary.
+    pub fn finish(&self, run: Arc<Run>, journals: &[&Path]) -> Result<Exit, Failure> {
+        self.reports.finish(run, journals, Run::exit)
+    }
+
     /// The reports, once it is known that they and the journal can be written: better found before an hour's run than after it. Changes no
     /// file: what is there is an earlier run's, and a mistake is no reason to lose it.
     pub(super) fn reports(&self, journal: &Path) -> Result<&Reports, Failure> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls that nobody wrote down, on a real kernel.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = tests![
     a_device_that_does_not_copy_is_noticed,
     a_device_whose_dma_no_pack_knows_is_told,
     the_command_writes_what_it_runs,
+    two_kernels_are_given_the_same_calls_and_what_they_choose_is_told,
 ];
 
 pub const EXPLORE: &str = r#"
@@ -191,5 +192,62 @@ fn the_command_writes_what_it_runs() -> Tested {
     let written = fs::read_to_string(folder.join("explore.yaml")).expect("the scenario is written");
     assert!(written.contains("matrix: { seed: [5, 6] }") && written.contains("steps: 100 }"), "{written}");
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 3, "it found nothing");
+    Ok(())
+}
+
+fn two_kernels_are_given_the_same_calls_and_what_they_choose_is_told() -> Tested {
+    lab()?;
+    let _place = place();
+    let folder = folder("explore-against");
+    let (junit, journal) = (folder.join("junit.xml"), folder.join("journal.jsonl"));
+    let mut explore = command();
+    explore.args(["lab", "explore", "--seed", "5", "--steps", "500", "--cases", "1", "--backend", "iommufd"]);
+    explore
+        .args(["--against", "newest", "--to"])
+        .arg(&folder)
+        .arg("--journal")
+        .arg(&journal)
+        .arg("--junit")
+        .arg(&junit);
+    let ran = Ran { output: explore.output().expect("the binary starts"), junit, journal };
+    ran.expect(0);
+    assert!(ran.stdout().contains("newest, again: Linux "), "{}", ran.stdout());
+    assert!(!ran.stdout().contains("where any is right"), "{}", ran.stdout());
+    let other = folder.join("journal-against.jsonl");
+    let explored = |journal: &Path| {
+        let text = fs::read_to_string(journal).expect("a journal");
+        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
+        events.filter(|event| event["event"] == "case_finished").map(|event| event["explored"].clone()).next().unwrap()
+    };
+    let (one, again) = (explored(&ran.journal), explored(&other));
+    assert_eq!(one, again, "it is the same kernel");
+    let free = one["free"].as_array().expect("some may come to several things");
+    assert!(free.len() > 3, "{one}");
+    // A kernel that gives the other errno.
+    let first = &free[0];
+    let given = |errno: &Value| *errno == first["gave"];
+    let instead = first["may"].as_array().unwrap().iter().find(|errno| !given(errno)).expect("several are right");
+    let changed = fs::read_to_string(&other).unwrap().replacen(
+        &format!("\"gave\":{}", first["gave"]),
+        &format!("\"gave\":{instead}"),
+        1,
+    );
+    fs::write(&other, changed).expect("written");
+    let html = folder.join("report.html");
+    let (a, b) = (format!("a={}", ran.journal.display()), format!("b={}", other.display()));
+    let report = command().args(["report", &a, &b, "--html"]).arg(&html).output().expect("the binary starts");
+    let said = text(&report.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    let (step, [gave, instead]) =
+        (first["step"].as_str().unwrap(), [&first["gave"], instead].map(|it| it.as_str().unwrap()));
+    for part in [
+        "1 difference where any is right: on iommufd, ".to_owned()
+            + &step.split_whitespace().collect::<Vec<_>>().join(" "),
+        format!("{gave} on a"),
+        format!("{instead} on b"),
+    ] {
+        assert!(said.contains(&part), "{part}\n{said}");
+    }
+    let page = fs::read_to_string(&html).expect("a page");
+    assert!(page.contains("Differences where any is right <small>1</small>"), "{said}");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod ground;
 mod shorten;
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     thread,
     time::{Duration as Time, Instant},
 };
@@ -25,6 +26,7 @@ use crate::{
         observers::PATIENCE,
         procedure,
     },
+    event::Free,
     host::{
         facts::{self, ProcessMemory},
         kmsg::Window,
@@ -35,7 +37,7 @@ use crate::{
     uapi::system::page_size,
 };
 use call::{Call, written};
-use generate::{Generator, ahead, last_calls, reaches};
+use generate::{ahead, last_calls, reaches};
 use ground::{Ground, Memory, OTHER, Place, State};
 use shorten::shorten;
 
@@ -45,6 +47,10 @@ const STEPS: u64 = 1000;
 const SEQUENCE: u64 = 100;
 /// After this many calls the device copies memory: under emulation each copy takes as long as hundreds of calls.
 const COPIES: u64 = 4000;
+/// One sequence in this number has calls that are the same on every backend.
+const COMMON: u64 = 8;
+/// Of this many sequences, what is not sure beforehand is told.
+const TOLD: u64 = 100;
 /// How many of the last sequences may be the one in which it does so for the last time.
 const LAST: u64 = 3;
 /// How long that many take, about.
@@ -98,6 +104,10 @@ struct Explorer<'e, 's, 'f, 'a> {
     /// What the device reached since everything was unmapped, and does not any more.
     gone: Vec<(u64, Mapped)>,
     copies: Copies,
+    /// How many sequences were made.
+    sequences: u64,
+    /// A fingerprint of the calls so far.
+    calls: DefaultHasher,
 }
 
 /// When the device copies memory.
@@ -162,8 +172,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let ground = Ground { backend, model, memory, ranges: Vec::new(), aperture: Vec::new(), giant, whole, dma };
         let held = Held { process: None, pins: None, tables: None, mappings: None };
         let state = State::new();
-        let (log, before, gone, copies) = (Window::look().ok(), Vec::new(), Vec::new(), Copies::default());
-        let mut explorer = Explorer { step, at, seed, ground, state, log, held, before, gone, copies };
+        let (log, before, gone) = (Window::look().ok(), Vec::new(), Vec::new());
+        let (copies, sequences, calls) = (Copies::default(), 0, DefaultHasher::new());
+        let mut explorer =
+            Explorer { step, at, seed, ground, state, log, held, before, gone, copies, sequences, calls };
         // The first time, more is made than goes away again.
         explorer.open()?;
         if explorer.ground.dma.is_ok() {
@@ -374,11 +386,15 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // A sequence has its own end, so that a case may have any number of them.
         self.step.case.steps_run = 0;
         let mut calls = Vec::new();
+        let number = self.sequences;
+        self.sequences += 1;
+        let (is_common, mut of_all) = (number % COMMON == 1, Random::new(self.seed ^ number.rotate_right(16)));
+        let random = if is_common { &mut of_all } else { random };
         let anew = random.one_in(ANEW);
         if anew {
             self.close().and_then(|()| self.begin()).map_err(|end| (Vec::new(), end))?;
         }
-        let ground = self.ground.clone();
+        let ground = if is_common { self.ground.common() } else { self.ground.clone() };
         let ahead = ahead(random, &ground, anew, length - 1);
         // If nothing is heard of this process any more, it was one of them.
         let title = "one of these calls did not come back, or the machine or the worker died of it";
@@ -387,17 +403,22 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // The device copies without changing what follows, so that the calls are the same on any other.
         let mut of_copies = Random::new(random.clone().number());
         self.gone.clear();
-        let mut generator = Generator::new(random, &ground, anew);
-        for _ in 1..length {
-            let call = generator.call(&self.state);
+        for (index, call) in (0..).zip(ahead) {
             calls.push(call);
+            format!("{call:?}").hash(&mut self.calls);
+            let free = self.free(call).filter(|_| number < TOLD);
             if let Err(end) = self.take(call, false) {
                 return Err((calls, end));
             }
+            if let (Some((step, may)), Some(gave)) = (free, self.step.case.found.errno) {
+                let free = Free { sequence: number, call: index, step, may, gave: errno_name(gave) };
+                self.step.case.found.explored.get_or_insert_default().free.push(free);
+            }
         }
+        self.step.case.found.explored.get_or_insert_default().calls = format!("{:016x}", self.calls.finish());
         self.copies.calls += length;
         if self.copies.calls >= COPIES || is_last && !self.copies.at_end {
-            let copies = reaches(&mut of_copies, &ground, &self.state, &self.gone);
+            let copies = reaches(&mut of_copies, &self.ground, &self.state, &self.gone);
             if !copies.is_empty() {
                 self.copies = Copies { made: self.copies.made + copies.len() as u64, calls: 0, at_end: is_last };
             }
@@ -413,6 +434,15 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             Err((last, end)) => return Err((calls.into_iter().chain(last).collect(), end)),
         }
         if anew { self.closed().map_err(|end| (calls, end)) } else { Ok(()) }
+    }
+
+    /// A call that may fail with any of several errnos: its step, and these.
+    fn free(&self, call: Call) -> Option<(String, Vec<String>)> {
+        let Outcome::Errno(errnos) = call.outcome(&self.ground, &self.state) else { return None };
+        let is_free =
+            errnos.len() > 1 && call.undo(&self.state).is_none() && call.is_possible(&self.ground, &self.state);
+        let (step, _) = call.steps(&self.ground, &self.state).into_iter().next().filter(|_| is_free)?;
+        Some((written(&step, &Outcome::Ok), errnos.into_iter().map(errno_name).collect()))
     }
 
     /// Closes the device and opens it again, and fails if page tables are left of it meanwhile.
@@ -643,7 +673,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             self.step.not_checked(format!("no allocation was made to fail: {why}"), false);
         }
         match &self.ground.dma {
-            Err(why) => self.step.not_checked(format!("what the device reaches by DMA was not looked at: {why}"), false),
+            Err(why) => {
+                self.step.not_checked(format!("what the device reaches by DMA was not looked at: {why}"), false)
+            }
             Ok(_) if self.copies.made == 0 => {
                 let why = "what the device reaches by DMA was not looked at: there was no memory to copy in time";
                 self.step.not_checked(why.to_owned(), false);
@@ -655,6 +687,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         }
         self.close()
     }
+}
+
+fn errno_name(errno: Errno) -> String {
+    errno.name().map_or_else(|| format!("errno {}", errno.0), str::to_owned)
 }
 
 /// The step that makes the other address space.

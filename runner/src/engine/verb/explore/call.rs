@@ -151,6 +151,7 @@ impl Call {
             Call::MakeTable { .. } => state.table.is_none(),
             Call::Choose { .. } => self.chosen(ground, state).is_some(),
             Call::Reach { .. } => self.reached(ground, state).is_some(),
+            Call::Track { .. } | Call::Dirty { .. } => !ground.has_other(),
             _ => true,
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What calls are made on: the memory and the address spaces, and the state that they are in.
 
-use crate::backend::{IovaRange, Mapped, Mappings, Model, Pages, Whole};
+use crate::backend::{IovaRange, Mapped, Mappings, Model, Pages, Rules, Whole};
 use crate::model::BackendName;
 
 /// An address space.
@@ -72,6 +72,14 @@ impl Ground {
     /// Whether a range that ends at 2^64 could be mapped.
     pub fn has_the_end(&self) -> bool {
         self.ranges.iter().any(|range| range.last == u64::MAX)
+    }
+
+    /// The part of it that every backend has, which calls that all of them make are made up for.
+    pub fn common(&self) -> Ground {
+        let backend = BackendName::VfioType1v2;
+        let model = Model { rules: Rules::of(backend), ..self.model };
+        let memory = self.memory.iter().map(|memory| Memory { file: false, ..memory.clone() }).collect();
+        Ground { backend, model, memory, aperture: Vec::new(), giant: None, ..self.clone() }
     }
 
     /// Whether there is another address space.
