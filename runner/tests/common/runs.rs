@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 
 use vfiospec::{
     event::{
-        self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Injected, Measured, Observation, PlannedCase,
-        RunStarted, Unchecked,
+        self, Answer, Answered, Attempt, CaseResult, DeviceUsed, Event, Explored, Free, Injected, Measured,
+        Observation, PlannedCase, RunStarted, Unchecked,
     },
     model::{Commit, Fix, Observed, Release, Verdict},
 };
@@ -127,6 +127,10 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
                     line: Some(u32::MAX),
                 })
                 .to_vec(),
+            explored: Some(Explored {
+                calls: s(),
+                free: vec![Free { sequence: 7, call: u32::MAX, step: s(), may: vec![s(), s()], gave: s() }],
+            }),
             scenario: Some(s()),
             true_backend: Some(s()),
             attempts: vec![Attempt { verdict, micros: 1, message: Some(s()) }; 2],
