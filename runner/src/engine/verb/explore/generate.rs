@@ -620,27 +620,31 @@ mod tests {
 
     #[test]
     fn every_backend_can_make_the_calls_that_are_made_up_for_all() {
-        let made = |backend: BackendName| ahead(&mut Random::new(7), &ground(backend).common(), true, 300);
+        let of_seed = |backend, seed| ahead(&mut Random::new(seed), &ground(backend).common(), true, 100);
+        let made = |backend: BackendName| (0..20).map(|seed| of_seed(backend, seed)).collect::<Vec<_>>();
         for backend in BackendName::ALL {
             assert_eq!(made(backend), made(BackendName::Iommufd));
-            let (ground, mut state) = (ground(backend), State::new());
+            let ground = ground(backend);
             let is_free = |outcome: &Outcome| matches!(outcome, Outcome::Errno(errnos) if errnos.len() > 1);
             let mut free = 0;
-            for call in made(backend) {
-                if call.is_possible(&ground, &state) {
+            for calls in made(backend) {
+                let mut state = State::new();
+                for call in calls.into_iter().filter(|call| call.is_possible(&ground, &State::new())) {
                     let outcome = call.outcome(&ground, &state);
                     free += usize::from(is_free(&outcome));
                     call.enter(&ground, &mut state, &outcome);
                 }
             }
-            assert!(free > 3, "{backend}: {free} may fail with one of several");
+            assert!(free > 20, "{backend}: {free} may fail with one of several");
         }
     }
 
     #[test]
     fn a_device_copies_to_what_it_reaches_and_to_what_it_reached_before() {
         for backend in BackendName::ALL {
-            let ground = ground(backend);
+            let mut ground = ground(backend);
+            // Pages of it that the process gives up may be others than the device has.
+            ground.memory[0].collapses = false;
             let (mut let_through, mut refused) = (0, 0);
             for (calls, state) in (0..100).map(|seed| copied(&ground, seed)) {
                 for call in calls {
@@ -660,7 +664,7 @@ mod tests {
                     assert!(!call.is_possible(&unknown, &state));
                 }
             }
-            assert!(let_through > 30 && refused > 30, "{backend}: {let_through} and {refused}");
+            assert!(let_through > 20 && refused > 20, "{backend}: {let_through} and {refused}");
         }
     }
 
