@@ -57,12 +57,20 @@ pub const IDLE_PACK: &str = r#"
 name: idle
 devices: { edu: { ids: ["1234:11e8"] } }
 procedures:
-  dma_limits: { gives: { least: 1, most: 4096, rounds: 1 } }
-  dma_start: { steps: [{ config_write: { offset: command, set: [bus_master] } }] }
-  dma_copy:
-    parameters: { source: { type: iova }, destination: { type: iova }, size: { type: size } }
+  dma_limits: { summary: What it can copy., gives: { least: 1, most: 4096, rounds: 1 } }
+  dma_start:
+    summary: Nothing is copied.
     steps: [{ config_write: { offset: command, set: [bus_master] } }]
-  dma_stop: { steps: [{ config_write: { offset: command, clear: [bus_master] } }] }
+  dma_copy:
+    summary: Nothing is copied.
+    parameters:
+      source: { type: iova, summary: Where nothing is read. }
+      destination: { type: iova, summary: Where nothing is written. }
+      size: { type: size, summary: How much is not copied. }
+    steps: [{ config_write: { offset: command, set: [bus_master] } }]
+  dma_stop:
+    summary: Nothing is copied.
+    steps: [{ config_write: { offset: command, clear: [bus_master] } }]
 "#;
 
 pub const IDLE: &str = r#"
