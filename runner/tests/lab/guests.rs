@@ -133,7 +133,7 @@ pub fn whole_run() -> Result<&'static Ran, NotTested> {
 type Scenario = (&'static str, fn() -> String);
 
 /// Scenarios that run on the default guest, and of which tests need only the results.
-const TOGETHER: [Scenario; 27] = [
+const TOGETHER: [Scenario; 25] = [
     ("at_once/at_once.yaml", || devices::AT_ONCE.to_owned()),
     ("away/away.yaml", || devices::AWAY.to_owned()),
     ("children/children.yaml", || processes::CHILDREN.to_owned()),
@@ -144,8 +144,6 @@ const TOGETHER: [Scenario; 27] = [
     ("hostile/hostile.yaml", || lab::HOSTILE.to_owned()),
     ("given/given.yaml", || objects::GIVEN.to_owned()),
     ("gone/gone.yaml", || memory::GONE.to_owned()),
-    ("idle/idle.yaml", || explore::IDLE.to_owned()),
-    ("idle/pack.yaml", || explore::IDLE_PACK.to_owned()),
     ("kernel/dma_mapping_mmio.yaml", lab::wrong_expectation),
     ("known/known.yaml", observers::known_issues),
     ("leaves/leaves.yaml", || objects::LEAVES.to_owned()),

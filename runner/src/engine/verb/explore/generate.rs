@@ -259,8 +259,8 @@ impl<'g> Generator<'g> {
             0 => size = 0,
             // The memory ends behind the process, and behind the last address.
             1 if !is_reached => {
-                let (vaddr, iova) = (self.ground.memory[region].vaddr, 0);
-                let size = 0u64.wrapping_sub(vaddr) + page * (1 + self.random.below(4));
+                // Wherever it is, so that the same seed makes the same call.
+                let (iova, size) = (0, 0u64.wrapping_sub(page * (1 + self.random.below(4))));
                 return Call::Map { region, offset: 0, iova, size, access, place, file: false, short: false };
             }
             1..4 if !is_reached => {}
