@@ -2,7 +2,7 @@
 //! The kind of a device and its capabilities, as sysfs and its configuration space show them.
 
 use super::Root;
-use super::pci::{PciDevice, attribute};
+use super::pci::{PciDevice, attribute, resources};
 use crate::model::{Bdf, Capability, DeviceKind};
 
 /// The kind of a device, as sysfs shows it; the default for a device that is not there.
@@ -123,15 +123,9 @@ fn capabilities(config: &[u8]) -> Vec<Capability> {
     found
 }
 
-/// The largest BAR of memory that `resource` lists: a line each with start, end and flags, the six BARs first.
-fn largest_bar(resources: &str) -> u64 {
-    const IORESOURCE_MEM: u64 = 0x200;
-    let size = |line: &str| {
-        let mut numbers = line.split(' ').map(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-        let (start, end, flags) = (numbers.next()??, numbers.next()??, numbers.next()??);
-        (flags & IORESOURCE_MEM != 0 && end > start).then(|| (end - start).saturating_add(1))
-    };
-    resources.lines().take(6).filter_map(size).max().unwrap_or(0)
+/// The size of the largest BAR of memory that `resource` lists, in bytes.
+fn largest_bar(text: &str) -> u64 {
+    resources(text).take(6).filter(|bar| bar.is_memory()).map(|bar| bar.size).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -97,13 +97,43 @@ pub fn default_domain(bdf: Bdf) -> Option<String> {
 /// The size of a device's expansion ROM, in bytes; 0 if it has none.
 pub fn rom_size(bdf: Bdf) -> u64 {
     const ROM: usize = 6;
-    let resources = Root::default().text(attribute(bdf, "resource")).unwrap_or_default();
-    let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
-    let mut fields = resources.lines().nth(ROM).unwrap_or_default().split(' ').map(number);
-    match (fields.next().flatten(), fields.next().flatten()) {
-        (Some(start), Some(last)) if last > start => last - start + 1,
-        _ => 0,
+    let text = Root::default().text(attribute(bdf, "resource")).unwrap_or_default();
+    resources(&text).nth(ROM).map_or(0, |rom| rom.size)
+}
+
+/// A BAR, or the expansion ROM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Resource {
+    pub start: u64,
+    /// In bytes; 0 if the device does not have it.
+    pub size: u64,
+    flags: u64,
+}
+
+impl Resource {
+    /// Of `include/linux/ioport.h`, which the kernel shows as they are.
+    fn has(self, flag: u64) -> bool {
+        self.flags & flag != 0
     }
+
+    pub fn is_memory(self) -> bool {
+        self.has(0x200)
+    }
+
+    pub fn has_address(self) -> bool {
+        !self.has(0x2000_0000)
+    }
+}
+
+/// What a device's file `resource` lists: the six BARs and the expansion ROM, a line each with first address, last address and flags.
+pub(super) fn resources(text: &str) -> impl Iterator<Item = Resource> {
+    text.lines().map(|line| {
+        let mut numbers =
+            line.split(' ').map(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_default());
+        let mut next = || numbers.next().unwrap_or_default();
+        let (start, last, flags) = (next(), next(), next());
+        Resource { start, size: if last > start { (last - start).saturating_add(1) } else { 0 }, flags }
+    })
 }
 
 /// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci.

@@ -25,4 +25,4 @@ pub(crate) use case_id::{CaseId, device_in};
 pub(crate) use device::{Capability, DeviceKind, Identity};
 pub(crate) use errno::Errno;
 pub(crate) use random::Random;
-pub(crate) use text::{count, fingerprint};
+pub(crate) use text::{count, fingerprint, size};

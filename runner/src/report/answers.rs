@@ -19,7 +19,7 @@
 use std::{collections::BTreeMap, io};
 
 use crate::event::{Answer, Answered};
-use crate::model::BackendName;
+use crate::model::{BackendName, size};
 use crate::report::run::{Case, Full, Run, backend_rank};
 use crate::report::terminal::{BOLD, DIM, Terminal, YELLOW, wrapped};
 use crate::sanitize::line;
@@ -377,13 +377,6 @@ fn keys(backends: &[&str]) -> Vec<(usize, String)> {
     }
     keys.extend(left.into_iter().map(|backend| (backend_rank(backend), line(backend))));
     keys
-}
-
-/// A number of bytes as scenarios have it, in its largest unit.
-fn size(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let fits = |(shift, _): &(u32, &str)| bytes > 0 && bytes.is_multiple_of(1_u64 << shift);
-    units.into_iter().find(fits).map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 /// The line of `file:line:column`.
