@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(candidates_in(&port.root()), [], "a bridge is no device to test");
         told(port, "device", "vfiospec devices");
         assert_eq!(
-            blocking(&machine("gone").without("sys/bus/pci/devices")),
+            blocking(&machine("no-device").without("sys/bus/pci/devices")),
             [("device", "vfiospec devices".to_owned())]
         );
     }
