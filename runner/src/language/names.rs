@@ -52,11 +52,13 @@ const BAR: &[&str] = &["index", "size"];
 pub const HOST: &[&str] = &[
     "iommu",
     "xen",
+    "confidential",
     "interrupts",
     "vfio_pci",
     "backends",
     "lockdown",
     "memlock",
+    "cgroup",
     "huge_pages",
     "dma_entry_limit",
     "rights",
@@ -64,11 +66,16 @@ pub const HOST: &[&str] = &[
 ];
 
 /// What is known of the IOMMU group of a device. `doctor` finds those of [`GROUP_FACTS`].
-const GROUP: &[&str] = &["number", "members", "others", "reserved", "default_domain"];
+const GROUP: &[&str] = &["number", "members", "others", "reserved", "default_domain", "acs", "address_width"];
 
 /// What `doctor` finds of the group: each has `.says` and `.grade`. The first is its own `group`.
-pub const GROUP_FACTS: [(&str, &str); 3] =
-    [("others", "group"), ("reserved", "reserved"), ("default_domain", "default-domain")];
+pub const GROUP_FACTS: [(&str, &str); 5] = [
+    ("others", "group"),
+    ("reserved", "reserved"),
+    ("default_domain", "default-domain"),
+    ("acs", "acs"),
+    ("address_width", "address-width"),
+];
 
 /// What is known of one of the names that every expression knows, where that is the same for all.
 pub fn fields(name: &str) -> Option<&'static [&'static str]> {

@@ -23,7 +23,7 @@ pub fn facts(root: &Root) -> Vec<Fact> {
             .by_hand("boot Linux without Xen")
     });
     let isolated = (!iommus.is_empty() && cfg!(target_arch = "x86_64")).then(|| interrupts(root));
-    [Some(iommu), xen, isolated].into_iter().flatten().collect()
+    [Some(iommu), xen, confidential(root), isolated].into_iter().flatten().collect()
 }
 
 fn interrupts(root: &Root) -> Fact {
@@ -40,6 +40,25 @@ fn interrupts(root: &Root) -> Fact {
     }
 }
 
+/// Whether this is a guest whose memory is kept from its host. Devices, which belong to that, reach only what the guest shares with it, and VFIO
+/// maps a program's memory as it is.
+fn confidential(root: &Root) -> Option<Fact> {
+    let told = root.text("proc/cpuinfo").unwrap_or_default();
+    let flags = told.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
+    // A host that can have such guests has the flag `sev_snp`, too.
+    let is_snp = root.join("sys/devices/system/cpu/sev/vmpl").exists()
+        || root.join("dev/sev-guest").exists()
+        || has("sev_snp") && has("hypervisor");
+    let kind = match (has("tdx_guest"), is_snp) {
+        (true, _) => "TDX",
+        (_, true) => "SEV-SNP",
+        _ => return None,
+    };
+    let says = format!("this is a guest of {kind}: devices do not reach its encrypted memory, and cases with DMA fail");
+    Some(Fact::will_do("confidential", says).by_hand(format!("test on the host, or in a guest without {kind}")))
+}
+
 /// What keeps even root from looking at page tables.
 pub fn lockdown(root: &Root) -> Option<Fact> {
     let mode = facts::lockdown_of(root)?;
@@ -47,4 +66,25 @@ pub fn lockdown(root: &Root) -> Option<Fact> {
         "lockdown",
         format!("the kernel is locked down ({mode}): page tables cannot be read, and page sizes are unchecked"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::use_of::tests::Tree;
+    use super::*;
+
+    #[test]
+    fn a_guest_with_encrypted_memory_is_told_from_a_host_that_can_have_such() {
+        let tree = Tree::new("confidential");
+        let told = |flags: &str| {
+            tree.put("proc/cpuinfo", &format!("processor\t: 0\nflags\t\t: fpu {flags} sse\nbugs\t\t: none\n"));
+            confidential(&tree.root()).map(|fact| fact.says.split(':').next().unwrap_or_default().to_owned())
+        };
+        assert_eq!(told("hypervisor"), None);
+        assert_eq!(told("sme sev sev_es sev_snp"), None, "the host");
+        assert_eq!(told("hypervisor tdx_guest").as_deref(), Some("this is a guest of TDX"));
+        assert_eq!(told("hypervisor sev_snp").as_deref(), Some("this is a guest of SEV-SNP"));
+        tree.put("sys/devices/system/cpu/sev/vmpl", "0\n");
+        assert_eq!(told("hypervisor").as_deref(), Some("this is a guest of SEV-SNP"));
+    }
 }

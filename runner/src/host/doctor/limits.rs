@@ -7,6 +7,10 @@ use crate::uapi::limits;
 /// What the cases of our packs map at a time, in bytes, apart from those that need huge pages.
 const ENOUGH: u64 = 8 << 20;
 
+/// What is enough for a run of our packs, in bytes, with the runner itself: their largest regions have 32 MiB, apart from huge pages, which cgroups
+/// count elsewhere.
+const RUN: u64 = 512 << 20;
+
 pub fn facts(root: &Root) -> Vec<Fact> {
     let few = |bytes: u64| {
         let says = format!("this process may lock {} KiB, and larger cases have no verdict", bytes >> 10);
@@ -44,5 +48,64 @@ pub fn facts(root: &Root) -> Vec<Fact> {
         };
         fact.by_root("echo 65535 > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit")
     });
-    [Some(lock), huge, few].into_iter().flatten().collect()
+    [Some(lock), cgroup(root), huge, few].into_iter().flatten().collect()
+}
+
+/// How much memory the control group of this process may have, with those that it is in (`Documentation/admin-guide/cgroup-v2.rst`); `None` without
+/// cgroup v2.
+fn cgroup(root: &Root) -> Option<Fact> {
+    const MOUNTED: &str = "sys/fs/cgroup";
+    root.text(format!("{MOUNTED}/cgroup.controllers"))?;
+    let told = root.text("proc/self/cgroup")?;
+    let own = told.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let limits = std::path::Path::new(own).ancestors().filter_map(|group| {
+        let file = format!("{MOUNTED}{}/memory.max", group.display()).replace("//", "/");
+        let bytes: u64 = root.text(&file)?.parse().ok()?;
+        Some((bytes, file))
+    });
+    Some(match limits.min() {
+        None => Fact::good("cgroup", "no cgroup limits the memory of this process"),
+        Some((bytes, _)) if bytes >= RUN => {
+            Fact::good("cgroup", format!("the cgroup of this process may have {} MiB of memory", bytes >> 20))
+        }
+        Some((bytes, file)) => {
+            let says = format!(
+                "the cgroup of this process may have only {} MiB of memory: cases with large regions can get the run killed",
+                bytes >> 20
+            );
+            Fact::will_do("cgroup", says)
+                .by_root(format!("echo max > /{file} # in a container: start it with more memory"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::use_of::tests::Tree;
+    use super::super::Grade;
+    use super::*;
+
+    #[test]
+    fn the_smallest_limit_of_all_groups_around_counts() {
+        let tree = Tree::new("cgroup");
+        let told = || cgroup(&tree.root());
+        assert_eq!(told(), None);
+        tree.put("sys/fs/cgroup/cgroup.controllers", "memory\n");
+        tree.put("proc/self/cgroup", "1:name=x:/\n0::/ci.slice/job.service\n");
+        let says = |fact: Option<Fact>| fact.map(|fact| (fact.grade, fact.says)).expect("a fact");
+        assert_eq!(says(told()), (Grade::Good, "no cgroup limits the memory of this process".into()));
+        tree.put("sys/fs/cgroup/ci.slice/job.service/memory.max", "max\n");
+        tree.put("sys/fs/cgroup/ci.slice/memory.max", "1073741824\n");
+        assert_eq!(says(told()), (Grade::Good, "the cgroup of this process may have 1024 MiB of memory".into()));
+        tree.put("sys/fs/cgroup/ci.slice/memory.max", "134217728\n");
+        let fact = told().expect("a fact");
+        assert!(fact.grade == Grade::WillDo && fact.says.contains("only 128 MiB"), "{}", fact.says);
+        let mend = fact.mend.expect("a command").to_string();
+        assert!(mend.contains("echo max > /sys/fs/cgroup/ci.slice/memory.max"), "{mend}");
+        // As in a container.
+        tree.put("proc/self/cgroup", "0::/\n");
+        assert_eq!(says(told()).0, Grade::Good);
+        tree.put("sys/fs/cgroup/memory.max", "67108864\n");
+        assert!(says(told()).1.contains("only 64 MiB"));
+    }
 }

@@ -7,8 +7,10 @@
 mod device;
 mod firmware;
 mod group;
+mod hardware;
 mod kernel;
 mod limits;
+mod path;
 mod rights;
 
 use serde::Serialize;
@@ -109,10 +111,19 @@ fn of_host(root: &Root) -> Vec<Fact> {
 }
 
 fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
+    // The others read registers, which wakes the device.
+    let power = hardware::power(root, bdf);
     let facts = match device::unfit(root, bdf) {
         // Its group and its files say nothing then.
         Some(fact) => vec![fact],
-        None => [device::facts(root, bdf), group::facts(root, bdf, tested), rights::of_device(root, bdf)].concat(),
+        None => [
+            device::facts(root, bdf),
+            power.into_iter().chain(hardware::bars(root, bdf)).collect(),
+            group::facts(root, bdf, tested),
+            path::acs(root, bdf).into_iter().chain(path::width(root, bdf)).collect(),
+            rights::of_device(root, bdf),
+        ]
+        .concat(),
     };
     facts.into_iter().map(|fact| Fact { device: Some(bdf.to_string()), ..fact }).collect()
 }
