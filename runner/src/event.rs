@@ -199,6 +199,9 @@ pub struct PlannedCase {
     pub line: u32,
     /// What it covers: requirements, tickets, upstream tests.
     pub covers: Vec<String>,
+    /// The tags of its scenario, and its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The commits of the kernel whose absence it shows: without them it fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
@@ -231,6 +234,9 @@ pub struct CaseResult {
     pub micros: u64,
     /// Unless it passed: the reason in one line, such as `unmap gave ENOENT, expected 4096 bytes`.
     pub message: Option<String>,
+    /// For a known issue: where it is described, if the issue says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// For failures and errors: the message with the YAML line, what was expected and what came, as on the terminal but without
     /// colour.
     pub detail: Option<String>,

@@ -86,9 +86,9 @@ impl Shown<'_> {
             Fixture::None => "none",
         };
         say("fixture", fixture, inherited("fixture", case.fixture.is_some(), scenario.fixture.is_some()));
-        if !self.planned.tags.is_empty() {
+        if !self.planned.id.tags.is_empty() {
             let from = inherited("tags", !case.tags.is_empty(), !scenario.tags.is_empty());
-            say("tags", &self.planned.tags.join(", "), from);
+            say("tags", &self.planned.id.tags.join(", "), from);
         }
         for (requirements, whose) in [(&scenario.requires, &root), (&case.requires, &path)] {
             for (index, requirement) in requirements.iter().enumerate() {

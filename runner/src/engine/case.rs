@@ -99,7 +99,7 @@ impl Engine {
         let source = &plan.scenarios[planned.scenario].source;
         let known = Issue::of(plan, planned);
         let judgement = Judgement::judge((written, path, source), known, end, (&scope, found), watch, faults, tracer);
-        let Judgement { verdict, reason, problem, found, kernel_log, overruled, .. } = judgement;
+        let Judgement { verdict, reason, link, problem, found, kernel_log, overruled, .. } = judgement;
         if overruled {
             fixtures.close();
         }
@@ -109,6 +109,7 @@ impl Engine {
             before,
             // The result of a skip or a known issue gives the reason, not the problem.
             message: reason.or_else(|| problem.as_ref().map(|problem| problem.what.title.clone())),
+            link,
             detail: problem.as_ref().map(|problem| {
                 let shows = found.scenario.iter().map(|text| format!("\nthis scenario shows it:\n\n{text}"));
                 problem.render(source) + &shows.collect::<String>()

@@ -39,6 +39,8 @@ pub struct Judgement<'e> {
     pub verdict: Verdict,
     /// Why it was skipped, or which known issue it is.
     pub reason: Option<String>,
+    /// Where the known issue is described.
+    pub link: Option<String>,
     pub problem: Option<Box<Problem>>,
     pub kernel_log: Vec<String>,
     /// Whether a judge let a case fail whose device is open.
@@ -77,6 +79,7 @@ impl<'e> Judgement<'e> {
             found,
             verdict,
             reason,
+            link: None,
             problem,
             kernel_log,
             overruled,
@@ -185,9 +188,9 @@ fn known(judgement: &mut Judgement) {
     match known_issue::judge(&judgement.known, judgement.scope, outcome, left_out.or(no_log).as_deref()) {
         Judged::As(verdict, problem) => (judgement.verdict, judgement.problem) = (verdict, problem),
         Judged::Unseen(reason) => (judgement.verdict, judgement.reason) = (Verdict::Skipped, Some(reason)),
-        Judged::Known(reason, problem) => {
+        Judged::Known(known, problem) => {
             judgement.verdict = Verdict::KnownIssue;
-            (judgement.reason, judgement.problem) = (Some(reason), Some(problem));
+            (judgement.reason, judgement.link, judgement.problem) = (Some(known.reason), known.link, Some(problem));
         }
     }
 }

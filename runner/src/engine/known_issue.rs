@@ -33,10 +33,18 @@ impl<'p> Issue<'p> {
 pub enum Judged {
     /// This verdict, with its problem.
     As(Verdict, Option<Box<Problem>>),
-    /// The known issue: the reason in one line, and the failure.
-    Known(String, Box<Problem>),
+    /// The known issue, and the failure.
+    Known(Known, Box<Problem>),
     /// Nothing failed, but not all was seen: why it is not known whether the issue is still there.
     Unseen(String),
+}
+
+/// A known issue that a case has.
+pub struct Known {
+    /// The reason in one line.
+    pub reason: String,
+    /// Where it is described.
+    pub link: Option<String>,
 }
 
 /// Judges a case of which this is known. The first issue that changes its verdict decides. `blind` says what could not be seen of it.
@@ -103,7 +111,8 @@ fn judge_by(
         let help = format!("it was known until {}: {reason}", known.until);
         return Judged::As(Verdict::Failed, Some(problem.help(help)));
     }
-    Judged::Known(format!("known issue: {reason} ({})", problem.what.title), problem)
+    let reason = format!("known issue: {reason} ({})", problem.what.title);
+    Judged::Known(Known { reason, link: known.link.clone() }, problem)
 }
 
 #[cfg(test)]
@@ -136,7 +145,7 @@ mod tests {
 
     fn told(judged: Judged) -> (Verdict, String) {
         match judged {
-            Judged::Known(reason, _) => (Verdict::KnownIssue, reason),
+            Judged::Known(known, _) => (Verdict::KnownIssue, known.reason),
             Judged::Unseen(reason) => (Verdict::Skipped, reason),
             Judged::As(verdict, problem) => {
                 let told = |problem: Box<Problem>| [vec![problem.what.title], problem.what.help].concat().join("; ");

@@ -325,7 +325,7 @@ impl Runner<'_> {
         let place = result.at.take().unwrap_or_else(|| format!("{}:{}", planned.id.file, planned.id.line));
         let more = result.detail.take().map(|detail| format!("\n{detail}")).unwrap_or_default();
         let detail = Some(format!("{message}\n  --> {place}{more}"));
-        self.known(planned, CaseResult { detail, at: Some(place), message: Some(message), ..result })
+        self.known(planned, CaseResult { detail, at: Some(place), message: Some(message), link: None, ..result })
     }
 
     /// The result, after the known issue of the case is considered.
@@ -344,7 +344,10 @@ impl Runner<'_> {
         let told = Problem::new(Code::KnownIssue, path.join("name"), title);
         match known_issue::judge(&all, &scope, (result.verdict, Some(told)), None) {
             Judged::Unseen(reason) => (result.verdict, result.message) = (Verdict::Skipped, Some(reason)),
-            Judged::Known(reason, _) => (result.verdict, result.message) = (Verdict::KnownIssue, Some(reason)),
+            Judged::Known(known, _) => {
+                result.verdict = Verdict::KnownIssue;
+                (result.message, result.link) = (Some(known.reason), known.link);
+            }
             Judged::As(verdict, told) => {
                 let told = told.expect("there was a problem, and there still is");
                 let detail = result.detail.get_or_insert_default();

@@ -79,8 +79,6 @@ pub struct Planned {
     pub timeout: Duration,
     /// How it gets its device.
     pub fixture: Fixture,
-    /// The tags of its scenario, and its own.
-    pub tags: Vec<String>,
     /// What the inventory says of it.
     pub marks: Marks,
 }
@@ -139,7 +137,7 @@ impl Plan {
 impl Planned {
     /// Whether its author says that it takes long.
     pub fn is_slow(&self) -> bool {
-        self.tags.iter().any(|tag| tag == "slow")
+        self.id.tags.iter().any(|tag| tag == "slow")
     }
 
     /// Whether a backend that the pattern means will do.
@@ -278,6 +276,7 @@ impl<'a> Expansion<'a> {
             file: source.name.clone(),
             line,
             covers: case.covers.iter().filter_map(|text| text.render(&scope).ok()).collect(),
+            tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
             fixes: written.fixes_of(case),
             summary: case.summary.clone().or_else(|| written.summary.clone()).unwrap_or_default(),
         };
@@ -298,7 +297,6 @@ impl<'a> Expansion<'a> {
             scope,
             timeout: case.timeout.or(written.timeout).map_or(TIMEOUT, |timeout| timeout.0),
             fixture: case.fixture.or(written.fixture).unwrap_or(Fixture::Shared),
-            tags: written.tags.iter().chain(&case.tags).map(|tag| tag.0.clone()).collect(),
             marks: Marks::default(),
         });
     }

@@ -60,7 +60,7 @@ impl FromStr for Partition {
 
 /// Whether a case judges or measures times.
 fn is_timing(planned: &Planned) -> bool {
-    planned.tags.iter().any(|tag| tag == TIMING)
+    planned.id.tags.iter().any(|tag| tag == TIMING)
 }
 
 impl Filter {
@@ -101,7 +101,7 @@ impl Plan {
             0 => return "the scenarios have no case".to_owned(),
             count => format!("none of {count} cases"),
         };
-        let tags: Vec<&str> = self.cases.iter().flat_map(|planned| &planned.tags).map(String::as_str).collect();
+        let tags: Vec<&str> = self.cases.iter().flat_map(|planned| &planned.id.tags).map(String::as_str).collect();
         let packs: Vec<&str> = self.cases.iter().map(|planned| planned.id.pack.as_str()).collect();
         for (what, asked, known) in [("has the tag", &filter.tags, tags), ("is of the pack", &filter.packs, packs)] {
             if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
@@ -182,7 +182,7 @@ impl Filter {
     fn takes(&self, planned: &Planned) -> Result<bool, ExpressionError> {
         let id = &planned.id;
         let any = |asked: &[String], has: &dyn Fn(&String) -> bool| asked.is_empty() || asked.iter().any(has);
-        let by_lists = any(&self.tags, &|tag| planned.tags.contains(tag))
+        let by_lists = any(&self.tags, &|tag| planned.id.tags.contains(tag))
             && any(&self.packs, &|pack| *pack == id.pack)
             && (self.backends.is_empty() || self.backends.iter().any(|pattern| planned.may_run_on(pattern)))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&id.id()));
@@ -209,7 +209,7 @@ fn known(planned: &Planned) -> Scope {
     ] {
         scope.set(name, value);
     }
-    scope.set("tags", Value::from(planned.tags.clone()));
+    scope.set("tags", Value::from(planned.id.tags.clone()));
     scope.set("covers", Value::from(id.covers.clone()));
     let commits = id.fixes.iter().flat_map(|fix| &fix.commit).map(ToString::to_string);
     let titles = id.fixes.iter().map(|fix| fix.title.clone());

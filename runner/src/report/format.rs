@@ -27,4 +27,6 @@ pub struct Style {
     pub attachments: Option<PathBuf>,
     /// Whether a flaky case passes in JUnit, with its failures beside that (`flakyFailure`), and is not skipped.
     pub flaky_passes: bool,
+    /// Whether each case of JUnit has properties, as its suite has them. The schema of Jenkins' xunit plugin allows none.
+    pub case_properties: bool,
 }

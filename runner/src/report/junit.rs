@@ -6,7 +6,7 @@
 //!
 //! junit-report writes the cases. It writes whole documents only, so quick-xml puts the cases of several small documents into one
 //! large one, and only a few cases are in memory at a time. quick-xml also writes what junit-report cannot: the count of skipped
-//! cases, and times with at most 3 decimals.
+//! cases, times with at most 3 decimals, and the properties of cases.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,10 @@ use crate::report::format::{Format, Style};
 use crate::report::run::{Case, Counts, Environment, Full, Run, Suite};
 use crate::report::words::{NO_REASON, attempt_line, begin};
 use crate::sanitize::{cap, cdata, identifier, line};
-use crate::{model::Verdict, report::note::Note};
+use crate::{
+    model::{Fix, Verdict},
+    report::note::Note,
+};
 
 pub(super) const FORMAT: Format = Format {
     name: "JUnit",
@@ -49,7 +52,7 @@ type Xml<'a> = Writer<&'a mut dyn Write>;
 /// Writes one `testsuite` for each scenario, backend and device. Suites and cases are in the order of the plan.
 fn write(run: &Run, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let files = style.attachments.as_deref().map(Attachments::begin).transpose()?;
-    let report = Report { run, files, flaky_passes: style.flaky_passes };
+    let report = Report { run, files, style };
     let mut xml = Writer::new(out);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
     xml.create_element("testsuites").write_inner_content(|xml| {
@@ -65,11 +68,11 @@ fn write(run: &Run, style: &Style, out: &mut dyn Write) -> io::Result<()> {
 struct Report<'r> {
     run: &'r Run,
     files: Option<Attachments<'r>>,
-    flaky_passes: bool,
+    style: &'r Style,
 }
 
 fn write_suite(report: &Report, id: usize, cases: &[&Case], xml: &mut Xml) -> io::Result<()> {
-    let Report { run, flaky_passes, .. } = report;
+    let Report { run, style, .. } = report;
     let suite = run.suite(cases[0]);
     let environment = run.environment(cases[0]);
     let started = &environment.parts[cases[0].part].started;
@@ -88,14 +91,15 @@ fn write_suite(report: &Report, id: usize, cases: &[&Case], xml: &mut Xml) -> io
             ("failures", &counts.failed.to_string()),
             (
                 "skipped",
-                &(counts.skipped + counts.known_issues + if *flaky_passes { 0 } else { counts.flaky }).to_string(),
+                &(counts.skipped + counts.known_issues + if style.flaky_passes { 0 } else { counts.flaky }).to_string(),
             ),
             ("hostname", &line(if started.hostname.is_empty() { "unknown" } else { &started.hostname })),
             ("timestamp", &begin(started.started_ms)),
             ("time", &format!("{}.{:03}", millis / 1000, millis % 1000)),
         ])
         .write_inner_content(|xml| {
-            write_properties(started, xml)?;
+            line_break(xml)?;
+            write_properties(facts(started), xml)?;
             for some in cases.chunks(CASES_AT_A_TIME) {
                 let some = some.iter().map(|case| test_case(report, &name, case)).collect::<io::Result<Vec<_>>>()?;
                 write_cases(some, xml)?;
@@ -107,11 +111,10 @@ fn write_suite(report: &Report, id: usize, cases: &[&Case], xml: &mut Xml) -> io
         .map(drop)
 }
 
-/// Where the suite ran, for readers that do not look into its output.
-fn write_properties(started: &RunStarted, xml: &mut Xml) -> io::Result<()> {
-    line_break(xml)?;
+/// Properties are for readers that do not look into the output.
+fn write_properties(facts: Vec<(String, String)>, xml: &mut Xml) -> io::Result<()> {
     xml.create_element("properties").write_inner_content(|xml| {
-        for (name, value) in facts(started) {
+        for (name, value) in facts {
             let property = [("name", line(&name)), ("value", line(&value))];
             let property = property.iter().map(|(key, value)| (*key, value.as_str()));
             xml.create_element("property").with_attributes(property).write_empty()?;
@@ -121,13 +124,20 @@ fn write_properties(started: &RunStarted, xml: &mut Xml) -> io::Result<()> {
     Ok(())
 }
 
-/// A case, and the attempts that it made good.
-type Written = (TestCase, Vec<Attempt>);
+/// What a case has that junit-report cannot write.
+#[derive(Default)]
+struct Beside {
+    properties: Vec<(String, String)>,
+    /// The attempts that the case made good.
+    attempts: Vec<Attempt>,
+}
 
-/// Has junit-report write a document of these cases, and passes on what the document has inside of its suite, with the attempts.
+type Written = (TestCase, Beside);
+
+/// Has junit-report write a document of these cases, and passes on what the document has inside of its suite, with what stands beside.
 fn write_cases(cases: Vec<Written>, xml: &mut Xml) -> io::Result<()> {
-    let (cases, attempts): (Vec<TestCase>, Vec<Vec<Attempt>>) = cases.into_iter().unzip();
-    let mut attempts = attempts.into_iter();
+    let (cases, beside): (Vec<TestCase>, Vec<Beside>) = cases.into_iter().unzip();
+    let mut beside = beside.into_iter();
     let mut suite = TestSuite::new("");
     suite.add_testcases(cases);
     let mut report = junit_report::Report::new();
@@ -143,22 +153,37 @@ fn write_cases(cases: Vec<Written>, xml: &mut Xml) -> io::Result<()> {
             depth -= 1;
         }
         let is_start = matches!(event, Event::Start(_));
-        let event = match event {
+        match event {
             Event::Eof => return Ok(()),
-            Event::Start(tag) if depth == IN_SUITE => Event::Start(start_case(xml, &tag)?),
-            Event::Empty(tag) if depth == IN_SUITE => Event::Empty(start_case(xml, &tag)?),
-            event => event,
-        };
-        if depth >= IN_SUITE {
-            let begins_case = depth == IN_SUITE && matches!(event, Event::Start(_) | Event::Empty(_));
-            xml.write_event(event)?;
-            if begins_case {
-                // A case with attempts has output, and so is not empty.
-                attempts.next().unwrap_or_default().iter().try_for_each(|attempt| write_attempt(attempt, xml))?;
+            Event::Start(tag) if depth == IN_SUITE => {
+                let tag = start_case(xml, &tag)?;
+                xml.write_event(Event::Start(tag))?;
+                write_beside(beside.next().unwrap_or_default(), xml)?;
             }
+            Event::Empty(tag) if depth == IN_SUITE => {
+                let tag = start_case(xml, &tag)?;
+                let beside = beside.next().unwrap_or_default();
+                // A case with attempts has output, and so is not empty.
+                if beside.properties.is_empty() {
+                    xml.write_event(Event::Empty(tag))?;
+                } else {
+                    xml.write_event(Event::Start(tag.borrow()))?;
+                    write_beside(beside, xml)?;
+                    xml.write_event(Event::End(tag.to_end()))?;
+                }
+            }
+            event if depth >= IN_SUITE => xml.write_event(event)?,
+            _ => {}
         }
         depth += usize::from(is_start);
     }
+}
+
+fn write_beside(Beside { properties, attempts }: Beside, xml: &mut Xml) -> io::Result<()> {
+    if !properties.is_empty() {
+        write_properties(properties, xml)?;
+    }
+    attempts.iter().try_for_each(|attempt| write_attempt(attempt, xml))
 }
 
 /// An attempt that a later one made good, as Maven's Surefire has it.
@@ -227,6 +252,27 @@ fn facts(started: &RunStarted) -> Vec<(String, String)> {
     known.chain(devices).chain(lab).collect()
 }
 
+/// What is known of a case, by name. Each name comes once, since Jenkins keeps one value of each; `covers` and `tags` have commas.
+fn case_facts(run: &Run, case: &Case, Full { planned, result }: &Full) -> Vec<(String, String)> {
+    let fixes: Vec<&str> = planned.fixes.iter().map(Fix::key).collect();
+    let place = if planned.file.is_empty() { String::new() } else { format!("{}:{}", planned.file, planned.line) };
+    let known = [
+        ("id", run.id(case)),
+        ("verdict", case.verdict.meaning().to_owned()),
+        ("backend", planned.backend.clone()),
+        ("answered by", result.true_backend.clone().unwrap_or_default()),
+        ("device", planned.device.clone()),
+        ("place", place),
+        ("summary", planned.summary.clone()),
+        ("covers", planned.covers.join(", ")),
+        ("tags", planned.tags.join(", ")),
+        ("fixes", fixes.join(", ")),
+        ("known issue", result.link.clone().unwrap_or_default()),
+        ("run again", run.again(case, planned).unwrap_or_default()),
+    ];
+    known.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 fn place(started: &RunStarted) -> String {
     facts(started).into_iter().map(|(name, value)| format!("{name} {value}\n")).collect()
 }
@@ -235,7 +281,7 @@ fn millis(case: &Case) -> u64 {
     case.micros.saturating_add(500) / 1000
 }
 
-fn test_case(Report { run, files, flaky_passes }: &Report, suite: &str, case: &Case) -> io::Result<Written> {
+fn test_case(Report { run, files, style }: &Report, suite: &str, case: &Case) -> io::Result<Written> {
     let full = run.full(case)?;
     let message = line(full.result.message.as_deref().unwrap_or(NO_REASON));
     let has_files = matches!(case.verdict, Verdict::Failed | Verdict::Error);
@@ -246,8 +292,9 @@ fn test_case(Report { run, files, flaky_passes }: &Report, suite: &str, case: &C
     let limit = if attached.is_empty() { PART_LIMIT } else { BESIDE_FILES };
     let cause = || Some(text(run, case, &full, limit));
     let skipped = |type_: &str, message| TestResult::SkippedWithCause { type_: type_.into(), message, cause: None };
-    let is_good = case.verdict == Verdict::Flaky && *flaky_passes;
+    let is_good = case.verdict == Verdict::Flaky && style.flaky_passes;
     let failed = |attempt: &&Attempt| matches!(attempt.verdict, Verdict::Failed | Verdict::Error);
+    let properties = if style.case_properties { case_facts(run, case, &full) } else { Vec::new() };
     let attempts = full.result.attempts.iter().filter(|_| is_good).filter(failed).cloned().collect();
     let output = [output(case, &full)].into_iter().flatten().chain(attached).collect::<String>();
     let written = TestCase {
@@ -272,7 +319,7 @@ fn test_case(Report { run, files, flaky_passes }: &Report, suite: &str, case: &C
         system_out: (!output.is_empty()).then_some(output),
         system_err: None,
     };
-    Ok((written, attempts))
+    Ok((written, Beside { properties, attempts }))
 }
 
 /// The text of `<failure>` and `<error>`: the whole story, since Jenkins shows it under the message.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum, value_parser};
 
 use super::Failure;
 use crate::report::{FORMATS, Style, format::Format, journal, run::Run, summary, terminal::Terminal};
@@ -84,6 +84,16 @@ pub struct Reports {
 /// The options of [`Style`].
 const ATTACHMENTS: &str = "attachments";
 const FLAKY: &str = "flaky-failures";
+const JUNIT_STYLE: &str = "junit-style";
+
+/// Which readers JUnit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum JunitStyle {
+    /// What the schema of Jenkins' xunit plugin allows, and so every reader takes: only suites have properties
+    Xunit,
+    /// Each case has properties, too: what it covers, its tags and more. Jenkins' junit plugin reads them; its xunit plugin refuses the file
+    Properties,
+}
 
 impl Args for Reports {
     fn augment_args(command: Command) -> Command {
@@ -100,7 +110,9 @@ impl Args for Reports {
         let flaky = flaky.help(
             "Let a flaky case pass in JUnit, with its failures as Surefire's `flakyFailure`; without it, it is skipped",
         );
-        command.args(FORMATS.iter().map(option)).args([attachments, flaky])
+        let style = Arg::new(JUNIT_STYLE).long(JUNIT_STYLE).value_name("STYLE").value_parser(value_parser!(JunitStyle));
+        let style = style.default_value("xunit").help("Which readers JUnit is for");
+        command.args(FORMATS.iter().map(option)).args([attachments, flaky, style])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -112,7 +124,8 @@ impl FromArgMatches for Reports {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Reports, clap::Error> {
         let asked = |format: &'static Format| Some((format, matches.get_one::<PathBuf>(format.option)?.clone()));
         let attachments = matches.get_one::<PathBuf>(ATTACHMENTS).cloned();
-        let style = Style { attachments, flaky_passes: matches.get_flag(FLAKY) };
+        let case_properties = matches.get_one(JUNIT_STYLE) == Some(&JunitStyle::Properties);
+        let style = Style { attachments, flaky_passes: matches.get_flag(FLAKY), case_properties };
         Ok(Reports { files: FORMATS.iter().filter_map(asked).collect(), style })
     }
 

@@ -22,9 +22,13 @@ fn xml(events: impl IntoIterator<Item = Event>) -> String {
 
 /// The report of this option.
 fn report(option: &str, events: impl IntoIterator<Item = Event>) -> String {
+    report_in(&Style::default(), option, events)
+}
+
+fn report_in(style: &Style, option: &str, events: impl IntoIterator<Item = Event>) -> String {
     let mut text = Vec::new();
     let format = FORMATS.iter().find(|format| format.option == option).expect("a format");
-    (format.write)(&Arc::new(Run::from_events(events)), &Style::default(), &mut text).expect("memory takes all");
+    (format.write)(&Arc::new(Run::from_events(events)), style, &mut text).expect("memory takes all");
     String::from_utf8(text).expect("UTF-8")
 }
 
@@ -313,6 +317,21 @@ proptest! {
         let document = parse(&xml);
         prop_assert_eq!(cases(&document).into_iter().map(verdict).collect::<Vec<_>>(), FOUR);
         prop_assert_eq!(verdicts_again(&xml), FOUR);
+    }
+
+    #[test]
+    fn any_captured_bytes_leave_the_properties_of_cases_whole(text in captured()) {
+        let xml = report_in(&Style { case_properties: true, ..Style::default() }, "junit", run_full_of(&text));
+        let document = Document::parse(&xml).unwrap_or_else(|e| panic!("{e}\n{xml}"));
+        prop_assert_eq!(cases(&document).into_iter().map(verdict).collect::<Vec<_>>(), FOUR);
+        prop_assert_eq!(verdicts_again(&xml), FOUR);
+        for case in cases(&document) {
+            let names: Vec<_> = child(case, "properties").children().filter_map(|node| node.attribute("name")).collect();
+            let mut unlike = names.clone();
+            unlike.sort();
+            unlike.dedup();
+            prop_assert_eq!(unlike.len(), names.len(), "{:?}", names);
+        }
     }
 
     #[test]

@@ -198,6 +198,75 @@ fn a_flaky_case_passes_in_junit_if_it_is_to() {
 }
 
 #[test]
+fn a_case_has_properties_in_junit_if_it_is_to() {
+    let folder = folder("case-properties");
+    let plain = planned(1, "s", "any", "c1");
+    let case = PlannedCase {
+        covers: vec!["REQ-1".into(), "REQ-2".into()],
+        tags: vec!["slow".into(), "nightly".into()],
+        summary: "Maps & unmaps".into(),
+        ..planned(0, "s", "iommufd", "c0")
+    };
+    let known =
+        with_reason(0, Verdict::KnownIssue, "known issue: x, see https://bugs.example.org/4711 (map gave EINVAL)");
+    let known = CaseResult { link: Some("https://bugs.example.org/4711".into()), ..known };
+    let other = CaseResult { true_backend: Some("vfio_type1_iommu".into()), ..passed(1) };
+    let run = journal(
+        &folder.join("run.jsonl"),
+        &[
+            started(),
+            Event::CasePlanned(case),
+            Event::CasePlanned(plain),
+            Event::CaseFinished(known),
+            Event::CaseFinished(other),
+            finished(false),
+        ],
+    );
+    let (xml, _) = expect(&vfiospec(&["report", "--junit", "-", "--junit-style", "properties", &run]), 0);
+    let document = roxmltree::Document::parse(&xml).expect("valid XML");
+    let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    let properties: Vec<Vec<_>> = cases
+        .iter()
+        .map(|case| {
+            let first = case.first_element_child().filter(|child| child.has_tag_name("properties"));
+            let all = first.expect("its properties come first").children().filter(|node| node.is_element());
+            all.map(|node| (node.attribute("name").expect("a name"), node.attribute("value").expect("a value")))
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        properties[0],
+        [
+            ("id", "kernel.s.iommufd__edu.c0"),
+            ("verdict", "known issue"),
+            ("backend", "iommufd"),
+            ("device", "edu"),
+            ("place", "scenarios/kernel/s.yaml:12"),
+            ("summary", "Maps & unmaps"),
+            ("covers", "REQ-1, REQ-2"),
+            ("tags", "slow, nightly"),
+            ("known issue", "https://bugs.example.org/4711"),
+        ]
+    );
+    assert_eq!(properties[1][1..4], [("verdict", "passed"), ("backend", "any"), ("answered by", "vfio_type1_iommu")]);
+
+    let of_cases = |xml: &str| {
+        let document = roxmltree::Document::parse(xml).expect("valid XML");
+        document
+            .descendants()
+            .filter(|node| node.has_tag_name("properties"))
+            .filter(|node| node.parent().is_some_and(|it| it.has_tag_name("testcase")))
+            .count()
+    };
+    let (by_default, _) = expect(&vfiospec(&["report", "--junit", "-", &run]), 0);
+    let (xunit, _) = expect(&vfiospec(&["report", "--junit", "-", "--junit-style", "xunit", &run]), 0);
+    assert_eq!((of_cases(&xml), of_cases(&by_default)), (2, 0));
+    assert_eq!(by_default, xunit);
+    let (_, stderr) = expect(&vfiospec(&["report", "--junit", "-", "--junit-style", "pytest", &run]), 2);
+    assert!(stderr.contains("[possible values: xunit, properties]"), "{stderr}");
+}
+
+#[test]
 fn a_trend_shows_each_case_over_all_runs() {
     let folder = folder("trend");
     let at = |day: u64, kernel: &str, events: Vec<Event>| -> Vec<Event> {

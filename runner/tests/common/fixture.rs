@@ -67,6 +67,7 @@ pub fn planned(case: u32, scenario: &str, backend: &str, name: &str) -> PlannedC
         line: 12,
         summary: String::new(),
         covers: vec![],
+        tags: vec![],
         fixes: vec![],
     }
 }

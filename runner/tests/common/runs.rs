@@ -89,6 +89,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             file: s(),
             line: 1,
             covers: vec![s()],
+            tags: vec![s()],
             fixes: vec![fix(&s())],
             summary: s(),
         })
@@ -99,6 +100,7 @@ pub fn run_full_of(text: &str) -> Vec<Event> {
             verdict,
             micros: 1,
             message: Some(s()),
+            link: Some(s()),
             detail: Some(s()),
             carets: vec![0, 7],
             at: Some(s()),
