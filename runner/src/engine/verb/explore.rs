@@ -3,6 +3,7 @@
 //! calls are made again and again on a device that is opened anew, fewer each time, for as long as it stays wrong.
 
 mod call;
+mod copies;
 mod generate;
 mod ground;
 mod shorten;
@@ -15,7 +16,7 @@ use std::{
 
 use super::{fail_nth::injection, prelude::*};
 use crate::{
-    backend::{Iommu, IovaRange, Mapped, Pages},
+    backend::{Iommu, IovaRange, Pages},
     engine::{
         fixture,
         last_step::Doing,
@@ -24,20 +25,20 @@ use crate::{
         log,
         objects::Objects,
         observers::PATIENCE,
-        procedure,
     },
     event::Free,
     host::{
         facts::{self, ProcessMemory},
         kmsg::Window,
     },
-    language::{self, Name, Ordered, Outcome, Path, Protection, Region, Step, verb},
+    language::{self, Name, Outcome, Path, Protection, Region, Step},
     model::{BackendName, Random, count},
     plan::PlannedStep,
     uapi::system::page_size,
 };
 use call::{Call, written};
-use generate::{ahead, last_calls, reaches};
+use copies::Copies;
+use generate::{ahead, last_calls};
 use ground::{Ground, Memory, OTHER, Place, State};
 use shorten::shorten;
 
@@ -45,18 +46,10 @@ use shorten::shorten;
 const STEPS: u64 = 1000;
 /// How many calls a sequence has. Everything is unmapped after it, and the next one begins.
 const SEQUENCE: u64 = 100;
-/// After this many calls the device copies memory: under emulation each copy takes as long as hundreds of calls.
-const COPIES: u64 = 4000;
 /// One sequence in this number has calls that are the same on every backend.
 const COMMON: u64 = 8;
 /// Of this many sequences, what is not sure beforehand is told.
 const TOLD: u64 = 100;
-/// How many of the last sequences may be the one in which it does so for the last time.
-const LAST: u64 = 3;
-/// How long that many take, about.
-const LASTING: Time = Time::from_millis(500);
-/// What was reached is remembered of this many mappings.
-const GONE: usize = 16;
 /// The device is opened anew before one sequence in this number.
 const ANEW: u64 = 8;
 /// The size of a transparent huge page.
@@ -79,8 +72,8 @@ impl Act for Explore {
             let length = if r#for.is_some() { SEQUENCE } else { SEQUENCE.min(steps - made) };
             made += length;
             let is_last = match r#for {
-                Some(time) => begin.elapsed() + LASTING >= time.0,
-                None => steps - made < LAST * SEQUENCE,
+                Some(time) => begin.elapsed() + copies::LASTING >= time.0,
+                None => steps - made < copies::LAST * SEQUENCE,
             };
             if let Err((calls, end)) = explorer.sequence(&mut random, length, is_last) {
                 return Err(explorer.found(calls, end));
@@ -101,24 +94,11 @@ struct Explorer<'e, 's, 'f, 'a> {
     held: Held,
     /// The calls since the device was opened anew, up to the last time that everything was unmapped.
     before: Vec<Call>,
-    /// What the device reached since everything was unmapped, and does not any more.
-    gone: Vec<(u64, Mapped)>,
     copies: Copies,
     /// How many sequences were made.
     sequences: u64,
     /// A fingerprint of the calls so far.
     calls: DefaultHasher,
-}
-
-/// When the device copies memory.
-#[derive(Debug, Clone, Copy, Default)]
-struct Copies {
-    /// How often it did.
-    made: u64,
-    /// How many calls were made since.
-    calls: u64,
-    /// Whether it did so for the last time.
-    at_end: bool,
 }
 
 /// What is held for devices while nothing is mapped.
@@ -168,19 +148,17 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let takes_long = is_virtio && model.rules.small_pages;
         let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !takes_long;
         let giant = memory.iter().position(is_giant);
-        let dma = can_copy(step);
-        let ground = Ground { backend, model, memory, ranges: Vec::new(), aperture: Vec::new(), giant, whole, dma };
+        // These three are known once the device is open.
+        let (ranges, aperture, dma) = (Vec::new(), Vec::new(), Err(String::new()));
+        let ground = Ground { backend, model, memory, ranges, aperture, giant, whole, dma };
         let held = Held { process: None, pins: None, tables: None, mappings: None };
         let state = State::new();
-        let (log, before, gone) = (Window::look().ok(), Vec::new(), Vec::new());
+        let (log, before) = (Window::look().ok(), Vec::new());
         let (copies, sequences, calls) = (Copies::default(), 0, DefaultHasher::new());
-        let mut explorer =
-            Explorer { step, at, seed, ground, state, log, held, before, gone, copies, sequences, calls };
+        let mut explorer = Explorer { step, at, seed, ground, state, log, held, before, copies, sequences, calls };
         // The first time, more is made than goes away again.
         explorer.open()?;
-        if explorer.ground.dma.is_ok() {
-            explorer.ground.dma = explorer.most_copied()?;
-        }
+        explorer.ground.dma = explorer.most_copied()?;
         explorer.close()?;
         explorer.begin()?;
         Ok(explorer)
@@ -211,16 +189,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.held.pins = pins();
         self.held.mappings = self.mappings();
         Ok(())
-    }
-
-    /// How many bytes the device copies at once, within a page.
-    fn most_copied(&mut self) -> Result<Result<u64, String>, End> {
-        const LIMITS: &str = "limits";
-        let call = verb::Call { procedure: Name("dma_limits".to_owned()), with: Ordered::default() };
-        self.run(Step { save: Some(Name(LIMITS.to_owned())), ..call.into() }, Outcome::Ok)?;
-        let limits = self.step.case.scope.get(LIMITS);
-        let most = limits.and_then(|limits| u64::try_from(limits.get_attr("most").ok()?).ok()).filter(|most| *most > 0);
-        Ok(most.map(|most| most.min(page_size())).ok_or_else(|| "`dma_limits` of its pack gives no `most`".to_owned()))
     }
 
     /// How many more mappings a container takes.
@@ -315,7 +283,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             self.step.case.found.refused = true;
         }
         call.enter(&self.ground, &mut self.state, &outcome);
-        self.goes(&before);
+        self.note_gone(&before);
         let near = call.range(self.state.device);
         if let (Some((undo, undone)), Some((step, outcome))) = (undo, steps.first().cloned()) {
             steps.clear();
@@ -345,16 +313,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             self.compare(near, all)?;
         }
         Ok(())
-    }
-
-    /// Remembers what the device reached before a call and does not any more.
-    fn goes(&mut self, before: &State) {
-        if self.ground.dma.is_err() {
-            return;
-        }
-        let still = |first: u64, mapped: Mapped| self.state.seen().any(|now| now == (first, mapped));
-        self.gone.extend(before.seen().filter(|(first, mapped)| !still(*first, *mapped)));
-        self.gone.drain(..self.gone.len().saturating_sub(GONE));
     }
 
     /// Compares the page table with what is mapped: all of it, or what is near a range.
@@ -402,7 +360,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
         // The device copies without changing what follows, so that the calls are the same on any other.
         let mut of_copies = Random::new(random.clone().number());
-        self.gone.clear();
+        self.copies.gone.clear();
         for (index, call) in (0..).zip(ahead) {
             calls.push(call);
             format!("{call:?}").hash(&mut self.calls);
@@ -417,17 +375,8 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         }
         self.step.case.found.explored.get_or_insert_default().calls = format!("{:016x}", self.calls.finish());
         self.copies.calls += length;
-        if self.copies.calls >= COPIES || is_last && !self.copies.at_end {
-            let copies = reaches(&mut of_copies, &self.ground, &self.state, &self.gone);
-            if !copies.is_empty() {
-                self.copies = Copies { made: self.copies.made + copies.len() as u64, calls: 0, at_end: is_last };
-            }
-            for call in copies {
-                calls.push(call);
-                if let Err(end) = self.take(call, false) {
-                    return Err((calls, end));
-                }
-            }
+        if let Err(end) = self.copy(&mut of_copies, is_last, &mut calls) {
+            return Err((calls, end));
         }
         match self.clean() {
             Ok(last) => self.before.extend(calls.iter().copied().chain(last)),
@@ -672,15 +621,12 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if let Some(why) = &self.ground.whole {
             self.step.not_checked(format!("no allocation was made to fail: {why}"), false);
         }
-        match &self.ground.dma {
-            Err(why) => {
-                self.step.not_checked(format!("what the device reaches by DMA was not looked at: {why}"), false)
-            }
-            Ok(_) if self.copies.made == 0 => {
-                let why = "what the device reaches by DMA was not looked at: there was no memory to copy in time";
-                self.step.not_checked(why.to_owned(), false);
-            }
-            Ok(_) => {}
+        let not_copied = match &self.ground.dma {
+            Err(why) => Some(why.as_str()),
+            Ok(_) => (self.copies.made == 0).then_some("there was no memory to copy in time"),
+        };
+        if let Some(why) = not_copied {
+            self.step.not_checked(format!("what the device reaches by DMA was not looked at: {why}"), false);
         }
         if self.ground.has_the_end() {
             self.step.not_checked("maps and copies of ranges that end at 2^64 are left out for now".to_owned(), false);
@@ -705,20 +651,6 @@ struct Wrong {
     /// The calls after them that show it.
     last: Vec<Call>,
     end: End,
-}
-
-/// Whether a pack has procedures with which the device copies memory. Of how many bytes, the first of them says.
-fn can_copy(step: &Running) -> Result<u64, String> {
-    let case = &*step.case;
-    let kind = case.devices.kind(case.current);
-    for name in ["dma_limits", "dma_start", "dma_copy", "dma_stop"] {
-        let found = procedure::find(case.plan, case.planned, &Name(name.to_owned()), None, kind, &step.planned.at);
-        found.map_err(|end| match end {
-            End::Skipped(why) => why,
-            End::Failed(problem) | End::Error(problem) => problem.what.title,
-        })?;
-    }
-    Ok(0)
 }
 
 /// The bytes of the page tables of IOMMUs, where nobody else has any.

@@ -452,32 +452,6 @@ pub fn last_calls(ground: &Ground, state: &State) -> Vec<Call> {
     calls
 }
 
-/// Copies by the device: one that reaches its memory, and one that the IOMMU has to refuse. `gone` is what the device reached before.
-pub fn reaches(random: &mut Random, ground: &Ground, state: &State, gone: &[(u64, Mapped)]) -> Vec<Call> {
-    /// How often a copy is made up until it fits.
-    const TRIES: usize = 64;
-    let Ok(size) = ground.dma else { return Vec::new() };
-    let (there, unit) = (state.seen().collect::<Vec<_>>(), ground.model.page);
-    // Any of its pages, and the last bytes of that.
-    let place = |random: &mut Random, (first, mapped): (u64, Mapped)| {
-        let pages = ((mapped.last - first) / unit).saturating_add(1);
-        (first + unit * random.below(pages)).saturating_add(unit.saturating_sub(size))
-    };
-    let mut find = |is_let: bool| {
-        let before = if is_let { &[] } else { gone };
-        let targets: Vec<(u64, Mapped)> = there.iter().chain(before).copied().collect();
-        (0..TRIES).filter(|_| !there.is_empty()).find_map(|_| {
-            let target = random.pick(&targets);
-            let (from, to) = (random.pick(&there), place(random, target));
-            let Pages { list, from: offset } = target.1.pages?;
-            let before = Pages { list, from: offset + (to - target.0) };
-            let call = Call::Reach { from: place(random, from), to, before };
-            call.reached(ground, state).filter(|reached| reached.is_let == is_let).map(|_| call)
-        })
-    };
-    [find(true), find(false)].into_iter().flatten().collect()
-}
-
 /// The calls of a sequence that begins with these random numbers and nothing mapped: those that are made if the kernel does what the model
 /// says.
 pub fn ahead(random: &mut Random, ground: &Ground, anew: bool, length: u64) -> Vec<Call> {
@@ -494,7 +468,7 @@ pub fn ahead(random: &mut Random, ground: &Ground, anew: bool, length: u64) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::super::ground::Memory;
+    use super::super::{copies::reaches, ground::Memory};
     use super::*;
     use crate::backend::{Model, Rules};
     use crate::language::{ByBackend, Dynamic, Outcome, Problems, Size, Step, decode, parse, verb::Verb};

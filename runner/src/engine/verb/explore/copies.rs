@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the device reaches: now and then it copies memory, by the procedures of its pack.
+
+use std::time::Duration;
+
+use super::{
+    Explorer,
+    call::Call,
+    ground::{Ground, State},
+};
+use crate::{
+    backend::{Mapped, Pages},
+    engine::{failure::End, procedure, verb::running::Running},
+    language::{Name, Ordered, Outcome, Step, verb},
+    model::Random,
+    uapi::system::page_size,
+};
+
+/// After this many calls the device copies memory: under emulation each copy takes as long as hundreds of calls.
+const COPIES: u64 = 4000;
+/// How many sequences before the end of a case the device may copy for the last time.
+pub const LAST: u64 = 3;
+/// About how long that many take.
+pub const LASTING: Duration = Duration::from_millis(500);
+/// How many mappings that are gone are remembered.
+const GONE: usize = 16;
+
+/// When the device copies memory, and what it reached.
+#[derive(Debug, Default)]
+pub struct Copies {
+    /// How often it did.
+    pub made: u64,
+    /// How many calls were made since.
+    pub calls: u64,
+    /// Whether it did so for the last time.
+    at_end: bool,
+    /// What it reached since everything was unmapped, and does not reach any more.
+    pub gone: Vec<(u64, Mapped)>,
+}
+
+impl Explorer<'_, '_, '_, '_> {
+    /// How many bytes the device copies at once, at most a page, or why nobody knows how it copies.
+    pub(super) fn most_copied(&mut self) -> Result<Result<u64, String>, End> {
+        const LIMITS: &str = "limits";
+        if let Err(why) = can_copy(self.step) {
+            return Ok(Err(why));
+        }
+        let call = verb::Call { procedure: Name("dma_limits".to_owned()), with: Ordered::default() };
+        self.run(Step { save: Some(Name(LIMITS.to_owned())), ..call.into() }, Outcome::Ok)?;
+        let limits = self.step.case.scope.get(LIMITS);
+        let most = limits.and_then(|limits| u64::try_from(limits.get_attr("most").ok()?).ok()).filter(|most| *most > 0);
+        Ok(most.map(|most| most.min(page_size())).ok_or_else(|| "`dma_limits` of its pack gives no `most`".to_owned()))
+    }
+
+    /// Remembers what the device reached before a call and does not reach any more.
+    pub(super) fn note_gone(&mut self, before: &State) {
+        if self.ground.dma.is_err() {
+            return;
+        }
+        let still = |first: u64, mapped: Mapped| self.state.seen().any(|now| now == (first, mapped));
+        let gone = &mut self.copies.gone;
+        gone.extend(before.seen().filter(|(first, mapped)| !still(*first, *mapped)));
+        gone.drain(..gone.len().saturating_sub(GONE));
+    }
+
+    /// Has the device copy memory, if it is time to, and adds these calls to those that were made.
+    pub(super) fn copy(&mut self, random: &mut Random, is_last: bool, calls: &mut Vec<Call>) -> Result<(), End> {
+        if self.copies.calls < COPIES && (!is_last || self.copies.at_end) {
+            return Ok(());
+        }
+        for call in reaches(random, &self.ground, &self.state, &self.copies.gone) {
+            self.copies.made += 1;
+            (self.copies.calls, self.copies.at_end) = (0, is_last);
+            calls.push(call);
+            self.take(call, false)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pack has the procedures with which the device copies memory, or why not.
+fn can_copy(step: &Running) -> Result<(), String> {
+    let case = &*step.case;
+    let kind = case.devices.kind(case.current);
+    for name in ["dma_limits", "dma_start", "dma_copy", "dma_stop"] {
+        let found = procedure::find(case.plan, case.planned, &Name(name.to_owned()), None, kind, &step.planned.at);
+        found.map_err(|end| match end {
+            End::Skipped(why) => why,
+            End::Failed(problem) | End::Error(problem) => problem.what.title,
+        })?;
+    }
+    Ok(())
+}
+
+/// Copies by the device: one that reaches its memory, and one that the IOMMU has to refuse. `gone` is what the device reached before.
+pub fn reaches(random: &mut Random, ground: &Ground, state: &State, gone: &[(u64, Mapped)]) -> Vec<Call> {
+    /// How often a copy is made up until it fits.
+    const TRIES: usize = 64;
+    let Ok(size) = ground.dma else { return Vec::new() };
+    let (there, unit) = (state.seen().collect::<Vec<_>>(), ground.model.page);
+    // Any of its pages, and the last bytes of that.
+    let place = |random: &mut Random, (first, mapped): (u64, Mapped)| {
+        let pages = ((mapped.last - first) / unit).saturating_add(1);
+        (first + unit * random.below(pages)).saturating_add(unit.saturating_sub(size))
+    };
+    let mut find = |is_let: bool| {
+        let before = if is_let { &[] } else { gone };
+        let targets: Vec<(u64, Mapped)> = there.iter().chain(before).copied().collect();
+        (0..TRIES).filter(|_| !there.is_empty()).find_map(|_| {
+            let target = random.pick(&targets);
+            let (from, to) = (random.pick(&there), place(random, target));
+            let Pages { list, from: offset } = target.1.pages?;
+            let before = Pages { list, from: offset + (to - target.0) };
+            let call = Call::Reach { from: place(random, from), to, before };
+            call.reached(ground, state).filter(|reached| reached.is_let == is_let).map(|_| call)
+        })
+    };
+    [find(true), find(false)].into_iter().flatten().collect()
+}
