@@ -92,7 +92,7 @@ pub struct ExploreArgs {
     #[command(flatten)]
     choice: Choice,
 
-    /// Make the same calls on this kernel, too, and tell what it answers otherwise where the model allows both
+    /// Make the same calls on this kernel, too, and report where its answers differ although the model allows both
     ///
     /// Takes what --kernel takes. Its journal is beside the other one, with `-against` in its name; the reports are of both. Where the two kernels
     /// let other IOVAs be mapped, or only one lets allocations fail, the calls are not the same, which is told, too.

@@ -419,7 +419,7 @@ fn lists(run: &Arc<Run>, counts: &Counts) -> io::Result<Vec<Value>> {
         context! { anchor => "skipped", heading => "Skipped", count => counts.skipped, items => skips },
         context! { anchor => "unchecked", heading => "Not checked", count => unchecked, items => notes },
         context! {
-            anchor => "differences", heading => "Differences where any is right", count => count_of_differences, items => differences,
+            anchor => "differences", heading => "Differences that the model allows", count => count_of_differences, items => differences,
         },
     ])
 }

@@ -269,13 +269,13 @@ impl Page<'_> {
         self.list(note, notes.len())
     }
 
-    /// Where backends or kernels answered a call of `explore` otherwise, which all of them may.
+    /// Where backends or kernels answered a call of `explore` differently, and all of these answers are allowed.
     fn explored(&self) -> io::Result<String> {
         let differences = explored::differences(self.run)?;
         if differences.is_empty() {
             return Ok(String::new());
         }
-        let heading = format!("{} where any is right:\n", count(differences.len(), "difference"));
+        let heading = format!("{} that the model allows:\n", count(differences.len(), "difference"));
         let each = differences.iter().map(|(text, _)| self.terminal.dimmed(&line(text), 2));
         Ok(heading + &self.list(each, differences.len()))
     }

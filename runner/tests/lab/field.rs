@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = tests![
     a_pack_runs_unedited_on_three_hosts_of_an_inventory,
     a_host_without_its_devices_runs_nothing_and_a_failure_can_be_looked_at,
     a_run_ends_well_whatever_is_taken_from_it,
+    a_device_that_does_not_answer_is_named_with_what_brings_it_back,
     ; ignored:
     a_device_is_found_by_what_it_is, // builds a kernel of its own
 ];
@@ -368,6 +369,32 @@ wait $!; echo "stuck: $?"
 }
 
 /// What a kernel needs to name slots, and to have a network interface.
+/// Has the port above a device forward nothing any more, so that all of its registers read as ones.
+const SILENT: &str = r#"exec 2>&1
+port=$(basename $(dirname $(readlink -f /sys/bus/pci/devices/$DEVICE)))
+printf '\000\000\000' | dd of=/sys/bus/pci/devices/$port/config bs=1 seek=24 conv=notrunc 2> /dev/null
+vfiospec doctor --device $DEVICE > said; echo "doctor: $?"
+cat said
+eval "$(grep -A 3 'blocks   power' said | sed -n 's/^ *-> //p' | head -n 1)"
+vfiospec doctor --device $DEVICE > said; echo "mended: $?"
+grep power said
+"#;
+
+fn a_device_that_does_not_answer_is_named_with_what_brings_it_back() -> Tested {
+    lab()?;
+    let folder = folder("field-silent");
+    fs::write(folder.join("script"), SILENT).expect("writable");
+    let mut command = command();
+    command.args(["lab", "exec", "--device", "edu,place=port", "--add"]).arg(folder.join("script"));
+    let place = place();
+    let output = command.args(["--", "sh", "script"]).output().expect("the binary starts");
+    drop(place);
+    let said = expect(&output, 0).0;
+    assert!(said.contains("doctor: 3\n") && said.contains("blocks   power: it does not answer: "), "{said}");
+    assert!(said.ends_with("mended: 0\n  good     power: it is awake (D0)\n"), "{said}");
+    Ok(())
+}
+
 const SLOTS_AND_NETWORK: [&str; 7] = [
     "PCIEPORTBUS=y",
     "HOTPLUG_PCI=y",

@@ -69,7 +69,7 @@ fn passes_but_for(ran: &Ran, reasons: &[&str]) {
     for result in &finished {
         match result["verdict"].as_str() {
             Some("passed") => assert!(result["checks"].as_u64() > Some(0), "{result}"),
-            // What TYPE1v2 tells of dirty pages, where it is the kernel's own.
+            // The kernel's own TYPE1v2 reports more dirty pages than are mapped.
             Some("known_issue") => known += 1,
             Some("skipped") => {
                 seen.insert(result["message"].as_str().unwrap().to_owned());

@@ -104,7 +104,7 @@ pub fn width(root: &Root, bdf: Bdf) -> Option<Fact> {
     })
 }
 
-/// The smaller of what it takes and what its page tables have (`cap_mgaw`, `cap_sagaw` in drivers/iommu/intel/iommu.h).
+/// The smaller of two widths: that of the addresses it takes, and that of its deepest page table (`cap_mgaw`, `cap_sagaw` in drivers/iommu/intel/iommu.h).
 fn vtd_bits(cap: &str) -> Option<u64> {
     let cap = u64::from_str_radix(cap, 16).ok()?;
     let widths = [(1, 39), (2, 48), (3, 57)].into_iter().filter(|(bit, _)| cap >> (8 + bit) & 1 == 1);
