@@ -209,6 +209,11 @@ impl Model<'_> {
         broken.answer(value)
     }
 
+    /// What an unmap may fail with while another thread maps or unmaps the same (`iopt_unmap_iova_range`); TYPE1 has them wait.
+    pub fn busy(&self) -> Option<Errno> {
+        matches!(self.rules.unmap, Unmap::Cuts | Unmap::InTurn).then_some(EBUSY)
+    }
+
     /// Whether mappings begin and end with a page, and so does their memory. They need not where no device can reach them.
     fn are_aligned(&self, mappings: &Mappings) -> bool {
         let aligned = |(first, mapped): (u64, Mapped)| {

@@ -6,6 +6,7 @@ mod call;
 mod copies;
 mod generate;
 mod ground;
+mod race;
 mod shorten;
 
 use std::{
@@ -40,6 +41,7 @@ use call::{Call, written};
 use copies::Copies;
 use generate::{ahead, last_calls};
 use ground::{Ground, Memory, OTHER, Place, State};
+use race::Race;
 use shorten::shorten;
 
 /// How many calls are made by default.
@@ -274,6 +276,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if !call.is_possible(&self.ground, &self.state) {
             return Ok(());
         }
+        if let Call::Beside(race) = call {
+            return self.race(race);
+        }
         let (mut steps, outcome) = (call.steps(&self.ground, &self.state), call.outcome(&self.ground, &self.state));
         let undo = call.undoing(&self.ground, &self.state);
         let before = self.state.clone();
@@ -378,6 +383,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if let Err(end) = self.copy(&mut of_copies, is_last, &mut calls) {
             return Err((calls, end));
         }
+        for _ in 0..race::EACH_SEQUENCE {
+            let Some(race) = Race::made_up(&mut of_copies, &self.ground, &self.state) else { continue };
+            calls.push(Call::Beside(race));
+            if let Err(end) = self.take(Call::Beside(race), false) {
+                return Err((calls, end));
+            }
+        }
         match self.clean() {
             Ok(last) => self.before.extend(calls.iter().copied().chain(last)),
             Err((last, end)) => return Err((calls.into_iter().chain(last).collect(), end)),
@@ -469,9 +481,21 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         })
     }
 
+    /// Makes these calls on a device that is opened anew, several times where threads race, because the failure may need luck. Returns what is
+    /// wrong the first time that something is.
+    fn again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
+        let times = if calls.iter().any(|call| matches!(call, Call::Beside(_))) { race::AGAIN } else { 1 };
+        for _ in 0..times {
+            if let Some(wrong) = self.once_again(calls)? {
+                return Ok(Some(wrong));
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes these calls on a device that is opened anew. Returns how many it took until something was wrong, the calls that were made after
     /// them, and what is wrong.
-    fn again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
+    fn once_again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
         self.close()?;
         self.begin()?;
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
@@ -566,12 +590,20 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         for memory in self.collapsing().filter(|memory| has(&memory.name)) {
             put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
         }
-        let mut refuses = false;
+        let (mut refuses, mut raced) = (false, false);
         for call in calls {
             if call.is_possible(&self.ground, &state) {
                 refuses |= call.reached(&self.ground, &state).is_some_and(|reached| !reached.is_let);
-                call.yaml(&self.ground, &state).iter().for_each(|step| put(step));
                 let outcome = call.outcome(&self.ground, &state);
+                match call {
+                    // How much that is depends on which thread was first.
+                    Call::UnmapAll { .. } if raced => {
+                        let steps = call.steps(&self.ground, &state);
+                        steps.iter().for_each(|(step, _)| put(&written(step, &Outcome::Ok)));
+                    }
+                    _ => call.yaml(&self.ground, &state).iter().for_each(|step| put(step)),
+                }
+                raced |= matches!(call, Call::Beside(_));
                 call.enter(&self.ground, &mut state, &outcome);
             }
         }

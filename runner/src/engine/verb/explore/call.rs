@@ -4,6 +4,7 @@
 use serde_yaml::Value;
 
 use super::ground::{Ground, OTHER, Place, State, TABLE};
+use super::race::Race;
 use crate::backend::{Access, Answer, IovaRange, Mappings, Pages, ToCopy, ToMap};
 use crate::language::verb::{
     self, Advice, AllowIovas, AllowedRange, Attach, Check, Compare, Destroy, Detach, DirtyBitmap, DirtyTracking, Fill,
@@ -104,6 +105,8 @@ pub enum Call {
         iova: u64,
         size: u64,
     },
+    /// Two threads map and unmap at the same time.
+    Beside(Race),
     /// The device copies from one IOVA to another.
     Reach {
         from: u64,
@@ -151,6 +154,7 @@ impl Call {
             Call::MakeTable { .. } => state.table.is_none(),
             Call::Choose { .. } => self.chosen(ground, state).is_some(),
             Call::Reach { .. } => self.reached(ground, state).is_some(),
+            Call::Beside(race) => race.is_possible(state),
             Call::Track { .. } | Call::Dirty { .. } => !ground.has_other(),
             _ => true,
         }
@@ -271,6 +275,8 @@ impl Call {
                 ];
                 return steps.map(|step| (step, Outcome::Ok)).into();
             }
+            // Its calls are not one after the other.
+            Call::Beside(_) => return Vec::new(),
             Call::Track { enable } => DirtyTracking { enable, hwpt: None }.into(),
             Call::Dirty { iova, size } => {
                 let (iova_of, size_of) = (is(iova), is(size));
@@ -360,6 +366,7 @@ impl Call {
             | Call::Renew { region, .. }
             | Call::Collapse { region } => Some(region),
             Call::Reach { before, .. } => Some(before.list),
+            Call::Beside(race) => Some(race.region),
             _ => None,
         }
     }
@@ -374,6 +381,7 @@ impl Call {
             {
                 Some((iova, size))
             }
+            Call::Beside(race) if device == Some(Place::Own) => Some(race.range()),
             Call::UnmapAll { place } | Call::Choose { place, .. } if device == Some(place) => Some((0, u64::MAX)),
             Call::Attach { .. } | Call::Detach => Some((0, u64::MAX)),
             _ => None,
@@ -382,6 +390,9 @@ impl Call {
 
     /// Its steps as YAML, with what is expected of each.
     pub fn yaml(&self, ground: &Ground, state: &State) -> Vec<String> {
+        if let Call::Beside(race) = self {
+            return vec![race.yaml(ground, state)];
+        }
         let steps = self.steps(ground, state);
         let mut texts: Vec<String> = steps.iter().map(|(step, outcome)| written(step, outcome)).collect();
         if let Some((undo, outcome)) = self.undoing(ground, state) {
@@ -444,9 +455,12 @@ impl Call {
             }
             Call::Track { .. } => done(model.track()),
             Call::Dirty { iova, size } => done(model.dirty(state.mappings(Place::Own), iova, size, state.tracked)),
-            Call::Renew { .. } | Call::Collapse { .. } | Call::Detach | Call::Ranges { .. } | Call::Reach { .. } => {
-                Outcome::Ok
-            }
+            Call::Renew { .. }
+            | Call::Collapse { .. }
+            | Call::Detach
+            | Call::Ranges { .. }
+            | Call::Reach { .. }
+            | Call::Beside(_) => Outcome::Ok,
         }
     }
 
@@ -476,6 +490,13 @@ impl Call {
                 let is_empty = Place::ALL.into_iter().all(|place| state.mappings(place).is_empty());
                 state.renewed &= !is_empty;
                 state.stale &= !is_empty;
+            }
+            // By one order of several, which all leave what one thread after the other leaves, or part of it.
+            Call::Beside(race) => {
+                for call in race.calls().concat() {
+                    let outcome = call.outcome(ground, state);
+                    call.enter(ground, state, &outcome);
+                }
             }
             Call::Renew { .. } => state.renewed = true,
             Call::Attach { to, .. } if is_done => {
@@ -524,7 +545,8 @@ impl Call {
             | Call::DropTable
             | Call::Track { .. }
             | Call::Dirty { .. }
-            | Call::Reach { .. } => {}
+            | Call::Reach { .. }
+            | Call::Beside(_) => {}
         }
         self
     }
@@ -570,6 +592,7 @@ impl Call {
                     all.push(copy(Access::READ_WRITE, short));
                 }
             }
+            Call::Beside(race) => all.extend(race.plainer().into_iter().map(Call::Beside)),
             Call::Attach { to, short: true } => all.push(Call::Attach { to, short: false }),
             Call::MakeTable { place, short: true } => all.push(Call::MakeTable { place, short: false }),
             _ => {}
