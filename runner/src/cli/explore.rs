@@ -66,6 +66,10 @@ pub struct Exploring {
     #[arg(long, value_name = "FOLDER", default_value = "reports/out/explore")]
     to: PathBuf,
 
+    /// Stop at the first case that finds something
+    #[arg(long)]
+    fail_fast: bool,
+
     /// Continue the run that this journal records. Repeat its other options, including --seed
     #[arg(long, value_name = "JOURNAL", requires = "seed")]
     resume: Option<PathBuf>,
@@ -104,8 +108,8 @@ impl Exploring {
         });
         let file = self.to.join("explore.yaml");
         write(&file, &self.scenario(seed.into(), huge))?;
-        let ran =
-            run(Selection::of(&file, &[]), Cases::on(self.backends.clone()), Course::resuming(self.resume.clone()))?;
+        let course = Course::in_order(self.fail_fast, self.resume.clone());
+        let ran = run(Selection::of(&file, &[]), Cases::on(self.backends.clone()), course)?;
         journals.iter().try_for_each(|journal| self.found(journal))?;
         Ok(ran)
     }

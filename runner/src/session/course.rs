@@ -71,9 +71,10 @@ enum NoTests {
 }
 
 impl Course {
-    /// Runs each case once, in the plan's order. With a journal it continues the run that the journal records.
-    pub fn resuming(resume: Option<PathBuf>) -> Course {
-        Course { resume, ..Course::default() }
+    /// Runs each case once, in the plan's order, and may stop at the first that does not pass. With a journal it continues the run that the
+    /// journal records.
+    pub fn in_order(fail_fast: bool, resume: Option<PathBuf>) -> Course {
+        Course { fail_fast, resume, ..Course::default() }
     }
 
     /// The schedule of the selected cases, and the seed of their order.
