@@ -4,36 +4,32 @@
 
 mod call;
 mod copies;
+mod found;
 mod generate;
 mod ground;
+mod judge;
 mod race;
 mod shorten;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    thread,
-    time::{Duration as Time, Instant},
+    time::Instant,
 };
 
 use super::{fail_nth::injection, prelude::*};
 use crate::{
-    backend::{Iommu, IovaRange, Pages},
+    backend::{Iommu, IovaRange},
     engine::{
         fixture,
         last_step::Doing,
         leaves::{self, Leaves},
         ledger::{Ledger, Space},
-        log,
         objects::Objects,
-        observers::PATIENCE,
     },
     event::Free,
-    host::{
-        facts::{self, ProcessMemory},
-        kmsg::Window,
-    },
+    host::{facts, kmsg::Window},
     language::{self, Name, Outcome, Path, Protection, Region, Step},
-    model::{BackendName, Random, count},
+    model::{BackendName, Random},
     plan::PlannedStep,
     uapi::system::page_size,
 };
@@ -41,8 +37,8 @@ use call::{Call, written};
 use copies::Copies;
 use generate::{ahead, last_calls};
 use ground::{Ground, Memory, OTHER, Place, State};
+use judge::{Held, pins, tables};
 use race::Race;
-use shorten::shorten;
 
 /// How many calls are made by default.
 const STEPS: u64 = 1000;
@@ -58,8 +54,6 @@ const ANEW: u64 = 8;
 const HUGE: u64 = 2 << 20;
 /// The size of the largest huge page.
 const GIANT: u64 = 1 << 30;
-/// How long a sequence that shows something is made shorter.
-const SHORTENING: Time = Time::from_secs(60);
 
 impl Act for Explore {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -101,18 +95,6 @@ struct Explorer<'e, 's, 'f, 'a> {
     sequences: u64,
     /// A fingerprint of the calls so far.
     calls: DefaultHasher,
-}
-
-/// What is held for devices while nothing is mapped.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    process: Option<ProcessMemory>,
-    /// How many pages are pinned, where nobody else pins any.
-    pins: Option<i64>,
-    /// The bytes of the page tables of IOMMUs with the device closed, where nobody else has any.
-    tables: Option<u64>,
-    /// How many more mappings a container takes.
-    mappings: Option<u64>,
 }
 
 impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
@@ -191,12 +173,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         self.held.pins = pins();
         self.held.mappings = self.mappings();
         Ok(())
-    }
-
-    /// How many more mappings a container takes.
-    fn mappings(&self) -> Option<u64> {
-        let open = self.step.case.opened.get(self.step.case.current)?;
-        open.session.iommu().info().ok()?.dma_avail
     }
 
     fn collapsing(&self) -> impl Iterator<Item = &Memory> {
@@ -320,30 +296,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         Ok(())
     }
 
-    /// Compares the page table with what is mapped: all of it, or what is near a range.
-    fn compare(&mut self, near: Option<(u64, u64)>, all: bool) -> Result<(), End> {
-        let case = &mut *self.step.case;
-        let Some(open) = case.opened.get(case.current) else { return Ok(()) };
-        match (all, near) {
-            (true, _) => case.leaves.compare(&case.ledger, &open, &self.at, true, case.tracer),
-            (false, Some(range)) => case.leaves.compare_near(&case.ledger, &open, range, &self.at, case.tracer),
-            (false, None) => Ok(()),
-        }
-    }
-
-    /// Notes where the memory is that is mapped in a part of an address space, if its pages were pinned just now.
-    fn pinned(&mut self, place: Place, (first, last): (u64, u64)) -> Result<(), End> {
-        let Some(open) = self.step.case.opened.get(self.step.case.current) else { return Ok(()) };
-        let space = self.space(&open, place)?;
-        let case = &mut *self.step.case;
-        for (first, mapped) in self.state.mappings(place).overlapping(first, last) {
-            let Some(Pages { list, from }) = mapped.pages else { continue };
-            let vaddr = self.ground.memory[list].vaddr + from;
-            case.leaves.pinned(&mut case.ledger, &open, space, (first, vaddr, mapped.last - first + 1));
-        }
-        Ok(())
-    }
-
     /// Makes calls up, and makes them. Where something is wrong, those that led there come back with what it is.
     fn sequence(&mut self, random: &mut Random, length: u64, is_last: bool) -> Result<(), (Vec<Call>, End)> {
         // A sequence has its own end, so that a case may have any number of them.
@@ -406,14 +358,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         Some((written(&step, &Outcome::Ok), errnos.into_iter().map(errno_name).collect()))
     }
 
-    /// Closes the device and opens it again, and fails if page tables are left of it meanwhile.
-    fn closed(&mut self) -> Result<(), End> {
-        self.close()?;
-        let leaked = self.leaked();
-        self.open()?;
-        leaked
-    }
-
     /// Unmaps everything, and looks at what is told only now. Returns the calls; where one goes wrong, it comes back with those before it.
     fn clean(&mut self) -> Result<Vec<Call>, (Vec<Call>, End)> {
         let mut made = Vec::new();
@@ -425,226 +369,6 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         }
         self.logged().and_then(|()| self.let_go()).map_err(|end| (Vec::new(), end))?;
         Ok(made)
-    }
-
-    /// Fails if page tables are left of a device that was closed.
-    fn leaked(&self) -> Result<(), End> {
-        let (Some(before), Some(now)) = (self.held.tables, tables()) else { return Ok(()) };
-        if now <= before {
-            return Ok(());
-        }
-        let title = format!(
-            "with the device closed, page tables of IOMMUs take {}, and took {} before it was opened",
-            Size(now),
-            Size(before)
-        );
-        Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)))
-    }
-
-    /// Fails if the kernel logged what it should not.
-    fn logged(&mut self) -> Result<(), End> {
-        let records = self.log.as_mut().and_then(|log| log.records().ok()).unwrap_or_default();
-        let refused = self.step.case.found.refused;
-        let lines = records.into_iter().map(|record| record.text).filter(|line| !(refused && log::is_fault(line)));
-        let lines: Vec<String> = lines.collect();
-        let (case, _) = self.step.case.plan.case(self.step.case.planned);
-        log::first_alarm(&lines, &case.kernel_log).map_or(Ok(()), |line| {
-            Err(End::Failed(Problem::new(Code::KernelLog, self.at.clone(), format!("the kernel logged: {line}"))))
-        })
-    }
-
-    /// Fails if more or less is held or pinned than before anything was mapped.
-    fn let_go(&self) -> Result<(), End> {
-        if let Some(before) = self.held.pins
-            && let Some(now) = pins_other_than(before)
-        {
-            let title =
-                format!("with everything unmapped, {now} pages are pinned for devices, and {before} were before");
-            return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
-        }
-        if let (Some(before), Some(now)) = (self.held.mappings, self.mappings())
-            && before != now
-        {
-            let title =
-                format!("with everything unmapped, the container takes {now} mappings, and took {before} before");
-            return Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)));
-        }
-        let (Some(before), Some(now)) = (self.held.process, facts::process_memory()) else { return Ok(()) };
-        let fields = [("VmLck", before.locked, now.locked), ("VmPin", before.pinned, now.pinned)];
-        fields.into_iter().find(|(_, before, now)| before != now).map_or(Ok(()), |(name, before, now)| {
-            let title = format!(
-                "{name} of the process is {} with everything unmapped, and was {} before",
-                Size(now),
-                Size(before)
-            );
-            Err(End::Failed(Problem::new(Code::Observer, self.at.clone(), title)))
-        })
-    }
-
-    /// Makes these calls on a device that is opened anew, several times where threads race, because the failure may need luck. Returns what is
-    /// wrong the first time that something is.
-    fn again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
-        let times = if calls.iter().any(|call| matches!(call, Call::Beside(_))) { race::AGAIN } else { 1 };
-        for _ in 0..times {
-            if let Some(wrong) = self.once_again(calls)? {
-                return Ok(Some(wrong));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Makes these calls on a device that is opened anew. Returns how many it took until something was wrong, the calls that were made after
-    /// them, and what is wrong.
-    fn once_again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
-        self.close()?;
-        self.begin()?;
-        self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
-        self.step.case.steps_run = 0;
-        let wrong = |length: usize, last: Vec<Call>, end: End| match end {
-            End::Failed(_) => Ok(Some(Wrong { length, last, end })),
-            end => Err(end),
-        };
-        for (index, call) in calls.iter().enumerate() {
-            if let Err(end) = self.take(*call, true).and_then(|()| self.logged()) {
-                return wrong(index + 1, Vec::new(), end);
-            }
-        }
-        if let Err((last, end)) = self.clean() {
-            return wrong(calls.len(), last, end);
-        }
-        self.closed().map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
-    }
-
-    /// Makes the calls that led to a failure as few and as plain as they can be, and keeps them as a scenario.
-    fn found(&mut self, mut calls: Vec<Call>, end: End) -> End {
-        if !matches!(end, End::Failed(_)) {
-            return end;
-        }
-        let until = Instant::now() + SHORTENING;
-        // Where the device cannot be opened anew, what is known is told.
-        let before = std::mem::take(&mut self.before);
-        let mut again = self.again(&calls).ok().flatten();
-        // What is wrong with memory may come of calls before these, and show only when it is mapped again.
-        if again.is_none() && !before.is_empty() {
-            let all: Vec<Call> = before.into_iter().chain(calls.iter().copied()).collect();
-            again = self.again(&all).ok().flatten();
-            if again.is_some() {
-                calls = all;
-            }
-        }
-        let is_sure = again.is_some();
-        let mut end = again.map_or(end, |wrong| {
-            calls.truncate(wrong.length);
-            wrong.end
-        });
-        if is_sure {
-            let fails = |fewer: &[Call]| match Instant::now() > until {
-                true => Ok(None),
-                false => Ok(self.again(fewer)?.map(|wrong| wrong.length)),
-            };
-            _ = shorten(&mut calls, fails);
-            // Once more, so that the calls that are told are those of the scenario.
-            _ = self.step.case.tracer.take();
-            if let Some(wrong) = self.again(&calls).ok().flatten() {
-                end = wrong.end;
-                let needed = |call: &Call| match call {
-                    Call::UnmapAll { .. } => !call.is_on_other() || calls.iter().any(Call::is_on_other),
-                    other => other.region().is_none_or(|region| calls.iter().any(|call| call.region() == Some(region))),
-                };
-                let last: Vec<Call> = wrong.last.into_iter().filter(needed).collect();
-                calls.extend(last);
-            }
-        }
-        self.observed();
-        let steps = count(calls.len(), "step");
-        let note = match is_sure {
-            true => format!("the scenario below has the {steps} that it takes"),
-            false => format!(
-                "it did not happen again: the scenario below has the {steps} that were made since everything was unmapped"
-            ),
-        };
-        let title = match &end {
-            End::Failed(problem) | End::Error(problem) => problem.what.title.as_str(),
-            End::Skipped(reason) => reason,
-        };
-        self.step.case.found.scenario = Some(self.scenario(&calls, title));
-        end.help(note)
-    }
-
-    /// The calls as a scenario: what each has to come to is what the model says, whatever the kernel does.
-    fn scenario(&self, calls: &[Call], title: &str) -> String {
-        let case = &*self.step.case;
-        let mut state = State::new();
-        let mut steps = String::new();
-        let mut put = |text: &str| {
-            steps += &text.lines().enumerate().fold(String::new(), |text, (index, line)| {
-                format!("{text}      {}{line}\n", if index == 0 { "- " } else { "  " })
-            });
-        };
-        // What is there before the first call.
-        if calls.iter().any(Call::is_on_other) {
-            put(&written(&other(), &Outcome::Ok));
-        }
-        let has =
-            |name: &str| calls.iter().any(|call| call.region().is_some_and(|of| self.ground.memory[of].name == name));
-        for memory in self.collapsing().filter(|memory| has(&memory.name)) {
-            put(&format!("madvise: {{ region: {}, advice: hugepage }}", memory.name));
-        }
-        let (mut refuses, mut raced) = (false, false);
-        for call in calls {
-            if call.is_possible(&self.ground, &state) {
-                refuses |= call.reached(&self.ground, &state).is_some_and(|reached| !reached.is_let);
-                let outcome = call.outcome(&self.ground, &state);
-                match call {
-                    // How much that is depends on which thread was first.
-                    Call::UnmapAll { .. } if raced => {
-                        let steps = call.steps(&self.ground, &state);
-                        steps.iter().for_each(|(step, _)| put(&written(step, &Outcome::Ok)));
-                    }
-                    _ => call.yaml(&self.ground, &state).iter().for_each(|step| put(step)),
-                }
-                raced |= matches!(call, Call::Beside(_));
-                call.enter(&self.ground, &mut state, &outcome);
-            }
-        }
-        let (written, _) = case.plan.case(case.planned);
-        // A region without a use is a mistake in a scenario.
-        let is_mapped = has;
-        let is_used = |name: &str| {
-            let shared = |(other, region): (&str, &Region)| {
-                region.of.as_ref().is_some_and(|of| of.0 == name) && is_mapped(other)
-            };
-            is_mapped(name) || written.regions.iter().any(shared)
-        };
-        let mut regions = String::new();
-        for (name, region) in written.regions.iter().filter(|(name, _)| is_used(name)) {
-            let text = serde_yaml::to_string(region).expect("a region has a YAML form");
-            let text: String = text.lines().map(|line| format!("        {line}\n")).collect();
-            regions += &format!("      {name}:\n{text}");
-        }
-        if !regions.is_empty() {
-            regions = format!("    regions:\n{regions}");
-        }
-        let expects = if refuses { "    kernel_log: { expect: iommu_fault }\n" } else { "" };
-        let backend = case.planned.backend;
-        format!(
-            "# `vfiospec explore` made this up, with the seed {} on Linux {}:\n# {title}\n\
-             name: found_{}_{}\nsummary: Steps that `explore` found, as few as show it.\nbackends: [{backend}]\ncases:\n  \
-             - name: sequence\n{expects}{regions}    steps:\n{steps}",
-            self.seed,
-            facts::kernel(),
-            backend,
-            self.seed,
-        )
-    }
-
-    /// Notes what was seen of the page table.
-    fn observed(&mut self) {
-        let case = &mut *self.step.case;
-        if let Some(open) = case.opened.get(case.current) {
-            let seen = std::mem::take(&mut case.leaves).observation(&case.ledger, &open);
-            case.found.observers.push(seen);
-        }
     }
 
     /// Closes the device, with everything unmapped.
@@ -674,32 +398,4 @@ fn errno_name(errno: Errno) -> String {
 /// The step that makes the other address space.
 fn other() -> Step {
     Step { save: Some(Name(OTHER.to_owned())), ..Ioas(NoArguments {}).into() }
-}
-
-/// What is wrong with calls.
-struct Wrong {
-    /// How many of them it takes.
-    length: usize,
-    /// The calls after them that show it.
-    last: Vec<Call>,
-    end: End,
-}
-
-/// The bytes of the page tables of IOMMUs, where nobody else has any.
-fn tables() -> Option<u64> {
-    facts::is_lab_guest().then(facts::kernel_memory).flatten().map(|memory| memory.page_tables)
-}
-
-/// How many pages are pinned for devices, where nobody else pins any: fewer than none if some were let go of twice.
-fn pins() -> Option<i64> {
-    facts::is_lab_guest().then(facts::page_pins).flatten()
-}
-
-/// The same if there are more or fewer than before, and not for a moment only: where the folder of the journal is one of the host's, each write
-/// to it pins the pages that it takes meanwhile (`netfs_extract_user_iter` in `fs/netfs/iterator.c`).
-fn pins_other_than(before: i64) -> Option<i64> {
-    let other = || pins().filter(|now| *now != before);
-    other()?;
-    thread::sleep(PATIENCE);
-    other()
 }
