@@ -259,9 +259,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let undo = call.undoing(&self.ground, &self.state);
         let before = self.state.clone();
         let refuses = call.reached(&self.ground, &self.state).is_some_and(|reached| !reached.is_let);
-        if refuses && !self.step.case.found.refused {
+        if refuses && !self.copies.refused {
             self.logged()?;
-            self.step.case.found.refused = true;
+            (self.copies.refused, self.step.case.found.refused) = (true, true);
         }
         call.enter(&self.ground, &mut self.state, &outcome);
         self.note_gone(&before);
@@ -307,7 +307,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let random = if is_common { &mut of_all } else { random };
         let anew = random.one_in(ANEW);
         if anew {
-            self.close().and_then(|()| self.begin()).map_err(|end| (Vec::new(), end))?;
+            self.closed().and_then(|()| self.begin()).map_err(|end| (Vec::new(), end))?;
         }
         let ground = if is_common { self.ground.common() } else { self.ground.clone() };
         let ahead = ahead(random, &ground, anew, length - 1);
@@ -346,7 +346,10 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             Ok(last) => self.before.extend(calls.iter().copied().chain(last)),
             Err((last, end)) => return Err((calls.into_iter().chain(last).collect(), end)),
         }
-        if anew { self.closed().map_err(|end| (calls, end)) } else { Ok(()) }
+        if let Err(end) = self.faults_are_over() {
+            return Err((calls, end));
+        }
+        if anew { self.reopened().map_err(|end| (calls, end)) } else { Ok(()) }
     }
 
     /// A call that may fail with any of several errnos: its step, and these.

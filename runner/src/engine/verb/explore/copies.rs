@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the device reaches: now and then it copies memory, by the procedures of its pack.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use super::{
     Explorer,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::{Mapped, Pages},
-    engine::{failure::End, procedure, verb::running::Running},
+    engine::{failure::End, observers::PATIENCE, procedure, verb::running::Running},
     language::{Name, Ordered, Outcome, Step, verb},
     model::Random,
     uapi::system::page_size,
@@ -34,6 +34,8 @@ pub struct Copies {
     pub calls: u64,
     /// Whether it did so for the last time.
     at_end: bool,
+    /// Whether the IOMMU had to refuse one just now, so that faults are in the kernel's log.
+    pub refused: bool,
     /// What it reached since everything was unmapped, and does not reach any more.
     pub gone: Vec<(u64, Mapped)>,
 }
@@ -68,11 +70,25 @@ impl Explorer<'_, '_, '_, '_> {
         if self.copies.calls < COPIES && (!is_last || self.copies.at_end) {
             return Ok(());
         }
-        for call in reaches(random, &self.ground, &self.state, &self.copies.gone) {
-            self.copies.made += 1;
-            (self.copies.calls, self.copies.at_end) = (0, is_last);
+        let made = reaches(random, &self.ground, &self.state, &self.copies.gone);
+        let unmapped = made.iter().find_map(|call| unmapped_after(random, &self.ground, &self.state, *call));
+        for call in made.into_iter().chain(unmapped.into_iter().flatten()) {
+            if let Call::Reach { .. } = call {
+                self.copies.made += 1;
+                (self.copies.calls, self.copies.at_end) = (0, is_last);
+            }
             calls.push(call);
             self.take(call, false)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the faults of refused copies are in the kernel's log. The log may have no others after that.
+    pub(super) fn faults_are_over(&mut self) -> Result<(), End> {
+        if self.copies.refused {
+            thread::sleep(PATIENCE);
+            self.logged()?;
+            self.copies.refused = false;
         }
         Ok(())
     }
@@ -90,6 +106,26 @@ fn can_copy(step: &Running) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// After a copy that reached its memory: an unmap of that memory, and the same copy again, which the IOMMU has to refuse although it has just
+/// looked the IOVA up.
+pub fn unmapped_after(random: &mut Random, ground: &Ground, state: &State, copy: Call) -> Option<[Call; 2]> {
+    let Call::Reach { to, before, .. } = copy else { return None };
+    let is_target = |(first, mapped): &(u64, Mapped)| (*first..=mapped.last).contains(&to);
+    let (iova, target) = state.seen().find(is_target)?;
+    let unmap = Call::Unmap { iova, size: target.last - iova + 1, place: state.device? };
+    let mut after = state.clone();
+    unmap.enter(ground, &mut after, &unmap.outcome(ground, state));
+    let mut others: Vec<(u64, Mapped)> = after.seen().collect();
+    while !others.is_empty() {
+        let (from, _) = others.swap_remove(random.below(others.len() as u64) as usize);
+        let again = Call::Reach { from, to, before };
+        if again.reached(ground, &after).is_some_and(|reached| !reached.is_let) {
+            return Some([unmap, again]);
+        }
+    }
+    None
 }
 
 /// Copies by the device: one that reaches its memory, and one that the IOMMU has to refuse. `gone` is what the device reached before.

@@ -44,7 +44,7 @@ impl Explorer<'_, '_, '_, '_> {
         self.close()?;
         self.begin()?;
         self.log = self.log.take().and_then(|mut log| log.forget().is_ok().then_some(log));
-        self.step.case.steps_run = 0;
+        (self.step.case.steps_run, self.copies.refused) = (0, false);
         let wrong = |length: usize, last: Vec<Call>, end: End| match end {
             End::Failed(_) => Ok(Some(Wrong { length, last, end })),
             end => Err(end),
@@ -57,7 +57,7 @@ impl Explorer<'_, '_, '_, '_> {
         if let Err((last, end)) = self.clean() {
             return wrong(calls.len(), last, end);
         }
-        self.closed().map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
+        self.reopened().map_or_else(|end| wrong(calls.len(), Vec::new(), end), |()| Ok(None))
     }
 
     /// Makes the calls that led to a failure as few and as plain as they can be, and keeps them as a scenario.

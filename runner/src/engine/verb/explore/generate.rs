@@ -468,7 +468,10 @@ pub fn ahead(random: &mut Random, ground: &Ground, anew: bool, length: u64) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::super::{copies::reaches, ground::Memory};
+    use super::super::{
+        copies::{reaches, unmapped_after},
+        ground::Memory,
+    };
     use super::*;
     use crate::backend::{Model, Rules};
     use crate::language::{ByBackend, Dynamic, Outcome, Problems, Size, Step, decode, parse, verb::Verb};
@@ -639,6 +642,26 @@ mod tests {
                 }
             }
             assert!(let_through > 20 && refused > 20, "{backend}: {let_through} and {refused}");
+        }
+    }
+
+    #[test]
+    fn what_a_device_reached_is_unmapped_and_copied_to_again() {
+        for backend in BackendName::ALL {
+            let (mut ground, mut random, mut made) = (ground(backend), Random::new(1), 0);
+            ground.memory[0].collapses = false;
+            for (calls, mut state) in (0..100).map(|seed| copied(&ground, seed)) {
+                let is_let = |call: &Call| call.reached(&ground, &state).is_some_and(|reached| reached.is_let);
+                let Some(copy) = calls.into_iter().find(is_let) else { continue };
+                let Some([unmap, again]) = unmapped_after(&mut random, &ground, &state, copy) else { continue };
+                let outcome = unmap.outcome(&ground, &state);
+                unmap.enter(&ground, &mut state, &outcome);
+                assert!(again.reached(&ground, &state).is_some_and(|reached| !reached.is_let), "{again:?}");
+                let target = |call: Call| if let Call::Reach { to, .. } = call { Some(to) } else { None };
+                assert_eq!(target(again), target(copy));
+                made += 1;
+            }
+            assert!(made > 20, "{backend}: {made}");
         }
     }
 

@@ -59,16 +59,24 @@ impl Explorer<'_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Closes the device and opens it again, and fails if page tables are left of it meanwhile.
+    /// Closes the device. Fails, with the device opened again, if page tables are left of it, or if the kernel logged something.
     pub(super) fn closed(&mut self) -> Result<(), End> {
         self.close()?;
-        let leaked = self.leaked();
-        self.open()?;
-        leaked
+        let judged = self.leaked().and_then(|()| self.logged());
+        if judged.is_err() {
+            self.open()?;
+        }
+        judged
+    }
+
+    /// Closes the device and opens it again, and fails as [`Explorer::closed`] does.
+    pub(super) fn reopened(&mut self) -> Result<(), End> {
+        self.closed()?;
+        self.open()
     }
 
     /// Fails if page tables are left of a device that was closed.
-    pub(super) fn leaked(&self) -> Result<(), End> {
+    fn leaked(&self) -> Result<(), End> {
         let (Some(before), Some(now)) = (self.held.tables, tables()) else { return Ok(()) };
         if now <= before {
             return Ok(());
@@ -84,7 +92,7 @@ impl Explorer<'_, '_, '_, '_> {
     /// Fails if the kernel logged what it should not.
     pub(super) fn logged(&mut self) -> Result<(), End> {
         let records = self.log.as_mut().and_then(|log| log.records().ok()).unwrap_or_default();
-        let refused = self.step.case.found.refused;
+        let refused = self.copies.refused;
         let lines = records.into_iter().map(|record| record.text).filter(|line| !(refused && log::is_fault(line)));
         let lines: Vec<String> = lines.collect();
         let (case, _) = self.step.case.plan.case(self.step.case.planned);
