@@ -174,19 +174,31 @@ impl Model<'_> {
     pub fn map_anywhere(&self, space: Whole, ranges: &[IovaRange], call: &ToMap) -> Option<Answer> {
         /// It takes an IOVA that the memory can have a huge page at.
         const ALIGNED: u64 = 2 << 20;
+        let page = self.page;
+        // It starts with the second page.
         let mut holes = Vec::new();
         for IovaRange { start, last } in self.choices(ranges, space.allowed) {
-            let mut from = Some(start);
+            let mut from = Some(start.max(page));
             for (first, mapped) in space.mappings.overlapping(start, last) {
-                holes.extend(from.filter(|from| *from < first).map(|from| first - from));
-                from = mapped.last.checked_add(1);
+                holes.extend(from.filter(|from| *from < first).map(|from| (from, first - 1)));
+                from = mapped.last.checked_add(1).map(|next| next.max(page));
             }
-            holes.extend(from.filter(|from| *from <= last).map(|from| last - from));
+            holes.extend(from.filter(|from| *from <= last).map(|from| (from, last)));
         }
-        // Each hole is short of a byte, so that the largest fits in 64 bits.
-        let largest = holes.into_iter().max();
-        let has_room = largest.is_some_and(|hole| hole >= call.size.saturating_add(2 * ALIGNED));
-        let has_none = largest.is_none_or(|hole| hole < call.size.saturating_sub(1));
+        // Short of a byte, so that the largest fits in 64 bits.
+        let largest = holes.iter().map(|(from, last)| last - from).max();
+        // A page goes wherever a page is free; what is larger may need to be aligned.
+        let is_page = call.size == page && self.is_aligned(call.vaddr);
+        let has_page = |(from, last): &(u64, u64)| {
+            from.checked_next_multiple_of(page).is_some_and(|from| from <= *last && last - from >= page - 1)
+        };
+        let (has_room, has_none) = match is_page {
+            true => (holes.iter().any(has_page), !holes.iter().any(has_page)),
+            false => (
+                largest.is_some_and(|hole| hole >= call.size.saturating_add(2 * ALIGNED)),
+                largest.is_none_or(|hole| hole < call.size.saturating_sub(1)),
+            ),
+        };
         let anywhere = [IovaRange { start: 0, last: u64::MAX }];
         match self.map(&Mappings::new(), &anywhere, &ToMap { iova: 0, ..*call }) {
             Ok(_) if !has_room && !has_none => None,
@@ -517,6 +529,11 @@ mod tests {
         assert_eq!(anywhere(&[], to_map(0, 4)), Some(Ok(4 * PAGE)));
         assert_eq!(anywhere(&[range(0, 12 * PAGE - 1)], to_map(0, 5)), Some(Err(vec![ENOSPC])), "four pages are free");
         assert_eq!(anywhere(&[range(0, 12 * PAGE - 1)], to_map(0, 4)), None, "they may be in a wrong place");
+        assert_eq!(anywhere(&[range(0, 12 * PAGE - 1)], to_map(0, 1)), Some(Ok(PAGE)), "a page fits anywhere");
+        let (taken, half) = (range(8 * PAGE, 9 * PAGE), range(PAGE / 2, PAGE + PAGE / 2));
+        for none in [taken, half, range(0, PAGE - 1)] {
+            assert_eq!(anywhere(&[none], to_map(0, 1)), Some(Err(vec![ENOSPC])), "{none:x?}");
+        }
         assert_eq!(anywhere(&allowed, ToMap { vaddr: 1, ..to_map(0, 4) }), Some(Err(vec![EINVAL])));
         assert_eq!(anywhere(&[range(0, PAGE)], ToMap { vaddr: 1, ..to_map(0, 1) }), Some(Err(vec![EINVAL, ENOSPC])));
     }

@@ -128,13 +128,12 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
             false => injection().err(),
         };
         let (backend, model) = (step.case.backend, step.case.ledger.model());
-        // Virtio-iommu is sent a message for each entry of the smallest size.
-        let takes_long = is_virtio && model.rules.small_pages;
-        let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !takes_long;
+        let slow = is_virtio && model.rules.small_pages;
+        let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !slow;
         let giant = memory.iter().position(is_giant);
         // These three are known once the device is open.
         let (ranges, aperture, dma) = (Vec::new(), Vec::new(), Err(String::new()));
-        let ground = Ground { backend, model, memory, ranges, aperture, giant, whole, dma };
+        let ground = Ground { backend, model, memory, ranges, aperture, giant, slow, whole, dma };
         let held = Held { process: None, pins: None, tables: None, mappings: None };
         let state = State::new();
         let (log, before) = (Window::look().ok(), Vec::new());

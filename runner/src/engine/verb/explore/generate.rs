@@ -2,7 +2,7 @@
 //! Which calls are made: any, and most often those at a boundary, or next to what was mapped or unmapped before.
 
 use super::call::{Call, Target};
-use super::ground::{Ground, Place, State};
+use super::ground::{Ground, Memory, Place, State};
 use crate::backend::{Access, IovaRange, Mapped, Pages};
 use crate::model::{BackendName, Random};
 
@@ -40,6 +40,8 @@ impl<'g> Generator<'g> {
                 1 => range.last.wrapping_add(1),
                 2 | 3 => (1 + generator.random.below(3)) * GIB,
                 4 => range.start.next_multiple_of(2 * MIB),
+                // Where no table of the smallest pages is yet, most likely.
+                5 => 16 * MIB + 2 * MIB * generator.random.below(1 << 14),
                 _ => 16 * MIB + 2 * MIB * generator.random.below(8),
             };
             generator.places.push(place);
@@ -93,6 +95,9 @@ impl<'g> Generator<'g> {
             84..87 => self.dirty_pages(&all),
             _ if all.len() > 40 => self.unmap((place, is_reached), &all),
             _ if self.random.one_in(16) => self.goes_on(state, place).unwrap_or_else(|| self.map(state, place, &all)),
+            _ if !self.ground.slow && mappings.bytes() < MOST_BYTES && self.random.one_in(8) => {
+                self.fills_up(place, &all).unwrap_or_else(|| self.map(state, place, &all))
+            }
             _ => self.map(state, place, &all),
         }
     }
@@ -111,6 +116,10 @@ impl<'g> Generator<'g> {
     fn object(&mut self, state: &State, place: Place) -> Call {
         let any = self.random.pick(&Place::ALL);
         let short = self.ground.whole.is_none() && self.random.one_in(16);
+        // Where it may choose few, all of them are soon taken.
+        if !state.whole(place).allowed.is_empty() && self.random.one_in(3) {
+            return self.choose(state, place);
+        }
         match self.random.below(24) {
             0..5 => Call::Attach { to: Target::Space(any), short },
             5..8 => Call::Attach { to: Target::Table, short },
@@ -122,10 +131,19 @@ impl<'g> Generator<'g> {
             15..17 => self.allow(place),
             17 | 18 => Call::HugePages { place: any, value: self.random.pick(&[0, 0, 0, 0, 1, 1, 1, 2]) },
             19 => Call::Ranges { place: any },
-            _ => match self.map(state, place, &[]) {
-                Call::Map { region, offset, size, access, .. } => Call::Choose { region, offset, size, access, place },
-                other => other,
-            },
+            _ => self.choose(state, place),
+        }
+    }
+
+    /// A map at an IOVA that the kernel chooses: often of a page, which fits as long as one is free where it may choose.
+    fn choose(&mut self, state: &State, place: Place) -> Call {
+        let is_limited = !state.whole(place).allowed.is_empty();
+        match self.map(state, place, &[]) {
+            Call::Map { region, offset, size, access, .. } => {
+                let size = if is_limited && self.random.one_in(2) { self.page() } else { size };
+                Call::Choose { region, offset, size, access, place }
+            }
+            other => other,
         }
     }
 
@@ -184,7 +202,7 @@ impl<'g> Generator<'g> {
     /// most often those that may succeed with their first pages, and not with their last.
     fn short(&mut self, iova: u64, size: u64) -> bool {
         let crosses = size > 0 && iova / (2 * MIB) != iova.saturating_add(size - 1) / (2 * MIB);
-        self.random.one_in(if crosses { 32 } else { 512 }) && self.ground.whole.is_none() && size <= 4 * self.page()
+        self.random.one_in(if crosses { 4 } else { 512 }) && self.ground.whole.is_none() && size <= 4 * self.page()
     }
 
     fn page(&self) -> u64 {
@@ -216,6 +234,23 @@ impl<'g> Generator<'g> {
         let (iova, size) = self.below_the_end(iova, size);
         let (access, short) = (mapped.access, self.short(iova, size));
         Some(Call::Map { region, offset, iova, size, access, place, file: false, short })
+    }
+
+    /// A map of all that is left of 2 MiB before a mapping or behind it, so that both share a table of the smallest pages.
+    fn fills_up(&mut self, place: Place, all: &Spans) -> Option<Call> {
+        let (first, length) = *all.get(self.random.below(all.len().max(1) as u64) as usize)?;
+        let end = first.checked_add(length)?;
+        let (iova, size) = match self.random.one_in(2) {
+            true => (first - first % (2 * MIB), first % (2 * MIB)),
+            false => (end, end.checked_next_multiple_of(2 * MIB)? - end),
+        };
+        // In a row, so that one call of the IOMMU takes it away.
+        let fits = |memory: &Memory| memory.writable && !memory.collapses && memory.page < GIB && memory.size >= size;
+        let region = self.ground.memory.iter().position(fits).filter(|_| size > 0)?;
+        let room = self.ground.memory[region].size - size;
+        let offset = Some(iova % (2 * MIB)).filter(|offset| *offset <= room && self.random.one_in(2)).unwrap_or(0);
+        let (iova, size) = self.below_the_end(iova, size);
+        Some(Call::Map { region, offset, iova, size, access: self.access(), place, file: false, short: false })
     }
 
     fn map(&mut self, state: &State, place: Place, all: &Spans) -> Call {
@@ -468,10 +503,7 @@ pub fn ahead(random: &mut Random, ground: &Ground, anew: bool, length: u64) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::super::{
-        copies::{reaches, unmapped_after},
-        ground::Memory,
-    };
+    use super::super::copies::{reaches, unmapped_after};
     use super::*;
     use crate::backend::{Model, Rules};
     use crate::language::{ByBackend, Dynamic, Outcome, Problems, Size, Step, decode, parse, verb::Verb};
@@ -495,7 +527,17 @@ mod tests {
         let aperture = vec![IovaRange { start: 0, last: 0xffff_ffff_ffff }];
         let model = Model { rules: Rules::of(backend), old: false, page: 4096 };
         let memory = vec![memory("small", 64, true), memory("read_only", 4, false)];
-        Ground { backend, model, memory, ranges: RANGES.to_vec(), aperture, giant: None, whole: None, dma: Ok(1024) }
+        Ground {
+            backend,
+            model,
+            memory,
+            ranges: RANGES.to_vec(),
+            aperture,
+            giant: None,
+            slow: false,
+            whole: None,
+            dma: Ok(1024),
+        }
     }
 
     /// The calls of a sequence, each with the state before it and what it has to come to, if the kernel does what the model says.

@@ -62,6 +62,8 @@ pub struct Ground {
     pub aperture: Vec<IovaRange>,
     /// The region that is one page of 1 GiB, where it does not take too long to map.
     pub giant: Option<usize>,
+    /// Whether a mapping of many pages takes long: the IOMMU is sent a message for each.
+    pub slow: bool,
     /// Why allocations cannot be made to fail; `None` where they can.
     pub whole: Option<String>,
     /// How many bytes the device copies at once, or why nobody knows how it copies.
@@ -79,7 +81,7 @@ impl Ground {
         let backend = BackendName::VfioType1v2;
         let model = Model { rules: Rules::of(backend), ..self.model };
         let memory = self.memory.iter().map(|memory| Memory { file: false, ..memory.clone() }).collect();
-        Ground { backend, model, memory, aperture: Vec::new(), giant: None, ..self.clone() }
+        Ground { backend, model, memory, aperture: Vec::new(), giant: None, slow: true, ..self.clone() }
     }
 
     /// Whether there is another address space.

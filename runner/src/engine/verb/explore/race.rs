@@ -314,8 +314,8 @@ mod tests {
         };
         let ranges = vec![IovaRange { start: 0, last: 0xffff_ffff_ffff }];
         let (aperture, model) = (ranges.clone(), Model { rules: Rules::of(backend), old: false, page: PAGE });
-        let (giant, whole, dma) = (None, None, Err("no pack has it".to_owned()));
-        Ground { backend, model, memory: vec![memory], ranges, aperture, giant, whole, dma }
+        let (giant, slow, whole, dma) = (None, false, None, Err("no pack has it".to_owned()));
+        Ground { backend, model, memory: vec![memory], ranges, aperture, giant, slow, whole, dma }
     }
 
     fn race(iovas: [u64; 2], threads: [[Option<Raced>; EACH]; 2]) -> Race {
