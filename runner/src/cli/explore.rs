@@ -133,7 +133,7 @@ impl Exploring {
         };
         let huge: String = huge.iter().map(|(name, region)| format!("{name}: {region}\n      ")).collect();
         // Enough to make what it finds shorter, too.
-        let timeout = 120 + seconds;
+        let timeout = 300 + seconds;
         format!(
             "# What `vfiospec explore` runs.\n\
              name: explore\n\

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long a sequence that shows something is made shorter.
-const SHORTENING: Duration = Duration::from_secs(60);
+const SHORTENING: Duration = Duration::from_secs(180);
 /// How often a scenario has two threads make their calls.
 const ROUNDS: u32 = 100;
 

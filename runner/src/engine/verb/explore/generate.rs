@@ -95,6 +95,7 @@ impl<'g> Generator<'g> {
             84..87 => self.dirty_pages(&all),
             _ if all.len() > 40 => self.unmap((place, is_reached), &all),
             _ if self.random.one_in(16) => self.goes_on(state, place).unwrap_or_else(|| self.map(state, place, &all)),
+            _ if self.ground.whole.is_none() && self.random.one_in(96) => self.into_a_new_table(place),
             _ if !self.ground.slow && mappings.bytes() < MOST_BYTES && self.random.one_in(8) => {
                 self.fills_up(place, &all).unwrap_or_else(|| self.map(state, place, &all))
             }
@@ -110,6 +111,22 @@ impl<'g> Generator<'g> {
         let (iova, size) = self.below_the_end(iova, size);
         let (place, access) = (Place::Own, Access::READ);
         Call::Map { region: 0, offset: 0, iova, size, access, place, file: false, short: true }
+    }
+
+    /// A map of a few pages across a border of 2 MiB, most likely where there is no table behind it yet: the first pages may be mapped when the
+    /// allocation for the others fails.
+    fn into_a_new_table(&mut self, place: Place) -> Call {
+        let (page, range) = (self.page(), self.random.pick(&self.ground.ranges));
+        let is_usual =
+            |memory: &Memory| memory.writable && memory.page == self.ground.model.page && memory.size >= 4 * page;
+        let usual = (0..self.ground.memory.len()).filter(|region| is_usual(&self.ground.memory[*region]));
+        let region = self.random.pick(&usual.chain([0]).collect::<Vec<_>>());
+        let size = page * (2 + self.random.below(3));
+        let offset = page * self.random.below((self.ground.memory[region].size.saturating_sub(size)) / page + 1);
+        let border =
+            range.start + 2 * MIB * (1 + self.random.below((range.last - range.start).min(16 * GIB) / (2 * MIB)));
+        let iova = border - page * (1 + self.random.below(size / page - 1));
+        Call::Map { region, offset, iova, size, access: self.access(), place, file: false, short: true }
     }
 
     /// A call about objects of IOMMUFD.
@@ -202,7 +219,7 @@ impl<'g> Generator<'g> {
     /// most often those that may succeed with their first pages, and not with their last.
     fn short(&mut self, iova: u64, size: u64) -> bool {
         let crosses = size > 0 && iova / (2 * MIB) != iova.saturating_add(size - 1) / (2 * MIB);
-        self.random.one_in(if crosses { 4 } else { 512 }) && self.ground.whole.is_none() && size <= 4 * self.page()
+        self.random.one_in(if crosses { 32 } else { 512 }) && self.ground.whole.is_none() && size <= 4 * self.page()
     }
 
     fn page(&self) -> u64 {
