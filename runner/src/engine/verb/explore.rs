@@ -28,7 +28,7 @@ use crate::{
     },
     event::Free,
     host::{facts, kmsg::Window},
-    language::{self, Name, Outcome, Path, Protection, Region, Step},
+    language::{self, Name, Outcome, Path, Protection, Region, Size, Step},
     model::{BackendName, Random},
     plan::PlannedStep,
     uapi::system::page_size,
@@ -268,7 +268,9 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         if let (Some((undo, undone)), Some((step, outcome))) = (undo, steps.first().cloned()) {
             steps.clear();
             let (inner, undo) = (self.planned(step, outcome), self.planned(undo, undone));
-            let short = FailNth { steps: vec![inner.step.clone()], undo: vec![undo.step.clone()], still: Vec::new() };
+            let first = Some(Size(call.fails_first().into()).into());
+            let short =
+                FailNth { steps: vec![inner.step.clone()], first, undo: vec![undo.step.clone()], still: Vec::new() };
             let short = self.planned(short.into(), Outcome::Ok);
             let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
             self.step.run(std::slice::from_ref(&planned))?;

@@ -12,13 +12,15 @@ impl Act for FailNth {
         let faults = injection().map_err(End::Skipped)?;
         let planned = step.planned;
         let [undo, still] = planned.branches.as_slice() else { unreachable!("the plan has both lists") };
+        let first = step.optional("first", &self.first)?.map_or(1, |first| u32::try_from(first).unwrap_or(u32::MAX));
         let (mut points, mut failed) = (0, 0);
         loop {
             if points == MOST_POINTS {
                 let title = format!("the step still makes allocations after {MOST_POINTS} of them have failed");
                 return Err(step.error(Code::TooManySteps, "", title, "expected a step of one request"));
             }
-            faults.arm(points + 1);
+            let number = first.saturating_add(points);
+            faults.arm(number);
             step.case.found.errno = None;
             let end = step.run(&planned.steps);
             let has_failed = faults.disarm();
@@ -29,7 +31,6 @@ impl Act for FailNth {
                 break;
             }
             points += 1;
-            let number = points;
             let in_round = |end: End| end.help(format!("when allocation {number} of the step had failed"));
             match (errno, end) {
                 (Some(_), Ok(())) => {}

@@ -10,6 +10,10 @@ verb! {
         /// any of them failing. Only that last time has the outcome that is expected of it; before, it may also fail with an errno.
         #[example([{ "map": { "region": "buffer" } }])]
         pub steps: Vec<Step>,
+        /// Which of its allocations fails first; by default its first one. What a step leaves when it is undone, such as page tables, is not
+        /// allocated again, so that some allocations are reached only where none before them fails.
+        #[example(4)] #[default(1)]
+        pub first: Option<Dynamic<Size>> as Number(Fit::Rounds),
         /// What takes back what the step did. It runs each time that the step succeeded although an allocation failed, so that the step can
         /// run again. The last time, what the step did stays.
         #[example([{ "unmap_all": null }])]

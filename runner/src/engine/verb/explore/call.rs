@@ -32,8 +32,8 @@ pub enum Call {
         place: Place,
         /// Whether it is the region's file that is mapped.
         file: bool,
-        /// Whether each of its allocations fails once before it is made.
-        short: bool,
+        /// Which of its allocations fails first, and then each after it, before it is made; 0 if none does.
+        fails: u32,
     },
     /// A map at an IOVA that the kernel chooses, which is unmapped again.
     Choose {
@@ -58,7 +58,8 @@ pub enum Call {
         size: u64,
         access: Access,
         place: Place,
-        short: bool,
+        /// As with a map.
+        fails: u32,
     },
     /// The process gets other pages for a part of a region, which devices may have mapped.
     Renew {
@@ -168,7 +169,7 @@ impl Call {
         let outcome = self.outcome(ground, state);
         let check = |text: String| (Step::from(Check(Dynamic::Expression(text))), Outcome::Ok);
         let step = match *self {
-            Call::Map { region: of, offset, iova, size, access, place, file, short: _ } => {
+            Call::Map { region: of, offset, iova, size, access, place, file, fails: _ } => {
                 let part = ground.memory[of].size.checked_sub(offset) != Some(size);
                 let (iova, size) = (Some(Where::At(is(iova))), part.then(|| is(size)));
                 let (region, offset, ioas) = (region(of), (offset > 0).then(|| is(offset)), object(place));
@@ -202,7 +203,7 @@ impl Call {
             }
             Call::Unmap { iova, size, place } => Unmap { iova: is(iova), size: is(size), ioas: object(place) }.into(),
             Call::UnmapAll { place } => UnmapAll(InIoas { ioas: object(place) }).into(),
-            Call::Copy { from, source, iova, size, access, place, short: _ } => IoasCopy {
+            Call::Copy { from, source, iova, size, access, place, fails: _ } => IoasCopy {
                 from_iova: is(from),
                 from_ioas: object(source),
                 size: is(size),
@@ -322,7 +323,7 @@ impl Call {
     /// What takes it back, if each of its allocations fails once before it is made.
     pub fn undo(&self, state: &State) -> Option<Call> {
         match *self {
-            Call::Map { iova, size, place, short: true, .. } | Call::Copy { iova, size, place, short: true, .. } => {
+            Call::Map { iova, size, place, fails: 1.., .. } | Call::Copy { iova, size, place, fails: 1.., .. } => {
                 Some(Call::Unmap { iova, size, place })
             }
             Call::MakeTable { short: true, .. } => Some(Call::DropTable),
@@ -332,6 +333,14 @@ impl Call {
                 None => Call::Detach,
             }),
             _ => None,
+        }
+    }
+
+    /// Which of its allocations fails first, if any does.
+    pub fn fails_first(&self) -> u32 {
+        match *self {
+            Call::Map { fails, .. } | Call::Copy { fails, .. } => fails,
+            _ => 1,
         }
     }
 
@@ -398,7 +407,9 @@ impl Call {
         if let Some((undo, outcome)) = self.undoing(ground, state) {
             let nested = |text: &str| text.replace('\n', "\n      ");
             let (call, undo) = (nested(&texts.concat()), nested(&written(&undo, &outcome)));
-            texts = vec![format!("fail_nth:\n  steps:\n    - {call}\n  undo:\n    - {undo}")];
+            let first = self.fails_first();
+            let first = if first > 1 { format!("\n  first: {first}") } else { String::new() };
+            texts = vec![format!("fail_nth:{first}\n  steps:\n    - {call}\n  undo:\n    - {undo}")];
         }
         texts
     }
@@ -554,10 +565,12 @@ impl Call {
     /// The same call with plainer values, those first that say most.
     pub fn plainer(&self) -> Vec<Call> {
         let mut all = Vec::new();
+        // No allocation fails, or all of them do, if not just some.
+        let fewer = |fails: u32| 0..fails.min(2);
         all.extend(self.is_on_other().then(|| self.on_own()));
         match *self {
-            Call::Map { region, offset, iova, size, access, place, file, short } => {
-                let map = |region, offset, access, file, short| Call::Map {
+            Call::Map { region, offset, iova, size, access, place, file, fails } => {
+                let map = |region, offset, access, file, fails| Call::Map {
                     region,
                     offset,
                     iova,
@@ -565,31 +578,27 @@ impl Call {
                     access,
                     place,
                     file,
-                    short,
+                    fails,
                 };
-                if short {
-                    all.push(map(region, offset, access, file, false));
-                }
+                all.extend(fewer(fails).map(|fails| map(region, offset, access, file, fails)));
                 if file {
-                    all.push(map(region, offset, access, false, short));
+                    all.push(map(region, offset, access, false, fails));
                 }
                 if offset > 0 {
-                    all.push(map(region, 0, access, file, short));
+                    all.push(map(region, 0, access, file, fails));
                 }
                 if access != Access::READ_WRITE {
-                    all.push(map(region, offset, Access::READ_WRITE, file, short));
+                    all.push(map(region, offset, Access::READ_WRITE, file, fails));
                 }
                 if region > 0 && !file {
-                    all.push(map(0, 0, access, false, short));
+                    all.push(map(0, 0, access, false, fails));
                 }
             }
-            Call::Copy { from, source, iova, size, access, place, short } => {
-                let copy = |access, short| Call::Copy { from, source, iova, size, access, place, short };
-                if short {
-                    all.push(copy(access, false));
-                }
+            Call::Copy { from, source, iova, size, access, place, fails } => {
+                let copy = |access, fails| Call::Copy { from, source, iova, size, access, place, fails };
+                all.extend(fewer(fails).map(|fails| copy(access, fails)));
                 if access != Access::READ_WRITE {
-                    all.push(copy(Access::READ_WRITE, short));
+                    all.push(copy(Access::READ_WRITE, fails));
                 }
             }
             Call::Beside(race) => all.extend(race.plainer().into_iter().map(Call::Beside)),

@@ -22,6 +22,8 @@ struct Generator<'g> {
     places: Vec<u64>,
     /// What was unmapped last.
     freed: Vec<(u64, u64)>,
+    /// The call that has to come next.
+    next: Option<Call>,
     /// Whether nothing was mapped yet since the device was opened, so that the page table is as small as it can be.
     anew: bool,
 }
@@ -32,7 +34,7 @@ type Spans = [(u64, u64)];
 impl<'g> Generator<'g> {
     /// `anew`: the device was opened just now.
     fn new(random: &'g mut Random, ground: &'g Ground, anew: bool) -> Self {
-        let mut generator = Generator { random, ground, places: Vec::new(), freed: Vec::new(), anew };
+        let mut generator = Generator { random, ground, places: Vec::new(), freed: Vec::new(), next: None, anew };
         for _ in 0..3 {
             let range = generator.random.pick(&ground.ranges);
             let place = match generator.random.below(8) {
@@ -52,7 +54,7 @@ impl<'g> Generator<'g> {
     /// The next call, in this state.
     fn call(&mut self, state: &State) -> Call {
         loop {
-            let call = self.any_call(state);
+            let call = self.next.take().unwrap_or_else(|| self.any_call(state));
             if call.is_possible(self.ground, state) {
                 return call;
             }
@@ -95,7 +97,7 @@ impl<'g> Generator<'g> {
             84..87 => self.dirty_pages(&all),
             _ if all.len() > 40 => self.unmap((place, is_reached), &all),
             _ if self.random.one_in(16) => self.goes_on(state, place).unwrap_or_else(|| self.map(state, place, &all)),
-            _ if self.ground.whole.is_none() && self.random.one_in(96) => self.into_a_new_table(place),
+            _ if self.ground.whole.is_none() && self.random.one_in(32) => self.into_a_new_table(place),
             _ if !self.ground.slow && mappings.bytes() < MOST_BYTES && self.random.one_in(8) => {
                 self.fills_up(place, &all).unwrap_or_else(|| self.map(state, place, &all))
             }
@@ -110,23 +112,39 @@ impl<'g> Generator<'g> {
         let iova = if self.random.one_in(4) { range.start } else { range.last - (size - 1) };
         let (iova, size) = self.below_the_end(iova, size);
         let (place, access) = (Place::Own, Access::READ);
-        Call::Map { region: 0, offset: 0, iova, size, access, place, file: false, short: true }
+        Call::Map { region: 0, offset: 0, iova, size, access, place, file: false, fails: 1 }
     }
 
     /// A map of a few pages across a border of 2 MiB, most likely where there is no table behind it yet: the first pages may be mapped when the
-    /// allocation for the others fails.
+    /// allocation for the others fails. Where memory is one huge page, one page behind the border is renewed before, so that the IOMMU is given
+    /// the two parts one after the other.
     fn into_a_new_table(&mut self, place: Place) -> Call {
         let (page, range) = (self.page(), self.random.pick(&self.ground.ranges));
-        let is_usual =
-            |memory: &Memory| memory.writable && memory.page == self.ground.model.page && memory.size >= 4 * page;
-        let usual = (0..self.ground.memory.len()).filter(|region| is_usual(&self.ground.memory[*region]));
-        let region = self.random.pick(&usual.chain([0]).collect::<Vec<_>>());
-        let size = page * (2 + self.random.below(3));
-        let offset = page * self.random.below((self.ground.memory[region].size.saturating_sub(size)) / page + 1);
-        let border =
-            range.start + 2 * MIB * (1 + self.random.below((range.last - range.start).min(16 * GIB) / (2 * MIB)));
-        let iova = border - page * (1 + self.random.below(size / page - 1));
-        Call::Map { region, offset, iova, size, access: self.access(), place, file: false, short: true }
+        let region = self.ground.memory.iter().position(|memory| memory.collapses);
+        let length = self.ground.memory[region.unwrap_or(0)].size;
+        let (before, behind) = (page * (1 + self.random.below(2)), page * (1 + self.random.below(2)));
+        let size = (before + behind).min(length);
+        let offset = page * self.random.below((length - size) / page + 1);
+        let tables = (range.last - range.start).min(16 * GIB) / (2 * MIB);
+        let border = range.start.saturating_add(2 * MIB * (1 + self.random.below(tables.max(1))));
+        let iova = border - before;
+        let map = Call::Map {
+            region: region.unwrap_or(0),
+            offset,
+            iova,
+            size,
+            access: self.access(),
+            place,
+            file: false,
+            fails: 1 + self.random.below(10) as u32,
+        };
+        match region {
+            Some(region) => {
+                self.next = Some(map);
+                Call::Renew { region, offset: offset + before, size: page }
+            }
+            None => map,
+        }
     }
 
     /// A call about objects of IOMMUFD.
@@ -215,11 +233,14 @@ impl<'g> Generator<'g> {
         Call::Renew { region, offset: first * page, size: count * page }
     }
 
-    /// Whether each allocation of a call on a range is made to fail once first. Each page may take an allocation, so only short calls do;
+    /// The first allocation of a call on a range fails first, or none does. Each page may take an allocation, so only short calls do;
     /// most often those that may succeed with their first pages, and not with their last.
-    fn short(&mut self, iova: u64, size: u64) -> bool {
+    fn fails(&mut self, iova: u64, size: u64) -> u32 {
         let crosses = size > 0 && iova / (2 * MIB) != iova.saturating_add(size - 1) / (2 * MIB);
-        self.random.one_in(if crosses { 32 } else { 512 }) && self.ground.whole.is_none() && size <= 4 * self.page()
+        let fails = self.random.one_in(if crosses { 32 } else { 512 })
+            && self.ground.whole.is_none()
+            && size <= 4 * self.page();
+        u32::from(fails)
     }
 
     fn page(&self) -> u64 {
@@ -249,8 +270,8 @@ impl<'g> Generator<'g> {
         let room = self.ground.memory[region].size.checked_sub(offset).filter(|room| *room > 0)?;
         let size = self.size(room.min(16 * self.page()));
         let (iova, size) = self.below_the_end(iova, size);
-        let (access, short) = (mapped.access, self.short(iova, size));
-        Some(Call::Map { region, offset, iova, size, access, place, file: false, short })
+        let (access, fails) = (mapped.access, self.fails(iova, size));
+        Some(Call::Map { region, offset, iova, size, access, place, file: false, fails })
     }
 
     /// A map of all that is left of 2 MiB before a mapping or behind it, so that both share a table of the smallest pages.
@@ -267,7 +288,7 @@ impl<'g> Generator<'g> {
         let room = self.ground.memory[region].size - size;
         let offset = Some(iova % (2 * MIB)).filter(|offset| *offset <= room && self.random.one_in(2)).unwrap_or(0);
         let (iova, size) = self.below_the_end(iova, size);
-        Some(Call::Map { region, offset, iova, size, access: self.access(), place, file: false, short: false })
+        Some(Call::Map { region, offset, iova, size, access: self.access(), place, file: false, fails: 0 })
     }
 
     fn map(&mut self, state: &State, place: Place, all: &Spans) -> Call {
@@ -304,7 +325,7 @@ impl<'g> Generator<'g> {
             iova -= iova % page;
         }
         let mut access = self.access();
-        let short = self.short(iova, size);
+        let fails = self.fails(iova, size);
         let file = self.ground.memory[region].file && self.random.one_in(2);
         // Each rule is broken now and then, mostly alone.
         match self.random.below(48) {
@@ -313,7 +334,7 @@ impl<'g> Generator<'g> {
             1 if !is_reached => {
                 // Wherever it is, so that the same seed makes the same call.
                 let (iova, size) = (0, 0u64.wrapping_sub(page * (1 + self.random.below(4))));
-                return Call::Map { region, offset: 0, iova, size, access, place, file: false, short: false };
+                return Call::Map { region, offset: 0, iova, size, access, place, file: false, fails: 0 };
             }
             1..4 if !is_reached => {}
             1 => size -= page / 2,
@@ -329,7 +350,7 @@ impl<'g> Generator<'g> {
             offset = 0;
         }
         let (iova, size) = self.below_the_end(iova, size);
-        Call::Map { region, offset, iova, size, access, place, file, short }
+        Call::Map { region, offset, iova, size, access, place, file, fails }
     }
 
     /// A map of a page of 1 GiB, or a large part of it.
@@ -347,7 +368,7 @@ impl<'g> Generator<'g> {
             _ => GIB * (1 + self.random.below(3)) + offset,
         };
         let (iova, size) = self.below_the_end(iova, size);
-        Call::Map { region, offset, iova, size, access: Access::READ_WRITE, place, file: false, short: false }
+        Call::Map { region, offset, iova, size, access: Access::READ_WRITE, place, file: false, fails: 0 }
     }
 
     /// The range, a page lower where it ends at 2^64 and a device could reach that: those ranges are left out for now.
@@ -468,7 +489,7 @@ impl<'g> Generator<'g> {
             iova -= iova % page;
         }
         let mut access = self.access();
-        let short = self.short(iova, size);
+        let fails = self.fails(iova, size);
         match self.random.below(48) {
             0 => size = 0,
             // What has no page is cut by one, and what is cut there has none either.
@@ -481,7 +502,7 @@ impl<'g> Generator<'g> {
             _ => {}
         }
         let (iova, size) = self.below_the_end(iova, size);
-        Call::Copy { from, source, iova, size, access, place, short }
+        Call::Copy { from, source, iova, size, access, place, fails }
     }
 }
 

@@ -103,7 +103,7 @@ impl Race {
         let call = |iova: u64, raced: Raced| match raced {
             Raced::Map { offset } => {
                 let (access, place) = (Access::READ_WRITE, Place::Own);
-                Call::Map { region, offset, iova, size, access, place, file: false, short: false }
+                Call::Map { region, offset, iova, size, access, place, file: false, fails: 0 }
             }
             Raced::Unmap => Call::Unmap { iova, size, place: Place::Own },
         };

@@ -76,7 +76,7 @@ mod tests {
             access: Access::READ,
             place: Place::Own,
             file: false,
-            short: true,
+            fails: 1,
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
             access,
             place: Place::Own,
             file: false,
-            short: false,
+            fails: 0,
         };
         assert_eq!(calls, [plain(17, Access::READ), plain(40, Access::READ_WRITE), unmap_all]);
         assert!(runs < 100, "{runs}");
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn what_fails_in_the_devices_own_address_space_needs_no_other_one() {
-        let Call::Map { region, offset, iova, size, access, file, short, .. } = map(17) else { unreachable!() };
-        let elsewhere = Call::Map { region, offset, iova, size, access, place: Place::Other, file, short };
+        let Call::Map { region, offset, iova, size, access, file, fails, .. } = map(17) else { unreachable!() };
+        let elsewhere = Call::Map { region, offset, iova, size, access, place: Place::Other, file, fails };
         let attach = Call::Attach { to: Target::Space(Place::Other), short: false };
         let mut calls = vec![Call::Detach, elsewhere, Call::UnmapAll { place: Place::Own }, attach];
         // In the device's own address space the map fails; in the other one, attaching the device fails.
