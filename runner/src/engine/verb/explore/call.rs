@@ -344,6 +344,11 @@ impl Call {
         }
     }
 
+    /// Whether two threads make it.
+    pub fn is_race(&self) -> bool {
+        matches!(self, Call::Beside(_))
+    }
+
     /// The step that takes it back, with what that has to come to.
     pub fn undoing(&self, ground: &Ground, state: &State) -> Option<(Step, Outcome)> {
         let undo = self.undo(state)?;

@@ -13,6 +13,8 @@ use crate::{
 
 /// How long a sequence that shows something is made shorter.
 const SHORTENING: Duration = Duration::from_secs(180);
+/// Calls among which threads race are made again until they are this many.
+const MOST: usize = 2000;
 /// How often a scenario has two threads make their calls.
 const ROUNDS: u32 = 100;
 
@@ -26,10 +28,10 @@ struct Wrong {
 }
 
 impl Explorer<'_, '_, '_, '_> {
-    /// Makes these calls on a device that is opened anew, several times where threads race, because the failure may need luck. Returns what is
-    /// wrong the first time that something is.
+    /// Makes these calls on a device that is opened anew; where threads race several times, because the failure may need luck, but no longer
+    /// than many calls take. Returns what is wrong the first time that something is.
     fn again(&mut self, calls: &[Call]) -> Result<Option<Wrong>, End> {
-        let times = if calls.iter().any(|call| matches!(call, Call::Beside(_))) { race::AGAIN } else { 1 };
+        let times = if calls.iter().any(Call::is_race) { (MOST / calls.len()).clamp(1, race::AGAIN) } else { 1 };
         for _ in 0..times {
             if let Some(wrong) = self.once_again(calls)? {
                 return Ok(Some(wrong));
@@ -78,6 +80,13 @@ impl Explorer<'_, '_, '_, '_> {
             if again.is_some() {
                 calls = all;
             }
+        }
+        // What happens without two threads needs no luck.
+        let alone: Vec<Call> = calls.iter().copied().filter(|call| !call.is_race()).collect();
+        if alone.len() < calls.len()
+            && let Some(wrong) = self.again(&alone).ok().flatten()
+        {
+            (calls, again) = (alone, Some(wrong));
         }
         let is_sure = again.is_some();
         let mut end = again.map_or(end, |wrong| {
@@ -145,7 +154,7 @@ impl Explorer<'_, '_, '_, '_> {
                     }
                     _ => steps.extend(call.yaml(&self.ground, &state)),
                 }
-                races |= matches!(call, Call::Beside(_));
+                races |= call.is_race();
                 call.enter(&self.ground, &mut state, &outcome);
             }
         }
