@@ -13,7 +13,7 @@ mod shorten;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    time::Instant,
+    time::{Duration as Time, Instant},
 };
 
 use super::{fail_nth::injection, prelude::*};
@@ -62,18 +62,20 @@ impl Act for Explore {
         let (begin, at) = (Instant::now(), step.at(""));
         let mut explorer = Explorer::new(step, at, seed)?;
         let mut random = Random::new(seed);
-        let mut made = 0;
+        let (mut made, mut lasted) = (0, Time::ZERO);
         let is_done = |made: u64| r#for.as_ref().map_or(made >= steps, |time| begin.elapsed() >= time.0);
         while !is_done(made) {
             let length = if r#for.is_some() { SEQUENCE } else { SEQUENCE.min(steps - made) };
             made += length;
             let is_last = match r#for {
-                Some(time) => begin.elapsed() + copies::LASTING >= time.0,
+                Some(time) => begin.elapsed() + lasted * copies::LAST as u32 >= time.0,
                 None => steps - made < copies::LAST * SEQUENCE,
             };
+            let sequence = Instant::now();
             if let Err((calls, end)) = explorer.sequence(&mut random, length, is_last) {
                 return Err(explorer.found(calls, end));
             }
+            lasted = lasted.max(sequence.elapsed());
         }
         explorer.end()
     }

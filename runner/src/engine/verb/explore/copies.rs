@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the device reaches: now and then it copies memory, by the procedures of its pack.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use super::{
     Explorer,
@@ -20,8 +20,6 @@ use crate::{
 const COPIES: u64 = 4000;
 /// How many sequences before the end of a case the device may copy for the last time.
 pub const LAST: u64 = 3;
-/// About how long that many take.
-pub const LASTING: Duration = Duration::from_millis(500);
 /// How many mappings that are gone are remembered.
 const GONE: usize = 16;
 
