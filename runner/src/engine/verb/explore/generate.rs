@@ -97,7 +97,7 @@ impl<'g> Generator<'g> {
             84..87 => self.dirty_pages(&all),
             _ if all.len() > 40 => self.unmap((place, is_reached), &all),
             _ if self.random.one_in(16) => self.goes_on(state, place).unwrap_or_else(|| self.map(state, place, &all)),
-            _ if self.ground.whole.is_none() && self.random.one_in(32) => self.into_a_new_table(place),
+            _ if self.ground.whole.is_none() && self.random.one_in(32) => self.across_tables(place),
             _ if !self.ground.slow && mappings.bytes() < MOST_BYTES && self.random.one_in(8) => {
                 self.fills_up(place, &all).unwrap_or_else(|| self.map(state, place, &all))
             }
@@ -118,7 +118,7 @@ impl<'g> Generator<'g> {
     /// A map of a few pages across a border of 2 MiB, most likely where there is no table behind it yet: the first pages may be mapped when the
     /// allocation for the others fails. Where memory is one huge page, one page behind the border is renewed before, so that the IOMMU is given
     /// the two parts one after the other.
-    fn into_a_new_table(&mut self, place: Place) -> Call {
+    fn across_tables(&mut self, place: Place) -> Call {
         let (page, range) = (self.page(), self.random.pick(&self.ground.ranges));
         let region = self.ground.memory.iter().position(|memory| memory.collapses);
         let length = self.ground.memory[region.unwrap_or(0)].size;
