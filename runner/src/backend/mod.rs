@@ -30,7 +30,7 @@ pub use ioas::Ioas;
 pub use mappings::{Mapped, Mappings, Pages};
 pub use model::{Answer, Model, ToCopy, ToMap, Whole};
 pub use rules::{Rules, Unmap};
-pub use session::{Inherited, Session, Space, config_space, disguised, look};
+pub use session::{Inherited, Session, Space, config_space, disguised, look, while_locked};
 
 use crate::model::{BackendName, Errno};
 pub use crate::uapi::{Access, IovaRange, request::Decoded};

@@ -218,14 +218,15 @@ impl Space {
     }
 }
 
-/// Opens a device again while somebody else has its lock for a moment, as udev does while it looks at a device that has just come. The kernel
-/// resets a device that is opened, and fails with `EAGAIN` rather than wait (`vfio_pci_core_enable` in drivers/vfio/pci/vfio_pci_core.c).
-fn while_locked<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+/// Makes a call that resets a device again while somebody else has its lock for a moment, as udev does while it looks at a device that has just
+/// come. The kernel fails with `EAGAIN` rather than wait, also where it resets a device because it is opened (`vfio_pci_core_enable` in
+/// drivers/vfio/pci/vfio_pci_core.c).
+pub fn while_locked<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let until = Instant::now() + PATIENCE;
     loop {
-        match open() {
+        match call() {
             Err(Errno(libc::EAGAIN)) if Instant::now() < until => thread::sleep(TICK),
-            opened => return opened,
+            got => return got,
         }
     }
 }

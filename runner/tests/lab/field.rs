@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     a_host_without_its_devices_runs_nothing_and_a_failure_can_be_looked_at,
     a_run_ends_well_whatever_is_taken_from_it,
     a_device_that_does_not_answer_is_named_with_what_brings_it_back,
+    a_reset_waits_for_the_one_who_has_the_device_for_a_moment,
     ; ignored:
     a_device_is_found_by_what_it_is, // builds a kernel of its own
 ];
@@ -38,13 +39,17 @@ const WAITS: &str = "name: waits\nbackends: any\ncases:\n  - name: waits\n    ti
 const FAST: &str = "name: fast\nbackends: any\ncases:\n  - { name: info, steps: [{ device_info: }] }\n";
 
 fn said(name: &str, script: &str) -> Result<String, NotTested> {
+    said_with("edu", name, script)
+}
+
+fn said_with(device: &str, name: &str, script: &str) -> Result<String, NotTested> {
     lab()?;
     let folder = folder(name);
     for (file, text) in [("script", format!("{BEFORE}{script}").as_str()), ("waits.yaml", WAITS), ("fast.yaml", FAST)] {
         fs::write(folder.join(file), text).expect("writable");
     }
     let mut command = command();
-    command.args(["lab", "exec", "--device", "edu"]);
+    command.args(["lab", "exec", "--device", device]);
     for file in ["script", "waits.yaml", "fast.yaml"] {
         command.arg("--add").arg(folder.join(file));
     }
@@ -287,7 +292,7 @@ echo "after: $(driver)"
 }
 
 /// Five cases that take a second each.
-const SLOW: &str = "name: slow\nbackends: any\ncases:\n  - name: slow\n    matrix: { number: [1, 2, 3, 4, 5] }\n    covers: [\"{{ number }}\"]\n    fixture: fresh\n    steps:\n      - mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 1s }\n        expect: ETIMEDOUT\n";
+pub const SLOW: &str = "name: slow\nbackends: any\ncases:\n  - name: slow\n    matrix: { number: [1, 2, 3, 4, 5] }\n    covers: [\"{{ number }}\"]\n    fixture: fresh\n    steps:\n      - mmio_poll: { bar: 0, offset: 0x0, is: 0x1234, timeout: 1s }\n        expect: ETIMEDOUT\n";
 
 /// A case that gets stuck in the kernel.
 const STUCK: &str =
@@ -368,7 +373,6 @@ wait $!; echo "stuck: $?"
     Ok(())
 }
 
-/// What a kernel needs to name slots, and to have a network interface.
 /// Has the port above a device forward nothing any more, so that all of its registers read as ones.
 const SILENT: &str = r#"exec 2>&1
 port=$(basename $(dirname $(readlink -f /sys/bus/pci/devices/$DEVICE)))
@@ -395,6 +399,30 @@ fn a_device_that_does_not_answer_is_named_with_what_brings_it_back() -> Tested {
     Ok(())
 }
 
+fn a_reset_waits_for_the_one_who_has_the_device_for_a_moment() -> Tested {
+    // A reset of igb takes 0.1 s, as long as the one who resets it has its lock.
+    let said = said_with(
+        "igb",
+        "field-resets",
+        r#"
+printf 'name: resets\nbackends: [iommufd]\ncases:\n  - name: resets\n    timeout: 60s\n    steps: [{ repeat: { times: 20, steps: [{ reset: }] } }]\n' > resets.yaml
+vfiospec run --device $DEVICE resets.yaml &
+others=0
+while kill -0 $! 2> /dev/null; do
+    [ "$(driver)" = vfio-pci ] && echo 1 > /sys/bus/pci/devices/$DEVICE/reset && others=$((others + 1))
+    sleep 0.2
+done
+wait $!; echo "resets: $?"
+[ $others -gt 5 ] && echo "others reset it, too"
+"#,
+    )?;
+    for told in ["resets: 0\n", "others reset it, too\n"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    Ok(())
+}
+
+/// What a kernel needs to name slots, and to have a network interface.
 const SLOTS_AND_NETWORK: [&str; 7] = [
     "PCIEPORTBUS=y",
     "HOTPLUG_PCI=y",

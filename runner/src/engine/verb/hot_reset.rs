@@ -13,12 +13,12 @@ impl Act for HotReset {
         let got = match groups {
             None => {
                 let files = on_its_bus(open, step.frame.open, &opened);
-                open.session.device().hot_reset(&files)
+                step.while_locked(|| open.session.device().hot_reset(&files))
             }
             Some(names) => {
                 let file = |name| file(step, name, &opened);
                 let files: Vec<BorrowedFd> = names.iter().map(file).collect::<Result<_, End>>()?;
-                open.session.device().hot_reset(&files)
+                step.while_locked(|| open.session.device().hot_reset(&files))
             }
         };
         step.done(got)

@@ -7,7 +7,8 @@ impl Act for Reset {
         let Reset { method } = self;
         let bdf = step.case.devices.bdf(step.case.current);
         let open = step.changes(Changed::Shown)?;
-        let Some(method) = method.map(ResetMethod::as_str) else { return step.done(open.session.device().reset()) };
+        let reset = || open.session.device().reset();
+        let Some(method) = method.map(ResetMethod::as_str) else { return step.done(step.while_locked(reset)) };
         let methods = ResetMethods::of(bdf);
         if !methods.list().contains(&method) {
             let others = match methods.list().as_slice() {
@@ -23,7 +24,7 @@ impl Act for Reset {
             })
         };
         let chosen = methods.choose(method).map_err(cannot)?;
-        let got = open.session.device().reset();
+        let got = step.while_locked(reset);
         chosen.put_back().map_err(cannot)?;
         step.done(got)
     }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use minijinja::Value;
 
 use crate::{
-    backend::Device,
+    backend::{Device, while_locked},
     engine::{
         context::{Context, Frame},
         device::{Changed, width},
@@ -116,6 +116,11 @@ impl<'s, 'f> Running<'s, 'f, '_> {
         let open = self.open()?;
         self.case.device.changes(what, open);
         Ok(open)
+    }
+
+    /// Makes a call that resets the device, and makes it again while somebody else has the device's lock for a moment, if it has to succeed.
+    pub fn while_locked(&self, mut call: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+        if self.planned.outcome == Outcome::Ok { while_locked(call) } else { call() }
     }
 
     /// Notes that the step writes to a region, which may be a device's.

@@ -20,7 +20,8 @@ verb! {
 impl Known for HotReset {
     const ABOUT: About = About {
         does: "Reset the device's bus or slot with all devices on it, for which the kernel wants to see that they are all the caller's. \
-            `device.hot_reset` is the number of these devices. They are restored after the case.",
+            `device.hot_reset` is the number of these devices. If somebody else has the lock of one of them, a step that expects success tries \
+            again for a second. They are restored after the case.",
         examples: &["null", "{ groups: [] }"],
         device: true,
         ..About::CALL

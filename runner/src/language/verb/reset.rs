@@ -36,7 +36,8 @@ words! {
 
 impl Known for Reset {
     const ABOUT: About = About {
-        does: "Reset the device. The device is restored after the case.",
+        does: "Reset the device. If somebody else, such as udev, has its lock, a step that expects success tries again for a second. The device is \
+            restored after the case.",
         examples: &["null", "{ method: bus }"],
         device: true,
         ..About::CALL
