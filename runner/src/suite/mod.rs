@@ -9,6 +9,6 @@ mod text;
 
 pub use error::{Error, Problem};
 pub use find::{Manifests, collect, inventory, machine, machines};
-pub use selection::{Checked, Selection, packs_elsewhere};
+pub use selection::{Checked, Selection, installed, packs_elsewhere};
 pub use site::SiteText;
 pub use text::Text;

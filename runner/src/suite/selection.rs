@@ -17,18 +17,20 @@ use crate::{model::code::Code, sanitize};
 /// Where scenarios are unless the user says otherwise.
 const PATH: &str = "scenarios";
 
-/// Where a package puts them, seen from the program's folder.
-const INSTALLED: &str = "../share/vfiospec/scenarios";
+/// Where a package puts them and their schemas, seen from the program's folder.
+const INSTALLED: &str = "../share/vfiospec";
+
+/// A folder that was installed with this program.
+pub fn installed(folder: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?.join(INSTALLED).join(folder).canonicalize().ok()?;
+    folder.is_dir().then_some(folder)
+}
 
 /// The folder `scenarios` here if it exists, and otherwise the one that was installed with this program.
 fn home() -> PathBuf {
     let here = PathBuf::from(PATH);
-    let installed = || {
-        let program = std::env::current_exe().ok()?;
-        let folder = program.parent()?.join(INSTALLED).canonicalize().ok()?;
-        folder.is_dir().then_some(folder)
-    };
-    if here.exists() { here } else { installed().unwrap_or(here) }
+    if here.exists() { here } else { installed(PATH).unwrap_or(here) }
 }
 
 /// Scenarios that are right, and the packs that they may call.

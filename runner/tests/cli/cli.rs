@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the verbs promise on a machine without any device, root or kernel module.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
-use crate::common::{command, expect, folder, vfiospec};
+use crate::common::{command, expect, folder, folder_outside, vfiospec};
 
 #[test]
 fn check_finds_no_mistake_in_our_own_scenarios() {
@@ -289,6 +289,27 @@ fn explain_tells_what_a_code_means_also_as_it_is_copied_from_a_message() {
     assert!(list.lines().count() > 50 && list.lines().any(|line| line.starts_with("unknown-key ")), "{list}");
     let (_, stderr) = expect(&vfiospec(&["explain", "unknown-kee"]), 2);
     assert!(stderr.contains("did you mean `unknown-key`?"), "{stderr}");
+}
+
+#[test]
+fn a_new_scenario_names_the_schema_that_was_installed_with_the_program() {
+    let root = folder_outside("installed");
+    let (bin, schemas) = (root.join("bin"), root.join("share/vfiospec/schemas"));
+    fs::create_dir_all(&bin).expect("writable");
+    fs::create_dir_all(&schemas).expect("writable");
+    fs::copy(env!("CARGO_BIN_EXE_vfiospec"), bin.join("vfiospec")).expect("writable");
+    fs::write(schemas.join("scenario.schema.json"), "{}").expect("writable");
+    let new = |file: &str| {
+        let output = Command::new(bin.join("vfiospec")).current_dir(&root).args(["new", "scenario", file]).output();
+        expect(&output.expect("it starts"), 0);
+        fs::read_to_string(root.join(file)).expect("written")
+    };
+    let schema = schemas.join("scenario.schema.json");
+    assert!(new("first.yaml").starts_with(&format!("# yaml-language-server: $schema={}\n", schema.display())));
+    // One that is near goes where the file goes.
+    fs::write(root.join("scenario.schema.json"), "{}").expect("writable");
+    assert!(new("second.yaml").starts_with("# yaml-language-server: $schema=scenario.schema.json\n"));
+    fs::remove_dir_all(&root).expect("writable");
 }
 
 #[test]

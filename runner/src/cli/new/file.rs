@@ -3,7 +3,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{file::write_atomic, language, model::Exit, sanitize, session::Failure};
+use crate::{file::write_atomic, language, model::Exit, sanitize, session::Failure, suite};
+
+const SCHEMA: &str = "scenario.schema.json";
 
 /// Writes a new file and says so.
 pub fn create(path: &Path, text: &str) -> Result<(), Failure> {
@@ -28,12 +30,24 @@ pub fn name_of(path: &Path) -> String {
     if language::Name::is_valid(&name) { name } else { format!("_{name}") }
 }
 
-/// The first line of a scenario at this path, which makes editors complete and explain its keys; empty where no schema is near.
+/// The first line of a scenario at this path, which makes editors complete and explain its keys: with the schema that is near, or else the one that
+/// was installed with this program. Empty where there is none.
 pub fn modeline(path: &Path) -> String {
+    let near = near(path);
+    let schema = || Some(suite::installed("schemas")?.join(SCHEMA)).filter(|schema| schema.is_file());
+    if near.is_empty() { schema().map_or(near, |schema| line(&schema)) } else { near }
+}
+
+fn line(schema: &Path) -> String {
+    format!("# yaml-language-server: $schema={}\n", schema.display())
+}
+
+/// The same with the schema that is near, which goes where the file goes.
+pub fn near(path: &Path) -> String {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let found = beside_or_above(folder, "scenario.schema.json", 1)
-        .or_else(|| beside_or_above(folder, "schemas/scenario.schema.json", 16));
-    found.map_or_else(String::new, |schema| format!("# yaml-language-server: $schema={}\n", schema.display()))
+    let found = beside_or_above(folder, SCHEMA, 1);
+    let found = found.or_else(|| beside_or_above(folder, &format!("schemas/{SCHEMA}"), 16));
+    found.map_or_else(String::new, |schema| line(&schema))
 }
 
 /// Where a file is in this folder, or in one of the `most - 1` above it, relative to the folder.

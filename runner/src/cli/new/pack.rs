@@ -26,14 +26,15 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         ));
     }
     let first = folder.join("first.yaml");
-    let near = file::modeline(&first);
+    // Who gets the pack may not have installed anything.
+    let near = file::near(&first);
     let modeline = match near.is_empty() {
         true => {
             let schema = serde_json::to_string_pretty(&for_editors(schema())).expect("a schema is JSON");
             file::create(&folder.join("scenario.schema.json"), &(schema + "\n"))?;
             let schema = serde_json::to_string_pretty(&for_editors(pack_schema())).expect("a schema is JSON");
             file::create(&folder.join("pack.schema.json"), &(schema + "\n"))?;
-            file::modeline(&first)
+            file::near(&first)
         }
         false => near,
     };
