@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Devices by what they are, and not by where they are: an address changes when a card is added.
 
-use super::Root;
 use super::capability::serial_number;
 use super::pci::attribute;
+use super::{Root, link};
 use crate::model::{Bdf, Identity};
 
 /// How many bytes of a configuration space sysfs shows to those who are not root.
@@ -34,9 +34,8 @@ fn find_in(root: &Root, identity: &Identity) -> Result<Bdf, String> {
         }
         Identity::Mac(mac) => {
             let has = |bdf: &Bdf| {
-                let folder = attribute(*bdf, "net");
-                let interfaces = root.names(&folder).into_iter();
-                interfaces.filter_map(|name| root.text(folder.join(name).join("address"))).any(|known| known == *mac)
+                let interfaces = link::of(root, *bdf).into_iter();
+                interfaces.filter_map(|name| link::address(root, &name)).any(|known| known == *mac)
             };
             only(all(root).filter(has).collect(), None, || {
                 "no network interface of a PCI device has it; a device that has lost its network driver shows none"
@@ -100,6 +99,14 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap_or(Path::new("/"))).unwrap();
             fs::write(file, bytes).unwrap();
         }
+        // The class of network interfaces has links to where they are.
+        for (file, _) in files {
+            let Some(interface) = file.strip_suffix("/address").filter(|path| path.contains("/net/")) else { continue };
+            let interface = folder.join("sys/bus/pci").join(interface);
+            let class = folder.join("sys/class/net");
+            fs::create_dir_all(&class).unwrap();
+            std::os::unix::fs::symlink(&interface, class.join(interface.file_name().unwrap())).unwrap();
+        }
         Root::at(&folder)
     }
 
@@ -119,6 +126,8 @@ mod tests {
                 ("devices/0000:04:00.0/vendor", b"0x144d\n"),
                 ("devices/0000:04:00.0/config", &config[..64]),
                 ("devices/0000:04:00.0/nvme/nvme0/serial", b"S4EVNX0   \n"),
+                ("devices/0000:05:00.0/vendor", b"0x1af4\n"),
+                ("devices/0000:05:00.0/virtio3/net/eth1/address", b"52:54:00:00:00:01\n"),
                 ("slots/3/address", b"0000:03:00\n"),
             ],
         );
@@ -126,6 +135,7 @@ mod tests {
         let serial = |serial: &str, function| find(Identity::Serial(serial.into(), function));
         let ok = |bdf: &str| Ok(bdf.to_owned());
         assert_eq!(find(Identity::Mac("00:1b:21:aa:bb:cc".into())), ok("0000:03:00.0"));
+        assert_eq!(find(Identity::Mac("52:54:00:00:00:01".into())), ok("0000:05:00.0"));
         assert_eq!(find(Identity::Slot("3".into(), 1)), ok("0000:03:00.1"));
         assert_eq!(serial("S4EVNX0", None), ok("0000:04:00.0"));
         assert_eq!(serial("00-1B-21-ff-ff-aa-bb-cc", Some(1)), ok("0000:03:00.1"));
@@ -138,7 +148,7 @@ mod tests {
         assert!(told(Identity::Serial("x".into(), None)).contains("only root reads"));
         assert_eq!(told(Identity::Slot("4".into(), 0)), "there is no such slot; there is 3");
         assert_eq!(told(Identity::Slot("3".into(), 7)), "there is no such device in the slot, which is 0000:03:00");
-        assert_eq!(told(Identity::Address("05:00.0".parse().unwrap())), "there is no such PCI device");
+        assert_eq!(told(Identity::Address("06:00.0".parse().unwrap())), "there is no such PCI device");
         assert!(told(Identity::Mac("00:00:00:00:00:01".into())).contains("lost its network driver"));
     }
 }

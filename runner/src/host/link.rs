@@ -32,6 +32,11 @@ pub(super) fn of(root: &Root, bdf: Bdf) -> Vec<String> {
     names.filter(|name| use_of::below(root, &folder(name), bdf)).collect()
 }
 
+/// The network address of an interface.
+pub(super) fn address(root: &Root, name: &str) -> Option<String> {
+    root.text(folder(name).join("address"))
+}
+
 /// Those that are up.
 pub(super) fn up(root: &Root, bdf: Bdf) -> Vec<String> {
     of(root, bdf).into_iter().filter(|name| is_up(root, name)).collect()
