@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use minijinja::Value;
@@ -269,13 +269,20 @@ pub fn host_facts(scope: &mut Scope, bdf: Bdf) {
     facts::MODULES.iter().for_each(|module| parameters.read(*module, || parameters_of(module)));
     scope.set("parameters", parameters);
     let mut of_host = Fields::default();
-    HOST.iter().for_each(|name| of_host.read(*name, || found(&doctor::examine(&[]), &name.replace('_', "-"))));
+    // They are examined once, when an expression first names one.
+    let facts = Arc::new(LazyLock::new(doctor::host));
+    HOST.iter().for_each(|name| {
+        let facts = Arc::clone(&facts);
+        of_host.read(*name, move || found(&facts, &name.replace('_', "-")));
+    });
     scope.set("host", of_host);
     let mut of_group = Fields::default();
     of_group.read("number", move || pci::group(bdf));
     of_group.read("members", move || pci::members(bdf).iter().map(Bdf::to_string).collect::<Value>());
+    let facts = Arc::new(LazyLock::new(move || doctor::group(bdf)));
     GROUP_FACTS.into_iter().for_each(|(name, about)| {
-        of_group.read(name, move || found(&doctor::examine(&[bdf]), about));
+        let facts = Arc::clone(&facts);
+        of_group.read(name, move || found(&facts, about));
     });
     scope.set("iommu_group", of_group);
     scope.set("iommu", Value::from(facts::iommu(bdf).to_string()));

@@ -6,16 +6,18 @@
 
 use std::{path::PathBuf, thread, time::Duration};
 
-use super::Root;
 use super::facts;
 use super::hotplug;
-use super::in_the_way::{Bridge, bridge, grant_command, listed, may_write, named, no_iommu_help};
+use super::in_the_way::{
+    Bridge, FREE_IT, LET_IN, Refused, bridge, find_anew, grant_command, listed, named, no_iommu_help, ranges, refused,
+};
 use super::link;
 use super::pci::{attribute, driver_in};
 use super::reset_method::ResetMethods;
 use super::sriov::{self, SriovError};
 use super::taken::{Holder, Left, Lock, Note};
 use super::use_of::{self, Use};
+use super::{Root, is_gone_in};
 use crate::model::{Bdf, Errno};
 
 pub const VFIO: &str = "vfio-pci";
@@ -79,12 +81,19 @@ pub enum BindError {
     /// VFIO would refuse the device in each case.
     #[error("failed to use {0}: interrupts are not remapped, and VFIO refuses such devices; switch on interrupt remapping in the firmware, or on a test machine: {commands}", commands = facts::ALLOW_UNSAFE_INTERRUPTS)]
     UnsafeInterrupts(Bdf),
+    /// The same.
+    #[error("failed to use {0}: the firmware reserves {count} for it (RMRR), and the kernel lets no program map for such a device; {FREE_IT}", count = ranges(*.1))]
+    Reserved(Bdf, usize),
     /// An ordinary user cannot bind.
     #[error("failed to bind {0} to vfio-pci: that takes root; as root, once: {command}", command = grant_command(*.0))]
     NotRoot(Bdf),
     /// The file of the device that is to be opened.
     #[error("failed to open {file}: this user may not; as root: {command}", file = .1.display(), command = grant_command(*.0))]
     NoAccess(Bdf, PathBuf),
+    #[error("failed to open {file}: the control group of this process may not; {LET_IN}", file = .0.display())]
+    Forbidden(PathBuf),
+    #[error("failed to bind {0} to vfio-pci: /sys cannot be written to here, as in a container; outside of it: {command}", command = grant_command(*.0))]
+    ReadOnly(Bdf),
     #[error("failed to leave a note in /run that {0} is taken: {1}")]
     Note(Bdf, Errno),
     /// A run that was killed took it, and nothing says where it belongs.
@@ -105,6 +114,12 @@ pub enum BindError {
     /// It was taken out of the machine, and a look at its bus did not find it.
     #[error("failed to find {0} again on its bus; look for it with: echo 1 > /sys/bus/pci/rescan")]
     Gone(Bdf),
+    /// It was pulled out, and there is nothing that could be given back.
+    #[error("{0} is no longer in the machine; once it is there again, the kernel finds its driver")]
+    PulledOut(Bdf),
+    /// VFIO could not open it.
+    #[error("failed to use {0}: the kernel failed to wake it, and it cannot be opened; find it anew: {commands}", commands = find_anew(*.0))]
+    Asleep(Bdf),
 }
 
 impl Binding {
@@ -154,8 +169,10 @@ impl Binding {
         if !root.join(format!("sys/bus/pci/drivers/{VFIO}")).exists() {
             return Err(BindError::NoVfioPci);
         }
-        if !may_write(&root.join(attribute(bdf, "driver_override"))) {
-            return Err(BindError::NotRoot(bdf));
+        match refused(&root.join(attribute(bdf, "driver_override"))) {
+            None => {}
+            Some(Refused::ReadOnly) => return Err(BindError::ReadOnly(bdf)),
+            Some(Refused::User | Refused::Group) => return Err(BindError::NotRoot(bdf)),
         }
         let now = Note { up: link::up(&root, bdf), ..Note::new(bdf, driver, driver_override) };
         // One that was killed on the way to vfio-pci knows better what was there before.
@@ -228,6 +245,10 @@ impl Binding {
 
     fn release_in(root: Root, bdf: Bdf) -> Result<Option<Note>, BindError> {
         let lock = Lock::take(&root, bdf).map_err(|holder| BindError::Taken(bdf, holder))?;
+        if is_gone_in(&root, bdf) {
+            Note::remove(&root, bdf);
+            return Ok(None);
+        }
         let driver = driver_in(&root, bdf);
         let note = match Note::about(&root, bdf) {
             Left::Note(note) => note,
@@ -292,6 +313,11 @@ impl Binding {
 
     /// Gives the device back: to the driver that had it, with the override that it had. Does nothing the second time.
     pub fn restore(&mut self) -> Result<(), BindError> {
+        if is_gone_in(&self.root, self.bdf) {
+            Note::remove(&self.root, self.bdf);
+            let was_taken = self.before.take().is_some() | self.driver_override.take().is_some();
+            return if was_taken { Err(BindError::PulledOut(self.bdf)) } else { Ok(()) };
+        }
         // A worker that was killed in the midst of a case could not.
         if !std::mem::replace(&mut self.had_functions, true) {
             sriov::remove_in(&self.root, self.bdf).map_err(BindError::Functions)?;
@@ -396,6 +422,23 @@ mod tests {
         assert_eq!(binding.restore(), Ok(()));
         assert_eq!(tree.read("sys/bus/pci/drivers/e1000e/bind"), tree.bdf().to_string());
         assert!(tree.read(attribute(tree.bdf(), "driver_override")).starts_with('\n'));
+    }
+
+    #[test]
+    fn of_a_device_that_was_pulled_out_nothing_is_left() {
+        let tree = Tree::new("pulled-out").driver("vfio-pci");
+        let mut binding = Binding::to_vfio_in(tree.root(), tree.bdf()).unwrap();
+        binding.taken_from("e1000e");
+        let note = format!("run/vfiospec/{}.json", tree.bdf());
+        tree.put(&note, "{}");
+        let tree = tree.without("sys/bus/pci/devices");
+        assert_eq!(binding.restore(), Err(BindError::PulledOut(tree.bdf())));
+        assert!(!tree.root().join(&note).exists());
+        assert_eq!(binding.restore(), Ok(()));
+        tree.put(&note, "{}");
+        drop(binding);
+        assert_eq!(Binding::release_in(tree.root(), tree.bdf()).map(|note| note.is_none()), Ok(true));
+        assert!(!tree.root().join(&note).exists());
     }
 
     #[test]

@@ -19,11 +19,58 @@ pub fn check(devices: &[Bdf]) -> Result<(), BindError> {
 
 fn check_in(root: &Root, devices: &[Bdf]) -> Result<(), BindError> {
     let has_iommu = |bdf: &&Bdf| root.join(attribute(**bdf, "iommu_group")).exists();
-    match devices.iter().find(has_iommu) {
-        Some(bdf) if facts::interrupts(root) == Interrupts::Refused => Err(BindError::UnsafeInterrupts(*bdf)),
-        _ => Ok(()),
+    if let Some(bdf) = devices.iter().find(has_iommu)
+        && facts::interrupts(root) == Interrupts::Refused
+    {
+        return Err(BindError::UnsafeInterrupts(*bdf));
+    }
+    let failed_to_wake = |bdf: &&Bdf| root.text(attribute(**bdf, "power/runtime_status")).as_deref() == Some("error");
+    if let Some(bdf) = devices.iter().find(failed_to_wake) {
+        return Err(BindError::Asleep(*bdf));
+    }
+    let reserved = devices.iter().map(|bdf| (*bdf, Reserved::of(root, *bdf).kept)).find(|(_, kept)| *kept > 0);
+    reserved.map_or(Ok(()), |(bdf, kept)| Err(BindError::Reserved(bdf, kept)))
+}
+
+/// How many ranges the firmware reserves for the devices of a group (`iommu_group_show_resv_regions` in drivers/iommu/iommu.c).
+pub(super) struct Reserved {
+    /// The kernel attaches these devices to no domain that lacks the ranges (`require_direct` in drivers/iommu/iommu.c; before Linux 6.6, its
+    /// commit a48ce36e2786, only VT-d did so).
+    pub kept: usize,
+    /// Only its own driver needs these.
+    pub released: usize,
+}
+
+impl Reserved {
+    pub fn of(root: &Root, bdf: Bdf) -> Reserved {
+        let regions = root.text(attribute(bdf, "iommu_group/reserved_regions")).unwrap_or_default();
+        let count = |kind: &str| regions.lines().filter(|line| line.ends_with(&format!(" {kind}"))).count();
+        let release = crate::uapi::system::release();
+        let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+        let is_new = (numbers.next(), numbers.next()) >= (Some(6), Some(6));
+        let is_vtd = root.link_name(attribute(bdf, "iommu")).is_some_and(|name| name.starts_with("dmar"));
+        let (direct, relaxable) = (count("direct"), count("direct-relaxable"));
+        match is_new || is_vtd {
+            true => Reserved { kept: direct, released: relaxable },
+            false => Reserved { kept: 0, released: direct + relaxable },
+        }
     }
 }
+
+/// So many of them, in words.
+pub(super) fn ranges(count: usize) -> String {
+    if count == 1 { "1 range".to_owned() } else { format!("{count} ranges") }
+}
+
+/// The commands by which the kernel takes a device for a new one.
+pub(super) fn find_anew(bdf: Bdf) -> String {
+    let folder = "/sys/bus/pci";
+    format!("echo 1 > {folder}/devices/{bdf}/remove; echo 1 > {folder}/rescan")
+}
+
+/// What frees a device from what firmware reserves for it.
+pub(super) const FREE_IT: &str =
+    "switch off in the firmware what uses them, such as USB legacy support or the graphics of the processor";
 
 /// The devices of its group that keep it from being used, with their drivers, unless they are `named`, too.
 ///
@@ -46,15 +93,42 @@ pub fn no_access(bdf: Bdf) -> Option<BindError> {
     let group = super::pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}")));
     let files: Vec<PathBuf> =
         [group, super::pci::cdev(bdf)].into_iter().flatten().filter(|file| file.exists()).collect();
-    match files.iter().any(|file| may_write(file)) {
-        true => None,
-        false => files.into_iter().next().map(|file| BindError::NoAccess(bdf, file)),
+    if files.iter().any(|file| may_write(file)) {
+        return None;
+    }
+    let file = files.into_iter().next()?;
+    Some(match refused(&file)? {
+        Refused::Group => BindError::Forbidden(file),
+        Refused::User | Refused::ReadOnly => BindError::NoAccess(bdf, file),
+    })
+}
+
+/// Why this process may not write to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The file is another user's.
+    User,
+    /// The devices of its control group do not have this one (`devcgroup_inode_permission` in include/linux/device_cgroup.h).
+    Group,
+    /// The file system is mounted without a right to write, as /sys is in a container.
+    ReadOnly,
+}
+
+pub(super) fn refused(path: &Path) -> Option<Refused> {
+    match nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) {
+        Err(nix::errno::Errno::EACCES) => Some(Refused::User),
+        Err(nix::errno::Errno::EPERM) => Some(Refused::Group),
+        Err(nix::errno::Errno::EROFS) => Some(Refused::ReadOnly),
+        _ => None,
     }
 }
 
 pub(super) fn may_write(path: &Path) -> bool {
-    nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) != Err(nix::errno::Errno::EACCES)
+    refused(path).is_none()
 }
+
+/// What lets a process have the files of VFIO that its control group keeps from it.
+pub(super) const LET_IN: &str = "start the container with --device /dev/vfio, or the unit of systemd with DeviceAllow=char-vfio and DeviceAllow=/dev/vfio/vfio";
 
 /// What no case can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +178,21 @@ pub(super) fn grant_command(bdf: Bdf) -> String {
     format!("vfiospec grant {} --device {bdf}", crate::uapi::system::user())
 }
 
+/// Whether this is a domain of Xen.
+pub(super) fn is_xen(root: &Root) -> bool {
+    root.text("sys/hypervisor/type").as_deref() == Some("xen")
+}
+
 /// What to do where no IOMMU is in front of a device.
 pub fn no_iommu_help(root: &Root) -> String {
     let line = root.text("proc/cmdline").unwrap_or_default();
     let off = line.split_whitespace().find(|word| ["iommu=off", "intel_iommu=off", "amd_iommu=off"].contains(word));
     let has = |table: &str| root.join(format!("sys/firmware/acpi/tables/{table}")).exists();
     match off {
+        _ if is_xen(root) => "boot Linux without Xen, which keeps the IOMMU for itself".to_owned(),
         Some(word) => format!("boot without {word}, which is on the kernel's command line"),
         None if !root.names("sys/class/iommu").is_empty() => {
-            "the machine has an IOMMU, and this device is not behind it".to_owned()
+            "the machine has an IOMMU, and this device is not behind it; test another one: vfiospec devices".to_owned()
         }
         None if has("DMAR") => "boot with intel_iommu=on".to_owned(),
         None if has("IVRS") => "boot with amd_iommu=on, and a kernel with CONFIG_AMD_IOMMU".to_owned(),

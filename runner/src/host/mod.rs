@@ -56,5 +56,9 @@ impl std::fmt::Display for Mend {
 
 /// Whether a device was taken out of the machine.
 pub fn is_gone(bdf: crate::model::Bdf) -> bool {
-    !Root::default().join(pci::attribute(bdf, "vendor")).exists()
+    is_gone_in(&Root::default(), bdf)
+}
+
+fn is_gone_in(root: &Root, bdf: crate::model::Bdf) -> bool {
+    !root.join(pci::attribute(bdf, "vendor")).exists()
 }

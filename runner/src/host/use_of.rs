@@ -14,12 +14,18 @@ use crate::model::Bdf;
 pub enum Use {
     #[error("{0} is mounted at {1}")]
     Mounted(String, String),
+    /// In mounts that are not those of this process, such as a container's.
+    #[error("{what} is mounted at {at} by {program} (process {process}), which has mounts of its own")]
+    MountedElsewhere { what: String, at: String, program: String, process: u32 },
     #[error("{0} is swap space")]
     Swap(String),
-    /// A block device below it is part of another one, such as a RAID or a volume group.
+    /// A block device below it is part of another one, such as a RAID or a volume group: `/dev/md0`, `/dev/mapper/home`.
     #[error("{0} is part of {1}")]
     Held(String, String),
-    #[error("{0} is opened exclusively by a program or a file system")]
+    /// By the kernel itself, or by a program that this process does not see.
+    #[error(
+        "{0} is opened exclusively by no program that is seen here: the kernel may export it (iSCSI), or have it in a pool (ZFS)"
+    )]
     Opened(String),
     #[error("the network interface {0} is in use")]
     Up(String),
@@ -43,8 +49,15 @@ impl Use {
         match self {
             Use::Mounted(_, at) => Mend::Run(format!("umount {at}")),
             Use::Swap(node) => Mend::Run(format!("swapoff {node}")),
-            Use::Held(_, by) => Mend::Do(format!("take it out of {by}")),
-            Use::Opened(node) => Mend::Do(format!("close {node}: fuser -v {node} lists the programs")),
+            Use::MountedElsewhere { at, process, .. } => {
+                Mend::Run(format!("nsenter --target {process} --mount umount {at}"))
+            }
+            Use::Held(_, by) => match (by.strip_prefix("/dev/mapper/"), by.strip_prefix("/dev/md")) {
+                (Some(name), _) => Mend::Run(format!("dmsetup remove {name}")),
+                (_, Some(number)) => Mend::Run(format!("echo clear > /sys/block/md{number}/md/array_state")),
+                (None, None) => Mend::Do(format!("take it out of {by}")),
+            },
+            Use::Opened(_) => Mend::Do("end the export, or export the pool".to_owned()),
             Use::Up(name) => {
                 Mend::Run(format!("ip link set {name} down # check first that you do not reach this host by it"))
             }
@@ -87,12 +100,20 @@ fn disk(root: &Root, bdf: Bdf) -> Option<Use> {
             return Some(Use::Swap(node));
         }
         if let Some(holder) = root.names(class.join("holders")).into_iter().next() {
-            return Some(Use::Held(node, holder));
+            let mapped = root.text(class.with_file_name(&holder).join("dm/name"));
+            return Some(Use::Held(
+                node,
+                mapped.map_or(format!("/dev/{holder}"), |name| format!("/dev/mapper/{name}")),
+            ));
         }
         // What leaves no other trace, such as ZFS, still holds its disks exclusively.
         let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(root.join(&node[1..]));
         let busy = opened.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
-        busy.then(|| has_open(root, &[(number, node.clone())], FileType::is_block_device).unwrap_or(Use::Opened(node)))
+        busy.then(|| {
+            has_open(root, &[(number.clone(), node.clone())], FileType::is_block_device)
+                .or_else(|| mounted_elsewhere(root, |mount| mount.number == number || mount.source == node, &node))
+                .unwrap_or(Use::Opened(node))
+        })
     })
 }
 
@@ -109,13 +130,16 @@ fn share(root: &Root, bdf: Bdf) -> Option<Use> {
         _ => None,
     });
     let shares: Vec<_> = shares.collect();
-    mounts(root).into_iter().find_map(|mount| {
-        // Where an older kernel does not say how a share is called, it may be any.
-        let is_it = |(kind, tag): &(&str, Option<String>)| {
-            mount.kind == *kind && tag.as_ref().is_none_or(|tag| *tag == mount.source)
-        };
-        shares.iter().any(is_it).then(|| Use::Mounted(format!("the share {}", mount.source), mount.at))
-    })
+    if shares.is_empty() {
+        return None;
+    }
+    // Where an older kernel does not say how a share is called, it may be any.
+    let is_it = |mount: &Mount| {
+        shares.iter().any(|(kind, tag)| mount.kind == *kind && tag.as_ref().is_none_or(|tag| *tag == mount.source))
+    };
+    let here = mounts(root, "self").into_iter().find(is_it);
+    let here = here.map(|mount| Use::Mounted(format!("the share {}", mount.source), mount.at));
+    here.or_else(|| mounted_elsewhere(root, is_it, "a share"))
 }
 
 /// A console that the kernel draws: on a frame buffer below the device, or on the display that the firmware began with.
@@ -219,7 +243,21 @@ fn has_open(root: &Root, nodes: &[(String, String)], is_kind: fn(&FileType) -> b
 
 /// Where a block device is mounted, by its number, or by its node for file systems that have numbers of their own.
 fn mount_point(root: &Root, number: &str, node: &str) -> Option<String> {
-    mounts(root).into_iter().find(|it| it.number == number || it.source == node).map(|it| it.at)
+    mounts(root, "self").into_iter().find(|it| it.number == number || it.source == node).map(|it| it.at)
+}
+
+/// A mount that only other processes see, each of their views looked at once.
+fn mounted_elsewhere(root: &Root, is_it: impl Fn(&Mount) -> bool, what: &str) -> Option<Use> {
+    let view = |process: &str| root.link_name(Path::new("proc").join(process).join("ns/mnt"));
+    let mut seen = vec![view("self")?];
+    root.names("proc").into_iter().find_map(|name| {
+        let process = name.parse().ok()?;
+        let is_new = view(&name).filter(|view| !seen.contains(view))?;
+        seen.push(is_new);
+        let at = mounts(root, &name).into_iter().find(&is_it)?.at;
+        let program = root.text(Path::new("proc").join(&name).join("comm")).unwrap_or_default();
+        Some(Use::MountedElsewhere { what: what.to_owned(), at, program, process })
+    })
 }
 
 struct Mount {
@@ -229,9 +267,10 @@ struct Mount {
     source: String,
 }
 
-fn mounts(root: &Root) -> Vec<Mount> {
+/// The mounts that a process sees.
+fn mounts(root: &Root, process: &str) -> Vec<Mount> {
     // id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options
-    let text = root.text("proc/self/mountinfo").unwrap_or_default();
+    let text = root.text(Path::new("proc").join(process).join("mountinfo")).unwrap_or_default();
     let mount = |line: &str| {
         let mut fields = line.split(' ').map(str::to_owned);
         let (number, at) = (fields.nth(2)?, fields.nth(1)?);
@@ -391,7 +430,9 @@ pub(super) mod tests {
         assert_eq!(tree.found(), Some(Use::Swap("/dev/vda2".into())));
         let tree =
             Tree::new("held").file("virtio1/block/vda/dev", "254:0\n").file("virtio1/block/vda/holders/dm-0", "");
-        assert_eq!(tree.found(), Some(Use::Held("/dev/vda".into(), "dm-0".into())));
+        assert_eq!(tree.found(), Some(Use::Held("/dev/vda".into(), "/dev/dm-0".into())));
+        tree.put("sys/class/block/dm-0/dm/name", "home\n");
+        assert_eq!(tree.found().map(|found| found.mend().to_string()).as_deref(), Some("dmsetup remove home"));
     }
 
     #[test]

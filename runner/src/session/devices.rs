@@ -261,7 +261,8 @@ pub fn release(only: &[Bdf]) -> bool {
     for bdf in noted.into_iter().filter(named) {
         let what = format!("{bdf} to be given back");
         let done = patiently(Some(&what), || Binding::release(bdf));
-        said(bdf, done.map(|note| note.map_or("it is back already".to_owned(), |note| back(note.driver.as_deref()))));
+        let nothing = if host::is_gone(bdf) { "it is no longer in the machine" } else { "it is back already" };
+        said(bdf, done.map(|note| note.map_or(nothing.to_owned(), |note| back(note.driver.as_deref()))));
     }
     for bdf in granted.into_iter().filter(named) {
         let user = handed::user(bdf).unwrap_or_default();

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::{
     NotTested, Place, Test, Tested,
     common::{folder, text, top},
+    field::SLOW,
     guests::{lab, place},
     tests,
 };
@@ -45,8 +46,16 @@ const SHARE: &str = "0000:00:0d.0";
 const IN_A_GROUP: &str = "0000:02:02.0";
 const ITS_NEIGHBOUR: &str = "0000:02:01.0";
 
+/// What one of the servers has besides: a card behind a port of its own, a device that the IOMMU is not in front of, and a virtual card.
+const MORE: &str = "-device pcie-root-port,id=slot2,chassis=2,addr=e.0 -device igb,id=sleeper,bus=slot2 \
+    -device pxb-pcie,id=aside,bus_nr=64,bypass_iommu=on -device pcie-root-port,id=slot3,chassis=3,bus=aside,addr=0.0 -device edu,bus=slot3 \
+    -device virtio-net-pci,mac=52:54:00:00:47:11,bus=pcie.0,addr=f.0";
+const PORT: &str = "0000:00:0e.0";
+const SLEEPER: &str = "0000:03:00.0";
+const ASIDE: &str = "0000:41:00.0";
+
 /// How long a command may take under emulation.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 struct Server {
     qemu: Child,
@@ -97,7 +106,7 @@ fn program(name: &str) -> PathBuf {
     let copied = Command::new("cp").arg("-r").arg(top().join("scenarios")).arg(&share).status();
     assert!(copied.expect("cp starts").success());
     fs::create_dir_all(root.join("root")).expect("writable");
-    for (file, text) in [("waits.yaml", WAITS), ("fast.yaml", FAST)] {
+    for (file, text) in [("waits.yaml", WAITS), ("fast.yaml", FAST), ("slow.yaml", SLOW)] {
         fs::write(root.join("root").join(file), text).expect("writable");
     }
     archive(&root, &["usr", "root"])
@@ -112,8 +121,53 @@ fn archive(root: &Path, what: &[&str]) -> PathBuf {
     archive
 }
 
+/// A table of VT-d (DMAR) that reserves a range for the share and for the USB controller, as firmware does for its own drivers; the kernel takes it
+/// in place of that of QEMU, whose revision is lower. Laid out as `include/acpi/actbl1.h` has it.
+fn reserving() -> PathBuf {
+    const ENDPOINT: u8 = 1;
+    const BRIDGE: u8 = 2;
+    const IOAPIC: u8 = 3;
+    let scope = |kind: u8, bus: u8, slot: u8, function: u8| vec![kind, 8, 0, 0, 0, bus, slot, function];
+    let part = |kind: u16, fixed: &[u8], scopes: Vec<Vec<u8>>| {
+        let rest = [fixed.to_vec(), scopes.concat()].concat();
+        let length = u16::try_from(4 + rest.len()).expect("it is short");
+        [&kind.to_le_bytes()[..], &length.to_le_bytes(), &rest].concat()
+    };
+    // What is on the first bus, except the bus that is beside it.
+    let kind = |slot| if matches!(slot, 0x9 | 0xe) { BRIDGE } else { ENDPOINT };
+    let unit = [&[0; 4][..], &0xfed9_0000_u64.to_le_bytes()].concat();
+    let mut all: Vec<_> = (0..32).map(|slot| scope(kind(slot), 0, slot, 0)).collect();
+    all.extend([scope(ENDPOINT, 0, 0x1f, 2), scope(ENDPOINT, 0, 0x1f, 3), scope(IOAPIC, 0xff, 0, 0)]);
+    let range = [&[0; 4][..], &0xfeff_c000_u64.to_le_bytes(), &0xfeff_ffff_u64.to_le_bytes()].concat();
+    let reserved = part(1, &range, vec![scope(ENDPOINT, 0, 0xd, 0), scope(ENDPOINT, 0, 0xb, 0)]);
+    let mut table = [
+        &b"DMAR\0\0\0\0\x01\0BOCHS BXPC    "[..],
+        &2_u32.to_le_bytes(),
+        b"BXPC\x01\0\0\0",
+        // 48 bits of addresses, and interrupts can be remapped.
+        &[47, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &part(0, &unit, all),
+        &reserved,
+    ]
+    .concat();
+    let length = u32::try_from(table.len()).expect("it is short");
+    table[4..8].copy_from_slice(&length.to_le_bytes());
+    table[9] = table.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
+    let mut file = cpio::newc::Builder::new("kernel/firmware/acpi/DMAR.aml").mode(0o100_644).write(Vec::new(), length);
+    file.write_all(&table).expect("to memory");
+    let archive = cpio::newc::trailer(file.finish().expect("to memory")).expect("to memory");
+    let path = folder("stock-tables").join("tables");
+    fs::write(&path, archive).expect("writable");
+    path
+}
+
 impl Server {
     fn boot(name: &str, payload: &Path, words: &[&str]) -> Result<Server, NotTested> {
+        Server::boot_with(name, payload, words, &[])
+    }
+
+    /// With variables of the environment for `tests/stock-server`.
+    fn boot_with(name: &str, payload: &Path, words: &[&str], variables: &[(&str, &str)]) -> Result<Server, NotTested> {
         let (image, qemu) = (image()?, qemu()?);
         let place = place();
         // The path of a socket is short.
@@ -122,6 +176,7 @@ impl Server {
         fs::create_dir_all(&folder).expect("writable");
         let mut command = Command::new(top().join("runner/tests/stock-server"));
         command.arg(qemu).arg(image).arg(payload).arg(&folder).args(words).stdin(Stdio::null());
+        command.envs(variables.iter().copied());
         let mut child = command.spawn().expect("it starts");
         let begin = Instant::now();
         let connected = |name: &str| loop {
@@ -225,7 +280,7 @@ fn written(fact: &Value) -> String {
     let line = format!("{}: {}\n  {how}: {mend}\n", fact["about"].as_str().unwrap(), fact["says"].as_str().unwrap());
     let mut text = String::new();
     let mut rest = line.as_str();
-    for word in ["process ", "kill ", "--pid "] {
+    for word in ["process ", "kill ", "--pid ", "--target "] {
         if let Some((before, after)) = rest.split_once(word)
             && after.starts_with(|c: char| c.is_ascii_digit())
         {
@@ -294,6 +349,17 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     let exclusively = "perl -e 'sysopen(F, \"/dev/nvme0n1\", 0200) or die; sleep 900' & sleep 3";
     told.mended(exclusively, &doctor(NVME), "use", None);
     told.mended("sleep 900 < /dev/nvme0 & sleep 1", &doctor(NVME), "use", None);
+    let array = "modprobe md_mod; echo md0 > /sys/module/md_mod/parameters/new_array; cat /sys/class/block/nvme0n1/dev > /sys/block/md0/md/new_dev";
+    told.mended(array, &doctor(NVME), "use", None);
+    told.mended("dmsetup create part --table '0 2048 linear /dev/nvme0n1 0'", &doctor(NVME), "use", None);
+    // As a container has it.
+    let elsewhere = "unshare -m sh -c 'mount /dev/nvme0n1 /mnt; exec sleep 900' & until grep -q nvme0n1 /proc/$!/mountinfo && grep -q sleep /proc/$!/comm; do sleep 1; done";
+    told.mended(elsewhere, &doctor(NVME), "use", None);
+    let target = "/sys/kernel/config/target/core/iblock_0";
+    let export = format!(
+        "modprobe target_core_iblock; mkdir -p {target}/disk; echo -n udev_path=/dev/nvme0n1 > {target}/disk/control; echo 1 > {target}/disk/enable"
+    );
+    told.mended(&export, &doctor(NVME), "use", Some(&format!("rmdir {target}/disk")));
     told.mended("true", &doctor(UPLINK), "use", None);
     told.mended(&format!("echo 2 > /sys/bus/pci/devices/{SPARE}/sriov_numvfs"), &doctor(SPARE), "use", None);
     told.mended("mount -t 9p -o trans=virtio share /mnt", &doctor(SHARE), "use", None);
@@ -354,6 +420,29 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     let in_container = format!("unshare -m sh -c 'mount -t tmpfs none /dev/vfio; {}'", doctor(EDU));
     told.obstacle("true", &in_container, "container", Some("true"));
     assert_eq!(blocking(&told.server.expect(&doctor(EDU), 0), "container"), None);
+    // A unit that may open no device, and one that may.
+    let unit = |devices: &str, command: &str| {
+        format!(
+            "systemd-run --quiet --pipe --wait -p WorkingDirectory=/root -p DevicePolicy=closed {devices} {command}"
+        )
+    };
+    let let_in = "-p DeviceAllow=char-vfio -p DeviceAllow=/dev/vfio/vfio";
+    told.obstacle("true", &unit("", &doctor(EDU)), "container", Some("true"));
+    let said = told.server.expect(&unit("", &format!("vfiospec run --device {EDU} fast.yaml")), 3);
+    assert_eq!(said.matches("the control group of this process may not").count(), 1, "{said}");
+    assert_eq!(blocking(&told.server.expect(&unit(let_in, &doctor(EDU)), 0), "container"), None);
+    told.server.expect(&unit(let_in, &format!("vfiospec run --device {EDU} fast.yaml")), 0);
+    told.server.expect(&format!("vfiospec release {EDU}"), 0);
+    let in_container = |command: &str| format!("unshare -m sh -c 'mount -o remount,bind,ro /sys; {command}'");
+    told.obstacle(
+        "true",
+        &in_container(&doctor(EDU)),
+        "container",
+        Some(&format!("vfiospec grant root --device {EDU}")),
+    );
+    let said = told.server.expect(&in_container(&doctor(EDU)), 0);
+    assert_eq!(blocking(&said, "container"), None);
+    told.server.expect(&in_container(&format!("vfiospec run --device {EDU} fast.yaml")), 0);
     told.server.expect(&format!("vfiospec release {EDU}"), 0);
 
     let golden = top().join("runner/tests/lab/stock-facts.txt");
@@ -361,6 +450,11 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
         told.text.as_str(),
         snapbox::Data::read_from(&golden, Some(snapbox::data::DataFormat::Text)).raw()
     );
+
+    // The disk, by what it is.
+    let inventory = "printf 'hosts:\\n  here:\\n    devices:\\n      disk: { serial: data }\\n' > lab.yaml";
+    server.expect(inventory, 0);
+    server.expect("vfiospec run --inventory lab.yaml --host here fast.yaml; grep -q '\"bdf\":\"0000:00:05.0\"' reports/out/journal.jsonl", 0);
 
     // What these facts promise of a run.
     let said = server.expect(&format!("vfiospec run --load-modules --device {IN_A_GROUP} fast.yaml"), 3);
@@ -380,14 +474,72 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
 
 fn what_blocks_from_the_boot_on_is_named_with_what_mends_it() -> Tested {
     let payload = program("boots");
-    let mut server = Server::boot("no-remapping", &payload, &["intremap=off"])?;
+    let tables = reserving().display().to_string();
+    let variables = [("TABLES", tables.as_str()), ("MORE", MORE)];
+    let mut server = Server::boot_with("firmware", &payload, &["intremap=off"], &variables)?;
     let mut told = Told { server: &mut server, text: String::new() };
     let said = told.server.expect(&format!("vfiospec run --load-modules --device {EDU} fast.yaml"), 3);
     assert_eq!(said.matches("interrupts are not remapped").count(), 1, "{said}");
     told.mended("true", &doctor(EDU), "interrupts", None);
     told.server.expect(&format!("vfiospec run --device {EDU} fast.yaml"), 0);
+
+    // What mends it is to boot without that table: the other tests do.
+    told.obstacle("true", &doctor(SHARE), "reserved", Some("true"));
+    let said = told.server.expect(&format!("vfiospec run --device {SHARE} fast.yaml"), 3);
+    assert_eq!(said.matches("the firmware reserves 1 range for it (RMRR)").count(), 1, "{said}");
+    let said = told.server.types(&doctor(USB)).1;
+    let relaxed = facts(&said).into_iter().find(|fact| fact["about"] == "reserved").expect("a fact");
+    assert_eq!(relaxed["grade"], "good", "{relaxed}");
+    // Another device mends this.
+    told.obstacle("true", &doctor(ASIDE), "group", Some("true"));
+
+    // Its port forwards nothing while its driver wakes it.
+    let behind = format!("/sys/bus/pci/devices/{PORT}/config");
+    let deaf = format!(
+        "dd if={behind} of=numbers bs=1 skip=24 count=3; printf '\\000\\000\\000' | dd of={behind} bs=1 seek=24 conv=notrunc"
+    );
+    let power = format!("/sys/bus/pci/devices/{SLEEPER}/power");
+    let sleeps =
+        format!("echo auto > {power}/control; until grep -q suspended {power}/runtime_status; do sleep 1; done");
+    let wakes = format!("echo on > {power}/control; dd if=numbers of={behind} bs=1 seek=24 conv=notrunc");
+    told.server.monitor.write_all(b"set_link sleeper off\n").expect("QEMU listens");
+    told.mended(&format!("{sleeps}; {deaf}; {wakes}"), &doctor(SLEEPER), "power", None);
+    told.server.expect(&format!("vfiospec run --device {SLEEPER} fast.yaml"), 0);
+    told.mended(&deaf, &doctor(SLEEPER), "power", None);
+
+    // It is pulled out while it is tested, and put in again.
+    told.server.expect(&format!("vfiospec run --device {SLEEPER} --repeat 20 --journal gone.jsonl slow.yaml > gone 2>&1 & until grep -q case_started gone.jsonl; do sleep 1; done"), 0);
+    told.server.monitor.write_all(b"device_del sleeper\n").expect("QEMU listens");
+    let (code, said) = told.server.types("wait $!; code=$?; cat gone; (exit $code)");
+    assert_eq!(code, 3, "{said}");
+    for told in ["skipped: not run: ", "failed to give a device back: "] {
+        let told = format!("{told}{SLEEPER} is no longer in the machine");
+        assert_eq!(said.matches(&told).count(), 1, "{told}: {said}");
+    }
+    told.server.expect("vfiospec release; [ -z \"$(ls /run/vfiospec)\" ]", 0);
+    told.server.expect(&format!("vfiospec run --device {EDU} fast.yaml"), 0);
+    told.server.monitor.write_all(b"device_add igb,id=again,bus=slot2\n").expect("QEMU listens");
+    let is_back = format!(
+        "until [ -e /sys/bus/pci/devices/{SLEEPER}/net ]; do sleep 1; done; vfiospec run --device {SLEEPER} fast.yaml"
+    );
+    told.server.expect(&is_back, 0);
+
+    // A virtual card by its network address, which is below the part that is virtio's.
+    let inventory =
+        "printf 'hosts:\\n  here:\\n    devices:\\n      card: { mac: \"52:54:00:00:47:11\" }\\n' > lab.yaml";
+    told.server.expect(inventory, 0);
+    told.server.expect("vfiospec run --inventory lab.yaml --host here fast.yaml", 0);
     let mut text = told.text;
     drop(server);
+
+    let mut server = Server::boot_with("xen", &payload, &[], &[("XEN", "1")])?;
+    let (code, said) = server.types("vfiospec doctor --json");
+    assert_eq!(code, 3);
+    text += &written(&blocking(&said, "xen").unwrap_or_else(|| panic!("{said}")));
+    let listed = server.expect("vfiospec devices", 0);
+    assert!(!listed.contains("\n--device "), "{listed}");
+    drop(server);
+
     // What mends it is to boot without the word: the other tests do.
     let mut server = Server::boot("no-iommu", &payload, &["iommu=off", "console=ttyS2"])?;
     for (device, about) in [(EDU, "iommu"), (EDU, "group"), (SERIAL, "use")] {

@@ -3,7 +3,7 @@
 
 use super::{Fact, Root};
 use crate::host::facts::{self, Interrupts};
-use crate::host::in_the_way::no_iommu_help;
+use crate::host::in_the_way::{is_xen, no_iommu_help};
 
 /// The tables in which firmware describes an IOMMU.
 const TABLES: [(&str, &str); 4] = [("DMAR", "VT-d"), ("IVRS", "AMD-Vi"), ("IORT", "SMMU"), ("VIOT", "virtio-iommu")];
@@ -15,15 +15,27 @@ pub fn facts(root: &Root) -> Vec<Fact> {
     let described = if described.is_empty() { String::new() } else { format!(" ({})", described.join(", ")) };
     let iommu = match iommus.len() {
         0 => Fact::blocks("iommu", format!("the kernel uses no IOMMU{described}")).by_hand(no_iommu_help(root)),
-        _ => Fact::good("iommu", format!("the kernel uses {}{described}", iommus.join(", "))),
+        _ => Fact::good("iommu", format!("the kernel uses {}{described}{}", iommus.join(", "), asked_for(root))),
     };
-    let hypervisor = root.text("sys/hypervisor/type").filter(|kind| kind == "xen");
-    let xen = hypervisor.map(|_| {
+    let xen = is_xen(root).then(|| {
         Fact::blocks("xen", "this is a domain of Xen, which keeps the IOMMU for itself")
             .by_hand("boot Linux without Xen")
     });
     let isolated = (!iommus.is_empty() && cfg!(target_arch = "x86_64")).then(|| interrupts(root));
     [Some(iommu), xen, confidential(root), isolated].into_iter().flatten().collect()
+}
+
+/// What the kernel's command line says of IOMMUs.
+fn asked_for(root: &Root) -> String {
+    let line = root.text("proc/cmdline").unwrap_or_default();
+    let is_about = |word: &&str| {
+        let name = word.split(['=', '.']).next().unwrap_or_default();
+        ["iommu", "intel_iommu", "amd_iommu", "intremap", "arm-smmu", "arm-smmu-v3"].contains(&name)
+    };
+    match line.split_whitespace().filter(is_about).collect::<Vec<_>>() {
+        words if words.is_empty() => String::new(),
+        words => format!(", and was booted with {}", words.join(" ")),
+    }
 }
 
 fn interrupts(root: &Root) -> Fact {
@@ -72,6 +84,17 @@ pub fn lockdown(root: &Root) -> Option<Fact> {
 mod tests {
     use super::super::super::use_of::tests::Tree;
     use super::*;
+
+    #[test]
+    fn what_the_command_line_says_of_iommus_is_told() {
+        let tree = Tree::new("asked-for");
+        tree.put("sys/class/iommu/dmar0/name", "");
+        let told = || facts(&tree.root()).first().map(|fact| fact.says.clone());
+        assert_eq!(told().as_deref(), Some("the kernel uses dmar0"));
+        tree.put("proc/cmdline", "quiet intel_iommu=on,sm_off iommu.passthrough=1 root=/dev/iommu\n");
+        let says = "the kernel uses dmar0, and was booted with intel_iommu=on,sm_off iommu.passthrough=1";
+        assert_eq!(told().as_deref(), Some(says));
+    }
 
     #[test]
     fn a_guest_with_encrypted_memory_is_told_from_a_host_that_can_have_such() {

@@ -2,7 +2,7 @@
 //! The IOMMU group of a device, whose devices are tested together, and what the group may not map.
 
 use super::{Fact, Root};
-use crate::host::in_the_way::{in_the_way_in, listed, named, no_iommu_help};
+use crate::host::in_the_way::{FREE_IT, Reserved, in_the_way_in, listed, named, no_iommu_help, ranges};
 use crate::host::pci::attribute;
 use crate::model::Bdf;
 
@@ -27,14 +27,22 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         }
     };
     let mut facts = vec![viable];
-    let regions = root.text(attribute(bdf, "iommu_group/reserved_regions")).unwrap_or_default();
-    let is = |kind: &str| regions.lines().filter(|line| line.ends_with(&format!(" {kind}"))).count();
-    // The kernel attaches such a device to no domain but its own (`require_direct` in drivers/iommu/iommu.c).
-    match (is("direct"), is("direct-relaxable")) {
-        (0, 0) => {}
-        (0, relaxable) => facts.push(Fact::good("reserved", format!("the firmware reserves {relaxable} ranges for it, which it no longer needs while it is tested"))),
-        (direct, _) => facts.push(Fact::blocks("reserved", format!("the firmware reserves {direct} ranges for it (RMRR), and the kernel lets no program map for such a device"))
-            .by_hand("switch off in the firmware what uses them, such as USB legacy support or the graphics of the processor")),
+    match Reserved::of(root, bdf) {
+        Reserved { kept: 0, released: 0 } => facts.extend(not_mapped(root, bdf)),
+        Reserved { kept: 0, released } => facts.push(Fact::good(
+            "reserved",
+            format!("the firmware reserves {} for it, which it no longer needs while it is tested", ranges(released)),
+        )),
+        Reserved { kept, .. } => facts.push(
+            Fact::blocks(
+                "reserved",
+                format!(
+                    "the firmware reserves {} for it (RMRR), and the kernel lets no program map for such a device",
+                    ranges(kept)
+                ),
+            )
+            .by_hand(FREE_IT),
+        ),
     }
     // VFIO has domains of its own: this is what the device reaches while another driver has it.
     match root.text(attribute(bdf, "iommu_group/type")).as_deref() {
@@ -46,4 +54,21 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         None => {}
     }
     facts
+}
+
+/// The IOVAs that no program maps for the group, whoever has it (`iommu_group_resv_type_string` in drivers/iommu/iommu.c).
+fn not_mapped(root: &Root, bdf: Bdf) -> Option<Fact> {
+    let text = root.text(attribute(bdf, "iommu_group/reserved_regions"))?;
+    let range = |line: &str| {
+        let mut words = line.split(' ');
+        let mut number = || u64::from_str_radix(words.next()?.trim_start_matches("0x"), 16).ok();
+        let (first, last) = (number()?, number()?);
+        let why = match words.next()? {
+            "msi" => "interrupts",
+            _ => "the bus's own, such as HyperTransport's",
+        };
+        Some(format!("{first:#x} to {last:#x} ({why})"))
+    };
+    let ranges: Vec<String> = text.lines().filter_map(range).collect();
+    (!ranges.is_empty()).then(|| Fact::good("reserved", format!("no program maps {}", ranges.join(", "))))
 }

@@ -2,6 +2,7 @@
 //! What a device is made of: whether it is awake, and which of its BARs a program can map.
 
 use super::{Fact, Root};
+use crate::host::in_the_way::find_anew;
 use crate::host::pci::{attribute, resources};
 use crate::model::{Bdf, size};
 use crate::uapi::system;
@@ -20,10 +21,10 @@ pub fn power(root: &Root, bdf: Bdf) -> Option<Fact> {
         (_, Some("error")) => format!("the kernel failed to wake it, and it cannot be opened (power state {state})"),
         _ => return Some(Fact::good("power", awake(&state, file("d3cold_allowed").as_deref() == Some("0")))),
     };
-    let folder = "/sys/bus/pci";
-    Some(Fact::blocks("power", says).by_root(format!(
-        "echo 1 > {folder}/devices/{bdf}/remove; echo 1 > {folder}/rescan # if that does not help: switch the machine off and on"
-    )))
+    Some(
+        Fact::blocks("power", says)
+            .by_root(format!("{} # if that does not help: switch the machine off and on", find_anew(bdf))),
+    )
 }
 
 fn awake(state: &str, keeps_power: bool) -> String {

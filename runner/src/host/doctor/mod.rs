@@ -100,6 +100,16 @@ pub fn examine(devices: &[Bdf]) -> Vec<Fact> {
     examine_in(&Root::default(), devices)
 }
 
+/// The facts of the machine.
+pub fn host() -> Vec<Fact> {
+    of_host(&Root::default())
+}
+
+/// The facts of the IOMMU group of a device, and of its way to memory. They are read without a look at who uses the device.
+pub fn group(bdf: Bdf) -> Vec<Fact> {
+    of_group(&Root::default(), bdf, &[bdf])
+}
+
 fn examine_in(root: &Root, devices: &[Bdf]) -> Vec<Fact> {
     let mut facts = of_host(root);
     facts.extend(devices.iter().flat_map(|bdf| of_device(root, *bdf, devices)));
@@ -108,6 +118,12 @@ fn examine_in(root: &Root, devices: &[Bdf]) -> Vec<Fact> {
 
 fn of_host(root: &Root) -> Vec<Fact> {
     [firmware::facts, kernel::facts, limits::facts, rights::facts].into_iter().flat_map(|room| room(root)).collect()
+}
+
+fn of_group(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
+    let mut facts = group::facts(root, bdf, tested);
+    facts.extend(path::acs(root, bdf).into_iter().chain(path::width(root, bdf)));
+    facts
 }
 
 fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
@@ -119,8 +135,7 @@ fn of_device(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         None => [
             device::facts(root, bdf),
             power.into_iter().chain(hardware::bars(root, bdf)).collect(),
-            group::facts(root, bdf, tested),
-            path::acs(root, bdf).into_iter().chain(path::width(root, bdf)).collect(),
+            of_group(root, bdf, tested),
             rights::of_device(root, bdf),
         ]
         .concat(),
@@ -214,6 +229,9 @@ mod tests {
     fn a_machine_that_is_fit_has_no_obstacle() {
         let tree = machine("fit");
         assert_eq!(blocking(&tree), []);
+        let facts = of_group(&tree.root(), tree.bdf(), &[]);
+        let reserved = facts.into_iter().find(|fact| fact.about == "reserved").map(|fact| fact.says);
+        assert_eq!(reserved.as_deref(), Some("no program maps 0xfee00000 to 0xfeefffff (interrupts)"));
         let all = candidates_in(&tree.root());
         assert_eq!(
             (all.len(), &all[0].obstacles[..], &all[0].resets[..]),

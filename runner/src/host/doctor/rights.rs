@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Fact, Root};
 use crate::host::bind::VFIO;
 use crate::host::grant;
-use crate::host::in_the_way::{grant_command, may_write};
+use crate::host::in_the_way::{LET_IN, Refused, grant_command, may_write, refused};
 use crate::host::pci::{attribute, driver_in};
 use crate::{model::Bdf, uapi::system};
 
@@ -34,9 +34,19 @@ pub fn of_device(root: &Root, bdf: Bdf) -> Vec<Fact> {
     let is_bound = driver_in(root, bdf).as_deref() == Some(VFIO);
     let nodes = grant::expected(root, bdf);
     if !is_bound {
-        let says = format!("{} may not bind it to vfio-pci", system::user());
-        let may = may_write(&root.join(attribute(bdf, "driver_override")));
-        return if may { Vec::new() } else { vec![Fact::blocks("rights", says).by_root(grant_command(bdf))] };
+        let fact = match refused(&root.join(attribute(bdf, "driver_override"))) {
+            None => return Vec::new(),
+            Some(Refused::ReadOnly) => {
+                let says = "/sys cannot be written to here, as in a container: nothing binds it to vfio-pci";
+                let outside = format!("outside of the container: {}", grant_command(bdf));
+                Fact::blocks("container", says).by_hand(format!("{outside}; then start it with --device /dev/vfio"))
+            }
+            Some(Refused::User | Refused::Group) => {
+                Fact::blocks("rights", format!("{} may not bind it to vfio-pci", system::user()))
+                    .by_root(grant_command(bdf))
+            }
+        };
+        return vec![fact];
     }
     let there: Vec<&PathBuf> = nodes.iter().filter(|node| root.join(node).exists()).collect();
     let listed =
@@ -48,9 +58,16 @@ pub fn of_device(root: &Root, bdf: Bdf) -> Vec<Fact> {
         );
         return vec![Fact::blocks("container", says).by_hand("start the container with --device /dev/vfio")];
     }
-    if !there.iter().any(|node| may_write(&root.join(node))) {
-        let says = format!("{} may not open {}", system::user(), listed(&there));
-        return vec![Fact::blocks("rights", says).by_root(grant_command(bdf))];
+    let why: Option<Vec<Refused>> = there.iter().map(|node| refused(&root.join(node))).collect();
+    match why {
+        None => Vec::new(),
+        Some(why) if why.contains(&Refused::Group) => {
+            let says = format!("the control group of this process may not open {}", listed(&there));
+            vec![Fact::blocks("container", says).by_hand(LET_IN)]
+        }
+        Some(_) => {
+            let says = format!("{} may not open {}", system::user(), listed(&there));
+            vec![Fact::blocks("rights", says).by_root(grant_command(bdf))]
+        }
     }
-    Vec::new()
 }
