@@ -345,6 +345,9 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     assert!(facts(&said).iter().all(|fact| fact["grade"] != "blocks"), "{said}");
 
     told.mended("true", &doctor(NVME), "use", None);
+    // As a container has it.
+    let elsewhere = "unshare -m sh -c 'mount /dev/nvme0n1 /mnt; exec sleep 900' & until grep -q nvme0n1 /proc/$!/mountinfo && grep -q sleep /proc/$!/comm; do sleep 1; done";
+    told.mended(elsewhere, &doctor(NVME), "use", None);
     told.mended("mkswap /dev/nvme0n1; swapon /dev/nvme0n1", &doctor(NVME), "use", None);
     let exclusively = "perl -e 'sysopen(F, \"/dev/nvme0n1\", 0200) or die; sleep 900' & sleep 3";
     told.mended(exclusively, &doctor(NVME), "use", None);
@@ -352,9 +355,6 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     let array = "modprobe md_mod; echo md0 > /sys/module/md_mod/parameters/new_array; cat /sys/class/block/nvme0n1/dev > /sys/block/md0/md/new_dev";
     told.mended(array, &doctor(NVME), "use", None);
     told.mended("dmsetup create part --table '0 2048 linear /dev/nvme0n1 0'", &doctor(NVME), "use", None);
-    // As a container has it.
-    let elsewhere = "unshare -m sh -c 'mount /dev/nvme0n1 /mnt; exec sleep 900' & until grep -q nvme0n1 /proc/$!/mountinfo && grep -q sleep /proc/$!/comm; do sleep 1; done";
-    told.mended(elsewhere, &doctor(NVME), "use", None);
     let target = "/sys/kernel/config/target/core/iblock_0";
     let export = format!(
         "modprobe target_core_iblock; mkdir -p {target}/disk; echo -n udev_path=/dev/nvme0n1 > {target}/disk/control; echo 1 > {target}/disk/enable"
