@@ -6,10 +6,10 @@ use std::thread;
 use super::{
     Explorer,
     call::Call,
-    ground::{Ground, State},
+    ground::{Ground, Memory, State},
 };
 use crate::{
-    backend::{Mapped, Pages},
+    backend::{Access, Mapped, Pages},
     engine::{failure::End, observers::PATIENCE, procedure, verb::running::Running},
     language::{Name, Ordered, Outcome, Step, verb},
     model::Random,
@@ -68,7 +68,16 @@ impl Explorer<'_, '_, '_, '_> {
         if self.copies.calls < COPIES && (!is_last || self.copies.at_end) {
             return Ok(());
         }
-        let made = reaches(random, &self.ground, &self.state, &self.copies.gone);
+        let mut made = reaches(random, &self.ground, &self.state, &self.copies.gone);
+        let is_let = |call: &Call| call.reached(&self.ground, &self.state).is_some_and(|reached| reached.is_let);
+        // No case ends without a copy that has to arrive.
+        if is_last && !made.iter().any(is_let) {
+            for map in two_pages(&self.ground, &self.state) {
+                calls.push(map);
+                self.take(map, false)?;
+            }
+            made = reaches(random, &self.ground, &self.state, &self.copies.gone);
+        }
         let unmapped = made.iter().find_map(|call| unmapped_after(random, &self.ground, &self.state, *call));
         for call in made.into_iter().chain(unmapped.into_iter().flatten()) {
             if let Call::Reach { .. } = call {
@@ -104,6 +113,23 @@ fn can_copy(step: &Running) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// Maps of two pages that the device can copy between.
+fn two_pages(ground: &Ground, state: &State) -> Vec<Call> {
+    let page = ground.model.page;
+    let fits = |memory: &Memory| {
+        memory.alone && memory.writable && !memory.collapses && memory.page == page && memory.size >= 2 * page
+    };
+    let (Some(region), Some(place)) = (ground.memory.iter().position(fits), state.device) else { return Vec::new() };
+    let map = |offset: u64, iova: u64| {
+        let access = Access::READ_WRITE;
+        Call::Map { region, offset, iova, size: page, access, place, file: false, fails: 0 }
+    };
+    let all =
+        state.ranges(ground, place).iter().flat_map(|range| (1..64).map(|n| range.start.saturating_add(2 * n * page)));
+    let free: Vec<u64> = all.filter(|iova| map(0, *iova).outcome(ground, state) == Outcome::Ok).take(2).collect();
+    (0..).zip(free).map(|(number, iova)| map(number * page, iova)).collect()
 }
 
 /// After a copy that reached its memory: an unmap of that memory, and the same copy again, which the IOMMU has to refuse although it has just
