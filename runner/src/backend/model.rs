@@ -175,13 +175,17 @@ impl Model<'_> {
         /// It takes an IOVA that the memory can have a huge page at.
         const ALIGNED: u64 = 2 << 20;
         let page = self.page;
-        // It starts with the second page.
+        // The kernel chooses neither the first page nor the last one (`iopt_alloc_iova` in drivers/iommu/iommufd/io_pagetable.c).
         let mut holes = Vec::new();
         for IovaRange { start, last } in self.choices(ranges, space.allowed) {
-            let mut from = Some(start.max(page));
+            let (start, last) = (start.max(page), last.min(u64::MAX - page));
+            if start > last {
+                continue;
+            }
+            let mut from = Some(start);
             for (first, mapped) in space.mappings.overlapping(start, last) {
                 holes.extend(from.filter(|from| *from < first).map(|from| (from, first - 1)));
-                from = mapped.last.checked_add(1).map(|next| next.max(page));
+                from = mapped.last.checked_add(1);
             }
             holes.extend(from.filter(|from| *from <= last).map(|from| (from, last)));
         }
@@ -533,6 +537,15 @@ mod tests {
         let (taken, half) = (range(8 * PAGE, 9 * PAGE), range(PAGE / 2, PAGE + PAGE / 2));
         for none in [taken, half, range(0, PAGE - 1)] {
             assert_eq!(anywhere(&[none], to_map(0, 1)), Some(Err(vec![ENOSPC])), "{none:x?}");
+        }
+        for (pages, answer) in [(2, Ok(PAGE)), (1, Err(vec![ENOSPC]))] {
+            let (mappings, end) = (Mappings::new(), [range((pages * PAGE).wrapping_neg(), u64::MAX)]);
+            let space = Whole { mappings: &mappings, allowed: &end };
+            assert_eq!(
+                model.map_anywhere(space, &[range(0, u64::MAX)], &to_map(0, 1)),
+                Some(answer),
+                "{pages} at the end"
+            );
         }
         assert_eq!(anywhere(&allowed, ToMap { vaddr: 1, ..to_map(0, 4) }), Some(Err(vec![EINVAL])));
         assert_eq!(anywhere(&[range(0, PAGE)], ToMap { vaddr: 1, ..to_map(0, 1) }), Some(Err(vec![EINVAL, ENOSPC])));

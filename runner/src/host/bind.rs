@@ -9,7 +9,7 @@ use std::{path::PathBuf, thread, time::Duration};
 use super::facts;
 use super::hotplug;
 use super::in_the_way::{
-    Bridge, FREE_IT, LET_IN, Refused, bridge, find_anew, grant_command, listed, named, no_iommu_help, ranges, refused,
+    Bridge, FREE_IT, LET_IN, Refused, bridge, find_anew, grant_command, listed, named, no_iommu_help, refused,
 };
 use super::link;
 use super::pci::{attribute, driver_in};
@@ -18,7 +18,7 @@ use super::sriov::{self, SriovError};
 use super::taken::{Holder, Left, Lock, Note};
 use super::use_of::{self, Use};
 use super::{Root, is_gone_in};
-use crate::model::{Bdf, Errno};
+use crate::model::{Bdf, Errno, count};
 
 pub const VFIO: &str = "vfio-pci";
 
@@ -82,7 +82,7 @@ pub enum BindError {
     #[error("failed to use {0}: interrupts are not remapped, and VFIO refuses such devices; switch on interrupt remapping in the firmware, or on a test machine: {commands}", commands = facts::ALLOW_UNSAFE_INTERRUPTS)]
     UnsafeInterrupts(Bdf),
     /// The same.
-    #[error("failed to use {0}: the firmware reserves {count} for it (RMRR), and the kernel lets no program map for such a device; {FREE_IT}", count = ranges(*.1))]
+    #[error("failed to use {0}: the firmware reserves {count} for it (RMRR), and the kernel lets no program map for such a device; {FREE_IT}", count = count(*.1, "range"))]
     Reserved(Bdf, usize),
     /// An ordinary user cannot bind.
     #[error("failed to bind {0} to vfio-pci: that takes root; as root, once: {command}", command = grant_command(*.0))]

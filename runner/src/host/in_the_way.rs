@@ -57,11 +57,6 @@ impl Reserved {
     }
 }
 
-/// So many of them, in words.
-pub(super) fn ranges(count: usize) -> String {
-    if count == 1 { "1 range".to_owned() } else { format!("{count} ranges") }
-}
-
 /// The commands by which the kernel takes a device for a new one.
 pub(super) fn find_anew(bdf: Bdf) -> String {
     let folder = "/sys/bus/pci";

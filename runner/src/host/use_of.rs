@@ -24,7 +24,7 @@ pub enum Use {
     Held(String, String),
     /// By the kernel itself, or by a program that this process does not see.
     #[error(
-        "{0} is opened exclusively by no program that is seen here: the kernel may export it (iSCSI), or have it in a pool (ZFS)"
+        "{0} is held exclusively, and no program seen here has it open: the kernel may export it (iSCSI), or have it in a pool (ZFS)"
     )]
     Opened(String),
     #[error("the network interface {0} is in use")]

@@ -31,7 +31,7 @@ pub fn name_of(path: &Path) -> String {
 }
 
 /// The first line of a scenario at this path, which makes editors complete and explain its keys: with the schema that is near, or else the one that
-/// was installed with this program. Empty where there is none.
+/// was installed with this program. Returns an empty text if there is no schema.
 pub fn modeline(path: &Path) -> String {
     let near = near(path);
     let schema = || Some(suite::installed("schemas")?.join(SCHEMA)).filter(|schema| schema.is_file());

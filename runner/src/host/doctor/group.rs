@@ -2,9 +2,9 @@
 //! The IOMMU group of a device, whose devices are tested together, and what the group may not map.
 
 use super::{Fact, Root};
-use crate::host::in_the_way::{FREE_IT, Reserved, in_the_way_in, listed, named, no_iommu_help, ranges};
+use crate::host::in_the_way::{FREE_IT, Reserved, in_the_way_in, listed, named, no_iommu_help};
 use crate::host::pci::attribute;
-use crate::model::Bdf;
+use crate::model::{Bdf, count};
 
 pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
     let group = root.link_name(attribute(bdf, "iommu_group"));
@@ -31,14 +31,17 @@ pub fn facts(root: &Root, bdf: Bdf, tested: &[Bdf]) -> Vec<Fact> {
         Reserved { kept: 0, released: 0 } => facts.extend(not_mapped(root, bdf)),
         Reserved { kept: 0, released } => facts.push(Fact::good(
             "reserved",
-            format!("the firmware reserves {} for it, which it no longer needs while it is tested", ranges(released)),
+            format!(
+                "the firmware reserves {} for it, which it no longer needs while it is tested",
+                count(released, "range")
+            ),
         )),
         Reserved { kept, .. } => facts.push(
             Fact::blocks(
                 "reserved",
                 format!(
                     "the firmware reserves {} for it (RMRR), and the kernel lets no program map for such a device",
-                    ranges(kept)
+                    count(kept, "range")
                 ),
             )
             .by_hand(FREE_IT),

@@ -199,7 +199,7 @@ impl Explorer<'_, '_, '_, '_> {
     }
 }
 
-/// Steps as a list of YAML, so far to the right.
+/// Steps as a YAML list, indented by `depth` spaces.
 fn list(steps: &[String], depth: usize) -> String {
     let indent = " ".repeat(depth);
     let line = |(index, line): (usize, &str)| format!("{indent}{}{line}\n", if index == 0 { "- " } else { "  " });

@@ -35,7 +35,7 @@ impl Explorer<'_, '_, '_, '_> {
         open.session.iommu().info().ok()?.dma_avail
     }
 
-    /// Compares the page table with what is mapped: what is near a range, and all of it if so asked.
+    /// Compares the page table with what is mapped: what is near a range, and all of it if `all` is set.
     pub(super) fn compare(&mut self, near: Option<(u64, u64)>, all: bool) -> Result<(), End> {
         let case = &mut *self.step.case;
         let Some(open) = case.opened.get(case.current) else { return Ok(()) };

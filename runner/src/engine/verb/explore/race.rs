@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Calls that two threads make at the same time, and the orders that explain what they were answered.
+//! Calls that two threads make at the same time, and the orders of these calls that explain the answers.
 //!
 //! TYPE1 holds one lock for the whole of a map or an unmap (`iommu->lock` in drivers/vfio/vfio_iommu_type1.c), so that such calls are as if
-//! made one after the other. IOMMUFD promises so of each mapping by itself, but that an unmap may fail with `EBUSY`
+//! made one after the other. IOMMUFD promises the same for each mapping by itself, except that an unmap may fail with `EBUSY`
 //! (`iopt_unmap_iova_range` in drivers/iommu/iommufd/io_pagetable.c). So no unmap here is about more than one mapping.
 
 use std::{sync::Barrier, thread};
