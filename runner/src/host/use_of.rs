@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Mend, Root, link};
-use crate::model::Bdf;
+use crate::{model::Bdf, sanitize::word};
 
 /// What a device is used for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,20 +47,21 @@ impl Use {
     /// What ends it, if you can do without it.
     pub fn mend(&self) -> Mend {
         match self {
-            Use::Mounted(_, at) => Mend::Run(format!("umount {at}")),
-            Use::Swap(node) => Mend::Run(format!("swapoff {node}")),
+            Use::Mounted(_, at) => Mend::Run(format!("umount {}", word(at))),
+            Use::Swap(node) => Mend::Run(format!("swapoff {}", word(node))),
             Use::MountedElsewhere { at, process, .. } => {
-                Mend::Run(format!("nsenter --target {process} --mount umount {at}"))
+                Mend::Run(format!("nsenter --target {process} --mount umount {}", word(at)))
             }
             Use::Held(_, by) => match (by.strip_prefix("/dev/mapper/"), by.strip_prefix("/dev/md")) {
-                (Some(name), _) => Mend::Run(format!("dmsetup remove {name}")),
+                (Some(name), _) => Mend::Run(format!("dmsetup remove {}", word(name))),
                 (_, Some(number)) => Mend::Run(format!("echo clear > /sys/block/md{number}/md/array_state")),
                 (None, None) => Mend::Do(format!("take it out of {by}")),
             },
             Use::Opened(_) => Mend::Do("end the export, or export the pool".to_owned()),
-            Use::Up(name) => {
-                Mend::Run(format!("ip link set {name} down # check first that you do not reach this host by it"))
-            }
+            Use::Up(name) => Mend::Run(format!(
+                "ip link set {} down # check first that you do not reach this host by it",
+                word(name)
+            )),
             Use::VirtualFunctions(bdf, _) => Mend::Run(format!("echo 0 > /sys/bus/pci/devices/{bdf}/sriov_numvfs")),
             Use::Screen(console) => Mend::Run(format!("echo 0 > /sys/class/vtconsole/{console}/bind")),
             Use::Console(name) => Mend::Do(format!("boot without console={name}")),
@@ -272,12 +273,24 @@ fn mounts(root: &Root, process: &str) -> Vec<Mount> {
     // id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options
     let text = root.text(Path::new("proc").join(process).join("mountinfo")).unwrap_or_default();
     let mount = |line: &str| {
-        let mut fields = line.split(' ').map(str::to_owned);
+        let mut fields = line.split(' ').map(unescaped);
         let (number, at) = (fields.nth(2)?, fields.nth(1)?);
         let mut fields = fields.skip_while(|field| field != "-").skip(1);
         Some(Mount { number, at, kind: fields.next()?, source: fields.next()? })
     };
     text.lines().filter_map(mount).collect()
+}
+
+/// A field of such a line: what would end it is written as `\\` and three octal digits (`mangle` in `fs/proc_namespace.c`).
+fn unescaped(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        text.push(code.map_or('\\', char::from));
+        text.push_str(if code.is_some() { &part[3..] } else { part });
+    }
+    text
 }
 
 /// Whether anything of a class is below the device.
@@ -417,6 +430,11 @@ pub(super) mod tests {
     fn a_mounted_disk_is_not_taken_away() {
         let tree = Tree::new("mounted").file("nvme/nvme0/block/nvme0n1p2/dev", "259:1\n");
         assert_eq!(tree.found(), Some(Use::Mounted("/dev/nvme0n1p2".into(), "/".into())));
+        // What would end a field is written in octal.
+        tree.put("proc/self/mountinfo", "30 1 259:1 / /srv/it's\\040a\\134b\\7 rw - ext4 /dev/nvme0n1p2 rw\n");
+        let found = tree.found().expect("it is mounted");
+        assert_eq!(found, Use::Mounted("/dev/nvme0n1p2".into(), "/srv/it's a\\b\\7".into()));
+        assert_eq!(found.mend().to_string(), r"umount '/srv/it'\''s a\b\7'");
         // btrfs shows a number of its own: its source names the disk.
         let tree = Tree::new("btrfs").file("ata1/host0/block/sda1/dev", "8:1\n");
         tree.put("proc/self/mountinfo", "30 1 0:25 /@home /home rw,noatime shared:1 - btrfs /dev/sda1 rw\n");
@@ -461,6 +479,10 @@ pub(super) mod tests {
         assert_eq!(tree.found(), None);
         tree.put("proc/self/mountinfo", "30 1 0:25 / /src rw,noatime - 9p source rw,trans=virtio\n");
         assert_eq!(tree.found(), Some(Use::Mounted("the share source".into(), "/src".into())));
+        tree.put(&format!("{DEVICE}/virtio3/mount_tag"), "my source\0");
+        assert_eq!(tree.found(), None);
+        tree.put("proc/self/mountinfo", "30 1 0:25 / /src rw,noatime - 9p my\\040source rw,trans=virtio\n");
+        assert_eq!(tree.found(), Some(Use::Mounted("the share my source".into(), "/src".into())));
 
         let tree = Tree::new("virtiofs").file("virtio3/vendor", "");
         tree.link("sys/bus/virtio/devices/virtio3", &format!("{DEVICE}/virtio3"));

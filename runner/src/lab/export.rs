@@ -9,7 +9,7 @@ use super::apt::Archive;
 use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::{error::LabError, prepare::Prepared, progress::Progress, qemu, tools};
-use crate::model::Exit;
+use crate::{model::Exit, sanitize};
 
 const SUMS: &str = "SHA256SUMS";
 
@@ -48,7 +48,7 @@ pub fn export(prepared: &Prepared, file: &Path, interrupt: &AtomicBool) -> Resul
     cache::write(&staging.join(SUMS), sums.as_bytes())?;
     let new = file.with_extension("new");
     let absolute = std::path::absolute(&new).map_err(|error| LabError::io("write", file, &error))?;
-    let (staging, target) = (quoted(&staging), quoted(&absolute));
+    let [staging, target] = [&staging, &absolute].map(|path| sanitize::word(&path.to_string_lossy()));
     let mut archive = child::command("sh", Ending::Killed);
     // Links are part of it, too: programs are called through some.
     let script = format!(
@@ -65,11 +65,6 @@ pub fn export(prepared: &Prepared, file: &Path, interrupt: &AtomicBool) -> Resul
     let mut sum = child::command("sha256sum", Ending::Killed);
     sum.arg(file);
     runner.read(sum)
-}
-
-/// For a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// The folder of the cache that a file is in, such as `kernels/7.3.4-203286e4`.
