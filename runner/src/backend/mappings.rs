@@ -29,7 +29,7 @@ pub struct Mapped {
 }
 
 /// The pages of a mapping: a part of a list that whoever keeps the mappings has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pages {
     /// The number of the list.
     pub list: usize,

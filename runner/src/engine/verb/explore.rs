@@ -187,8 +187,13 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
 
     /// Carries out a step that is expected to come to this.
     fn run(&mut self, step: Step, outcome: Outcome) -> Result<(), End> {
-        let planned = self.planned(step, outcome);
-        self.step.run(std::slice::from_ref(&planned))
+        self.run_planned(&self.planned(step, outcome))
+    }
+
+    /// The runner was told of all calls of a sequence, so that it does not have to hear of each.
+    fn run_planned(&mut self, planned: &PlannedStep) -> Result<(), End> {
+        let Running { case, frame, sequence, .. } = &mut *self.step;
+        sequence(case, std::slice::from_ref(planned), frame, &mut |_| ())
     }
 
     /// Opens the device, with nothing mapped.
@@ -275,7 +280,7 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
                 FailNth { steps: vec![inner.step.clone()], first, undo: vec![undo.step.clone()], still: Vec::new() };
             let short = self.planned(short.into(), Outcome::Ok);
             let planned = PlannedStep { steps: vec![inner], branches: vec![vec![undo], Vec::new()], ..short };
-            self.step.run(std::slice::from_ref(&planned))?;
+            self.run_planned(&planned)?;
             self.compare(near, all)?;
         }
         for (step, outcome) in steps {
@@ -317,13 +322,14 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         // If nothing is heard of this process any more, it was one of them.
         let title = "one of these calls did not come back, or the machine or the worker died of it";
         let scenario = Some(self.scenario(&ahead, title));
-        (self.step.say)(Doing { what: "explore".to_owned(), place: None, scenario });
+        let place = Some(self.step.frame.place(&self.step.planned.at));
+        (self.step.say)(Doing { what: "explore".to_owned(), place, scenario });
         // The device copies without changing what follows, so that the calls are the same on any other.
         let mut of_copies = Random::new(random.clone().number());
         self.copies.gone.clear();
         for (index, call) in (0..).zip(ahead) {
             calls.push(call);
-            format!("{call:?}").hash(&mut self.calls);
+            call.hash(&mut self.calls);
             let free = self.free(call).filter(|_| number < TOLD);
             if let Err(end) = self.take(call, false) {
                 return Err((calls, end));

@@ -217,7 +217,7 @@ impl Walk<'_> {
     ) -> io::Result<()> {
         let page = self.memory.table(phys, entries)?;
         let shift = self.format.shift(level);
-        let mut index = 0;
+        let mut index = usize::try_from(self.first.saturating_sub(start) >> shift).unwrap_or(usize::MAX);
         while index < page.len() {
             let (at, entry) = (index as u64, page[index]);
             index += 1;
@@ -228,9 +228,6 @@ impl Walk<'_> {
             let iova = start + (at << shift);
             if iova > self.last {
                 break;
-            }
-            if iova + ((1 << shift) - 1) < self.first {
-                continue;
             }
             let kind = self.format.entry(entry, level);
             let allowed = self.format.access(entry, matches!(kind, Entry::Table(..)));

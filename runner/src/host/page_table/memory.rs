@@ -48,18 +48,13 @@ impl Memory {
     pub fn table(&self, phys: u64, entries: usize) -> io::Result<Vec<u64>> {
         let mut bytes = vec![0; 8 * entries];
         self.physical(phys, &mut bytes)?;
-        Ok(bytes.chunks_exact(8).map(number).collect())
+        let (entries, _) = bytes.as_chunks();
+        Ok(entries.iter().map(|entry| u64::from_le_bytes(*entry)).collect())
     }
 
     /// `N` numbers of 64 bits at a physical address.
     pub fn numbers<const N: usize>(&self, phys: u64) -> io::Result<[u64; N]> {
-        let mut numbers = [0; N];
-        let mut bytes = vec![0; 8 * N];
-        self.physical(phys, &mut bytes)?;
-        for (entry, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
-            *entry = number(bytes);
-        }
-        Ok(numbers)
+        Ok(self.table(phys, N)?.try_into().expect("a table has as many entries as were asked for"))
     }
 
     fn physical(&self, phys: u64, bytes: &mut [u8]) -> io::Result<()> {

@@ -20,7 +20,7 @@ const CHOSEN: &str = "chosen";
 const FOUND: &str = "found";
 
 /// A call by itself: its values need nothing that another one saved, but the objects of IOMMUFD.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub enum Call {
     /// Of the region of this number, from `offset` on.
     Map {
@@ -130,7 +130,7 @@ pub struct Reached {
 }
 
 /// What the device can be attached to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     Space(Place),
     /// The page table that a call made, if there is one.

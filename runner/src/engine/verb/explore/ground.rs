@@ -5,7 +5,7 @@ use crate::backend::{IovaRange, Mapped, Mappings, Model, Pages, Rules, Whole};
 use crate::model::BackendName;
 
 /// An address space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The one that the device was opened with.
     Own,

@@ -33,7 +33,7 @@ const EACH: usize = 2;
 const ROOM: u64 = 8;
 
 /// What a thread does with a range.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub enum Raced {
     /// Maps the region there, from this offset on.
     Map {
@@ -43,7 +43,7 @@ pub enum Raced {
 }
 
 /// What two threads do at the same time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct Race {
     /// The region that they map.
     pub region: usize,
