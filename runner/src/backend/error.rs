@@ -120,7 +120,8 @@ impl OpenError {
         OpenError { obstacle: Obstacle::Call(call, errno), path: path.into(), help }
     }
 
-    pub(super) fn no_group(bdf: Bdf) -> OpenError {
+    /// A device that is in no group.
+    pub fn no_group(bdf: Bdf) -> OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/iommu_group"));
         if path.parent().is_some_and(Path::exists) {
             let help = Some("VFIO opens no device without one".into());

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     backend::{self, OpenError, Rules},
     event::{CaseResult, DeviceUsed, Observation},
-    host::{bind::BindError, facts, hotplug},
+    host::{bind::BindError, facts, hotplug, pci},
     language::{self, Condition, Fixture, Path, Region, every_step, verb::Verb},
     model::{BackendName, Bdf, Observed, Verdict, code::Code},
     plan::{self, Plan, Planned, PlannedStep},
@@ -159,7 +159,11 @@ pub fn moves(case: &language::Case) -> bool {
 
 /// Has a device back on vfio-pci.
 pub fn bring_back(device: &DeviceUsed) -> Result<(), BindError> {
-    hotplug::bring_back(device.bdf.parse().expect("the runner names devices by valid addresses"))
+    hotplug::bring_back(address(device))
+}
+
+fn address(device: &DeviceUsed) -> Bdf {
+    device.bdf.parse().expect("the runner names devices by valid addresses")
 }
 
 /// What a case runs on.
@@ -184,6 +188,9 @@ impl Bench<'_> {
             (self.say)(format!("making virtual functions for {name}").into());
         }
         context.devices = Arc::new(Devices::of(planned, self.given, self.fixtures, path)?);
+        // What vfio-pci does not have before a case, it need not have after it.
+        let is_bound = |device: &usize| pci::driver(address(&self.given[*device])).as_deref() == Some("vfio-pci");
+        let moved: Vec<usize> = planned.given().filter(|device| moves(case) && is_bound(device)).collect();
         let mut end = match planned.fixture {
             Fixture::None => self.alone(context, case, path),
             Fixture::Shared | Fixture::Fresh => self.in_fixture(context, case, path),
@@ -205,8 +212,7 @@ impl Bench<'_> {
             }
         }
         let went_wrong = !matches!(end, Ok(()) | Err(End::Skipped(_)));
-        let moves = moves(case);
-        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong || moves {
+        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong || moves(case) {
             self.fixtures.close();
         }
         if has_functions && went_wrong {
@@ -214,15 +220,15 @@ impl Bench<'_> {
             let gone = self.fixtures.remove_functions();
             end = end.and(gone.map_err(|error| no_functions(&error, path)));
         }
-        if moves {
-            let back = self.bring_back(context, path);
+        if moves(case) {
+            let back = self.bring_back(context, &moved, path);
             end = if matches!(end, Ok(()) | Err(End::Skipped(_))) { back.and(end) } else { end };
         }
         end
     }
 
-    /// Has the devices of a case back on vfio-pci. Nobody has them open by now.
-    fn bring_back(&mut self, context: &mut Context, path: &Path) -> Result<(), End> {
+    /// Has devices of a case back on vfio-pci. Nobody has them open by now.
+    fn bring_back(&mut self, context: &mut Context, moved: &[usize], path: &Path) -> Result<(), End> {
         (self.say)(format!("bringing back the devices of {}", context.planned.id.name).into());
         let cannot = |why: String| End::Error(Problem::new(Code::Hotplug, path.join("name"), why));
         let mut end = Ok(());
@@ -235,7 +241,7 @@ impl Bench<'_> {
         // They would wait for it, too.
         end?;
         // Each of them, also behind one that does not come.
-        let back: Vec<_> = context.planned.given().map(|device| bring_back(&self.given[device])).collect();
+        let back: Vec<_> = moved.iter().map(|device| bring_back(&self.given[*device])).collect();
         back.into_iter().collect::<Result<(), _>>().map_err(|error| cannot(error.to_string()))
     }
 

@@ -526,21 +526,24 @@ fn without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped() -> Teste
     let text = "name: none\nbackends: [vfio_type1v2_iommu, iommufd]\ncases:\n\
                 - name: opens\n  fixture: none\n  backends: [iommufd]\n  steps:\n  \
                 - { open: { file: iommufd }, save: own }\n  - { ioctl: { request: IOMMU_IOAS_ALLOC, on: own } }\n\
-                - { name: maps, region: { memory: anonymous, size: 4KiB }, expect: { map: ok } }\n";
+                - { name: maps, region: { memory: anonymous, size: 4KiB }, expect: { map: ok } }\n\
+                - { name: opens_the_group, fixture: none, backends: [vfio_type1v2_iommu], steps: [{ open: { file: group }, save: own }] }\n\
+                - name: moves\n  fixture: none\n  backends: [iommufd]\n  requires: [{ that: \"{{ iommu != 'none' }}\", because: nothing is in front of it }]\n  \
+                steps: [{ sysfs: { write: unbind } }]\n";
     let file = folder("none").join("none.yaml");
     fs::write(&file, text).unwrap();
     let ran = lab_run("none-run", &["--iommu", "none", file.to_str().unwrap()])?;
     ran.expect(0);
     assert!(ran.stdout().contains("iommu none"), "{}", ran.stdout());
-    assert!(ran.stdout().contains("3 cases: 1 passed, 2 skipped"), "{}", ran.stdout());
-    let why = "2 skipped: no IOMMU is in front of the device; VFIO opens no device without one\n";
+    assert!(ran.stdout().contains("5 cases: 1 passed, 4 skipped"), "{}", ran.stdout());
+    let why = "3 skipped: no IOMMU is in front of the device; VFIO opens no device without one\n";
     assert!(ran.stdout().contains(why), "{}", ran.stdout());
 
     let all_the_same = "vfio.enable_unsafe_noiommu_mode=1";
     let file = file.to_str().unwrap();
     let ran = lab_run("none-opened", &["--iommu", "none", "--parameter", all_the_same, file])?;
     ran.expect(0);
-    assert!(ran.stdout().contains("3 cases: 1 passed, 2 skipped"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("5 cases: 2 passed, 3 skipped"), "{}", ran.stdout());
     let why = "no IOMMU is in front of the device; VFIO opens it as /dev/vfio/noiommu-0, where nothing can be mapped";
     assert!(ran.junit().contains(why), "{}", ran.junit());
     Ok(())

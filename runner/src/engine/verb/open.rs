@@ -3,6 +3,7 @@ use std::{os::fd::AsRawFd, path::PathBuf};
 
 use super::prelude::*;
 use crate::{
+    backend::OpenError,
     host::pci,
     uapi::{self, irq::eventfd},
 };
@@ -19,9 +20,14 @@ impl Act for Open {
                 Err(End::Skipped(format!("this kernel has no file to open as `{}`{}", file.as_str(), since(*file))))
             }
         };
+        let no_group = pci::group(bdf).is_none().then(|| OpenError::no_group(bdf)).filter(OpenError::is_missing);
+        let of_device = |path: Option<PathBuf>| match &no_group {
+            Some(error) => Err(End::Skipped(error.to_string())),
+            None => of_kernel(path),
+        };
         let opened = match file {
-            File::Cdev => of_kernel(pci::cdev(bdf))?,
-            File::Group => of_kernel(pci::group(bdf).map(group_file))?,
+            File::Cdev => of_device(pci::cdev(bdf))?,
+            File::Group => of_device(pci::group(bdf).map(group_file))?,
             File::Container => of_kernel(Some(PathBuf::from("/dev/vfio/vfio")))?,
             File::Iommufd => of_kernel(Some(PathBuf::from("/dev/iommu")))?,
             File::Eventfd => eventfd(step.case.tracer),
