@@ -346,7 +346,7 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
 
     told.mended("true", &doctor(NVME), "use", None);
     // As a container has it.
-    let elsewhere = "unshare -m sh -c 'mount /dev/nvme0n1 /mnt; exec sleep 900' & until grep -q nvme0n1 /proc/$!/mountinfo && grep -q sleep /proc/$!/comm; do sleep 1; done";
+    let elsewhere = "mkdir '/mnt/a disk'; unshare -m sh -c 'mount /dev/nvme0n1 \"/mnt/a disk\"; exec sleep 900' & until grep -q nvme0n1 /proc/$!/mountinfo && grep -q sleep /proc/$!/comm; do sleep 1; done";
     told.mended(elsewhere, &doctor(NVME), "use", None);
     told.mended("mkswap /dev/nvme0n1; swapon /dev/nvme0n1", &doctor(NVME), "use", None);
     let exclusively = "perl -e 'sysopen(F, \"/dev/nvme0n1\", 0200) or die; sleep 900' & sleep 3";
@@ -536,7 +536,7 @@ fn what_blocks_from_the_boot_on_is_named_with_what_mends_it() -> Tested {
     let (code, said) = server.types("vfiospec doctor --json");
     assert_eq!(code, 3);
     text += &written(&blocking(&said, "xen").unwrap_or_else(|| panic!("{said}")));
-    let listed = server.expect("vfiospec devices", 0);
+    let listed = server.expect("vfiospec devices", 4);
     assert!(!listed.contains("\n--device "), "{listed}");
     drop(server);
 
