@@ -4,7 +4,7 @@
 //!
 //! Each backend explores twice with the same seed, once longer. The difference between the two has no opening of the device, no memory that is
 //! made ready, and no copy by the device: both have the same at their beginning and at their end. Beside it stands the time that the kernel
-//! takes for one map and one unmap of a page (`scenarios/perf/mappings.yaml`), in the same machine.
+//! takes for a map and an unmap of one page (`scenarios/perf/mappings.yaml`), in a guest like theirs.
 
 use std::{
     collections::BTreeMap,

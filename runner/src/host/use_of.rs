@@ -281,7 +281,7 @@ fn mounts(root: &Root, process: &str) -> Vec<Mount> {
     text.lines().filter_map(mount).collect()
 }
 
-/// A field of such a line: what would end it is written as `\\` and three octal digits (`mangle` in `fs/proc_namespace.c`).
+/// A field of such a line: what would end it is written as `\` and three octal digits (`mangle` in `fs/proc_namespace.c`).
 fn unescaped(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
