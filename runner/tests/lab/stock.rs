@@ -469,6 +469,16 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     );
     let said = server.expect(&functions, 0);
     assert_eq!(said, "at once: 0\n".repeat(8));
+
+    // The machine sleeps and wakes while a device is tested.
+    server.expect(
+        &format!(
+            "vfiospec run --device {EDU} --repeat 3 --journal slept.jsonl slow.yaml > slept 2>&1 & until grep -q case_started slept.jsonl; do \
+             sleep 1; done; rtcwake -m mem -s 8 && wait $!"
+        ),
+        0,
+    );
+    server.expect("grep 'cases: ' slept && dmesg | grep -q 'PM: suspend exit'", 0);
     Ok(())
 }
 
@@ -632,7 +642,9 @@ fn a_device_is_back_after_each_of_a_hundred_kills() -> Tested {
     };
     server.expect("modprobe vfio-pci", 0);
     let name = server.expect(&format!("ls /sys/bus/pci/devices/{SPARE}/net"), 0).trim().to_owned();
-    server.expect(&format!("ip link set {name} up"), 0);
+    // An interface that is set up, and has no link, is in nobody's use.
+    server.monitor.write_all(b"set_link spare off\n").expect("QEMU listens");
+    server.expect(&format!("ip link set {name} up; sleep 3; grep -q down /sys/class/net/{name}/operstate"), 0);
     let state = format!(
         "echo $(basename $(readlink /sys/bus/pci/devices/{SPARE}/driver)) $(cat /sys/bus/pci/devices/{SPARE}/driver_override) \
          $(ip -br link show dev {name} | grep -c '[<,]UP') $(ls /run/vfiospec 2> /dev/null | wc -l)"
@@ -670,5 +682,6 @@ fn a_device_is_back_after_each_of_a_hundred_kills() -> Tested {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(taken > 0, "no run was killed while it had the device: {}", server.expect("cat ran", 0));
     Ok(())
 }
