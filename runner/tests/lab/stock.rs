@@ -469,16 +469,6 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     );
     let said = server.expect(&functions, 0);
     assert_eq!(said, "at once: 0\n".repeat(8));
-
-    // The machine sleeps and wakes while a device is tested.
-    server.expect(
-        &format!(
-            "vfiospec run --device {EDU} --repeat 3 --journal slept.jsonl slow.yaml > slept 2>&1 & until grep -q case_started slept.jsonl; do \
-             sleep 1; done; rtcwake -m mem -s 8 && wait $!"
-        ),
-        0,
-    );
-    server.expect("grep 'cases: ' slept && dmesg | grep -q 'PM: suspend exit'", 0);
     Ok(())
 }
 
