@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    host::{in_the_way::in_the_way, pci},
+    host::{bind, in_the_way::in_the_way, pci},
     model::{Bdf, Errno},
 };
 
@@ -145,7 +145,7 @@ impl OpenError {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
         // The kernel has no such files only if the device is on vfio-pci. Otherwise the device was taken away.
         let (obstacle, help) = match pci::driver(bdf).as_deref() {
-            Some("vfio-pci") => (
+            Some(bind::VFIO) => (
                 Obstacle::NoCdevs,
                 "the kernel has no VFIO device files: it needs CONFIG_VFIO_DEVICE_CDEV, Linux 6.6".into(),
             ),
@@ -193,7 +193,7 @@ fn help(call: OpenCall, path: &Path, errno: Errno, bdf: Bdf) -> Option<String> {
             "the kernel is built without CONFIG_VFIO_CONTAINER, or its module is not loaded: modprobe vfio".into()
         }
         (Open, "/dev/vfio/vfio", libc::ENODEV) => "modprobe vfio_iommu_type1".into(),
-        (Open, _, libc::ENOENT) if pci::driver(bdf).as_deref() == Some("vfio-pci") => {
+        (Open, _, libc::ENOENT) if pci::driver(bdf).as_deref() == Some(bind::VFIO) => {
             "the kernel is built without CONFIG_VFIO_GROUP, or /dev is not kept by devtmpfs".into()
         }
         (Open, _, libc::ENOENT) => not_bound_help(bdf),

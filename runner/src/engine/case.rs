@@ -32,7 +32,7 @@ use super::{
 use crate::{
     backend::{self, OpenError, Rules},
     event::{CaseResult, DeviceUsed, Observation},
-    host::{bind::BindError, facts, hotplug, pci},
+    host::{bind, bind::BindError, facts, hotplug, pci},
     language::{self, Condition, Fixture, Path, Region, every_step, verb::Verb},
     model::{BackendName, Bdf, Observed, Verdict, code::Code},
     plan::{self, Plan, Planned, PlannedStep},
@@ -182,15 +182,15 @@ impl Bench<'_> {
     /// Runs a case. The device is closed after one that did not pass, so that the next one gets a new one.
     fn run(mut self, context: &mut Context, case: &language::Case, path: &Path) -> Result<(), End> {
         let (planned, name) = (context.planned, &context.planned.id.name);
-        let has_functions = planned.functions() > 0;
+        let (has_functions, moves) = (planned.functions() > 0, moves(case));
         if has_functions {
             self.fixtures.close();
             (self.say)(format!("making virtual functions for {name}").into());
         }
         context.devices = Arc::new(Devices::of(planned, self.given, self.fixtures, path)?);
         // What vfio-pci does not have before a case, it need not have after it.
-        let is_bound = |device: &usize| pci::driver(address(&self.given[*device])).as_deref() == Some("vfio-pci");
-        let moved: Vec<usize> = planned.given().filter(|device| moves(case) && is_bound(device)).collect();
+        let is_bound = |device: &usize| pci::driver(address(&self.given[*device])).as_deref() == Some(bind::VFIO);
+        let moved: Vec<usize> = planned.given().filter(|device| moves && is_bound(device)).collect();
         let mut end = match planned.fixture {
             Fixture::None => self.alone(context, case, path),
             Fixture::Shared | Fixture::Fresh => self.in_fixture(context, case, path),
@@ -212,7 +212,7 @@ impl Bench<'_> {
             }
         }
         let went_wrong = !matches!(end, Ok(()) | Err(End::Skipped(_)));
-        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong || moves(case) {
+        if planned.fixture == Fixture::Fresh || changed || has_functions || went_wrong || moves {
             self.fixtures.close();
         }
         if has_functions && went_wrong {
@@ -220,7 +220,7 @@ impl Bench<'_> {
             let gone = self.fixtures.remove_functions();
             end = end.and(gone.map_err(|error| no_functions(&error, path)));
         }
-        if moves(case) {
+        if moves {
             let back = self.bring_back(context, &moved, path);
             end = if matches!(end, Ok(()) | Err(End::Skipped(_))) { back.and(end) } else { end };
         }

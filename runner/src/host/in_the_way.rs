@@ -7,7 +7,7 @@ use super::Root;
 use super::bind::BindError;
 use super::facts::{self, Interrupts};
 use super::pci::{attribute, driver_in};
-use crate::model::Bdf;
+use crate::{model::Bdf, sanitize::word};
 
 /// What would keep every case from one of these devices, whoever has it.
 ///
@@ -170,7 +170,7 @@ pub(super) fn named(others: &[(Bdf, String)]) -> String {
 
 /// The command by which an administrator hands a device over to this user.
 pub(super) fn grant_command(bdf: Bdf) -> String {
-    format!("vfiospec grant {} --device {bdf}", crate::uapi::system::user())
+    format!("vfiospec grant {} --device {bdf}", word(&crate::uapi::system::user()))
 }
 
 /// Whether this is a domain of Xen.

@@ -96,7 +96,7 @@ impl Functions {
         for index in 0..count {
             let bdf = made.root.link_name(attribute(of, &format!("virtfn{index}"))).and_then(|name| name.parse().ok());
             match bdf.map(|bdf| (bdf, driver_in(&made.root, bdf))) {
-                Some((bdf, Some(driver))) if driver == "vfio-pci" => made.bdfs.push(bdf),
+                Some((bdf, Some(driver))) if driver == super::bind::VFIO => made.bdfs.push(bdf),
                 other => return Err(SriovError::Lost(of, index, other.and_then(|(_, driver)| driver))),
             }
         }

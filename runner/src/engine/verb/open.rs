@@ -4,7 +4,7 @@ use std::{os::fd::AsRawFd, path::PathBuf};
 use super::prelude::*;
 use crate::{
     backend::OpenError,
-    host::pci,
+    host::{bind, pci},
     uapi::{self, irq::eventfd},
 };
 
@@ -15,7 +15,7 @@ impl Act for Open {
         let of_kernel = |path: Option<PathBuf>| match path.filter(|path| path.exists()) {
             Some(path) => Ok(uapi::open(&path, step.case.tracer)),
             // A step took it from vfio-pci, and its files with it.
-            None if pci::driver(bdf).as_deref() != Some("vfio-pci") => Ok(Err(Errno(libc::ENOENT))),
+            None if pci::driver(bdf).as_deref() != Some(bind::VFIO) => Ok(Err(Errno(libc::ENOENT))),
             None => {
                 Err(End::Skipped(format!("this kernel has no file to open as `{}`{}", file.as_str(), since(*file))))
             }

@@ -2,7 +2,7 @@
 //! How much memory can be mapped.
 
 use super::{Fact, Mend, Root};
-use crate::uapi::limits;
+use crate::{sanitize::word, uapi::limits};
 
 /// What the cases of our packs map at a time, in bytes, apart from those that need huge pages.
 const ENOUGH: u64 = 8 << 20;
@@ -73,8 +73,10 @@ fn cgroup(root: &Root) -> Option<Fact> {
                 "the cgroup of this process may have only {} MiB of memory: cases with large regions can get the run killed",
                 bytes >> 20
             );
-            Fact::will_do("cgroup", says)
-                .by_root(format!("echo max > /{file} # in a container: start it with more memory"))
+            Fact::will_do("cgroup", says).by_root(format!(
+                "echo max > {} # in a container: start it with more memory",
+                word(&format!("/{file}"))
+            ))
         }
     })
 }
@@ -91,17 +93,17 @@ mod tests {
         let told = || cgroup(&tree.root());
         assert_eq!(told(), None);
         tree.put("sys/fs/cgroup/cgroup.controllers", "memory\n");
-        tree.put("proc/self/cgroup", "1:name=x:/\n0::/ci.slice/job.service\n");
+        tree.put("proc/self/cgroup", "1:name=x:/\n0::/ci\\x2djobs.slice/job.service\n");
         let says = |fact: Option<Fact>| fact.map(|fact| (fact.grade, fact.says)).expect("a fact");
         assert_eq!(says(told()), (Grade::Good, "no cgroup limits the memory of this process".into()));
-        tree.put("sys/fs/cgroup/ci.slice/job.service/memory.max", "max\n");
-        tree.put("sys/fs/cgroup/ci.slice/memory.max", "1073741824\n");
+        tree.put("sys/fs/cgroup/ci\\x2djobs.slice/job.service/memory.max", "max\n");
+        tree.put("sys/fs/cgroup/ci\\x2djobs.slice/memory.max", "1073741824\n");
         assert_eq!(says(told()), (Grade::Good, "the cgroup of this process may have 1024 MiB of memory".into()));
-        tree.put("sys/fs/cgroup/ci.slice/memory.max", "134217728\n");
+        tree.put("sys/fs/cgroup/ci\\x2djobs.slice/memory.max", "134217728\n");
         let fact = told().expect("a fact");
         assert!(fact.grade == Grade::WillDo && fact.says.contains("only 128 MiB"), "{}", fact.says);
         let mend = fact.mend.expect("a command").to_string();
-        assert!(mend.contains("echo max > /sys/fs/cgroup/ci.slice/memory.max"), "{mend}");
+        assert!(mend.contains(r"echo max > '/sys/fs/cgroup/ci\x2djobs.slice/memory.max'"), "{mend}");
         // As in a container.
         tree.put("proc/self/cgroup", "0::/\n");
         assert_eq!(says(told()).0, Grade::Good);
