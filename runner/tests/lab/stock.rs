@@ -207,7 +207,10 @@ impl Server {
                 return before;
             }
             match self.line.read(&mut bytes) {
-                Ok(0) => panic!("the server ended; it said:\n{}\n{}", self.read, self.console()),
+                Ok(0) => {
+                    let status = self.qemu.wait();
+                    panic!("the server ended, QEMU with {status:?}; it said:\n{}\n{}", self.read, self.console());
+                }
                 Ok(number) => self.read += &String::from_utf8_lossy(&bytes[..number]).replace('\r', ""),
                 Err(error) => panic!(
                     "nothing of {end:?} after {PATIENCE:?} ({error}); it said:\n{}\n{}",
@@ -469,6 +472,16 @@ fn each_fact_that_blocks_is_named_with_what_mends_it() -> Tested {
     );
     let said = server.expect(&functions, 0);
     assert_eq!(said, "at once: 0\n".repeat(8));
+
+    // The machine sleeps and wakes while a device is tested.
+    server.expect(
+        &format!(
+            "vfiospec run --device {EDU} --repeat 3 --journal slept.jsonl slow.yaml > slept 2>&1 & until grep -q case_started slept.jsonl; do \
+             sleep 1; done; rtcwake -m mem -s 8 && wait $!"
+        ),
+        0,
+    );
+    server.expect("grep 'cases: ' slept && dmesg | grep -q 'PM: suspend exit'", 0);
     Ok(())
 }
 
