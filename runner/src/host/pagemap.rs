@@ -17,9 +17,8 @@ pub fn pages(root: &Root, vaddr: u64, size: u64, page: u64) -> Option<Vec<u64>> 
     // Not a file that stays open: it would go on speaking of this process in a child.
     let map = File::open(root.join("proc/self/pagemap")).ok()?;
     map.read_exact_at(&mut entries, first * ENTRY).ok()?;
-    let entries = entries
-        .chunks_exact(ENTRY as usize)
-        .map(|entry| entry.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)));
+    let (entries, _) = entries.as_chunks();
+    let entries = entries.iter().map(|entry| u64::from_ne_bytes(*entry));
     let pages: Vec<u64> =
         entries.map(|entry| if entry & PRESENT == 0 { 0 } else { (entry & FRAME).saturating_mul(page) }).collect();
     pages.iter().any(|page| *page > 0).then_some(pages)

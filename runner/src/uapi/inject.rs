@@ -13,6 +13,8 @@ const DEBUGFS: &str = "/sys/kernel/debug";
 #[derive(Debug)]
 pub struct FailNth {
     changed: Vec<(PathBuf, String)>,
+    /// Whether it was set up before, by one that is dropped later.
+    is_inner: bool,
 }
 
 #[derive(Debug)]
@@ -28,12 +30,15 @@ thread_local! {
 }
 
 impl FailNth {
-    /// Sets it up.
+    /// Sets it up. While one is kept, others of the same thread cost nothing.
     ///
     /// # Errors
     /// Why this kernel, or this process, cannot have it.
     pub fn new() -> Result<FailNth, String> {
-        let mut all = FailNth { changed: Vec::new() };
+        let mut all = FailNth { changed: Vec::new(), is_inner: with(|_| ()).is_some() };
+        if all.is_inner {
+            return Ok(all);
+        }
         let file = OpenOptions::new().read(true).write(true).open(FILE);
         let file = file.map_err(|error| {
             format!("needs fault injection in the kernel (CONFIG_FAULT_INJECTION): {FILE}: {error}")
@@ -87,7 +92,9 @@ impl FailNth {
 
 impl Drop for FailNth {
     fn drop(&mut self) {
-        ARMED.set(None);
+        if !self.is_inner {
+            ARMED.set(None);
+        }
         for (path, before) in self.changed.iter().rev() {
             // Nobody is there to hear of it: these are settings of a kernel for tests.
             _ = fs::write(path, before);

@@ -31,7 +31,7 @@ use crate::{
     language::{self, Name, Outcome, Path, Protection, Region, Size, Step},
     model::{BackendName, Random},
     plan::PlannedStep,
-    uapi::system::page_size,
+    uapi::{inject, system::page_size},
 };
 use call::{Call, written};
 use copies::Copies;
@@ -97,6 +97,10 @@ struct Explorer<'e, 's, 'f, 'a> {
     sequences: u64,
     /// A fingerprint of the calls so far.
     calls: DefaultHasher,
+    /// The regions of the case as YAML, in its order.
+    regions: Vec<String>,
+    /// Kept so that the kernel's fault injection is set up once.
+    _faults: Option<inject::FailNth>,
 }
 
 impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
@@ -125,10 +129,11 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         });
         let memory: Vec<Memory> = memory.collect();
         let is_virtio = step.case.scope.get("iommu").is_some_and(|iommu| iommu.as_str() == Some("virtio"));
-        let whole = match is_virtio {
-            true => Some("virtio-iommu allocates for the message that it sends of each mapping".to_owned()),
-            false => injection().err(),
+        let faults = match is_virtio {
+            true => Err("virtio-iommu allocates for the message that it sends of each mapping".to_owned()),
+            false => injection(),
         };
+        let whole = faults.as_ref().err().cloned();
         let (backend, model) = (step.case.backend, step.case.ledger.model());
         let slow = is_virtio && model.rules.small_pages;
         let is_giant = |memory: &Memory| memory.page >= GIANT && memory.writable && !slow;
@@ -140,7 +145,24 @@ impl<'e, 's, 'f, 'a> Explorer<'e, 's, 'f, 'a> {
         let state = State::new();
         let (log, before) = (Window::look().ok(), Vec::new());
         let (copies, sequences, calls) = (Copies::default(), 0, DefaultHasher::new());
-        let mut explorer = Explorer { step, at, seed, ground, state, log, held, before, copies, sequences, calls };
+        let yaml = |region: &Region| serde_yaml::to_string(region).expect("a region has a YAML form");
+        let regions = case.regions.iter().map(|(_, region)| yaml(region)).collect();
+        let faults = faults.ok();
+        let mut explorer = Explorer {
+            step,
+            at,
+            seed,
+            ground,
+            state,
+            log,
+            held,
+            before,
+            copies,
+            sequences,
+            calls,
+            regions,
+            _faults: faults,
+        };
         // The first time, more is made than goes away again.
         explorer.open()?;
         explorer.ground.dma = explorer.most_copied()?;

@@ -215,20 +215,26 @@ impl Walk<'_> {
         start: u64,
         (read, write): (bool, bool),
     ) -> io::Result<()> {
-        let page = self.memory.table(phys, entries)?;
         let shift = self.format.shift(level);
-        let mut index = usize::try_from(self.first.saturating_sub(start) >> shift).unwrap_or(usize::MAX);
-        while index < page.len() {
-            let (at, entry) = (index as u64, page[index]);
+        let index_of = |iova: u64| usize::try_from(iova.saturating_sub(start) >> shift).unwrap_or(usize::MAX);
+        let (mut index, end) = (index_of(self.first), index_of(self.last).saturating_add(1).min(entries));
+        if index >= end {
+            return Ok(());
+        }
+        // No more than what is asked for, which is little where a table is read after each call.
+        let mut from = index;
+        let mut page = self.memory.table(phys + ((from as u64) << ENTRY), end - from)?;
+        while index < end {
+            let (at, entry) = (index as u64, page[index - from]);
             index += 1;
+            if entry == 0 {
+                continue;
+            }
             // The topmost level of six has entries beyond the last address.
             if at > (u64::MAX - start) >> shift {
                 break;
             }
             let iova = start + (at << shift);
-            if iova > self.last {
-                break;
-            }
             let kind = self.format.entry(entry, level);
             let allowed = self.format.access(entry, matches!(kind, Entry::Table(..)));
             let allowed = (read && allowed.0, write && allowed.1);
@@ -239,9 +245,14 @@ impl Walk<'_> {
                 }
                 Entry::Table(..) | Entry::Unknown => return Err(unknown(entry, iova)),
                 Entry::Leaf(size) => {
-                    let leaf = self.leaf(&page[..], index - 1, level, size).ok_or_else(|| unknown(entry, iova))?;
-                    let first = start + ((leaf.0 as u64) << shift);
-                    let phys = self.format.phys(page[leaf.0], leaf.0, level, size);
+                    // The page may have entries beside what was read.
+                    if size > shift && page.len() < entries {
+                        (from, page) = (0, self.memory.table(phys, entries)?);
+                    }
+                    let (within, page_size) =
+                        self.leaf(&page, index - 1 - from, level, size).ok_or_else(|| unknown(entry, iova))?;
+                    let first = start + (((from + within) as u64) << shift);
+                    let phys = self.format.phys(page[within], from + within, level, size);
                     let (read, write) = allowed;
                     let always_readable = match self.format {
                         Format::VtdSecondStage | Format::AmdV1 | Format::Lpae(Lpae { stage: Stage::Second, .. }) => {
@@ -252,13 +263,13 @@ impl Walk<'_> {
                     self.leaves.push(Leaf {
                         iova: first,
                         phys,
-                        page_size: leaf.1,
+                        page_size,
                         entry_size: Some(1 << shift),
                         read,
                         write,
                         always_readable,
                     });
-                    index = leaf.0 + (leaf.1 >> shift) as usize;
+                    index = from + within + (page_size >> shift) as usize;
                 }
             }
         }

@@ -177,8 +177,8 @@ impl Explorer<'_, '_, '_, '_> {
             is_mapped(name) || written.regions.iter().any(shared)
         };
         let mut regions = String::new();
-        for (name, region) in written.regions.iter().filter(|(name, _)| is_used(name)) {
-            let text = serde_yaml::to_string(region).expect("a region has a YAML form");
+        let texts = written.regions.iter().zip(&self.regions);
+        for ((name, _), text) in texts.filter(|((name, _), _)| is_used(name)) {
             let text: String = text.lines().map(|line| format!("        {line}\n")).collect();
             regions += &format!("      {name}:\n{text}");
         }
