@@ -130,18 +130,20 @@ impl OpenError {
         OpenError { obstacle: Obstacle::NoDevice, path, help: Some(format!("there is no PCI device {bdf}")) }
     }
 
-    /// The group of a device that VFIO opens without an IOMMU has a file of another name, and no backend.
+    /// A device that VFIO opens without an IOMMU has files of other names, and no backend.
     fn no_iommu(bdf: Bdf) -> Option<OpenError> {
-        let path = pci::file_without_iommu(pci::group(bdf)?)?;
-        let help = Some(format!("VFIO opens it as {}, where nothing can be mapped", path.display()));
+        let group = pci::group(bdf).and_then(pci::file_without_iommu).map(|path| (path, "nothing can be mapped"));
+        let cdev = || pci::cdev(bdf).filter(|path| pci::is_without_iommu(path));
+        let (path, what) = group.or_else(|| Some((cdev()?, "nothing translates what is mapped")))?;
+        let help = Some(format!("VFIO opens it as {}, where {what}", path.display()));
         Some(OpenError { obstacle: Obstacle::NoIommu, path, help })
     }
 
     pub(super) fn no_cdev(bdf: Bdf) -> OpenError {
-        let Some(_) = pci::group(bdf) else { return OpenError::no_group(bdf) };
         if let Some(error) = OpenError::no_iommu(bdf) {
             return error;
         }
+        let Some(_) = pci::group(bdf) else { return OpenError::no_group(bdf) };
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{bdf}/vfio-dev"));
         // The kernel has no such files only if the device is on vfio-pci. Otherwise the device was taken away.
         let (obstacle, help) = match pci::driver(bdf).as_deref() {

@@ -205,7 +205,7 @@ impl Space {
     }
 
     fn through_cdev(&self, ioas: &Ioas, bdf: Bdf, token: Option<&VfToken>) -> Result<Session, OpenError> {
-        let path = pci::cdev(bdf).ok_or_else(|| OpenError::no_cdev(bdf))?;
+        let path = translated_cdev(bdf)?;
         let tracer = &self.tracer;
         let mut device = Device::new(open_file(&path, bdf, tracer)?, bdf, tracer);
         let step = |what| {
@@ -248,8 +248,13 @@ pub fn look(name: BackendName, bdf: Bdf) -> Result<(), OpenError> {
     let space = Space::new(name, bdf, &Tracer::new())?;
     match space.behind {
         Behind::Container(_) => pci::group(bdf).map(drop).ok_or_else(|| OpenError::no_group(bdf)),
-        Behind::Ioas(_) => pci::cdev(bdf).map(drop).ok_or_else(|| OpenError::no_cdev(bdf)),
+        Behind::Ioas(_) => translated_cdev(bdf).map(drop),
     }
+}
+
+/// The device's own file, if an IOMMU translates what is mapped there.
+fn translated_cdev(bdf: Bdf) -> Result<PathBuf, OpenError> {
+    pci::cdev(bdf).filter(|path| !pci::is_without_iommu(path)).ok_or_else(|| OpenError::no_cdev(bdf))
 }
 
 /// The backend that answers to this name, where it is another one: with `CONFIG_IOMMUFD_VFIO_CONTAINER` it is IOMMUFD that

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! PCI devices as sysfs shows them (`Documentation/ABI/testing/sysfs-bus-pci`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Root;
 use crate::model::{Bdf, Errno};
@@ -78,9 +78,17 @@ pub fn members(bdf: Bdf) -> Vec<Bdf> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
+/// How the name of a VFIO file of a device without an IOMMU begins.
+const WITHOUT_IOMMU: &str = "noiommu-";
+
 /// The file of a group that VFIO itself made for a device without an IOMMU, if this is one.
 pub fn file_without_iommu(group: u32) -> Option<PathBuf> {
-    Some(PathBuf::from(format!("/dev/vfio/noiommu-{group}"))).filter(|file| file.exists())
+    Some(PathBuf::from(format!("/dev/vfio/{WITHOUT_IOMMU}{group}"))).filter(|file| file.exists())
+}
+
+/// Whether a device's own VFIO file is that of a device without an IOMMU.
+pub fn is_without_iommu(cdev: &Path) -> bool {
+    cdev.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(WITHOUT_IOMMU.as_bytes()))
 }
 
 /// The IOMMU in front of a device by the kernel's name, such as `dmar0`, `ivhd0` or `smmu3.0x000000000c000000`.
@@ -136,10 +144,11 @@ pub(super) fn resources(text: &str) -> impl Iterator<Item = Resource> {
     })
 }
 
-/// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci.
+/// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci. That of a device without an IOMMU
+/// says so in its name (`vfio_device_set_noiommu_and_name` in drivers/vfio/vfio_main.c).
 pub fn cdev(bdf: Bdf) -> Option<PathBuf> {
     let names = Root::default().names(attribute(bdf, "vfio-dev"));
-    let name = names.iter().find(|name| name.starts_with("vfio"))?;
+    let name = names.iter().find(|name| name.trim_start_matches(WITHOUT_IOMMU).starts_with("vfio"))?;
     // The folder is there in any case; its `dev` file only if the kernel makes device files.
     Root::default().text(attribute(bdf, &format!("vfio-dev/{name}/dev")))?;
     Some(PathBuf::from("/dev/vfio/devices").join(name))

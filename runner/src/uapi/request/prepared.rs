@@ -295,6 +295,8 @@ fn kinds(fd: BorrowedFd) -> &'static [File] {
     let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
     let name = link.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    // Those of devices without an IOMMU say so.
+    let name = name.strip_prefix("noiommu-").unwrap_or(name);
     if link == Path::new("/dev/vfio/vfio") || link == Path::new("/dev/iommu") {
         return &[File::Container, File::Iommufd];
     }
@@ -303,7 +305,7 @@ fn kinds(fd: BorrowedFd) -> &'static [File] {
     if link == Path::new("anon_inode:[vfio-device]") || is_cdev {
         return &[File::Device];
     }
-    if link.parent() == Some(Path::new("/dev/vfio")) && is_number(name.strip_prefix("noiommu-").unwrap_or(name)) {
+    if link.parent() == Some(Path::new("/dev/vfio")) && is_number(name) {
         return &[File::Group];
     }
     ANY
