@@ -10,6 +10,7 @@ mod ground;
 mod judge;
 mod race;
 mod shorten;
+mod steps;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -33,12 +34,13 @@ use crate::{
     plan::PlannedStep,
     uapi::{inject, system::page_size},
 };
-use call::{Call, written};
+use call::Call;
 use copies::Copies;
 use generate::{ahead, last_calls};
 use ground::{Ground, Memory, OTHER, Place, State};
 use judge::{Held, pins, tables};
 use race::Race;
+use steps::written;
 
 /// How many calls are made by default.
 const STEPS: u64 = 1000;

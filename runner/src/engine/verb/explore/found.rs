@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Call, Explorer, Place, SEQUENCE, State, call::written, other, race, shorten::shorten};
+use super::{Call, Explorer, Place, SEQUENCE, State, other, race, shorten::shorten, steps::written};
 use crate::{
     engine::failure::End,
     host::facts,

@@ -9,9 +9,10 @@ use std::{sync::Barrier, thread};
 
 use super::{
     Explorer,
-    call::{Call, written},
+    call::Call,
     errno_name,
     ground::{Ground, Place, State},
+    steps::written,
 };
 use crate::{
     backend::Access,
