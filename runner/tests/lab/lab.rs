@@ -546,12 +546,6 @@ fn without_an_iommu_what_needs_no_device_runs_and_the_rest_is_skipped() -> Teste
     assert!(ran.stdout().contains("5 cases: 2 passed, 3 skipped"), "{}", ran.stdout());
     let why = "no IOMMU is in front of the device; VFIO opens it as /dev/vfio/noiommu-0, where nothing can be mapped";
     assert!(ran.junit().contains(why), "{}", ran.junit());
-
-    // Its own file says in its name that there is no IOMMU.
-    let pack = "scenarios/uapi/no_iommu.yaml";
-    let ran = lab_run("none-mapped", &["--iommu", "none", "--parameter", all_the_same, pack])?;
-    ran.expect(0);
-    assert!(ran.stdout().contains("3 cases: 3 passed"), "{}", ran.stdout());
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = tests![
 ];
 
 /// The machines of scenarios/uapi, and the cases that each is for.
-const MACHINES: [(&str, &[&str]); 9] = [
+const MACHINES: [(&str, &[&str]); 10] = [
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
     (
@@ -33,6 +33,7 @@ const MACHINES: [(&str, &[&str]); 9] = [
     ),
     ("identity", &["default_domain", "no_hot_reset"]),
     ("narrow", &["no_hot_reset", "width"]),
+    ("no_iommu", &["physical_address_of_nothing", "physical_addresses", "table_grows"]),
     ("one_group", GROUP),
     (
         "peers",
@@ -50,8 +51,12 @@ const MACHINES: [(&str, &[&str]); 9] = [
     ("two_devices", &["accounting", "copies", "mappings", "objects", "one_closed", "room", "two_ioas"]),
 ];
 /// The scenarios that are about machines.
-const SCENARIOS: [&str; 3] =
-    ["scenarios/uapi/machines.yaml", "scenarios/uapi/peer_to_peer.yaml", "scenarios/uapi/two_of_everything.yaml"];
+const SCENARIOS: [&str; 4] = [
+    "scenarios/uapi/machines.yaml",
+    "scenarios/uapi/no_iommu.yaml",
+    "scenarios/uapi/peer_to_peer.yaml",
+    "scenarios/uapi/two_of_everything.yaml",
+];
 const GROUP: &[&str] = &[
     "any_device_of_the_group",
     "hot_reset",
