@@ -132,9 +132,10 @@ impl OpenError {
 
     /// A device that VFIO opens without an IOMMU has files of other names, and no backend.
     fn no_iommu(bdf: Bdf) -> Option<OpenError> {
-        let group = pci::group(bdf).and_then(pci::file_without_iommu).map(|path| (path, "nothing can be mapped"));
-        let cdev = || pci::cdev(bdf).filter(|path| pci::is_without_iommu(path));
-        let (path, what) = group.or_else(|| Some((cdev()?, "nothing translates what is mapped")))?;
+        let files =
+            [(pci::group_file(bdf), "nothing can be mapped"), (pci::cdev(bdf), "nothing translates what is mapped")];
+        let mut known = files.into_iter().filter_map(|(path, what)| Some((path?, what)));
+        let (path, what) = known.find(|(path, _)| pci::is_without_iommu(path))?;
         let help = Some(format!("VFIO opens it as {}, where {what}", path.display()));
         Some(OpenError { obstacle: Obstacle::NoIommu, path, help })
     }

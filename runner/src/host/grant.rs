@@ -85,7 +85,7 @@ fn failed(path: &Path, error: &io::Error) -> BindError {
 /// The files by which a device on vfio-pci is opened, as the kernel shows them in sysfs: they may not be there in a container. Relative to the
 /// root.
 pub(super) fn expected(root: &Root, bdf: Bdf) -> Vec<PathBuf> {
-    let group = root.link_name(attribute(bdf, "iommu_group")).map(|group| format!("dev/vfio/{group}"));
+    let group = super::pci::group_file_name(root, bdf).map(|group| format!("dev/vfio/{group}"));
     let has_file = |name: &String| root.join(attribute(bdf, "vfio-dev")).join(name).join("dev").exists();
     let own = root.names(attribute(bdf, "vfio-dev")).into_iter().filter(has_file);
     group.into_iter().chain(own.map(|name| format!("dev/vfio/devices/{name}"))).map(PathBuf::from).collect()
@@ -179,6 +179,15 @@ mod tests {
         assert!(granted.written.iter().all(|file| !file.exists()));
         assert_eq!(fs::metadata(root.join("dev/iommu")).unwrap().permissions().mode() & 0o777, SHARED_MODE);
         assert_eq!((user_in(&root, bdf), all_in(&root)), (None, vec![]));
+    }
+
+    #[test]
+    fn the_files_of_a_device_without_an_iommu_say_so_in_their_names() {
+        let tree = Tree::new("grant-without").driver("vfio-pci").file("vfio-dev/noiommu-vfio0/dev", "511:0\n");
+        let files = || expected(&tree.root(), tree.bdf());
+        assert_eq!(files(), [Path::new("dev/vfio/7"), Path::new("dev/vfio/devices/noiommu-vfio0")]);
+        tree.put("sys/class/vfio/noiommu-7/dev", "242:0\n");
+        assert_eq!(files()[0], Path::new("dev/vfio/noiommu-7"));
     }
 
     #[test]

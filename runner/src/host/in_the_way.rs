@@ -85,9 +85,8 @@ pub(super) fn in_the_way_in(root: &Root, bdf: Bdf, named: &[Bdf]) -> Vec<(Bdf, S
 
 /// The file of a device on vfio-pci that this user may not open, if there is one.
 pub fn no_access(bdf: Bdf) -> Option<BindError> {
-    let group = super::pci::group(bdf).map(|group| PathBuf::from(format!("/dev/vfio/{group}")));
-    let files: Vec<PathBuf> =
-        [group, super::pci::cdev(bdf)].into_iter().flatten().filter(|file| file.exists()).collect();
+    let files = [super::pci::group_file(bdf), super::pci::cdev(bdf)];
+    let files: Vec<PathBuf> = files.into_iter().flatten().filter(|file| file.exists()).collect();
     if files.iter().any(|file| may_write(file)) {
         return None;
     }

@@ -81,14 +81,22 @@ pub fn members(bdf: Bdf) -> Vec<Bdf> {
 /// How the name of a VFIO file of a device without an IOMMU begins.
 const WITHOUT_IOMMU: &str = "noiommu-";
 
-/// The file of a group that VFIO itself made for a device without an IOMMU, if this is one.
-pub fn file_without_iommu(group: u32) -> Option<PathBuf> {
-    Some(PathBuf::from(format!("/dev/vfio/{WITHOUT_IOMMU}{group}"))).filter(|file| file.exists())
+/// The name of the file of a device's group in `/dev/vfio`: its number, with `noiommu-` before it if VFIO itself made the group
+/// (`vfio_create_group` in drivers/vfio/group.c).
+pub(super) fn group_file_name(root: &Root, bdf: Bdf) -> Option<String> {
+    let group = root.link_name(attribute(bdf, "iommu_group"))?;
+    let without = format!("{WITHOUT_IOMMU}{group}");
+    Some(if root.join("sys/class/vfio").join(&without).exists() { without } else { group })
 }
 
-/// Whether a device's own VFIO file is that of a device without an IOMMU.
-pub fn is_without_iommu(cdev: &Path) -> bool {
-    cdev.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(WITHOUT_IOMMU.as_bytes()))
+/// The file of a device's group, such as `/dev/vfio/12`.
+pub fn group_file(bdf: Bdf) -> Option<PathBuf> {
+    group_file_name(&Root::default(), bdf).map(|name| Path::new("/dev/vfio").join(name))
+}
+
+/// Whether a VFIO file is that of a device without an IOMMU.
+pub fn is_without_iommu(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(WITHOUT_IOMMU.as_bytes()))
 }
 
 /// The IOMMU in front of a device by the kernel's name, such as `dmar0`, `ivhd0` or `smmu3.0x000000000c000000`.

@@ -190,7 +190,7 @@ fn keyboard(root: &Root, bdf: Bdf) -> Option<Use> {
 
 /// A process that has a device on vfio-pci open, by its group or by its own file.
 pub(super) fn opened(root: &Root, bdf: Bdf) -> Option<Use> {
-    let group = root.link_name(super::pci::attribute(bdf, "iommu_group"));
+    let group = super::pci::group_file_name(root, bdf);
     let group = group.map(|group| (format!("sys/class/vfio/{group}/dev"), format!("/dev/vfio/{group}")));
     let folder = super::pci::attribute(bdf, "vfio-dev");
     let files = root.names(&folder).into_iter().map(|name| {

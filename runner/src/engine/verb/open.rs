@@ -27,7 +27,7 @@ impl Act for Open {
         };
         let opened = match file {
             File::Cdev => of_device(pci::cdev(bdf))?,
-            File::Group => of_device(pci::group(bdf).map(group_file))?,
+            File::Group => of_device(pci::group_file(bdf))?,
             File::Container => of_kernel(Some(PathBuf::from("/dev/vfio/vfio")))?,
             File::Iommufd => of_kernel(Some(PathBuf::from("/dev/iommu")))?,
             File::Eventfd => eventfd(step.case.tracer),
@@ -50,9 +50,4 @@ fn since(file: File) -> &'static str {
         File::Container => ": CONFIG_VFIO_CONTAINER",
         File::Eventfd => "",
     }
-}
-
-/// The file of a group, which says so in its name if VFIO itself made the group of a device without an IOMMU.
-fn group_file(group: u32) -> PathBuf {
-    pci::file_without_iommu(group).unwrap_or_else(|| PathBuf::from(format!("/dev/vfio/{group}")))
 }
