@@ -39,6 +39,10 @@ fn image() -> Result<PathBuf, NotTested> {
     let mut sum = std::hash::DefaultHasher::new();
     made_by.hash(&mut sum);
     let image = cache.join(format!("stock/debian13-{:016x}", sum.finish()));
+    fs::create_dir_all(image.parent().expect("the cache")).expect("writable");
+    // Whoever comes first makes it, and the others wait.
+    let lock = fs::File::create(image.with_extension("lock")).expect("writable");
+    lock.lock().expect("a file that can be locked");
     if image.exists() {
         return Ok(image);
     }
@@ -46,7 +50,6 @@ fn image() -> Result<PathBuf, NotTested> {
     if !nix::unistd::geteuid().is_root() || !is_there("mmdebstrap") {
         return Err(NotTested::because("a server's disk is made by root and mmdebstrap"));
     }
-    fs::create_dir_all(image.parent().expect("the cache")).expect("writable");
     let output = Command::new(script).arg(&image).output().expect("it starts");
     assert!(output.status.success(), "{}", text(&output.stderr));
     Ok(image)
