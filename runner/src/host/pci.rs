@@ -84,14 +84,22 @@ const WITHOUT_IOMMU: &str = "noiommu-";
 /// The name of the file of a device's group in `/dev/vfio`: its number, with `noiommu-` before it if VFIO itself made the group
 /// (`vfio_create_group` in drivers/vfio/group.c).
 pub(super) fn group_file_name(root: &Root, bdf: Bdf) -> Option<String> {
-    let group = root.link_name(attribute(bdf, "iommu_group"))?;
+    group_file_name_in(root, &attribute(bdf, ""))
+}
+
+fn group_file_name_in(root: &Root, device: &Path) -> Option<String> {
+    let group = root.link_name(device.join("iommu_group"))?;
     let without = format!("{WITHOUT_IOMMU}{group}");
     Some(if root.join("sys/class/vfio").join(&without).exists() { without } else { group })
 }
 
 /// The file of a device's group, such as `/dev/vfio/12`.
 pub fn group_file(bdf: Bdf) -> Option<PathBuf> {
-    group_file_name(&Root::default(), bdf).map(|name| Path::new("/dev/vfio").join(name))
+    group_file_in(&attribute(bdf, ""))
+}
+
+fn group_file_in(device: &Path) -> Option<PathBuf> {
+    group_file_name_in(&Root::default(), device).map(|name| Path::new("/dev/vfio").join(name))
 }
 
 /// Whether a VFIO file is that of a device without an IOMMU.
@@ -155,9 +163,26 @@ pub(super) fn resources(text: &str) -> impl Iterator<Item = Resource> {
 /// The device's own VFIO file, such as `/dev/vfio/devices/vfio0`; `None` before Linux 6.6 or without vfio-pci. That of a device without an IOMMU
 /// says so in its name (`vfio_device_set_noiommu_and_name` in drivers/vfio/vfio_main.c).
 pub fn cdev(bdf: Bdf) -> Option<PathBuf> {
-    let names = Root::default().names(attribute(bdf, "vfio-dev"));
+    cdev_in(&attribute(bdf, ""))
+}
+
+fn cdev_in(device: &Path) -> Option<PathBuf> {
+    let names = Root::default().names(device.join("vfio-dev"));
     let name = names.iter().find(|name| name.trim_start_matches(WITHOUT_IOMMU).starts_with("vfio"))?;
     // The folder is there in any case; its `dev` file only if the kernel makes device files.
-    Root::default().text(attribute(bdf, &format!("vfio-dev/{name}/dev")))?;
+    Root::default().text(device.join(format!("vfio-dev/{name}/dev")))?;
     Some(PathBuf::from("/dev/vfio/devices").join(name))
+}
+
+/// The VFIO device without hardware of the lab's kernels (`vfio_mock.c`), which is no PCI device.
+const MOCK: &str = "sys/devices/vfio_mock";
+
+/// The mock device's own VFIO file.
+pub fn mock_cdev() -> Option<PathBuf> {
+    cdev_in(Path::new(MOCK))
+}
+
+/// The file of the mock device's group.
+pub fn mock_group_file() -> Option<PathBuf> {
+    group_file_in(Path::new(MOCK))
 }

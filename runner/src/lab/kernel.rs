@@ -8,7 +8,7 @@ use super::cache::{self, Cache};
 use super::child::{self, Ending, Runner};
 use super::options::{KernelChoice, KernelOption};
 use super::source::{self, Source};
-use super::{arch::HOST, error::LabError, progress::Progress, tools, version::Version};
+use super::{arch::HOST, error::LabError, mock, progress::Progress, tools, version::Version};
 use crate::language::{Arch, LARGE_PAGES, Machine};
 use crate::model::{Exit, fingerprint};
 
@@ -24,11 +24,12 @@ const PAGES_OF_64_KIB: &str = "CONFIG_ARM64_64K_PAGES=y";
 /// Further options for a kernel that counts which of its lines run.
 const COVERAGE: &str = include_str!("coverage.config");
 
-/// What `make` is told so that it counts in these folders and what is below them, and in no others: the source stays as it is. The mock device
-/// is a part of the tests, and not of what they test.
-const COUNTED: [&str; 2] = [
+/// What `make` is told so that it counts in these folders and what is below them, and in no others: the source stays as it is. The mock devices
+/// are a part of the tests, and not of what they test.
+const COUNTED: [&str; 3] = [
     "GCOV_PROFILE=$(if $(filter drivers/vfio drivers/vfio/% drivers/iommu drivers/iommu/%,$(obj)),y)",
     "GCOV_PROFILE_selftest.o=n",
+    "GCOV_PROFILE_vfio_mock.o=n",
 ];
 
 /// Lines that the build of Linux 7.3.4 prints; later builds use what the last one printed.
@@ -63,7 +64,7 @@ pub(super) fn own(path: &Path) -> Result<Kernel, LabError> {
 
 /// The newest kernel in the cache with today's configuration and these options that is what was asked for.
 pub(super) fn cached(cache: &Cache, choice: &KernelChoice, fragment: &Fragment) -> Option<Kernel> {
-    let suffix = format!("-{}", hash(&fragment.text));
+    let suffix = format!("-{}", fragment.hash());
     let folders = fs::read_dir(cache.path("kernels")).ok()?.flatten();
     let kernels = folders.filter_map(|folder| {
         let version: Version = fs::read_to_string(folder.path().join("version")).ok()?.parse().ok()?;
@@ -116,6 +117,11 @@ impl Fragment {
         words.chain(self.options.iter().map(|option| format!(" {option}"))).collect()
     }
 
+    /// What is in the name of a kernel's folder.
+    fn hash(&self) -> String {
+        hash(&format!("{}{}", self.text, mock::DRIVER))
+    }
+
     /// What explains the counters of a kernel that was built so.
     pub fn counted(&self, source: &Path, objects: &Path) -> Option<Counted> {
         let counted = || Counted { source: source.to_owned(), objects: objects.to_owned(), arch: self.arch };
@@ -145,12 +151,13 @@ pub(super) fn build(
     progress: Progress,
     interrupt: &AtomicBool,
 ) -> Result<Kernel, LabError> {
-    let name = format!("{}-{}", source.version.file_name(), hash(&fragment.text));
+    let name = format!("{}-{}", source.version.file_name(), fragment.hash());
     let folder = cache.path("kernels").join(&name);
     let building = cache.folder(format!("kernels/{name}.building"))?;
     let objects = building.join("build");
 
     let version = &source.version;
+    mock::add(&source.tree, version)?;
     let seeded = seed(cache, version, fragment, &objects, interrupt)?;
     cache::create(&objects)?;
     let takes = if seeded {
@@ -282,11 +289,14 @@ fn seed(
     }
     let row = fragment.arch.row();
     let wanted: HashSet<&str> = fragment.text.lines().collect();
+    // These change nearly every object, and other options few.
+    let checks = |lines: &HashSet<&str>| [DEBUG, COVERAGE].map(|text| text.lines().all(|line| lines.contains(line)));
     let folders = fs::read_dir(cache.path("kernels")).into_iter().flatten().flatten().map(|folder| folder.path());
     let earlier = folders.filter_map(|folder| {
         let text = fs::read_to_string(folder.join("version")).ok()?;
         let fragment = fs::read_to_string(folder.join("fragment")).ok()?;
-        let different = fragment.lines().collect::<HashSet<_>>().symmetric_difference(&wanted).count();
+        let lines: HashSet<&str> = fragment.lines().collect();
+        let different = (checks(&lines) != checks(&wanted), lines.symmetric_difference(&wanted).count());
         let build = folder.join("build");
         let whole = build.join("arch").join(row.objects).exists() && build.join(row.image_file).exists();
         (text.trim() == version.as_str() && whole).then_some((different, folder))
@@ -385,7 +395,7 @@ mod tests {
         assert_ne!(hash("CONFIG_A=y"), hash("CONFIG_A=n"));
         let of = |arch, page_size| {
             let machine = Machine { arch: Some(arch), page_size, ..Machine::default() };
-            hash(&Fragment::new(&machine, &[], Checks::default()).text)
+            Fragment::new(&machine, &[], Checks::default()).hash()
         };
         assert_ne!(of(Arch::X86_64, None), of(Arch::Arm64, None));
         assert_ne!(of(Arch::Arm64, None), of(Arch::Arm64, Some(LARGE_PAGES)));
@@ -408,7 +418,7 @@ mod tests {
     fn an_unfinished_build_is_never_booted() {
         let cache = cache::tests::scratch("kernel");
         let fragment = Fragment::new(&Machine::default(), &[], Checks::default());
-        let hash = hash(&fragment.text);
+        let hash = fragment.hash();
         for name in [format!("7.3.4-1-{hash}"), format!("9.9-1-{hash}.building"), "8.0-1-00000000".into()] {
             let folder = cache.folder(format!("kernels/{name}")).unwrap();
             let version = name.split_once("-1-").unwrap().0;

@@ -33,6 +33,7 @@ mod initramfs;
 mod kernel;
 mod layout;
 mod mirror;
+mod mock;
 mod models;
 mod modules;
 mod options;

@@ -104,15 +104,15 @@ pub fn region_write(
 /// Reads bytes of a file at `offset` by one pread(2), which may give fewer; `EOVERFLOW` for an offset that no file has.
 pub fn read_at(file: BorrowedFd, offset: u64, into: &mut [u8], tracer: &Tracer) -> Result<usize, Errno> {
     let at = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EOVERFLOW))?;
-    let fields = format!("fd={}, count={}, offset={offset:#x}", file.as_raw_fd(), into.len());
-    tracer.call("pread", fields, || Ok(pread(file, into, at)?), |read| read.to_string())
+    let fields = format!("count={}, offset={offset:#x}", into.len());
+    tracer.on_file(file, "pread", fields, || Ok(pread(file, into, at)?), |read| read.to_string())
 }
 
 /// Writes bytes to a file at `offset` by one pwrite(2), which may take fewer; `EOVERFLOW` as [`read_at`].
 pub fn write_at(file: BorrowedFd, offset: u64, bytes: &[u8], tracer: &Tracer) -> Result<usize, Errno> {
     let at = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EOVERFLOW))?;
-    let fields = format!("fd={}, count={}, offset={offset:#x}", file.as_raw_fd(), bytes.len());
-    tracer.call("pwrite", fields, || Ok(pwrite(file, bytes, at)?), |written| written.to_string())
+    let fields = format!("count={}, offset={offset:#x}", bytes.len());
+    tracer.on_file(file, "pwrite", fields, || Ok(pwrite(file, bytes, at)?), |written| written.to_string())
 }
 
 /// Reads a file from where it stands into memory, by one read(2), which may give fewer bytes. `EFAULT` where the memory cannot be written.

@@ -4,7 +4,7 @@ use crate::uapi::{Mapping, request};
 
 impl Act for Feature {
     fn act(&self, step: &mut Running) -> Result<(), End> {
-        let Feature { methods, data, .. } = self;
+        let Feature { methods, data, on, .. } = self;
         let (method, name) = self.methods_named().next().expect("the check wants one of them");
         let feature = name.feature();
         let flags = match method {
@@ -22,9 +22,13 @@ impl Act for Feature {
         let size = (method == "probe").then_some(8);
         let prepared = feature.request.prepare(&values, &filled.arrays, size, &[], &memory);
         let prepared = prepared.map_err(|error| refused(step, &error))?;
-        let (open, device) = (step.open()?, step.vfio()?);
-        _ = open.config_space();
-        let mut answer = prepared.call(device.fd(), step.case.tracer).map_err(|error| refused(step, &error))?;
+        let (file, of_fixture) = match on {
+            Some(name) => step.file(name)?,
+            None => (step.vfio()?.fd(), true),
+        };
+        let of_fixture = step.device.filter(|_| of_fixture);
+        of_fixture.inspect(|open| _ = open.config_space());
+        let mut answer = prepared.call(file, step.case.tracer).map_err(|error| refused(step, &error))?;
         let written = answer.decoded.iter().filter(|_| answer.value.is_ok() && method != "probe");
         let written = written.map(|(name, decoded)| (*name, given::value(decoded)));
         let file =
@@ -33,7 +37,9 @@ impl Act for Feature {
         if let (Some(name), Some(file)) = (&step.planned.step.save, answer.files.pop()) {
             step.case.files.insert(name.0.clone(), file);
         }
-        step.case.device.changes(Changed::by_request(feature.request.name, flags, answer.value.is_err()), open);
+        if let Some(open) = of_fixture {
+            step.case.device.changes(Changed::by_request(feature.request.name, flags, answer.value.is_err()), open);
+        }
         step.compare(answer.value.map(|_| None))
     }
 }

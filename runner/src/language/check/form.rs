@@ -272,6 +272,7 @@ impl Checker<'_> {
         match (about.fixture, self.is_alone(case)) {
             (Stands::Anywhere, _) | (Stands::Open, false) | (Stands::Alone, true) => {}
             (Stands::Open, true) if opens() => {}
+            (Stands::Open, true) if matches!(&step.verb, Verb::Feature(feature) if feature.on.is_some()) => {}
             (Stands::Open, true) => {
                 self.say(
                     Diagnostic::error(

@@ -22,6 +22,9 @@ verb! {
         /// The fields of the feature's data by their names in the header; all others are 0. [Features](#features) lists them.
         #[example({ "device_state": "STOP" })]
         pub data: Ordered<Given> = empty,
+        /// The device's file, if a step opened it. The default is `device`, the open device.
+        #[example("file")]
+        pub on: Option<Name> as OpenFile,
     }
 }
 
