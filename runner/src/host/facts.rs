@@ -135,9 +135,10 @@ pub fn arch() -> String {
     system::machine()
 }
 
-/// The modules of VFIO and IOMMUFD that have parameters, the IOMMU core, whose parameters the kernel shows nowhere, and lockdep, which has
-/// some where the kernel looks for deadlocks.
-pub const MODULES: [&str; 6] = ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu", "lockdep"];
+/// The modules of VFIO and IOMMUFD that have parameters, the IOMMU core, whose parameters the kernel shows nowhere, lockdep, which has
+/// some where the kernel looks for deadlocks, and what the lab's kernels have for tests.
+pub const MODULES: [&str; 7] =
+    ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu", "lockdep", "mock_capabilities"];
 
 /// The parameters of a module, by name: what the kernel's command line says, and what the module says that it has.
 pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {

@@ -1,42 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The VFIO device without hardware that the lab's own kernels have (`vfio_mock.c`), as they have IOMMUFD's mock device.
+//! What the lab's own kernels have for tests alone, beside IOMMUFD's mock device: a VFIO device without hardware (`vfio_mock.c`), and
+//! capabilities that no emulated device has (`mock_capabilities.c`).
 
 use std::{fs, path::Path};
 
 use super::version::Version;
 use super::{cache, error::LabError};
 
-/// Its driver.
-pub(super) const DRIVER: &str = include_str!("vfio_mock.c");
+/// Their files in the kernel's folder `drivers/vfio`.
+pub(super) const FILES: [(&str, &str); 2] =
+    [("vfio_mock.c", include_str!("vfio_mock.c")), ("mock_capabilities.c", include_str!("mock_capabilities.c"))];
 
-/// The kernels that it is written for: what a driver offers VFIO differs between releases. The others do without.
+/// The kernels that they are written for: what a driver offers VFIO differs between releases. The others do without.
 const FITS: &str = "7.3";
 
-const BUILT: &str = "obj-$(CONFIG_VFIO_MOCK) += vfio_mock.o\n";
-const OPTION: &str =
-    "config VFIO_MOCK\n\tbool \"A VFIO device without hardware\"\n\tselect IOMMUFD_DRIVER if IOMMUFD\n\n";
+const BUILT: &str = "obj-$(CONFIG_VFIO_MOCK) += vfio_mock.o mock_capabilities.o\n";
+const OPTION: &str = "config VFIO_MOCK\n\tbool \"A VFIO device without hardware, and more capabilities for one with\"\n\t\
+    depends on PCI\n\tselect IOMMUFD_DRIVER if IOMMUFD\n\n";
 /// The option stands before this line, where VFIO is on.
 const BEFORE: &str = "source \"drivers/vfio/pci/Kconfig\"\n";
 
-/// Adds the driver to an unpacked source of the lab's own, unless it is there.
+/// Adds them to an unpacked source of the lab's own, unless they are there.
 pub(super) fn add(tree: &Path, version: &Version) -> Result<(), LabError> {
     if !version.begins_with(&FITS.parse().expect("a version")) {
         return Ok(());
     }
     let folder = tree.join("drivers/vfio");
-    let change = |file: &str, change: &dyn Fn(&str) -> String| {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| LabError::io("read", path, &error));
+    // What is as it was is not written: the kernel's build looks at the times.
+    let write = |file: &str, text: &str| {
         let path = folder.join(file);
-        let text = fs::read_to_string(&path).map_err(|error| LabError::io("read", &path, &error))?;
-        // What is as it was is not written: the kernel's build looks at the times.
-        if text.contains("VFIO_MOCK") { Ok(()) } else { cache::write(&path, change(&text).as_bytes()) }
+        if read(&path).is_ok_and(|before| before == text) { Ok(()) } else { cache::write(&path, text.as_bytes()) }
     };
-    change("Makefile", &|text| format!("{text}{BUILT}"))?;
-    change("Kconfig", &|text| text.replacen(BEFORE, &format!("{OPTION}{BEFORE}"), 1))?;
-    let driver = folder.join("vfio_mock.c");
-    if fs::read_to_string(&driver).is_ok_and(|text| text == DRIVER) {
-        return Ok(());
-    }
-    cache::write(&driver, DRIVER.as_bytes())
+    let makefile = read(&folder.join("Makefile"))?;
+    let before = makefile.lines().filter(|line| !line.contains("VFIO_MOCK"));
+    write("Makefile", &before.map(|line| format!("{line}\n")).chain([BUILT.to_owned()]).collect::<String>())?;
+    let kconfig = read(&folder.join("Kconfig"))?;
+    // That of an earlier release of ours goes.
+    let (head, rest) = kconfig.split_once(BEFORE).unwrap_or((&kconfig, ""));
+    let head = head.split("config VFIO_MOCK\n").next().unwrap_or_default();
+    write("Kconfig", &format!("{head}{OPTION}{BEFORE}{rest}"))?;
+    FILES.iter().try_for_each(|(file, text)| write(file, text))
 }
 
 #[cfg(test)]
@@ -45,7 +49,7 @@ mod tests {
     use crate::lab::cache::tests::scratch;
 
     #[test]
-    fn the_driver_is_added_once_and_where_it_fits() {
+    fn they_are_added_once_and_where_they_fit() {
         let cache = scratch("mock");
         let folder = cache.folder("tree/drivers/vfio").unwrap();
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
@@ -54,11 +58,13 @@ mod tests {
         let tree = cache.path("tree");
         add(&tree, &"6.12.3".parse().unwrap()).unwrap();
         assert_eq!(read("Makefile"), "obj-y += a.o\n");
-        for _ in 0..2 {
+        let earlier = format!("if VFIO\nconfig VFIO_MOCK\n\tbool \"once\"\n\n{BEFORE}endif\n");
+        for kconfig in [read("Kconfig"), earlier] {
+            fs::write(folder.join("Kconfig"), kconfig).unwrap();
             add(&tree, &"7.3.4-1~bpo13+1".parse().unwrap()).unwrap();
             assert_eq!(read("Makefile"), format!("obj-y += a.o\n{BUILT}"));
             assert_eq!(read("Kconfig"), format!("if VFIO\n{OPTION}{BEFORE}endif\n"));
-            assert_eq!(read("vfio_mock.c"), DRIVER);
+            FILES.iter().for_each(|(file, text)| assert_eq!(read(file), *text));
         }
         cache::remove(&cache.path("")).unwrap();
     }

@@ -24,7 +24,8 @@ pub const TESTS: &[Test] = tests![
 ];
 
 /// The machines of scenarios/uapi, and the cases that each is for.
-const MACHINES: [(&str, &[&str]); 10] = [
+const MACHINES: [(&str, &[&str]); 12] = [
+    ("capabilities", &["lists_of_capabilities", "product_data_of_none", "reset_of_advanced_features"]),
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
     (
@@ -34,6 +35,7 @@ const MACHINES: [(&str, &[&str]); 10] = [
     ("identity", &["default_domain", "no_hot_reset"]),
     ("narrow", &["no_hot_reset", "width"]),
     ("no_iommu", &["physical_address_of_nothing", "physical_addresses", "table_grows"]),
+    ("old_capabilities", &["old_list_of_capabilities"]),
     ("one_group", GROUP),
     (
         "peers",

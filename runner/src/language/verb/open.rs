@@ -18,7 +18,7 @@ words! {
         Cdev = "cdev",
         /// The file of the device's group, such as `/dev/vfio/12`.
         Group = "group",
-        /// The own file of the lab's VFIO device without hardware, which no IOMMU stands before. [The mock devices](#the-mock-devices) says more.
+        /// The own file of the mock device for VFIO, which the lab's own kernels have.
         MockCdev = "mock_cdev",
         /// The file of that device's group.
         MockGroup = "mock_group",
