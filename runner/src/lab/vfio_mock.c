@@ -21,6 +21,7 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
 #include <linux/xarray.h>
 
 #include "vfio.h"
@@ -40,6 +41,7 @@ enum {
 	MOCK_USER = 0x58,	/* written: does with this VFIO file, a file descriptor, what KVM does; read: what it learned, MOCK_IS_... */
 	MOCK_TWIN = 0x60,	/* written: another device of this kind comes and goes */
 	MOCK_DRIVER = 0x68,	/* written: an IOMMU driver for containers comes, comes once more, and goes */
+	MOCK_REGION = 0x70,	/* written: gives this device of vfio-pci, a file descriptor, a further region, as that of integrated graphics */
 };
 
 #define MOCK_IS_COHERENT	BIT(0)	/* the IOMMU snoops the processor's caches, whatever a device asks for */
@@ -441,6 +443,76 @@ static int mock_driver(void)
 	return ret;
 }
 
+/* A region beyond those of PCI, which drivers of certain devices add. It is as long as a page, and each byte of it is 0xa5. */
+
+static ssize_t mock_region_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count, loff_t *pos, bool is_write)
+{
+	u64 at = *pos & VFIO_PCI_OFFSET_MASK;
+
+	if (is_write)
+		return -EPERM;
+	if (at >= PAGE_SIZE)
+		return -EINVAL;
+	count = min_t(size_t, count, PAGE_SIZE - at);
+	return copy_to_user(buf, vdev->region[0].data + at, count) ? -EFAULT : count;
+}
+
+static void mock_region_release(struct vfio_pci_core_device *vdev, struct vfio_pci_region *region)
+{
+	free_page((unsigned long)region->data);
+}
+
+static int mock_region_mmap(struct vfio_pci_core_device *vdev, struct vfio_pci_region *region, struct vm_area_struct *vma)
+{
+	if (vma->vm_end - vma->vm_start > PAGE_SIZE || vma->vm_flags & VM_WRITE)
+		return -EINVAL;
+	vm_flags_clear(vma, VM_MAYWRITE);
+	return vm_insert_page(vma, vma->vm_start, virt_to_page(region->data));
+}
+
+static int mock_region_capability(struct vfio_pci_core_device *vdev, struct vfio_pci_region *region, struct vfio_info_cap *caps)
+{
+	struct vfio_info_cap_header header = { .id = VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, .version = 1 };
+
+	return vfio_info_add_capability(caps, &header, sizeof(header));
+}
+
+static const struct vfio_pci_regops mock_region_ops = {
+	.rw = mock_region_rw,
+	.release = mock_region_release,
+	.mmap = mock_region_mmap,
+	.add_capability = mock_region_capability,
+};
+
+static int mock_region(int fd)
+{
+	struct file *file = fget(fd);
+	struct vfio_device_file *opened;
+	void *page;
+	int ret = -EINVAL;
+
+	if (!file)
+		return -EBADF;
+	if (!vfio_file_is_valid(file) || vfio_file_is_group(file))
+		goto out;
+	opened = file->private_data;
+	if (strcmp(opened->device->ops->name, "vfio-pci") || !opened->device->open_count)
+		goto out;
+	page = (void *)__get_free_page(GFP_KERNEL);
+	ret = -ENOMEM;
+	if (!page)
+		goto out;
+	memset(page, 0xa5, PAGE_SIZE);
+	ret = vfio_pci_core_register_dev_region(container_of(opened->device, struct vfio_pci_core_device, vdev),
+						VFIO_REGION_TYPE_PCI_VENDOR_TYPE, 1, &mock_region_ops, PAGE_SIZE,
+						VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_MMAP, page);
+	if (ret)
+		free_page((unsigned long)page);
+out:
+	fput(file);
+	return ret;
+}
+
 /* The registers. */
 
 static int mock_poke(struct mock *mock, u64 *value, bool is_write)
@@ -527,6 +599,8 @@ static int mock_put(struct mock *mock, loff_t at, u64 value)
 		return mock_twin();
 	case MOCK_DRIVER:
 		return mock_driver();
+	case MOCK_REGION:
+		return mock_region(value);
 	}
 	return -EINVAL;
 }

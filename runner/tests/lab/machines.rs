@@ -30,7 +30,13 @@ const MACHINES: [(&str, &[&str]); 12] = [
     ("functions", GROUP),
     (
         "hot_reset",
-        &["removed_behind_a_bridge", "hot_reset", "hot_reset_with_another_group", "hot_reset_without_the_group"],
+        &[
+            "removed_behind_a_bridge",
+            "hot_reset",
+            "hot_reset_with_another_group",
+            "hot_reset_without_memory",
+            "hot_reset_without_the_group",
+        ],
     ),
     ("identity", &["default_domain", "no_hot_reset"]),
     ("narrow", &["no_hot_reset", "width"]),
@@ -63,6 +69,7 @@ const GROUP: &[&str] = &[
     "any_device_of_the_group",
     "hot_reset",
     "hot_reset_of_a_group",
+    "hot_reset_without_memory",
     "hot_reset_without_the_group",
     "not_elsewhere",
     "one_unbound",
