@@ -379,6 +379,7 @@ mod tests {
             ("nvme", "read-zeroes=on -device nvme,serial=it,drive=disk-it,addr=07.0"),
             ("e1000e", "-device e1000e,addr=08.0"),
             ("iommu-testdev", "-device iommu-testdev,addr=19.0"),
+            ("vga", "-device VGA,addr=1b.0"),
             (
                 "virtio-net",
                 "/run/it.sock -device virtio-net-pci,netdev=loop-it,disable-legacy=on,iommu_platform=on,romfile=,addr=09.0",

@@ -104,6 +104,14 @@ impl DeviceModel {
                 largest_bar: 4 << 10,
                 ..DEVICE
             },
+            Self::Vga => DeviceRow {
+                qemu: "VGA",
+                slot: 0x1b,
+                ids: "1234:1111",
+                class: 0x030000,
+                largest_bar: 16 << 20,
+                ..DEVICE
+            },
         }
     }
 

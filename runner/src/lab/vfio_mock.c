@@ -42,6 +42,7 @@ enum {
 	MOCK_TWIN = 0x60,	/* written: another device of this kind comes and goes */
 	MOCK_DRIVER = 0x68,	/* written: an IOMMU driver for containers comes, comes once more, and goes */
 	MOCK_REGION = 0x70,	/* written: gives this device of vfio-pci, a file descriptor, a further region, as that of integrated graphics */
+	MOCK_ERROR = 0x78,	/* written: tells this device of vfio-pci, a file descriptor, of an error of PCI Express; read: enum pci_ers_result */
 };
 
 #define MOCK_IS_COHERENT	BIT(0)	/* the IOMMU snoops the processor's caches, whatever a device asks for */
@@ -80,6 +81,7 @@ struct mock {
 	u64 image;		/* what the file of a migration reads and writes */
 
 	u64 learned;		/* of a VFIO file */
+	u64 recovers;		/* what a device answered to an error */
 };
 
 static struct device *mock_parent;
@@ -484,11 +486,27 @@ static const struct vfio_pci_regops mock_region_ops = {
 	.add_capability = mock_region_capability,
 };
 
-static int mock_region(int fd)
+static int mock_region(struct vfio_pci_core_device *vdev)
+{
+	void *page = (void *)__get_free_page(GFP_KERNEL);
+	int ret;
+
+	if (!page)
+		return -ENOMEM;
+	memset(page, 0xa5, PAGE_SIZE);
+	ret = vfio_pci_core_register_dev_region(vdev, VFIO_REGION_TYPE_PCI_VENDOR_TYPE, 1, &mock_region_ops, PAGE_SIZE,
+						VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_MMAP, page);
+	if (ret)
+		free_page((unsigned long)page);
+	return ret;
+}
+
+/* Does something with a device that vfio-pci itself drives, and that the program has open. */
+static int mock_with(struct mock *mock, int fd, loff_t does)
 {
 	struct file *file = fget(fd);
 	struct vfio_device_file *opened;
-	void *page;
+	struct vfio_pci_core_device *vdev;
 	int ret = -EINVAL;
 
 	if (!file)
@@ -498,16 +516,13 @@ static int mock_region(int fd)
 	opened = file->private_data;
 	if (strcmp(opened->device->ops->name, "vfio-pci") || !opened->device->open_count)
 		goto out;
-	page = (void *)__get_free_page(GFP_KERNEL);
-	ret = -ENOMEM;
-	if (!page)
-		goto out;
-	memset(page, 0xa5, PAGE_SIZE);
-	ret = vfio_pci_core_register_dev_region(container_of(opened->device, struct vfio_pci_core_device, vdev),
-						VFIO_REGION_TYPE_PCI_VENDOR_TYPE, 1, &mock_region_ops, PAGE_SIZE,
-						VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_MMAP, page);
-	if (ret)
-		free_page((unsigned long)page);
+	vdev = container_of(opened->device, struct vfio_pci_core_device, vdev);
+	if (does == MOCK_REGION) {
+		ret = mock_region(vdev);
+	} else {
+		mock->recovers = vfio_pci_core_aer_err_detected(vdev->pdev, pci_channel_io_normal);
+		ret = 0;
+	}
 out:
 	fput(file);
 	return ret;
@@ -561,6 +576,9 @@ static int mock_get(struct mock *mock, loff_t at, u64 *value)
 	case MOCK_USER:
 		*value = mock->learned;
 		return 0;
+	case MOCK_ERROR:
+		*value = mock->recovers;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -600,7 +618,8 @@ static int mock_put(struct mock *mock, loff_t at, u64 value)
 	case MOCK_DRIVER:
 		return mock_driver();
 	case MOCK_REGION:
-		return mock_region(value);
+	case MOCK_ERROR:
+		return mock_with(mock, value, at);
 	}
 	return -EINVAL;
 }

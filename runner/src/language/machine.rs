@@ -87,6 +87,8 @@ words! {
         VirtioNet = "virtio-net",
         /// a device for tests of IOMMUs, which writes by DMA and says whether it could (QEMU 11 or later)
         IommuTestdev = "iommu-testdev",
+        /// a VGA card: memory of 16 MiB
+        Vga = "vga",
     }
 }
 
@@ -188,6 +190,7 @@ impl DeviceModel {
             Self::Nvme | Self::E1000e | Self::VirtioNet => &[Root, Port, Function, SecondIommu],
             Self::Igb => &[Root, Port, SecondIommu],
             Self::PciTestdev => &[Root],
+            Self::Vga => &[Root, Port, Bridge],
         }
     }
 }

@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = tests![
 ];
 
 /// The machines of scenarios/uapi, and the cases that each is for.
-const MACHINES: [(&str, &[&str]); 12] = [
+const MACHINES: [(&str, &[&str]); 13] = [
     ("capabilities", &["lists_of_capabilities", "product_data_of_none", "reset_of_advanced_features"]),
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
@@ -57,6 +57,7 @@ const MACHINES: [(&str, &[&str]); 12] = [
     ),
     ("rom", &["labs_rom", "no_hot_reset", "rom"]),
     ("two_devices", &["accounting", "copies", "mappings", "objects", "one_closed", "room", "two_ioas"]),
+    ("vga", &["hot_reset", "hot_reset_without_memory", "hot_reset_without_the_group", "no_old_addresses"]),
 ];
 /// The scenarios that are about machines.
 const SCENARIOS: [&str; 4] = [
