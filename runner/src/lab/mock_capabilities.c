@@ -5,7 +5,12 @@
  *
  * VFIO reads the space as it is, decides of each capability how long it is and whether a program sees it, and lets a program write some of
  * their fields (drivers/vfio/pci/vfio_pci_config.c). The kernel itself looks for capabilities when it finds a device, before this is there.
- * What is written to such a capability stays there, but for its header.
+ * What is written to such a capability stays there, but for its header. Three of them do something:
+ *
+ * - Vital Product Data is one cell of four bytes, which is read and written through the registers of the capability.
+ * - What is written to the first register of the vendor's capability makes the first BAR read as 0, as after a reset that loses the BARs,
+ *   until it is written again; then the register is 0.
+ * - A number N in the second one makes the Nth read of a header, or of a field that tells a size, fail.
  */
 #include <linux/bitmap.h>
 #include <linux/init.h>
@@ -45,7 +50,7 @@ static const struct capability far[] __initconst = {
 	{ PCI_EXT_CAP_ID_VC9, 0x50, PCI_VC_PORT_CAP1, 1, PCI_VC_CAP2_64_PHASE },
 	{ PCI_EXT_CAP_ID_MFVC, 0x40, PCI_VC_PORT_CAP1, 1, PCI_VC_CAP2_32_PHASE },
 	{ PCI_EXT_CAP_ID_VC, 0x1c, PCI_VC_PORT_CAP1 },
-	{ PCI_EXT_CAP_ID_VNDR, 0x10, PCI_VNDR_HEADER, 0x10 << 20 },
+	{ PCI_EXT_CAP_ID_VNDR, 0x14, PCI_VNDR_HEADER, 0x14 << 20 },
 	{ PCI_EXT_CAP_ID_ACS, 8, PCI_ACS_CAP },
 	{ PCI_EXT_CAP_ID_ACS, 16, PCI_ACS_CAP, 40 << 8 | PCI_ACS_EC },
 	{ PCI_EXT_CAP_ID_REBAR, 12, PCI_REBAR_CAP, 0x10, 1 << PCI_REBAR_CTRL_NBAR_SHIFT },
@@ -69,6 +74,10 @@ static struct pci_ops ops;
 static u8 space[PCI_CFG_SPACE_EXP_SIZE];
 static DECLARE_BITMAP(has, PCI_CFG_SPACE_EXP_SIZE);
 static DECLARE_BITMAP(locked, PCI_CFG_SPACE_EXP_SIZE);
+static DECLARE_BITMAP(tells, PCI_CFG_SPACE_EXP_SIZE);	/* headers, and fields with sizes */
+static int product_data;	/* where this capability is */
+static int loses;		/* where the vendor's registers are, or 0 */
+static int fails;
 
 static int mock_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
 {
@@ -77,6 +86,10 @@ static int mock_read(struct pci_bus *bus, unsigned int devfn, int where, int siz
 
 	if (ret || bus != mocked->bus || devfn != mocked->devfn)
 		return ret;
+	if (fails && test_bit(where, tells) && space[fails] && !--space[fails]) {
+		PCI_SET_ERROR_RESPONSE(value);
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	}
 	for (i = 0; i < size; i++) {
 		if (!test_bit(where + i, has))
 			continue;
@@ -86,15 +99,31 @@ static int mock_read(struct pci_bus *bus, unsigned int devfn, int where, int siz
 	return ret;
 }
 
+static void lose_bar(bool is_lost)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		assign_bit(PCI_BASE_ADDRESS_0 + i, has, is_lost);
+	if (!is_lost)
+		space[loses] = 0;
+}
+
 static int mock_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
 {
 	int i;
 
+	if (bus == mocked->bus && devfn == mocked->devfn && where == PCI_BASE_ADDRESS_0 && test_bit(where, has))
+		lose_bar(false);
 	if (bus != mocked->bus || devfn != mocked->devfn || !test_bit(where, has))
 		return real->write(bus, devfn, where, size, value);
 	for (i = 0; i < size; i++)
 		if (test_bit(where + i, has) && !test_bit(where + i, locked))
 			space[where + i] = value >> (8 * i);
+	if (where == product_data + PCI_VPD_ADDR && size == 2)
+		space[where + 1] ^= PCI_VPD_ADDR_F >> 8;	/* done at once */
+	if (loses && where == loses)
+		lose_bar(space[loses]);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -116,6 +145,9 @@ static void __init fill(const struct capability *it, int at)
 
 	for (i = 0; i < it->size; i++)
 		set_bit(at + i, has);
+	bitmap_set(tells, at, 4);
+	if (it->at)
+		bitmap_set(tells, at + it->at, 8);
 	put(at + it->at, it->is, 4, false);
 	put(at + it->at + 4, it->at ? it->and_is : 0, it->at ? 4 : 0, false);
 }
@@ -134,6 +166,8 @@ static void __init fill_near(int at)
 		next = is_last ? first : at + near[i].size;
 		fill(&near[i], at);
 		put(at, next << 8 | near[i].id, 2, true);
+		if (near[i].id == PCI_CAP_ID_VPD)
+			product_data = at;
 		at += near[i].size;
 	}
 }
@@ -151,6 +185,11 @@ static void __init fill_far(void)
 
 		fill(&far[i], at);
 		put(at, next << 20 | 1 << 16 | far[i].id, 4, true);
+		if (far[i].id == PCI_EXT_CAP_ID_VNDR) {
+			loses = at + 8;
+			fails = at + 12;
+			bitmap_clear(tells, loses, 8);
+		}
 		at += far[i].size;
 	}
 }
@@ -169,6 +208,8 @@ static int __init mock_capabilities_init(void)
 	fill_near(pci_is_pcie(mocked) ? CHAIN_FROM : CHAIN_FROM_OLD);
 	if (mocked->cfg_size > PCI_CFG_SPACE_SIZE)
 		fill_far();
+	mocked->vpd.cap = product_data;
+	mocked->vpd.len = PCI_VPD_ADDR_MASK + 1;
 	real = mocked->bus->ops;
 	ops = *real;
 	ops.read = mock_read;

@@ -43,11 +43,15 @@ enum {
 	MOCK_DRIVER = 0x68,	/* written: an IOMMU driver for containers comes, comes once more, and goes */
 	MOCK_REGION = 0x70,	/* written: gives this device of vfio-pci, a file descriptor, a further region, as that of integrated graphics */
 	MOCK_ERROR = 0x78,	/* written: tells this device of vfio-pci, a file descriptor, of an error of PCI Express; read: enum pci_ers_result */
+	MOCK_OVERLAP = 0x80,	/* written: start and length of a program's bytes and of a register, 16 bits each; read: MOCK_OVERLAPS() */
 };
 
 #define MOCK_IS_COHERENT	BIT(0)	/* the IOMMU snoops the processor's caches, whatever a device asks for */
 #define MOCK_IS_OF_GROUP	BIT(1)	/* it is the file of a group */
 #define MOCK_IS_OWN	BIT(2)	/* it is that of this device's group */
+
+/* Whether a part of the register is among the bytes: where in them, how much, and where in the register; or 0. */
+#define MOCK_OVERLAPS(at, count, from)	(1 | (u64)(at) << 16 | (u64)(count) << 32 | (u64)(from) << 48)
 
 #define MOCK_MOST_BYTES	SZ_64K
 #define MOCK_MOST_RANGES 4
@@ -82,6 +86,7 @@ struct mock {
 
 	u64 learned;		/* of a VFIO file */
 	u64 recovers;		/* what a device answered to an error */
+	u64 overlaps;
 };
 
 static struct device *mock_parent;
@@ -528,6 +533,17 @@ out:
 	return ret;
 }
 
+/* Drivers that keep a register of a device's configuration space for themselves ask this of each access. */
+static u64 mock_overlap(u64 of)
+{
+	size_t count, from;
+	loff_t at;
+
+	if (!vfio_pci_core_range_intersect_range(of & 0xffff, of >> 16 & 0xffff, of >> 32 & 0xffff, of >> 48, &at, &count, &from))
+		return 0;
+	return MOCK_OVERLAPS(at, count, from);
+}
+
 /* The registers. */
 
 static int mock_poke(struct mock *mock, u64 *value, bool is_write)
@@ -579,6 +595,9 @@ static int mock_get(struct mock *mock, loff_t at, u64 *value)
 	case MOCK_ERROR:
 		*value = mock->recovers;
 		return 0;
+	case MOCK_OVERLAP:
+		*value = mock->overlaps;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -620,6 +639,9 @@ static int mock_put(struct mock *mock, loff_t at, u64 value)
 	case MOCK_REGION:
 	case MOCK_ERROR:
 		return mock_with(mock, value, at);
+	case MOCK_OVERLAP:
+		mock->overlaps = mock_overlap(value);
+		return 0;
 	}
 	return -EINVAL;
 }

@@ -25,7 +25,16 @@ pub const TESTS: &[Test] = tests![
 
 /// The machines of scenarios/uapi, and the cases that each is for.
 const MACHINES: [(&str, &[&str]); 13] = [
-    ("capabilities", &["lists_of_capabilities", "product_data_of_none", "reset_of_advanced_features"]),
+    (
+        "capabilities",
+        &[
+            "bars_are_restored",
+            "capabilities_that_cannot_be_read",
+            "lists_of_capabilities",
+            "product_data",
+            "reset_of_advanced_features",
+        ],
+    ),
     ("few_mappings", &["third_mapping", "no_hot_reset"]),
     ("functions", GROUP),
     (
