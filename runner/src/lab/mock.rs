@@ -16,7 +16,7 @@ const FITS: &str = "7.3";
 
 const BUILT: &str = "obj-$(CONFIG_VFIO_MOCK) += vfio_mock.o mock_capabilities.o\n";
 const OPTION: &str = "config VFIO_MOCK\n\tbool \"A VFIO device without hardware, and more capabilities for one with\"\n\t\
-    depends on PCI\n\tselect IOMMUFD_DRIVER if IOMMUFD\n\n";
+    depends on VFIO_PCI_CORE=y\n\tselect DMA_SHARED_BUFFER\n\tselect IOMMUFD_DRIVER if IOMMUFD\n\n";
 /// The option stands before this line, where VFIO is on.
 const BEFORE: &str = "source \"drivers/vfio/pci/Kconfig\"\n";
 

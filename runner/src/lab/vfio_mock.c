@@ -427,6 +427,7 @@ static int mock_twin(void)
 	return PTR_ERR_OR_ZERO(twin);
 }
 
+#if IS_ENABLED(CONFIG_VFIO_CONTAINER)
 static void *mock_no_container(unsigned long arg)
 {
 	return ERR_PTR(-EINVAL);
@@ -449,6 +450,12 @@ static int mock_driver(void)
 	vfio_unregister_iommu_driver(&mock_driver_ops);
 	return ret;
 }
+#else
+static int mock_driver(void)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* A region beyond those of PCI, which drivers of certain devices add. It is as long as a page, and each byte of it is 0xa5. */
 

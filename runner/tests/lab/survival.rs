@@ -327,7 +327,7 @@ fn a_failure_can_be_looked_at_in_the_guest_as_the_case_left_it() -> Tested {
     let (stdout, stderr) = expect(&output, 1);
     let stdout = stdout.replace('\r', "");
     for told in
-        [" is on vfio-pci\n", "\n1\n", "\n/dev/vfio/devices/vfio0\n", "4 cases: 1 passed, 1 failed, 2 skipped in "]
+        [" is on vfio-pci\n", "\n1\n", "\n/dev/vfio/devices/vfio1\n", "4 cases: 1 passed, 1 failed, 2 skipped in "]
     {
         assert!(stdout.contains(told), "{told}: {stdout}");
     }
