@@ -406,6 +406,31 @@ mod tests {
     }
 
     #[test]
+    fn a_build_begins_with_one_that_counts_if_it_counts_itself() {
+        let cache = cache::tests::scratch("seed");
+        let fragment = Fragment::new(&Machine::default(), &[], Checks { coverage: true, ..Checks::default() });
+        let row = fragment.arch.row();
+        // Each lacks one line: the first the one that changes all objects.
+        for (name, lacks) in [("a", "CONFIG_GCOV_KERNEL=y\n"), ("b", "CONFIG_VFIO_MOCK=y\n")] {
+            let folder = cache.folder(format!("kernels/{name}")).unwrap();
+            let image = folder.join("build").join(row.image_file);
+            for file in [folder.join("build/arch").join(row.objects).join("x"), image, folder.join("build").join(name)]
+            {
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, "").unwrap();
+            }
+            fs::write(folder.join("version"), "7.3.4-1").unwrap();
+            assert!(fragment.text.contains(lacks));
+            fs::write(folder.join("fragment"), fragment.text.replace(lacks, "")).unwrap();
+        }
+        let (version, objects) = ("7.3.4-1".parse().unwrap(), cache.path("kernels/new/build"));
+        fs::create_dir_all(objects.parent().unwrap()).unwrap();
+        assert!(seed(&cache, &version, &fragment, &objects, &AtomicBool::new(false)).unwrap());
+        assert!(objects.join("b").exists() && !objects.join("a").exists());
+        cache::remove(&cache.path("")).unwrap();
+    }
+
+    #[test]
     fn objects_that_move_say_so_themselves() {
         let cache = cache::tests::scratch("moved");
         let folder = cache.folder("b/tools/objtool").unwrap();
