@@ -415,10 +415,11 @@ fn run_steps(
 /// The reason to skip a case that calls what no pack has for its device.
 fn can_call(context: &Context, steps: &[PlannedStep]) -> Result<(), End> {
     steps.iter().try_for_each(|step| {
-        if let Verb::Call(call) = &step.step.verb {
-            let number = step.step.device.as_ref().map_or(0, |name| context.devices.number(&name.0));
+        for name in step.step.verb.procedures() {
+            let number = step.step.device.as_ref().map_or(0, |device| context.devices.number(&device.0));
             let device = context.devices.kind(number);
-            procedure::find(context.plan, context.planned, &call.procedure, None, device, &step.at)?;
+            let at = step.at.join(step.step.verb.name());
+            procedure::find(context.plan, context.planned, name, None, device, &at)?;
         }
         can_call(context, &step.steps)
     })

@@ -62,21 +62,21 @@ impl<'a> Callee<'a> {
     }
 }
 
-/// The procedure that a call at `at` means on a device: one of the pack that the call stands in, or of the only pack that has it.
+/// The procedure that a verb at `at` means on a device: one of the pack that the verb stands in, or of the only pack that has it.
 pub fn find<'a>(
     plan: &'a Plan,
     planned: &Planned,
-    name: &Name,
+    name: &str,
     pack: Option<&'a LoadedPack>,
     device: &DeviceKind,
     at: &Path,
 ) -> Result<(&'a LoadedPack, &'a Procedure), End> {
     if let Some(own) = pack {
-        let procedure = own.pack.procedures.get(&name.0).expect("the check knows the procedures of a pack");
+        let procedure = own.pack.procedures.get(name).expect("the check knows the procedures of a pack");
         return Ok((own, procedure));
     }
     let (packs, ids) = (&plan.packs.list, &device.ids);
-    let having = packs.iter().filter_map(|loaded| Some((loaded, loaded.pack.procedure_for(&name.0, device)?)));
+    let having = packs.iter().filter_map(|loaded| Some((loaded, loaded.pack.procedure_for(name, device)?)));
     let found: Vec<_> = having.collect();
     let of_own = &plan.scenarios[planned.scenario].pack;
     if let Some(own) = found.iter().find(|(loaded, _)| loaded.pack.name.0 == *of_own) {
@@ -101,7 +101,7 @@ pub fn find<'a>(
                 "both the packs `{}` and `{}` have a procedure `{name}` for this device, {ids}",
                 first.pack.name, second.pack.name
             );
-            let problem = Problem::new(Code::Ambiguous, at.join("call"), title).label("expected only one");
+            let problem = Problem::new(Code::Ambiguous, at.clone(), title).label("expected only one");
             Err(End::Error(problem.help("leave one of the packs out")))
         }
     }

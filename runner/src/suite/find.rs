@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{collections::HashMap, fs, io};
 
 use super::{Error, Problem};
-use crate::language::{Diagnostic, Invalid, Inventory, MACHINE, Machine, Name, Source, Value, parse};
+use crate::language::{Diagnostic, Invalid, Inventory, MACHINE, Machine, Name, Source, Value, parse, verb};
 use crate::{model::code::Code, sanitize};
 
 /// Whether a file is that of a machine of the lab, which is no scenario.
@@ -147,7 +147,7 @@ pub(super) fn may_call(text: &str) -> bool {
             behind.starts_with(':')
         })
     };
-    has("call") || has("explore")
+    verb::CALLING.iter().any(|verb| has(verb))
 }
 
 pub(super) enum Unread {

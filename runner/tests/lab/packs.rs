@@ -26,6 +26,7 @@ pub const TESTS: &[Test] = tests![
     the_labs_devices_are_what_it_takes_them_for_before_there_is_a_guest,
     a_role_is_every_device_that_can_do_what_it_says,
     a_call_that_is_found_outside_of_a_parameters_bounds_in_a_run_has_no_verdict,
+    what_a_copy_by_the_device_comes_to_is_told,
 ];
 
 fn procedures_run_on_the_device_and_what_fails_in_one_is_found() -> Tested {
@@ -156,6 +157,103 @@ fn a_call_that_is_found_outside_of_a_parameters_bounds_in_a_run_has_no_verdict()
         assert!(message.starts_with("`size` of `dma_copy` of qemu_edu cannot be "), "{message}");
         assert!(result["detail"].as_str().unwrap().contains("expected 1 to 4KiB"), "{result:#}");
     }
+    fs::remove_dir_all(&folder).unwrap();
+    Ok(())
+}
+
+/// A pack by which edu copies nothing of 1 KiB, and half of 2 KiB.
+const LOSES: &str = r#"
+name: loses
+devices: { edu: { ids: ["1234:11e8"] } }
+vars: { BUFFER: 0x40000 }
+procedures:
+  dma_limits: { summary: It does not say what it can copy., gives: { least: 1 } }
+  dma_start: { summary: It may copy., steps: [{ config_write: { offset: command, set: [bus_master] } }] }
+  dma_copy:
+    summary: Not all arrives.
+    parameters:
+      source: { type: iova, summary: Where to read. }
+      destination: { type: iova, summary: Where to write. }
+      size: { type: size, summary: How much. }
+    steps:
+      - mmio_write: { bar: 0, offset: 0x80, bits: 64, value: "{{ source }}" }
+      - mmio_write: { bar: 0, offset: 0x88, bits: 64, value: "{{ BUFFER }}" }
+      - mmio_write: { bar: 0, offset: 0x90, bits: 64, value: "{{ size }}" }
+      - mmio_write: { bar: 0, offset: 0x98, bits: 64, value: 0x1 }
+      - mmio_poll: { bar: 0, offset: 0x98, bits: 64, mask: 0x1, is: 0x0 }
+      - mmio_write: { bar: 0, offset: 0x80, bits: 64, value: "{{ BUFFER }}" }
+      - mmio_write: { bar: 0, offset: 0x88, bits: 64, value: "{{ destination }}" }
+      - mmio_write: { bar: 0, offset: 0x90, bits: 64, value: "{{ 0 if size == 1024 else size // 2 if size == 2048 else size }}" }
+      - mmio_write: { bar: 0, offset: 0x98, bits: 64, value: 0x3 }
+      - mmio_poll: { bar: 0, offset: 0x98, bits: 64, mask: 0x1, is: 0x0 }
+  dma_stop: { summary: It may not copy., steps: [{ config_write: { offset: command, clear: [bus_master] } }] }
+"#;
+
+/// Verdict, message and label of a result, without the bytes, which are others each time.
+fn told(result: &Value) -> String {
+    let label = result["detail"].as_str().unwrap_or_default().lines().find(|line| line.contains("^ "));
+    let (message, label) = (result["message"].as_str().unwrap_or_default(), label.unwrap_or_default());
+    let (told, _) = message.split_once(": got").or(message.split_once(", expected")).unwrap_or((message, ""));
+    let label = label.split_once("^ ").map_or("", |(_, label)| label.trim());
+    format!("{} {told} / {label}", result["verdict"].as_str().unwrap())
+}
+
+fn what_a_copy_by_the_device_comes_to_is_told() -> Tested {
+    let folder = folder_outside("reach");
+    let copies = [
+        ("all", "size: 4KiB", "ok"),
+        ("all_of_it_though_refused", "size: 4KiB", "EFAULT"),
+        ("nothing", "size: 1KiB", "EFAULT"),
+        ("nothing_though_let", "size: 1KiB", "ok"),
+        ("half", "size: 2KiB", "ok"),
+        ("half_though_refused", "size: 2KiB", "EFAULT"),
+        ("how_much", "", "ok"),
+    ];
+    let mut text = "name: reach\nbackends: [iommufd]\nregions:\n  buffer: { memory: anonymous, size: 4KiB }\n  \
+                    out: { memory: anonymous, size: 8KiB }\ncases:\n"
+        .to_owned();
+    for (name, size, expected) in copies {
+        text += &format!(
+            "  - name: {name}\n    steps:\n      - map: {{ region: buffer, iova: 1MiB }}\n      - map: {{ region: out, iova: 2MiB }}\n      \
+             - reach: {{ source: 1MiB, reads: buffer, destination: 0x201000, writes: out, writes_offset: 4KiB, {size} }}\n        \
+             expect: {expected}\n"
+        );
+    }
+    text += "  - name: onto_itself\n    steps:\n      - map: { region: out, iova: 1MiB }\n      \
+             - reach: { source: 1MiB, reads: out, destination: 0x100ffc, writes: out, writes_offset: 4092, size: 4KiB }\n        \
+             expect: ok\n";
+    for (name, text) in [("pack.yaml", LOSES), ("reach.yaml", &text)] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let ran = lab_run("reach-run", &[folder.to_str().unwrap()])?;
+    ran.expect(1);
+    let all = results(&ran);
+    let said = |case: &str| told(&all[case]);
+    assert_eq!(said("all"), "passed  / ");
+    assert_eq!(said("nothing"), "passed  / ");
+    assert_eq!(said("all_of_it_though_refused"), "failed reach gave success / expected EFAULT on iommufd");
+    assert_eq!(said("nothing_though_let"), "failed reach gave EFAULT (bad address) / expected success on iommufd");
+    let differs = "failed region `out` differs at offset 0x1400 / expected all of what the device read, or nothing";
+    assert_eq!(said("half"), differs);
+    assert_eq!(said("half_though_refused"), differs);
+    assert_eq!(
+        said("how_much"),
+        "error `dma_limits` does not say how much the device copies at most / expected `size`, or a procedure that gives `most`"
+    );
+    assert_eq!(
+        said("onto_itself"),
+        "error the device reads and writes the same bytes of region `out` / expected parts that do not overlap"
+    );
+
+    // A procedure that happens to have the name.
+    let wants = "dma_start: { parameters: { channel: { type: integer, summary: Which one. } },";
+    fs::write(folder.join("pack.yaml"), LOSES.replace("dma_start: {", wants)).unwrap();
+    let ran = lab_run("reach-other-run", &["--case", "half", folder.to_str().unwrap()])?;
+    ran.expect(3);
+    assert_eq!(
+        told(&results(&ran)["half"]),
+        "error `dma_start` of the pack `loses` does not take what `reach` gives it / expected a procedure that takes no arguments"
+    );
     fs::remove_dir_all(&folder).unwrap();
     Ok(())
 }

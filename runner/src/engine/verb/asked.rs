@@ -10,10 +10,7 @@ use crate::{
         failure::End,
     },
     event::{Answer, Answered},
-    language::{
-        Path, Segment, Source, Target,
-        verb::{Expects, Verb},
-    },
+    language::{Path, Segment, Source, Target, verb::Expects},
     model::code::Code,
     plan::PlannedStep,
     uapi::signal,
@@ -112,7 +109,7 @@ impl Context<'_> {
             }
             Err(end) => return Err(end),
         };
-        if !expected && matches!(planned.step.verb, Verb::Call(_)) {
+        if !expected && !planned.step.verb.procedures().is_empty() {
             self.ledger.lose("a procedure failed, and what it has mapped is not known");
         }
         self.answered(planned, frame, answer, expected);

@@ -8,58 +8,63 @@ use crate::{
         procedure::{Callee, find},
         regions::{Around, Held},
     },
-    language::{self, FromValue, Name, Parameter, Path, Scalar, Target, Type, is_computed, region_named},
+    language::{self, FromValue, Name, Ordered, Parameter, Path, Scalar, Target, Type, is_computed, region_named},
 };
 
 impl Act for Call {
     fn act(&self, step: &mut Running) -> Result<(), End> {
         let Call { procedure, with } = self;
-        let callee = callee(step, procedure)?;
-        let mut scope = callee.scope.clone();
-        if step.case.current != 0 {
-            scope.set("device", step.case.devices.facts(step.case.current, step.device));
-        }
-        let mut held = Vec::new();
-        for (name, parameter) in callee.procedure.parameters.iter() {
-            let value = with.get(name).or(parameter.default.as_ref());
-            let value = value.expect("the check wants an argument where there is no default");
-            if parameter.r#type == Type::Region {
-                let of_caller =
-                    region_named(value).and_then(|region| step.frame.held.iter().find(|h| h.name == region));
-                let given = of_caller.expect("the check knows the regions").called(name);
-                scope.set(name, given.facts());
-                held.push(given);
-            } else {
-                let of = || format!("`{procedure}` of {}", callee.loaded.pack.name);
-                let at = step.planned.at.join("with").join(name);
-                scope.set(name, argument(step.case, value, parameter, name, of, at)?);
-            }
-        }
-        // Names of the caller mean nothing to the procedure, nor do its files.
-        let outer = std::mem::replace(&mut step.case.scope, scope);
-        let files = std::mem::take(&mut step.case.files);
-        let done = run(step, &callee, held);
-        step.case.files = files;
-        step.case.scope = outer;
-        // A failure names both what is written in the procedure and the call.
-        let result = done.map_err(|end| {
-            let Frame { source, .. } = step.frame;
-            let line = source.locate(&step.planned.at, Target::Value).line;
-            end.map(|mut problem| {
-                problem.source.get_or_insert_with(|| callee.loaded.source.clone());
-                problem.help(format!("in `{procedure}`, called at {}:{line}", source.name))
-            })
-        })?;
+        let result = called(step, procedure, with)?;
         step.save(result);
         Ok(())
     }
 }
 
+/// Runs a procedure of the device's pack with these arguments, and returns its result.
+pub fn called(step: &mut Running, procedure: &Name, with: &Ordered<Scalar>) -> Result<Value, End> {
+    let callee = callee(step, procedure)?;
+    let mut scope = callee.scope.clone();
+    if step.case.current != 0 {
+        scope.set("device", step.case.devices.facts(step.case.current, step.device));
+    }
+    let mut held = Vec::new();
+    for (name, parameter) in callee.procedure.parameters.iter() {
+        let value = with.get(name).or(parameter.default.as_ref());
+        let value = value.expect("the check wants an argument where there is no default");
+        if parameter.r#type == Type::Region {
+            let of_caller = region_named(value).and_then(|region| step.frame.held.iter().find(|h| h.name == region));
+            let given = of_caller.expect("the check knows the regions").called(name);
+            scope.set(name, given.facts());
+            held.push(given);
+        } else {
+            let of = || format!("`{procedure}` of {}", callee.loaded.pack.name);
+            let at = step.planned.at.join("with").join(name);
+            scope.set(name, argument(step.case, value, parameter, name, of, at)?);
+        }
+    }
+    // Names of the caller mean nothing to the procedure, nor do its files.
+    let outer = std::mem::replace(&mut step.case.scope, scope);
+    let files = std::mem::take(&mut step.case.files);
+    let done = run(step, &callee, held);
+    step.case.files = files;
+    step.case.scope = outer;
+    // A failure names both what is written in the procedure and the call.
+    done.map_err(|end| {
+        let Frame { source, .. } = step.frame;
+        let line = source.locate(&step.planned.at, Target::Value).line;
+        end.map(|mut problem| {
+            problem.source.get_or_insert_with(|| callee.loaded.source.clone());
+            problem.help(format!("in `{procedure}`, called at {}:{line}", source.name))
+        })
+    })
+}
+
 /// The procedure that a call means, prepared once.
-fn callee<'a>(step: &mut Running<'_, '_, 'a>, name: &Name) -> Result<Arc<Callee<'a>>, End> {
+pub fn callee<'a>(step: &mut Running<'_, '_, 'a>, name: &Name) -> Result<Arc<Callee<'a>>, End> {
+    let at = step.at("");
     let case = &mut *step.case;
     let kind = case.devices.kind(case.current);
-    let found = find(case.plan, case.planned, name, step.frame.pack, kind, &step.planned.at)?;
+    let found = find(case.plan, case.planned, &name.0, step.frame.pack, kind, &at)?;
     let key = (found.0.pack.name.0.clone(), name.0.clone());
     if let Some(known) = case.procedures.prepared.get(&key) {
         return Ok(known.clone());

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use std::sync::atomic::{Ordering, fence};
-
 use super::{
-    content::{Content, Part, chunks},
+    content::{Content, Part},
     prelude::*,
 };
-
-/// The number of bytes of a difference that a message shows.
-const SHOWN: usize = 8;
 
 impl Act for Compare {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -21,45 +16,23 @@ impl Act for Compare {
             None => step.content(pattern, value)?,
         };
         step.case.found.checks += 1;
-        fence(Ordering::SeqCst); // after whatever told that a device is done with it
-        let unreadable = |errno, name, part: &Part| {
-            let title = format!("failed to read from region `{name}`: {errno}");
-            step.error(Code::Refused, "", title, part.expected("read"))
+        let what = || match (&content, with) {
+            (Content::Region(other), Some(with)) => {
+                format!("expected what region `{with}` holds from {:#x} on", other.offset)
+            }
+            (Content::Byte(byte), _) => format!("expected {byte:#04x} in every byte"),
+            _ => "expected the pattern".to_owned(),
         };
-        let (mut got, mut expected) = (Vec::new(), Vec::new());
-        for (done, length) in chunks(part.size) {
-            got.resize(length, 0);
-            expected.resize(length, 0);
-            let read = part.read(done, &mut got);
-            part.explain(read.map_err(|errno| unreadable(errno, region, &part)))?;
+        let mut expected = Vec::new();
+        step.each_chunk(region, &part, |done, got| {
+            expected.resize(got.len(), 0);
             let (other, name) = match &content {
                 Content::Region(other) => (other, with.as_ref().unwrap_or(region)),
                 Content::Pattern(_) | Content::Byte(_) => (&part, region),
             };
             let read = content.read(done, &mut expected);
-            other.explain(read.map_err(|errno| unreadable(errno, name, other)))?;
-            let Some(first) = got.iter().zip(&expected).position(|(got, expected)| got != expected) else {
-                continue;
-            };
-            let shown = |bytes: &[u8]| {
-                let few = bytes[first..].iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
-                few.collect::<Vec<_>>().join(" ")
-            };
-            let title = format!(
-                "region `{region}` differs at offset {:#x}: got {}, expected {}",
-                part.offset + done + first as u64,
-                shown(&got),
-                shown(&expected)
-            );
-            let what = match (&content, with) {
-                (Content::Region(other), Some(with)) => {
-                    format!("expected what region `{with}` holds from {:#x} on", other.offset)
-                }
-                (Content::Byte(byte), _) => format!("expected {byte:#04x} in every byte"),
-                _ => "expected the pattern".to_owned(),
-            };
-            return Err(End::Failed(Problem::new(Code::Content, step.at(""), title).label(what)));
-        }
-        Ok(())
+            other.explain(read.map_err(|errno| step.unreadable(errno, name, other)))?;
+            step.differs((region, &part), done, got, &expected, what)
+        })
     }
 }

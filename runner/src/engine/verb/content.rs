@@ -23,6 +23,9 @@ use crate::{
 /// The bytes of memory that are looked at in one go.
 const CHUNK: usize = 64 << 10;
 
+/// The number of bytes of a difference that a message shows.
+const SHOWN: usize = 8;
+
 /// Part of a region.
 pub struct Part<'h> {
     pub memory: &'h Mapping,
@@ -127,6 +130,70 @@ impl<'f> Running<'_, 'f, '_> {
         }
         let text = text.as_ref().expect("the check wants a pattern or a value");
         Ok(Content::Pattern(seed(&self.text("pattern", text)?)))
+    }
+
+    /// Fills part of the region that a key names.
+    pub fn fill(&mut self, key: &str, region: &Name, part: &Part, content: &Content) -> Result<(), End> {
+        self.writes(region);
+        let mut bytes = Vec::new();
+        for (done, length) in chunks(part.size) {
+            bytes.resize(length, 0);
+            let written = content.read(done, &mut bytes).and_then(|()| part.write(done, &bytes));
+            part.explain(written.map_err(|errno| {
+                let title = format!("failed to write to region `{region}`: {errno}");
+                self.error(Code::Refused, key, title, part.expected("write"))
+            }))?;
+        }
+        fence(Ordering::SeqCst); // before whatever tells a device to look at it
+        Ok(())
+    }
+
+    /// Reads part of a region, chunk by chunk: where each begins, and its bytes.
+    pub fn each_chunk(
+        &self,
+        region: &Name,
+        part: &Part,
+        mut look: impl FnMut(u64, &[u8]) -> Result<(), End>,
+    ) -> Result<(), End> {
+        fence(Ordering::SeqCst); // after whatever told that a device is done with it
+        let mut got = Vec::new();
+        for (done, length) in chunks(part.size) {
+            got.resize(length, 0);
+            let read = part.read(done, &mut got);
+            part.explain(read.map_err(|errno| self.unreadable(errno, region, part)))?;
+            look(done, &got)?;
+        }
+        Ok(())
+    }
+
+    pub fn unreadable(&self, errno: Errno, region: &Name, part: &Part) -> End {
+        let title = format!("failed to read from region `{region}`: {errno}");
+        self.error(Code::Refused, "", title, part.expected("read"))
+    }
+
+    /// A difference between what part of a region holds and what it has to hold, if these bytes of it differ; `what` says what is expected.
+    pub fn differs(
+        &self,
+        (region, part): (&Name, &Part),
+        done: u64,
+        got: &[u8],
+        expected: &[u8],
+        what: impl FnOnce() -> String,
+    ) -> Result<(), End> {
+        let Some(first) = got.iter().zip(expected).position(|(got, expected)| got != expected) else {
+            return Ok(());
+        };
+        let shown = |bytes: &[u8]| {
+            let few = bytes[first..].iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
+            few.collect::<Vec<_>>().join(" ")
+        };
+        let title = format!(
+            "region `{region}` differs at offset {:#x}: got {}, expected {}",
+            part.offset + done + first as u64,
+            shown(got),
+            shown(expected)
+        );
+        Err(End::Failed(Problem::new(Code::Content, self.at(""), title).label(what())))
     }
 }
 

@@ -78,6 +78,7 @@ mod pread;
 mod prelude;
 mod punch_hole;
 mod pwrite;
+mod reach;
 mod read;
 mod region_info;
 mod register;
@@ -142,7 +143,7 @@ pub fn sequence<'a>(
 /// How long a step took: its calls to the kernel. All of it, if it makes none or holds steps.
 fn took(planned: &PlannedStep, all: Duration, calls: Duration) -> Duration {
     let holds_steps = !planned.steps.is_empty() || !planned.branches.is_empty();
-    let is_whole = holds_steps || matches!(planned.step.verb, Verb::Call(_)) || calls.is_zero();
+    let is_whole = holds_steps || !planned.step.verb.procedures().is_empty() || calls.is_zero();
     if is_whole { all } else { calls }
 }
 

@@ -22,21 +22,30 @@ pub(super) struct Callable<'a> {
     pub home: &'a str,
 }
 
-impl Checker<'_> {
-    /// What is said of a call and of what it is given.
-    pub(super) fn call(&mut self, path: &Path, step: &Step, case: &Case) {
-        let Verb::Call(call) = &step.verb else { return };
-        let Call { procedure: name, with } = &**call;
-        let callable = self.callable;
-        let found: Vec<(&str, &Procedure)> = callable
-            .packs
-            .iter()
-            .filter_map(|(pack, content)| Some((*pack, content.procedures.get(&name.0)?)))
-            .collect();
-        if found.is_empty() && callable.complete {
-            self.unknown_procedure(path.join("call"), name);
+impl<'a> Checker<'a> {
+    /// What is said of the procedures that a step calls, and of what they are given.
+    pub(super) fn procedures(&mut self, path: &Path, step: &Step, case: &Case) {
+        let names = step.verb.procedures();
+        if let Some(unknown) = names.iter().find(|name| self.callable.complete && self.called(name).is_empty()) {
+            return self.unknown_procedure(path, &step.verb, unknown);
         }
-        self.ambiguous(path, step, name);
+        for name in names {
+            self.ambiguous(path, step, name);
+        }
+        if let Verb::Call(call) = &step.verb {
+            self.call(path, call, case);
+        }
+    }
+
+    /// The procedures of this name, with the packs that have them.
+    fn called(&self, name: &str) -> Vec<(&'a str, &'a Procedure)> {
+        let of = |(pack, content): &(&'a str, &'a crate::language::Pack)| Some((*pack, content.procedures.get(name)?));
+        self.callable.packs.iter().filter_map(of).collect()
+    }
+
+    fn call(&mut self, path: &Path, call: &Call, case: &Case) {
+        let Call { procedure: name, with } = call;
+        let found = self.called(&name.0);
         for (pack, procedure) in &found {
             let of = format!("`{name}` of the pack `{pack}`");
             for (argument, value) in with.iter() {
@@ -50,20 +59,18 @@ impl Checker<'_> {
     }
 
     /// A procedure that two packs have for the same device, and not that of the scenario.
-    fn ambiguous(&mut self, path: &Path, step: &Step, name: &Name) {
+    fn ambiguous(&mut self, path: &Path, step: &Step, name: &str) {
         let Callable { packs, own, home, .. } = self.callable;
         let device = self.scenario.device.as_ref().map_or("any", |device| &device.0);
         let home = packs.iter().find(|(pack, _)| *pack == home).map(|(_, pack)| *pack);
         let role = home.and_then(|pack| pack.devices.get(device));
         let is_known = device == "any" || role.is_some();
-        if own || !is_known || step.device.is_some() || home.is_some_and(|pack| pack.procedures.get(&name.0).is_some())
-        {
+        if own || !is_known || step.device.is_some() || home.is_some_and(|pack| pack.procedures.get(name).is_some()) {
             return;
         }
         for (index, (first, pack)) in packs.iter().enumerate() {
             for (second, other) in &packs[index + 1..] {
-                let pairs =
-                    pack.roles_with(&name.0).flat_map(|one| other.roles_with(&name.0).map(move |other| (one, other)));
+                let pairs = pack.roles_with(name).flat_map(|one| other.roles_with(name).map(move |other| (one, other)));
                 let mut both = pairs.filter_map(|(one, other)| match role {
                     Some(role) => same(&same(one, other)?, role),
                     None => same(one, other),
@@ -71,7 +78,7 @@ impl Checker<'_> {
                 let Some(both) = both.next() else { continue };
                 let title = format!("both the packs `{first}` and `{second}` have a procedure `{name}` for one device");
                 return self.say(
-                    Diagnostic::error(Code::Ambiguous, path.join("call"), title)
+                    Diagnostic::error(Code::Ambiguous, path.join(step.verb.name()), title)
                         .label(format!("expected only one for {}", both.wanted()))
                         .help("leave one of the packs out, or call it from a scenario of the pack that is meant"),
                 );
@@ -156,7 +163,7 @@ impl Checker<'_> {
         }
     }
 
-    fn unknown_procedure(&mut self, path: Path, name: &Name) {
+    fn unknown_procedure(&mut self, path: &Path, verb: &Verb, name: &str) {
         let callable = self.callable;
         let mut known: Vec<&str> = Vec::new();
         let all = callable.packs.iter().flat_map(|(_, pack)| pack.procedures.keys());
@@ -166,14 +173,17 @@ impl Checker<'_> {
             }
         });
         let names = || known.iter().copied();
-        let mut problem =
-            Diagnostic::error(Code::UnknownProcedure, path, format!("no procedure is called `{name}`")).about(&name.0);
+        let title = match verb {
+            Verb::Call(_) => format!("no procedure is called `{name}`"),
+            other => format!("no procedure is called `{name}`, which `{}` needs", other.name()),
+        };
+        let mut problem = Diagnostic::error(Code::UnknownProcedure, path.join(verb.name()), title).about(name);
         problem = problem.label(match (names().next().is_some(), callable.own) {
             (true, _) => suggest::expected_one_of(names()),
             (false, true) => "expected one of the pack's procedures, and it has no others".to_owned(),
             (false, false) => "expected a procedure of a pack, and no pack with procedures was found".to_owned(),
         });
-        problem.help.extend(suggest::did_you_mean(&name.0, names()));
+        problem.help.extend(suggest::did_you_mean(name, names()));
         problem = match callable.own {
             true => problem.help("a procedure calls those of its own pack"),
             false => {

@@ -188,7 +188,7 @@ impl Checker<'_> {
                     .label(format!("expected steps within at most {} others", DEEPEST - 1)),
             );
         }
-        self.call(path, step, case);
+        self.procedures(path, step, case);
         for (below, key) in step.keys() {
             match key {
                 Key::Region(region) => self.known_region(below.of(path), region, case),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::written::{names_in, steps_of};
 use super::{Checker, calls::Callable};
-use crate::language::verb::{Key, Verb};
+use crate::language::verb::Key;
 use crate::language::{
     Case, Class, DEEPEST, Diagnostic, Name, Pack, Path, Placed, Procedure, Role, Scalar, Scenario, Target, Version,
     every_step, is_computed,
@@ -203,12 +203,13 @@ impl Checker<'_> {
         callers.push(name);
         let mut deepest = 0;
         let at = Path::root().join("procedures").join(name).join("steps");
-        for placed in every_step(&procedure.steps, &at) {
-            let Verb::Call(call) = &placed.step.verb else { continue };
-            let called = &call.procedure;
-            let at = placed.path.join("call");
-            if depths.get(called.0.as_str()) == Some(&None) {
-                let way = callers.iter().skip_while(|caller| **caller != called.0).skip(1);
+        let steps = every_step(&procedure.steps, &at);
+        let calls = steps.iter().flat_map(|Placed { step, path, .. }| {
+            step.verb.procedures().into_iter().map(|called| (path.join(step.verb.name()), called))
+        });
+        for (at, called) in calls {
+            if depths.get(called) == Some(&None) {
+                let way = callers.iter().skip_while(|caller| **caller != called).skip(1);
                 let way: Vec<String> = way.map(|caller| format!("`{caller}`")).collect();
                 let title = match way.is_empty() {
                     true => format!("`{called}` calls itself"),
@@ -221,7 +222,7 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            let depth = 1 + self.depth(&called.0, pack, depths, callers);
+            let depth = 1 + self.depth(called, pack, depths, callers);
             if depth == DEEPEST {
                 self.say(
                     Diagnostic::error(Code::TooDeep, at, format!("`{name}` calls through {DEEPEST} others"))

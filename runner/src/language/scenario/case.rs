@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The cases of a scenario.
 
-use crate::language::verb::{Ioctl, Verb};
+use crate::language::verb::{self, Ioctl};
 use crate::language::{
     BackendOptions, Backends, ByBackend, Decode, Duration, Dynamic, Fix, KnownIssue, Name, Ordered, Outcome, Pack,
     Path, Pattern, Region, Requirement, Scalar, Size, Step, TableValue, Template, every_step, keys, words,
@@ -102,7 +102,7 @@ impl Scenario {
         let steps = |case: &'_ Case| {
             every_step(case.steps.as_deref().unwrap_or_default(), &Path::root())
                 .iter()
-                .any(|placed| matches!(placed.step.verb, Verb::Call(_) | Verb::Explore(_)))
+                .any(|placed| verb::CALLING.contains(&placed.step.verb.name()))
         };
         self.cases.iter().any(steps)
     }

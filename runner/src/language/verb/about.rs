@@ -20,6 +20,11 @@ pub trait Known: Keyed {
         Vec::new()
     }
 
+    /// The names of the procedures of a pack that it calls.
+    fn procedures(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// The fields of its result, if the verb [saves](Saves::Varies) different ones and they are known.
     fn fields(&self) -> Option<Vec<&'static str>> {
         None

@@ -57,4 +57,8 @@ impl Known for Call {
         device: true,
         ..About::CALL
     };
+
+    fn procedures(&self) -> Vec<&str> {
+        vec![&self.procedure.0]
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `fail_nth`.
 
-use super::{Verb, prelude::*};
+use super::prelude::*;
 
 verb! {
     /// A step whose requests run out of memory at every allocation, once each.
@@ -48,7 +48,7 @@ impl Known for FailNth {
     fn mistakes(&self, site: &Site) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         let at = site.at.join("steps");
-        let holds_steps = |step: &Step| !step.nested(&Path::root()).is_empty() || matches!(step.verb, Verb::Call(_));
+        let holds_steps = |step: &Step| !step.nested(&Path::root()).is_empty() || !step.verb.procedures().is_empty();
         match self.steps.as_slice() {
             [step] if matches!(step.verb.about().expects, Expects::Outcome | Expects::Bytes) && !holds_steps(step) => {}
             [step] => {

@@ -84,6 +84,7 @@ mod power;
 mod pread;
 mod punch_hole;
 mod pwrite;
+mod reach;
 mod read;
 mod region_info;
 mod repeat;
@@ -115,12 +116,16 @@ pub(super) use mistakes::unknown_device;
 pub use open::File;
 pub use option::OptionName;
 pub use power::PowerState;
+pub use reach::COPYING;
 pub use region_info::RegionNumber;
 pub use reset::ResetMethod;
 pub use shared::{
     Access, Bits, InIoas, Index, Interrupts, NoArguments, Object, OneInterrupt, PartOfRegion, Structure, Where,
 };
 pub use sysfs::{SysfsFact, SysfsOrder};
+
+/// The verbs that call procedures of packs, or may do so.
+pub const CALLING: [&str; 3] = ["call", "reach", "explore"];
 
 /// Hands the list of verbs to a macro: the name in a file, and the type that says what it takes. The order is that of the reference.
 macro_rules! verbs {
@@ -201,6 +206,7 @@ macro_rules! verbs {
             truncate => truncate::Truncate,
             punch_hole => punch_hole::PunchHole,
             call => call::Call,
+            reach => reach::Reach,
             repeat => repeat::Repeat,
             finally => finally::Finally,
             fail_nth => fail_nth::FailNth,
@@ -261,6 +267,11 @@ macro_rules! declare {
             /// The lists of steps that it holds, each with its place, in a step at `at`.
             pub fn nested(&self, at: &Path) -> Vec<(Path, &[Step])> {
                 match self { $(Verb::$Verb(verb) => verb.nested(at),)* }
+            }
+
+            /// The names of the procedures that it calls.
+            pub fn procedures(&self) -> Vec<&str> {
+                match self { $(Verb::$Verb(verb) => verb.procedures(),)* }
             }
 
             /// The fields of its result, where they vary and are known.
@@ -357,7 +368,9 @@ mod tests {
             assert!(!about.examples.is_empty(), "{name}");
             for example in about.examples {
                 let value = serde_yaml::from_str(example).expect("the examples of a verb are YAML");
-                assert_eq!(step(name, &value).verb.name(), *name);
+                let verb = step(name, &value).verb;
+                assert_eq!(verb.name(), *name);
+                assert!(verb.procedures().is_empty() || CALLING.contains(name), "{name} calls procedures");
             }
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verb `parallel`.
 
-use super::{Verb, prelude::*};
+use super::prelude::*;
 
 verb! {
     /// Steps to run at the same time, each in its own thread: either `branches`, each with its own steps, or the same `steps` several
@@ -115,6 +115,6 @@ impl Known for Parallel {
 
 /// Whether a step calls a procedure, or holds one that does.
 fn calls(step: &Step) -> bool {
-    matches!(step.verb, Verb::Call(_))
+    !step.verb.procedures().is_empty()
         || step.nested(&Path::root()).into_iter().any(|(_, steps)| steps.iter().any(calls))
 }

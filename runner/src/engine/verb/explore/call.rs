@@ -5,6 +5,7 @@ use super::ground::{Ground, Place, State};
 use super::race::Race;
 use crate::backend::{Access, Answer, IovaRange, Mappings, Pages, ToCopy, ToMap};
 use crate::language::{Outcome, Size, Step};
+use crate::model::Errno;
 use crate::uapi::system::page_size;
 
 /// A call by itself: its values need nothing that another one saved, but the objects of IOMMUFD.
@@ -309,12 +310,13 @@ impl Call {
             }
             Call::Track { .. } => done(model.track()),
             Call::Dirty { iova, size } => done(model.dirty(state.mappings(Place::Own), iova, size, state.tracked)),
-            Call::Renew { .. }
-            | Call::Collapse { .. }
-            | Call::Detach
-            | Call::Ranges { .. }
-            | Call::Reach { .. }
-            | Call::Beside(_) => Outcome::Ok,
+            Call::Renew { .. } | Call::Collapse { .. } | Call::Detach | Call::Ranges { .. } | Call::Beside(_) => {
+                Outcome::Ok
+            }
+            Call::Reach { .. } => match self.reached(ground, state) {
+                Some(Reached { is_let: false, .. }) => Outcome::Errno(vec![Errno(libc::EFAULT)]),
+                _ => Outcome::Ok,
+            },
         }
     }
 

@@ -105,8 +105,8 @@ impl Explorer<'_, '_, '_, '_> {
 fn can_copy(step: &Running) -> Result<(), String> {
     let case = &*step.case;
     let kind = case.devices.kind(case.current);
-    for name in ["dma_limits", "dma_start", "dma_copy", "dma_stop"] {
-        let found = procedure::find(case.plan, case.planned, &Name(name.to_owned()), None, kind, &step.planned.at);
+    for name in verb::COPYING {
+        let found = procedure::find(case.plan, case.planned, name, None, kind, &step.planned.at);
         found.map_err(|end| match end {
             End::Skipped(why) => why,
             End::Failed(problem) | End::Error(problem) => problem.what.title,

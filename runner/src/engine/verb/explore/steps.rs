@@ -7,11 +7,10 @@ use super::call::{Call, Reached, Target};
 use super::ground::{Ground, OTHER, Place, State, TABLE};
 use crate::backend::{Access, IovaRange, Pages};
 use crate::language::verb::{
-    self, Advice, AllowIovas, AllowedRange, Attach, Check, Compare, Destroy, Detach, DirtyBitmap, DirtyTracking, Fill,
-    Hwpt, InIoas, IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Unmap, UnmapAll, Verb,
-    Where,
+    self, Advice, AllowIovas, AllowedRange, Attach, Check, Destroy, Detach, DirtyBitmap, DirtyTracking, Hwpt, InIoas,
+    IoasCopy, IommuOption, IovaRanges, Madvise, Map, MapFile, Object, OptionName, Reach, Unmap, UnmapAll, Where,
 };
-use crate::language::{Dynamic, Name, Outcome, Scalar, Size, Step, Template};
+use crate::language::{Dynamic, Name, Outcome, Size, Step};
 
 /// The name that a mapping is saved as if the kernel chose its IOVA.
 const CHOSEN: &str = "chosen";
@@ -102,37 +101,20 @@ impl Call {
                 return vec![(saved(ask, FOUND), outcome), check(format!("{{{{ {FOUND} == [{all}] }}}}"))];
             }
             Call::Reach { from, to, .. } => {
-                let Some(Reached { size, source, target, is_let }) = self.reached(ground, state) else {
+                let Some(Reached { size, source, target, is_let: _ }) = self.reached(ground, state) else {
                     return Vec::new();
                 };
-                let pattern = || Template::new("sent").ok();
-                let (offset, size_of) = (|pages: Pages| Some(is(pages.from)), || Some(is(size)));
-                let fill = |pages: Pages, pattern: Option<Template>| {
-                    let value = pattern.is_none().then(|| is(0));
-                    Fill { region: region(pages.list), offset: offset(pages), size: size_of(), pattern, value }
-                };
-                let call = |procedure: &str, with: &[(&str, u64)]| {
-                    let with = with.iter().map(|(name, value)| ((*name).to_owned(), Scalar::Integer((*value).into())));
-                    verb::Call { procedure: Name(procedure.to_owned()), with: with.collect() }
-                };
-                let compare = Compare {
-                    region: region(target.list),
-                    offset: offset(target),
-                    size: size_of(),
-                    with: None,
-                    with_offset: None,
-                    pattern: pattern().filter(|_| is_let),
-                    value: (!is_let).then(|| is(0)),
-                };
-                let steps: [Step; 6] = [
-                    fill(source, pattern()).into(),
-                    fill(target, None).into(),
-                    call("dma_start", &[]).into(),
-                    call("dma_copy", &[("source", from), ("destination", to), ("size", size)]).into(),
-                    call("dma_stop", &[]).into(),
-                    compare.into(),
-                ];
-                return steps.map(|step| (step, Outcome::Ok)).into();
+                let offset = |pages: Pages| (pages.from > 0).then(|| is(pages.from));
+                Reach {
+                    source: is(from),
+                    reads: region(source.list),
+                    reads_offset: offset(source),
+                    destination: is(to),
+                    writes: region(target.list),
+                    writes_offset: offset(target),
+                    size: Some(is(size)),
+                }
+                .into()
             }
             // Its calls are not one after the other.
             Call::Beside(_) => return Vec::new(),
@@ -191,15 +173,6 @@ fn word(access: Access) -> Option<verb::Access> {
 /// A step as YAML, with what is expected of it.
 pub fn written(step: &Step, outcome: &Outcome) -> String {
     let name = step.verb.name();
-    if let Verb::Call(call) = &step.verb {
-        let argument = |(name, value): (&str, &Scalar)| match (name, value) {
-            ("source" | "destination", Scalar::Integer(iova)) => format!("{name}: {iova:#x}"),
-            _ => format!("{name}: {value}"),
-        };
-        let with = call.with.iter().map(argument).collect::<Vec<_>>().join(", ");
-        let with = if with.is_empty() { with } else { format!("\nwith: {{ {with} }}") };
-        return format!("call: {}{with}", call.procedure);
-    }
     let mut text = match serde_yaml::to_value(&step.verb).expect("a verb has a YAML form") {
         Value::Mapping(keys) => match fields(&keys) {
             fields if fields.is_empty() => format!("{name}:"),
@@ -233,7 +206,8 @@ fn fields(keys: &serde_yaml::Mapping) -> String {
 }
 
 fn value(key: &str, of: &Value) -> String {
-    const ADDRESSES: [&str; 5] = ["iova", "from_iova", "offset", "start", "last"];
+    const ADDRESSES: [&str; 9] =
+        ["iova", "from_iova", "offset", "start", "last", "source", "reads_offset", "destination", "writes_offset"];
     match of {
         Value::String(text) if text.contains("{{") => serde_json::to_string(text).expect("a text has a JSON form"),
         Value::String(text) => match text.parse::<Size>() {
