@@ -2,7 +2,7 @@
 //! Faults that the kernel injects into its own allocations (`Documentation/fault-injection/fault-injection.rst`).
 //!
 //! A number in `/proc/thread-self/fail-nth` makes the allocation of that number fail which this thread makes next, once. It is there during
-//! ioctls, reads and writes only, so that nothing else fails.
+//! ioctls, reads, writes and mmaps of files only, so that nothing else fails.
 
 use std::{cell::RefCell, fs, fs::File, fs::OpenOptions, io, os::unix::fs::FileExt, path::PathBuf};
 

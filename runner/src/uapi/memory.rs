@@ -396,7 +396,12 @@ impl Mapping {
                 unsafe { libc::mmap(address, size as usize, prot, flags | libc::MAP_FIXED, fd, offset as libc::off_t) };
             if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(got as u64) }
         };
-        self.tracer.call("mmap", fields, run, |addr| format!("{addr:#x}")).map(drop)
+        let shown = |addr: &u64| format!("{addr:#x}");
+        let made = match file {
+            None => self.tracer.call("mmap", fields, run, shown),
+            Some(_) => self.tracer.of_file("mmap", fields, run, shown),
+        };
+        made.map(drop)
     }
 
     fn advise_all(&self, advice: i32, name: &'static str) -> Result<(), Errno> {

@@ -129,7 +129,18 @@ impl Tracer {
         shown: impl FnOnce(&T) -> String,
     ) -> Result<T, Errno> {
         let comma = if fields.is_empty() { "" } else { ", " };
-        self.made(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), || inject::around(run), shown)
+        self.of_file(name, format!("fd={}{comma}{fields}", fd.as_raw_fd()), run, shown)
+    }
+
+    /// The same for an mmap of a file, which is named where the call has it.
+    pub fn of_file<T>(
+        &self,
+        name: &'static str,
+        fields: String,
+        run: impl FnOnce() -> Result<T, Errno>,
+        shown: impl FnOnce(&T) -> String,
+    ) -> Result<T, Errno> {
+        self.made(name, fields, || inject::around(run), shown)
     }
 
     /// Passes on something that is no call, where calls are passed on at once. It is not recorded.

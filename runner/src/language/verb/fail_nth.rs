@@ -26,7 +26,7 @@ verb! {
 
 impl Known for FailNth {
     const ABOUT: About = About {
-        does: "Let each allocation fail, one after the other, that the kernel makes for the requests of a step (ioctls, and those of `read` and `write`; fault injection). Saves \
+        does: "Let each allocation fail, one after the other, that the kernel makes for the requests of a step (ioctls, and those of `read`, `write` and `mmap`; fault injection). Saves \
             `points`, the number of allocations that failed, and `failed`, how often the step failed because of one; the result of the case has \
             these, too. Outside the lab, and if the kernel has no fault injection, the case is skipped.",
         examples: &[r#"{ steps: [{ map: { region: buffer } }], undo: [{ unmap_all: }] }"#],

@@ -23,6 +23,9 @@ verb! {
         pub private: bool = empty,
         /// Read a register of this many bits at the start of the mapping. Nothing is read by default.
         pub bits: Option<Bits>,
+        /// How many bytes at its start to unmap by themselves, before the rest: whole pages. By default all is unmapped at once.
+        #[example("4KiB")]
+        pub unmap_first: Option<Dynamic<Size>>,
     }
 }
 
