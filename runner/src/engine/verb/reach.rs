@@ -60,9 +60,13 @@ fn part<'f>(
 /// How many bytes the device copies at once, as its pack says.
 fn most_copied(step: &mut Running) -> Result<u64, End> {
     let limits = call(step, "dma_limits", &[])?;
-    let most = limits.get_attr("most").ok().and_then(|most| u64::try_from(most).ok()).filter(|most| *most > 0);
     let title = "`dma_limits` does not say how much the device copies at most";
-    most.ok_or_else(|| step.out_of_range("", title, "expected `size`, or a procedure that gives `most`"))
+    most_of(&limits).ok_or_else(|| step.out_of_range("", title, "expected `size`, or a procedure that gives `most`"))
+}
+
+/// The most bytes that a device copies at once, in what `dma_limits` returned.
+pub fn most_of(limits: &Value) -> Option<u64> {
+    limits.get_attr("most").ok().and_then(|most| u64::try_from(most).ok()).filter(|most| *most > 0)
 }
 
 /// Calls a procedure of the device's pack.

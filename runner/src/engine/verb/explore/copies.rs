@@ -10,7 +10,12 @@ use super::{
 };
 use crate::{
     backend::{Access, Mapped, Pages},
-    engine::{failure::End, observers::PATIENCE, procedure, verb::running::Running},
+    engine::{
+        failure::End,
+        observers::PATIENCE,
+        procedure,
+        verb::{reach::most_of, running::Running},
+    },
     language::{Name, Ordered, Outcome, Step, verb},
     model::Random,
     uapi::system::page_size,
@@ -47,8 +52,7 @@ impl Explorer<'_, '_, '_, '_> {
         }
         let call = verb::Call { procedure: Name("dma_limits".to_owned()), with: Ordered::default() };
         self.run(Step { save: Some(Name(LIMITS.to_owned())), ..call.into() }, Outcome::Ok)?;
-        let limits = self.step.case.scope.get(LIMITS);
-        let most = limits.and_then(|limits| u64::try_from(limits.get_attr("most").ok()?).ok()).filter(|most| *most > 0);
+        let most = self.step.case.scope.get(LIMITS).and_then(most_of);
         Ok(most.map(|most| most.min(page_size())).ok_or_else(|| "`dma_limits` of its pack gives no `most`".to_owned()))
     }
 
