@@ -232,6 +232,16 @@ fn what_a_copy_by_the_device_comes_to_is_told() -> Tested {
     assert_eq!(said("all"), "passed  / ");
     assert_eq!(said("nothing"), "passed  / ");
     assert_eq!(said("all_of_it_though_refused"), "failed reach gave success / expected EFAULT on iommufd");
+    let helps =
+        |case: &str, help: &str| assert!(all[case]["detail"].as_str().unwrap().contains(help), "{:#}", all[case]);
+    helps(
+        "all_of_it_though_refused",
+        "the device was told to copy 4KiB from iova 0x100000 to iova 0x201000, and region `out` has all of it",
+    );
+    helps(
+        "nothing_though_let",
+        "to copy 1024 bytes from iova 0x100000 to iova 0x201000, and region `out` still has zeros there",
+    );
     assert_eq!(said("nothing_though_let"), "failed reach gave EFAULT (bad address) / expected success on iommufd");
     let differs = "failed region `out` differs at offset 0x1400 / expected all of what the device read, or nothing";
     assert_eq!(said("half"), differs);

@@ -41,7 +41,16 @@ impl Act for Reach {
             content.read(done, &mut expected).expect("it is not read from memory");
             step.differs((writes, &to), done, got, &expected, || what.to_owned())
         })?;
-        step.compare(if is_let == Some(true) { Ok(None) } else { Err(Errno(libc::EFAULT)) })
+        let arrived = is_let == Some(true);
+        let compared = step.compare(if arrived { Ok(None) } else { Err(Errno(libc::EFAULT)) });
+        compared.map_err(|end| {
+            let told =
+                format!("the device was told to copy {} from iova {source:#x} to iova {destination:#x}", amount(size));
+            end.help(match arrived {
+                true => format!("{told}, and region `{writes}` has all of it"),
+                false => format!("{told}, and region `{writes}` still has zeros there"),
+            })
+        })
     }
 }
 
