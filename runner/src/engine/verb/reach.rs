@@ -6,7 +6,8 @@ use super::{
     content::{Content, Part},
     prelude::*,
 };
-use crate::language::{Dynamic, Name, Parameter, Scalar, join};
+use crate::engine::procedure::Callee;
+use crate::language::{Dynamic, LoadedPack, Name, Parameter, Procedure, Scalar, join};
 
 impl Act for Reach {
     fn act(&self, step: &mut Running) -> Result<(), End> {
@@ -81,24 +82,27 @@ pub fn most_of(limits: &Value) -> Option<u64> {
 /// Calls a procedure of the device's pack.
 fn call(step: &mut Running, procedure: &str, with: &[(&str, u64)]) -> Result<Value, End> {
     let name = Name(procedure.to_owned());
-    let callee = callee(step, &name)?;
-    let parameters = &callee.procedure.parameters;
-    // A procedure of this name need not be one that copies.
-    let is_given = |(name, parameter): (&str, &Parameter)| match with.iter().any(|(given, _)| *given == name) {
-        true => parameter.r#type.is_number(),
-        false => parameter.default.is_some(),
-    };
-    if !parameters.iter().all(is_given) || with.iter().any(|(given, _)| parameters.get(given).is_none()) {
-        let gives = match with {
+    let Callee { loaded, procedure: found, .. } = &*callee(step, &name)?;
+    let given: Vec<&str> = with.iter().map(|(name, _)| *name).collect();
+    if let Some(misfit) = misfit(loaded, found, procedure, &given) {
+        let gives = match given.as_slice() {
             [] => "no arguments".to_owned(),
-            all => format!("the numbers {}", join(all.iter().map(|(name, _)| *name), "and")),
+            all => format!("the numbers {}", join(all.iter().copied(), "and")),
         };
-        let title =
-            format!("`{procedure}` of the pack `{}` does not take what `reach` gives it", callee.loaded.pack.name);
-        return Err(step.error(Code::WrongArgument, "", title, format!("expected a procedure that takes {gives}")));
+        return Err(step.error(Code::WrongArgument, "", misfit, format!("expected a procedure that takes {gives}")));
     }
     let with = with.iter().map(|(name, value)| ((*name).to_owned(), Scalar::Integer((*value).into())));
     called(step, &name, &with.collect())
+}
+
+/// What is wrong with a procedure for a copy, which gives it these numbers: one of this name need not be one that copies.
+pub fn misfit(loaded: &LoadedPack, found: &Procedure, name: &str, given: &[&str]) -> Option<String> {
+    let fits = |(name, parameter): (&str, &Parameter)| match given.contains(&name) {
+        true => parameter.r#type.is_number(),
+        false => parameter.default.is_some(),
+    };
+    let takes = found.parameters.iter().all(fits) && given.iter().all(|name| found.parameters.get(name).is_some());
+    (!takes).then(|| format!("`{name}` of the pack `{}` does not take what `reach` gives it", loaded.pack.name))
 }
 
 /// Content that no copy had before, so that what a device still has of one is not taken for what it reads now. Its first byte is not 0.

@@ -3,8 +3,9 @@
 
 use super::prelude::*;
 
-/// The procedures of a pack by which a device copies memory.
-pub const COPYING: [&str; 4] = ["dma_limits", "dma_start", "dma_copy", "dma_stop"];
+/// The procedures of a pack by which a device copies memory, and the numbers that each is given.
+pub const COPYING: [(&str, &[&str]); 4] =
+    [("dma_limits", &[]), ("dma_start", &[]), ("dma_copy", &["source", "destination", "size"]), ("dma_stop", &[])];
 
 verb! {
     /// A copy by the device, and the memory that it is between.
@@ -45,6 +46,6 @@ impl Known for Reach {
     };
 
     fn procedures(&self) -> Vec<&str> {
-        COPYING.to_vec()
+        COPYING.iter().map(|(name, _)| *name).collect()
     }
 }

@@ -14,7 +14,10 @@ use crate::{
         failure::End,
         observers::PATIENCE,
         procedure,
-        verb::{reach::most_of, running::Running},
+        verb::{
+            reach::{misfit, most_of},
+            running::Running,
+        },
     },
     language::{Name, Ordered, Outcome, Step, verb},
     model::Random,
@@ -109,14 +112,14 @@ impl Explorer<'_, '_, '_, '_> {
 fn can_copy(step: &Running) -> Result<(), String> {
     let case = &*step.case;
     let kind = case.devices.kind(case.current);
-    for name in verb::COPYING {
+    verb::COPYING.iter().try_for_each(|(name, given)| {
         let found = procedure::find(case.plan, case.planned, name, None, kind, &step.planned.at);
-        found.map_err(|end| match end {
+        let (pack, found) = found.map_err(|end| match end {
             End::Skipped(why) => why,
             End::Failed(problem) | End::Error(problem) => problem.what.title,
         })?;
-    }
-    Ok(())
+        misfit(pack, found, name, given).map_or(Ok(()), Err)
+    })
 }
 
 /// Maps of two pages that the device can copy between.
