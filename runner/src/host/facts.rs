@@ -136,9 +136,10 @@ pub fn arch() -> String {
 }
 
 /// The modules of VFIO and IOMMUFD that have parameters, the IOMMU core, whose parameters the kernel shows nowhere, lockdep, which has
-/// some where the kernel looks for deadlocks, and what the lab's kernels have for tests.
+/// some as long as the kernel looks for deadlocks, and what the lab's kernels have for tests.
 pub const MODULES: [&str; 7] =
-    ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu", "lockdep", "mock_capabilities"];
+    ["vfio", "vfio_iommu_type1", "vfio_pci", "iommufd", "iommu", LOCKDEP, "mock_capabilities"];
+const LOCKDEP: &str = "lockdep";
 
 /// The parameters of a module, by name: what the kernel's command line says, and what the module says that it has.
 pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {
@@ -146,6 +147,9 @@ pub fn parameters(module: &str) -> BTreeMap<String, Parameter> {
 }
 
 fn parameters_below(root: &Root, module: &str) -> BTreeMap<String, Parameter> {
+    if module == LOCKDEP && root.text("proc/lockdep_stats").is_some_and(|stats| has_reported(&stats)) {
+        return BTreeMap::new();
+    }
     let command_line = root.text("proc/cmdline").unwrap_or_default();
     let told = |word: &str| {
         let (name, value) = word.strip_prefix(module)?.strip_prefix('.')?.split_once('=')?;
@@ -156,6 +160,12 @@ fn parameters_below(root: &Root, module: &str) -> BTreeMap<String, Parameter> {
     let shown = root.names(&folder).into_iter().filter_map(read).map(|(text, name)| (name, Parameter::new(text)));
     // The later of two counts.
     command_line.split_whitespace().filter_map(told).chain(shown).collect()
+}
+
+/// Whether lockdep has reported something since boot, after which it looks no more (`debug_locks_off` in lib/debug_locks.c).
+fn has_reported(lockdep_stats: &str) -> bool {
+    let on = lockdep_stats.lines().find_map(|line| line.trim().strip_prefix("debug_locks:"));
+    on.is_some_and(|on| on.trim() == "0")
 }
 
 /// The value of a module's parameter.
@@ -351,6 +361,24 @@ mod tests {
         let of = |module| parameters_below(&tree.root(), module).into_iter().collect::<Vec<_>>();
         assert_eq!(of("iommu"), [("debug_pagealloc".to_owned(), Parameter::Number(1))]);
         assert_eq!(of("vfio"), [("mode".to_owned(), Parameter::Switch(true))]);
+    }
+
+    #[test]
+    fn lockdep_looks_for_deadlocks_until_it_has_reported_one() {
+        let tree = Tree::new("lockdep");
+        tree.put("sys/module/lockdep/parameters/prove_locking", "1\n");
+        let looks = || !parameters_below(&tree.root(), LOCKDEP).is_empty();
+        assert!(looks());
+        tree.put(
+            "proc/lockdep_stats",
+            " max lock depth:   14 [max: 48]\n debug_locks:                             1\n\n",
+        );
+        assert!(looks());
+        tree.put(
+            "proc/lockdep_stats",
+            " max lock depth:   14 [max: 48]\n debug_locks:                             0\n\n",
+        );
+        assert!(!looks());
     }
 
     #[test]
